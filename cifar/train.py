@@ -1,0 +1,399 @@
+"""The one visible training loop: recipe in, trained model, metrics and pictures out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import minigrad as mg
+from cifar import augment, datasets, models, plots, recipes
+from cifar.errors import UserError
+
+F = mg.functional
+SCHEMA = 1  # of state.safetensors
+EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is, beyond its recipe.
+
+    Attributes:
+        recipe: name of the recipe.
+        device: "cpu", "gpu", "gpu:N" or "auto".
+        dataset: "auto", "cifar10" or "synthetic".
+        data_dir: where CIFAR-10 lies; None looks in the usual places.
+        seed: of initialisation, order, augmentation and dropout.
+        out: folder for everything the run writes.
+        resume: continue the run in ``out``.
+        overrides: recipe fields to replace, such as {"epochs": 2}.
+        progress: show a bar.
+    """
+
+    recipe: str = "simple"
+    device: str = "auto"
+    dataset: str = "auto"
+    data_dir: str | None = None
+    seed: int = 0
+    out: str = "runs/simple"
+    resume: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict)
+    progress: bool = True
+
+
+@dataclass
+class Progress:
+    """Where a run is: all that changes besides weights and optimiser state.
+
+    ``loss`` and ``correct`` are sums over the ``seen`` images of the current epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def end_epoch(self, line: dict[str, Any]) -> None:
+        self.history.append(line)
+        self.epoch += 1
+        self.step, self.seen, self.loss, self.correct, self.seconds = 0, 0, 0.0, 0, 0.0
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The epoch of the highest test accuracy."""
+        return max(self.history, key=lambda line: line["test_accuracy"])
+
+
+def run(settings: Settings) -> list[dict[str, Any]]:
+    """Train as ``settings`` say and return the metrics, one dict per epoch.
+
+    Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best by
+    test accuracy), ``state.safetensors`` (what ``resume`` needs), ``metrics.jsonl``, ``curves.png``,
+    ``predictions.png``.
+
+    Raises:
+        UserError: a mistake in the settings, the data or the output folder; nothing is trained.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
+    """
+    recipe = _recipe(settings)
+    device = mg.device(settings.device)
+    out = _output_folder(settings)
+    training_set = datasets.load(settings.dataset, "train", settings.data_dir)
+    test_set = datasets.load(training_set.name, "test", settings.data_dir)
+
+    model = models.create(recipe.model, len(training_set.classes), settings.seed).to(device)
+    optimizer = getattr(mg.optim, recipe.optimizer)(
+        model.parameters(), lr=recipe.lr, **recipe.optimizer_options
+    )
+    record = _record(settings, recipe, device, training_set, model)
+    progress = Progress()
+    if settings.resume:
+        progress = _load_state(out, model, optimizer, record, device)
+    train = mg.data.DataLoader(
+        mg.tensor(training_set.images, device=device),
+        mg.tensor(training_set.labels, device=device),
+        recipe.batch_size,
+        shuffle=True,
+        transform=augment.training(recipe),
+        seed=settings.seed,
+    )
+    test = mg.data.DataLoader(
+        mg.tensor(test_set.images, device=device),
+        mg.tensor(test_set.labels, device=device),
+        EVALUATION_BATCH,
+        transform=augment.evaluation(recipe),
+    )
+
+    print(
+        f"{recipe.name}: {sum(p.numel() for p in model.parameters()):,} parameters on {device}, "
+        f"{len(training_set):,} training and {len(test_set):,} test images of "
+        f"{training_set.name}, epochs {progress.epoch + 1} to {recipe.epochs}, in {out}"
+    )
+    with _stop_on_signals() as stop:
+        while progress.epoch < recipe.epochs:
+            _train_epoch(model, optimizer, train, progress, recipe, settings, stop)
+            if stop:
+                _save_state(out, model, optimizer, record, progress)
+                where = f"epoch {progress.epoch + 1}, step {progress.step}"
+                print(f"stopped at {where}; continue with --resume --out {out}", file=sys.stderr)
+                raise KeyboardInterrupt
+            _end_epoch(out, model, optimizer, test, record, progress)
+    plots.curves(progress.history, record, out / "curves.png")
+    logits = _logits(model, test, 24)
+    plots.predictions(test_set, logits, record, out / "predictions.png")
+    return progress.history
+
+
+def _train_epoch(
+    model: mg.nn.Module,
+    optimizer: mg.optim.Optimizer,
+    train: mg.data.DataLoader,
+    progress: Progress,
+    recipe: recipes.Recipe,
+    settings: Settings,
+    stop: list[int],
+) -> None:
+    """One pass over the training set, from ``progress.step`` on; returns early on a signal."""
+    model.train()
+    bar = tqdm(
+        total=len(train.images),
+        initial=progress.seen,
+        desc=f"epoch {progress.epoch + 1}/{recipe.epochs}",
+        unit="img",
+        disable=not settings.progress,
+        mininterval=0.5,
+    )
+    started = time.perf_counter() - progress.seconds
+    for images, labels in train.epoch(progress.epoch, progress.step):
+        mg.manual_seed(settings.seed, progress.epoch, progress.step)  # dropout's stream
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+        progress.step += 1
+        progress.seen += len(labels)
+        progress.loss += loss.item() * len(labels)
+        progress.correct += _correct(logits, labels)
+        progress.seconds = time.perf_counter() - started
+        if not np.isfinite(progress.loss):
+            raise UserError(
+                f"loss: became {loss.item()} at epoch {progress.epoch + 1}, step {progress.step}; "
+                "the last saved epoch is whole: try a smaller --lr"
+            )
+        bar.update(len(labels))
+        bar.set_postfix(
+            loss=f"{progress.loss / progress.seen:.3f}",
+            acc=f"{progress.correct / progress.seen:.2%}",
+            refresh=False,
+        )
+        if stop:
+            break
+    bar.close()
+
+
+def _end_epoch(
+    out: Path,
+    model: mg.nn.Module,
+    optimizer: mg.optim.Optimizer,
+    test: mg.data.DataLoader,
+    record: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """Evaluate, write the epoch's line, and save models and state."""
+    test_loss, test_accuracy = evaluate(model, test)
+    line = {
+        "epoch": progress.epoch + 1,
+        "lr": optimizer.param_groups[0]["lr"],
+        "train_loss": progress.loss / progress.seen,
+        "train_accuracy": progress.correct / progress.seen,
+        "test_loss": test_loss,
+        "test_accuracy": test_accuracy,
+        "seconds": round(progress.seconds, 3),
+        "images_per_second": round(progress.seen / progress.seconds, 1),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+    progress.end_epoch(line)
+    print(
+        f"epoch {line['epoch']}: train loss {line['train_loss']:.4f}, "
+        f"accuracy {line['train_accuracy']:.2%}; test loss {test_loss:.4f}, "
+        f"accuracy {test_accuracy:.2%}; {line['seconds']:.0f} s, "
+        f"{line['images_per_second']:.0f} images/s"
+    )
+    note = {**record, "metrics": line, "best_epoch": progress.best["epoch"]}
+    mg.save(model.state_dict(), out / "last.safetensors", note)
+    if progress.best is line:
+        mg.save(model.state_dict(), out / "best.safetensors", note)
+    _save_state(out, model, optimizer, record, progress)
+    mg.checkpoint.write_atomically(
+        out / "metrics.jsonl",
+        lambda path: _write(path, "".join(json.dumps(line) + "\n" for line in progress.history)),
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def evaluate(model: mg.nn.Module, data: mg.data.DataLoader) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over ``data``, in evaluation mode."""
+    model.eval()
+    loss, correct = 0.0, 0
+    with mg.no_grad():
+        for images, labels in data:
+            logits = model(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            correct += _correct(logits, labels)
+    return loss / len(data.images), correct / len(data.images)
+
+
+def _correct(logits: mg.Tensor, labels: mg.Tensor) -> int:
+    return int((logits.argmax(1) == labels).sum().item())
+
+
+def _logits(model: mg.nn.Module, data: mg.data.DataLoader, count: int) -> np.ndarray:
+    """Logits of the first ``count`` images (at most one batch), (count, classes)."""
+    model.eval()
+    with mg.no_grad():
+        images, _ = next(iter(data))
+        return model(images[:count]).cpu().numpy()  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------------------- settings and record
+
+
+def _recipe(settings: Settings) -> recipes.Recipe:
+    recipe = recipes.load(settings.recipe)
+    for name, lowest in (("epochs", 1), ("batch_size", 1)):
+        if settings.overrides.get(name, lowest) < lowest:
+            raise UserError(f"{name}: expected at least {lowest}, got {settings.overrides[name]}")
+    if settings.overrides.get("lr", 1) <= 0:
+        raise UserError(f"lr: expected a number above 0, got {settings.overrides['lr']}")
+    if settings.seed < 0:
+        raise UserError(f"seed: expected a whole number from 0, got {settings.seed}")
+    return dataclasses.replace(recipe, **settings.overrides)
+
+
+def _output_folder(settings: Settings) -> Path:
+    """The folder, made and tried; one that holds a run is only entered to resume it."""
+    out = Path(settings.out)
+    state = out / "state.safetensors"
+    if settings.resume and not state.is_file():
+        raise UserError(f"resume: there is no run in {out} (no {state.name}); leave out --resume")
+    if not settings.resume and state.exists():
+        raise UserError(f"out: {out} already holds a run; add --resume, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        mg.checkpoint.write_atomically(out / ".writable", lambda path: _write(path, ""))
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise UserError(f"out: cannot write to {out}: {error.strerror}") from None
+    return out
+
+
+def _record(
+    settings: Settings,
+    recipe: recipes.Recipe,
+    device: mg.device,
+    data: datasets.Dataset,
+    model: mg.nn.Module,
+) -> dict[str, Any]:
+    """What the run is and what can change its results; stored in every file it writes."""
+    return {
+        "recipe": dataclasses.asdict(recipe),
+        "overrides": settings.overrides,
+        "seed": settings.seed,
+        "dataset": data.name,
+        "data_fingerprint": data.fingerprint,
+        "classes": list(data.classes),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "device": str(device),
+        "threads": mg.get_num_threads(),
+        "machine": platform.platform(),
+        "versions": {
+            "minigrad": mg.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _peak_memory_mb() -> float:
+    """Largest resident size of this process so far, in MB of 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once."""
+    stop: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ---------------------------------------------------------------------------- state
+
+
+def _save_state(
+    out: Path,
+    model: mg.nn.Module,
+    optimizer: mg.optim.Optimizer,
+    record: dict[str, Any],
+    progress: Progress,
+) -> None:
+    saved = optimizer.state_dict()
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    steps = {}
+    for number, state in saved["state"].items():
+        steps[str(number)] = state.pop("step")
+        tensors |= {f"optimizer.{number}.{name}": array for name, array in state.items()}
+    note = {
+        "schema": SCHEMA,
+        "record": record,
+        "progress": dataclasses.asdict(progress),
+        "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
+    }
+    mg.save(tensors, out / "state.safetensors", note)
+
+
+def _load_state(
+    out: Path,
+    model: mg.nn.Module,
+    optimizer: mg.optim.Optimizer,
+    record: dict[str, Any],
+    device: mg.device,
+) -> Progress:
+    """Put a saved run back; it must be the same recipe (epochs aside), seed and data."""
+    path = out / "state.safetensors"
+    try:
+        tensors, note = mg.checkpoint.read(path, device)
+    except ValueError as error:
+        raise UserError(f"resume: {error}; start again with another --out") from None
+    if not isinstance(note, dict) or note.get("schema") != SCHEMA:
+        raise UserError(f"resume: {path} is not a state of this version of minigrad")
+    for name in ("recipe", "seed", "dataset", "data_fingerprint"):
+        came, expected = record[name], note["record"][name]
+        if name == "recipe":
+            came, expected = ({**r, "epochs": 0} for r in (came, expected))
+        if json.dumps(came) != json.dumps(expected):
+            raise UserError(f"resume: the run in {out} has {name} {expected}, not {came}")
+    model.load_state_dict(
+        {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")}
+    )
+    states: dict[int, dict[str, Any]] = {}
+    for number, step in note["optimizer"]["steps"].items():
+        prefix = f"optimizer.{number}."
+        arrays = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        states[int(number)] = {"step": step, **arrays}
+    optimizer.load_state_dict(
+        {"state": states, "param_groups": note["optimizer"]["param_groups"]}
+    )
+    return Progress(**note["progress"])

@@ -1,0 +1,39 @@
+"""minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
+
+from . import data, functional, nn, optim
+from .backend import DeviceError, device, get_xp, is_gpu_available
+from .checkpoint import load, save
+from .gradcheck import gradcheck
+from .ops.arithmetic import where
+from .ops.shape import cat, stack
+from .rng import manual_seed, randn
+from .tensor import Tensor, no_grad, ones, tensor, zeros
+from .threads import get_num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeviceError",
+    "Tensor",
+    "cat",
+    "data",
+    "device",
+    "functional",
+    "get_num_threads",
+    "get_xp",
+    "gradcheck",
+    "is_gpu_available",
+    "load",
+    "manual_seed",
+    "nn",
+    "no_grad",
+    "ones",
+    "optim",
+    "randn",
+    "save",
+    "set_num_threads",
+    "stack",
+    "tensor",
+    "where",
+    "zeros",
+]

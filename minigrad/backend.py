@@ -1,0 +1,355 @@
+"""NumPy or CuPy: the one door to arrays and devices, and the one place that knows memory layout.
+
+**Devices.** Operations are written once against ``xp``, the array module of their operands
+(:func:`get_xp`). This is the only file that imports CuPy.
+
+**Layout: the batch is the innermost axis.** An image batch is (N, C, H, W) to everyone who uses
+minigrad, but its memory runs (C, H, W, N), and a vector batch (N, F) runs (F, N): the arrays are
+transposed views. With N innermost every slice that im2col, padding and pooling copy is a long
+contiguous run, a convolution's matrix product lands in place without a transpose, and batch norm
+is a sum along rows. :func:`inner` gives an operation that memory, :func:`outer` gives the view back.
+``python -m benchmarks.layout`` measures the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import math
+import threading
+
+import numpy as np
+
+from .threads import get_num_threads, parallel, spans, workspace
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
+
+
+class DeviceError(RuntimeError):
+    """A device that was asked for cannot be used, or operands live on different devices."""
+
+
+# ---------------------------------------------------------------------------- devices
+
+
+def _import_cupy() -> ModuleType:
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(
+            f"device 'gpu' needs CuPy, which cannot be imported ({error}); "
+            "install it with: pip install 'minigrad[gpu]'"
+        ) from error
+    return cupy
+
+
+def _gpu_count() -> int:
+    """Number of usable GPUs; raises DeviceError that says whether CuPy, driver or device lacks."""
+    cupy = _import_cupy()
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(
+            f"device 'gpu': CuPy is installed but finds no usable GPU ({error}); "
+            "check the driver with nvidia-smi, or use device 'cpu'"
+        ) from error
+    if count == 0:
+        raise DeviceError("device 'gpu': CuPy and the driver work but there is no GPU; use 'cpu'")
+    return count
+
+
+def is_gpu_available() -> bool:
+    """True if CuPy is installed and at least one CUDA device can be used."""
+    try:
+        return _gpu_count() > 0
+    except DeviceError:
+        return False
+
+
+class device:
+    """Where arrays live: ``device("cpu")``, ``device("gpu")`` or ``device("gpu:1")``.
+
+    ``"cuda"`` is accepted for ``"gpu"``, ``"auto"`` is the first GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: the text names no device.
+        DeviceError: a GPU is asked for and CuPy, the driver or the device is missing. Nothing
+            falls back to the CPU in silence.
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, spec: str | device) -> None:
+        if isinstance(spec, device):
+            self.type, self.index = spec.type, spec.index
+            return
+        if not isinstance(spec, str):
+            raise TypeError(f"device: expected a str or device, got {type(spec).__name__}")
+        kind, colon, index = spec.partition(":")
+        kind = {"cuda": "gpu"}.get(kind, kind)
+        if spec == "auto":
+            kind = "gpu" if is_gpu_available() else "cpu"
+        if kind not in ("cpu", "gpu") or (colon and not index.isdecimal()):
+            raise ValueError(f"device: expected 'cpu', 'gpu', 'gpu:N' or 'auto', got {spec!r}")
+        self.type, self.index = kind, int(index or 0)
+        if kind == "cpu" and self.index != 0:
+            raise ValueError(f"device: there is one CPU device, 'cpu', got {spec!r}")
+        if kind == "gpu" and self.index >= (count := _gpu_count()):
+            raise DeviceError(
+                f"device: {spec!r} was asked for, but there are {count} GPUs (from 0)"
+            )
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array module: NumPy or CuPy."""
+        return np if self.type == "cpu" else _import_cupy()
+
+    def __repr__(self) -> str:
+        return f"device({str(self)!r})"
+
+    def __str__(self) -> str:
+        return "cpu" if self.type == "cpu" else f"gpu:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+CPU = device("cpu")
+
+
+def get_xp(array: Array) -> ModuleType:
+    """The module whose functions take ``array``: NumPy or CuPy."""
+    return np if isinstance(array, np.ndarray) else _import_cupy()
+
+
+def device_of(array: Array) -> device:
+    """The device on which ``array`` lives."""
+    return CPU if isinstance(array, np.ndarray) else device(f"gpu:{array.device.id}")
+
+
+def move(array: Array, to: device) -> Array:
+    """``array`` on the device ``to``, in the same layout; itself if it is there already."""
+    if device_of(array) == to:
+        return array
+    cpu = array if isinstance(array, np.ndarray) else array.get(order="A")
+    if to.type == "cpu":
+        return cpu
+    # A transposed view is sent as the memory it is a view of, so that the layout survives.
+    order = _memory_order(cpu)
+    with to.xp.cuda.Device(to.index):
+        return to.xp.asarray(cpu.transpose(order)).transpose(np.argsort(order).tolist())
+
+
+# ---------------------------------------------------------------------------- memory
+
+
+class _Block:
+    """Memory of one pooled array: alive while any view of it is, then back in the pool."""
+
+    __slots__ = ("__array_interface__", "raw")
+
+    def __init__(self, raw: np.ndarray) -> None:
+        self.raw = raw
+        self.__array_interface__ = raw.__array_interface__
+
+    def __del__(self) -> None:
+        _pool.put(self.raw)
+
+
+class _Pool:
+    """Freed arrays kept for the next one of the same size.
+
+    A training step asks for the same large arrays as the step before. Handing freed ones back to
+    the system costs a page fault per 4 KiB when they return, a quarter of a small network's time.
+    The pool keeps at most as many bytes as were ever in use at once, oldest sizes dropped first.
+    """
+
+    def __init__(self) -> None:
+        self.free: dict[int, list[np.ndarray]] = {}
+        self.lock = threading.RLock()  # re-entrant: a collection inside may free a block
+        self.used = self.peak = self.kept = 0
+
+    def take(self, nbytes: int) -> np.ndarray:
+        with self.lock:
+            found = self.free.get(nbytes)
+            raw = found.pop() if found else None
+            self.used += nbytes
+            self.peak = max(self.peak, self.used)
+            if raw is not None:
+                self.kept -= nbytes
+            self._trim()
+        return np.empty(nbytes, np.uint8) if raw is None else raw
+
+    def put(self, raw: np.ndarray) -> None:
+        with self.lock:
+            self.used -= raw.nbytes
+            self.kept += raw.nbytes
+            # Re-inserting the list moves its size to the recent end of the dict.
+            self.free[raw.nbytes] = [*self.free.pop(raw.nbytes, ()), raw]
+            self._trim()
+
+    def _trim(self) -> None:
+        while self.kept and self.used + self.kept > self.peak:
+            size = next(iter(self.free))
+            if self.free[size]:
+                self.free[size].pop()
+                self.kept -= size
+            if not self.free[size]:
+                del self.free[size]
+
+
+_pool = _Pool()
+POOLED = 1 << 16  # bytes: smaller arrays come from the allocator's own free lists at once
+
+
+def empty(shape: tuple[int, ...], dtype: Any, xp: ModuleType = np) -> Array:
+    """An uninitialised C-order array; large ones on the CPU reuse freed memory."""
+    dtype = np.dtype(dtype)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if xp is not np or nbytes < POOLED:
+        return xp.empty(shape, dtype)
+    return np.asarray(_Block(_pool.take(nbytes))).view(dtype).reshape(shape)
+
+
+def zeros(shape: tuple[int, ...], dtype: Any, xp: ModuleType = np) -> Array:
+    """:func:`empty` filled with zeros."""
+    array = empty(shape, dtype, xp)
+    array[...] = 0
+    return array
+
+
+# ---------------------------------------------------------------------------- layout
+
+
+def inner(x: Array) -> Array:
+    """(N, ...) as a contiguous (..., N) array: a view where memory already runs that way."""
+    return get_xp(x).ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
+
+
+def outer(x: Array) -> Array:
+    """The inverse view of :func:`inner`: (..., N) memory seen as (N, ...)."""
+    return x.transpose(x.ndim - 1, *range(x.ndim - 1))
+
+
+def _memory_order(x: Array) -> list[int]:
+    """Axes of ``x`` from the outermost to the innermost in memory."""
+    return sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
+
+
+BLOCK = 32768  # elements: a handful of such float32 blocks fit a core's second-level cache
+
+
+def elementwise(
+    function: Callable[..., Any], *arrays: Array, dtype: Any = None, out: Array | None = None
+) -> Array:
+    """Apply ``function(out, *blocks)`` to ``arrays`` of one shape, block by block.
+
+    ``function`` must treat every element alike and fill its first argument. The result takes the
+    memory order of the first array, whatever the library's own habit (CuPy's ufuncs return
+    C order), so batch-innermost layout passes through. On the CPU the blocks are small enough for
+    a core's cache, so a function of several passes reads memory once, and are shared over cores.
+    """
+    first = arrays[0]
+    xp = get_xp(first)
+    order = _memory_order(first)
+    memory = [xp.ascontiguousarray(a.transpose(order)).reshape(-1) for a in arrays]
+    if out is None:
+        result = empty(tuple(first.shape[i] for i in order), dtype or first.dtype, xp)
+    else:
+        result = out.transpose(order)
+        assert result.flags.c_contiguous, "out must share the memory order of the first array"
+    flat = result.reshape(-1)
+    if xp is not np:
+        function(flat, *memory)
+    elif flat.size <= BLOCK:
+        function(flat, *memory)
+    else:
+        blocks = spans(flat.size, -(-flat.size // BLOCK), align=16)
+
+        def task(i: int) -> None:
+            part = blocks[i]
+            function(flat[part], *(m[part] for m in memory))
+
+        parallel(task, len(blocks))
+    return result.transpose([order.index(i) for i in range(first.ndim)])
+
+
+def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
+    """Run ``function(*blocks)`` over the arrays of every job, block by block, in one parallel pass.
+
+    For optimisers: each function changes its blocks in place, all arrays of a job have one shape,
+    and all but the second (the gradient, which is only read) must be dense in one memory order.
+    """
+    work: list[tuple[Callable[..., Any], list[Array]]] = []
+    for function, arrays in jobs:
+        order = _memory_order(arrays[0])
+        memory = [get_xp(a).ascontiguousarray(a.transpose(order)) for a in arrays]
+        flat = [m.reshape(-1) for m in memory]
+        if not isinstance(flat[0], np.ndarray):
+            function(*flat)
+            continue
+        for part in spans(flat[0].size, -(-flat[0].size // BLOCK), align=16):
+            work.append((function, [a[part] for a in flat]))
+    parallel(lambda i: work[i][0](*work[i][1]), len(work))
+
+
+def scratch(name: str, like: Array) -> Array:
+    """An uninitialised array like ``like``: this thread's reused one on the CPU."""
+    if isinstance(like, np.ndarray):
+        return workspace(name, like.shape, like.dtype)
+    return get_xp(like).empty_like(like)
+
+
+# ---------------------------------------------------------------------------- matrix product
+
+_SMALL_PRODUCT = 1 << 17  # multiply-adds below which starting threads costs more than it saves
+
+
+def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
+    """(M, K) @ (K, N) -> (M, N), C order, split over cores along the longer of M and N.
+
+    Transposed views cost nothing: BLAS takes them as they are. Inside :func:`parallel` this is one
+    single-threaded BLAS call.
+    """
+    xp = get_xp(a)
+    m, n = a.shape[0], b.shape[1]
+    if xp is not np or m * n * a.shape[1] < _SMALL_PRODUCT:
+        return xp.matmul(a, b) if out is None else xp.matmul(a, b, out=out)
+    if out is None:
+        out = empty((m, n), a.dtype)
+    if m >= n:
+        rows = spans(m, get_num_threads(), align=16)
+        parallel(lambda i: np.matmul(a[rows[i]], b, out=out[rows[i]]), len(rows))
+    else:
+        columns = spans(n, get_num_threads(), align=16)
+        parallel(lambda i: np.matmul(a, b[:, columns[i]], out=out[:, columns[i]]), len(columns))
+    return out
+
+
+__all__ = [
+    "CPU",
+    "Array",
+    "DeviceError",
+    "device",
+    "device_of",
+    "elementwise",
+    "empty",
+    "get_num_threads",
+    "get_xp",
+    "inner",
+    "is_gpu_available",
+    "matmul2d",
+    "move",
+    "outer",
+    "parallel",
+    "scratch",
+    "spans",
+    "update",
+    "workspace",
+    "zeros",
+]

@@ -1,0 +1,87 @@
+"""Argument checks: each error names the argument, what came and what was expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .tensor import Tensor
+
+
+def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") -> Tensor:
+    """``value`` if it is a Tensor with one of the given numbers of dimensions (any if empty)."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
+    if ndim and value.ndim not in ndim:
+        wanted = layout or " or ".join(f"{n}-d" for n in ndim)
+        raise ValueError(f"{name}: expected shape {wanted}, got {value.shape}")
+    return value
+
+
+def floating(name: str, value: Tensor) -> Tensor:
+    if value.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating dtype, got {value.dtype}")
+    return value
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name}: expected a whole number from {minimum}, got {value}")
+    return int(value)
+
+
+def pair(name: str, value: Any, minimum: int) -> tuple[int, int]:
+    """An int or a pair of ints (height, width), each at least ``minimum``, as a pair."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise ValueError(f"{name}: expected an int or a pair of ints, got {value!r}")
+    first, second = (integer(name, v, minimum) for v in values)
+    return first, second
+
+
+def number(name: str, value: Any, low: float, high: float = float("inf")) -> float:
+    """A real number in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not low <= value <= high:
+        bounds = f"from {low}" if high == float("inf") else f"between {low} and {high}"
+        raise ValueError(f"{name}: expected a number {bounds}, got {value}")
+    return float(value)
+
+
+def axis(name: str, value: Any, ndim: int) -> int:
+    """A dimension in [-ndim, ndim) as one in [0, ndim); a 0-d tensor has dimension 0 and -1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    span = max(ndim, 1)
+    if not -span <= value < span:
+        raise IndexError(f"{name}: expected a dimension from {-span} to {span - 1}, got {value}")
+    return int(value) % span
+
+
+def axes(name: str, value: Any, ndim: int) -> tuple[int, ...]:
+    """None (all), a dimension or a tuple of distinct ones, as a tuple counted from 0."""
+    if value is None:
+        return tuple(range(ndim))
+    values = value if isinstance(value, (tuple, list)) else (value,)
+    found = tuple(axis(name, v, ndim) for v in values)
+    if len(set(found)) != len(found):
+        raise ValueError(f"{name}: expected distinct dimensions, got {value}")
+    return found if ndim else ()
+
+
+def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{name}: expected {', '.join(map(repr, allowed))}, got {value!r}")
+    return str(value)
+
+
+def unsupported(option: str, value: Any, *supported: Any) -> None:
+    """Raise NotImplementedError naming ``option`` unless ``value`` is one of ``supported``."""
+    if not any(value is s or value == s for s in supported):
+        raise NotImplementedError(
+            f"{option}={value!r} is not supported (only {', '.join(map(repr, supported))})"
+        )

@@ -1,0 +1,76 @@
+"""Batches of arrays that live on one device, in an order that can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import check
+from .backend import device_of, move
+from .tensor import Tensor
+
+Transform = Callable[[Tensor, np.random.Generator], Tensor]
+
+
+def replayable(seed: int, *stream: int) -> np.random.Generator:
+    """A generator whose draws depend on the numbers alone: the same for the same (seed, …)."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream)))
+
+
+class DataLoader:
+    """Batches (images, labels), shuffled by (seed, epoch), changed by (seed, epoch, batch).
+
+    Since nothing depends on what was drawn before, an epoch can be entered at any batch and gives
+    from there on the very batches of an uninterrupted run.
+
+    Args:
+        images: Tensor (N, ...), of any dtype, on the device on which batches are made.
+        labels: Tensor (N,) on the same device.
+        batch_size: images per batch; the last one of an epoch may be smaller.
+        shuffle: a new order every epoch, else the order given.
+        transform: ``transform(images, generator)`` makes the batch's images, for augmentation and
+            normalisation.
+        seed: whole number from 0.
+        drop_last: leave out a last, smaller batch.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        transform: Transform | None = None,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"labels: expected shape {images.shape[:1]}, got {labels.shape}")
+        self.images, self.labels = images, labels
+        self.batch_size = check.integer("batch_size", batch_size, 1)
+        self.shuffle, self.transform, self.seed = shuffle, transform, seed
+        self.drop_last = drop_last
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        n = len(self.images)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch ``number``, from batch ``start`` on."""
+        n = len(self.images)
+        order: Any = np.arange(n)
+        if self.shuffle:
+            order = replayable(self.seed, 0, number).permutation(n)
+        order = move(order, device_of(self.images.data))
+        for batch in range(start, len(self)):
+            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            images = Tensor(self.images.data[index])
+            if self.transform is not None:
+                images = self.transform(images, replayable(self.seed, 1, number, batch))
+            yield images, Tensor(self.labels.data[index])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.epoch()

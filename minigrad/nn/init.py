@@ -1,0 +1,103 @@
+"""Initialisers: each fills a tensor in place from the random sequence and returns it.
+
+Names, arguments and defaults are those of ``torch.nn.init``. ``fan_in`` is the number of inputs
+that one output sums, ``fan_out`` the number of outputs that one input reaches.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import check, rng
+from ..backend import device_of, move
+from ..tensor import Tensor
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    tensor.data[...] = move(values.astype(tensor.dtype), device_of(tensor.data))
+    return tensor
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Draw from the uniform distribution on [a, b)."""
+    return _fill(tensor, rng.generator().uniform(a, b, tensor.shape))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Draw from the normal distribution."""
+    return _fill(tensor, rng.generator().normal(mean, std, tensor.shape))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with one value."""
+    tensor.data[...] = val
+    return tensor
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fill with zeros."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fill with ones."""
+    return constant_(tensor, 1.0)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor that keeps the variance of activations after ``nonlinearity``."""
+    gains = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        return math.sqrt(2 / (1 + slope**2))
+    return gains[check.choice("nonlinearity", nonlinearity, (*gains, "leaky_relu"))]
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (O, I) or (O, I, KH, KW)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"tensor: expected at least 2 dimensions, got shape {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Uniform with variance 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Normal with variance 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    fan_in, fan_out = fans(tensor)
+    check.choice("mode", mode, ("fan_in", "fan_out"))
+    fan = fan_in if mode == "fan_in" else fan_out
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """Uniform with variance gain² / fan (He et al., ICCV 2015)."""
+    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """Normal with variance gain² / fan (He et al., ICCV 2015)."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity))
+
+
+def default_(weight: Tensor, bias: Tensor | None) -> None:
+    """What PyTorch gives Linear and Conv2d: both uniform on ±1/√fan_in."""
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        bound = 1 / math.sqrt(max(1, fans(weight)[0]))
+        uniform_(bias, -bound, bound)

@@ -1,0 +1,328 @@
+"""Layers: operations with their parameters, under PyTorch's names, arguments and defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import check, functional as F
+from ..ops.conv import Pair
+from ..tensor import Tensor, ones, tensor, zeros
+from . import init
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    """y = x Wᵀ + b.
+
+    Args:
+        in_features, out_features: sizes F and O.
+        bias: whether to add b.
+
+    Shapes: input (..., F), output (..., O), ``weight`` (O, F), ``bias`` (O,).
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        self.in_features = check.integer("in_features", in_features, 1)
+        self.out_features = check.integer("out_features", out_features, 1)
+        self.weight = Parameter(zeros(out_features, in_features))
+        self.bias = Parameter(zeros(out_features)) if bias else None
+        init.default_(self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+
+class Conv2d(Module):
+    """Two-dimensional cross-correlation; see :func:`minigrad.functional.conv2d`.
+
+    Shapes: input (N, C, H, W), output (N, O, OH, OW), ``weight`` (O, C/groups, KH, KW),
+    ``bias`` (O,).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair | str = 0,
+        dilation: int | Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+    ) -> None:
+        check.unsupported("padding_mode", padding_mode, "zeros")
+        self.in_channels = check.integer("in_channels", in_channels, 1)
+        self.out_channels = check.integer("out_channels", out_channels, 1)
+        self.kernel_size = check.pair("kernel_size", kernel_size, 1)
+        self.stride = check.pair("stride", stride, 1)
+        self.padding: Any = (
+            padding if isinstance(padding, str) else check.pair("padding", padding, 0)
+        )
+        self.dilation = check.pair("dilation", dilation, 1)
+        self.groups = check.integer("groups", groups, 1)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups: expected a divisor of in_channels={in_channels} and "
+                f"out_channels={out_channels}, got {groups}"
+            )
+        self.weight = Parameter(zeros(out_channels, in_channels // groups, *self.kernel_size))
+        self.bias = Parameter(zeros(out_channels)) if bias else None
+        init.default_(self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        defaults = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                text += f", {name}={getattr(self, name)}"
+        return text if self.bias is not None else text + ", bias=False"
+
+
+class _BatchNorm(Module):
+    """Batch normalisation over all but the channel axis (Ioffe & Szegedy, ICML 2015).
+
+    Args:
+        num_features: C.
+        eps: added to the variance.
+        momentum: fraction by which the running statistics move towards each batch's.
+        affine: learn a scale and a shift per channel.
+        track_running_stats: only True is supported.
+
+    Parameters ``weight``, ``bias`` (C,); buffers ``running_mean``, ``running_var`` (C,) and
+    ``num_batches_tracked`` (int64 scalar).
+
+    Raises:
+        ValueError: wrong shape, or one value per channel in training.
+    """
+
+    ndims: tuple[int, ...] = ()
+    layout = ""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        check.unsupported("track_running_stats", track_running_stats, True)
+        if momentum is None:
+            raise NotImplementedError("momentum=None (a cumulative average) is not supported")
+        self.num_features = check.integer("num_features", num_features, 1)
+        self.eps = check.number("eps", eps, 0)
+        self.momentum = check.number("momentum", momentum, 0, 1)
+        self.weight = Parameter(ones(num_features)) if affine else None
+        self.bias = Parameter(zeros(num_features)) if affine else None
+        self.running_mean = zeros(num_features)
+        self.running_var = ones(num_features)
+        self.num_batches_tracked = tensor(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check.tensor("input", x, self.ndims, self.layout)
+        if self.training:
+            self.num_batches_tracked.data += 1
+        return F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+
+    def extra_repr(self) -> str:
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+        return text if self.weight is not None else text + ", affine=False"
+
+
+class BatchNorm1d(_BatchNorm):
+    __doc__ = (_BatchNorm.__doc__ or "") + "\n    Input (N, C) or (N, C, L).\n"
+    ndims, layout = (2, 3), "(N, C) or (N, C, L)"
+
+
+class BatchNorm2d(_BatchNorm):
+    __doc__ = (_BatchNorm.__doc__ or "") + "\n    Input (N, C, H, W).\n"
+    ndims, layout = (4,), "(N, C, H, W)"
+
+
+class _Pool(Module):
+    """What the pooling layers share: their options are those of the function they call."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.options.items())
+
+
+class MaxPool2d(_Pool):
+    """The largest value of each window; see :func:`minigrad.functional.max_pool2d`."""
+
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        stride: int | Pair | None = None,
+        padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        check.unsupported("return_indices", return_indices, False)
+        super().__init__(
+            kernel_size=check.pair("kernel_size", kernel_size, 1),
+            stride=None if stride is None else check.pair("stride", stride, 1),
+            padding=check.pair("padding", padding, 0),
+            dilation=check.pair("dilation", dilation, 1),
+            ceil_mode=ceil_mode,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, **self.options)
+
+
+class AvgPool2d(_Pool):
+    """The mean of each window; see :func:`minigrad.functional.avg_pool2d`."""
+
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        stride: int | Pair | None = None,
+        padding: int | Pair = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__(
+            kernel_size=check.pair("kernel_size", kernel_size, 1),
+            stride=None if stride is None else check.pair("stride", stride, 1),
+            padding=check.pair("padding", padding, 0),
+            ceil_mode=ceil_mode,
+            count_include_pad=count_include_pad,
+            divisor_override=divisor_override,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, **self.options)
+
+
+class AdaptiveAvgPool2d(_Pool):
+    """Means over an even grid; see :func:`minigrad.functional.adaptive_avg_pool2d`."""
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__(output_size=output_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(x, **self.options)
+
+
+class Dropout(Module):
+    """In training, zero elements with probability ``p`` and scale the rest by 1 / (1 − p)."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        check.unsupported("inplace", inplace, False)
+        self.p = check.number("p", p, 0, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        check.unsupported("inplace", inplace, False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where positive, else ``negative_slope`` x."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        check.unsupported("inplace", inplace, False)
+        self.negative_slope = check.number("negative_slope", negative_slope, float("-inf"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class GELU(Module):
+    """x Φ(x), exact or approximated with tanh."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = check.choice("approximate", approximate, ("none", "tanh"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(−x))."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.sigmoid(x)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.tanh(x)
+
+
+class Softmax(Module):
+    """exp(x) scaled to sum to 1 along ``dim``."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Flatten(Module):
+    """(N, ...) as (N, F); see :func:`minigrad.ops.shape.flatten`. No copy is made."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Its input."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x

@@ -1,0 +1,29 @@
+"""Differentiable operations by topic. Importing the package gives Tensor its methods."""
+
+from . import (
+    activation,
+    arithmetic,
+    conv,
+    dropout,
+    linear,
+    loss,
+    methods,
+    norm,
+    pool,
+    reduce,
+    shape,
+)
+
+__all__ = [
+    "activation",
+    "arithmetic",
+    "conv",
+    "dropout",
+    "linear",
+    "loss",
+    "methods",
+    "norm",
+    "pool",
+    "reduce",
+    "shape",
+]

@@ -1,0 +1,195 @@
+"""Activations: element by element, and softmax."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import check
+from ..backend import Array, elementwise, get_xp
+from ..tensor import Backward, Tensor, op
+
+Pair = tuple[Array, Backward]
+
+
+@op
+def _relu(x: Array) -> Pair:
+    """y = max(x, 0),  dL/dx = g where y > 0, else 0."""
+    xp = get_xp(x)
+    y = elementwise(lambda out, a: xp.maximum(a, 0, out=out), x)
+    if x.dtype.kind != "f":
+        return y, lambda g, needs: (None,)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (elementwise(lambda out, y, g: xp.multiply(g, y > 0, out=out), y, g),)
+
+    return y, backward
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(input, 0). NaN stays NaN."""
+    check.unsupported("inplace", inplace, False)
+    return _relu(check.tensor("input", input))
+
+
+@op
+def _leaky_relu(x: Array, *, slope: float) -> Pair:
+    """y = x where x > 0, else s x;  dL/dx = g or s g."""
+    xp = get_xp(x)
+    y = elementwise(lambda out, a: xp.multiply(a, xp.where(a > 0, 1, slope), out=out), x)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        def task(out: Array, x: Array, g: Array) -> None:
+            xp.multiply(g, xp.where(x > 0, g.dtype.type(1), g.dtype.type(slope)), out=out)
+
+        return (elementwise(task, x, g),)
+
+    return y, backward
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``input`` where positive, else ``negative_slope * input`` (Maas et al., ICML 2013 workshop)."""
+    check.unsupported("inplace", inplace, False)
+    check.floating("input", check.tensor("input", input))
+    return _leaky_relu(input, slope=check.number("negative_slope", negative_slope, -math.inf))
+
+
+@op
+def _sigmoid(x: Array) -> Pair:
+    """y = 1 / (1 + e⁻ˣ), 0 where e⁻ˣ overflows;  dL/dx = g y (1 − y)."""
+    y = 1 / (1 + get_xp(x).exp(-x))
+    return y, lambda g, needs: (g * y * (1 - y),)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(−input))."""
+    return _sigmoid(check.floating("input", check.tensor("input", input)))
+
+
+@op
+def _tanh(x: Array) -> Pair:
+    """y = tanh x,  dL/dx = g (1 − y²)."""
+    y = get_xp(x).tanh(x)
+    return y, lambda g, needs: (g * (1 - y * y),)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return _tanh(check.floating("input", check.tensor("input", input)))
+
+
+@functools.cache
+def _erfc_series() -> tuple[float, ...]:
+    """Chebyshev coefficients of ln(erfc(z) e^{z²} / t) in 4t − 2, t = 2 / (2 + z), for z ≥ 0.
+
+    The form is that of Press et al., *Numerical Recipes* (3rd ed., 2007), §6.2.2; the
+    coefficients are interpolated here from the standard library's erfc, and from the first terms
+    of its asymptotic series where that underflows.
+    """
+
+    def scaled(z: float) -> float:
+        if z < 20:
+            return math.erfc(z) * math.exp(z * z)
+        s = 1 / (2 * z * z)
+        return (1 - s * (1 - 3 * s * (1 - 5 * s))) / (z * math.sqrt(math.pi))
+
+    def target(u: Array) -> Array:
+        t = (u + 1) / 2
+        return np.array([math.log(scaled(2 / v - 2) / v) for v in t])
+
+    return tuple(np.polynomial.chebyshev.chebinterpolate(target, 32).tolist())
+
+
+def erf(x: Array) -> Array:
+    """The error function of a raw array in its dtype; absolute error under 1e-14 in float64."""
+    xp = get_xp(x)
+    z = xp.abs(x)
+    t = 2 / (2 + z)
+    u = 4 * t - 2
+    first, second = xp.zeros_like(z), xp.zeros_like(z)
+    *coefficients, last = reversed(_erfc_series())
+    for c in coefficients:  # Clenshaw's recurrence
+        first, second = u * first - second + c, first
+    erfc = t * xp.exp(-z * z + 0.5 * u * first - second + last)
+    return xp.copysign(1 - erfc, x)
+
+
+@op
+def _gelu(x: Array) -> Pair:
+    """y = x Φ(x),  dL/dx = g (Φ(x) + x φ(x)), with the normal distribution Φ and density φ."""
+    xp = get_xp(x)
+    phi = 0.5 * (1 + erf(x * math.sqrt(0.5)))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (g * (phi + x * xp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),)
+
+    return x * phi, backward
+
+
+@op
+def _gelu_tanh(x: Array) -> Pair:
+    """y = x (1 + t) / 2, t = tanh(√(2/π) (x + 0.044715 x³));  dL/dx by the product rule."""
+    xp, c = get_xp(x), math.sqrt(2 / math.pi)
+    t = xp.tanh(c * (x + 0.044715 * x * x * x))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        inner = c * (1 + 3 * 0.044715 * x * x)
+        return (g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner),)
+
+    return 0.5 * x * (1 + t), backward
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Φ(x) (Hendrycks & Gimpel 2016), exact or with the paper's "tanh" approximation."""
+    check.choice("approximate", approximate, ("none", "tanh"))
+    check.floating("input", check.tensor("input", input))
+    return _gelu(input) if approximate == "none" else _gelu_tanh(input)
+
+
+def log_softmax_array(x: Array, axis: int) -> Array:
+    """ln(e^x / Σ e^x) of a raw array; the maximum is taken out first so that nothing overflows."""
+    xp = get_xp(x)
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+@op
+def _softmax(x: Array, *, axis: int) -> Pair:
+    """y = e^x / Σ e^x,  dL/dx = y (g − Σ g y)."""
+    y = get_xp(x).exp(x - x.max(axis=axis, keepdims=True))
+    y /= y.sum(axis=axis, keepdims=True)
+    return y, lambda g, needs: (y * (g - (g * y).sum(axis=axis, keepdims=True)),)
+
+
+@op
+def _log_softmax(x: Array, *, axis: int) -> Pair:
+    """y = x − ln Σ e^x,  dL/dx = g − e^y Σ g."""
+    y = log_softmax_array(x, axis)
+    return y, lambda g, needs: (g - get_xp(y).exp(y) * g.sum(axis=axis, keepdims=True),)
+
+
+def _along(name: str, input: Tensor, dim: Any) -> int:
+    check.floating("input", check.tensor("input", input))
+    if dim is None:
+        raise TypeError(f"{name}: expected dim, the dimension to normalise over, got None")
+    return check.axis("dim", dim, input.ndim)
+
+
+def softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """exp(input) scaled to sum to 1 along ``dim`` (which must be given)."""
+    axis = _along("softmax", input, dim)
+    return _softmax(input, axis=axis) if input.numel() and input.ndim else _trivial(input, 1.0)
+
+
+def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """The logarithm of :func:`softmax`, without its overflow and cancellation."""
+    axis = _along("log_softmax", input, dim)
+    return _log_softmax(input, axis=axis) if input.numel() and input.ndim else _trivial(input, 0.0)
+
+
+def _trivial(input: Tensor, value: float) -> Tensor:
+    """Softmax of a 0-d tensor, whose single element is all there is, or of an empty one."""
+    return input * 0 + value

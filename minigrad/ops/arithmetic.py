@@ -1,0 +1,203 @@
+"""Element by element: + - * / powers, exp, log, comparison, selection.
+
+Two operands broadcast as in NumPy; the engine sums their gradients back. A Python number keeps the
+Tensor's dtype. An integer Tensor meets a floating one, or a floating number, in the floating dtype
+(float32 if neither is floating), as in PyTorch; two different floating dtypes are an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, elementwise, get_xp
+from ..tensor import Backward, Number, Tensor, op
+
+Pair = tuple[Array, Backward]
+
+
+def _meet(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
+    """The operands in the dtype of the result; numbers stay numbers."""
+    arrays = [x for x in (a, b) if hasattr(x, "dtype")]
+    kinds = {x.dtype.kind for x in arrays}
+    is_float = floating or "f" in kinds or any(isinstance(x, float) for x in (a, b))
+    if not is_float or kinds == {"f"}:
+        return a, b
+    to = next((x.dtype for x in arrays if x.dtype.kind == "f"), np.dtype(np.float32))
+    return tuple(x.astype(to) if hasattr(x, "dtype") else x for x in (a, b))  # type: ignore[return-value]
+
+
+@op
+def add(a: Any, b: Any) -> Pair:
+    """y = a + b,  dL/da = dL/db = g."""
+    a, b = _meet(a, b)
+    return a + b, lambda g, needs: (g, g)
+
+
+@op
+def sub(a: Any, b: Any) -> Pair:
+    """y = a − b,  dL/da = g,  dL/db = −g."""
+    a, b = _meet(a, b)
+    return a - b, lambda g, needs: (g, -g if needs[1] else None)
+
+
+@op
+def mul(a: Any, b: Any) -> Pair:
+    """y = a b,  dL/da = g b,  dL/db = g a."""
+    a, b = _meet(a, b)
+    return a * b, lambda g, needs: (g * b if needs[0] else None, g * a if needs[1] else None)
+
+
+@op
+def div(a: Any, b: Any) -> Pair:
+    """y = a / b,  dL/da = g / b,  dL/db = −g a / b²."""
+    a, b = _meet(a, b, floating=True)
+    y = a / b
+    return y, lambda g, needs: (g / b if needs[0] else None, -g * y / b if needs[1] else None)
+
+
+@op
+def neg(x: Array) -> Pair:
+    """y = −x,  dL/dx = −g."""
+    return -x, lambda g, needs: (-g,)
+
+
+@op
+def _pow(x: Array, *, exponent: Number) -> Pair:
+    """y = xᵖ,  dL/dx = g p xᵖ⁻¹ (0 where p = 0, also at x = 0)."""
+    (x, _) = _meet(x, exponent)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        if exponent == 0:
+            return (get_xp(x).zeros_like(x),)
+        return (g * (exponent * x ** (exponent - 1)),)
+
+    return x**exponent, backward
+
+
+def pow(input: Tensor, exponent: Number) -> Tensor:
+    """``input ** exponent`` for a number ``exponent`` (a Tensor exponent is not supported)."""
+    if isinstance(exponent, Tensor):
+        raise NotImplementedError("pow: exponent as a Tensor is not supported, only a number")
+    if isinstance(exponent, np.generic):
+        exponent = exponent.item()
+    if not isinstance(exponent, (int, float)):
+        raise TypeError(f"exponent: expected a number, got {type(exponent).__name__}")
+    if input.dtype.kind in "biu" and isinstance(exponent, int) and exponent < 0:
+        raise ValueError(f"exponent: integers to negative powers are not supported, got {exponent}")
+    return _pow(input, exponent=exponent)
+
+
+def _float(x: Array) -> Array:
+    """Integers as float32, floats as they are: what PyTorch's transcendental functions take."""
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
+@op
+def exp(x: Array) -> Pair:
+    """y = eˣ,  dL/dx = g y."""
+    y = get_xp(x).exp(_float(x))
+    return y, lambda g, needs: (g * y,)
+
+
+@op
+def log(x: Array) -> Pair:
+    """y = ln x,  dL/dx = g / x; −inf at 0 and NaN below."""
+    x = _float(x)
+    return get_xp(x).log(x), lambda g, needs: (g / x,)
+
+
+@op
+def sqrt(x: Array) -> Pair:
+    """y = √x,  dL/dx = g / 2y."""
+    y = get_xp(x).sqrt(_float(x))
+    return y, lambda g, needs: (g / (2 * y),)
+
+
+@op
+def abs(x: Array) -> Pair:
+    """y = \\|x\\|,  dL/dx = g sign(x): 0 at 0."""
+    xp = get_xp(x)
+    return xp.abs(x), lambda g, needs: (g * xp.sign(x),)
+
+
+@op
+def _clamp(x: Array, *, min: Number | None, max: Number | None) -> Pair:
+    """y = min(max(x, low), high),  dL/dx = g where low ≤ x ≤ high, else 0."""
+    xp = get_xp(x)
+    y = x if min is None else xp.maximum(x, min)
+    y = y if max is None else xp.minimum(y, max)
+    return y, lambda g, needs: (g * (y == x),)
+
+
+def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:
+    """``input`` limited to [min, max]; at least one bound, numbers only.
+
+    An integer tensor with a fractional bound becomes float32.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: expected min or max, got neither")
+    for name, bound in (("min", min), ("max", max)):
+        if bound is not None and not isinstance(bound, (int, float, np.generic)):
+            raise TypeError(f"{name}: expected a number, got {type(bound).__name__}")
+    low, high = (b.item() if isinstance(b, np.generic) else b for b in (min, max))
+    if input.dtype.kind != "f" and any(isinstance(b, float) for b in (low, high)):
+        input = Tensor(_float(input.data))
+    return _clamp(input, min=low, max=high)
+
+
+@op
+def _where(condition: Array, a: Any, b: Any) -> Pair:
+    """y = a where condition, else b;  dL/da = g where condition, dL/db = g elsewhere, else 0."""
+    xp = get_xp(condition)
+    a, b = _meet(a, b)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        none = g.dtype.type(0)
+        return (
+            None,
+            xp.where(condition, g, none) if needs[1] else None,
+            xp.where(condition, none, g) if needs[2] else None,
+        )
+
+    y = xp.where(condition, a, b)
+    if not any(hasattr(x, "dtype") for x in (a, b)) and y.dtype == np.float64:
+        y = y.astype(np.float32)
+    return y, backward
+
+
+def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """``input`` where the boolean tensor ``condition`` holds, else ``other``; all broadcast."""
+    if not isinstance(condition, Tensor) or condition.dtype != np.bool_:
+        came = condition.dtype if isinstance(condition, Tensor) else type(condition).__name__
+        raise TypeError(f"condition: expected a bool Tensor, got {came}")
+    return _where(condition, input, other)
+
+
+@op
+def to_dtype(x: Array, *, dtype: Any) -> Pair:
+    """y = x in another dtype,  dL/dx = g in x's."""
+    before = x.dtype
+    return x.astype(dtype), lambda g, needs: (g.astype(before),)
+
+
+def compare(symbol: str) -> Any:
+    """The comparison ``symbol`` as a function of two operands; the result is a bool Tensor."""
+    name = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}.get(
+        symbol, {"==": "equal", "!=": "not_equal"}.get(symbol, "")
+    )
+
+    def less_equal_etc(a: Array, b: Any) -> Pair:
+        return getattr(get_xp(a), name)(a, b), lambda g, needs: (None, None)
+
+    less_equal_etc.__name__ = name
+    compared = op(less_equal_etc)
+
+    def apply(a: Tensor, b: Any) -> Any:
+        if not isinstance(b, (Tensor, int, float, np.generic)):
+            return NotImplemented
+        return compared(a.detach(), b.detach() if isinstance(b, Tensor) else b)
+
+    apply.__name__, apply.__doc__ = name, f"Element by element, a {symbol} b."
+    return apply

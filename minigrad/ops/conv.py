@@ -1,0 +1,324 @@
+"""Convolution in two dimensions as matrix products over im2col columns.
+
+One letter per size, here and in every kernel: N images, C input and O output channels, H x W
+input, KH x KW kernel, OH x OW output, G groups. Arrays inside this file are batch-innermost,
+(C, H, W, N) (see :mod:`minigrad.backend`).
+
+**Blocks.** The column matrix of a whole layer is KH·KW times its input and would be written to
+and read from memory for nothing. Here one core at a time takes one block of neighbouring output
+positions, copies their columns into a reused buffer that fits its cache, and multiplies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import check
+from ..backend import (
+    Array,
+    empty,
+    get_num_threads,
+    get_xp,
+    inner,
+    outer,
+    parallel,
+    spans,
+    workspace,
+    zeros,
+)
+from ..tensor import Backward, Tensor, op
+
+Pair = tuple[int, int]
+Block = tuple[slice, slice]  # rows and columns of output positions
+
+COLUMN_BYTES = 1 << 20  # of one block's columns: a core's second-level cache
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel slides: sizes, steps and spacing, each as (height, width)."""
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+
+    @property
+    def reach(self) -> Pair:
+        """Input pixels that one window spans."""
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        return dh * (kh - 1) + 1, dw * (kw - 1) + 1
+
+    def output(self, height: int, width: int) -> Pair:
+        """Output positions over an input that is already padded."""
+        (rh, rw), (sh, sw) = self.reach, self.stride
+        return (height - rh) // sh + 1, (width - rw) // sw + 1
+
+    def views(self, x: Array) -> Array:
+        """(C, H, W, N) as all its windows, a view of shape (C, KH, KW, OH, OW, N)."""
+        c, h, w, n = x.shape
+        oh, ow = self.output(h, w)
+        (dh, dw), (sh, sw) = self.dilation, self.stride
+        tc, th, tw, tn = x.strides
+        return get_xp(x).lib.stride_tricks.as_strided(
+            x,
+            (c, *self.kernel, oh, ow, n),
+            (tc, th * dh, tw * dw, th * sh, tw * sw, tn),
+        )
+
+
+def frame(x: Array, height: Pair, width: Pair) -> Array:
+    """(C, H, W, N) with (before, after) zeros added to height and width; negative cuts off.
+
+    ``x`` itself, or a view, where no zeros are added.
+    """
+    (top, bottom), (left, right) = height, width
+    x = x[:, max(-top, 0) : x.shape[1] + min(bottom, 0), max(-left, 0) : x.shape[2] + min(right, 0)]
+    top, bottom, left, right = (max(edge, 0) for edge in (top, bottom, left, right))
+    if not (top or bottom or left or right):
+        return x
+    c, h, w, n = x.shape
+    y = empty((c, h + top + bottom, w + left + right, n), x.dtype, get_xp(x))
+
+    def task(i: int) -> None:
+        part = y[channels[i]]
+        part[:, :top] = part[:, top + h :] = 0
+        part[:, :, :left] = part[:, :, left + w :] = 0
+        part[:, top : top + h, left : left + w] = x[channels[i]]
+
+    channels = split(x, c)
+    parallel(task, len(channels))
+    return y
+
+
+def split(x: Array, count: int) -> list[slice]:
+    """``count`` channels shared out over the CPU's cores; all in one piece on a GPU."""
+    return spans(count, get_num_threads() if isinstance(x, np.ndarray) else 1)
+
+
+def blocks(x: Array, oh: int, ow: int, bytes_per_position: int) -> list[Block]:
+    """Cut OH x OW output positions into runs: several whole rows, or a part of one row.
+
+    On the CPU the columns of a run fit a core's cache; a GPU takes the image in one piece.
+    """
+    positions = max(1, COLUMN_BYTES // max(1, bytes_per_position))
+    if not isinstance(x, np.ndarray):
+        positions = oh * ow
+    if positions >= ow:
+        return [(rows, slice(0, ow)) for rows in spans(oh, -(-oh * ow // positions))]
+    parts = spans(ow, -(-ow // positions))
+    return [(slice(r, r + 1), part) for r in range(oh) for part in parts]
+
+
+def columns(windows: Array, block: Block) -> Array:
+    """The im2col columns (C·KH·KW, positions·N) of one block: in this thread's buffer on the CPU,
+    and not copied at all where the window is a single pixel."""
+    part = windows[:, :, :, block[0], block[1]]
+    c, kh, kw = part.shape[:3]
+    if isinstance(part, np.ndarray) and (kh, kw) != (1, 1):
+        buffer = workspace("columns", part.shape, part.dtype)
+        np.copyto(buffer, part)
+        part = buffer
+    return part.reshape(c * kh * kw, -1)
+
+
+def correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
+    """y[o] = Σ over c, kh, kw of w[o, c, kh, kw] · x[c] seen through the window, + b[o].
+
+    x (C, H, W, N), already padded; w (O, C/G, KH, KW); y (O, OH, OW, N).
+    """
+    xp = get_xp(x)
+    c, n = x.shape[0], x.shape[3]
+    o, cg = w.shape[:2]
+    oh, ow = window.output(*x.shape[1:3])
+    windows = window.views(x)
+    filters = w.reshape(groups, o // groups, -1)
+    y = empty((o, oh, ow, n), x.dtype, xp)
+    pieces = blocks(x, oh, ow, filters.shape[2] * n * x.itemsize)
+
+    def task(i: int) -> None:
+        rows, cols = pieces[i // groups]
+        g = i % groups
+        part = windows[g * cg : (g + 1) * cg]
+        channels = slice(g * o // groups, (g + 1) * o // groups)
+        out = y[channels, rows, cols].reshape(o // groups, -1)
+        xp.matmul(filters[g], columns(part, (rows, cols)), out=out)
+        if b is not None:
+            out += b[channels, None]
+
+    assert c == cg * groups
+    parallel(task, len(pieces) * groups)
+    return y
+
+
+def weight_gradient(
+    x: Array, g: Array, shape: tuple[int, ...], window: Window, groups: int
+) -> Array:
+    """dL/dw[o, c, kh, kw] = Σ over positions of g[o] · x[c] seen through the window at (kh, kw).
+
+    The columns are made again, block by block, not kept since forward. Every thread adds up its
+    own fixed share of the blocks, so the rounding is the same from run to run.
+    """
+    xp = get_xp(x)
+    o, cg = shape[:2]
+    oh, ow, n = g.shape[1:]
+    windows = window.views(x)
+    depth = cg * shape[2] * shape[3]
+    pieces = blocks(x, oh, ow, depth * n * x.itemsize)
+    shares = spans(len(pieces), get_num_threads())
+    sums = xp.zeros((len(shares), groups, o // groups, depth), x.dtype)
+
+    def task(i: int) -> None:
+        for rows, cols in pieces[shares[i]]:
+            for k in range(groups):
+                gk = g[k * o // groups : (k + 1) * o // groups, rows, cols]
+                part = columns(windows[k * cg : (k + 1) * cg], (rows, cols))
+                sums[i, k] += gk.reshape(o // groups, -1) @ part.T
+
+    parallel(task, len(shares))
+    return sums.sum(axis=0).reshape(shape)
+
+
+def input_gradient(
+    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+) -> Array:
+    """dL/dx of :func:`correlate` over a zero-padded input, (C, H, W, N) for ``size`` (H, W).
+
+    At stride 1 it is itself a correlation: of g, padded, with the filters flipped and their
+    channel axes exchanged. It only gathers. Otherwise see :func:`col2im`.
+    """
+    if window.stride != (1, 1):
+        return col2im(g, w, size, padding, window, groups)
+    o, cg, kh, kw = w.shape
+    flipped = w.reshape(groups, o // groups, cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
+    flipped = get_xp(w).ascontiguousarray(flipped).reshape(groups * cg, o // groups, kh, kw)
+    # An input pixel at i is seen by outputs i + p − d(k−1) … i + p.
+    edges = tuple(
+        (reach - 1 - p, n + p - g.shape[axis])
+        for axis, (reach, p, n) in enumerate(zip(window.reach, padding, size, strict=True), 1)
+    )
+    return correlate(frame(g, *edges), flipped, None, window, groups)
+
+
+def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
+    """The transpose of im2col: dL/dcolumns = wᵀ g, each row added back where it was read from.
+
+    Works for any stride. Blocks of input channels keep the columns small and never meet.
+    """
+    xp = get_xp(g)
+    o, cg, kh, kw = w.shape
+    n = g.shape[3]
+    gx = zeros((groups * cg, size[0] + 2 * padding[0], size[1] + 2 * padding[1], n), g.dtype, xp)
+    seen = window.views(gx)
+    positions = g[0].size
+    step = max(1, 4 * COLUMN_BYTES // max(1, kh * kw * positions * g.itemsize))
+    pieces = [(k, part) for k in range(groups) for part in spans(cg, -(-cg // step))]
+
+    def task(i: int) -> None:
+        k, part = pieces[i]
+        og = slice(k * o // groups, (k + 1) * o // groups)
+        filters = w[og, part].reshape(o // groups, -1)
+        gcolumns = xp.matmul(filters.T, g[og].reshape(o // groups, -1))
+        gcolumns = gcolumns.reshape(-1, kh, kw, *g.shape[1:])
+        target = seen[k * cg + part.start : k * cg + part.stop]
+        for a in range(kh):
+            for b in range(kw):
+                target[:, a, b] += gcolumns[:, a, b]
+
+    parallel(task, len(pieces))
+    return gx[:, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
+
+
+@op
+def _conv2d(
+    x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
+) -> tuple[Array, Backward]:
+    """y = w ⋆ pad(x) + b; see correlate, input_gradient and weight_gradient for the three maps."""
+    size = x.shape[2:]
+    x = inner(x)
+    edges = tuple((p, p) for p in padding)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = inner(g)
+        gx = input_gradient(g, w, size, padding, window, groups) if needs[0] else None
+        return (
+            None if gx is None else outer(gx),
+            weight_gradient(frame(x, *edges), g, w.shape, window, groups) if needs[1] else None,
+            g.reshape(len(g), -1).sum(axis=1) if needs[2] else None,
+        )
+
+    return outer(correlate(frame(x, *edges), w, b, window, groups)), backward
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Two-dimensional cross-correlation, as every deep-learning library calls convolution.
+
+    y[n, o, i, j] = bias[o] + Σ_{c, a, b} weight[o, c, a, b] · input[n, c, i s + a d − p, j s + b d − p]
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for a single image.
+        weight: (O, C / groups, KH, KW).
+        bias: (O,) or None.
+        stride, padding, dilation: int or (height, width). ``padding`` zeros go on both sides;
+            "valid" means none, "same" as many as keep the size at stride 1 (the extra one of an
+            odd total at the bottom and right).
+        groups: the number of groups that C and O are cut into; group k of the outputs sees group
+            k of the inputs.
+
+    Returns:
+        (N, O, OH, OW) with OH = ⌊(H + 2p − d(KH − 1) − 1) / s⌋ + 1, likewise OW.
+
+    Raises:
+        ValueError: shapes that do not fit together, or a window larger than the padded input.
+    """
+    check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)")
+    check.tensor("weight", weight, (4,), "(O, C/groups, KH, KW)")
+    check.floating("input", input)
+    if weight.dtype != input.dtype:
+        raise TypeError(f"weight: expected dtype {input.dtype} as input, got {weight.dtype}")
+    if input.ndim == 3:
+        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
+            0
+        )
+    check.integer("groups", groups, 1)
+    o, cg, kh, kw = weight.shape
+    c = input.shape[1]
+    if c != cg * groups or o % groups or 0 in weight.shape:
+        raise ValueError(
+            f"weight: expected (O, {c}/{groups}, KH, KW) with O a multiple of groups={groups} "
+            f"for input {input.shape}, got {weight.shape}"
+        )
+    if bias is not None and check.tensor("bias", bias).shape != (o,):
+        raise ValueError(f"bias: expected shape ({o},), got {bias.shape}")
+    window = Window((kh, kw), check.pair("stride", stride, 1), check.pair("dilation", dilation, 1))
+    if isinstance(padding, str):
+        input, padding = _named_padding(input, padding, window)
+    pads = check.pair("padding", padding, 0)
+    h, w = (n + 2 * p for n, p in zip(input.shape[2:], pads, strict=True))
+    if h < window.reach[0] or w < window.reach[1]:
+        raise ValueError(
+            f"weight: the window {window.reach} is larger than the padded input ({h}, {w})"
+        )
+    return _conv2d(input, weight, bias, padding=pads, window=window, groups=groups)
+
+
+def _named_padding(input: Tensor, padding: str, window: Window) -> tuple[Tensor, Pair]:
+    check.choice("padding", padding, ("valid", "same"))
+    if padding == "valid":
+        return input, (0, 0)
+    if window.stride != (1, 1):
+        raise ValueError(f"padding: 'same' needs stride 1, got {window.stride}")
+    rh, rw = window.reach
+    odd_h, odd_w = (rh - 1) % 2, (rw - 1) % 2
+    if odd_h or odd_w:
+        input = input.pad((0, odd_w, 0, odd_h))
+    return input, ((rh - 1) // 2, (rw - 1) // 2)

@@ -1,0 +1,100 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from .. import check
+from ..backend import Array, get_xp, matmul2d
+from ..tensor import Backward, Tensor, op
+
+Pair = tuple[Array, Backward]
+
+
+def _product(a: Array, b: Array) -> Array:
+    return matmul2d(a, b) if a.ndim == b.ndim == 2 else get_xp(a).matmul(a, b)
+
+
+@op
+def _matmul(a: Array, b: Array) -> Pair:
+    """Y = A B,  dL/dA = G Bᵀ,  dL/dB = Aᵀ G, over the last two axes; the others broadcast."""
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            _product(g, b.swapaxes(-1, -2)) if needs[0] else None,
+            _product(a.swapaxes(-1, -2), g) if needs[1] else None,
+        )
+
+    return _product(a, b), backward
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product: (..., M, K) @ (..., K, N) -> (..., M, N).
+
+    A 1-d operand is a row on the left, a column on the right, and its axis is dropped again.
+
+    Raises:
+        ValueError: the inner sizes differ, or an operand is 0-d.
+    """
+    for name, t in (("input", input), ("other", other)):
+        check.tensor(name, t)
+        if t.ndim == 0:
+            raise ValueError(f"{name}: matmul expects at least one dimension, got shape ()")
+    if input.dtype != other.dtype:
+        raise TypeError(f"matmul: expected one dtype, got {input.dtype} and {other.dtype}")
+    a = input.unsqueeze(0) if input.ndim == 1 else input
+    b = other.unsqueeze(1) if other.ndim == 1 else other
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(
+            f"matmul: inner sizes differ: {input.shape} @ {other.shape} "
+            f"({a.shape[-1]} and {b.shape[-2]})"
+        )
+    y = _matmul(a, b)
+    if other.ndim == 1:
+        y = y.squeeze(-1)
+    if input.ndim == 1:
+        y = y.squeeze(-1 if other.ndim == 1 else -2)
+    return y
+
+
+@op
+def _linear(x: Array, w: Array, b: Array | None) -> Pair:
+    """Y = X Wᵀ + b,  dL/dX = G W,  dL/dW = Gᵀ X,  dL/db = Σ rows of G.
+
+    Computed as Yᵀ = W Xᵀ: the batch stays innermost in memory.
+    """
+    yt = matmul2d(w, x.T)
+    if b is not None:
+        yt += b[:, None]
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            matmul2d(w.T, g.T).T if needs[0] else None,
+            matmul2d(g.T, x) if needs[1] else None,
+            g.sum(axis=0) if needs[2] else None,
+        )
+
+    return yt.T, backward
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weightᵀ + bias.
+
+    Args:
+        input: (..., F).
+        weight: (O, F).
+        bias: (O,) or None.
+
+    Returns:
+        (..., O).
+    """
+    check.tensor("input", input)
+    check.tensor("weight", weight, (2,), "(O, F)")
+    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"input: expected {weight.shape[1]} features last (weight {weight.shape}), "
+            f"got shape {input.shape}"
+        )
+    if bias is not None and check.tensor("bias", bias).shape != weight.shape[:1]:
+        raise ValueError(f"bias: expected shape {weight.shape[:1]}, got {bias.shape}")
+    rows = input if input.ndim == 2 else input.reshape(input.numel() // max(1, input.shape[-1]), -1)
+    y = _linear(rows, weight, bias)
+    return y if input.ndim == 2 else y.reshape(*input.shape[:-1], weight.shape[0])

@@ -1,0 +1,290 @@
+"""Losses. Classes are axis 1 of the prediction: (N, C), or (N, C, d1, …) for a class per pixel."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import check
+from ..backend import Array, get_xp
+from ..tensor import Backward, Tensor, op
+from .activation import log_softmax_array
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def _classes_first(x: Array) -> Array:
+    """(N, C, ...) as (C, M) with M = N · d1 · …"""
+    return x.swapaxes(0, 1).reshape(x.shape[1], -1)
+
+
+def _classes_back(z: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of :func:`_classes_first` for an array of ``shape`` (N, C, ...)."""
+    return z.reshape(shape[1], shape[0], *shape[2:]).swapaxes(0, 1)
+
+
+def _reduce(loss: Array, weight: Any, reduction: str) -> Array:
+    """Σ loss / Σ weight, Σ loss, or the losses themselves."""
+    if reduction == "none":
+        return loss
+    total = loss.sum()
+    return (total / weight if reduction == "mean" else total).astype(loss.dtype, copy=False)
+
+
+def _spread(g: Array, weight: Any, reduction: str) -> Array:
+    """dL/dloss (M,) or a scalar from the gradient of the reduced value."""
+    return g / weight if reduction == "mean" else g
+
+
+@op
+def _cross_entropy(
+    x: Array, *, target: Array, norm: Any, reduction: str, from_log: bool
+) -> tuple[Array, Backward]:
+    """ℓₘ = −Σ_c t_cm ln p_cm with p = softmax(x), and their sum or their sum / norm.
+
+    dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t.
+    """
+    xp, shape = get_xp(x), x.shape
+    z = _classes_first(x)
+    logp = z if from_log else log_softmax_array(z, 0)
+    used = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
+    loss = -used.sum(axis=0)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = _spread(g, norm, reduction).reshape(-1)  # (M,) or (1,)
+        gz = -target if from_log else xp.exp(logp) * target.sum(axis=0) - target
+        return (_classes_back((gz * g).astype(x.dtype, copy=False), shape),)
+
+    y = _reduce(loss, norm, reduction)
+    return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y, backward
+
+
+@op
+def _focal_loss(
+    x: Array, *, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
+) -> tuple[Array, Backward]:
+    """ℓₘ = −wₘ (1 − pₘ)^γ ln pₘ with pₘ the softmax probability of the true class t.
+
+    With q = 1 − p:  dℓ/d ln p = w (γ q^(γ−1) p ln p − q^γ)  and  d ln p / dx_c = [c = t] − softmax_c.
+    q is −expm1(ln p), and q^(γ−1) ln p is q^γ · (ln p / q), whose last factor tends to −1 as q → 0.
+    """
+    xp, shape = get_xp(x), x.shape
+    z = _classes_first(x)
+    columns = xp.arange(z.shape[1])
+    logp = log_softmax_array(z, 0)
+    logpt = logp[target, columns]
+    q = -xp.expm1(logpt)
+    modulation = weight * q**gamma
+    loss = -modulation * logpt
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        ratio = xp.where(q > 0, logpt / xp.where(q > 0, q, 1), -1)
+        slope = modulation * (gamma * xp.exp(logpt) * ratio - 1)
+        slope = (slope * _spread(g, norm, reduction).reshape(-1)).astype(x.dtype, copy=False)
+        gz = -xp.exp(logp) * slope
+        gz[target, columns] += slope
+        return (_classes_back(gz, shape),)
+
+    y = _reduce(loss, norm, reduction)
+    return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y, backward
+
+
+def _prediction(name: str, input: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """Check what all classification losses share; a single (C,) prediction becomes (1, C)."""
+    check.floating("input", check.tensor("input", input))
+    check.choice("reduction", reduction, REDUCTIONS)
+    if input.ndim == 0:
+        raise ValueError(f"input: {name} expects (C,), (N, C) or (N, C, d1, ...), got shape ()")
+    classes = input.shape[1 if input.ndim > 1 else 0]
+    if weight is not None and check.tensor("weight", weight).shape != (classes,):
+        raise ValueError(f"weight: expected shape ({classes},), got {weight.shape}")
+    if weight is not None and weight.dtype != input.dtype:
+        raise TypeError(f"weight: expected dtype {input.dtype} as input, got {weight.dtype}")
+    return input.unsqueeze(0) if input.ndim == 1 else input
+
+
+def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, Array]:
+    """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count."""
+    check.tensor("target", target)
+    expected = (input.shape[0], *input.shape[2:])
+    if target.shape != expected and not (target.ndim == 0 and expected == (1,)):
+        raise ValueError(
+            f"target: expected class indices of shape {expected} for input {input.shape}, "
+            f"got {target.shape}"
+        )
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"target: expected integer class indices, got {target.dtype}")
+    flat, classes = target.data.reshape(-1), input.shape[1]
+    used = flat != ignore_index
+    bad = used & ((flat < 0) | (flat >= classes))
+    if bad.any():
+        raise IndexError(
+            f"target: expected class indices from 0 to {classes - 1}"
+            f" (or ignore_index={ignore_index}), got {int(flat[bad][0])}"
+        )
+    return get_xp(flat).where(used, flat, 0), used
+
+
+def _distribution(
+    input: Tensor, flat: Array, used: Array, weight: Tensor | None, smoothing: float
+) -> tuple[Array, Array]:
+    """Weighted, smoothed one-hot columns (C, M), and the (M,) weights of the true classes."""
+    xp, dtype, classes = get_xp(input.data), input.dtype, input.shape[1]
+    w = xp.ones(classes, dtype) if weight is None else weight.data
+    each = xp.where(used, w[flat], dtype.type(0))
+    target = xp.zeros((classes, len(flat)), dtype)
+    target[flat, xp.arange(len(flat))] = each * dtype.type(1 - smoothing)
+    if smoothing:
+        target += (w * dtype.type(smoothing / classes))[:, None] * used
+    return target, each
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: None = None,
+    ignore_index: int = -100,
+    reduce: None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Softmax cross-entropy, computed from the logits in one stable operation.
+
+    Args:
+        input: logits (C,), (N, C) or (N, C, d1, …).
+        target: integer class indices (), (N,) or (N, d1, …), or probabilities of input's shape and
+            dtype (not differentiated).
+        weight: (C,) factor per class.
+        ignore_index: a class index that contributes nothing.
+        reduction: "mean" (indices: over the weights of the true classes; probabilities: over N·d1·…),
+            "sum" or "none".
+        label_smoothing: ε in [0, 1]: ε of each target is spread evenly over the classes (Szegedy
+            et al., CVPR 2016).
+
+    Returns:
+        A scalar, or a loss per target with "none".
+
+    Raises:
+        IndexError: a class index outside [0, C).
+    """
+    check.unsupported("size_average", size_average, None)
+    check.unsupported("reduce", reduce, None)
+    smoothing = check.number("label_smoothing", label_smoothing, 0, 1)
+    single = check.tensor("input", input).ndim == 1
+    input = _prediction("cross_entropy", input, weight, reduction)
+    check.tensor("target", target)
+    if target.dtype.kind == "f":
+        if single:
+            target = target.unsqueeze(0)
+        columns, norm = _probabilities(input, target, weight, smoothing)
+    else:
+        flat, used = _indices(input, target, ignore_index)
+        columns, each = _distribution(input, flat, used, weight, smoothing)
+        norm = each.sum()
+    y = _cross_entropy(input, target=columns, norm=norm, reduction=reduction, from_log=False)
+    return y.reshape(()) if single else y
+
+
+def _probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, smoothing: float
+) -> tuple[Array, int]:
+    if target.shape != input.shape:
+        raise ValueError(
+            f"target: expected probabilities of input's shape {input.shape}, got {target.shape}"
+        )
+    if target.dtype != input.dtype:
+        raise TypeError(f"target: expected dtype {input.dtype} as input, got {target.dtype}")
+    if target.requires_grad:
+        raise NotImplementedError("target: gradients of target probabilities are not supported")
+    columns = _classes_first(target.data)
+    if smoothing:
+        columns = columns * (1 - smoothing) + smoothing / input.shape[1]
+    if weight is not None:
+        columns = columns * weight.data[:, None]
+    return columns, columns.shape[1]
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: None = None,
+    ignore_index: int = -100,
+    reduce: None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative log-likelihood of class indices under log-probabilities; see :func:`cross_entropy`."""
+    check.unsupported("size_average", size_average, None)
+    check.unsupported("reduce", reduce, None)
+    single = check.tensor("input", input).ndim == 1
+    input = _prediction("nll_loss", input, weight, reduction)
+    flat, used = _indices(input, target, ignore_index)
+    columns, each = _distribution(input, flat, used, weight, 0.0)
+    y = _cross_entropy(input, target=columns, norm=each.sum(), reduction=reduction, from_log=True)
+    return y.reshape(()) if single else y
+
+
+def focal_loss(
+    input: Tensor,
+    target: Tensor,
+    gamma: float = 2.0,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Focal loss −w (1 − p)^γ ln p of softmax probabilities (Lin et al., ICCV 2017).
+
+    γ lets easy examples, p near 1, count less; γ = 0 is :func:`cross_entropy`. The modulation uses
+    the unweighted probability of the true class. PyTorch has no counterpart.
+
+    Args:
+        input: logits (C,), (N, C) or (N, C, d1, …).
+        target: integer class indices (), (N,) or (N, d1, …).
+        gamma: focusing exponent, from 0.
+        weight: (C,) factor per class, such as class-balanced weights (Cui et al., CVPR 2019).
+        reduction: "mean" (over the weights of the true classes, as cross_entropy), "sum", "none".
+    """
+    gamma = check.number("gamma", gamma, 0)
+    single = check.tensor("input", input).ndim == 1
+    input = _prediction("focal_loss", input, weight, reduction)
+    flat, used = _indices(input, target, -100)
+    if not used.all():
+        raise IndexError("target: focal_loss has no ignore_index; got the class index -100")
+    xp = get_xp(input.data)
+    w = xp.ones(input.shape[1], input.dtype) if weight is None else weight.data
+    each = w[flat]
+    y = _focal_loss(
+        input, target=flat, weight=each, norm=each.sum(), gamma=gamma, reduction=reduction
+    )
+    return y.reshape(()) if single else y
+
+
+@op
+def _mse_loss(a: Array, b: Array, *, reduction: str) -> tuple[Array, Backward]:
+    """ℓ = (a − b)², their mean, sum or all;  dL/da = 2 g (a − b) / m = −dL/db."""
+    d = a - b
+    m = d.dtype.type(math.prod(d.shape))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        ga = 2 * _spread(g, m, reduction) * d
+        return ga, -ga if needs[1] else None
+
+    return _reduce(d * d, m, reduction), backward
+
+
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: None = None,
+    reduce: None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Squared error of two tensors of one shape (nothing is broadcast) and floating dtype."""
+    check.unsupported("size_average", size_average, None)
+    check.unsupported("reduce", reduce, None)
+    check.floating("input", check.tensor("input", input))
+    check.floating("target", check.tensor("target", target))
+    check.choice("reduction", reduction, REDUCTIONS)
+    if input.shape != target.shape:
+        raise ValueError(f"target: expected input's shape {input.shape}, got {target.shape}")
+    return _mse_loss(input, target, reduction=reduction)

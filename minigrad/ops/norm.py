@@ -1,0 +1,141 @@
+"""Batch normalisation (Ioffe & Szegedy, ICML 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import check
+from ..backend import BLOCK, Array, empty, get_xp, inner, outer, parallel, spans
+from ..tensor import Backward, Tensor, op
+
+
+def _rows(x: Array, task: Callable[[slice], None]) -> None:
+    """Run ``task`` on blocks of the rows of ``x`` (C, M) that fit a core's cache, over all cores."""
+    if not isinstance(x, np.ndarray):
+        return task(slice(0, len(x)))
+    pieces = spans(len(x), -(-x.size // BLOCK))
+    parallel(lambda i: task(pieces[i]), len(pieces))
+
+
+@op
+def _batch_norm(
+    x: Array, w: Array | None, b: Array | None, *, mean: Array, var: Array, batch: bool, eps: float
+) -> tuple[Array, Backward]:
+    """y = w x̂ + b with x̂ = (x − μ) r, r = 1 / √(σ² + ε), per channel.
+
+    With ``batch`` μ and σ² are the batch's own (σ² biased), written into ``mean`` and ``var``;
+    with m values per channel, s = Σ g and t = Σ g x̂::
+
+        dL/dx = w r (g − s/m − x̂ t/m),   dL/dw = t,   dL/db = s
+
+    Otherwise they are constants that the caller gives, and dL/dx = w r g.
+    """
+    xp = get_xp(x)
+    shape = inner(x).shape
+    x = inner(x).reshape(len(mean), -1)
+    m = x.shape[1]
+    y = empty(x.shape, x.dtype, xp)
+    r = xp.empty_like(mean)
+
+    def forward(c: slice) -> None:
+        if batch:
+            mean[c] = x[c].mean(axis=1)
+        xc = xp.subtract(x[c], mean[c, None], out=y[c])
+        if batch:
+            var[c] = xp.square(xc).mean(axis=1)
+        r[c] = 1 / xp.sqrt(var[c] + x.dtype.type(eps))
+        xc *= (r[c] if w is None else r[c] * w[c])[:, None]
+        if b is not None:
+            xc += b[c, None]
+
+    _rows(x, forward)
+    mu = mean.copy()  # the caller's array may change before backward
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = inner(g).reshape(x.shape)
+        gx = empty(g.shape, g.dtype, xp)
+        s, t = xp.empty_like(mu), xp.empty_like(mu)
+
+        def task(c: slice) -> None:
+            s[c] = g[c].sum(axis=1)
+            xhat = xp.subtract(x[c], mu[c, None], out=gx[c])
+            xhat *= r[c, None]
+            t[c] = (g[c] * xhat).sum(axis=1)
+            if not needs[0]:
+                return
+            scale = (r[c] if w is None else r[c] * w[c])[:, None]
+            if batch:
+                xhat *= t[c, None] / -m
+                xhat += g[c]
+                xhat -= s[c, None] / m
+                xhat *= scale
+            else:
+                xp.multiply(g[c], scale, out=xhat)
+
+        _rows(x, task)
+        return outer(gx.reshape(shape)) if needs[0] else None, t, s
+
+    return outer(y.reshape(shape)), backward
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Shift and scale each channel to mean 0 and variance 1, then by ``weight`` and ``bias``.
+
+    Args:
+        input: (N, C) or (N, C, ...).
+        running_mean, running_var: (C,) or None. In training they move towards the batch's moments
+            by the fraction ``momentum`` (in place; the variance unbiased); otherwise they are what
+            is used.
+        weight, bias: (C,) or None.
+        training: use the batch's own moments.
+        eps: added to the variance.
+
+    Raises:
+        ValueError: shapes do not agree, or training on one value per channel.
+    """
+    check.floating("input", check.tensor("input", input))
+    if input.ndim < 2:
+        raise ValueError(f"input: expected shape (N, C) or (N, C, ...), got {input.shape}")
+    c = input.shape[1]
+    named = {
+        "running_mean": running_mean,
+        "running_var": running_var,
+        "weight": weight,
+        "bias": bias,
+    }
+    for name, t in named.items():
+        if t is not None and check.tensor(name, t).shape != (c,):
+            raise ValueError(
+                f"{name}: expected shape ({c},) for input {input.shape}, got {t.shape}"
+            )
+        if t is not None and t.dtype != input.dtype:
+            raise TypeError(f"{name}: expected dtype {input.dtype} as input, got {t.dtype}")
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("running_mean: expected running statistics when training=False")
+        return _batch_norm(
+            input, weight, bias, mean=running_mean.data, var=running_var.data, batch=False, eps=eps
+        )
+    count = input.numel() // max(1, c)
+    if count <= 1:
+        raise ValueError(
+            f"input: expected more than one value per channel when training, got {input.shape}"
+        )
+    xp = get_xp(input.data)
+    mean, var = xp.empty(c, input.dtype), xp.empty(c, input.dtype)
+    y = _batch_norm(input, weight, bias, mean=mean, var=var, batch=True, eps=eps)
+    for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+        if running is not None:
+            running.data += momentum * (now - running.data)
+    return y

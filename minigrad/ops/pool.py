@@ -1,0 +1,305 @@
+"""Pooling: maxima and means of windows. Arrays inside are batch-innermost, (C, H, W, N)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import check
+from ..backend import (
+    Array,
+    empty,
+    get_num_threads,
+    get_xp,
+    inner,
+    outer,
+    parallel,
+    spans,
+    zeros,
+)
+from ..tensor import Backward, Tensor, op
+from .conv import Pair, Window
+
+
+def _output(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
+    """Window positions along one axis; in ceil mode the last window must start inside the input
+    or its left padding (PyTorch's rule)."""
+    span = size + 2 * padding - kernel
+    n = (-(-span // stride) if ceil_mode else span // stride) + 1
+    return n - 1 if ceil_mode and (n - 1) * stride >= size + padding else n
+
+
+def _channels(x: Array) -> list[slice]:
+    """Blocks of channels: a few per core on the CPU, so that a block's passes stay in cache."""
+    if not isinstance(x, np.ndarray):
+        return [slice(0, len(x))]
+    return spans(len(x), max(4 * get_num_threads(), x.nbytes // (1 << 19)))
+
+
+def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
+    """x inside ``fill``, exactly as large as the windows reach; x itself where nothing is added."""
+    need = tuple((o - 1) * s + r for o, s, r in zip(out, window.stride, window.reach, strict=True))
+    c, h, w, n = x.shape
+    if pads == (0, 0) and need[0] <= h and need[1] <= w:
+        return x
+    size = tuple(max(a, b + p) for a, b, p in zip(need, (h, w), pads, strict=True))
+    y = get_xp(x).full((c, *size, n), fill, x.dtype)
+    y[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w] = x
+    return y
+
+
+def _taps(x: Array, window: Window, out: Pair) -> list[Array]:
+    """For each place in the kernel, row by row, the pixels that it meets: views (C, OH, OW, N)."""
+    views = window.views(x)[:, :, :, : out[0], : out[1]]
+    kh, kw = window.kernel
+    return [views[:, a, b] for a in range(kh) for b in range(kw)]
+
+
+@op
+def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Array, Backward]:
+    """y = the largest of each window;  dL/dx = Σ of g over the windows whose largest x is.
+
+    Of equal elements the first in row order counts, and NaN is larger than all, as in PyTorch.
+    What backward keeps is one byte or two per output: the place of the largest in its window.
+    """
+    xp = get_xp(x)
+    x = inner(x)
+    c, h, w, n = x.shape
+    framed = _framed(
+        x, window, pads, out, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    )
+    frame_shape = framed.shape
+    kh, kw = window.kernel
+    y = empty((c, *out, n), x.dtype, xp)
+    place = empty(y.shape, np.uint8 if kh * kw <= 256 else np.uint16, xp)
+    taps = _taps(framed, window, out)
+    pieces = _channels(y)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        best, at = y[part], place[part]
+        best[...] = taps[0][part]
+        at[...] = 0
+        for k in range(1, len(taps)):
+            candidate = taps[k][part]
+            better = (candidate > best) | xp.isnan(candidate) & ~xp.isnan(best)
+            xp.copyto(best, candidate, where=better)
+            xp.copyto(at, at.dtype.type(k), where=better)
+
+    parallel(forward, len(pieces))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = inner(g)
+        gx = zeros(frame_shape, g.dtype, xp)
+        targets = _taps(gx, window, out)
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            for k, target in enumerate(targets):
+                target[part] += g[part] * (place[part] == k)
+
+        parallel(task, len(pieces))
+        return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
+
+    return outer(y), backward
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """The largest value of each window.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for a single image.
+        kernel_size, padding, dilation: int or (height, width); padding at most half the kernel,
+            filled with −∞.
+        stride: int or (height, width); default ``kernel_size``.
+        ceil_mode: keep a last window that only partly fits.
+        return_indices: not supported.
+
+    Returns:
+        (N, C, OH, OW) with OH = ⌊(H + 2p − d(KH − 1) − 1) / s⌋ + 1 (⌈⌉ in ceil mode).
+    """
+    check.unsupported("return_indices", return_indices, False)
+    check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)")
+    if input.ndim == 3:
+        return max_pool2d(
+            input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode
+        ).squeeze(0)
+    window, pads, out = _geometry(input, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool2d(input, window=window, pads=pads, out=out)
+
+
+def _geometry(
+    input: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None,
+    padding: int | Pair,
+    dilation: int | Pair,
+    ceil_mode: bool,
+) -> tuple[Window, Pair, Pair]:
+    kernel = check.pair("kernel_size", kernel_size, 1)
+    steps = kernel if stride is None else check.pair("stride", stride, 1)
+    pads = check.pair("padding", padding, 0)
+    window = Window(kernel, steps, check.pair("dilation", dilation, 1))
+    for p, k in zip(pads, kernel, strict=True):
+        if p > k // 2:
+            raise ValueError(f"padding: expected at most half of kernel_size {kernel}, got {pads}")
+    sizes = zip(input.shape[2:], window.reach, steps, pads, strict=True)
+    oh, ow = (_output(n, r, s, p, ceil_mode) for n, r, s, p in sizes)
+    if oh < 1 or ow < 1:
+        raise ValueError(
+            f"kernel_size: the window {window.reach} is larger than the input "
+            f"{input.shape[2:]} padded by {pads}"
+        )
+    return window, pads, (oh, ow)
+
+
+@op
+def _avg_pool2d(
+    x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
+) -> tuple[Array, Backward]:
+    """y = Σ of each window / divisor;  dL/dx = Σ over the windows that see x of g / divisor."""
+    xp = get_xp(x)
+    x = inner(x)
+    c, h, w, n = x.shape
+    framed = _framed(x, window, pads, out, 0)
+    frame_shape = framed.shape
+    scale = xp.asarray(1 / divisor, x.dtype)[..., None]  # (OH, OW, 1)
+    y = empty((c, *out, n), x.dtype, xp)
+    taps = _taps(framed, window, out)
+    pieces = _channels(y)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        total = y[part]
+        total[...] = taps[0][part]
+        for tap in taps[1:]:
+            total += tap[part]
+        total *= scale
+
+    parallel(forward, len(pieces))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = inner(g)
+        gx = zeros(frame_shape, g.dtype, xp)
+        targets = _taps(gx, window, out)
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            share = g[part] * scale
+            for target in targets:
+                target[part] += share
+
+        parallel(task, len(pieces))
+        return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
+
+    return outer(y), backward
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for a single image; floating.
+        kernel_size, padding: int or (height, width); padding at most half the kernel.
+        stride: int or (height, width); default ``kernel_size``.
+        ceil_mode: keep a last window that only partly fits.
+        count_include_pad: divide by the pixels of the window inside the padded input; else by
+            those inside the input itself.
+        divisor_override: divide by this number instead.
+
+    Returns:
+        (N, C, OH, OW), sizes as :func:`max_pool2d`.
+    """
+    check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
+    if input.ndim == 3:
+        return avg_pool2d(
+            input.unsqueeze(0),
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override,
+        ).squeeze(0)
+    window, pads, out = _geometry(input, kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override is not None:
+        divisor = np.full(out, check.integer("divisor_override", divisor_override, 1))
+    else:
+        per_axis = []
+        for axis in (0, 1):
+            n, p = input.shape[2 + axis], pads[axis]
+            start = np.arange(out[axis]) * window.stride[axis] - p
+            end = np.minimum(start + window.kernel[axis], n + p)
+            if not count_include_pad:
+                start, end = np.maximum(start, 0), np.minimum(end, n)
+            per_axis.append(end - start)
+        divisor = np.outer(*per_axis)
+    return _avg_pool2d(input, window=window, pads=pads, out=out, divisor=divisor)
+
+
+@op
+def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
+    """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, likewise columns;  dL/dx = Σ g / count."""
+    xp = get_xp(x)
+    x = inner(x)
+    c, h, w, n = shape = x.shape
+    cells = [
+        (
+            i,
+            j,
+            slice(i * h // out[0], -(-(i + 1) * h // out[0])),
+            slice(j * w // out[1], -(-(j + 1) * w // out[1])),
+        )
+        for i in range(out[0])
+        for j in range(out[1])
+    ]
+    y = empty((c, *out, n), x.dtype, xp)
+    for i, j, rows, cols in cells:
+        y[:, i, j] = x[:, rows, cols].mean(axis=(1, 2))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = inner(g)
+        gx = zeros(shape, g.dtype, xp)
+        for i, j, rows, cols in cells:
+            target = gx[:, rows, cols]
+            target += (g[:, i, j] / (target.shape[1] * target.shape[2]))[:, None, None]
+        return (outer(gx),)
+
+    return outer(y), backward
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:
+    """Means over a grid of OH x OW cells that cover the input evenly.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for a single image; floating.
+        output_size: int or (OH, OW); None keeps the input's size.
+
+    Returns:
+        (N, C, OH, OW).
+    """
+    check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
+    if input.ndim == 3:
+        return adaptive_avg_pool2d(input.unsqueeze(0), output_size).squeeze(0)
+    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+        sizes = zip(output_size, input.shape[2:], strict=True)
+        output_size = tuple(n if s is None else s for s, n in sizes)  # type: ignore[assignment]
+    out = check.pair("output_size", output_size, 1)
+    if 0 in input.shape[1:]:
+        raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
+    return _adaptive_avg_pool2d(input, out=out)

@@ -1,0 +1,159 @@
+"""Reductions: sums, means, variances, extremes over all or some dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import check
+from ..backend import Array, get_xp
+from ..tensor import Backward, Tensor, op
+
+Pair = tuple[Array, Backward]
+Dims = "int | tuple[int, ...] | None"
+
+
+class Extreme(NamedTuple):
+    """What ``max(dim)`` and ``min(dim)`` return: the values and where they stand along ``dim``."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """A reduced gradient seen again at the size before the reduction (a view)."""
+    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return get_xp(g).broadcast_to(g.reshape(kept), shape)
+
+
+@op
+def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
+    """y = Σ x,  dL/dx = g repeated."""
+    shape = x.shape
+    dtype = None if x.dtype.kind == "f" else np.int64
+    y = get_xp(x).asarray(x.sum(axis=axes, keepdims=keepdim, dtype=dtype))
+    return y, lambda g, needs: (_spread(g, shape, axes),)
+
+
+def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64."""
+    return _sum(input, axes=check.axes("dim", dim, input.ndim), keepdim=keepdim)
+
+
+@op
+def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
+    """y = Σ x / m,  dL/dx = g / m repeated."""
+    shape = x.shape
+    count = int(np.prod([shape[i] for i in axes]))
+    y = get_xp(x).asarray(x.sum(axis=axes, keepdims=keepdim) / x.dtype.type(count))
+    return y, lambda g, needs: (_spread(g / count, shape, axes),)
+
+
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty."""
+    check.floating("input", input)
+    return _mean(input, axes=check.axes("dim", dim, input.ndim), keepdim=keepdim)
+
+
+@op
+def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
+    """y = Σ (x − x̄)² / (m − c),  dL/dx = 2 g (x − x̄) / (m − c).
+
+    Two passes: the sum of squares minus the squared sum cancels catastrophically.
+    """
+    xp, shape = get_xp(x), x.shape
+    count = int(np.prod([shape[i] for i in axes]))
+    freedom = x.dtype.type(max(count - correction, 0))
+    centred = x - x.sum(axis=axes, keepdims=True) / x.dtype.type(count)
+    y = xp.asarray(xp.square(centred).sum(axis=axes, keepdims=keepdim) / freedom)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (_spread(g, shape, axes) * (2 / freedom) * centred,)
+
+    return y, backward
+
+
+def var(input: Tensor, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Tensor:
+    """Variance over ``dim``, the sum of squares divided by count − ``correction``.
+
+    The default is the unbiased estimate, as in PyTorch; NaN where count − correction is 0.
+    """
+    check.floating("input", input)
+    axes = check.axes("dim", dim, input.ndim)
+    return _var(input, axes=axes, correction=correction, keepdim=keepdim)
+
+
+@op
+def _all_extreme(x: Array, *, name: str) -> Pair:
+    """y = max x,  dL/dx = g shared equally by the elements that equal y (likewise min)."""
+    xp = get_xp(x)
+    y = xp.asarray(getattr(x, name)())
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        hit = (x == y) | (xp.isnan(x) & xp.isnan(y))
+        return (hit * (g / hit.sum().astype(g.dtype)),)
+
+    return y, backward
+
+
+@op
+def _take_along(x: Array, *, indices: Array, axis: int) -> Pair:
+    """y = x at ``indices`` along one axis,  dL/dx = zeros with g placed there."""
+    xp, shape, dtype = get_xp(x), x.shape, x.dtype
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        gx = xp.zeros(shape, dtype)
+        xp.put_along_axis(gx, indices, g, axis)
+        return (gx,)
+
+    return xp.take_along_axis(x, indices, axis), backward
+
+
+def _check_not_empty(name: str, input: Tensor, dim: int | None) -> None:
+    if input.numel() == 0 and (dim is None or input.size(check.axis("dim", dim, input.ndim)) == 0):
+        raise ValueError(f"{name}: an empty reduction has no value, got shape {input.shape}")
+
+
+def _extreme(name: str) -> Callable[..., Any]:
+    def extreme(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+        if isinstance(dim, Tensor):
+            raise NotImplementedError(f"{name}: of two tensors is not supported; use where()")
+        _check_not_empty(name, input, dim)
+        if dim is None:
+            return _all_extreme(input, name=name)
+        axis = check.axis("dim", dim, input.ndim)
+        if input.ndim == 0:
+            return Extreme(input, Tensor(get_xp(input.data).zeros((), np.int64)))
+        indices = get_xp(input.data).expand_dims(getattr(input.data, f"arg{name}")(axis=axis), axis)
+        values = _take_along(input, indices=indices, axis=axis)
+        if keepdim:
+            return Extreme(values, Tensor(indices))
+        return Extreme(values.squeeze(axis), Tensor(indices.squeeze(axis)))
+
+    extreme.__name__ = name
+    extreme.__doc__ = f"""The {name}imum of all elements, or (values, indices) along ``dim``.
+
+    Of several equal elements ``dim`` takes the first; without ``dim`` they share the gradient.
+
+    Raises:
+        ValueError: there is nothing to reduce.
+    """
+    return extreme
+
+
+max = _extreme("max")
+min = _extreme("min")
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Index of the first largest element along ``dim``, or in the flattened tensor; int64."""
+    _check_not_empty("argmax", input, dim)
+    if dim is None:
+        return Tensor(get_xp(input.data).asarray(input.data.argmax()))
+    axis = check.axis("dim", dim, input.ndim)
+    if input.ndim == 0:
+        return Tensor(get_xp(input.data).zeros((), np.int64))
+    found = get_xp(input.data).asarray(input.data.argmax(axis=axis))
+    return Tensor(get_xp(input.data).expand_dims(found, axis) if keepdim else found)

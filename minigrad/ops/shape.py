@@ -1,0 +1,227 @@
+"""Shape and order: views where memory allows, with the inverse map as derivative."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import check
+from ..backend import Array, get_xp
+from ..tensor import Backward, Number, Tensor, as_shape, op
+
+Pair = tuple[Array, Backward]
+
+
+@op
+def _reshape(x: Array, *, shape: tuple[int, ...]) -> Pair:
+    """y = x read in row-major order into ``shape``,  dL/dx = g reshaped back."""
+    before = x.shape
+    return x.reshape(shape), lambda g, needs: (g.reshape(before),)
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """``input`` with another shape of as many elements; one size may be -1 (inferred)."""
+    sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else [*shape]
+    free = [i for i, n in enumerate(sizes) if n == -1]
+    known = math.prod(as_shape(tuple(n for n in sizes if n != -1)))
+    if len(free) > 1:
+        raise ValueError(f"shape: at most one size may be -1, got {tuple(sizes)}")
+    if free and known and input.numel() % known == 0:
+        sizes[free[0]] = input.numel() // known
+    if -1 in sizes or math.prod(sizes) != input.numel():
+        raise ValueError(f"shape: cannot reshape {input.shape} into {tuple(sizes)}")
+    return _reshape(input, shape=tuple(sizes))
+
+
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """:func:`reshape`. minigrad copies where the memory order needs it; PyTorch's view raises."""
+    return reshape(input, *shape)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions ``start_dim`` to ``end_dim``, both included, as one."""
+    first = check.axis("start_dim", start_dim, input.ndim)
+    last = check.axis("end_dim", end_dim, input.ndim)
+    if first > last:
+        raise ValueError(f"start_dim: expected at most end_dim, got {start_dim} and {end_dim}")
+    middle = math.prod(input.shape[first : last + 1])
+    return _reshape(input, shape=(*input.shape[:first], middle, *input.shape[last + 1 :]))
+
+
+@op
+def _permute(x: Array, *, dims: tuple[int, ...]) -> Pair:
+    """y's axis i is x's axis dims[i],  dL/dx = g under the inverse permutation."""
+    inverse = tuple(np.argsort(dims).tolist())
+    return x.transpose(dims), lambda g, needs: (g.transpose(inverse),)
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """``input`` with its dimensions in the order ``dims`` (all of them, each once)."""
+    order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    found = tuple(check.axis("dims", d, input.ndim) for d in order)
+    if sorted(found) != list(range(input.ndim)):
+        raise ValueError(f"dims: expected each of {input.ndim} dimensions once, got {tuple(order)}")
+    return _permute(input, dims=found)
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """``input`` with two dimensions swapped."""
+    order = list(range(input.ndim))
+    a, b = check.axis("dim0", dim0, input.ndim), check.axis("dim1", dim1, input.ndim)
+    if order:
+        order[a], order[b] = order[b], order[a]
+    return _permute(input, dims=tuple(order))
+
+
+def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+    """``input`` without its dimensions of size 1 (all, or those of ``dim`` that have size 1)."""
+    chosen = check.axes("dim", dim, input.ndim)
+    keep = [n for i, n in enumerate(input.shape) if n != 1 or i not in chosen]
+    return _reshape(input, shape=tuple(keep))
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """``input`` with a dimension of size 1 inserted at ``dim``."""
+    at = check.axis("dim", dim, input.ndim + 1)
+    return _reshape(input, shape=(*input.shape[:at], 1, *input.shape[at:]))
+
+
+@op
+def _expand(x: Array, *, shape: tuple[int, ...]) -> Pair:
+    """y = x repeated to ``shape`` without copying,  dL/dx = g summed back (by the engine)."""
+    return get_xp(x).broadcast_to(x, shape), lambda g, needs: (g,)
+
+
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """``input`` with dimensions of size 1 repeated to ``sizes``; -1 keeps a size."""
+    wanted = list(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else [*sizes]
+    extra = len(wanted) - input.ndim
+    problem = ValueError(f"sizes: cannot expand shape {input.shape} to {tuple(wanted)}")
+    if extra < 0 or -1 in wanted[:extra]:
+        raise problem
+    for i, n in enumerate(input.shape, start=extra):
+        wanted[i] = n if wanted[i] == -1 else wanted[i]
+        if n not in (1, wanted[i]):
+            raise problem
+    return _expand(input, shape=as_shape(tuple(wanted)))
+
+
+@op
+def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
+    """y = x[index],  dL/dx = zeros with g added at ``index`` (repeated positions add up)."""
+    xp, shape, dtype = get_xp(x), x.shape, x.dtype
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        gx = xp.zeros(shape, dtype)
+        if unique:
+            gx[index] = g
+        else:
+            xp.add.at(gx, index, g)
+        return (gx,)
+
+    return xp.asarray(x[index]), backward
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """``input[index]``: integers, slices, None, ..., and bool or integer tensors or arrays."""
+    parts = index if isinstance(index, tuple) else (index,)
+    raw = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
+    raw = tuple(np.asarray(p) if isinstance(p, list) else p for p in raw)
+    for part in raw:
+        if hasattr(part, "dtype") and part.dtype.kind not in "biu":
+            raise TypeError(f"index: expected integers or bools, got {part.dtype}")
+    unique = all(
+        part is None or part is Ellipsis or isinstance(part, (int, slice)) or part.dtype.kind == "b"
+        for part in raw
+    )
+    return _getitem(input, index=raw, unique=unique)
+
+
+@op
+def _cat(*xs: Array, dim: int) -> Pair:
+    """y = xs end to end along ``dim``,  dL/dxᵢ = the part of g that came from xᵢ."""
+    xp = get_xp(xs[0])
+    ends = np.cumsum([x.shape[dim] for x in xs])[:-1].tolist()
+    return xp.concatenate(xs, axis=dim), lambda g, needs: tuple(xp.split(g, ends, axis=dim))
+
+
+def _tensors(name: str, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    found = tuple(tensors) if isinstance(tensors, (tuple, list)) else ()
+    if not found or not all(isinstance(t, Tensor) for t in found):
+        raise TypeError(f"tensors: {name} expects a non-empty list or tuple of Tensors")
+    if len({t.dtype for t in found}) > 1:
+        raise TypeError(f"tensors: expected one dtype, got {[str(t.dtype) for t in found]}")
+    return found
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one dtype end to end along ``dim``; their other sizes must agree."""
+    found = _tensors("cat", tensors)
+    at = check.axis("dim", dim, found[0].ndim)
+    rests = {(*t.shape[:at], *t.shape[at + 1 :]) if t.ndim else None for t in found}
+    if len(rests) > 1 or None in rests:
+        raise ValueError(f"tensors: cannot cat shapes {[t.shape for t in found]} along dim {dim}")
+    return _cat(*found, dim=at)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape and dtype along a new dimension ``dim``."""
+    found = _tensors("stack", tensors)
+    if len({t.shape for t in found}) > 1:
+        raise ValueError(f"tensors: expected one shape, got {[t.shape for t in found]}")
+    return _cat(*(unsqueeze(t, dim) for t in found), dim=check.axis("dim", dim, found[0].ndim + 1))
+
+
+@op
+def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pair:
+    """y = x framed by ``value``,  dL/dx = the part of g inside the frame."""
+    xp = get_xp(x)
+    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    y = xp.full(tuple(n + a + b for (a, b), n in zip(widths, x.shape, strict=True)), value, x.dtype)
+    y[inside] = x
+    return y, lambda g, needs: (g[inside],)
+
+
+def pad(
+    input: Tensor, pad: Sequence[int], mode: str = "constant", value: Number | None = None
+) -> Tensor:
+    """``input`` framed by ``value`` (default 0).
+
+    Args:
+        pad: (left, right) of the last dimension, then of the one before it, and so on; from 0.
+        mode: only "constant" is supported.
+    """
+    check.unsupported("mode", mode, "constant")
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ValueError(
+            f"pad: expected pairs for at most {input.ndim} dimensions, got {tuple(pad)}"
+        )
+    amounts = [check.integer("pad", p, 0) for p in pad]
+    widths = [(0, 0)] * input.ndim
+    for i in range(len(amounts) // 2):
+        widths[-1 - i] = (amounts[2 * i], amounts[2 * i + 1])
+    return _pad(input, widths=tuple(widths), value=0 if value is None else value)
+
+
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    """Class indices of any shape (*) as int64 rows of zeros and one 1, shape (*, num_classes).
+
+    ``num_classes=-1`` takes the largest index + 1. Not differentiable.
+    """
+    if input.dtype.kind not in "iu":
+        raise TypeError(f"input: expected integer class indices, got {input.dtype}")
+    xp = get_xp(input.data)
+    if num_classes == -1:
+        if not input.numel():
+            raise ValueError("num_classes: cannot be inferred from an empty input")
+        num_classes = int(input.data.max()) + 1
+    check.integer("num_classes", num_classes, 1)
+    if input.numel() and not 0 <= int(input.data.min()) <= int(input.data.max()) < num_classes:
+        raise ValueError(
+            f"input: expected class indices from 0 to {num_classes - 1}, "
+            f"got {int(input.data.min())} to {int(input.data.max())}"
+        )
+    return Tensor((input.data[..., None] == xp.arange(num_classes)).astype(np.int64))

@@ -1,0 +1,419 @@
+"""Optimisers with PyTorch's names, update rules and state.
+
+A rule is written once, on one-dimensional blocks of a parameter p, its gradient g and its state:
+the engine runs it over cache-sized blocks of all parameters in parallel, so each value is read from
+memory once per step however many passes the formula takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import check
+from ..backend import Array, device_of, get_xp, move, scratch, update
+from ..nn import Parameter
+from ..tensor import Tensor
+
+Rule = Callable[..., None]
+
+
+class Optimizer:
+    """Base of the optimisers: parameter groups, state, saving.
+
+    Args:
+        params: parameters, or dicts with a "params" entry and options that differ from the rest.
+        defaults: the options of every group that does not set its own.
+
+    Attributes:
+        param_groups: list of dicts: "params" and the options in force; change "lr" there.
+        state: parameter → dict of "step" (updates so far) and state arrays under PyTorch's names.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError("params: expected an iterable of Parameters, got a single Tensor")
+        entries = list(params)
+        if not entries:
+            raise ValueError("params: expected at least one parameter, got none")
+        groups = entries if isinstance(entries[0], Mapping) else [{"params": entries}]
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        seen: set[int] = set()
+        for group in groups:
+            unknown = set(group) - set(defaults) - {"params"}
+            if unknown:
+                raise ValueError(f"params: unknown group options {sorted(unknown)}")
+            members = group["params"]
+            members = [members] if isinstance(members, Tensor) else list(members)
+            for p in members:
+                if not isinstance(p, Tensor) or p.node is not None:
+                    raise TypeError(f"params: expected leaf Tensors, got {type(p).__name__}")
+                if id(p) in seen:
+                    raise ValueError("params: a parameter appears twice")
+                seen.add(id(p))
+            self.param_groups.append({**defaults, **group, "params": members})
+            self.check_options(self.param_groups[-1])
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """Raise for options out of range."""
+        check.number("lr", group["lr"], 0)
+        check.number("weight_decay", group["weight_decay"], 0)
+
+    def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Names of the state arrays that ``group``'s options need."""
+        return self.slots
+
+    def rule(self, group: dict[str, Any], step: int) -> Rule:
+        """The update of one block: ``function(p, g, *state)``, in place except for g."""
+        raise NotImplementedError
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        check.unsupported("set_to_none", set_to_none, True)
+        for p in self._parameters():
+            p.grad = None
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        jobs = []
+        for group in self.param_groups:
+            names = self.active_slots(group)
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state.setdefault(p, {"step": 0})
+                for name in names:
+                    if name not in state:
+                        state[name] = get_xp(p.data).zeros_like(p.data)
+                state["step"] += 1
+                arrays = (p.data, p.grad.data, *(state[name] for name in names))
+                jobs.append((self.rule(group, state["step"]), arrays))
+        update(jobs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by parameter number, in PyTorch's form: {"state": …, "param_groups": …}.
+
+        Arrays are the live ones, not copies.
+        """
+        numbers = {id(p): i for i, p in enumerate(self._parameters())}
+        groups = [
+            {**group, "params": [numbers[id(p)] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        return {
+            "state": {numbers[id(p)]: dict(s) for p, s in self.state.items()},
+            "param_groups": groups,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over state and options saved by ``state_dict`` for the same parameters.
+
+        Raises:
+            ValueError: groups, or shapes, that do not fit the parameters. Nothing has changed then.
+        """
+        parameters = list(self._parameters())
+        groups = state_dict["param_groups"]
+        sizes = [len(group["params"]) for group in self.param_groups]
+        if [len(group["params"]) for group in groups] != sizes:
+            raise ValueError(
+                f"state_dict: expected groups of {sizes} parameters, "
+                f"got {[len(group['params']) for group in groups]}"
+            )
+        loaded: dict[Tensor, dict[str, Any]] = {}
+        for number, saved in state_dict["state"].items():
+            p = parameters[int(number)]
+            loaded[p] = {"step": int(saved["step"])}
+            for name, value in saved.items():
+                if name == "step" or value is None:
+                    continue
+                value = value.data if isinstance(value, Tensor) else value
+                if tuple(value.shape) != p.shape:
+                    raise ValueError(
+                        f"state_dict: {name} of parameter {number}: expected shape {p.shape}, "
+                        f"got {tuple(value.shape)}"
+                    )
+                array = get_xp(p.data).empty_like(p.data)
+                array[...] = move(
+                    np.asarray(value) if not hasattr(value, "device") else value, device_of(p.data)
+                )
+                loaded[p][name] = array
+        self.state = loaded
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update({k: v for k, v in saved.items() if k != "params" and k in group})
+
+    def _parameters(self) -> Iterable[Tensor]:
+        return (p for group in self.param_groups for p in group["params"])
+
+
+def _decayed(p: Array, g: Array, group: dict[str, Any]) -> Array:
+    """g + λ p in scratch (L2 regularisation as PyTorch's ``weight_decay``), or g itself; −g first
+    when maximising."""
+    if group["weight_decay"] == 0 and not group["maximize"]:
+        return g
+    d = scratch("decayed", p)
+    xp = get_xp(p)
+    xp.multiply(p, group["weight_decay"], out=d)
+    return xp.subtract(d, g, out=d) if group["maximize"] else xp.add(d, g, out=d)
+
+
+def _unsupported(**options: Any) -> None:
+    """PyTorch's implementation switches, which have no meaning here, must be left alone."""
+    for name, value in options.items():
+        check.unsupported(name, value, None, False)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum (Sutskever et al., ICML 2013, in PyTorch's form).
+
+    g ← g + λ p;  b ← μ b + (1 − τ) g (b ← g at first);  p ← p − η b, or η (g + μ b) with Nesterov.
+
+    Args:
+        params: see :class:`Optimizer`.
+        lr, momentum, dampening, weight_decay: η, μ, τ, λ.
+        nesterov: needs momentum > 0 and dampening 0.
+        maximize: ascend.
+    """
+
+    slots = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: None = None,
+        differentiable: bool = False,
+        fused: None = None,
+    ) -> None:
+        _unsupported(foreach=foreach, differentiable=differentiable, fused=fused)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        super().check_options(group)
+        check.number("momentum", group["momentum"], 0)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("nesterov: needs momentum > 0 and dampening 0")
+
+    def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return self.slots if group["momentum"] else ()
+
+    def rule(self, group: dict[str, Any], step: int) -> Rule:
+        lr, momentum = group["lr"], group["momentum"]
+
+        def apply(p: Array, g: Array, b: Array | None = None) -> None:
+            xp, t = get_xp(p), scratch("update", p)
+            g = _decayed(p, g, group)
+            if b is not None:
+                if step == 1:
+                    b[...] = g
+                else:
+                    b *= momentum
+                    b += xp.multiply(g, 1 - group["dampening"], out=t)
+                if group["nesterov"]:
+                    g = xp.add(g, xp.multiply(b, momentum, out=t), out=t)
+                else:
+                    g = b
+            p -= xp.multiply(g, lr, out=t)
+
+        return apply
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba, ICLR 2015).
+
+    g ← g + λ p;  m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;
+    p ← p − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ).
+
+    Args:
+        params: see :class:`Optimizer`.
+        lr, betas, eps, weight_decay: η, (β₁, β₂), ε, λ (as L2; see :class:`AdamW`).
+        amsgrad: only False is supported.
+        maximize: ascend.
+    """
+
+    slots = ("exp_avg", "exp_avg_sq")
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: None = None,
+    ) -> None:
+        _unsupported(
+            amsgrad=amsgrad,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+            },
+        )
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        super().check_options(group)
+        check.number("eps", group["eps"], 0)
+        for beta in group["betas"]:
+            if not 0 <= beta < 1:
+                raise ValueError(f"betas: expected two numbers in [0, 1), got {group['betas']}")
+
+    def rule(self, group: dict[str, Any], step: int) -> Rule:
+        beta1, beta2 = group["betas"]
+        rate = group["lr"] / (1 - beta1**step)
+        root = (1 - beta2**step) ** 0.5
+        decoupled = {**group, "weight_decay": 0}
+
+        def apply(p: Array, g: Array, m: Array, v: Array) -> None:
+            xp, t = get_xp(p), scratch("update", p)
+            if self.decoupled:
+                p *= 1 - group["lr"] * group["weight_decay"]
+            g = _decayed(p, g, decoupled if self.decoupled else group)
+            m += xp.multiply(xp.subtract(g, m, out=t), 1 - beta1, out=t)
+            xp.multiply(g, g, out=t)
+            t *= 1 - beta2
+            v *= beta2
+            v += t
+            xp.sqrt(v, out=t)
+            t /= root
+            t += group["eps"]
+            xp.divide(m, t, out=t)
+            t *= rate
+            p -= t
+
+        return apply
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay, p ← (1 − η λ) p (Loshchilov & Hutter, ICLR 2019)."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton, Coursera lecture 6.5, 2012, in PyTorch's form).
+
+    g ← g + λ p;  v ← α v + (1 − α) g²;  p ← p − η g / (√v + ε), or with momentum
+    b ← μ b + g / (√v + ε);  p ← p − η b. ``centered`` takes √(v − ḡ²), ḡ the running mean of g.
+
+    Args:
+        params: see :class:`Optimizer`.
+        lr, alpha, eps, weight_decay, momentum: η, α, ε, λ, μ.
+        centered: divide by the estimated standard deviation.
+        maximize: ascend.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        _unsupported(capturable=capturable, foreach=foreach, differentiable=differentiable)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "alpha": alpha,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum": momentum,
+                "centered": centered,
+                "maximize": maximize,
+            },
+        )
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        super().check_options(group)
+        for name in ("alpha", "eps", "momentum"):
+            check.number(name, group[name], 0)
+
+    def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        momentum = ("momentum_buffer",) if group["momentum"] else ()
+        return ("square_avg", *momentum, *(("grad_avg",) if group["centered"] else ()))
+
+    def rule(self, group: dict[str, Any], step: int) -> Rule:
+        alpha = group["alpha"]
+
+        def apply(p: Array, g: Array, v: Array, *more: Array) -> None:
+            xp, t = get_xp(p), scratch("update", p)
+            g = _decayed(p, g, group)
+            xp.multiply(g, g, out=t)
+            t *= 1 - alpha
+            v *= alpha
+            v += t
+            if group["centered"]:
+                mean = more[-1]
+                mean += xp.multiply(xp.subtract(g, mean, out=t), 1 - alpha, out=t)
+                xp.multiply(mean, mean, out=t)
+                xp.sqrt(xp.subtract(v, t, out=t), out=t)
+            else:
+                xp.sqrt(v, out=t)
+            t += group["eps"]
+            xp.divide(g, t, out=t)
+            if group["momentum"]:
+                b = more[0]
+                b *= group["momentum"]
+                b += t
+                xp.multiply(b, group["lr"], out=t)
+            else:
+                t *= group["lr"]
+            p -= t
+
+        return apply

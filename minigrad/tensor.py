@@ -1,0 +1,528 @@
+"""Tensor and tape: reverse-mode automatic differentiation.
+
+An operation is one function of raw arrays that returns its result and its own derivative::
+
+    @op
+    def mul(a, b):
+        '''y = a b,  dL/da = g b,  dL/db = g a'''
+        return a * b, lambda g, needs: (g * b, g * a)
+
+:func:`op` turns it into a function of Tensors and records a :class:`Node` on the tape: the closure,
+and the nodes it sends gradients to. :meth:`Tensor.backward` walks the tape from the result to the
+leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). What backward needs is what the
+closure names; nothing else is kept. Gradients are first order only: backward is not itself recorded.
+
+The contract of an operation:
+
+- ``name(*arrays, **params) -> (y, backward)`` and ``backward(g, needs)`` returns one gradient or
+  None per array, ``needs[i]`` saying whether anybody asked for the i-th.
+- A returned gradient is new memory, or ``g`` or a view of it; it is never an array the closure
+  keeps, and backward never writes into ``g`` or into what the closure keeps.
+- A gradient may have the broadcast shape of the result; the engine sums it to the input's shape.
+- The closure names arrays, never the output Tensor: no reference cycle, so memory is freed by
+  reference count as the sweep passes.
+
+Writing into ``tensor.data`` between forward and backward is not detected: operations keep the very
+arrays they saw, so the gradients would be those of the overwritten values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move
+
+Number: TypeAlias = "bool | int | float"
+Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"
+
+_mode = threading.local()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded on this thread (see :class:`no_grad`)."""
+    return getattr(_mode, "enabled", True)
+
+
+class no_grad(contextlib.ContextDecorator):
+    """Context manager and decorator under which nothing is recorded and nothing is kept."""
+
+    def __enter__(self) -> None:
+        self._before = [*getattr(self, "_before", ()), is_grad_enabled()]
+        _mode.enabled = False
+
+    def __exit__(self, *_: object) -> None:
+        _mode.enabled = self._before.pop()
+
+    def _recreate_cm(self) -> no_grad:
+        return no_grad()
+
+
+class Node:
+    """An operation on the tape: its derivative and where its gradients go. It holds no values."""
+
+    __slots__ = ("__weakref__", "backward", "dtype", "inputs", "name", "shape")
+
+    def __init__(
+        self, name: str, y: Array, inputs: tuple[Node | Tensor | None, ...], backward: Backward
+    ) -> None:
+        self.name, self.inputs = name, inputs
+        self.shape, self.dtype = y.shape, y.dtype
+        self.backward: Backward | None = backward
+
+
+class Tensor:
+    """An array on a device that can remember how it was computed.
+
+    Args:
+        data: Tensor, NumPy or CuPy array (shared, not copied), number or nested list. Python
+            floats become float32, Python integers int64, as in PyTorch.
+        requires_grad: record operations on it and accumulate ``grad`` (floating dtypes only).
+
+    Attributes:
+        data: the raw array, of any memory order (see :mod:`minigrad.backend`).
+        grad: Tensor of the same shape, dtype and device, or None. A leaf owns its gradient.
+        requires_grad: whether ``backward`` fills ``grad`` (leaf) or passes through (result).
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+    __array_ufunc__ = None  # numpy_array * tensor must come to Tensor.__rmul__, not broadcast
+    __hash__ = object.__hash__
+
+    data: Array
+    grad: Tensor | None
+    node: Node | None
+    requires_grad: bool
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self.data = as_array(data)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: only floating dtypes can require gradients, got {self.data.dtype}"
+            )
+        self.grad = None
+        self.node = None
+        self.requires_grad = bool(requires_grad)
+
+    # -- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
+
+    @property
+    def ndim(self) -> int:
+        return int(self.data.ndim)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> device:
+        return device_of(self.data)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded operation produced it."""
+        return self.node is None
+
+    def size(self, dim: int | None = None) -> Any:
+        """``shape``, or its entry ``dim``."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return int(self.data.size)
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.data.shape[0])
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        text = np.array2string(move(self.data, CPU), separator=", ", prefix="tensor(")
+        notes = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
+        if self.device.type == "gpu":
+            notes += f", device='{self.device}'"
+        if self.node is not None:
+            notes += f", grad_fn=<{self.node.name}>"
+        elif self.requires_grad:
+            notes += ", requires_grad=True"
+        return f"tensor({text}{notes})"
+
+    # -- values out
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the graph."""
+        return Tensor(self.data)
+
+    def numpy(self) -> np.ndarray:
+        """The NumPy array itself (shared memory).
+
+        Raises:
+            RuntimeError: the tensor requires gradients: ``detach()`` it first.
+            DeviceError: it lives on a GPU: call ``cpu()`` first.
+        """
+        if self.requires_grad:
+            raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
+        if self.device.type != "cpu":
+            raise DeviceError(f"numpy(): the tensor is on {self.device}; use tensor.cpu().numpy()")
+        return self.data  # type: ignore[no-any-return]
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item(): expected a tensor with one element, got shape {self.shape}")
+        return self.data.item()
+
+    def zero_grad(self) -> None:
+        """Forget ``grad`` (None, as PyTorch's ``set_to_none=True``)."""
+        self.grad = None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switch ``requires_grad`` of a leaf in place and return it."""
+        if self.node is not None:
+            raise RuntimeError("requires_grad_: only a leaf can be switched; detach() it first")
+        self.requires_grad = Tensor(self.data, requires_grad).requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add dself/dleaf to the ``grad`` of every leaf that requires it.
+
+        The graph is freed as the sweep passes, so that memory falls while it runs; a second call
+        raises unless ``retain_graph=True``.
+
+        Args:
+            gradient: dL/dself, of self's shape, dtype and device; 1 if self has one element.
+            retain_graph: keep the graph for another call.
+            create_graph: not supported, gradients are first order only.
+        """
+        if create_graph:
+            raise NotImplementedError(
+                "backward: create_graph=True (gradients are first order only)"
+            )
+        if not self.requires_grad:
+            raise RuntimeError("backward: this tensor does not require grad: nothing was recorded")
+        if gradient is None:
+            if self.data.size != 1:
+                raise RuntimeError(
+                    f"backward: a tensor of shape {self.shape} needs an explicit gradient; "
+                    "only one-element tensors default to 1"
+                )
+            seed = get_xp(self.data).ones_like(self.data)
+        else:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"gradient: expected a Tensor, got {type(gradient).__name__}")
+            seed = gradient.data
+            for what, came, expected in (
+                ("shape", gradient.shape, self.shape),
+                ("dtype", gradient.dtype, self.dtype),
+                ("device", gradient.device, self.device),
+            ):
+                if came != expected:
+                    raise ValueError(f"gradient: expected {what} {expected}, got {came}")
+        _sweep(self if self.node is None else self.node, seed, retain_graph)
+
+    if TYPE_CHECKING:  # Bound by minigrad.ops.methods: every operation is also a method.
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Tensor | Number) -> Tensor: ...
+        def __radd__(self, other: Number) -> Tensor: ...
+        def __sub__(self, other: Tensor | Number) -> Tensor: ...
+        def __rsub__(self, other: Number) -> Tensor: ...
+        def __mul__(self, other: Tensor | Number) -> Tensor: ...
+        def __rmul__(self, other: Number) -> Tensor: ...
+        def __truediv__(self, other: Tensor | Number) -> Tensor: ...
+        def __rtruediv__(self, other: Number) -> Tensor: ...
+        def __pow__(self, other: Number) -> Tensor: ...
+        def __matmul__(self, other: Tensor) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __lt__(self, other: Tensor | Number) -> Tensor: ...
+        def __le__(self, other: Tensor | Number) -> Tensor: ...
+        def __gt__(self, other: Tensor | Number) -> Tensor: ...
+        def __ge__(self, other: Tensor | Number) -> Tensor: ...
+
+
+# ---------------------------------------------------------------------------- the sweep
+
+
+class _Gradient:
+    """A gradient on its way: the sum so far, and whether its memory is ours to add into."""
+
+    __slots__ = ("array", "owned")
+
+    def __init__(self, array: Array, owned: bool) -> None:
+        self.array, self.owned = array, owned
+
+    def add(self, other: Array) -> None:
+        if self.owned:
+            self.array += other
+        else:
+            self.array, self.owned = get_xp(other).asarray(self.array + other), True
+
+
+def _count_uses(root: Node) -> dict[Node, int]:
+    """For every node below ``root``, how many of its gradients the sweep has to wait for."""
+    uses, pending = {root: 0}, [root]
+    while pending:
+        node = pending.pop()
+        if node.backward is None:
+            raise RuntimeError(
+                f"backward: the graph behind '{node.name}' has been freed by an earlier backward(); "
+                "run forward again, or pass retain_graph=True to the first call"
+            )
+        for child in node.inputs:
+            if isinstance(child, Node):
+                if child not in uses:
+                    uses[child] = 0
+                    pending.append(child)
+                uses[child] += 1
+    return uses
+
+
+@np.errstate(all="ignore")  # infinities and NaN come without a warning, as in PyTorch
+def _sweep(root: Node | Tensor, seed: Array, retain_graph: bool) -> None:
+    """Send ``seed`` from ``root`` down to the leaves: each node once, after all that use it."""
+    gradients: dict[Node | Tensor, _Gradient] = {root: _Gradient(seed, owned=False)}
+    uses = _count_uses(root) if isinstance(root, Node) else {}
+    ready = [root] if isinstance(root, Node) else []
+    while ready:
+        node = ready.pop()
+        inputs, backward = node.inputs, node.backward
+        if not retain_graph:
+            node.inputs, node.backward = (), None
+        arrived = gradients.pop(node, None)
+        if arrived is not None and backward is not None:
+            _send(node.name, inputs, backward, arrived.array, gradients)
+        del backward, arrived  # frees what the operation kept before the next one allocates
+        for child in inputs:
+            if isinstance(child, Node):
+                uses[child] -= 1
+                if uses[child] == 0:
+                    ready.append(child)
+    for leaf, gradient in gradients.items():
+        assert isinstance(leaf, Tensor)
+        if leaf.grad is None:
+            array = gradient.array if gradient.owned else gradient.array.copy(order="K")
+            leaf.grad = Tensor(array)
+        else:
+            leaf.grad.data += gradient.array
+
+
+def _send(
+    name: str,
+    inputs: tuple[Node | Tensor | None, ...],
+    backward: Backward,
+    g: Array,
+    gradients: dict[Node | Tensor, _Gradient],
+) -> None:
+    """Run one node's derivative and hand each gradient to the input it belongs to."""
+    results = backward(g, tuple(target is not None for target in inputs))
+    assert len(results) == len(inputs), f"{name}: {len(results)} gradients, {len(inputs)} inputs"
+    xp = get_xp(g)
+    seen: list[int] = []
+    for target, result in zip(inputs, results, strict=True):
+        if target is None or result is None:
+            continue
+        result = xp.asarray(result)  # 0-d arrays multiply to a NumPy scalar
+        owned = id(result) not in seen and not xp.may_share_memory(result, g)
+        seen.append(id(result))
+        if result.shape != target.shape:
+            result, owned = _unbroadcast(result, target.shape), True
+        assert result.dtype == target.dtype, f"{name}: {result.dtype} gradient of {target.dtype}"
+        if target in gradients:
+            gradients[target].add(result)
+        else:
+            gradients[target] = _Gradient(result, owned)
+
+
+def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum ``g`` to ``shape``: the transpose of NumPy's broadcasting."""
+    extra = g.ndim - len(shape)
+    stretched = tuple(
+        i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
+    )
+    total = g.sum(axis=stretched, keepdims=True) if stretched else g
+    assert total.shape[extra:] == tuple(shape), f"gradient of shape {g.shape} for {shape}"
+    return total.reshape(shape)
+
+
+# ---------------------------------------------------------------------------- operations
+
+
+def op(function: Callable[..., tuple[Array, Backward]]) -> Callable[..., Tensor]:
+    """Make a function of Tensors from ``function(*arrays, **params) -> (y, backward)``.
+
+    Positional arguments may be Tensors, None, or Python and NumPy scalars; scalars reach
+    ``function`` as Python numbers, so they never change a dtype. Tensors must share one device and
+    one floating dtype. The raw function stays reachable as ``.raw``.
+    """
+    name = function.__name__.strip("_")
+
+    @functools.wraps(function)
+    def apply(*inputs: Any, **params: Any) -> Tensor:
+        arrays = [_unwrap(name, x) for x in inputs]
+        _check_alike(name, inputs)
+        with np.errstate(all="ignore"):  # as in _sweep
+            y, backward = function(*arrays, **params)
+        recorded = is_grad_enabled() and any(
+            isinstance(x, Tensor) and x.requires_grad for x in inputs
+        )
+        result = Tensor(y)
+        if recorded:
+            result.requires_grad = True
+            result.node = Node(name, y, tuple(_target(x) for x in inputs), backward)
+        return result
+
+    apply.raw = function  # type: ignore[attr-defined]
+    return apply
+
+
+def _target(x: Any) -> Node | Tensor | None:
+    """Where the gradient of the input ``x`` goes, if anywhere."""
+    if not isinstance(x, Tensor) or not x.requires_grad:
+        return None
+    return x if x.node is None else x.node
+
+
+def _unwrap(name: str, x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.data
+    if x is None or isinstance(x, (bool, int, float)):
+        # np.float64 is a float, but an array operation would let it change the dtype.
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.generic):
+        return x.item()
+    raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    devices = dict.fromkeys(str(x.device) for x in tensors)
+    if len(devices) > 1:
+        raise DeviceError(f"{name}: tensors on different devices: {', '.join(devices)}")
+    dtypes = dict.fromkeys(str(x.dtype) for x in tensors if x.dtype.kind == "f")
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"{name}: tensors of different floating dtypes: {', '.join(dtypes)}; "
+            "convert one with .to(dtype)"
+        )
+
+
+# ---------------------------------------------------------------------------- making tensors
+
+_KINDS = "biuf"  # bool, signed, unsigned, float: no complex, no objects
+
+
+def as_array(data: Any) -> Array:
+    """``data`` as an array: shared if it is one, else copied; Python floats become float32."""
+    if isinstance(data, Tensor):
+        return data.data
+    if isinstance(data, np.generic):
+        array = np.asarray(data)
+    elif hasattr(data, "__cuda_array_interface__") or isinstance(data, np.ndarray):
+        array = data
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError as error:
+            raise ValueError(f"data: expected a rectangular nest of numbers ({error})") from None
+        if array.dtype == np.float64 and not _holds_arrays(data):
+            array = array.astype(np.float32)
+    if array.dtype.kind not in _KINDS:
+        raise TypeError(f"data: expected numbers, got {type(data).__name__} of {array.dtype}")
+    return array
+
+
+def _holds_arrays(data: Any) -> bool:
+    """Whether a nest contains NumPy values, whose dtype is meant, or only Python numbers."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic))
+
+
+def tensor(
+    data: Any,
+    dtype: Any = None,
+    device: str | device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A new tensor with a copy of ``data``.
+
+    Args:
+        data: number, nested list, array or Tensor.
+        dtype: NumPy dtype or its name; by default that of an array, float32 for Python floats,
+            int64 for Python integers.
+        device: "cpu" (default for Python and NumPy data), "gpu", "gpu:N", "auto" or a device.
+        requires_grad: whether to accumulate gradients in ``.grad``.
+    """
+    array = as_array(data)
+    where = device_of(array) if device is None else _device(device)
+    array = move(array, where).astype(as_dtype(dtype) if dtype is not None else array.dtype)
+    return Tensor(array, requires_grad)
+
+
+_device = device  # the class, where a parameter is called device
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """``dtype`` as a NumPy dtype of a supported kind: bool, integer or floating."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype: expected a NumPy dtype or its name, got {dtype!r}") from None
+    if found.kind not in _KINDS or found.itemsize > 8:
+        raise TypeError(f"dtype: expected bool, integer or float up to 64 bits, got {found}")
+    return found
+
+
+def _filled(
+    fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
+) -> Tensor:
+    shape = as_shape(size)
+    return Tensor(getattr(_device(where).xp, fill)(shape, as_dtype(dtype)), requires_grad)
+
+
+def as_shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """``(2, 3)`` from either ``f(2, 3)`` or ``f((2, 3))``; sizes must be integers from 0."""
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
+    for n in size:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise ValueError(f"size: expected whole numbers from 0, got {size}")
+    return tuple(int(n) for n in size)
+
+
+def zeros(
+    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros of shape ``size`` (integers or one tuple)."""
+    return _filled("zeros", size, dtype, device, requires_grad)
+
+
+def ones(
+    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
+) -> Tensor:
+    """A tensor of ones of shape ``size`` (integers or one tuple)."""
+    return _filled("ones", size, dtype, device, requires_grad)

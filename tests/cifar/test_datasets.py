@@ -1,0 +1,965 @@
+"""`cifar.datasets` finds, downloads and reads CIFAR-10, refuses anything else, and draws shapes."""
+
+from __future__ import annotations
+
+import contextlib
+import copyreg
+import hashlib
+import http.server
+import io
+import os
+import pickle
+import pickletools
+import struct
+import tarfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cifar import datasets
+from cifar.errors import DataError, UserError
+
+ROWS = 10
+NAMES = datasets._CIFAR10.classes
+REAL = next(
+    (
+        place
+        for place in (os.environ.get("MINIGRAD_DATA"), Path("~/.cache/minigrad").expanduser())
+        if place and (Path(place) / "cifar-10-batches-py").is_dir()
+    ),
+    None,
+)
+real_data = pytest.mark.skipif(
+    REAL is None, reason="no cifar-10-batches-py in $MINIGRAD_DATA or ~/.cache/minigrad"
+)
+quick = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+# --- Tiny files in the words of Python 2's pickle -----------------------------------------------
+
+
+def text(value: bytes) -> bytes:
+    return b"U" + bytes([len(value)]) + value
+
+
+def listing(items: list[bytes]) -> bytes:
+    return b"](" + b"".join(items) + b"e"
+
+
+def array(
+    blob: bytes, shape: tuple[int, int], dtype: bytes = b"u1", fortran: bytes = b"\x89"
+) -> bytes:
+    state = b"(K\x01" + struct.pack("<cHcH", b"M", shape[0], b"M", shape[1]) + b"\x86"
+    state += b"cnumpy\ndtype\n" + text(dtype) + b"K\x00K\x01\x87R"
+    state += b"(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    state += fortran + b"T" + struct.pack("<i", len(blob)) + blob + b"t"
+    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + text(b"b")
+    return made + b"\x87R" + state + b"b"
+
+
+def batch(
+    blob: bytes,
+    *,
+    labels: bytes | None = None,
+    data: bytes | None = None,
+    key: bytes = b"data",
+) -> bytes:
+    """One batch file of ROWS images."""
+    labels = listing([b"K" + bytes([i % 10]) for i in range(ROWS)]) if labels is None else labels
+    data = array(blob, (ROWS, 3072)) if data is None else data
+    names = listing([text(b"x_%d.png" % i) for i in range(ROWS)])
+    items = text(b"batch_label") + text(b"tiny") + text(b"labels") + labels
+    items += text(key) + data + text(b"filenames") + names
+    return b"\x80\x02}q\x01(" + items + b"u."
+
+
+def meta(names: tuple[str, ...] = NAMES) -> bytes:
+    items = text(b"num_cases_per_batch") + b"M\x10\x27" + text(b"label_names")
+    items += listing([text(name.encode()) for name in names]) + text(b"num_vis") + b"M\x00\x0c"
+    return b"\x80\x02}q\x01(" + items + b"u."
+
+
+def pixels(seed: int) -> bytes:
+    return np.random.default_rng(seed).bytes(ROWS * 3072)
+
+
+BLOBS = {"data_batch_1": pixels(1), "data_batch_2": pixels(2), "test_batch": pixels(3)}
+FILES = {**{name: batch(blob) for name, blob in BLOBS.items()}, "batches.meta": meta()}
+FOLDER = "cifar-10-batches-py"
+
+
+def describe(files: dict[str, bytes], archive: bytes = b"") -> datasets._Spec:
+    """A specification that these very bytes meet, so that only what is *in* them can be wrong."""
+
+    def file(name: str) -> datasets._File:
+        raw = files[name]
+        return datasets._File(name, len(raw), hashlib.md5(raw).hexdigest())
+
+    return datasets._Spec(
+        splits={
+            "train": (file("data_batch_1"), file("data_batch_2")),
+            "test": (file("test_batch"),),
+        },
+        meta=file("batches.meta"),
+        rows=ROWS,
+        classes=NAMES,
+        archive="cifar-10-python.tar.gz",
+        archive_size=len(archive),
+        archive_sha256=hashlib.sha256(archive).hexdigest(),
+        mirrors=("https://127.0.0.1:1/nobody-listens-here",),
+    )
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, raw in files.items():
+        (folder / name).write_bytes(raw)
+    return folder
+
+
+def tar_of(files: dict[str, bytes], *extra: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for info, raw in extra:
+            tar.addfile(info, io.BytesIO(raw))
+        for name, raw in files.items():
+            info = tarfile.TarInfo(f"{FOLDER}/{name}")
+            info.size = len(raw)
+            tar.addfile(info, io.BytesIO(raw))
+    return buffer.getvalue()
+
+
+ARCHIVE = tar_of(FILES)
+SPEC = describe(FILES, ARCHIVE)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, no $MINIGRAD_DATA, the tiny CIFAR-10, and no way to the network."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(datasets, "_CIFAR10", SPEC)
+    datasets._announce_synthetic.cache_clear()
+    return home
+
+
+def refusal(act: Callable[[], object]) -> str:
+    """The message of the DataError that `act` must raise: one line."""
+    with pytest.raises(DataError) as caught:
+        act()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def unreachable(*_: object) -> None:
+    pytest.fail("reached")
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+def test_reads_images_and_labels(tmp_path: Path) -> None:
+    write(tmp_path / FOLDER, FILES)
+    train = datasets.load("cifar10", "train", tmp_path)
+    expected = np.frombuffer(BLOBS["data_batch_1"] + BLOBS["data_batch_2"], np.uint8)
+    np.testing.assert_array_equal(train.images.ravel(), expected)
+    np.testing.assert_array_equal(train.labels, np.tile(np.arange(10), 2))
+    assert train.images.shape == (2 * ROWS, 3, 32, 32)
+    assert train.labels.shape == (2 * ROWS,)
+    assert [train.images.dtype, train.labels.dtype] == ["uint8", "int64"]
+    assert (train.name, train.split, train.classes) == ("cifar10", "train", NAMES)
+    assert train.images.flags.c_contiguous
+    assert len(train) == 2 * ROWS
+    assert len(datasets.load("cifar10", "test", tmp_path)) == ROWS
+
+
+def test_arrays_are_read_only(tmp_path: Path) -> None:
+    write(tmp_path / FOLDER, FILES)
+    test = datasets.load("cifar10", "test", tmp_path)
+    with pytest.raises(ValueError, match="read-only"):
+        test.images[0, 0, 0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        test.labels[0] = 1
+
+
+def test_fingerprint_covers_images_and_labels() -> None:
+    images, labels = np.zeros((2, 3, 32, 32), np.uint8), np.array([0, 1])
+    one = datasets.Dataset("a", "test", images, labels, NAMES)
+    expected = hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
+    assert one.fingerprint == expected
+    assert datasets.Dataset("a", "test", images, labels[::-1].copy(), NAMES).fingerprint != expected
+
+
+def test_unknown_name_and_split() -> None:
+    with pytest.raises(UserError, match=r"'mnist'.*cifar10, synthetic, auto"):
+        datasets.load("mnist", "train")
+    with pytest.raises(UserError, match=r"'val'.*train, test"):
+        datasets.load("synthetic", "val")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_file(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / FOLDER, FILES)
+    (folder / name).unlink()
+    split = "test" if name == "test_batch" else "train"
+    message = refusal(lambda: datasets.load("cifar10", split, tmp_path))
+    assert message.startswith(f"{folder / name}: missing")
+
+
+def test_file_that_is_a_folder(tmp_path: Path) -> None:
+    folder = write(tmp_path / FOLDER, FILES)
+    (folder / "test_batch").unlink()
+    (folder / "test_batch").mkdir()
+    message = refusal(lambda: datasets.load("cifar10", "test", tmp_path))
+    assert "test_batch: not a regular file" in message
+
+
+@quick
+@given(st.data())
+def test_truncated_file(tmp_path: Path, data: st.DataObject) -> None:
+    raw = FILES["test_batch"]
+    length = data.draw(st.integers(0, len(raw) - 1))
+    folder = write(tmp_path / FOLDER, {**FILES, "test_batch": raw[:length]})
+    message = refusal(lambda: datasets.load("cifar10", "test", tmp_path))
+    assert f"{folder / 'test_batch'}: " in message
+    assert f"{length} bytes, expected {len(raw)}" in message
+
+
+def test_file_with_more_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(FILES["test_batch"])
+    write(tmp_path / FOLDER, {**FILES, "test_batch": FILES["test_batch"] + b"\0"})
+    spec = SPEC.splits["test"][0]
+    act = lambda: datasets._read_pickle(tmp_path / FOLDER / "test_batch", spec)  # noqa: E731
+    assert f"{size + 1} bytes, expected {size}" in refusal(act)
+    monkeypatch.setattr(datasets, "_MAX_FILE", 1000)
+    monkeypatch.setattr(datasets, "_scan", unreachable)  # a huge file is not even read
+    assert f"{size + 1} bytes, expected {size}" in refusal(act)
+
+
+@quick
+@given(st.data())
+def test_any_flipped_bit_is_refused(tmp_path: Path, data: st.DataObject) -> None:
+    raw = bytearray(FILES["test_batch"])
+    bit = data.draw(st.integers(0, 8 * len(raw) - 1))
+    raw[bit // 8] ^= 1 << bit % 8
+    folder = write(tmp_path / FOLDER, {**FILES, "test_batch": bytes(raw)})
+    message = refusal(lambda: datasets.load("cifar10", "test", tmp_path))
+    assert message.startswith(f"{folder / 'test_batch'}: ")
+
+
+def test_a_changed_pixel_is_named_as_such(tmp_path: Path) -> None:
+    raw = bytearray(FILES["test_batch"])
+    raw[len(raw) // 2] ^= 1
+    write(tmp_path / FOLDER, {**FILES, "test_batch": bytes(raw)})
+    message = refusal(lambda: datasets.load("cifar10", "test", tmp_path))
+    assert (
+        f"changed: MD5 {hashlib.md5(raw).hexdigest()}, expected {SPEC.splits['test'][0].md5}"
+        in (message)
+    )
+
+
+def load_test_batch(tmp_path: Path, raw: bytes) -> datasets.Dataset:
+    """Read `raw` as the test batch under a specification whose size and MD5 it meets."""
+    files = {**FILES, "test_batch": raw}
+    return datasets._read_split(write(tmp_path / FOLDER, files), "test", describe(files))
+
+
+@quick
+@given(st.binary(min_size=1, max_size=12), st.data())
+def test_nonsense_under_a_right_md5_is_read_or_refused(
+    tmp_path: Path, splice: bytes, data: st.DataObject
+) -> None:
+    """The checks before the MD5 stand alone: damage raises DataError, nothing else."""
+    raw = FILES["test_batch"]
+    blob = raw.index(BLOBS["test_batch"])
+    places = st.integers(0, blob) | st.integers(blob + len(BLOBS["test_batch"]), len(raw))
+    start = data.draw(places)
+    with contextlib.suppress(DataError):
+        load_test_batch(tmp_path, raw[:start] + splice + raw[start + len(splice) :])
+
+
+BLOB = BLOBS["test_batch"]
+DIGITS = [b"K" + bytes([i]) for i in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        pytest.param(batch(BLOB, data=array(BLOB[3072:], (9, 3072))), r"\(9, 3072\)", id="rows"),
+        pytest.param(batch(BLOB, data=array(BLOB[10:], (10, 3071))), r"\(10, 3071\)", id="columns"),
+        pytest.param(batch(BLOB, data=array(BLOB, (3072, 10))), r"\(3072, 10\)", id="turned"),
+        pytest.param(batch(BLOB, data=array(BLOB[1:], (10, 3072))), "30719 bytes", id="short-blob"),
+        pytest.param(batch(BLOB, data=array(BLOB, (10, 3072), b"i1")), "uint8", id="dtype"),
+        pytest.param(batch(BLOB, data=array(BLOB, (10, 3072), b"O8")), "uint8", id="objects"),
+        pytest.param(
+            batch(BLOB, data=array(BLOB, (10, 3072), fortran=b"K\x01")), "C-ordered", id="fortran"
+        ),
+        pytest.param(batch(BLOB, data=b"N"), "not a NumPy array", id="no-array"),
+        pytest.param(batch(BLOB, data=b"cnumpy\nndarray\n"), "not a NumPy array", id="a-global"),
+        pytest.param(batch(BLOB, key=b"dat"), "keys", id="keys"),
+        pytest.param(batch(BLOB, labels=listing(DIGITS[:-1])), "'labels' is 9", id="few-labels"),
+        pytest.param(batch(BLOB, labels=b"K\x00"), "'labels' is int", id="no-labels"),
+        pytest.param(
+            batch(BLOB, labels=listing([*DIGITS[:-1], b"K\x0a"])), "label 10, exp", id="label-10"
+        ),
+        pytest.param(
+            batch(BLOB, labels=listing([*DIGITS[:-1], text(b"9")])), "label b'9'", id="a-text"
+        ),
+        pytest.param(
+            batch(BLOB, labels=listing([*DIGITS[:-1], b"K\x00"])), "per class", id="unbalanced"
+        ),
+        pytest.param(b"\x80\x02N.", "a pickled NoneType", id="no-dict"),
+        pytest.param(b"\x80\x02}(.", "not a pickle of CIFAR-10", id="stack"),
+        pytest.param(b"", "not a pickle", id="empty"),
+        pytest.param(b"\x80\x02}\n\n.", r"opcode b'\\n'", id="no-opcode"),
+    ],
+)
+def test_wrong_contents(tmp_path: Path, raw: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        load_test_batch(tmp_path, raw)
+    assert str(tmp_path / FOLDER) in str(caught.value)
+
+
+def test_a_good_batch_passes_the_same_road(tmp_path: Path) -> None:
+    assert len(load_test_batch(tmp_path, batch(BLOB))) == ROWS
+
+
+@pytest.mark.parametrize("names", [NAMES[::-1], NAMES[:9], ("cat",) * 10])
+def test_wrong_class_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    files = {**FILES, "batches.meta": meta(names)}
+    folder = write(tmp_path / FOLDER, files)
+    message = refusal(lambda: datasets._read_split(folder, "test", describe(files)))
+    assert f"{folder / 'batches.meta'}: class names" in message
+
+
+# --- Pickles that mean harm ---------------------------------------------------------------------
+
+
+class _Runs:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.marker}",)
+
+
+EXTENSION = 0x7F
+
+
+@pytest.fixture
+def extension() -> Iterator[None]:
+    """`EXT1 7f` stands for os.mkdir, and is already in pickle's cache: find_class is not asked."""
+    copyreg.add_extension("os", "mkdir", EXTENSION)
+    pickle.loads(b"\x82\x7f.")
+    yield
+    copyreg.remove_extension("os", "mkdir", EXTENSION)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_no_command_runs(tmp_path: Path, protocol: int) -> None:
+    marker = tmp_path / "marker"
+    raw = pickle.dumps({b"data": _Runs(marker)}, protocol)
+    message = refusal(lambda: load_test_batch(tmp_path, raw))
+    assert "forbidden pickle" in message
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("code", [b"\x82\x7f", b"\x83\x7f\x00", b"\x84\x7f\x00\x00\x00"])
+@pytest.mark.usefixtures("extension")
+def test_extension_opcodes(tmp_path: Path, code: bytes) -> None:
+    made = tmp_path / "made"
+    raw = b"\x80\x02" + code + b"X" + struct.pack("<I", len(str(made))) + str(made).encode()
+    message = refusal(lambda: load_test_batch(tmp_path, raw + b"\x85R."))
+    assert "forbidden pickle: opcode EXT" in message
+    assert not made.exists()
+
+
+HUGE = struct.pack("<I", 2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        pytest.param(b"cos\nsystem\n.", "forbidden pickle: it names 'os system'", id="os.system"),
+        pytest.param(b"cbuiltins\neval\n.", "pickle: it names 'builtins eval'", id="eval"),
+        pytest.param(b"cnumpy\nload\n.", "pickle: it names 'numpy load'", id="numpy.load"),
+        pytest.param(b"cnumpy._core.multiarray\n_reconstruct\n.", "numpy._core", id="numpy-2-name"),
+        pytest.param(b"c\\x6eumpy\nndarray\n.", "pickle: it names '\\\\x6e", id="escaped-name"),
+        pytest.param(b"\x80\x04U\x02osU\x06system\x93.", "opcode STACK_GLOBAL", id="STACK_GLOBAL"),
+        pytest.param(b"(ios\nsystem\n.", "opcode INST", id="INST"),
+        pytest.param(b"(cnumpy\nndarray\no.", "opcode OBJ", id="OBJ"),
+        pytest.param(b"cnumpy\nndarray\n)\x81.", "opcode EMPTY_TUPLE", id="NEWOBJ"),
+        pytest.param(b"Pname\n.", "opcode PERSID", id="PERSID"),
+        pytest.param(b"K\x00Q.", "opcode BINPERSID", id="BINPERSID"),
+        pytest.param(b"](" * 500_000, "more than 2 times EMPTY_LIST", id="nested-lists"),
+        pytest.param(b"N" + b"\x85" * 500_000, "more than 1 times TUPLE1", id="nested-tuples"),
+        pytest.param(b"(" * 500_000, "more than 23 times MARK", id="marks"),
+        pytest.param(b"K\x00" * 500_000, "more than 10006 times BININT1", id="many-ints"),
+        pytest.param(b"K\x01" + b"2" * 500_000, "opcode DUP", id="DUP"),
+        pytest.param(b"NrA\x00\x00\x7f.", "memo index 2130706497", id="memo"),
+        pytest.param(b"Nr\x1e\x27\x00\x00.", "memo index 10014", id="memo-by-one"),
+        pytest.param(b"T" + HUGE + b"x.", "not a pickle", id="BINSTRING-length"),
+        pytest.param(b"T\xff\xff\xff\xffx.", "not a pickle", id="BINSTRING-negative"),
+        pytest.param(b"\x8e" + b"\xff" * 7 + b"\x7fx.", "opcode BINBYTES8", id="BINBYTES8-length"),
+        pytest.param(b"\x8b" + HUGE + b"x.", "opcode LONG4", id="LONG4-length"),
+        pytest.param(b"S'\\u'\n.", "opcode STRING", id="STRING-escape"),
+        pytest.param(b"L" + b"9" * 500_000 + b"L\n.", "opcode LONG", id="LONG-digits"),
+        pytest.param(b"\x95" + b"\xff" * 7 + b"\x7f.", "opcode FRAME", id="FRAME"),
+    ],
+)
+def test_forbidden_pickles(tmp_path: Path, raw: bytes, said: str) -> None:
+    start = time.perf_counter()
+    message = refusal(lambda: load_test_batch(tmp_path, raw))
+    assert said in message
+    assert str(tmp_path / FOLDER / "test_batch") in message
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"cnumpy\nndarray\n(J\xff\xff\xff\x7fJ\xff\xff\xff\x7ft\x85R", id="ndarray"),
+        pytest.param(
+            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nJ\xff\xff\xff\x7f\x85"
+            + text(b"d")
+            + b"\x87R",
+            id="reconstruct",
+        ),
+        pytest.param(b"cnumpy\ndtype\n" + text(b"V2000000000") + b"\x85R", id="dtype"),
+        pytest.param(b"cnumpy\ndtype\n}(" + text(b"args") + b"Nub", id="build-a-global"),
+    ],
+)
+def test_allowed_names_build_nothing(tmp_path: Path, data: bytes) -> None:
+    """2**31 doubles, or a tampered NumPy function, would be within the opcodes allowed."""
+    with pytest.raises(DataError, match=r"'data'|of CIFAR-10|forbidden"):
+        load_test_batch(tmp_path, batch(BLOB, data=data))
+    assert np.dtype("u1") == np.uint8
+
+
+def test_unpickler_stands_without_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "_scan", lambda *_: None)
+    marker = tmp_path / "marker"
+    raw = pickle.dumps({b"data": _Runs(marker)}, 4)
+    assert "not a pickle of CIFAR-10" in refusal(lambda: load_test_batch(tmp_path, raw))
+    assert not marker.exists()
+
+
+# --- The real files -----------------------------------------------------------------------------
+
+
+@real_data
+@pytest.mark.parametrize(
+    ("split", "first", "fingerprint"),
+    [
+        (
+            "train",
+            [6, 9, 9, 4, 1],
+            "973ef2abb5897efc795681a4d79a6f5f642fa2bcb1a828f7476017c89db53a57",
+        ),
+        (
+            "test",
+            [3, 8, 8, 0, 6],
+            "2c33b053d1cd726af8d86e174a96dd89d7000ba1412add026d68142375b89d51",
+        ),
+    ],
+)
+def test_real_cifar10(
+    monkeypatch: pytest.MonkeyPatch, split: str, first: list[int], fingerprint: str
+) -> None:
+    monkeypatch.undo()
+    real = datasets.load("cifar10", split, REAL, download=False)
+    assert real.labels[:5].tolist() == first
+    assert np.bincount(real.labels).tolist() == [len(real) // 10] * 10
+    assert real.fingerprint == fingerprint
+
+
+@real_data
+def test_opcode_budget_is_that_of_a_real_file() -> None:
+    raw = (Path(str(REAL)) / FOLDER / "test_batch").read_bytes()
+    used: Counter[str] = Counter()
+    memo = 0
+    for opcode, arg, _ in pickletools.genops(raw):
+        used[opcode.name] += 1
+        memo = max(memo, arg or 0) if opcode.name == "LONG_BINPUT" else memo
+    assert used == datasets._OPCODES
+    assert memo == datasets._MAX_MEMO
+
+
+# --- Finding ------------------------------------------------------------------------------------
+
+
+def other(seed: int) -> dict[str, bytes]:
+    """Files that differ from FILES, to tell by the error which folder was read."""
+    return {**FILES, "batches.meta": b"x" * seed}
+
+
+def test_places_in_order(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = write(home / ".cache/minigrad" / FOLDER, other(1))
+    chosen = write(tmp_path / "chosen" / FOLDER, other(2))
+    given_ = write(tmp_path / "given" / FOLDER, other(3))
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "empty"))
+    assert str(cache) in refusal(lambda: datasets.load("cifar10", "test"))
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "chosen"))
+    assert str(chosen) in refusal(lambda: datasets.load("cifar10", "test"))
+    assert str(given_) in refusal(lambda: datasets.load("cifar10", "test", tmp_path / "given"))
+
+
+def test_data_dir_is_the_only_place(tmp_path: Path, home: Path) -> None:
+    write(home / ".cache/minigrad" / FOLDER, FILES)
+    assert len(datasets.load("cifar10", "test", download=False)) == ROWS
+    (tmp_path / "given").mkdir()
+    act = lambda: datasets.load("cifar10", "test", tmp_path / "given", download=False)  # noqa: E731
+    message = refusal(act)
+    assert f"not in {tmp_path / 'given'};" in message
+    assert "--dataset synthetic" in message
+
+
+def test_data_dir_may_be_the_batch_folder_or_hold_the_archive(tmp_path: Path) -> None:
+    inner = write(tmp_path / "a" / "renamed", FILES)
+    assert len(datasets.load("cifar10", "test", inner)) == ROWS
+    write(tmp_path / "b", {"cifar-10-python.tar.gz": ARCHIVE})
+    assert len(datasets.load("cifar10", "test", tmp_path / "b", download=False)) == ROWS
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [
+        FOLDER,
+        "cifar-10-python.tar.gz",
+    ]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "auto"])
+def test_data_dir_must_be_a_folder(tmp_path: Path, name: str) -> None:
+    message = refusal(lambda: datasets.load(name, "test", tmp_path / "none"))
+    assert f"{tmp_path / 'none'} does not exist" in message
+    (tmp_path / "file").write_bytes(b"")
+    message = refusal(lambda: datasets.load(name, "test", tmp_path / "file"))
+    assert f"{tmp_path / 'file'} is not a folder" in message
+
+
+def test_data_dir_may_start_with_a_tilde(home: Path) -> None:
+    write(home / "here" / FOLDER, FILES)
+    assert len(datasets.load("cifar10", "test", "~/here")) == ROWS
+
+
+def test_auto_takes_cifar10_when_it_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / FOLDER, FILES)
+    assert datasets.load("auto", "test", tmp_path).name == "cifar10"
+    assert capsys.readouterr().err == ""
+
+
+def test_auto_announces_the_synthetic_set(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "_download", unreachable)
+    monkeypatch.setenv("MINIGRAD_DATA", "/nowhere/at/all")
+    assert datasets.load("auto", "test").name == "synthetic"
+    said = capsys.readouterr()
+    assert said.out == ""
+    for words in (
+        "USING THE SYNTHETIC SET",
+        "NOTHING about CIFAR-10",
+        "/nowhere/at/all",
+        str(home / ".cache/minigrad"),
+        "--dataset cifar10",
+        "--data-dir",
+    ):
+        assert words in said.err
+    datasets.load("auto", "test")
+    assert capsys.readouterr().err == ""  # once is enough
+
+
+def test_auto_does_not_hide_damage(tmp_path: Path) -> None:
+    write(tmp_path / FOLDER, other(1))
+    assert "batches.meta" in refusal(lambda: datasets.load("auto", "test", tmp_path))
+
+
+def test_cifar10_never_falls_back() -> None:
+    assert "could not download" in refusal(lambda: datasets.load("cifar10", "test"))
+    assert "not in" in refusal(lambda: datasets.load("cifar10", "test", download=False))
+
+
+# --- Unpacking ----------------------------------------------------------------------------------
+
+
+def info(
+    name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = ""
+) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.linkname = kind, size, link
+    return member
+
+
+def unpack(tmp_path: Path, archive: bytes) -> Path:
+    """Unpack `archive` under a specification whose size and hash it meets."""
+    place = write(tmp_path / "place", {"cifar-10-python.tar.gz": archive})
+    return datasets._unpack(place / "cifar-10-python.tar.gz", describe(FILES, archive))
+
+
+def left_in(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "place").iterdir())
+
+
+def without(name: str) -> dict[str, bytes]:
+    return {other_name: raw for other_name, raw in FILES.items() if other_name != name}
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/tmp/minigrad-outside", f"{FOLDER}/../../outside", f"{FOLDER}/more"]
+)
+def test_unknown_members_are_not_written(tmp_path: Path, name: str) -> None:
+    folder = unpack(tmp_path, tar_of(FILES, (info(name, size=1), b"x")))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert left_in(tmp_path) == [FOLDER, "cifar-10-python.tar.gz"]
+    assert not (tmp_path / "outside").exists()
+    assert not Path("/tmp/minigrad-outside").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+)
+def test_only_regular_members(tmp_path: Path, kind: bytes) -> None:
+    (tmp_path / "secret").write_bytes(FILES["test_batch"])
+    member = info(f"{FOLDER}/test_batch", kind, link=str(tmp_path / "secret"))
+    archive = tar_of(without("test_batch"), (member, b""))
+    assert "is not a regular file" in refusal(lambda: unpack(tmp_path, archive))
+    assert left_in(tmp_path) == ["cifar-10-python.tar.gz"]
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    """A folder member that is a link elsewhere, then a file through it."""
+    (tmp_path / "elsewhere").mkdir()
+    link = info(FOLDER, tarfile.SYMTYPE, link=str(tmp_path / "elsewhere"))
+    folder = unpack(tmp_path, tar_of(FILES, (link, b"")))
+    assert not folder.is_symlink()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_missing_and_oversized_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = refusal(lambda: unpack(tmp_path, tar_of(without("test_batch"))))
+    assert f"no member '{FOLDER}/test_batch'" in message
+    monkeypatch.setattr(datasets, "_MAX_FILE", 100)
+    assert f"has {len(FILES['data_batch_1'])} bytes" in refusal(lambda: unpack(tmp_path, ARCHIVE))
+    assert left_in(tmp_path) == ["cifar-10-python.tar.gz"]
+
+
+@pytest.mark.parametrize("archive", [b"", b"not gzip", ARCHIVE[:-2000], ARCHIVE[:3000] * 2])
+def test_damaged_archive_under_a_right_hash(tmp_path: Path, archive: bytes) -> None:
+    message = refusal(lambda: unpack(tmp_path, archive))
+    assert "not a gzipped tar file" in message or "no member" in message
+    assert left_in(tmp_path) == ["cifar-10-python.tar.gz"]
+
+
+def test_archive_of_wrong_size_or_hash(tmp_path: Path) -> None:
+    place = write(tmp_path, {"cifar-10-python.tar.gz": ARCHIVE[:-1]})
+    act = lambda: datasets.load("cifar10", "test", place, download=False)  # noqa: E731
+    assert f"{len(ARCHIVE) - 1} bytes, expected {len(ARCHIVE)}" in refusal(act)
+    write(tmp_path, {"cifar-10-python.tar.gz": ARCHIVE[:-1] + b"x"})
+    message = refusal(act)
+    assert f"{place / 'cifar-10-python.tar.gz'}: SHA-256" in message
+    assert [path.name for path in place.iterdir() if path.name != "home"] == [
+        "cifar-10-python.tar.gz"
+    ]
+
+
+# --- Downloading --------------------------------------------------------------------------------
+
+
+@dataclass
+class Mirror:
+    """A local server; the path says how it behaves.
+
+    `asked` lists (path, Range) of each request; `cut` is set when a client hangs up on it.
+    """
+
+    port: int
+    asked: list[tuple[str, str | None]]
+    cut: threading.Event
+
+    def url(self, behaviour: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{behaviour}"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        headers.setdefault("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            if value:
+                self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        path, asked = self.path.strip("/"), self.headers.get("Range")
+        self.server.asked.append((path, asked))  # type: ignore[attr-defined]
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        size = len(ARCHIVE)
+        if path == "good" and start:
+            content_range = f"bytes {start}-{size - 1}/{size}"
+            self.answer(206, ARCHIVE[start:], Content_Range=content_range)
+        elif path in ("good", "whole"):
+            self.answer(200, ARCHIVE)
+        elif path == "half":
+            self.answer(200, ARCHIVE[: size // 2], **{"Content-Length": str(size)})
+        elif path == "lies-short":
+            self.answer(200, ARCHIVE, **{"Content-Length": "17"})
+        elif path == "lies-long":
+            self.answer(200, ARCHIVE, **{"Content-Length": str(10**15)})
+        elif path == "endless":
+            self.answer(200, ARCHIVE, **{"Content-Length": ""})
+            try:
+                for _ in range(256):
+                    self.wfile.write(bytes(1 << 20))
+            except ConnectionError:
+                self.server.cut.set()  # type: ignore[attr-defined]
+        elif path == "silent-end":
+            self.answer(200, ARCHIVE[:-1], **{"Content-Length": ""})
+        elif path == "wrong":
+            self.answer(200, b"x" * size)
+        elif path == "wrong-part":
+            self.answer(206, ARCHIVE[1:], Content_Range=f"bytes 1-{size - 1}/{size}")
+        elif path == "stall":
+            time.sleep(0.6)
+        elif path.startswith("to-"):
+            self.answer(302, b"", Location=path.removeprefix("to-") + ":///etc/passwd")
+        else:
+            self.answer(404, b"")
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    mirror = Mirror(server.server_port, [], threading.Event())
+    server.asked, server.cut = mirror.asked, mirror.cut  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield mirror
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def download(
+    monkeypatch: pytest.MonkeyPatch, mirror: Mirror, *behaviours: str, **changes: object
+) -> datasets.Dataset:
+    mirrors = tuple(map(mirror.url, behaviours))
+    changes = {"schemes": ("http://",), "mirrors": mirrors, **changes}
+    monkeypatch.setattr(datasets, "_CIFAR10", replace(SPEC, **changes))  # type: ignore[arg-type]
+    return datasets.load("cifar10", "test")
+
+
+@pytest.fixture
+def cache(home: Path) -> Path:
+    return home / ".cache" / "minigrad"
+
+
+@pytest.fixture
+def part(cache: Path) -> Path:
+    cache.mkdir(parents=True)
+    return cache / "cifar-10-python.tar.gz.part"
+
+
+def test_good_download(
+    cache: Path,
+    mirror: Mirror,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert len(download(monkeypatch, mirror, "good", "missing")) == ROWS
+    assert mirror.asked == [("good", None)]
+    assert sorted(path.name for path in cache.iterdir()) == [FOLDER, "cifar-10-python.tar.gz"]
+    assert "CIFAR-10 from 127.0.0.1" in capsys.readouterr().err
+    assert len(datasets.load("cifar10", "train")) == 2 * ROWS
+    assert len(mirror.asked) == 1
+
+
+def test_downloads_into_the_place_that_was_named(
+    cache: Path, tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "new" / "folder"))
+    download(monkeypatch, mirror, "good")
+    assert (tmp_path / "new" / "folder" / FOLDER).is_dir()
+    (tmp_path / "given").mkdir()
+    datasets.load("cifar10", "test", tmp_path / "given")
+    assert (tmp_path / "given" / FOLDER).is_dir()
+    assert not cache.exists()
+
+
+def test_resumes_in_the_next_call(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = len(ARCHIVE) // 2
+    assert "broke off" in refusal(lambda: download(monkeypatch, mirror, "half"))
+    assert [path.name for path in part.parent.iterdir()] == [part.name]
+    assert part.read_bytes() == ARCHIVE[:half]
+    download(monkeypatch, mirror, "good")
+    assert mirror.asked == [("half", None), ("good", f"bytes={half}-")]
+    assert not part.exists()
+
+
+def test_resumes_at_the_next_mirror(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download(monkeypatch, mirror, "half", "good")
+    assert mirror.asked[1] == ("good", f"bytes={len(ARCHIVE) // 2}-")
+
+
+@quick
+@given(length=st.integers(0, len(ARCHIVE)))
+def test_resumes_from_any_length(mirror: Mirror, home: Path, length: int) -> None:
+    (home / "part").write_bytes(ARCHIVE[:length])
+    datasets._fetch(mirror.url("good"), home / "part", replace(SPEC, schemes=("http://",)))
+    assert (home / "part").read_bytes() == ARCHIVE
+
+
+def test_an_endless_answer_is_cut(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "sent more than" in refusal(lambda: download(monkeypatch, mirror, "endless"))
+    assert mirror.cut.wait(5)
+    assert not part.exists()
+
+
+def test_starts_over_where_ranges_are_ignored(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part.write_bytes(b"?" * 100)
+    download(monkeypatch, mirror, "whole")
+    assert mirror.asked == [("whole", "bytes=100-")]
+
+
+def test_a_bad_part_does_not_spoil_the_only_mirror(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part.write_bytes(b"?" * 100)
+    download(monkeypatch, mirror, "good")
+    assert mirror.asked == [("good", "bytes=100-"), ("good", None)]
+
+
+@pytest.mark.parametrize("length", [len(ARCHIVE), len(ARCHIVE) + 1])
+def test_a_bad_part_of_full_length(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    part.write_bytes(b"?" * length)
+    download(monkeypatch, mirror, "good")
+    assert mirror.asked == [("good", None)]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("wrong", "wrong bytes"),
+        ("lies-short", "offers 17 bytes"),
+        ("lies-long", "offers 1000000000000000 bytes"),
+        ("endless", f"sent more than {len(ARCHIVE)} bytes"),
+        ("silent-end", f"stopped at {len(ARCHIVE) - 1} of {len(ARCHIVE)} bytes"),
+        ("half", "broke off"),
+        ("wrong-part", "another part"),
+        ("missing", "HTTP 404"),
+        ("stall", "timed out"),
+        ("to-file", "leads away"),
+        ("to-ftp", "leads away"),
+    ],
+)
+def test_a_bad_mirror_is_left_for_the_next(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
+) -> None:
+    monkeypatch.setattr(datasets, "_TIMEOUT", (5, 0.2))
+    message = refusal(lambda: download(monkeypatch, mirror, behaviour))
+    assert f"127.0.0.1:{mirror.port}: " in message
+    assert said in message
+    assert "--data-dir" in message
+    assert "--dataset synthetic" in message
+    assert {path.name for path in part.parent.iterdir()} <= {part.name}
+    part.unlink(missing_ok=True)
+    assert len(download(monkeypatch, mirror, behaviour, "good")) == ROWS
+
+
+def test_every_failure_is_told(part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = "http://127.0.0.1:1/x"
+    mirrors = (mirror.url("missing"), dead, mirror.url("wrong"))
+    message = refusal(lambda: download(monkeypatch, mirror, mirrors=mirrors))
+    assert [word in message for word in ("404", ":1: cannot connect", "wrong bytes")] == [True] * 3
+    assert list(part.parent.iterdir()) == []
+
+
+def test_https_only(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = refusal(lambda: download(monkeypatch, mirror, "good", schemes=("https://",)))
+    assert "https://" in message
+    assert mirror.asked == []
+    real = datasets._Spec.__dataclass_fields__["schemes"].default
+    assert real == ("https://",)
+
+
+def test_published_mirrors_are_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert all(url.startswith("https://") for url in datasets._CIFAR10.mirrors)
+
+
+def test_unwritable_place(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "file" / "below"))
+    message = refusal(lambda: download(monkeypatch, mirror, "good"))
+    assert f"cannot write CIFAR-10 to {tmp_path / 'file' / 'below'}" in message
+
+
+# --- The synthetic set --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("split", "size", "fingerprint"),
+    [
+        ("train", 20_000, "43bcfd767836f3a514517c15be2207f27fb227613a8ade002bfd1802654f523a"),
+        ("test", 4_000, "4cb94b114441b7332bc1437eb45ee5256a50149131c74f4eeef917c09217f658"),
+    ],
+)
+def test_synthetic_is_the_same_everywhere(split: str, size: int, fingerprint: str) -> None:
+    drawn = datasets.load("synthetic", split)
+    assert drawn.images.shape == (size, 3, 32, 32)
+    assert drawn.labels.shape == (size,)
+    assert [drawn.images.dtype, drawn.labels.dtype] == ["uint8", "int64"]
+    assert drawn.images.flags.c_contiguous
+    assert not drawn.images.flags.writeable
+    assert len(drawn.classes) == len(set(drawn.classes)) == 10
+    assert np.bincount(drawn.labels).tolist() == [size // 10] * 10
+    assert np.ptp(np.bincount(drawn.labels[:1234])) == 1
+    assert drawn.fingerprint == fingerprint
+
+
+def test_synthetic_splits_share_no_image() -> None:
+    train, test = (datasets.load("synthetic", split).images for split in ("train", "test"))
+    seen = {image.tobytes() for image in train}
+    assert len(seen) == len(train)
+    assert seen.isdisjoint(image.tobytes() for image in test)
+
+
+def test_a_linear_classifier_is_lost_on_synthetic() -> None:
+    """Ridge regression on a quarter of the pixels and 5,000 images: near chance (0.1)."""
+    train, test = (datasets.load("synthetic", split) for split in ("train", "test"))
+
+    def features(drawn: datasets.Dataset, count: int) -> np.ndarray:
+        pixels = drawn.images[:count, :, ::2, ::2].reshape(count, -1) / np.float32(255) - 0.5
+        return np.hstack([pixels, np.ones((count, 1), np.float32)])
+
+    x, y = features(train, 5000), np.eye(10, dtype=np.float32)[train.labels[:5000]]
+    weights = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1], dtype=np.float32), x.T @ y)
+    guesses = (features(test, 4000) @ weights).argmax(axis=1)
+    assert (guesses == test.labels).mean() < 0.2

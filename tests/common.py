@@ -1,0 +1,156 @@
+"""What the engine's tests share: arrays of every memory layout, and one comparison with PyTorch."""
+
+from __future__ import annotations
+
+import math
+import re
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.backend import device_of, move
+
+LAYOUTS = ("C", "Fortran", "batch innermost", "sliced", "reversed")
+TOLERANCE = {np.float64: {"rtol": 1e-9, "atol": 1e-10}, np.float32: {"rtol": 2e-4, "atol": 2e-5}}
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError)
+
+layouts = st.sampled_from(LAYOUTS)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 1) -> st.SearchStrategy:
+    return st.lists(st.integers(min_side, 4), min_size=min_dims, max_size=max_dims).map(tuple)
+
+
+def grid(shape: Sequence[int], seed: int = 0, low: float = -2.0, high: float = 2.0) -> np.ndarray:
+    """Evenly spaced values in random order: no ties and no zero, so no kink near any of them."""
+    size = math.prod(shape)
+    steps = np.random.default_rng(seed).permutation(size) + 0.3
+    return (low + (high - low) * steps / max(size, 1)).reshape(shape)
+
+
+def lay_out(a: np.ndarray, layout: str) -> np.ndarray:
+    """A copy of ``a`` in another memory layout."""
+    if a.ndim == 0 or layout == "C":
+        return np.array(a, order="C")
+    if layout == "Fortran":
+        return np.array(a, order="F")
+    if layout == "batch innermost":
+        return np.moveaxis(np.array(np.moveaxis(a, 0, -1), order="C"), -1, 0)
+    if layout == "sliced":
+        wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)
+        wide[..., ::2] = a
+        return wide[..., ::2]
+    return np.flip(np.array(np.flip(a), order="C"))
+
+
+def leaf(a: Any, device: str = "cpu", layout: str = "C", requires_grad: bool = True) -> mg.Tensor:
+    """``a`` as a Tensor on ``device`` in ``layout``."""
+    array = move(lay_out(np.asarray(a), layout), mg.device(device))
+    return mg.Tensor(array, requires_grad=requires_grad)
+
+
+def host(t: mg.Tensor) -> np.ndarray:
+    return t.detach().cpu().numpy()
+
+
+def assert_same(ours: mg.Tensor, theirs: torch.Tensor, tolerance: dict[str, float]) -> None:
+    """Shape, dtype and values agree."""
+    assert ours.shape == tuple(theirs.shape)
+    assert f"torch.{ours.dtype}" == str(theirs.dtype)
+    np.testing.assert_allclose(host(ours), theirs.detach().numpy(), **tolerance)
+
+
+def compare(
+    ours: Callable[..., Any],
+    theirs: Callable[..., Any],
+    arrays: Sequence[np.ndarray | None],
+    params: dict[str, Any] | None = None,
+    *,
+    device: str = "cpu",
+    layout: str = "C",
+    fixed: Sequence[int] = (),
+    numerical: bool = True,
+) -> None:
+    """Check ``ours(*arrays, **params)`` and its gradients against PyTorch's ``theirs``.
+
+    In float64 tightly and in float32 loosely: values, shape, dtype, device; the gradient of every
+    floating input not in ``fixed``, together and asked for alone; inputs and the incoming gradient
+    unchanged; the graph freed without the collector; and, if ``numerical``, finite differences.
+    """
+    params = params or {}
+    for dtype, tolerance in TOLERANCE.items():
+        inputs = [a.astype(dtype) if a is not None and a.dtype.kind == "f" else a for a in arrays]
+        active = [
+            i
+            for i, a in enumerate(inputs)
+            if a is not None and a.dtype.kind == "f" and i not in fixed
+        ]
+        refs = [None if a is None else torch.tensor(np.array(a, order="C")) for a in inputs]
+        for i in active:
+            refs[i].requires_grad_()
+        expected = _outputs(theirs(*refs, **params))
+        seed = grid(expected[0].shape, seed=1).astype(dtype)
+        if expected[0].requires_grad:
+            expected[0].backward(torch.from_numpy(seed))
+        for wanted in [active] + ([[i] for i in active] if len(active) > 1 else []):
+            xs = [
+                None if a is None else leaf(a, device, layout, requires_grad=i in wanted)
+                for i, a in enumerate(inputs)
+            ]
+            outputs = _outputs(ours(*xs, **params))
+            assert len(outputs) == len(expected)
+            for y, ty in zip(outputs, expected, strict=True):
+                assert_same(y, ty, tolerance)
+                assert y.device == mg.device(device)
+                assert wanted != active or y.requires_grad == ty.requires_grad
+            if outputs[0].requires_grad:
+                g = leaf(seed, device, layout, requires_grad=False)
+                outputs[0].backward(g)
+                np.testing.assert_array_equal(host(g), seed, "backward wrote into its gradient")
+            for i, x in enumerate(xs):
+                if x is None:
+                    continue
+                np.testing.assert_array_equal(host(x), inputs[i], f"input {i} was changed")
+                if i in wanted and refs[i].grad is not None:
+                    assert x.grad is not None, f"input {i} got no gradient"
+                    assert_same(x.grad, refs[i].grad, tolerance)
+                    assert device_of(x.grad.data) == mg.device(device)
+                else:
+                    assert x.grad is None
+            again = _outputs(ours(*xs, **params))
+            nodes = [weakref.ref(t.node) for t in again if t.node is not None]
+            del again
+            assert not any(node() for node in nodes), "a reference cycle keeps the graph alive"
+    if numerical and active and device == "cpu":
+        mg.gradcheck(
+            lambda *xs: _outputs(ours(*xs, **params))[0],
+            [
+                None if a is None else leaf(a, requires_grad=i in active)
+                for i, a in enumerate(arrays)
+            ],
+        )
+
+
+def _outputs(y: Any) -> tuple[Any, ...]:
+    return tuple(y) if isinstance(y, tuple) else (y,)
+
+
+def refuses(
+    error: type[Exception],
+    match: str,
+    ours: Callable[[], Any],
+    theirs: Callable[[], Any] | None = None,
+) -> None:
+    """``ours`` raises ``error`` with ``match`` literally in its text, and PyTorch refuses too."""
+    with pytest.raises(error, match=re.escape(match)):
+        ours()
+    if theirs is not None:
+        with pytest.raises(REFUSALS):
+            theirs()

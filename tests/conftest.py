@@ -1,0 +1,31 @@
+"""Settings of the whole suite, and the devices that tests run on."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from hypothesis import settings
+
+import minigrad as mg
+
+pytest.register_assert_rewrite("tests.common")
+torch.set_num_threads(1)
+settings.register_profile(
+    "minigrad", max_examples=30, deadline=None, derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("minigrad")
+
+
+@pytest.fixture(params=["cpu", "gpu"], scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """Each device in turn; "gpu" is skipped where there is none."""
+    if request.param == "gpu" and not mg.is_gpu_available():
+        pytest.skip("no GPU: CuPy or a CUDA device is missing")
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    mg.manual_seed(0)

@@ -1,0 +1,478 @@
+"""Tensor and tape: construction, the sweep, memory, modes and errors."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import Tensor
+from minigrad.tensor import is_grad_enabled, op
+from tests.common import compare, grid, leaf, refuses, seeds
+
+# ---------------------------------------------------------------------------- making tensors
+
+
+@pytest.mark.parametrize(
+    "data",
+    [1, 1.5, True, [1, 2], [1, 2.5], [[True], [False]], [], np.float64(2), [np.float64(2)]]
+    + [np.ones(2, d) for d in ("float16", "float32", "float64", "int8", "uint8", "int64", "bool")],
+    ids=repr,
+)
+def test_dtype_and_values_as_pytorch(data):
+    ours, theirs = mg.tensor(data), torch.tensor(data)
+    assert ours.shape == tuple(theirs.shape)
+    assert f"torch.{ours.dtype}" == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_constructor_shares_and_tensor_copies():
+    a = np.zeros(3, np.float32)
+    shared, copied = Tensor(a), mg.tensor(a)
+    a[0] = 1
+    assert shared.data is a
+    assert copied.numpy().tolist() == [0, 0, 0]
+    assert Tensor(shared).data is a
+    assert mg.tensor(a, dtype="int32", requires_grad=False).dtype == np.int32
+
+
+@pytest.mark.parametrize("size", [(2, 3), ((2, 3),), ([2, 3],), ((),), (0,), (np.int64(2),)])
+@pytest.mark.parametrize("name", ["zeros", "ones"])
+def test_zeros_and_ones(name, size, device):
+    ours = getattr(mg, name)(*size, dtype="float64", device=device, requires_grad=True)
+    theirs = getattr(torch, name)(*size, dtype=torch.float64)
+    assert ours.shape == tuple(theirs.shape)
+    assert ours.requires_grad
+    assert ours.device == mg.device(device)
+    np.testing.assert_array_equal(ours.detach().cpu().numpy(), theirs.numpy())
+    assert getattr(mg, name)(2).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: Tensor([[1, 2], [3]]), ValueError, "data: expected a rectangular nest"),
+        (lambda: Tensor("abc"), TypeError, "data: expected numbers, got str"),
+        (lambda: Tensor(None), TypeError, "data: expected numbers, got NoneType"),
+        (lambda: Tensor(1j), TypeError, "data: expected numbers, got complex"),
+        (lambda: Tensor([1], requires_grad=True), TypeError, "floating dtypes"),
+        (lambda: mg.tensor(1.0, dtype="float99"), TypeError, "dtype: expected a NumPy dtype"),
+        (lambda: mg.tensor(1.0, dtype="complex64"), TypeError, "dtype: expected bool, integer"),
+        (lambda: mg.zeros(-1), ValueError, "size: expected whole numbers from 0, got (-1,)"),
+        (lambda: mg.ones(2.5), ValueError, "size: expected whole numbers from 0, got (2.5,)"),
+        (lambda: mg.ones(True), ValueError, "size: expected whole numbers from 0, got (True,)"),
+        (lambda: mg.zeros(2, device="tpu"), ValueError, "device: expected 'cpu', 'gpu'"),
+        (lambda: mg.zeros(2, device=3), TypeError, "device: expected a str or device, got int"),
+    ],
+)
+def test_construction_errors(make, error, match):
+    refuses(error, match, make)
+
+
+# ---------------------------------------------------------------------------- what it is
+
+
+def test_properties_as_pytorch(device):
+    ours, theirs = mg.zeros(2, 3, device=device), torch.zeros(2, 3)
+    assert (ours.ndim, ours.numel(), len(ours)) == (theirs.ndim, theirs.numel(), len(theirs))
+    assert (ours.size(), ours.size(-1), ours.is_leaf) == ((2, 3), 3, True)
+    assert not (ours + 1).requires_grad
+    assert (float(ours[0, 0] + 2), int(ours[0, 0] + 2), bool(ours[0, 0])) == (2.0, 2, False)
+    assert (ours + 5).max().item() == 5
+    refuses(IndexError, "", lambda: ours.size(2), lambda: theirs.size(2))
+    refuses(TypeError, "len() of a 0-d tensor", lambda: len(ours.sum()), lambda: len(theirs.sum()))
+    refuses(ValueError, "item(): expected a tensor with one element, got shape (2, 3)", ours.item)
+    refuses(ValueError, "got shape (2, 3)", lambda: bool(ours), lambda: bool(theirs))
+
+
+def test_repr():
+    assert repr(mg.tensor([1.5, 2])) == "tensor([1.5, 2. ])"
+    assert repr(mg.tensor([1], dtype="int8")) == "tensor([1], dtype=int8)"
+    x = mg.tensor([1.0], requires_grad=True)
+    assert repr(x) == "tensor([1.], requires_grad=True)"
+    assert repr(x * 2) == "tensor([2.], grad_fn=<mul>)"
+
+
+def test_numpy_detach_and_requires_grad():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    refuses(RuntimeError, "numpy(): the tensor requires grad", x.numpy, torch.ones(1).numpy and None)
+    assert x.detach().numpy() is x.data
+    assert x.detach().requires_grad is False
+    y = x * 2
+    refuses(RuntimeError, "only a leaf can be switched", lambda: y.requires_grad_(False))
+    assert mg.zeros(2).requires_grad_().requires_grad
+    assert not x.requires_grad_(False).requires_grad
+    refuses(TypeError, "floating dtypes", lambda: mg.tensor([1]).requires_grad_())
+    x.grad = mg.zeros(2)
+    x.zero_grad()
+    assert x.grad is None
+
+
+def test_tensors_are_hashable_by_identity():
+    x, y = mg.zeros(2), mg.zeros(2)
+    assert len({x, y, x}) == 2
+
+
+# ---------------------------------------------------------------------------- the sweep
+
+
+def test_diamond_reuse_and_broadcast(device):
+    def f(a, b):
+        c = a * b
+        d = c + c * c
+        return d * c - a + b * b * b
+
+    for shape in ((), (3,), (2, 3), (4, 1, 3)):
+        compare(f, f, [grid((2, 3)), grid(shape, 1)], device=device)
+
+
+BINARY = [lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b]
+UNARY = [
+    lambda a: -a,
+    lambda a: a * 0.5,
+    lambda a: a.tanh(),
+    lambda a: a.reshape(3, 2).permute(1, 0),
+    lambda a: a.sum(0, keepdim=True).expand(2, 3),
+    lambda a: a[:, [0, 0, 2]],
+    lambda a: a + a,
+]
+
+
+@given(st.data(), seeds)
+def test_random_graphs(data, seed):
+    """Any way of combining three leaves: joins, forks, dead ends, leaves that are never used."""
+    steps = [
+        (data.draw(st.sampled_from(BINARY + UNARY)), data.draw(st.tuples(*[st.integers(0, 99)] * 2)))
+        for _ in range(data.draw(st.integers(1, 12)))
+    ]
+
+    def f(*leaves):
+        values = list(leaves)
+        for function, (i, j) in steps:
+            picked = values[i % len(values)], values[j % len(values)]
+            values.append(function(*picked) if function in BINARY else function(picked[0]))
+        return values[-1]
+
+    arrays = [grid((2, 3), seed + i, -0.5, 0.5) for i in range(3)]
+    compare(f, f, arrays, numerical=False)
+
+
+@pytest.mark.parametrize("length", [10_000])
+def test_long_chain(length):
+    """No recursion in forward, backward or deletion."""
+    x = mg.tensor([1.0], requires_grad=True)
+    for free_by_backward in (True, False):
+        y = x
+        for _ in range(length):
+            y = y + 1
+        if free_by_backward:
+            y.backward()
+        first = weakref.ref(y.node)
+        del y
+        assert first() is None
+    assert x.grad.item() == 1
+    assert y_is_sum(x, length)
+
+
+def y_is_sum(x, length):
+    with mg.no_grad():
+        y = x
+        for _ in range(length):
+            y = y + 1
+    return y.item() == 1 + length
+
+
+def test_scalar_chain():
+    """Operations on 0-d arrays give NumPy scalars; the sweep carries them on all the same."""
+    compare(*[lambda x: ((x.sum() * 2.0).exp() / 3.0 - 1.0).reshape(1, 1)] * 2, [grid((3,))])
+    compare(*[lambda x: ((x * 2.0) * 3.0).relu() + x.sigmoid().tanh() - x.abs()] * 2, [grid(())])
+
+
+def test_gradients_accumulate_and_retain_graph():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    (x * 3).sum().backward()
+    first = x.grad
+    (x * 3).sum().backward()
+    assert x.grad.numpy().tolist() == [6, 6]
+    assert x.grad is first
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.numpy().tolist() == [10, 14]
+
+
+def test_second_backward_is_an_error():
+    x = mg.tensor([1.0], requires_grad=True)
+    middle = x * 2
+    y, z = middle * 3, middle * 4
+    y.backward()
+    text = "has been freed by an earlier backward(); run forward again, or pass retain_graph=True"
+    refuses(RuntimeError, f"backward: the graph behind 'mul' {text}", y.backward)
+    refuses(RuntimeError, text, z.backward)
+    assert x.grad.item() == 6
+
+
+def test_backward_of_a_leaf():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    seed = mg.tensor([3.0, 4.0])
+    x.backward(seed)
+    x.backward(seed)
+    assert x.grad.numpy().tolist() == [6, 8]
+    assert seed.numpy().tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda y: y.backward(), RuntimeError, "a tensor of shape (2,) needs an explicit gradient"),
+        (lambda y: y.detach().backward(), RuntimeError, "does not require grad"),
+        (lambda y: y.backward(create_graph=True), NotImplementedError, "create_graph=True"),
+        (lambda y: y.backward(1.0), TypeError, "gradient: expected a Tensor, got float"),
+        (lambda y: y.backward(mg.ones(3)), ValueError, "gradient: expected shape (2,), got (3,)"),
+        (
+            lambda y: y.backward(mg.ones(2, dtype="float64")),
+            ValueError,
+            "gradient: expected dtype float32, got float64",
+        ),
+    ],
+)
+def test_backward_errors(call, error, match):
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    refuses(error, match, lambda: call(y))
+    y.backward(mg.ones(2))  # a refused call has freed nothing
+    assert x.grad.numpy().tolist() == [2, 2]
+
+
+SHARING = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "cat": lambda a, b: mg.cat([a, b]),
+    "stack": lambda a, b: mg.stack([a, b]),
+    "views": lambda a, b: a.reshape(3, 2).permute(1, 0) + b.expand(2, 3),
+    "sum": lambda a, b: a.sum() + b.sum(),
+    "twice": lambda a, b: a + a + b + b,
+    "where": lambda a, b: mg.where(a > b, a, b),
+    "identity": lambda a, b: a.to("float64").reshape(2, 3) + b.unsqueeze(0).squeeze(0),
+}
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_each_leaf_owns_its_gradient(name):
+    a, b = (leaf(grid((2, 3), i)) for i in range(2))
+    y = SHARING[name](a, b)
+    seed = mg.ones(y.shape, dtype="float64")
+    y.backward(seed)
+    memory = [a.data, b.data, a.grad.data, b.grad.data, seed.data]
+    for i, one in enumerate(memory):
+        assert not any(np.shares_memory(one, other) for other in memory[:i])
+        one += 1  # also: every one of them is writable
+
+
+def test_unused_and_integer_inputs_get_no_gradient():
+    x, unused = leaf(grid((2,))), leaf(grid((2,)))
+    count = mg.tensor([2, 3])
+    (x * count + unused.detach()).sum().backward()
+    assert x.grad.numpy().tolist() == [2, 3]
+    assert unused.grad is None
+    assert count.grad is None
+
+
+# ---------------------------------------------------------------------------- memory
+
+
+@pytest.fixture
+def _no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("ending", ["backward", "drop"])
+def test_graph_is_freed_by_reference_count(ending):
+    x = leaf(grid((4, 4)))
+    hidden = x.exp()  # its derivative keeps its array
+    saved, node = weakref.ref(hidden.data), weakref.ref(hidden.node)
+    y = (hidden * hidden).sum()
+    del hidden
+    assert saved() is not None
+    if ending == "backward":
+        y.backward()
+    else:
+        del y
+    assert saved() is None
+    assert node() is None
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_sweep_frees_as_it_passes():
+    alive = []
+
+    @op
+    def probe(x):
+        def backward(g, needs):
+            alive.append(saved() is not None)
+            return (g,)
+
+        return x * 1, backward
+
+    x = leaf(grid((4,)))
+    late = probe(x).exp()
+    saved = weakref.ref(late.data)
+    y = late.sum()
+    del late
+    y.backward()
+    assert alive == [False]
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_no_grad_keeps_nothing():
+    x = leaf(grid((4,)))
+    with mg.no_grad():
+        hidden = x.exp()
+        saved = weakref.ref(hidden.data)
+        y = hidden.sum()
+    del hidden
+    assert saved() is None
+    assert y.node is None
+    assert not y.requires_grad
+
+
+# ---------------------------------------------------------------------------- modes
+
+
+def test_no_grad_nested_decorated_and_after_an_exception():
+    @mg.no_grad()
+    def frozen(depth):
+        assert not is_grad_enabled()
+        return frozen(depth - 1) if depth else leaf(1.0) * 2
+
+    assert frozen(2).node is None
+    assert is_grad_enabled()
+    block = mg.no_grad()
+    with block:
+        with block, mg.no_grad():
+            assert not is_grad_enabled()
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+    with pytest.raises(KeyError), mg.no_grad():
+        raise KeyError
+    assert is_grad_enabled()
+
+
+def test_no_grad_belongs_to_its_thread():
+    seen = []
+    with mg.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+# ---------------------------------------------------------------------------- operations
+
+
+SCALARS = [3, 3.0, True, np.float64(3), np.float32(3), np.int64(3), np.bool_(True)]
+WITH_SCALAR = {
+    "add": lambda x, s: x + s,
+    "radd": lambda x, s: s + x,
+    "sub": lambda x, s: x - s,
+    "rsub": lambda x, s: s - x,
+    "mul": lambda x, s: x * s,
+    "rmul": lambda x, s: s * x,
+    "div": lambda x, s: x / s,
+    "rdiv": lambda x, s: s / x,
+    "pow": lambda x, s: x**s,
+    "where": lambda x, s: mg.where(x > 0, x, s),
+    "clamp": lambda x, s: x.clamp(max=s),
+}
+
+
+@pytest.mark.parametrize("scalar", SCALARS, ids=lambda s: f"{type(s).__name__}")
+@pytest.mark.parametrize("name", WITH_SCALAR)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_scalars_never_change_the_dtype(name, scalar, dtype, device):
+    x = mg.tensor([1.5, 2.5], dtype=dtype, device=device, requires_grad=True)
+    y = WITH_SCALAR[name](x, scalar)
+    assert isinstance(y, Tensor)
+    assert y.dtype == dtype
+    y.sum().backward()
+    assert x.grad.dtype == dtype
+
+
+def test_op_records_only_what_needs_it():
+    asked = []
+
+    @op
+    def first(a, b, c):
+        def backward(g, needs):
+            asked.append(needs)
+            return g, g, None
+
+        return a + b, backward
+
+    a, b = leaf(grid((2,))), leaf(grid((2,)), requires_grad=False)
+    first(a, b, None).sum().backward()
+    assert asked == [(True, False, False)]
+    assert first(b, b, None).node is None
+    y, backward = first.raw(a.data, b.data, None)
+    assert isinstance(y, np.ndarray)
+    assert callable(backward)
+
+
+@pytest.mark.parametrize(
+    ("gradients", "match"),
+    [
+        (lambda g: (g, g), "broken: 2 gradients, 1 inputs"),
+        (lambda g: (g.astype(np.float32),), "broken: float32 gradient of float64"),
+        (lambda g: (g[:1].reshape(1, 1).repeat(5, 1),), "gradient of shape"),
+    ],
+)
+def test_a_broken_derivative_is_caught(gradients, match):
+    @op
+    def broken(x):
+        return x * 1, lambda g, needs: gradients(g)
+
+    refuses(AssertionError, match, lambda: broken(leaf(grid((2,)))).sum().backward())
+
+
+def test_operand_errors(device):
+    x = mg.ones(2, device=device)
+    refuses(
+        TypeError,
+        "add: tensors of different floating dtypes: float32, float64; convert one with .to(dtype)",
+        lambda: x + mg.ones(2, dtype="float64", device=device),
+    )
+    refuses(TypeError, "unsupported operand", lambda: x + "1")
+    refuses(TypeError, "unsupported operand", lambda: np.ones(2) * x)
+    refuses(TypeError, "where: expected a Tensor or a number", lambda: mg.where(x > 0, x, [1, 2]))
+    refuses(TypeError, "item assignment", lambda: x.__class__.__setitem__ if 0 else set_item(x))
+    refuses(
+        ValueError,
+        "(2,) (3,)",
+        lambda: x + mg.ones(3, device=device),
+        lambda: torch.ones(2) + torch.ones(3),
+    )
+
+
+def set_item(x):
+    x[0] = 1
+
+
+def test_tensors_on_two_devices(device):
+    if device == "cpu":
+        pytest.skip("needs a second device")
+    x, y = mg.ones(2), mg.ones(2, device=device, requires_grad=True)
+    refuses(mg.DeviceError, "add: tensors on different devices: cpu, gpu:0", lambda: x + y)
+    refuses(mg.DeviceError, "different devices", lambda: x < y)
+    refuses(mg.DeviceError, "numpy(): the tensor is on gpu:0", y.detach().numpy)
+    refuses(ValueError, "gradient: expected device", lambda: (y * 2).backward(x))
