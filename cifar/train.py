@@ -393,7 +393,5 @@ def _load_state(
         prefix = f"optimizer.{number}."
         arrays = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         states[int(number)] = {"step": step, **arrays}
-    optimizer.load_state_dict(
-        {"state": states, "param_groups": note["optimizer"]["param_groups"]}
-    )
+    optimizer.load_state_dict({"state": states, "param_groups": note["optimizer"]["param_groups"]})
     return Progress(**note["progress"])

@@ -25,6 +25,16 @@ def floating(name: str, value: Tensor) -> Tensor:
     return value
 
 
+def vector(name: str, value: Any, size: int, dtype: np.dtype[Any]) -> None:
+    """``value`` must be None or a Tensor of shape (size,) and the dtype of the input."""
+    if value is None:
+        return
+    if tensor(name, value).shape != (size,):
+        raise ValueError(f"{name}: expected shape ({size},), got {value.shape}")
+    if value.dtype != dtype:
+        raise TypeError(f"{name}: expected dtype {dtype} as input, got {value.dtype}")
+
+
 def integer(name: str, value: Any, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")

@@ -50,9 +50,7 @@ def _umask() -> int:
     return mask
 
 
-def save(
-    tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any = None
-) -> None:
+def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any = None) -> None:
     """Write named tensors, such as ``module.state_dict()``, to a safetensors file.
 
     Args:
@@ -99,9 +97,7 @@ def read(
     try:
         with safe_open(path, framework="numpy") as file:
             note = (file.metadata() or {}).get("minigrad")
-            tensors = {
-                name: Tensor(move(file.get_tensor(name), where)) for name in file.keys()
-            }
+            tensors = {name: Tensor(move(file.get_tensor(name), where)) for name in file.keys()}
             return tensors, None if note is None else json.loads(note)
     except (SafetensorError, json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import operator
 import threading
 import weakref
 
@@ -86,7 +87,7 @@ def test_properties_as_pytorch(device):
     assert not (ours + 1).requires_grad
     assert (float(ours[0, 0] + 2), int(ours[0, 0] + 2), bool(ours[0, 0])) == (2.0, 2, False)
     assert (ours + 5).max().item() == 5
-    refuses(IndexError, "", lambda: ours.size(2), lambda: theirs.size(2))
+    refuses(IndexError, "out of range", lambda: ours.size(2), lambda: theirs.size(2))
     refuses(TypeError, "len() of a 0-d tensor", lambda: len(ours.sum()), lambda: len(theirs.sum()))
     refuses(ValueError, "item(): expected a tensor with one element, got shape (2, 3)", ours.item)
     refuses(ValueError, "got shape (2, 3)", lambda: bool(ours), lambda: bool(theirs))
@@ -102,7 +103,7 @@ def test_repr():
 
 def test_numpy_detach_and_requires_grad():
     x = mg.tensor([1.0, 2.0], requires_grad=True)
-    refuses(RuntimeError, "numpy(): the tensor requires grad", x.numpy, torch.ones(1).numpy and None)
+    refuses(RuntimeError, "numpy(): the tensor requires grad", x.numpy)
     assert x.detach().numpy() is x.data
     assert x.detach().requires_grad is False
     y = x * 2
@@ -148,10 +149,8 @@ UNARY = [
 @given(st.data(), seeds)
 def test_random_graphs(data, seed):
     """Any way of combining three leaves: joins, forks, dead ends, leaves that are never used."""
-    steps = [
-        (data.draw(st.sampled_from(BINARY + UNARY)), data.draw(st.tuples(*[st.integers(0, 99)] * 2)))
-        for _ in range(data.draw(st.integers(1, 12)))
-    ]
+    picks = st.tuples(st.sampled_from(BINARY + UNARY), st.tuples(*[st.integers(0, 99)] * 2))
+    steps = data.draw(st.lists(picks, min_size=1, max_size=12))
 
     def f(*leaves):
         values = list(leaves)
@@ -164,29 +163,20 @@ def test_random_graphs(data, seed):
     compare(f, f, arrays, numerical=False)
 
 
-@pytest.mark.parametrize("length", [10_000])
-def test_long_chain(length):
+@pytest.mark.parametrize("ending", ["backward", "drop"])
+def test_chain_of_10000(ending):
     """No recursion in forward, backward or deletion."""
     x = mg.tensor([1.0], requires_grad=True)
-    for free_by_backward in (True, False):
-        y = x
-        for _ in range(length):
-            y = y + 1
-        if free_by_backward:
-            y.backward()
-        first = weakref.ref(y.node)
-        del y
-        assert first() is None
-    assert x.grad.item() == 1
-    assert y_is_sum(x, length)
-
-
-def y_is_sum(x, length):
-    with mg.no_grad():
-        y = x
-        for _ in range(length):
-            y = y + 1
-    return y.item() == 1 + length
+    y = x + 1
+    first = weakref.ref(y.node)
+    for _ in range(9_999):
+        y = y + 1
+    assert y.item() == 10_001
+    if ending == "backward":
+        y.backward()
+        assert x.grad.item() == 1
+    del y
+    assert first() is None
 
 
 def test_scalar_chain():
@@ -455,17 +445,13 @@ def test_operand_errors(device):
     refuses(TypeError, "unsupported operand", lambda: x + "1")
     refuses(TypeError, "unsupported operand", lambda: np.ones(2) * x)
     refuses(TypeError, "where: expected a Tensor or a number", lambda: mg.where(x > 0, x, [1, 2]))
-    refuses(TypeError, "item assignment", lambda: x.__class__.__setitem__ if 0 else set_item(x))
+    refuses(TypeError, "item assignment", lambda: operator.setitem(x, 0, 1))
     refuses(
         ValueError,
         "(2,) (3,)",
         lambda: x + mg.ones(3, device=device),
         lambda: torch.ones(2) + torch.ones(3),
     )
-
-
-def set_item(x):
-    x[0] = 1
 
 
 def test_tensors_on_two_devices(device):

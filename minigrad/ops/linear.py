@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import check
 from ..backend import Array, get_xp, matmul2d
 from ..tensor import Backward, Tensor, op
@@ -93,8 +95,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"input: expected {weight.shape[1]} features last (weight {weight.shape}), "
             f"got shape {input.shape}"
         )
-    if bias is not None and check.tensor("bias", bias).shape != weight.shape[:1]:
-        raise ValueError(f"bias: expected shape {weight.shape[:1]}, got {bias.shape}")
-    rows = input if input.ndim == 2 else input.reshape(input.numel() // max(1, input.shape[-1]), -1)
+    if input.dtype != weight.dtype:
+        raise TypeError(f"weight: expected dtype {input.dtype} as input, got {weight.dtype}")
+    check.vector("bias", bias, weight.shape[0], input.dtype)
+    rows = input if input.ndim == 2 else input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
     y = _linear(rows, weight, bias)
     return y if input.ndim == 2 else y.reshape(*input.shape[:-1], weight.shape[0])

@@ -89,25 +89,24 @@ def _focal_loss(
     return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y, backward
 
 
-def _prediction(name: str, input: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def _batched(
+    name: str, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str
+) -> tuple[Tensor, Tensor]:
     """Check what all classification losses share; a single (C,) prediction becomes (1, C)."""
     check.floating("input", check.tensor("input", input))
+    check.tensor("target", target)
     check.choice("reduction", reduction, REDUCTIONS)
     if input.ndim == 0:
         raise ValueError(f"input: {name} expects (C,), (N, C) or (N, C, d1, ...), got shape ()")
     classes = input.shape[1 if input.ndim > 1 else 0]
-    if weight is not None and check.tensor("weight", weight).shape != (classes,):
-        raise ValueError(f"weight: expected shape ({classes},), got {weight.shape}")
-    if weight is not None and weight.dtype != input.dtype:
-        raise TypeError(f"weight: expected dtype {input.dtype} as input, got {weight.dtype}")
-    return input.unsqueeze(0) if input.ndim == 1 else input
+    check.vector("weight", weight, classes, input.dtype)
+    return (input, target) if input.ndim > 1 else (input.unsqueeze(0), target.unsqueeze(0))
 
 
 def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, Array]:
     """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count."""
-    check.tensor("target", target)
     expected = (input.shape[0], *input.shape[2:])
-    if target.shape != expected and not (target.ndim == 0 and expected == (1,)):
+    if target.shape != expected:
         raise ValueError(
             f"target: expected class indices of shape {expected} for input {input.shape}, "
             f"got {target.shape}"
@@ -172,11 +171,12 @@ def cross_entropy(
     check.unsupported("reduce", reduce, None)
     smoothing = check.number("label_smoothing", label_smoothing, 0, 1)
     single = check.tensor("input", input).ndim == 1
-    input = _prediction("cross_entropy", input, weight, reduction)
-    check.tensor("target", target)
+    input, target = _batched("cross_entropy", input, target, weight, reduction)
     if target.dtype.kind == "f":
-        if single:
-            target = target.unsqueeze(0)
+        if ignore_index >= 0:
+            raise ValueError(
+                f"ignore_index: only for class indices, got {ignore_index} with probabilities"
+            )
         columns, norm = _probabilities(input, target, weight, smoothing)
     else:
         flat, used = _indices(input, target, ignore_index)
@@ -218,7 +218,7 @@ def nll_loss(
     check.unsupported("size_average", size_average, None)
     check.unsupported("reduce", reduce, None)
     single = check.tensor("input", input).ndim == 1
-    input = _prediction("nll_loss", input, weight, reduction)
+    input, target = _batched("nll_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, ignore_index)
     columns, each = _distribution(input, flat, used, weight, 0.0)
     y = _cross_entropy(input, target=columns, norm=each.sum(), reduction=reduction, from_log=True)
@@ -246,7 +246,7 @@ def focal_loss(
     """
     gamma = check.number("gamma", gamma, 0)
     single = check.tensor("input", input).ndim == 1
-    input = _prediction("focal_loss", input, weight, reduction)
+    input, target = _batched("focal_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, -100)
     if not used.all():
         raise IndexError("target: focal_loss has no ignore_index; got the class index -100")

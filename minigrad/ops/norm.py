@@ -115,12 +115,7 @@ def batch_norm(
         "bias": bias,
     }
     for name, t in named.items():
-        if t is not None and check.tensor(name, t).shape != (c,):
-            raise ValueError(
-                f"{name}: expected shape ({c},) for input {input.shape}, got {t.shape}"
-            )
-        if t is not None and t.dtype != input.dtype:
-            raise TypeError(f"{name}: expected dtype {input.dtype} as input, got {t.dtype}")
+        check.vector(name, t, c, input.dtype)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("running_mean: expected running statistics when training=False")

@@ -13,6 +13,7 @@ from ..backend import (
     inner,
     outer,
     parallel,
+    scratch,
     spans,
     zeros,
 )
@@ -77,13 +78,17 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     def forward(i: int) -> None:
         part = pieces[i]
         best, at = y[part], place[part]
-        best[...] = taps[0][part]
-        at[...] = 0
+        best[...], at[...] = taps[0][part], 0
+        better, where = xp.empty(at.shape, bool), scratch("where", at)
         for k in range(1, len(taps)):
-            candidate = taps[k][part]
-            better = (candidate > best) | xp.isnan(candidate) & ~xp.isnan(best)
-            xp.copyto(best, candidate, where=better)
-            xp.copyto(at, at.dtype.type(k), where=better)
+            tap = taps[k][part]
+            xp.greater(tap, best, out=better)
+            if x.dtype.kind == "f":
+                better |= tap != tap  # NaN
+            xp.maximum(best, tap, out=best)
+            # k only grows, so the last better place is the largest.
+            xp.multiply(better, at.dtype.type(k), out=where)
+            xp.maximum(at, where, out=at)
 
     parallel(forward, len(pieces))
 

@@ -1,0 +1,208 @@
+"""Element by element operations against PyTorch and finite differences."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import Tensor
+from tests.common import compare, grid, layouts, leaf, refuses, seeds, shapes
+
+BINARY = [operator.add, operator.sub, operator.mul, operator.truediv]
+COMPARE = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
+numbers = st.sampled_from([2, -3, 0.5, -1.25, True, np.float32(0.1), np.float64(0.1), np.int8(3)])
+
+
+def broadcastable(shape: tuple[int, ...], drop: int, ones: list[bool]) -> tuple[int, ...]:
+    """``shape`` without its first dimensions, and with some of the others 1."""
+    return tuple(1 if one else n for n, one in zip(shape, ones, strict=False))[drop:]
+
+
+@given(
+    st.sampled_from(BINARY),
+    shapes(),
+    st.integers(0, 4),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+    st.booleans(),
+    seeds,
+    layouts,
+)
+def test_binary_with_broadcasting(device, function, shape, drop, ones, swap, seed, layout):
+    a, b = grid(shape, seed), grid(broadcastable(shape, drop, ones), seed + 1, 0.5, 2)
+    arrays = [b, np.abs(a) + 0.5] if swap else [a, b]
+    compare(function, function, arrays, device=device, layout=layout)
+
+
+@given(st.sampled_from(BINARY), numbers, st.booleans(), shapes(0, 3), seeds, layouts)
+def test_binary_with_a_number(device, function, number, swapped, shape, seed, layout):
+    def ours(x):
+        return function(number, x) if swapped else function(x, number)
+
+    def theirs(x):  # with a Python number: NumPy's scalars would take over
+        plain = number.item() if isinstance(number, np.generic) else number
+        return function(plain, x) if swapped else function(x, plain)
+
+    compare(ours, theirs, [grid(shape, seed, 0.5, 2)], device=device, layout=layout)
+
+
+DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
+
+
+@pytest.mark.parametrize("first", DTYPES)
+@pytest.mark.parametrize("second", [*DTYPES, True, 2, 0.5])
+@pytest.mark.parametrize("function", [operator.add, operator.mul, operator.truediv, operator.lt])
+def test_promotion(device, first, second, function):
+    """As in PyTorch, but two different floating dtypes are refused."""
+    a = np.array([1, 0, 1]).astype(first)
+    b = np.array([1, 1, 0]).astype(second) if isinstance(second, str) else second
+    if {first, second} == {"float32", "float64"}:
+        refuses(TypeError, "different floating dtypes", lambda: function(Tensor(a), Tensor(b)))
+        return
+    arrays = [a, b] if isinstance(second, str) else [a]
+    number = [] if isinstance(second, str) else [second]
+    ours = function(*[leaf(x, device, requires_grad=False) for x in arrays], *number)
+    theirs = function(*[torch.tensor(x) for x in arrays], *number)
+    assert f"torch.{ours.dtype}" == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.cpu().numpy(), theirs.numpy())
+
+
+UNARY = {
+    "neg": (operator.neg, -2, 2),
+    "exp": (lambda x: x.exp(), -2, 2),
+    "log": (lambda x: x.log(), 0.5, 2),
+    "sqrt": (lambda x: x.sqrt(), 0.5, 2),
+    "abs": (lambda x: x.abs(), -2, 2),
+    "square": (lambda x: x**2, -2, 2),
+    "cube": (lambda x: x.pow(3), -2, 2),
+    "zeroth": (lambda x: x**0, -2, 2),
+    "first": (lambda x: x**True, -2, 2),
+    "root": (lambda x: x**0.5, 0.5, 2),
+    "inverse": (lambda x: x**-1, 0.5, 2),
+    "scalar power": (lambda x: x ** np.float64(1.5), 0.5, 2),
+    "clamp": (lambda x: x.clamp(-0.5, 0.7), -2, 2),
+    "clamp min": (lambda x: x.clamp(min=np.float64(0.1)), -2, 2),
+    "clamp max": (lambda x: x.clamp(max=1), -2, 2),
+    "T": (lambda x: x.T if x.ndim == 2 else x * 1, -2, 2),
+}
+
+
+@given(st.sampled_from(sorted(UNARY)), shapes(), seeds, layouts)
+def test_unary(device, name, shape, seed, layout):
+    function, low, high = UNARY[name]
+    compare(function, function, [grid(shape, seed, low, high)], device=device, layout=layout)
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "abs", "square", "root", "clamp", "clamp max"])
+def test_unary_of_integers(device, name):
+    function, x = UNARY[name][0], np.array([[1, 2, 3]])
+    compare(function, function, [x], device=device)
+
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e5, -1e5])
+
+
+@pytest.mark.parametrize(
+    "name", ["neg", "exp", "log", "sqrt", "abs", "square", "zeroth", "root", "inverse", "clamp"]
+)
+def test_special_values(device, name):
+    """Poles, overflow and NaN: PyTorch's values and gradients, without a warning."""
+    compare(UNARY[name][0], UNARY[name][0], [SPECIAL], device=device, numerical=False)
+
+
+def test_division_by_zero(device):
+    a, b = np.array([1.0, -1.0, 0.0]), np.zeros(3)
+    compare(operator.truediv, operator.truediv, [a, b], device=device, numerical=False)
+
+
+@given(st.sampled_from(COMPARE), shapes(0, 3), seeds, layouts)
+def test_comparisons(device, function, shape, seed, layout):
+    draw = np.random.default_rng(seed)
+    for right in (shape, shape[1:]):
+        arrays = [draw.integers(0, 3, s).astype(float) for s in (shape, right)]
+        compare(function, function, arrays, device=device, layout=layout)
+    one = lambda x: function(x, 1)  # noqa: E731
+    compare(one, one, [arrays[0]], device=device, layout=layout)
+
+
+@pytest.mark.parametrize("function", COMPARE)
+def test_comparison_with_a_numpy_scalar_is_in_the_tensors_dtype(function):
+    """0.1 in float32 is not 0.1 in float64, but x == 0.1 means the former."""
+    x = mg.tensor([0.1])
+    expected = function(torch.tensor([0.1]), 0.1).item()
+    for scalar in (0.1, np.float64(0.1), np.float32(0.1)):
+        assert function(x, scalar).item() is expected
+    flipped = function(torch.tensor(0.1), torch.tensor([0.1])).item()
+    assert function(np.float64(0.1), x).item() is flipped
+
+
+def test_comparison_with_something_else():
+    x = mg.ones(2)
+    assert (x == "a") is False
+    assert (x != None) is True  # noqa: E711
+    refuses(TypeError, "not supported between instances", lambda: x < "a", lambda: torch.ones(2) < "a")
+    refuses(ValueError, "(2,) (3,)", lambda: x == mg.ones(3), lambda: torch.ones(2) == torch.ones(3))
+
+
+@given(shapes(0, 3), st.integers(0, 2), seeds, layouts)
+def test_where(device, shape, scalars, seed, layout):
+    condition = np.random.default_rng(seed).random(shape[1:]) < 0.5
+    a, b = grid(shape, seed), grid(shape[-1:], seed + 1)
+    options = {"device": device, "layout": layout}
+    if scalars == 0:
+        compare(mg.where, torch.where, [condition, a, b], **options)
+    elif scalars == 1:
+        ours, theirs = (lambda c, x, w=w: w(c, x, 0.5) + w(c, 2, x) for w in (mg.where, torch.where))
+        compare(ours, theirs, [condition, a], **options)
+    else:
+        for pair in ((0.5, 2.0), (1, 2)):
+            ours, theirs = (lambda c, w=w, p=pair: w(c, *p) for w in (mg.where, torch.where))
+            compare(ours, theirs, [condition], **options)
+
+
+def test_where_hides_infinities():
+    def f(where):
+        return lambda x: where(x > 0, x.log(), 0.0)
+
+    compare(f(mg.where), f(torch.where), [np.array([1.0, 2.0, 3.0])])
+    x = leaf(np.array([0.0, 1.0]))
+    y = f(mg.where)(x)
+    assert y.detach().numpy().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "bool"])
+def test_to_dtype(dtype):
+    x = mg.tensor([0.0, 1.5, 2.5], requires_grad=True)
+    y, ty = x.to(dtype), torch.tensor([0.0, 1.5, 2.5]).to(getattr(torch, dtype))
+    assert y.numpy().tolist() == ty.tolist() if not y.requires_grad else True
+    assert y.dtype == dtype
+    assert y.requires_grad == (y.dtype.kind == "f")
+    if y.requires_grad:
+        y.sum().backward()
+        assert x.grad.dtype == np.float32
+        assert x.grad.numpy().tolist() == [1, 1, 1]
+    assert x.to("float32") is x
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda x: x**x, NotImplementedError, "pow: exponent as a Tensor is not supported"),
+        (lambda x: x ** "2", TypeError, "exponent: expected a number, got str"),
+        (lambda x: x.to("int64") ** -1, ValueError, "integers to negative powers"),
+        (lambda x: x.clamp(), ValueError, "clamp: expected min or max, got neither"),
+        (lambda x: x.clamp(min="0"), TypeError, "min: expected a number, got str"),
+        (lambda x: x.clamp(0, x), TypeError, "max: expected a number, got Tensor"),
+        (lambda x: mg.where(x, x, x), TypeError, "condition: expected a bool Tensor, got float32"),
+        (lambda x: mg.where([True], x, x), TypeError, "condition: expected a bool Tensor, got list"),
+        (lambda x: mg.where(x > 0, mg.ones(3), x), ValueError, "(3,)"),
+        (lambda x: x - np.complex128(1j), TypeError, "complex"),
+    ],
+)
+def test_errors(call, error, match):
+    refuses(error, match, lambda: call(mg.ones(2)))

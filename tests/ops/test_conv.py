@@ -1,0 +1,135 @@
+"""conv2d against PyTorch and finite differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.ops import conv
+from tests.common import compare, grid, layouts, refuses, seeds
+
+conv2d, reference = mg.functional.conv2d, torch.nn.functional.conv2d
+pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
+
+
+@st.composite
+def cases(draw: Any) -> tuple[list[np.ndarray | None], dict[str, Any]]:
+    """Arrays and parameters of a convolution whose window fits."""
+    seed, groups = draw(seeds), draw(st.integers(1, 3))
+    kernel, dilation = draw(pairs(1, 3)), draw(pairs(1, 2))
+    padding, slack = draw(pairs(0, 3)), draw(pairs(0, 4))
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    size = [max(1, r - 2 * p) + s for r, p, s in zip(reach, padding, slack, strict=True)]
+    c, o = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 3))
+    x = grid((draw(st.integers(1, 3)), c, *size), seed)
+    w = grid((o, c // groups, *kernel), seed + 1)
+    b = grid((o,), seed + 2) if draw(st.booleans()) else None
+    params = {
+        "stride": draw(pairs(1, 3)),
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+    }
+    return [x, w, b], params
+
+
+@given(cases(), layouts)
+def test_as_pytorch(device, case, layout):
+    compare(conv2d, reference, *case, device=device, layout=layout, numerical=False)
+
+
+@given(cases())
+def test_finite_differences(case):
+    arrays, params = case
+    if arrays[0].size + arrays[1].size < 250:
+        inputs = [None if a is None else mg.Tensor(a, requires_grad=True) for a in arrays]
+        mg.gradcheck(lambda *xs: conv2d(*xs, **params), inputs)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@given(
+    st.sampled_from(["same", "valid"]), pairs(1, 4), pairs(1, 2), st.booleans(), seeds, layouts
+)
+def test_named_padding(padding, kernel, dilation, single, seed, layout):
+    x = grid((2, 7, 8) if single else (2, 2, 7, 8), seed)
+    w = grid((3, 2, *kernel), seed + 1)
+    params = {"padding": padding, "dilation": dilation}
+    compare(conv2d, reference, [x, w], params, layout=layout, numerical=False)
+
+
+@given(cases(), st.sampled_from([1, 200, 1000]), layouts)
+def test_blocks_of_any_size(case, block_bytes, layout):
+    """Large images are cut into blocks of positions; small ones are cut here by a small cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "COLUMN_BYTES", block_bytes)
+        compare(conv2d, reference, *case, layout=layout, numerical=False)
+
+
+@pytest.mark.parametrize("channels", [16, 64])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_realistic_sizes(device, channels, kernel, stride):
+    """Large enough for every blocked, threaded or transformed path."""
+    arrays = [grid((32, channels, 16, 16)), grid((32, channels, kernel, kernel), 1, -0.1, 0.1)]
+    params = {"stride": stride, "padding": kernel // 2}
+    arrays.append(grid((32,)))
+    options = {"device": device, "numerical": False, "loosen": 10}  # sums of 8192 terms
+    compare(conv2d, reference, arrays, params, **options)
+
+
+def test_empty_batch():
+    arrays = [np.zeros((0, 2, 5, 5)), grid((3, 2, 3, 3)), grid((3,))]
+    compare(conv2d, reference, arrays, numerical=False)
+
+
+def shaped(module, *shapes, dtype="float32"):
+    return [None if s is None else module.zeros(s, dtype=getattr(module, dtype, dtype)) for s in shapes]
+
+
+IMAGE, FILTERS = (2, 4, 5, 6), (8, 4, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "params", "error", "match"),
+    [
+        [[(4, 5), FILTERS], {}, ValueError, "input: expected shape (N, C, H, W) or (C, H, W), got (4, 5)"],
+        [[IMAGE, (8, 4, 3)], {}, ValueError, "weight: expected shape (O, C/groups, KH, KW), got (8, 4, 3)"],
+        [[IMAGE, (8, 3, 3, 3)], {}, ValueError, "for input (2, 4, 5, 6), got (8, 3, 3, 3)"],
+        [[IMAGE, FILTERS], {"groups": 2}, ValueError, "groups=2"],
+        [[IMAGE, (3, 2, 3, 3)], {"groups": 2}, ValueError, "O a multiple of groups=2"],
+        [[IMAGE, FILTERS], {"groups": 0}, ValueError, "groups: expected a whole number from 1, got 0"],
+        [[IMAGE, FILTERS, (4,)], {}, ValueError, "bias: expected shape (8,), got (4,)"],
+        [[IMAGE, (8, 4, 6, 3)], {}, ValueError, "weight: the window (6, 3) is larger"],
+        [[IMAGE, FILTERS], {"dilation": 3}, ValueError, "the window (7, 7) is larger than the padded"],
+        [[IMAGE, FILTERS], {"stride": 0}, ValueError, "stride: expected a whole number from 1, got 0"],
+        [[IMAGE, FILTERS], {"stride": 1.5}, TypeError, "stride: expected a whole number, got 1.5"],
+        [[IMAGE, FILTERS], {"stride": (1, 2, 3)}, ValueError, "stride: expected an int or a pair"],
+        [[IMAGE, FILTERS], {"padding": -1}, ValueError, "padding: expected a whole number from 0"],
+        [[IMAGE, FILTERS], {"padding": "full"}, ValueError, "padding: expected 'valid', 'same', got 'full'"],
+        [[IMAGE, FILTERS], {"padding": "same", "stride": 2}, ValueError, "'same' needs stride 1"],
+        [[IMAGE, FILTERS], {"dilation": 0}, ValueError, "dilation: expected a whole number from 1"],
+    ],
+)  # fmt: skip
+def test_errors(shapes, params, error, match):
+    refuses(
+        error,
+        match,
+        lambda: conv2d(*shaped(mg, *shapes), **params),
+        lambda: reference(*shaped(torch, *shapes), **params),
+    )
+
+
+def test_dtype_errors():
+    x, w, b = shaped(mg, IMAGE, FILTERS, (8,))
+    refuses(TypeError, "weight: expected dtype float32", lambda: conv2d(x, w.to("float64")))
+    refuses(TypeError, "floating dtype", lambda: conv2d(x.to("int64"), w.to("int64")))
+    refuses(TypeError, "float64", lambda: conv2d(x, w, b.to("float64")))
+    refuses(TypeError, "bias", lambda: conv2d(x, w, b.to("int64")))
+    refuses(TypeError, "weight: expected a Tensor, got ndarray", lambda: conv2d(x, w.numpy()))
+    refuses(TypeError, "input: expected a Tensor, got NoneType", lambda: conv2d(None, w))

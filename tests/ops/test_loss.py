@@ -1,0 +1,217 @@
+"""Losses against PyTorch, finite differences and their own definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from tests.common import compare, grid, layouts, refuses, seeds, shapes
+
+F, T = mg.functional, torch.nn.functional
+reductions = st.sampled_from(["mean", "sum", "none"])
+
+
+@st.composite
+def cases(draw: Any, ignoring: bool = True) -> tuple[list[np.ndarray | None], dict[str, Any]]:
+    """Logits, class indices, class weights or None; and an ignored index that often occurs."""
+    seed, c = draw(seeds), draw(st.integers(1, 5))
+    n, rest = draw(st.integers(1, 4)), draw(st.lists(st.integers(1, 3), max_size=2))
+    single = draw(st.booleans()) and not rest
+    ignore = draw(st.sampled_from([-100, 0, c - 1])) if ignoring else -100
+    choices = [*range(c), *([ignore] if ignoring else [])]
+    shape = () if single else (n, *rest)
+    target = np.random.default_rng(seed).choice(choices, shape)
+    logits = grid((c,) if single else (n, c, *rest), seed)
+    weight = grid((c,), seed + 1, 0.2, 2) if draw(st.booleans()) else None
+    params: dict[str, Any] = {"reduction": draw(reductions)}
+    return [logits, np.asarray(target), weight], params | ({"ignore_index": ignore} if ignoring else {})
+
+
+def not_differentiated(arrays: list[Any], params: dict[str, Any]) -> tuple[int, ...]:
+    """The weights; and the logits too where the mean of no targets is NaN."""
+    used = arrays[1] != params["ignore_index"]
+    return (2,) if used.any() or params["reduction"] != "mean" else (0, 2)
+
+
+@given(cases(), st.sampled_from([0.0, 0.1, 1.0]), layouts)
+def test_cross_entropy_of_indices(device, case, smoothing, layout):
+    arrays, params = case
+    params["label_smoothing"] = smoothing
+    options = {"device": device, "layout": layout, "fixed": not_differentiated(*case)}
+    compare(F.cross_entropy, T.cross_entropy, arrays, params, **options)
+
+
+@given(cases(), st.sampled_from([0.0, 0.1, 1.0]), layouts)
+def test_cross_entropy_of_probabilities(device, case, smoothing, layout):
+    (logits, _, weight), params = case
+    params = {"reduction": params["reduction"], "label_smoothing": smoothing}
+    target = grid(logits.shape, 1, 0.0, 1.0)
+    compare(
+        F.cross_entropy,
+        T.cross_entropy,
+        [logits, target, weight],
+        params,
+        device=device,
+        layout=layout,
+        fixed=(1, 2),
+    )
+
+
+@given(cases(), layouts)
+def test_nll_loss(device, case, layout):
+    arrays, params = case
+    options = {"device": device, "layout": layout, "fixed": not_differentiated(*case)}
+    compare(F.nll_loss, T.nll_loss, arrays, params, **options)
+
+
+def focal_reference(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor | None,
+    gamma: float,
+    reduction: str,
+) -> torch.Tensor:
+    """The definition, on PyTorch's cross-entropy: −w (1 − p)^γ ln p."""
+    ce = T.cross_entropy(input, target, reduction="none")
+    w = torch.ones_like(ce) if weight is None else weight[target]
+    loss = w * (1 - torch.exp(-ce)) ** gamma * ce
+    return {"mean": loss.sum() / w.sum(), "sum": loss.sum(), "none": loss}[reduction]
+
+
+@given(cases(ignoring=False), st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]), layouts)
+def test_focal_loss(device, case, gamma, layout):
+    (logits, target, weight), params = case
+    if logits.shape[min(1, logits.ndim - 1)] == 1 and gamma < 1:
+        return  # p = 1: PyTorch's power has an infinite slope at 0
+    params["gamma"] = gamma
+    compare(
+        lambda x, t, w, **options: F.focal_loss(x, t, weight=w, **options),
+        focal_reference,
+        [logits, target, weight],
+        params,
+        device=device,
+        layout=layout,
+        fixed=(2,),
+    )
+
+
+@given(cases(ignoring=False))
+def test_focal_loss_without_gamma_is_cross_entropy(case):
+    (logits, target, weight), params = case
+    x, t, w = (None if a is None else mg.Tensor(a) for a in (logits, target, weight))
+    focal = F.focal_loss(x, t, 0.0, w, **params).numpy()
+    np.testing.assert_allclose(focal, F.cross_entropy(x, t, w, **params).numpy(), rtol=1e-12)
+
+
+def test_focal_loss_share_of_easy_examples_falls_with_gamma():
+    logits, target = mg.tensor([[4.0, 0.0], [-0.5, 0.0]]), mg.tensor([0, 0])
+    shares = []
+    for gamma in (0, 0.5, 1, 2, 5):
+        easy, hard = F.focal_loss(logits, target, gamma, reduction="none").numpy()
+        shares.append(easy / (easy + hard))
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 100 * shares[-1]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_certain_and_hopeless_predictions_stay_finite(gamma):
+    x = mg.tensor([[1000.0, -1000.0], [1000.0, -1000.0]], requires_grad=True)
+    target = mg.tensor([0, 1])
+    y = F.focal_loss(x, target, gamma, reduction="none")
+    y.sum().backward()
+    assert y.detach().numpy().tolist() == [0, 2000]
+    assert x.grad.numpy()[0].tolist() == [0, 0]
+    np.testing.assert_allclose(x.grad.numpy()[1], [1, -1])
+    assert F.cross_entropy(x, target, reduction="sum").item() == 2000
+
+
+def test_impossible_classes_that_no_target_names():
+    """−∞ logits, such as masked classes, cost nothing where their probability is not asked for."""
+    logits, target = np.array([[0.5, -np.inf, 1.0]]), np.array([2])
+    for ours, theirs in ((F.cross_entropy, T.cross_entropy), (F.nll_loss, T.nll_loss)):
+        compare(ours, theirs, [logits, target], numerical=False)
+
+
+@given(shapes(0, 3), reductions, seeds, layouts)
+def test_mse_loss(device, shape, reduction, seed, layout):
+    arrays = [grid(shape, seed), grid(shape, seed + 1)]
+    options = {"device": device, "layout": layout}
+    compare(F.mse_loss, T.mse_loss, arrays, {"reduction": reduction}, **options)
+
+
+def test_unsigned_targets():
+    compare(F.cross_entropy, T.cross_entropy, [grid((3, 4)), np.array([0, 3, 1], np.uint8)])
+
+
+LOGITS = [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "params", "error", "match"),
+    [
+        ("cross_entropy", [0, 3], {}, IndexError, "target: expected class indices from 0 to 2"),
+        ("cross_entropy", [0, -1], {}, IndexError, "(or ignore_index=-100), got -1"),
+        ("nll_loss", [0, 3], {}, IndexError, "got 3"),
+        ("cross_entropy", [0, 1, 2], {}, ValueError, "target: expected class indices of shape (2,) for input (2, 3), got (3,)"),
+        ("cross_entropy", [[0.5, 0.5]], {}, ValueError, "target: expected probabilities of input's shape (2, 3), got (1, 2)"),
+        ("cross_entropy", LOGITS, {"ignore_index": 1}, ValueError, "ignore_index: only for class indices"),
+        ("nll_loss", [0.0, 1.0], {}, TypeError, "target: expected integer class indices, got float32"),
+        ("cross_entropy", [0, 1], {"reduction": "avg"}, ValueError, "reduction: expected 'mean', 'sum', 'none', got 'avg'"),
+        ("cross_entropy", [0, 1], {"label_smoothing": 1.5}, ValueError, "label_smoothing: expected a number between 0 and 1, got 1.5"),
+        ("mse_loss", LOGITS, {"reduction": "avg"}, ValueError, "reduction: expected 'mean', 'sum', 'none'"),
+        ("nll_loss", [0, 1], {"reduction": "avg"}, ValueError, "reduction: expected 'mean', 'sum', 'none'"),
+    ],
+)  # fmt: skip
+def test_errors(name, target, params, error, match):
+    refuses(
+        error,
+        match,
+        lambda: getattr(F, name)(mg.tensor(LOGITS), mg.tensor(target), **params),
+        lambda: getattr(T, name)(torch.tensor(LOGITS), torch.tensor(target), **params),
+    )
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "focal_loss"])
+def test_errors_of_all_classification_losses(name):
+    loss = getattr(F, name)
+    x, t = mg.tensor(LOGITS), mg.tensor([0, 1])
+    text = "weight: expected shape (3,), got (2,)"
+    refuses(ValueError, text, lambda: loss(x, t, weight=mg.ones(2)))
+    text = "weight: expected dtype float32 as input, got float64"
+    refuses(TypeError, text, lambda: loss(x, t, weight=mg.ones(3, dtype="float64")))
+    refuses(TypeError, "input: expected a floating dtype", lambda: loss(x.to("int64"), t))
+    refuses(TypeError, "input: expected a Tensor, got list", lambda: loss(LOGITS, t))
+    refuses(TypeError, "target: expected a Tensor, got list", lambda: loss(x, [0, 1]))
+    refuses(ValueError, "got shape ()", lambda: loss(mg.tensor(0.5), mg.tensor(0)))
+    refuses(ValueError, "target: expected class indices", lambda: loss(x[0], t[:1]))
+    refuses(ValueError, "target: expected class indices", lambda: loss(x[:1], mg.tensor(0)))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "mse_loss"])
+@pytest.mark.parametrize("option", ["size_average", "reduce"])
+def test_unsupported_options(name, option):
+    x = mg.tensor(LOGITS)
+    text = f"{option}=True is not supported"
+    refuses(NotImplementedError, text, lambda: getattr(F, name)(x, x, **{option: True}))
+
+
+def test_other_errors():
+    x = mg.tensor(LOGITS)
+    soft = mg.tensor(LOGITS, requires_grad=True)
+    text = "target: gradients of target probabilities are not supported"
+    refuses(NotImplementedError, text, lambda: F.cross_entropy(x, soft))
+    text = "target: expected dtype float32 as input, got float64"
+    refuses(TypeError, text, lambda: F.cross_entropy(x, soft.detach().to("float64")))
+    text = "gamma: expected a number from 0, got -1"
+    refuses(ValueError, text, lambda: F.focal_loss(x, mg.tensor([0, 1]), -1))
+    text = "target: focal_loss has no ignore_index; got the class index -100"
+    refuses(IndexError, text, lambda: F.focal_loss(x, mg.tensor([0, -100])))
+    text = "target: expected input's shape (2, 3), got (3,)"
+    refuses(ValueError, text, lambda: F.mse_loss(x, x[0]))
+    refuses(TypeError, "target: expected a floating dtype", lambda: F.mse_loss(x, x.to("int64")))

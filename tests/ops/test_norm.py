@@ -1,0 +1,126 @@
+"""batch_norm against PyTorch and finite differences, and its running statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from tests.common import TOLERANCE, assert_same, compare, grid, layouts, leaf, refuses, seeds
+
+batch_norm, reference = mg.functional.batch_norm, torch.nn.functional.batch_norm
+
+
+@given(
+    st.tuples(st.integers(2, 4), st.integers(1, 3)),
+    st.lists(st.integers(1, 4), max_size=3),
+    st.booleans(),
+    st.tuples(st.booleans(), st.booleans()),
+    st.sampled_from([1e-5, 1e-3]),
+    seeds,
+    layouts,
+)
+def test_as_pytorch(device, batch, rest, training, affine, eps, seed, layout):
+    c = batch[1]
+    given_or_none = [grid((c,), seed + 1 + i) if on else None for i, on in enumerate(affine)]
+    arrays = [grid((*batch, *rest), seed), grid((c,), seed + 3), grid((c,), seed + 4, 0.5, 2)]
+    params = {"training": training, "eps": eps}
+
+    def with_statistics(function, clone):
+        # Training updates the statistics in place; compare() wants its inputs unchanged.
+        return lambda x, m, v, w, b: function(x, clone(m), clone(v), w, b, **params)
+
+    compare(
+        with_statistics(batch_norm, lambda t: mg.Tensor(t.data.copy())),
+        with_statistics(reference, torch.clone),
+        [*arrays, *given_or_none],
+        device=device,
+        layout=layout,
+        fixed=(1, 2),
+    )
+
+
+@pytest.mark.parametrize("shape", [(16, 64, 32, 32), (64, 2048), (64, 3)])
+def test_many_channels_or_pixels(device, shape):
+    """Large enough for blocks and threads."""
+
+    def training(function):
+        return lambda x, w, b: function(x, None, None, w, b, training=True)
+
+    arrays = [grid(shape), grid(shape[1:2], 1), grid(shape[1:2], 2)]
+    compare(training(batch_norm), training(reference), arrays, device=device, numerical=False)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.1, 1.0, np.float64(0.3)])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_running_statistics(device, momentum, training, dtype):
+    x, mean, var = (a.astype(dtype) for a in (grid((4, 3, 2)), grid((3,), 1), grid((3,), 2, 0, 1)))
+    ours = [leaf(a, device, requires_grad=False) for a in (x, mean, var)]
+    theirs = [torch.from_numpy(a.copy()) for a in (x, mean, var)]
+    kept = ours[1].data
+    batch_norm(*ours, training=training, momentum=momentum)
+    reference(*theirs, training=training, momentum=momentum)
+    for a, b in zip(ours, theirs, strict=True):
+        assert_same(a, b, TOLERANCE[dtype])
+    assert ours[1].data is kept
+
+
+def test_statistics_may_change_before_backward():
+    x, mean, var = leaf(grid((4, 3))), mg.zeros(3, dtype="float64"), mg.ones(3, dtype="float64")
+    w = leaf(grid((3,), 1))
+    y = batch_norm(x, mean, var, w)
+    mean.data += 5
+    y.backward(mg.ones(4, 3, dtype="float64"))
+    np.testing.assert_allclose(w.grad.numpy(), (x.data / np.sqrt(1 + 1e-5)).sum(0))
+
+
+def test_a_constant_channel_has_no_gradient():
+    x = mg.ones(8, 2, requires_grad=True)
+    y = batch_norm(x, None, None, training=True)
+    (y * mg.randn(8, 2)).sum().backward()
+    assert np.isfinite(x.grad.numpy()).all()
+    assert (y.detach().numpy() == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "other", "training", "error", "match"),
+    [
+        ((3,), {}, True, ValueError, "input: expected shape (N, C) or (N, C, ...), got (3,)"),
+        ((1, 3), {}, True, ValueError, "more than one value per channel when training, got (1, 3)"),
+        ((2, 3), {}, False, ValueError, "running_mean: expected running statistics"),
+        ((2, 3), {"running_mean": (2,)}, True, ValueError, "running_mean: expected shape (3,)"),
+        ((2, 3), {"running_var": (2,)}, True, ValueError, "running_var: expected shape (3,)"),
+        ((2, 3), {"weight": (4,)}, True, ValueError, "weight: expected shape (3,)"),
+        ((2, 3), {"bias": (2,)}, True, ValueError, "bias: expected shape (3,)"),
+    ],
+)
+def test_errors(shape, other, training, error, match):
+    def call(function, module):
+        params = {"running_mean": None, "running_var": None, "training": training}
+        params |= {name: module.ones(size) for name, size in other.items()}
+        return lambda: function(module.ones(shape), **params)
+
+    refuses(error, match, call(batch_norm, mg), call(reference, torch))
+
+
+def test_dtype_errors():
+    x, w = mg.ones(2, 3), mg.ones(3, dtype="float64")
+    refuses(
+        TypeError,
+        "weight: expected dtype float32 as input, got float64",
+        lambda: batch_norm(x, None, None, w, training=True),
+    )
+    refuses(
+        TypeError,
+        "input: expected a floating dtype, got int64",
+        lambda: batch_norm(x.to("int64"), None, None, training=True),
+    )
+    refuses(
+        TypeError,
+        "bias: expected a Tensor, got list",
+        lambda: batch_norm(x, None, None, None, [0, 0, 0], training=True),
+    )

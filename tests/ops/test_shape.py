@@ -1,0 +1,206 @@
+"""Shape operations against PyTorch and finite differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import Tensor
+from tests.common import compare, grid, layouts, refuses, seeds, shapes
+
+CALLS: dict[str, list[tuple[tuple[int, ...], tuple[Any, ...]]]] = {
+    "reshape": [((2, 6), (3, 4)), ((2, 6), ((4, -1),)), ((2, 6), (-1,)), ((), (1, 1)), ((0, 3), (-1, 3)),
+                ((1,), ((),)), ((2, 6), (np.int64(12),))],
+    "view": [((2, 6), (3, -1)), ((2, 6), ([12],))],
+    "flatten": [((2, 3, 4), ()), ((2, 3, 4), (1,)), ((2, 3, 4), (0, 1)), ((2, 3, 4), (-2, -1)), ((), ())],
+    "permute": [((2, 3, 4), (2, 0, 1)), ((2, 3, 4), ((0, -1, 1),)), ((), ((),)), ((2, 3, 4, 1), (3, 2, 1, 0))],
+    "transpose": [((2, 3, 4), (0, 2)), ((2, 3, 4), (-1, 1)), ((), (0, -1)), ((2, 3), (1, 1))],
+    "squeeze": [((1, 3, 1), ()), ((1, 3, 1), (0,)), ((1, 3, 1), (1,)), ((1, 3, 1), ((0, -1),)), ((), ()), ((), (0,))],
+    "unsqueeze": [((2, 3), (0,)), ((2, 3), (-1,)), ((2, 3), (2,)), ((), (0,))],
+    "expand": [((1, 3), (2, 3)), ((1, 3), ((4, 2, -1),)), ((), (2, 2)), ((3,), (3,)), ((1,), (0,)), ((2, 1), (-1, 2))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "args"),
+    [(name, shape, args) for name, calls in CALLS.items() for shape, args in calls],
+)
+def test_methods(device, name, shape, args):
+    for layout in ("C", "batch innermost", "reversed"):
+        ours, theirs = (lambda x, t=t: getattr(t, name)(x, *args) for t in (Tensor, torch.Tensor))
+        if name == "view":
+            theirs = lambda x: x.reshape(*args)  # noqa: E731
+        compare(ours, theirs, [grid(shape)], device=device, layout=layout)
+
+
+@given(st.data(), shapes(1, 4), seeds, layouts)
+def test_permute_and_reshape(data, device, shape, seed, layout):
+    order = data.draw(st.permutations(range(len(shape))))
+    f = lambda x: (x.permute(*order).reshape(-1) * 2).reshape(*shape).permute(order)  # noqa: E731
+    compare(f, f, [grid(shape, seed)], device=device, layout=layout)
+
+
+INDICES = [
+    0,
+    -1,
+    np.int64(1),
+    slice(None, None, 2),
+    slice(1, 3),
+    slice(2, 2),
+    None,
+    ...,
+    True,
+    (0, 1),
+    (..., 0),
+    (slice(None), 1),
+    (None, 0, ..., None),
+    [0, 2, 0],
+    ([0, 1], [1, 1]),
+    (slice(None), [2, 0, 0]),
+    (0, slice(None), [1, 1]),
+    np.array([[0, 1], [2, 0]]),
+    (np.array([0, 0, 1]), slice(1, None)),
+    [True, False, True],
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+@pytest.mark.parametrize("layout", ["C", "batch innermost"])
+def test_getitem(device, index, layout):
+    f = lambda x: x[index]  # noqa: E731
+    compare(f, f, [grid((3, 4, 2))], device=device, layout=layout)
+
+
+def test_getitem_with_tensors(device):
+    f = lambda x, i: x[i]  # noqa: E731
+    for index in (np.array([0, 2, 2]), np.array(1), np.array([True, False, True])):
+        compare(f, f, [grid((3, 4)), index], device=device)
+    f = lambda x: x[x > 0]  # noqa: E731
+    compare(f, f, [grid((3, 4))], device=device)
+
+
+def test_iteration_and_unpacking():
+    a, b = mg.tensor([[1, 2], [3, 4]])
+    assert (a.numpy().tolist(), b.numpy().tolist()) == ([1, 2], [3, 4])
+
+
+@given(st.data(), shapes(1, 3), st.lists(st.integers(0, 3), min_size=1, max_size=3), seeds, layouts)
+def test_cat(data, device, shape, lengths, seed, layout):
+    dim = data.draw(st.integers(-len(shape), len(shape) - 1))
+    parts = [list(shape) for _ in lengths]
+    for part, n in zip(parts, lengths, strict=True):
+        part[dim] = n
+    arrays = [grid(part, seed + i) for i, part in enumerate(parts)]
+    compare(
+        lambda *xs: mg.cat(xs, dim),
+        lambda *xs: torch.cat(xs, dim),
+        arrays,
+        device=device,
+        layout=layout if all(lengths) else "C",
+    )
+
+
+@given(st.data(), shapes(0, 3), st.integers(1, 3), seeds, layouts)
+def test_stack(data, device, shape, count, seed, layout):
+    dim = data.draw(st.integers(-len(shape) - 1, len(shape)))
+    arrays = [grid(shape, seed + i) for i in range(count)]
+    ours, theirs = (lambda *xs, m=m: m.stack(xs, dim=dim) for m in (mg, torch))
+    compare(ours, theirs, arrays, device=device, layout=layout)
+
+
+@given(st.data(), shapes(0, 4), st.none() | st.sampled_from([0, 2.5, -1]), seeds, layouts)
+def test_pad(data, device, shape, value, seed, layout):
+    count = data.draw(st.integers(0, len(shape)))
+    amounts = data.draw(st.lists(st.integers(0, 2), min_size=2 * count, max_size=2 * count))
+    ours, theirs = mg.functional.pad, torch.nn.functional.pad
+    params = {"pad": amounts, "value": value}
+    compare(ours, theirs, [grid(shape, seed)], params, device=device, layout=layout)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0,)])
+@pytest.mark.parametrize("num_classes", [-1, 5])
+def test_one_hot(device, shape, num_classes):
+    if shape == (0,) and num_classes == -1:
+        return  # refused: see test_errors
+    indices = np.random.default_rng(0).integers(0, 5, shape)
+    ours, theirs = mg.functional.one_hot, torch.nn.functional.one_hot
+    compare(ours, theirs, [indices], {"num_classes": num_classes}, device=device)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda m, x: x.reshape(4, 2), ValueError, "shape: cannot reshape (2, 3) into (4, 2)"),
+        (lambda m, x: x.reshape(-1, -1), ValueError, "shape: at most one size may be -1"),
+        (lambda m, x: x.reshape(4, -1), ValueError, "shape: cannot reshape (2, 3) into (4, -1)"),
+        (lambda m, x: x.reshape(-2, 3), ValueError, "size: expected whole numbers from 0"),
+        (lambda m, x: x.reshape(2.0, 3), ValueError, "size: expected whole numbers from 0"),
+        (lambda m, x: m.zeros(0, 3).reshape(-1, 0), ValueError, "shape: cannot reshape (0, 3)"),
+        (lambda m, x: x.flatten(2), IndexError, "start_dim: expected a dimension from -2 to 1, got 2"),
+        (lambda m, x: x.flatten(1, 0), (ValueError, RuntimeError), "start_dim: expected at most end_dim"),
+        (lambda m, x: x.permute(0), ValueError, "dims: expected each of 2 dimensions once, got (0,)"),
+        (lambda m, x: x.permute(0, 0), ValueError, "dims: expected each of 2 dimensions once"),
+        (lambda m, x: x.permute(0, 2), IndexError, "dims: expected a dimension from -2 to 1, got 2"),
+        (lambda m, x: x.transpose(0, 2), IndexError, "dim1: expected a dimension from -2 to 1, got 2"),
+        (lambda m, x: x.transpose(0.5, 1), TypeError, "dim0: expected a whole number, got 0.5"),
+        (lambda m, x: x.squeeze(2), IndexError, "dim: expected a dimension from -2 to 1, got 2"),
+        (lambda m, x: x.squeeze((0, 0)), ValueError, "dim: expected distinct dimensions, got (0, 0)"),
+        (lambda m, x: x.unsqueeze(3), IndexError, "dim: expected a dimension from -3 to 2, got 3"),
+        (lambda m, x: x.expand(4, 3), ValueError, "sizes: cannot expand shape (2, 3) to (4, 3)"),
+        (lambda m, x: x.expand(3), ValueError, "sizes: cannot expand shape (2, 3) to (3,)"),
+        (lambda m, x: x.expand(-1, 2, 3), ValueError, "sizes: cannot expand shape (2, 3) to (-1, 2, 3)"),
+        (lambda m, x: x[2], IndexError, "index 2 is out of bounds"),
+        (lambda m, x: x[0, 0, 0], IndexError, "too many indices"),
+        (lambda m, x: x[0.5], TypeError, "index: expected integers, slices"),
+        (lambda m, x: x["a"], TypeError, "index: expected integers, slices"),
+        (lambda m, x: x[m.ones(2)], TypeError, "index: expected integers or bools, got float32"),
+        (lambda m, x: m.cat([]), TypeError, "tensors: cat expects a non-empty list or tuple of Tensors"),
+        (lambda m, x: m.cat(x), TypeError, "tensors: cat expects a non-empty list or tuple"),
+        (lambda m, x: m.cat([x, 1]), TypeError, "tensors: cat expects a non-empty list or tuple"),
+        (lambda m, x: m.cat([x, m.zeros(2, 2)]), ValueError, "tensors: cannot cat shapes [(2, 3), (2, 2)] along dim 0"),
+        (lambda m, x: m.cat([m.zeros(()), m.zeros(())]), ValueError, "tensors: cannot cat shapes"),
+        (lambda m, x: m.cat([x], 2), IndexError, "dim: expected a dimension from -2 to 1, got 2"),
+        (lambda m, x: m.stack([x, m.zeros(3)]), ValueError, "tensors: expected one shape, got [(2, 3), (3,)]"),
+        (lambda m, x: m.stack([x], 3), IndexError, "dim: expected a dimension from -3 to 2, got 3"),
+    ],
+)  # fmt: skip
+def test_errors(call, error, match):
+    refuses(error, match, lambda: call(mg, mg.ones(2, 3)), lambda: call(torch, torch.ones(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "error", "match"),
+    [
+        ("pad", ((1,),), ValueError, "pad: expected pairs for at most 1 dimensions, got (1,)"),
+        ("pad", ((1, 1, 1, 1),), ValueError, "pad: expected pairs for at most 1 dimensions"),
+        ("pad", ((1, 0.5),), TypeError, "pad: expected a whole number, got 0.5"),
+        ("pad", (2,), TypeError, "pad: expected a tuple or list, got 2"),
+        ("pad", ((1, 1), "mirror"), NotImplementedError, "mode='mirror' is not supported"),
+        ("one_hot", (2,), ValueError, "input: expected class indices from 0 to 1, got 0 to 2"),
+        ("one_hot", (-2,), ValueError, "num_classes: expected a whole number from 1, got -2"),
+    ],
+)
+def test_function_errors(name, args, error, match):
+    ours, theirs = getattr(mg.functional, name), getattr(torch.nn.functional, name)
+    data = [0, 2]
+    refuses(error, match, lambda: ours(mg.tensor(data), *args), lambda: theirs(torch.tensor(data), *args))
+
+
+def test_other_errors():
+    one_hot = mg.functional.one_hot
+    text = "input: expected integer class indices, got float32"
+    refuses(TypeError, text, lambda: one_hot(mg.ones(2)))
+    text = "num_classes: cannot be inferred from an empty input"
+    refuses(ValueError, text, lambda: one_hot(mg.zeros(0, dtype="int64")))
+    text = "tensors: expected one dtype, got ['float32', 'int64']"
+    refuses(TypeError, text, lambda: mg.cat([mg.ones(1), mg.tensor([1])]))
+    text = "is not supported"
+    for mode in ("reflect", "replicate", "circular"):
+        refuses(NotImplementedError, f"mode='{mode}' {text}", lambda m=mode: mg.ones(2).pad((1, 1), m))
+    refuses(NotImplementedError, "pad=", lambda: mg.ones(2).pad((-1, 0)))
