@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
 from cifar.recipes import Recipe
-
-Transform = Callable[[mg.Tensor, np.random.Generator], mg.Tensor]
 
 
 def crop_and_flip(
@@ -54,7 +51,7 @@ def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
     return mg.Tensor(xp.ascontiguousarray(out).transpose(3, 0, 1, 2))
 
 
-def training(recipe: Recipe) -> Transform:
+def training(recipe: Recipe) -> mg.data.Transform:
     """The transform of training batches."""
 
     def apply(images: mg.Tensor, generator: np.random.Generator) -> mg.Tensor:
@@ -65,6 +62,6 @@ def training(recipe: Recipe) -> Transform:
     return apply
 
 
-def evaluation(recipe: Recipe) -> Transform:
+def evaluation(recipe: Recipe) -> mg.data.Transform:
     """The transform of test batches: normalisation alone."""
     return lambda images, _: normalize(images, recipe.mean, recipe.std)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import minigrad as mg
 from cifar.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def _figure(rows: int, cols: int, size: tuple[float, float]) -> tuple[Figure, An
 
 
 def _save(figure: Figure, path: Path) -> None:
-    from minigrad.checkpoint import write_atomically
-
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120, format="png"))
+    mg.checkpoint.write_atomically(
+        path, lambda temporary: figure.savefig(temporary, dpi=120, format="png")
+    )
 
 
 def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import platform
 import resource
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,17 +84,23 @@ class Progress:
 def run(settings: Settings) -> list[dict[str, Any]]:
     """Train as ``settings`` say and return the metrics, one dict per epoch.
 
-    Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best by
-    test accuracy), ``state.safetensors`` (what ``resume`` needs), ``metrics.jsonl``, ``curves.png``,
-    ``predictions.png``.
+    Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best
+    by test accuracy), ``state.safetensors`` (what ``resume`` needs), ``metrics.jsonl``,
+    ``curves.png``, ``predictions.png``.
 
     Raises:
-        UserError: a mistake in the settings, the data or the output folder; nothing is trained.
+        UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
+            or the loss became infinite or NaN, and what earlier epochs saved is whole.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
-    recipe = _recipe(settings)
-    device = mg.device(settings.device)
-    out = _output_folder(settings)
+    recipe, device = _recipe(settings), _device(settings)
+    with _output_folder(settings) as out:
+        return _run(settings, recipe, device, out)
+
+
+def _run(
+    settings: Settings, recipe: recipes.Recipe, device: mg.device, out: Path
+) -> list[dict[str, Any]]:
     training_set = datasets.load(settings.dataset, "train", settings.data_dir)
     test_set = datasets.load(training_set.name, "test", settings.data_dir)
 
@@ -123,7 +130,7 @@ def run(settings: Settings) -> list[dict[str, Any]]:
     print(
         f"{recipe.name}: {sum(p.numel() for p in model.parameters()):,} parameters on {device}, "
         f"{len(training_set):,} training and {len(test_set):,} test images of "
-        f"{training_set.name}, epochs {progress.epoch + 1} to {recipe.epochs}, in {out}"
+        f"{training_set.name}, {progress.epoch} of {recipe.epochs} epochs done, in {out}"
     )
     with _stop_on_signals() as stop:
         while progress.epoch < recipe.epochs:
@@ -151,6 +158,7 @@ def _train_epoch(
 ) -> None:
     """One pass over the training set, from ``progress.step`` on; returns early on a signal."""
     model.train()
+    started = time.perf_counter() - progress.seconds
     bar = tqdm(
         total=len(train.images),
         initial=progress.seen,
@@ -159,34 +167,36 @@ def _train_epoch(
         disable=not settings.progress,
         mininterval=0.5,
     )
-    started = time.perf_counter() - progress.seconds
-    for images, labels in train.epoch(progress.epoch, progress.step):
-        mg.manual_seed(settings.seed, progress.epoch, progress.step)  # dropout's stream
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    with bar:
+        for images, labels in train.epoch(progress.epoch, progress.step):
+            mg.manual_seed(settings.seed, progress.epoch, progress.step)  # dropout's stream
+            logits = model(images)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
-        progress.step += 1
-        progress.seen += len(labels)
-        progress.loss += loss.item() * len(labels)
-        progress.correct += _correct(logits, labels)
-        progress.seconds = time.perf_counter() - started
-        if not np.isfinite(progress.loss):
-            raise UserError(
-                f"loss: became {loss.item()} at epoch {progress.epoch + 1}, step {progress.step}; "
-                "the last saved epoch is whole: try a smaller --lr"
+            progress.step += 1
+            progress.seen += len(labels)
+            progress.loss += loss.item() * len(labels)
+            progress.correct += _correct(logits, labels)
+            progress.seconds = time.perf_counter() - started
+            _check_finite(loss.item(), f"at epoch {progress.epoch + 1}, step {progress.step}")
+            bar.update(len(labels))
+            bar.set_postfix(
+                loss=f"{progress.loss / progress.seen:.3f}",
+                acc=f"{progress.correct / progress.seen:.2%}",
+                refresh=False,
             )
-        bar.update(len(labels))
-        bar.set_postfix(
-            loss=f"{progress.loss / progress.seen:.3f}",
-            acc=f"{progress.correct / progress.seen:.2%}",
-            refresh=False,
+            if stop:
+                break
+
+
+def _check_finite(loss: float, when: str) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"loss: became {loss} {when}; what earlier epochs saved is whole: try a smaller --lr"
         )
-        if stop:
-            break
-    bar.close()
 
 
 def _end_epoch(
@@ -199,6 +209,7 @@ def _end_epoch(
 ) -> None:
     """Evaluate, write the epoch's line, and save models and state."""
     test_loss, test_accuracy = evaluate(model, test)
+    _check_finite(test_loss, f"on the test set after epoch {progress.epoch + 1}")
     line = {
         "epoch": progress.epoch + 1,
         "lr": optimizer.param_groups[0]["lr"],
@@ -253,39 +264,63 @@ def _logits(model: mg.nn.Module, data: mg.data.DataLoader, count: int) -> np.nda
     model.eval()
     with mg.no_grad():
         images, _ = next(iter(data))
-        return model(images[:count]).cpu().numpy()  # type: ignore[no-any-return]
+        return model(images[:count]).cpu().numpy()
 
 
 # ---------------------------------------------------------------------------- settings and record
 
 
 def _recipe(settings: Settings) -> recipes.Recipe:
+    """The recipe with its overrides, checked."""
     recipe = recipes.load(settings.recipe)
-    for name, lowest in (("epochs", 1), ("batch_size", 1)):
-        if settings.overrides.get(name, lowest) < lowest:
-            raise UserError(f"{name}: expected at least {lowest}, got {settings.overrides[name]}")
-    if settings.overrides.get("lr", 1) <= 0:
-        raise UserError(f"lr: expected a number above 0, got {settings.overrides['lr']}")
+    for name in ("epochs", "batch_size"):
+        came = settings.overrides.get(name, 1)
+        if came < 1:
+            raise UserError(f"{name}: expected at least 1, got {came}")
+    lr = settings.overrides.get("lr", 1)
+    if not 0 < lr < math.inf:
+        raise UserError(f"lr: expected a finite number above 0, got {lr}")
     if settings.seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {settings.seed}")
     return dataclasses.replace(recipe, **settings.overrides)
 
 
-def _output_folder(settings: Settings) -> Path:
-    """The folder, made and tried; one that holds a run is only entered to resume it."""
+def _device(settings: Settings) -> mg.device:
+    try:
+        return mg.device(settings.device)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+@contextmanager
+def _output_folder(settings: Settings) -> Iterator[Path]:
+    """The folder, made and tried; one that holds a run is only entered to resume it.
+
+    A folder that was made here and in which nothing came to be written is removed at the end.
+    """
     out = Path(settings.out)
     state = out / "state.safetensors"
-    if settings.resume and not state.is_file():
-        raise UserError(f"resume: there is no run in {out} (no {state.name}); leave out --resume")
-    if not settings.resume and state.exists():
-        raise UserError(f"out: {out} already holds a run; add --resume, or choose another --out")
+    made: list[Path] = []
     try:
+        if settings.resume and not state.is_file():
+            raise UserError(
+                f"resume: there is no run in {out} (no {state.name}); leave out --resume"
+            )
+        if not settings.resume and state.exists():
+            raise UserError(
+                f"out: {out} already holds a run; add --resume, or choose another --out"
+            )
+        made += [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
         mg.checkpoint.write_atomically(out / ".writable", lambda path: _write(path, ""))
         (out / ".writable").unlink()
+        yield out
     except OSError as error:
-        raise UserError(f"out: cannot write to {out}: {error.strerror}") from None
-    return out
+        raise UserError(f"out: cannot write to {out}: {error.strerror or error}") from None
+    finally:
+        for folder in made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def _record(
@@ -353,7 +388,7 @@ def _save_state(
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     steps = {}
     for number, state in saved["state"].items():
-        steps[str(number)] = state.pop("step")
+        steps[str(number)] = state.pop("step", 0)
         tensors |= {f"optimizer.{number}.{name}": array for name, array in state.items()}
     note = {
         "schema": SCHEMA,
@@ -379,19 +414,29 @@ def _load_state(
         raise UserError(f"resume: {error}; start again with another --out") from None
     if not isinstance(note, dict) or note.get("schema") != SCHEMA:
         raise UserError(f"resume: {path} is not a state of this version of minigrad")
-    for name in ("recipe", "seed", "dataset", "data_fingerprint"):
-        came, expected = record[name], note["record"][name]
-        if name == "recipe":
-            came, expected = ({**r, "epochs": 0} for r in (came, expected))
-        if json.dumps(came) != json.dumps(expected):
-            raise UserError(f"resume: the run in {out} has {name} {expected}, not {came}")
-    model.load_state_dict(
-        {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")}
-    )
-    states: dict[int, dict[str, Any]] = {}
-    for number, step in note["optimizer"]["steps"].items():
-        prefix = f"optimizer.{number}."
-        arrays = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-        states[int(number)] = {"step": step, **arrays}
+    came, saved = _identity(record), _identity(note["record"])
+    different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
+    if different:
+        raise UserError(f"resume: the run in {out} has {'; '.join(different)}")
+    model.load_state_dict(_below("model.", tensors))
+    states = {
+        int(number): {"step": step, **_below(f"optimizer.{number}.", tensors)}
+        for number, step in note["optimizer"]["steps"].items()
+    }
     optimizer.load_state_dict({"state": states, "param_groups": note["optimizer"]["param_groups"]})
     return Progress(**note["progress"])
+
+
+def _identity(record: dict[str, Any]) -> dict[str, Any]:
+    """What a resumed run must share with the saved one, in the types that JSON keeps."""
+    recipe = {k: v for k, v in record["recipe"].items() if k not in ("name", "epochs", "claim")}
+    shared = {k: record[k] for k in ("seed", "dataset", "data_fingerprint")}
+    same: dict[str, Any] = json.loads(
+        json.dumps({"recipe": record["recipe"]["name"], **recipe, **shared})
+    )
+    return same
+
+
+def _below(prefix: str, tensors: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
+    """The tensors whose names start with ``prefix``, without it."""
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

@@ -69,6 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, mg.DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("error: out of memory; try a smaller --batch-size", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     print(f"test accuracy {history[-1]['test_accuracy']:.2%} after epoch {history[-1]['epoch']}")

@@ -35,7 +35,7 @@ def vector(name: str, value: Any, size: int, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{name}: expected dtype {dtype} as input, got {value.dtype}")
 
 
-def integer(name: str, value: Any, minimum: int) -> int:
+def integer(name: str, value: Any, minimum: float) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")
     if value < minimum:

@@ -97,9 +97,11 @@ def read(
     try:
         with safe_open(path, framework="numpy") as file:
             note = (file.metadata() or {}).get("minigrad")
-            tensors = {name: Tensor(move(file.get_tensor(name), where)) for name in file.keys()}
+            tensors = {name: Tensor(move(file.get_tensor(name), where)) for name in file.keys()}  # noqa: SIM118
             return tensors, None if note is None else json.loads(note)
-    except (SafetensorError, json.JSONDecodeError, TypeError) as error:
+    except TypeError as error:
+        raise ValueError(f"path: {path} has a dtype that NumPy lacks ({error})") from None
+    except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
 
 

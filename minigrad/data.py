@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import check
-from .backend import device_of, move
+from .backend import DeviceError, device_of, move
 from .tensor import Tensor
 
 Transform = Callable[[Tensor, np.random.Generator], Tensor]
@@ -46,11 +46,21 @@ class DataLoader:
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if labels.shape != images.shape[:1]:
-            raise ValueError(f"labels: expected shape {images.shape[:1]}, got {labels.shape}")
+        check.tensor("images", images)
+        check.tensor("labels", labels)
+        if images.ndim == 0 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels: expected shape (N,) for images (N, ...), got {labels.shape} for "
+                f"{images.shape}"
+            )
+        if labels.device != images.device:
+            raise DeviceError(
+                f"labels: expected on {images.device} as images, got on {labels.device}"
+            )
         self.images, self.labels = images, labels
         self.batch_size = check.integer("batch_size", batch_size, 1)
-        self.shuffle, self.transform, self.seed = shuffle, transform, seed
+        self.shuffle, self.transform = shuffle, transform
+        self.seed = check.integer("seed", seed, 0)
         self.drop_last = drop_last
 
     def __len__(self) -> int:
@@ -60,6 +70,7 @@ class DataLoader:
 
     def epoch(self, number: int = 0, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch ``number``, from batch ``start`` on."""
+        number, start = check.integer("number", number, 0), check.integer("start", start, 0)
         n = len(self.images)
         order: Any = np.arange(n)
         if self.shuffle:
@@ -73,4 +84,5 @@ class DataLoader:
             yield images, Tensor(self.labels.data[index])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch 0, however often it is called."""
         return self.epoch()

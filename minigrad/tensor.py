@@ -10,7 +10,7 @@ An operation is one function of raw arrays that returns its result and its own d
 :func:`op` turns it into a function of Tensors and records a :class:`Node` on the tape: the closure,
 and the nodes it sends gradients to. :meth:`Tensor.backward` walks the tape from the result to the
 leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). What backward needs is what the
-closure names; nothing else is kept. Gradients are first order only: backward is not itself recorded.
+closure names; nothing else is kept. Gradients are first order only: backward is not recorded.
 
 The contract of an operation:
 
@@ -121,7 +121,7 @@ class Tensor:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype  # type: ignore[no-any-return]
+        return self.data.dtype
 
     @property
     def device(self) -> device:
@@ -182,7 +182,7 @@ class Tensor:
             raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
         if self.device.type != "cpu":
             raise DeviceError(f"numpy(): the tensor is on {self.device}; use tensor.cpu().numpy()")
-        return self.data  # type: ignore[no-any-return]
+        return self.data
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
@@ -289,8 +289,8 @@ def _count_uses(root: Node) -> dict[Node, int]:
         node = pending.pop()
         if node.backward is None:
             raise RuntimeError(
-                f"backward: the graph behind '{node.name}' has been freed by an earlier backward(); "
-                "run forward again, or pass retain_graph=True to the first call"
+                f"backward: the graph behind '{node.name}' has been freed by an earlier "
+                "backward(); run forward again, or pass retain_graph=True to the first call"
             )
         for child in node.inputs:
             if isinstance(child, Node):
@@ -489,9 +489,11 @@ _device = device  # the class, where a parameter is called device
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """``dtype`` as a NumPy dtype of a supported kind: bool, integer or floating."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)  # np.dtype(None) is float64
     except TypeError:
-        raise TypeError(f"dtype: expected a NumPy dtype or its name, got {dtype!r}") from None
+        found = None
+    if found is None:
+        raise TypeError(f"dtype: expected a NumPy dtype or its name, got {dtype!r}")
     if found.kind not in _KINDS or found.itemsize > 8:
         raise TypeError(f"dtype: expected bool, integer or float up to 64 bits, got {found}")
     return found

@@ -88,8 +88,10 @@ def parallel(task: Callable[[int], Any], count: int) -> None:
     def work() -> None:
         _local.busy = True
         try:
-            for i in numbers:
-                task(i)
+            # Like operations on the calling thread: NaN and infinity are values, not warnings.
+            with np.errstate(all="ignore"):
+                for i in numbers:
+                    task(i)
         finally:
             _local.busy = False
 

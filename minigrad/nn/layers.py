@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import check, functional as F
+from .. import check
+from .. import functional as F
 from ..ops.conv import Pair
 from ..tensor import Tensor, ones, tensor, zeros
 from . import init
@@ -32,7 +33,8 @@ class Linear(Module):
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
 
 class Conv2d(Module):
@@ -60,8 +62,12 @@ class Conv2d(Module):
         self.kernel_size = check.pair("kernel_size", kernel_size, 1)
         self.stride = check.pair("stride", stride, 1)
         self.padding: Any = (
-            padding if isinstance(padding, str) else check.pair("padding", padding, 0)
+            check.choice("padding", padding, ("same", "valid"))
+            if isinstance(padding, str)
+            else check.pair("padding", padding, 0)
         )
+        if padding == "same" and self.stride != (1, 1):
+            raise ValueError(f"padding: 'same' needs stride 1, got {self.stride}")
         self.dilation = check.pair("dilation", dilation, 1)
         self.groups = check.integer("groups", groups, 1)
         if in_channels % groups or out_channels % groups:
@@ -80,7 +86,8 @@ class Conv2d(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
-        defaults = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        text += f", stride={self.stride}"
+        defaults = {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
@@ -96,6 +103,7 @@ class _BatchNorm(Module):
         momentum: fraction by which the running statistics move towards each batch's.
         affine: learn a scale and a shift per channel.
         track_running_stats: only True is supported.
+        bias: whether ``affine`` includes the shift.
 
     Parameters ``weight``, ``bias`` (C,); buffers ``running_mean``, ``running_var`` (C,) and
     ``num_batches_tracked`` (int64 scalar).
@@ -114,6 +122,8 @@ class _BatchNorm(Module):
         momentum: float = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         check.unsupported("track_running_stats", track_running_stats, True)
         if momentum is None:
@@ -122,16 +132,14 @@ class _BatchNorm(Module):
         self.eps = check.number("eps", eps, 0)
         self.momentum = check.number("momentum", momentum, 0, 1)
         self.weight = Parameter(ones(num_features)) if affine else None
-        self.bias = Parameter(zeros(num_features)) if affine else None
+        self.bias = Parameter(zeros(num_features)) if affine and bias else None
         self.running_mean = zeros(num_features)
         self.running_var = ones(num_features)
         self.num_batches_tracked = tensor(0)
 
     def forward(self, x: Tensor) -> Tensor:
         check.tensor("input", x, self.ndims, self.layout)
-        if self.training:
-            self.num_batches_tracked.data += 1
-        return F.batch_norm(
+        y = F.batch_norm(
             x,
             self.running_mean,
             self.running_var,
@@ -141,10 +149,16 @@ class _BatchNorm(Module):
             self.momentum,
             self.eps,
         )
+        if self.training:
+            self.num_batches_tracked.data += 1
+        return y
 
     def extra_repr(self) -> str:
-        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-        return text if self.weight is not None else text + ", affine=False"
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.weight is not None}, bias={self.bias is not None}, "
+            "track_running_stats=True"
+        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -158,17 +172,37 @@ class BatchNorm2d(_BatchNorm):
 
 
 class _Pool(Module):
-    """What the pooling layers share: their options are those of the function they call."""
+    """What the pooling layers share: their options, kept as attributes, are those of the function
+    they call."""
+
+    shown: tuple[str, ...] = ()  # by repr, as in PyTorch
 
     def __init__(self, **options: Any) -> None:
-        self.options = options
+        self._names = tuple(options)
+        vars(self).update(options)
+
+    def options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._names}
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.options.items())
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self.shown)
+
+
+def _window(kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
+    """The checked options of a pooling window, each as it was given; the stride is the window's
+    size unless given."""
+    check.pair("kernel_size", kernel_size, 1)
+    check.pair("padding", padding, 0)
+    if stride is None:
+        stride = kernel_size
+    check.pair("stride", stride, 1)
+    return {"kernel_size": kernel_size, "stride": stride, "padding": padding}
 
 
 class MaxPool2d(_Pool):
     """The largest value of each window; see :func:`minigrad.functional.max_pool2d`."""
+
+    shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
     def __init__(
         self,
@@ -180,20 +214,18 @@ class MaxPool2d(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         check.unsupported("return_indices", return_indices, False)
-        super().__init__(
-            kernel_size=check.pair("kernel_size", kernel_size, 1),
-            stride=None if stride is None else check.pair("stride", stride, 1),
-            padding=check.pair("padding", padding, 0),
-            dilation=check.pair("dilation", dilation, 1),
-            ceil_mode=ceil_mode,
-        )
+        check.pair("dilation", dilation, 1)
+        window = _window(kernel_size, stride, padding)
+        super().__init__(**window, dilation=dilation, ceil_mode=ceil_mode)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, **self.options)
+        return F.max_pool2d(x, **self.options())
 
 
 class AvgPool2d(_Pool):
     """The mean of each window; see :func:`minigrad.functional.avg_pool2d`."""
+
+    shown = ("kernel_size", "stride", "padding")
 
     def __init__(
         self,
@@ -205,26 +237,26 @@ class AvgPool2d(_Pool):
         divisor_override: int | None = None,
     ) -> None:
         super().__init__(
-            kernel_size=check.pair("kernel_size", kernel_size, 1),
-            stride=None if stride is None else check.pair("stride", stride, 1),
-            padding=check.pair("padding", padding, 0),
+            **_window(kernel_size, stride, padding),
             ceil_mode=ceil_mode,
             count_include_pad=count_include_pad,
             divisor_override=divisor_override,
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, **self.options)
+        return F.avg_pool2d(x, **self.options())
 
 
 class AdaptiveAvgPool2d(_Pool):
     """Means over an even grid; see :func:`minigrad.functional.adaptive_avg_pool2d`."""
 
+    shown = ("output_size",)
+
     def __init__(self, output_size: Any) -> None:
         super().__init__(output_size=output_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(x, **self.options)
+        return F.adaptive_avg_pool2d(x, **self.options())
 
 
 class Dropout(Module):
@@ -238,7 +270,7 @@ class Dropout(Module):
         return F.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace=False"
 
 
 class ReLU(Module):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import check, functional as F
+from .. import check
+from .. import functional as F
 from ..tensor import Tensor
 from .module import Module
 

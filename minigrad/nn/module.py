@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import device, move
+from .. import check
+from ..backend import Array, move
 from ..tensor import Tensor
+
+
+def raw(value: Any) -> Array:
+    """The array of a Tensor, or of what NumPy can read, such as PyTorch tensors on the CPU."""
+    if isinstance(value, Tensor):
+        return value.data
+    return value if hasattr(value, "__cuda_array_interface__") else np.asarray(value)
+
+
+class IncompatibleKeys(NamedTuple):
+    """What ``load_state_dict(strict=False)`` left alone."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Parameter(Tensor):
@@ -21,7 +36,7 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base of all layers and models: subclass it, assign members in ``__init__``, write ``forward``.
+    """Base of layers and models: assign members in ``__init__``, write ``forward``.
 
     Nothing is registered: a member that is a Parameter is one, one that is another Tensor is a
     buffer (state that is saved but not learnt), one that is a Module is a child. Names are the
@@ -34,57 +49,79 @@ class Module:
     def forward(self, *args: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
-    def __call__(self, *args: Any) -> Any:
-        return self.forward(*args)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
 
     # -- finding members
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Direct submodules with their attribute names."""
-        return ((k, v) for k, v in vars(self).items() if isinstance(v, Module))
+    def _members(self, kind: type) -> Iterator[tuple[str, Any]]:
+        return ((k, v) for k, v in vars(self).items() if isinstance(v, kind))
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each once, with dotted paths ("" for itself)."""
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Direct submodules with their attribute names, each once."""
+        first: dict[int, tuple[str, Module]] = {}
+        for name, module in self._members(Module):
+            first.setdefault(id(module), (name, module))
+        return iter(first.values())
+
+    def children(self) -> Iterator[Module]:
+        """Direct submodules, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_modules(
+        self, memo: None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it with dotted paths ("" for itself), each once."""
+        check.unsupported("memo", memo, None)
         seen: set[int] = set()
         pending: list[tuple[str, Module]] = [(prefix, self)]
         while pending:
             path, module = pending.pop()
-            if id(module) in seen:
+            if remove_duplicate and id(module) in seen:
                 continue
             seen.add(id(module))
             yield path, module
             dot = f"{path}." if path else ""
-            pending += reversed([(dot + name, m) for name, m in module.named_children()])
+            pending += reversed([(dot + name, m) for name, m in module._members(Module)])
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all below it, each once."""
-        return (module for _, module in self.named_modules())
+        return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
 
-    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for path, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor):
+    def _named_tensors(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and buffers, module by module, each module's parameters first."""
+        found = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        seen: set[int] = set()
+        for path, module in found if recurse else [(prefix, self)]:
+            members = [*module._members(Tensor)]
+            for name, value in sorted(members, key=lambda m: not isinstance(m[1], Parameter)):
+                if not remove_duplicate or id(value) not in seen:
+                    seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """Parameters with dotted names, a shared one under its first name only."""
-        seen: set[int] = set()
-        for name, value in self._named_tensors():
-            if isinstance(value, Parameter) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
+        found = self._named_tensors(prefix, recurse, remove_duplicate)
+        return ((name, t) for name, t in found if isinstance(t, Parameter))
 
-    def parameters(self) -> Iterator[Parameter]:
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once."""
-        return (p for _, p in self.named_parameters())
+        return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        """Buffers with dotted names."""
-        return ((n, t) for n, t in self._named_tensors() if not isinstance(t, Parameter))
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Buffers with dotted names, a shared one under its first name only."""
+        found = self._named_tensors(prefix, recurse, remove_duplicate)
+        return ((name, t) for name, t in found if not isinstance(t, Parameter))
 
-    def buffers(self) -> Iterator[Tensor]:
-        """All buffers."""
-        return (t for _, t in self.named_buffers())
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers, each once."""
+        return (t for _, t in self.named_buffers(recurse=recurse))
 
     # -- state
 
@@ -100,58 +137,83 @@ class Module:
         """Evaluation mode: batch norm uses running statistics, dropout does nothing."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters."""
+        check.unsupported("set_to_none", set_to_none, True)
         for p in self.parameters():
             p.grad = None
 
-    def to(self, where: str | device) -> Module:
-        """Move all parameters, gradients and buffers to a device, in place; returns itself."""
-        target = device(where)
+    def to(self, target: Any) -> Module:
+        """Move all parameters, gradients and buffers to a device, or those of floating dtype to
+        another floating dtype ("float64"), in place; returns itself."""
         for _, t in self._named_tensors():
-            t.data = move(t.data, target)
-            if t.grad is not None:
-                t.grad.data = move(t.grad.data, target)
+            new = t.detach().to(target)
+            if new.dtype == t.dtype or (t.dtype.kind == new.dtype.kind == "f"):
+                t.data = new.data
+                if t.grad is not None:
+                    t.grad = t.grad.to(target)
+            elif new.dtype.kind != "f":
+                raise TypeError(f"to: expected a device or a floating dtype, got {target!r}")
         return self
 
     def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Call ``fn`` on every module below, then on this one; returns itself."""
-        for _, child in self.named_children():
+        for child in self.children():
             child.apply(fn)
         fn(self)
         return self
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and buffers by dotted name: the live arrays, not copies."""
-        return {name: value.detach() for name, value in self._named_tensors()}
+    def state_dict(
+        self, *, destination: None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
+        """Parameters and buffers by dotted name: the live arrays, not copies. A shared one is there
+        under each of its names, as in PyTorch."""
+        check.unsupported("destination", destination, None)
+        check.unsupported("keep_vars", keep_vars, False)
+        return {
+            prefix + name: value.detach()
+            for name, value in self._named_tensors(remove_duplicate=False)
+        }
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy values into parameters and buffers of the same names.
 
         Args:
-            state_dict: name → Tensor or array of the member's shape; floating values are converted
-                to its dtype and moved to its device.
+            state_dict: name → Tensor or array (NumPy's, CuPy's, or a PyTorch tensor on the CPU) of
+                the member's shape; values are converted to its dtype and moved to its device.
             strict: also fail on names that are missing or not expected.
+            assign: only False is supported.
+
+        Returns:
+            The names that are missing and not expected, empty lists if ``strict``.
 
         Raises:
             ValueError: naming every missing, unexpected and misshapen entry at once. Nothing has
                 been changed then.
         """
-        own = dict(self._named_tensors())
-        values = {k: v.data if isinstance(v, Tensor) else v for k, v in state_dict.items()}
+        check.unsupported("assign", assign, False)
+        own = dict(self._named_tensors(remove_duplicate=False))
+        values = {name: raw(value) for name, value in state_dict.items()}
+        missing = [name for name in own if name not in values]
+        unexpected = [name for name in values if name not in own]
         problems = []
         if strict:
-            problems += [f"missing {name}" for name in own if name not in values]
-            problems += [f"unexpected {name}" for name in values if name not in own]
-        for name in own.keys() & values.keys():
-            if tuple(np.shape(values[name])) != own[name].shape:
-                problems.append(
-                    f"{name}: expected shape {own[name].shape}, got {tuple(np.shape(values[name]))}"
-                )
+            problems += [f"missing {name}" for name in missing]
+            problems += [f"unexpected {name}" for name in unexpected]
+        shared = [name for name in own if name in values]
+        for name in shared:
+            value, expected = values[name], own[name].shape
+            if tuple(value.shape) != expected:
+                problems.append(f"{name}: expected shape {expected}, got {tuple(value.shape)}")
+            elif value.dtype.kind not in "biuf":
+                problems.append(f"{name}: expected numbers, got {value.dtype}")
         if problems:
             raise ValueError(f"state_dict for {type(self).__name__}: " + "; ".join(problems))
-        for name in own.keys() & values.keys():
+        for name in shared:
             own[name].data[...] = move(values[name], own[name].device)
+        return IncompatibleKeys(missing, unexpected)
 
     # -- printing
 
@@ -160,44 +222,58 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [
-            f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self.named_children()
-        ]
-        inside = [self.extra_repr()] if not children and self.extra_repr() else []
-        body = "\n  ".join(["", *children]) + "\n" if children else "".join(inside)
-        return f"{type(self).__name__}({body})"
+        options = self.extra_repr()
+        lines = [options] if options else []
+        children = [f"({name}): {module!r}" for name, module in self._members(Module)]
+        if not children:
+            return f"{type(self).__name__}({options})"
+        body = "\n".join([*lines, *children]).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {body}\n)"
 
 
-class Sequential(Module):
-    """Modules applied one after another; their names are "0", "1", … as in PyTorch."""
+class _Chain(Module):
+    """What the containers share: submodules in order, reached by number."""
 
-    def __init__(self, *modules: Module) -> None:
-        _number(self, modules)
+    def _fill(self, modules: Iterable[tuple[str, Module]]) -> None:
+        for name, module in modules:
+            if not isinstance(module, Module):
+                raise TypeError(f"modules: expected Modules, got {type(module).__name__} at {name}")
+            setattr(self, name, module)
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self._members(Module))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Sequential(_Chain):
+    """Modules applied one after another.
+
+    Args:
+        modules: their names are "0", "1", … as in PyTorch; or one dict of names and modules.
+    """
+
+    def __init__(self, *modules: Any) -> None:
+        named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        self._fill(modules[0].items() if named else _numbered(modules))
 
     def forward(self, x: Any) -> Any:
         for module in self:
             x = module(x)
         return x
 
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.named_children())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
     def __getitem__(self, index: int | slice) -> Any:
-        found = list(self)[index]
-        return Sequential(*found) if isinstance(found, list) else found
+        """A module, or a Sequential of several under the names they have here."""
+        found = list(self._members(Module))[index]
+        return Sequential(dict(found)) if isinstance(found, list) else found[1]
 
 
-class ModuleList(Module):
+class ModuleList(_Chain):
     """A list of modules whose parameters are found; it has no forward of its own."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        _number(self, modules)
-
-    __iter__ = Sequential.__iter__
-    __len__ = Sequential.__len__
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        self._fill(_numbered(modules or ()))
 
     def __getitem__(self, index: int | slice) -> Any:
         found = list(self)[index]
@@ -205,12 +281,9 @@ class ModuleList(Module):
 
     def append(self, module: Module) -> ModuleList:
         """Add ``module`` at the end; returns itself."""
-        _number(self, [module], start=len(self))
+        self._fill(_numbered([module], start=len(self)))
         return self
 
 
-def _number(parent: Module, modules: Iterable[Module], start: int = 0) -> None:
-    for i, module in enumerate(modules, start):
-        if not isinstance(module, Module):
-            raise TypeError(f"modules: expected Modules, got {type(module).__name__} at {i}")
-        setattr(parent, str(i), module)
+def _numbered(modules: Iterable[Module], start: int = 0) -> Iterator[tuple[str, Module]]:
+    return ((str(i), module) for i, module in enumerate(modules, start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -51,7 +52,7 @@ def _leaky_relu(x: Array, *, slope: float) -> Pair:
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """``input`` where positive, else ``negative_slope * input`` (Maas et al., ICML 2013 workshop)."""
+    """``input`` where positive, else ``negative_slope * input`` (Maas et al., WDLASL 2013)."""
     check.unsupported("inplace", inplace, False)
     check.floating("input", check.tensor("input", input))
     return _leaky_relu(input, slope=check.number("negative_slope", negative_slope, -math.inf))
@@ -86,15 +87,16 @@ def _erfc_series() -> tuple[float, ...]:
     """Chebyshev coefficients of ln(erfc(z) e^{z²} / t) in 4t − 2, t = 2 / (2 + z), for z ≥ 0.
 
     The form is that of Press et al., *Numerical Recipes* (3rd ed., 2007), §6.2.2; the
-    coefficients are interpolated here from the standard library's erfc, and from the first terms
-    of its asymptotic series where that underflows.
+    coefficients are interpolated here from the standard library's erfc, and where that is tiny
+    from its asymptotic series Σ (−1)ⁿ (2n − 1)!! / (2z²)ⁿ.
     """
 
     def scaled(z: float) -> float:
-        if z < 20:
+        if z < 8:
             return math.erfc(z) * math.exp(z * z)
-        s = 1 / (2 * z * z)
-        return (1 - s * (1 - 3 * s * (1 - 5 * s))) / (z * math.sqrt(math.pi))
+        s = -1 / (2 * z * z)
+        terms = itertools.accumulate(range(1, 40, 2), lambda term, n: term * n * s, initial=1.0)
+        return math.fsum(terms) / (z * math.sqrt(math.pi))
 
     def target(u: Array) -> Array:
         t = (u + 1) / 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, elementwise, get_xp
+from ..backend import Array, get_xp
 from ..tensor import Backward, Number, Tensor, op
 
 Pair = tuple[Array, Backward]
@@ -25,7 +25,7 @@ def _meet(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     if not is_float or kinds == {"f"}:
         return a, b
     to = next((x.dtype for x in arrays if x.dtype.kind == "f"), np.dtype(np.float32))
-    return tuple(x.astype(to) if hasattr(x, "dtype") else x for x in (a, b))  # type: ignore[return-value]
+    return tuple(x.astype(to) if hasattr(x, "dtype") else x for x in (a, b))
 
 
 @op

@@ -262,7 +262,8 @@ def conv2d(
 ) -> Tensor:
     """Two-dimensional cross-correlation, as every deep-learning library calls convolution.
 
-    y[n, o, i, j] = bias[o] + Σ_{c, a, b} weight[o, c, a, b] · input[n, c, i s + a d − p, j s + b d − p]
+    y[n, o, i, j] = bias[o] +
+        Σ_{c, a, b} weight[o, c, a, b] · input[n, c, i s + a d − p, j s + b d − p]
 
     Args:
         input: (N, C, H, W), or (C, H, W) for a single image.

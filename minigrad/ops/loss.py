@@ -65,7 +65,7 @@ def _focal_loss(
 ) -> tuple[Array, Backward]:
     """ℓₘ = −wₘ (1 − pₘ)^γ ln pₘ with pₘ the softmax probability of the true class t.
 
-    With q = 1 − p:  dℓ/d ln p = w (γ q^(γ−1) p ln p − q^γ)  and  d ln p / dx_c = [c = t] − softmax_c.
+    With q = 1 − p:  dℓ/d ln p = w (γ q^(γ−1) p ln p − q^γ),  d ln p / dx_c = [c = t] − softmax_c.
     q is −expm1(ln p), and q^(γ−1) ln p is q^γ · (ln p / q), whose last factor tends to −1 as q → 0.
     """
     xp, shape = get_xp(x), x.shape
@@ -156,7 +156,7 @@ def cross_entropy(
             dtype (not differentiated).
         weight: (C,) factor per class.
         ignore_index: a class index that contributes nothing.
-        reduction: "mean" (indices: over the weights of the true classes; probabilities: over N·d1·…),
+        reduction: "mean" (over the weights of the true classes; with probabilities over N·d1·…),
             "sum" or "none".
         label_smoothing: ε in [0, 1]: ε of each target is spread evenly over the classes (Szegedy
             et al., CVPR 2016).
@@ -214,7 +214,10 @@ def nll_loss(
     reduce: None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative log-likelihood of class indices under log-probabilities; see :func:`cross_entropy`."""
+    """Negative log-likelihood of class indices, ``input`` holding log-probabilities.
+
+    Arguments as :func:`cross_entropy`, whose second half it is.
+    """
     check.unsupported("size_average", size_average, None)
     check.unsupported("reduce", reduce, None)
     single = check.tensor("input", input).ndim == 1

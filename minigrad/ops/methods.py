@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import check
 from ..backend import device, move
 from ..tensor import Tensor, as_dtype, op
 from . import activation, arithmetic, linear, reduce, shape

@@ -12,10 +12,8 @@ from ..tensor import Backward, Tensor, op
 
 
 def _rows(x: Array, task: Callable[[slice], None]) -> None:
-    """Run ``task`` on blocks of the rows of ``x`` (C, M) that fit a core's cache, over all cores."""
-    if not isinstance(x, np.ndarray):
-        return task(slice(0, len(x)))
-    pieces = spans(len(x), -(-x.size // BLOCK))
+    """Run ``task`` on cache-sized blocks of the rows of ``x`` (C, M), over all cores."""
+    pieces = spans(len(x), -(-x.size // BLOCK) if isinstance(x, np.ndarray) else 1)
     parallel(lambda i: task(pieces[i]), len(pieces))
 
 
@@ -130,7 +128,8 @@ def batch_norm(
     xp = get_xp(input.data)
     mean, var = xp.empty(c, input.dtype), xp.empty(c, input.dtype)
     y = _batch_norm(input, weight, bias, mean=mean, var=var, batch=True, eps=eps)
-    for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-        if running is not None:
-            running.data += momentum * (now - running.data)
+    with np.errstate(all="ignore"):  # overflow shows in the loss, as in the operations
+        for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+            if running is not None:
+                running.data += momentum * (now - running.data)
     return y

@@ -43,7 +43,8 @@ def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Arr
     if pads == (0, 0) and need[0] <= h and need[1] <= w:
         return x
     size = tuple(max(a, b + p) for a, b, p in zip(need, (h, w), pads, strict=True))
-    y = get_xp(x).full((c, *size, n), fill, x.dtype)
+    y = empty((c, *size, n), x.dtype, get_xp(x))
+    y[...] = fill
     y[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w] = x
     return y
 
@@ -59,7 +60,8 @@ def _taps(x: Array, window: Window, out: Pair) -> list[Array]:
 def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Array, Backward]:
     """y = the largest of each window;  dL/dx = Σ of g over the windows whose largest x is.
 
-    Of equal elements the first in row order counts, and NaN is larger than all, as in PyTorch.
+    Of equal elements the first in row order counts, and NaN is larger than all, as in PyTorch
+    (whose gradient goes to another place in windows with several NaN, or with −∞ alone).
     What backward keeps is one byte or two per output: the place of the largest in its window.
     """
     xp = get_xp(x)
@@ -259,7 +261,7 @@ def avg_pool2d(
 
 @op
 def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
-    """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, likewise columns;  dL/dx = Σ g / count."""
+    """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, columns alike;  dL/dx = Σ g / count."""
     xp = get_xp(x)
     x = inner(x)
     c, h, w, n = shape = x.shape

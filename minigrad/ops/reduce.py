@@ -65,7 +65,7 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     """
     xp, shape = get_xp(x), x.shape
     count = int(np.prod([shape[i] for i in axes]))
-    freedom = x.dtype.type(max(count - correction, 0))
+    freedom = x.dtype.type(count - correction if count > correction else 0)
     centred = x - x.sum(axis=axes, keepdims=True) / x.dtype.type(count)
     y = xp.asarray(xp.square(centred).sum(axis=axes, keepdims=keepdim) / freedom)
 

@@ -131,12 +131,21 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     raw = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
     raw = tuple(np.asarray(p) if isinstance(p, list) else p for p in raw)
     for part in raw:
-        if hasattr(part, "dtype") and part.dtype.kind not in "biu":
-            raise TypeError(f"index: expected integers or bools, got {part.dtype}")
-    unique = all(
-        part is None or part is Ellipsis or isinstance(part, (int, slice)) or part.dtype.kind == "b"
-        for part in raw
-    )
+        if hasattr(part, "dtype"):
+            if part.dtype.kind not in "biu":
+                raise TypeError(f"index: expected integers or bools, got {part.dtype}")
+        elif not (part is None or part is Ellipsis or isinstance(part, (int, slice))):
+            raise TypeError(
+                "index: expected integers, slices, None, ... or integer and bool tensors, "
+                f"got {type(part).__name__}"
+            )
+    arrays = [i for i, part in enumerate(raw) if getattr(part, "ndim", 0)]
+    picks = arrays + [i for i, part in enumerate(raw) if isinstance(part, int)]
+    if arrays and len(picks) > len(arrays) and max(picks) - min(picks) >= len(picks):
+        raise NotImplementedError(  # NumPy and PyTorch order the result's dimensions differently
+            "index: an integer and an array with something between them; index in two steps"
+        )
+    unique = all(getattr(part, "dtype", np.bool_) == np.bool_ for part in raw)
     return _getitem(input, index=raw, unique=unique)
 
 
@@ -195,11 +204,15 @@ def pad(
         mode: only "constant" is supported.
     """
     check.unsupported("mode", mode, "constant")
+    if not isinstance(pad, (tuple, list)):
+        raise TypeError(f"pad: expected a tuple or list, got {pad!r}")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(
             f"pad: expected pairs for at most {input.ndim} dimensions, got {tuple(pad)}"
         )
-    amounts = [check.integer("pad", p, 0) for p in pad]
+    amounts = [check.integer("pad", p, -math.inf) for p in pad]
+    if min(amounts, default=0) < 0:
+        raise NotImplementedError(f"pad={tuple(pad)} is not supported (only amounts from 0)")
     widths = [(0, 0)] * input.ndim
     for i in range(len(amounts) // 2):
         widths[-1 - i] = (amounts[2 * i], amounts[2 * i + 1])

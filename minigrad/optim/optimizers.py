@@ -7,14 +7,13 @@ memory once per step however many passes the formula takes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from .. import check
 from ..backend import Array, device_of, get_xp, move, scratch, update
-from ..nn import Parameter
+from ..nn.module import raw
 from ..tensor import Tensor
 
 Rule = Callable[..., None]
@@ -29,10 +28,12 @@ class Optimizer:
 
     Attributes:
         param_groups: list of dicts: "params" and the options in force; change "lr" there.
-        state: parameter → dict of "step" (updates so far) and state arrays under PyTorch's names.
+        state: parameter → dict of state arrays, and "step" (updates so far) where the rule needs
+            it, under PyTorch's names.
     """
 
-    slots: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()  # names of all state arrays
+    counts_steps = True
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -40,24 +41,29 @@ class Optimizer:
         entries = list(params)
         if not entries:
             raise ValueError("params: expected at least one parameter, got none")
-        groups = entries if isinstance(entries[0], Mapping) else [{"params": entries}]
+        self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        seen: set[int] = set()
-        for group in groups:
-            unknown = set(group) - set(defaults) - {"params"}
-            if unknown:
-                raise ValueError(f"params: unknown group options {sorted(unknown)}")
-            members = group["params"]
-            members = [members] if isinstance(members, Tensor) else list(members)
-            for p in members:
-                if not isinstance(p, Tensor) or p.node is not None:
-                    raise TypeError(f"params: expected leaf Tensors, got {type(p).__name__}")
-                if id(p) in seen:
-                    raise ValueError("params: a parameter appears twice")
-                seen.add(id(p))
-            self.param_groups.append({**defaults, **group, "params": members})
-            self.check_options(self.param_groups[-1])
+        for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters under "params" with options of their own."""
+        unknown = set(param_group) - set(self.defaults) - {"params", "initial_lr"}
+        if unknown:
+            raise ValueError(f"params: unknown group options {sorted(unknown)}")
+        members = param_group["params"]
+        members = [members] if isinstance(members, Tensor) else list(members)
+        seen = {id(p) for p in self._parameters()}
+        for p in members:
+            if not isinstance(p, Tensor) or p.node is not None:
+                raise TypeError(f"params: expected leaf Tensors, got {type(p).__name__}")
+            if id(p) in seen:
+                raise ValueError("params: a parameter appears twice")
+            seen.add(id(p))
+        group = {**self.defaults, **param_group, "params": members}
+        self.check_options(group)
+        self.param_groups.append(group)
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise for options out of range."""
@@ -68,8 +74,14 @@ class Optimizer:
         """Names of the state arrays that ``group``'s options need."""
         return self.slots
 
-    def rule(self, group: dict[str, Any], step: int) -> Rule:
-        """The update of one block: ``function(p, g, *state)``, in place except for g."""
+    def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
+        """The update of one block: ``function(p, g, *state)``, in place except for g.
+
+        Args:
+            group: the options.
+            step: number of this update of the parameter, from 1 (0 if the rule counts none).
+            fresh: whether its state arrays are new, filled with zeros.
+        """
         raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -78,22 +90,45 @@ class Optimizer:
         for p in self._parameters():
             p.grad = None
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: called first, to compute the gradients anew; its result is returned.
+        """
+        loss = None if closure is None else closure()
         jobs = []
         for group in self.param_groups:
             names = self.active_slots(group)
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state.setdefault(p, {"step": 0})
-                for name in names:
-                    if name not in state:
-                        state[name] = get_xp(p.data).zeros_like(p.data)
-                state["step"] += 1
-                arrays = (p.data, p.grad.data, *(state[name] for name in names))
-                jobs.append((self.rule(group, state["step"]), arrays))
+                if p.grad is not None:
+                    fresh = self._prepare(p, names)
+                    state = self.state.get(p, {})
+                    arrays = (p.data, p.grad.data, *(state[name] for name in names))
+                    jobs.append((self.rule(group, state.get("step", 0), fresh), arrays))
         update(jobs)
+        return loss
+
+    def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
+        """Count the step and see that ``names`` are in ``p``'s state, laid out as ``p`` is; returns
+        whether any of them is new."""
+        if not _is_dense(p.data):
+            raise NotImplementedError(
+                f"params: a parameter must fill its memory without gaps or overlaps, got shape "
+                f"{p.shape} with strides {p.data.strides}"
+            )
+        if not names and not self.counts_steps:
+            return False
+        state = self.state.setdefault(p, {})
+        fresh = False
+        for name in names:
+            if name not in state:
+                state[name], fresh = get_xp(p.data).zeros_like(p.data), True
+            elif state[name].strides != p.data.strides:  # p.data has been replaced
+                state[name] = _laid_out_as(p.data, state[name])
+        if self.counts_steps:
+            state["step"] = state.get("step", 0) + 1
+        return fresh
 
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter number, in PyTorch's form: {"state": …, "param_groups": …}.
@@ -111,43 +146,66 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over state and options saved by ``state_dict`` for the same parameters.
+        """Take over state and options saved by ``state_dict``, or by PyTorch's optimiser of the
+        same name, for the same parameters; arrays are copied.
 
         Raises:
-            ValueError: groups, or shapes, that do not fit the parameters. Nothing has changed then.
+            ValueError: groups, shapes or names that do not fit. Nothing has changed then.
         """
-        parameters = list(self._parameters())
-        groups = state_dict["param_groups"]
-        sizes = [len(group["params"]) for group in self.param_groups]
-        if [len(group["params"]) for group in groups] != sizes:
-            raise ValueError(
-                f"state_dict: expected groups of {sizes} parameters, "
-                f"got {[len(group['params']) for group in groups]}"
-            )
-        loaded: dict[Tensor, dict[str, Any]] = {}
-        for number, saved in state_dict["state"].items():
-            p = parameters[int(number)]
-            loaded[p] = {"step": int(saved["step"])}
-            for name, value in saved.items():
-                if name == "step" or value is None:
-                    continue
-                value = value.data if isinstance(value, Tensor) else value
-                if tuple(value.shape) != p.shape:
-                    raise ValueError(
-                        f"state_dict: {name} of parameter {number}: expected shape {p.shape}, "
-                        f"got {tuple(value.shape)}"
-                    )
-                array = get_xp(p.data).empty_like(p.data)
-                array[...] = move(
-                    np.asarray(value) if not hasattr(value, "device") else value, device_of(p.data)
-                )
-                loaded[p][name] = array
-        self.state = loaded
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({k: v for k, v in saved.items() if k != "params" and k in group})
+        absent = {"state", "param_groups"} - set(state_dict)
+        if absent:
+            raise ValueError(f"state_dict: expected keys state and param_groups, no {absent}")
+        saved_groups = state_dict["param_groups"]
+        came = [len(group["params"]) for group in saved_groups]
+        expected = [len(group["params"]) for group in self.param_groups]
+        if came != expected:
+            raise ValueError(f"state_dict: expected groups of {expected} parameters, got {came}")
+        groups, state = [], {}
+        for group, saved in zip(self.param_groups, saved_groups, strict=True):
+            known = {k: saved[k] for k in ("initial_lr", *self.defaults) if k in saved}
+            groups.append({**group, **known})
+            self.check_options(groups[-1])
+            for number, p in zip(saved["params"], group["params"], strict=True):
+                if number in state_dict["state"]:
+                    state[p] = self._loaded(p, groups[-1], number, state_dict["state"][number])
+        self.param_groups, self.state = groups, state
+
+    def _loaded(
+        self, p: Tensor, group: dict[str, Any], number: int, saved: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """``p``'s state from a saved one, checked and copied."""
+        what = f"state_dict: state of parameter {number}"
+        arrays = {k: raw(v) for k, v in saved.items() if k != "step" and v is not None}
+        needed = {*self.active_slots(group), *(["step"] if self.counts_steps else [])}
+        absent, unknown = needed - set(saved), set(arrays) - set(self.slots)
+        if absent or unknown:
+            raise ValueError(f"{what}: expected {sorted(needed)}, got {sorted(saved)}")
+        for name, array in arrays.items():
+            if tuple(array.shape) != p.shape:
+                shape = tuple(array.shape)
+                raise ValueError(f"{what}: {name}: expected shape {p.shape}, got {shape}")
+        steps = {"step": int(saved["step"])} if self.counts_steps else {}
+        return steps | {name: _laid_out_as(p.data, array) for name, array in arrays.items()}
 
     def _parameters(self) -> Iterable[Tensor]:
         return (p for group in self.param_groups for p in group["params"])
+
+
+def _is_dense(x: Array) -> bool:
+    """Whether the elements of ``x`` lie next to each other in memory, in whatever order of axes."""
+    gap = x.itemsize
+    for stride, size in sorted(zip(x.strides, x.shape, strict=True)):
+        if size != 1 and stride != gap:
+            return x.size == 0
+        gap *= size
+    return True
+
+
+def _laid_out_as(like: Array, values: Array) -> Array:
+    """A copy of ``values`` with the dtype, device and memory order of ``like``."""
+    array = get_xp(like).empty_like(like)
+    array[...] = move(values, device_of(like))
+    return array
 
 
 def _decayed(p: Array, g: Array, group: dict[str, Any]) -> Array:
@@ -180,6 +238,7 @@ class SGD(Optimizer):
     """
 
     slots = ("momentum_buffer",)
+    counts_steps = False
 
     def __init__(
         self,
@@ -211,28 +270,27 @@ class SGD(Optimizer):
     def check_options(self, group: dict[str, Any]) -> None:
         super().check_options(group)
         check.number("momentum", group["momentum"], 0)
+        check.number("dampening", group["dampening"], -math.inf)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("nesterov: needs momentum > 0 and dampening 0")
 
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return self.slots if group["momentum"] else ()
 
-    def rule(self, group: dict[str, Any], step: int) -> Rule:
+    def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         lr, momentum = group["lr"], group["momentum"]
 
         def apply(p: Array, g: Array, b: Array | None = None) -> None:
             xp, t = get_xp(p), scratch("update", p)
             g = _decayed(p, g, group)
             if b is not None:
-                if step == 1:
+                if fresh:
                     b[...] = g
                 else:
                     b *= momentum
                     b += xp.multiply(g, 1 - group["dampening"], out=t)
-                if group["nesterov"]:
-                    g = xp.add(g, xp.multiply(b, momentum, out=t), out=t)
-                else:
-                    g = b
+                ahead = group["nesterov"]
+                g = xp.add(g, xp.multiply(b, momentum, out=t), out=t) if ahead else b
             p -= xp.multiply(g, lr, out=t)
 
         return apply
@@ -246,13 +304,13 @@ class Adam(Optimizer):
 
     Args:
         params: see :class:`Optimizer`.
-        lr, betas, eps, weight_decay: η, (β₁, β₂), ε, λ (as L2; see :class:`AdamW`).
+        lr, betas, eps, weight_decay: η, (β₁, β₂), ε, λ.
         amsgrad: only False is supported.
+        decoupled_weight_decay: p ← (1 − η λ) p before the update instead of g ← g + λ p.
         maximize: ascend.
     """
 
     slots = ("exp_avg", "exp_avg_sq")
-    decoupled = False
 
     def __init__(
         self,
@@ -268,13 +326,10 @@ class Adam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         _unsupported(
-            amsgrad=amsgrad,
-            foreach=foreach,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
+            foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused
         )
         super().__init__(
             params,
@@ -283,28 +338,32 @@ class Adam(Optimizer):
                 "betas": betas,
                 "eps": eps,
                 "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
                 "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
 
     def check_options(self, group: dict[str, Any]) -> None:
         super().check_options(group)
+        check.unsupported("amsgrad", group["amsgrad"], False)
         check.number("eps", group["eps"], 0)
         for beta in group["betas"]:
             if not 0 <= beta < 1:
                 raise ValueError(f"betas: expected two numbers in [0, 1), got {group['betas']}")
 
-    def rule(self, group: dict[str, Any], step: int) -> Rule:
+    def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         beta1, beta2 = group["betas"]
         rate = group["lr"] / (1 - beta1**step)
         root = (1 - beta2**step) ** 0.5
-        decoupled = {**group, "weight_decay": 0}
+        decoupled = group["decoupled_weight_decay"]
+        in_gradient = {**group, "weight_decay": 0} if decoupled else group
 
         def apply(p: Array, g: Array, m: Array, v: Array) -> None:
             xp, t = get_xp(p), scratch("update", p)
-            if self.decoupled:
+            if decoupled:
                 p *= 1 - group["lr"] * group["weight_decay"]
-            g = _decayed(p, g, decoupled if self.decoupled else group)
+            g = _decayed(p, g, in_gradient)
             m += xp.multiply(xp.subtract(g, m, out=t), 1 - beta1, out=t)
             xp.multiply(g, g, out=t)
             t *= 1 - beta2
@@ -323,8 +382,6 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay, p ← (1 − η λ) p (Loshchilov & Hutter, ICLR 2019)."""
 
-    decoupled = True
-
     def __init__(
         self,
         params: Iterable[Any],
@@ -333,9 +390,31 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
-        **options: Any,
+        *,
+        maximize: bool = False,
+        foreach: None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        super().check_options(group)
+        check.unsupported("decoupled_weight_decay", group["decoupled_weight_decay"], True)
 
 
 class RMSprop(Optimizer):
@@ -350,6 +429,8 @@ class RMSprop(Optimizer):
         centered: divide by the estimated standard deviation.
         maximize: ascend.
     """
+
+    slots = ("square_avg", "momentum_buffer", "grad_avg")
 
     def __init__(
         self,
@@ -388,7 +469,7 @@ class RMSprop(Optimizer):
         momentum = ("momentum_buffer",) if group["momentum"] else ()
         return ("square_avg", *momentum, *(("grad_avg",) if group["centered"] else ()))
 
-    def rule(self, group: dict[str, Any], step: int) -> Rule:
+    def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         alpha = group["alpha"]
 
         def apply(p: Array, g: Array, v: Array, *more: Array) -> None:

@@ -30,7 +30,10 @@ class LRScheduler:
         self.optimizer = optimizer
         self.last_epoch = check.integer("last_epoch", last_epoch, -1) + 1
         for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise KeyError('last_epoch: resuming needs "initial_lr" in every parameter group')
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self._apply()
 
@@ -147,6 +150,10 @@ class ReduceLROnPlateau:
         min_lr: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
+        if isinstance(min_lr, (list, tuple)):
+            raise NotImplementedError("min_lr: only one bound for all groups is supported")
         if not 0 < factor < 1:
             raise ValueError(f"factor: expected a number between 0 and 1, got {factor}")
         self.optimizer = optimizer

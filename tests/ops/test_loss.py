@@ -30,7 +30,9 @@ def cases(draw: Any, ignoring: bool = True) -> tuple[list[np.ndarray | None], di
     logits = grid((c,) if single else (n, c, *rest), seed)
     weight = grid((c,), seed + 1, 0.2, 2) if draw(st.booleans()) else None
     params: dict[str, Any] = {"reduction": draw(reductions)}
-    return [logits, np.asarray(target), weight], params | ({"ignore_index": ignore} if ignoring else {})
+    return [logits, np.asarray(target), weight], params | (
+        {"ignore_index": ignore} if ignoring else {}
+    )
 
 
 def not_differentiated(arrays: list[Any], params: dict[str, Any]) -> tuple[int, ...]:
@@ -158,16 +160,64 @@ LOGITS = [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
         ("cross_entropy", [0, 3], {}, IndexError, "target: expected class indices from 0 to 2"),
         ("cross_entropy", [0, -1], {}, IndexError, "(or ignore_index=-100), got -1"),
         ("nll_loss", [0, 3], {}, IndexError, "got 3"),
-        ("cross_entropy", [0, 1, 2], {}, ValueError, "target: expected class indices of shape (2,) for input (2, 3), got (3,)"),
-        ("cross_entropy", [[0.5, 0.5]], {}, ValueError, "target: expected probabilities of input's shape (2, 3), got (1, 2)"),
-        ("cross_entropy", LOGITS, {"ignore_index": 1}, ValueError, "ignore_index: only for class indices"),
-        ("nll_loss", [0.0, 1.0], {}, TypeError, "target: expected integer class indices, got float32"),
-        ("cross_entropy", [0, 1], {"reduction": "avg"}, ValueError, "reduction: expected 'mean', 'sum', 'none', got 'avg'"),
-        ("cross_entropy", [0, 1], {"label_smoothing": 1.5}, ValueError, "label_smoothing: expected a number between 0 and 1, got 1.5"),
-        ("mse_loss", LOGITS, {"reduction": "avg"}, ValueError, "reduction: expected 'mean', 'sum', 'none'"),
-        ("nll_loss", [0, 1], {"reduction": "avg"}, ValueError, "reduction: expected 'mean', 'sum', 'none'"),
+        (
+            "cross_entropy",
+            [0, 1, 2],
+            {},
+            ValueError,
+            "target: expected class indices of shape (2,) for input (2, 3), got (3,)",
+        ),
+        (
+            "cross_entropy",
+            [[0.5, 0.5]],
+            {},
+            ValueError,
+            "target: expected probabilities of input's shape (2, 3), got (1, 2)",
+        ),
+        (
+            "cross_entropy",
+            LOGITS,
+            {"ignore_index": 1},
+            ValueError,
+            "ignore_index: only for class indices",
+        ),
+        (
+            "nll_loss",
+            [0.0, 1.0],
+            {},
+            TypeError,
+            "target: expected integer class indices, got float32",
+        ),
+        (
+            "cross_entropy",
+            [0, 1],
+            {"reduction": "avg"},
+            ValueError,
+            "reduction: expected 'mean', 'sum', 'none', got 'avg'",
+        ),
+        (
+            "cross_entropy",
+            [0, 1],
+            {"label_smoothing": 1.5},
+            ValueError,
+            "label_smoothing: expected a number between 0 and 1, got 1.5",
+        ),
+        (
+            "mse_loss",
+            LOGITS,
+            {"reduction": "avg"},
+            ValueError,
+            "reduction: expected 'mean', 'sum', 'none'",
+        ),
+        (
+            "nll_loss",
+            [0, 1],
+            {"reduction": "avg"},
+            ValueError,
+            "reduction: expected 'mean', 'sum', 'none'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors(name, target, params, error, match):
     refuses(
         error,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ F, T = mg.functional, torch.nn.functional
 def cases(draw: Any, dilated: bool) -> tuple[np.ndarray, dict[str, Any]]:
     """An image batch (or one image) and parameters, not all of which PyTorch accepts."""
     pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
-    # An image smaller than the dilation has windows without a pixel, where PyTorch's backward crashes.
+    # Below the dilation a window may see no pixel at all, where PyTorch's backward crashes.
     shape = (draw(st.integers(1, 3)), draw(st.integers(1, 2)), *draw(pairs(3 if dilated else 1, 8)))
     params = {
         "kernel_size": draw(st.integers(1, 3) | pairs(1, 4)),
@@ -40,7 +41,7 @@ def agree(name: str, x: np.ndarray, params: dict[str, Any], **options: Any) -> N
     try:
         theirs(torch.from_numpy(x), **params)
     except REFUSALS:
-        with pytest.raises(ValueError, match="kernel_size|padding"):
+        with pytest.raises(ValueError, match=r"kernel_size|padding"):
             ours(leaf(x), **params)
     else:
         compare(ours, theirs, [x], params, **options)
@@ -61,6 +62,19 @@ def test_avg_pool2d(device, case, count_include_pad, divisor, layout):
     x, params = case
     params |= {"count_include_pad": count_include_pad, "divisor_override": divisor}
     agree("avg_pool2d", x, params, device=device, layout=layout, numerical=x.size < 60)
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("size", range(1, 7))
+def test_every_small_geometry(ceil_mode, size):
+    """Which windows exist and what they see; the last one in ceil mode is the hard case."""
+    x = grid((1, 1, size, size))
+    for kernel, stride, padding in itertools.product(range(1, 5), range(1, 5), range(3)):
+        params = {"stride": stride, "padding": padding, "ceil_mode": ceil_mode}
+        params["kernel_size"] = kernel
+        agree("max_pool2d", x, params, numerical=False)
+        for include in (True, False):
+            agree("avg_pool2d", x, params | {"count_include_pad": include}, numerical=False)
 
 
 sizes = st.integers(1, 5)
@@ -111,7 +125,9 @@ def test_windows_of_more_than_256_places(kernel):
 @pytest.mark.parametrize("shape", [(16, 64, 32, 32), (0, 3, 4, 4)])
 def test_large_and_empty_batches(name, shape):
     """The first is large enough for threads."""
-    compare(getattr(F, name), getattr(T, name), [grid(shape)], {POSITIONAL[name]: 2}, numerical=False)
+    compare(
+        getattr(F, name), getattr(T, name), [grid(shape)], {POSITIONAL[name]: 2}, numerical=False
+    )
 
 
 POSITIONAL = {
@@ -140,19 +156,32 @@ POSITIONAL = {
 )
 def test_errors(name, args, error, match):
     ours, theirs = getattr(F, name), getattr(T, name)
-    refuses(error, match, lambda: ours(mg.ones(1, 2, 4, 4), *args), lambda: theirs(torch.ones(1, 2, 4, 4), *args))
+    refuses(
+        error,
+        match,
+        lambda: ours(mg.ones(1, 2, 4, 4), *args),
+        lambda: theirs(torch.ones(1, 2, 4, 4), *args),
+    )
 
 
 @pytest.mark.parametrize("name", POSITIONAL)
 def test_input_errors(name):
     function = getattr(F, name)
-    refuses(ValueError, "input: expected shape (N, C, H, W) or (C, H, W), got (2, 3)", lambda: function(mg.ones(2, 3), 1))
+    refuses(
+        ValueError,
+        "input: expected shape (N, C, H, W) or (C, H, W), got (2, 3)",
+        lambda: function(mg.ones(2, 3), 1),
+    )
     refuses(TypeError, "input: expected a Tensor, got list", lambda: function([[1.0]], 1))
     if name != "max_pool2d":
         integers = mg.ones(1, 2, 4, 4, dtype="int64")
-        refuses(TypeError, "input: expected a floating dtype, got int64", lambda: function(integers, 2))
+        refuses(
+            TypeError, "input: expected a floating dtype, got int64", lambda: function(integers, 2)
+        )
 
 
 def test_return_indices_is_not_supported():
     text = "return_indices=True is not supported"
-    refuses(NotImplementedError, text, lambda: F.max_pool2d(mg.ones(1, 1, 2, 2), 2, return_indices=True))
+    refuses(
+        NotImplementedError, text, lambda: F.max_pool2d(mg.ones(1, 1, 2, 2), 2, return_indices=True)
+    )

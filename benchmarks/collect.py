@@ -1,0 +1,75 @@
+"""Gather finished runs of one recipe over seeds into one JSON file, mean ± standard deviation.
+
+python -m benchmarks.collect runs/simple-seed0 runs/simple-seed1 --out benchmarks/results/x.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import minigrad as mg
+from benchmarks import machine
+
+FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def gather(folders: list[Path]) -> dict[str, Any]:
+    """Record, metrics per epoch and final figures of each run, and their mean and deviation.
+
+    Raises:
+        ValueError: the runs differ in recipe or data, or one has not finished.
+    """
+    runs = []
+    for folder in folders:
+        _, note = mg.checkpoint.read(folder / "state.safetensors")
+        record, history = note["record"], note["progress"]["history"]
+        if len(history) < record["recipe"]["epochs"]:
+            raise ValueError(f"{folder}: {len(history)} of {record['recipe']['epochs']} epochs")
+        weights = (folder / "last.safetensors").stat().st_size
+        runs.append({"record": record, "model_file_mb": weights / 1e6, "epochs": history})
+    first = runs[0]["record"]
+    for run in runs[1:]:
+        for name in ("recipe", "dataset", "data_fingerprint", "versions", "threads"):
+            if run["record"][name] != first[name]:
+                raise ValueError(f"the runs differ in {name}")
+    final = {}
+    for name in FIGURES:
+        values = [run["epochs"][-1][name] for run in runs]
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        final[name] = {"mean": statistics.mean(values), "std": deviation, "runs": values}
+    return {
+        "recipe": first["recipe"]["name"],
+        "seeds": [run["record"]["seed"] for run in runs],
+        "study": first["recipe"]["claim"],
+        "final": final,
+        "seconds_per_run": [sum(line["seconds"] for line in run["epochs"]) for run in runs],
+        "peak_memory_mb": max(run["epochs"][-1]["peak_memory_mb"] for run in runs),
+        "runs": runs,
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument(
+        "runs", nargs="+", type=Path, help="output folders of examples/train_cnn.py"
+    )
+    parser.add_argument("--out", required=True, help="the JSON file to write")
+    given = parser.parse_args()
+    try:
+        found = gather(given.runs)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    machine.write(given.out, {"machine": machine.describe(), **found})
+    for name in FIGURES:
+        row = found["final"][name]
+        deviation = "" if row["std"] is None else f" ± {row['std']:.4f}"
+        print(f"{name:15s} {row['mean']:.4f}{deviation}  {[round(v, 4) for v in row['runs']]}")
+
+
+if __name__ == "__main__":
+    main()

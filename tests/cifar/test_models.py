@@ -1,0 +1,92 @@
+"""Each model is the study's: its parameters, and PyTorch's values with the same weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from cifar import models
+from cifar.errors import UserError
+from tests.cifar.tiny import load_file
+from tests.common import host, refuses
+
+PARAMETERS = {"simple": 6_447_754}  # trainable; design §3
+
+
+@pytest.fixture(scope="module", params=models.names())
+def twins(request):
+    """A model and its twin in PyTorch with the same weights and with running statistics that are
+    not the initial ones, and a batch."""
+    twin = load_file(f"benchmarks/reference/{request.param.replace('-', '_')}.py")
+    ours, theirs = models.create(request.param, seed=1), twin.create()
+    rng = np.random.default_rng(0)
+    for name, b in ours.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            b.data[...] = rng.uniform(0.5, 1.5, b.shape)
+    theirs.load_state_dict(
+        {k: torch.tensor(np.array(v.numpy())) for k, v in ours.state_dict().items()}
+    )
+    return ours, theirs, rng.normal(size=(4, 3, 32, 32)).astype(np.float32)
+
+
+def test_every_model_is_tested():
+    assert set(models.names()) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_number_of_parameters(name):
+    assert sum(p.numel() for p in models.create(name).parameters()) == PARAMETERS[name]
+
+
+def test_layers_and_state_are_pytorchs(twins):
+    ours, theirs, _ = twins
+    assert repr(ours) == repr(theirs)
+    found = [(k, v.shape, f"torch.{v.dtype}") for k, v in ours.state_dict().items()]
+    assert found == [(k, tuple(v.shape), str(v.dtype)) for k, v in theirs.state_dict().items()]
+
+
+def test_forward_is_pytorchs(twins):
+    ours, theirs, x = twins
+    with mg.no_grad(), torch.no_grad():
+        y, ty = ours.eval()(mg.tensor(x)), theirs.eval()(torch.tensor(x))
+    np.testing.assert_allclose(host(y), ty.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_first_gradients_are_pytorchs(twins):
+    """In training mode, but for dropout, whose masks are drawn differently."""
+    ours, theirs, x = twins
+    for model, lib in ((ours, mg.nn), (theirs, torch.nn)):
+        model.train()
+        for m in model.modules():
+            if isinstance(m, lib.Dropout):
+                m.eval()
+    labels = np.arange(len(x))
+    mg.functional.cross_entropy(ours(mg.tensor(x)), mg.tensor(labels)).backward()
+    torch.nn.functional.cross_entropy(theirs(torch.tensor(x)), torch.tensor(labels)).backward()
+    for (name, p), tp in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        expected = tp.grad.numpy()
+        np.testing.assert_allclose(
+            host(p.grad), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max(), err_msg=name
+        )
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_seed_decides_the_weights(name):
+    first, same, other = (
+        next(models.create(name, 10, seed).parameters()).data for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_number_of_classes(name):
+    model = models.create(name, num_classes=7).eval()
+    with mg.no_grad():
+        assert model(mg.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_unknown_model():
+    refuses(UserError, "model: expected one of ", lambda: models.create("nonesuch"))

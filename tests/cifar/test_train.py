@@ -1,0 +1,382 @@
+"""The training loop: what it writes, what it repeats bit for bit, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minigrad as mg
+from cifar import datasets, train
+from cifar.errors import UserError
+from tests.cifar import tiny
+from tests.common import refuses
+
+FILES = ["best.safetensors", "last.safetensors", "metrics.jsonl", "state.safetensors"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The tiny recipe, model and data; call it again to change what happens to each batch."""
+
+    def install(**options):
+        monkeypatch.undo()
+        tiny.install(monkeypatch.setattr, **options)
+        return monkeypatch
+
+    install()
+    return install
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run, its pictures included: its folder and its history."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr, pictures=True)
+        return out, train.run(tiny.settings(out))
+
+
+def send(signals, at):
+    """An ``each_batch`` that sends ``signals`` to this process at batch ``at``."""
+
+    def each_batch(number, images):
+        for s in signals if number == at else ():
+            os.kill(os.getpid(), s)
+        return images
+
+    return each_batch
+
+
+# ---------------------------------------------------------------------------- what a run leaves
+
+
+def test_files(whole):
+    out, _ = whole
+    assert sorted(os.listdir(out)) == sorted([*FILES, "curves.png", "predictions.png"])
+    for name in ("curves.png", "predictions.png"):
+        with Image.open(out / name) as picture:
+            picture.load()
+            assert picture.format == "PNG"
+            assert min(picture.size) > 300
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 50
+
+
+def test_metrics(whole):
+    out, history = whole
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert lines == history
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert lines[1]["train_loss"] < lines[0]["train_loss"]
+    assert lines[1]["test_loss"] < lines[0]["test_loss"] < np.log(10)  # chance
+    for line in lines:
+        assert line["lr"] == tiny.RECIPE.lr
+        assert line["seconds"] > 0
+        assert line["images_per_second"] > 0
+        assert line["peak_memory_mb"] > 10
+
+
+def test_metadata(whole):
+    out, history = whole
+    best = max(history, key=lambda line: line["test_accuracy"])
+    for name, line in (("last", history[-1]), ("best", best)):
+        _, note = mg.checkpoint.read(out / f"{name}.safetensors")
+        assert note["recipe"]["name"] == "tiny"
+        assert note["recipe"]["lr"] == 1e-2
+        assert note["seed"] == 0
+        assert note["metrics"] == line
+        assert note["best_epoch"] == best["epoch"]
+        assert note["versions"]["minigrad"] == mg.__version__
+        assert note["versions"]["numpy"] == np.__version__
+        assert note["dataset"] == "synthetic"
+        assert note["data_fingerprint"] == tiny.load("", "train").fingerprint
+        assert note["classes"] == list(tiny.load("", "train").classes)
+        assert note["parameters"] == 4 * 27 + 4 + 8 + 1010
+        assert (note["device"], note["threads"]) == ("cpu", mg.get_num_threads())
+
+
+def test_the_saved_model_has_the_metrics_it_claims(whole):
+    out, history = whole
+    model = tiny.create("tiny", 10, seed=5)
+    model.load_state_dict(mg.load(out / "last.safetensors"))
+    data = tiny.load("", "test")
+    scale = (data.images / 255 - 0.5) / 0.25
+    with mg.no_grad():
+        logits = model.eval()(mg.tensor(scale.astype(np.float32)))
+        loss = mg.functional.cross_entropy(logits, mg.tensor(data.labels)).item()
+    assert history[-1]["test_loss"] == pytest.approx(loss, rel=1e-4)
+    accuracy = (logits.numpy().argmax(1) == data.labels).mean()
+    assert history[-1]["test_accuracy"] == pytest.approx(accuracy)
+
+
+def test_evaluate_weighs_images_not_batches(monkeypatch):
+    model = tiny.create("tiny", 10, seed=1)
+    data = tiny.load("", "test")
+    arrays = mg.tensor(data.images, dtype="float32"), mg.tensor(data.labels)
+    uneven, one = (mg.data.DataLoader(*arrays, size) for size in (7, 30))
+    assert train.evaluate(model, uneven) == pytest.approx(train.evaluate(model, one), rel=1e-5)
+    assert not model.training
+
+
+def test_same_seed_same_bits_other_seed_others(whole, small, tmp_path):
+    out, _ = whole
+    train.run(tiny.settings(tmp_path / "again"))
+    train.run(tiny.settings(tmp_path / "other", seed=1))
+    assert tiny.results(tmp_path / "again") == tiny.results(out)
+    other = tiny.results(tmp_path / "other")
+    assert other["last/0.weight"] != tiny.results(out)["last/0.weight"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bits_do_not_depend_on_chance_in_threads(small, tmp_path, threads):
+    before = mg.get_num_threads()
+    mg.set_num_threads(threads)
+    try:
+        for name in ("a", "b"):
+            train.run(tiny.settings(tmp_path / name, epochs=1))
+    finally:
+        mg.set_num_threads(before)
+    assert tiny.results(tmp_path / "a") == tiny.results(tmp_path / "b")
+
+
+def test_overrides_replace_the_recipes_values(small, tmp_path):
+    history = train.run(tiny.settings(tmp_path / "run", epochs=1, lr=0.5, batch_size=40))
+    assert [line["lr"] for line in history] == [0.5]
+    _, note = mg.checkpoint.read(tmp_path / "run" / "last.safetensors")
+    assert note["overrides"] == {"epochs": 1, "lr": 0.5, "batch_size": 40}
+    assert note["recipe"]["batch_size"] == 40
+
+
+def test_best_is_the_first_of_the_best(small, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.7, 0.7, 0.6])
+    monkeypatch.setattr(train, "evaluate", lambda model, data: (1.0, next(accuracies)))
+    train.run(tiny.settings(tmp_path, epochs=4))
+    _, best = mg.checkpoint.read(tmp_path / "best.safetensors")
+    _, last = mg.checkpoint.read(tmp_path / "last.safetensors")
+    assert best["metrics"]["epoch"] == last["best_epoch"] == 2
+    assert last["metrics"]["epoch"] == 4
+
+
+def test_progress_bar(small, tmp_path, capsys):
+    settings = train.Settings("tiny", "cpu", out=str(tmp_path / "run"), progress=True)
+    train.run(settings)
+    captured = capsys.readouterr()
+    for part in ("epoch 1/2", "loss=", "acc=", "img/s", f"{tiny.TRAIN}/{tiny.TRAIN}"):
+        assert part in captured.err
+    assert "epoch 2: train loss" in captured.out
+
+
+# ---------------------------------------------------------------------------- stop and resume
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", [0, 2, tiny.STEPS - 1, tiny.STEPS, 2 * tiny.STEPS - 1])
+def test_interrupted_and_resumed_is_uninterrupted(whole, small, tmp_path, capsys, at, number):
+    out, history = whole
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    small(each_batch=send([number], at))
+    with pytest.raises(KeyboardInterrupt):
+        train.run(tiny.settings(tmp_path))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    epoch, step = divmod(at, tiny.STEPS)
+    stopped = f"stopped at epoch {epoch + 1}, step {step + 1}; continue with --resume --out"
+    assert stopped in capsys.readouterr().err
+    small()
+    resumed = train.run(tiny.settings(tmp_path, resume=True))
+    assert len(resumed) == len(history)
+    assert tiny.results(tmp_path) == tiny.results(out)
+
+
+def test_interrupted_twice(whole, small, tmp_path):
+    out, _ = whole
+    for at, resume in ((1, False), (3, True)):
+        small(each_batch=send([signal.SIGINT], at))
+        with pytest.raises(KeyboardInterrupt):
+            train.run(tiny.settings(tmp_path, resume=resume))
+    small()
+    train.run(tiny.settings(tmp_path, resume=True))
+    assert tiny.results(tmp_path) == tiny.results(out)
+
+
+def test_a_second_signal_stops_at_once(small, tmp_path):
+    small(each_batch=send([signal.SIGINT, signal.SIGINT], 3))
+    with pytest.raises(KeyboardInterrupt):
+        train.run(tiny.settings(tmp_path / "run"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_resuming_a_finished_run_with_more_epochs(whole, small, tmp_path):
+    train.run(tiny.settings(tmp_path / "a", epochs=3))
+    train.run(tiny.settings(tmp_path / "b", epochs=1))
+    assert len(train.run(tiny.settings(tmp_path / "b", resume=True, epochs=3))) == 3
+    assert tiny.results(tmp_path / "a") == tiny.results(tmp_path / "b")
+    assert len(train.run(tiny.settings(tmp_path / "b", resume=True, epochs=1))) == 3
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "AdamW"])
+def test_every_optimiser_resumes(small, tmp_path, monkeypatch, name):
+    changes = {"optimizer": name, "optimizer_options": {}}
+    if name == "SGD":
+        changes["optimizer_options"] = {"momentum": 0.9}
+    train.run(tiny.settings(tmp_path / "whole", **changes))
+    small(each_batch=send([signal.SIGINT], 7))
+    with pytest.raises(KeyboardInterrupt):
+        train.run(tiny.settings(tmp_path / "parts", **changes))
+    small()
+    train.run(tiny.settings(tmp_path / "parts", resume=True, **changes))
+    assert tiny.results(tmp_path / "parts") == tiny.results(tmp_path / "whole")
+
+
+def test_resume_refuses_another_run(small, tmp_path):
+    train.run(tiny.settings(tmp_path, epochs=1))
+    before = tiny.results(tmp_path)
+    for changes, text in (
+        ({"lr": 0.5}, "has lr 0.01, not 0.5"),
+        ({"batch_size": 8, "seed": 3}, "has batch_size 16, not 8; seed 0, not 3"),
+        ({"crop": 3}, "has crop 1, not 3"),
+    ):
+        refuses(
+            UserError,
+            text,
+            lambda changes=changes: train.run(tiny.settings(tmp_path, resume=True, **changes)),
+        )
+    small().setattr(datasets, "load", lambda *args: tiny.load(*args, shift=1))
+    refuses(UserError, "data_fingerprint", lambda: train.run(tiny.settings(tmp_path, resume=True)))
+    assert tiny.results(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "schema"])
+def test_resume_refuses_a_damaged_state(small, tmp_path, damage):
+    train.run(tiny.settings(tmp_path, epochs=1))
+    state = tmp_path / "state.safetensors"
+    if damage == "truncated":
+        state.write_bytes(state.read_bytes()[:-1])
+    else:
+        mg.save({"a": mg.zeros(1)}, state, {"schema": -1} if damage == "schema" else None)
+    with pytest.raises(UserError, match="resume: ") as caught:
+        train.run(tiny.settings(tmp_path, resume=True))
+    assert str(state) in str(caught.value)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(small, tmp_path):
+    train.run(tiny.settings(tmp_path, epochs=1))
+    refuses(UserError, "already holds a run", lambda: train.run(tiny.settings(tmp_path)))
+
+
+# ---------------------------------------------------------------------------- what goes wrong
+
+
+def spoil(number, images):
+    """NaN from the second epoch on."""
+    return images if number < tiny.STEPS + 1 else mg.Tensor(images.data * np.float32("nan"))
+
+
+def test_a_loss_that_becomes_nan_leaves_earlier_epochs_whole(small, tmp_path):
+    train.run(tiny.settings(tmp_path / "one", epochs=1))
+    small(each_batch=spoil)
+    refuses(
+        UserError,
+        "loss: became nan at epoch 2, step 2; ",
+        lambda: train.run(tiny.settings(tmp_path / "two", epochs=2)),
+    )
+    assert tiny.results(tmp_path / "one") == tiny.results(tmp_path / "two")
+
+
+def test_a_test_loss_that_becomes_nan_is_not_saved(small, tmp_path, monkeypatch):
+    losses = iter([1.0, float("nan")])
+    monkeypatch.setattr(train, "evaluate", lambda model, data: (next(losses), 0.5))
+    refuses(
+        UserError,
+        "loss: became nan on the test set after epoch 2",
+        lambda: train.run(tiny.settings(tmp_path)),
+    )
+    _, note = mg.checkpoint.read(tmp_path / "last.safetensors")
+    assert note["metrics"]["epoch"] == 1
+
+
+def test_a_loss_that_overflows_is_one_error_without_warnings(small, tmp_path):
+    """Warnings are errors in this suite, also those of the engine's threads."""
+    with pytest.raises(UserError, match=r"loss: became (nan|inf) .* epoch 1"):
+        train.run(tiny.settings(tmp_path / "run", lr=1e30))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"epochs": 0}, "epochs: expected at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"lr": 0.0}, "lr: "),
+        ({"lr": -1.0}, "lr: expected a finite number above 0, got -1.0"),
+        ({"lr": float("nan")}, "lr: "),
+        ({"lr": float("inf")}, "lr: "),
+        ({"seed": -1}, "seed: expected a whole number from 0, got -1"),
+    ],
+)
+def test_bad_numbers(small, tmp_path, changes, text):
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path / "run", **changes)))
+    assert os.listdir(tmp_path) == []
+
+
+def test_resume_without_a_run(small, tmp_path):
+    settings = tiny.settings(tmp_path / "run", resume=True)
+    refuses(UserError, "resume: there is no run in", lambda: train.run(settings))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["file", "below a file", "/proc/minigrad", "long"])
+def test_folders_that_cannot_be_written(small, tmp_path, place):
+    (tmp_path / "file").write_text("precious")
+    out = {
+        "file": tmp_path / "file",
+        "below a file": tmp_path / "file" / "run",
+        "long": tmp_path / ("x" * 300),
+    }.get(place, place)
+    refuses(UserError, f"out: cannot write to {out}: ", lambda: train.run(tiny.settings(out)))
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("error", [UserError("no data"), KeyboardInterrupt()])
+def test_no_folder_is_left_where_nothing_was_trained(small, tmp_path, error):
+    def fail(*_):
+        raise error
+
+    small().setattr(datasets, "load", fail)
+    with pytest.raises(type(error)):
+        train.run(tiny.settings(tmp_path / "a" / "b"))
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(type(error)):
+        train.run(tiny.settings(tmp_path / "mine"))
+    assert os.listdir(tmp_path) == ["mine"]  # what was there before stays
+
+
+def test_a_full_disk(small, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    small().setattr(mg, "save", full)
+    refuses(UserError, "No space left on device", lambda: train.run(tiny.settings(tmp_path / "r")))
+    assert os.listdir(tmp_path) == []
+
+
+def test_unknown_device(small, tmp_path):
+    settings = train.Settings("tiny", "tpu", out=str(tmp_path / "run"))
+    refuses(UserError, "device: expected 'cpu', 'gpu', 'gpu:N' or 'auto', got 'tpu'",
+            lambda: train.run(settings))  # fmt: skip
+
+
+def test_bar_is_closed_when_the_loss_fails(small, tmp_path, monkeypatch):
+    small(each_batch=spoil)
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    settings = train.Settings("tiny", "cpu", out=str(tmp_path / "run"), progress=True)
+    with pytest.raises(UserError):
+        train.run(settings)
+    assert stderr.getvalue().endswith("\n")

@@ -1,0 +1,147 @@
+"""Initialisers draw from PyTorch's distributions, and layers start as PyTorch's do."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.nn import init
+from tests.common import host, refuses, signature
+
+SHAPES = ((200, 100), (40, 20, 5, 5))
+CASES = [
+    ("uniform_", {}),
+    ("uniform_", {"a": -2.0, "b": 3.0}),
+    ("normal_", {}),
+    ("normal_", {"mean": 2.0, "std": 0.1}),
+    ("xavier_uniform_", {}),
+    ("xavier_uniform_", {"gain": 2.0}),
+    ("xavier_normal_", {}),
+    ("xavier_normal_", {"gain": 0.5}),
+    ("kaiming_uniform_", {}),
+    ("kaiming_uniform_", {"a": 0.3, "mode": "fan_out"}),
+    ("kaiming_normal_", {}),
+    ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
+]
+
+
+def assert_same_distribution(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """The two-sample Kolmogorov-Smirnov distance is what chance leaves (p about 1e-5)."""
+    a, b = np.sort(ours.ravel()), np.sort(theirs.ravel())
+    grid = np.concatenate([a, b])
+    distance = np.abs(
+        np.searchsorted(a, grid, "right") / a.size - np.searchsorted(b, grid, "right") / b.size
+    ).max()
+    assert distance < 2.5 * math.sqrt((a.size + b.size) / (a.size * b.size))
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_distribution_is_pytorchs(name, options, shape):
+    torch.manual_seed(0)
+    ours, theirs = mg.zeros(shape), torch.zeros(shape)
+    assert getattr(init, name)(ours, **options) is ours
+    getattr(torch.nn.init, name)(theirs, **options)
+    values, reference = host(ours), theirs.numpy()
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values.std(), reference.std(), rtol=0.03)
+    assert_same_distribution(values, reference)
+    if "uniform" in name:
+        middle, half = values.mean(), np.abs(reference - reference.mean()).max()
+        assert np.abs(values - middle).max() <= half * 1.02
+        assert np.abs(values - middle).max() >= half * 0.98
+
+
+def test_the_distance_tells_distributions_apart():
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=20000), rng.normal(0, 1.1, 20000)
+    assert_same_distribution(near, rng.normal(size=20000))
+    with pytest.raises(AssertionError):
+        assert_same_distribution(near, far)
+
+
+@pytest.mark.parametrize("name", sorted({c[0] for c in CASES} | {"zeros_", "ones_", "constant_"}))
+def test_signature_is_pytorchs(name):
+    """All but ``generator``: draws come from :func:`minigrad.manual_seed`'s sequence."""
+    theirs = signature(getattr(torch.nn.init, name), without=("generator",))
+    assert signature(getattr(init, name)) == theirs
+
+
+def test_constants():
+    t = mg.zeros(2, 3)
+    for name, args, value in (("ones_", (), 1), ("constant_", (2.5,), 2.5), ("zeros_", (), 0)):
+        assert getattr(init, name)(t, *args) is t
+        assert (host(t) == value).all()
+
+
+def test_draws_repeat_with_the_seed_and_differ_within_it():
+    draws = []
+    for seed in (1, 1, 2):
+        mg.manual_seed(seed)
+        draws.append([host(init.normal_(mg.zeros(50))) for _ in range(2)])
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0][0], draws[0][1])
+    assert not np.array_equal(draws[0][0], draws[2][0])
+
+
+def test_parameters_are_filled_in_place_unrecorded():
+    p = nn.Parameter(mg.zeros(3, 3))
+    data = p.data
+    assert init.xavier_uniform_(p) is p
+    assert p.data is data
+    assert p.is_leaf
+    assert p.requires_grad
+    assert init.normal_(mg.zeros(3, 3, dtype="float64")).dtype == np.float64
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (7, 2, 3, 5)])
+def test_fans_are_pytorchs(shape):
+    expected = torch.nn.init._calculate_fan_in_and_fan_out(torch.zeros(shape))
+    assert init.fans(mg.zeros(shape)) == expected
+
+
+@pytest.mark.parametrize("param", [None, 0.2])
+@pytest.mark.parametrize(
+    "name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+)
+def test_gains_are_pytorchs(name, param):
+    assert init.calculate_gain(name, param) == torch.nn.init.calculate_gain(name, param)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda lib: lib.Linear(64, 500), lambda lib: lib.Conv2d(32, 64, 5, groups=2)]
+)
+def test_layers_start_as_pytorchs(make):
+    torch.manual_seed(0)
+    ours, theirs = make(nn), make(torch.nn)
+    bound = 1 / math.sqrt(init.fans(ours.weight)[0])
+    reference = theirs.state_dict()
+    for name, value in ours.state_dict().items():
+        values = value.numpy()
+        assert np.abs(values).max() <= bound
+        assert np.abs(values).max() > 0.9 * bound
+        assert_same_distribution(values, reference[name].numpy())
+
+
+def test_batch_norm_starts_as_the_identity():
+    theirs = torch.nn.BatchNorm2d(3).state_dict()
+    for name, value in nn.BatchNorm2d(3).state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), theirs[name].numpy())
+
+
+def test_what_is_refused():
+    flat = mg.zeros(3)
+    for error, text, call in (
+        (ValueError, "at least 2 dimensions", lambda: init.xavier_uniform_(flat)),
+        (ValueError, "at least 2 dimensions", lambda: init.kaiming_normal_(flat)),
+        (ValueError, "mode: ", lambda: init.kaiming_normal_(mg.zeros(2, 2), mode="fan")),
+        (ValueError, "nonlinearity: ", lambda: init.calculate_gain("swish")),
+        (ValueError, "b: ", lambda: init.uniform_(flat, 1, 0)),
+        (ValueError, "std: ", lambda: init.normal_(flat, 0, -1)),
+    ):
+        refuses(error, text, call)

@@ -1,0 +1,130 @@
+"""Loss modules hand their options to the functions, as PyTorch's do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import functional as F
+from minigrad import nn
+from tests.common import TOLERANCE, assert_same, grid, leaf, refuses, signature
+
+N, C = 6, 4
+reductions = st.sampled_from(("mean", "sum", "none"))
+weights = st.none() | st.just(np.linspace(0.5, 2, C))
+
+
+def check(ours, theirs, arrays, target):
+    """Same loss, same gradient of the first array, in both precisions."""
+    for dtype, tolerance in TOLERANCE.items():
+        x = arrays.astype(dtype)
+        t = target.astype(dtype) if target.dtype.kind == "f" else target
+        mx, tx = leaf(x), torch.tensor(x, requires_grad=True)
+        y = ours(dtype)(mx, mg.tensor(t))
+        ty = theirs(dtype)(tx, torch.tensor(t))
+        assert_same(y, ty, tolerance)
+        y.sum().backward()
+        ty.sum().backward()
+        assert_same(mx.grad, tx.grad, tolerance)
+
+
+@given(
+    weight=weights,
+    reduction=reductions,
+    ignore=st.sampled_from((-100, 1)),
+    smoothing=st.sampled_from((0.0, 0.1)),
+    probabilities=st.booleans(),
+)
+def test_cross_entropy(weight, reduction, ignore, smoothing, probabilities):
+    if probabilities:
+        target = np.abs(grid((N, C), seed=2))
+        target /= target.sum(axis=1, keepdims=True)
+        ignore = -100
+    else:
+        target = np.arange(N) % C
+    options = {"ignore_index": ignore, "reduction": reduction, "label_smoothing": smoothing}
+
+    def make(library, tensor):
+        return lambda dtype: library.CrossEntropyLoss(
+            None if weight is None else tensor(weight.astype(dtype)), **options
+        )
+
+    check(make(nn, mg.tensor), make(torch.nn, torch.tensor), grid((N, C)), target)
+
+
+@given(reduction=reductions)
+def test_mse(reduction):
+    check(
+        lambda dtype: nn.MSELoss(reduction=reduction),
+        lambda dtype: torch.nn.MSELoss(reduction=reduction),
+        grid((N, C)),
+        grid((N, C), seed=3),
+    )
+
+
+@given(weight=weights, reduction=reductions, gamma=st.sampled_from((0.0, 0.5, 1.0, 2.0, 5.0)))
+def test_focal_against_its_definition(weight, reduction, gamma):
+    """−w (1 − p)^γ ln p, which PyTorch has no module for, written with PyTorch's operations."""
+    target = np.arange(N) % C
+
+    def reference(dtype):
+        w = torch.tensor(np.ones(C, dtype) if weight is None else weight.astype(dtype))
+
+        def loss(x, t):
+            logp = torch.log_softmax(x, 1)[torch.arange(N), t]
+            each = -w[t] * (1 - logp.exp()) ** gamma * logp
+            if reduction == "none":
+                return each
+            return each.sum() / w[t].sum() if reduction == "mean" else each.sum()
+
+        return loss
+
+    def make(dtype):
+        w = None if weight is None else mg.tensor(weight.astype(dtype))
+        return nn.FocalLoss(gamma, w, reduction)
+
+    check(make, reference, grid((N, C)), target)
+
+
+def test_focal_without_focus_is_cross_entropy():
+    x, t, w = mg.tensor(grid((N, C))), mg.tensor(np.arange(N) % C), mg.tensor(np.linspace(1, 2, C))
+    focal, plain = nn.FocalLoss(0, w)(x, t), nn.CrossEntropyLoss(w)(x, t)
+    np.testing.assert_allclose(focal.item(), plain.item(), rtol=1e-12)
+    assert nn.FocalLoss()(x, t).item() == F.focal_loss(x, t, 2.0).item()
+
+
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "MSELoss"])
+def test_constructor_and_repr_are_pytorchs(name):
+    assert signature(getattr(nn, name)) == signature(getattr(torch.nn, name))
+    assert repr(getattr(nn, name)()) == repr(getattr(torch.nn, name)())
+
+
+def test_class_weights_are_saved_and_moved_but_not_learnt():
+    weight = np.linspace(0.5, 2, C).astype(np.float32)
+    ours = nn.CrossEntropyLoss(mg.tensor(weight, requires_grad=True))
+    theirs = torch.nn.CrossEntropyLoss(torch.tensor(weight))
+    assert [*ours.state_dict()] == [*theirs.state_dict()] == ["weight"]
+    assert [*ours.parameters()] == []
+    assert ours.to("float64").weight.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "make"),
+    [
+        (NotImplementedError, "size_average=True", lambda: nn.CrossEntropyLoss(size_average=True)),
+        (NotImplementedError, "reduce=False", lambda: nn.CrossEntropyLoss(reduce=False)),
+        (NotImplementedError, "size_average=False", lambda: nn.MSELoss(False)),
+        (NotImplementedError, "reduce=True", lambda: nn.MSELoss(reduce=True)),
+        (ValueError, "reduction: ", lambda: nn.MSELoss(reduction="average")),
+        (ValueError, "label_smoothing: ", lambda: nn.CrossEntropyLoss(label_smoothing=1.1)),
+        (ValueError, "weight: ", lambda: nn.CrossEntropyLoss(mg.ones(2, 2))),
+        (TypeError, "weight: ", lambda: nn.FocalLoss(weight=[1.0, 2.0])),
+        (ValueError, "gamma: ", lambda: nn.FocalLoss(-1)),
+    ],
+)
+def test_bad_options(error, text, make):
+    refuses(error, text, make)

@@ -1,0 +1,133 @@
+"""Activations against PyTorch and finite differences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.ops.activation import erf
+from tests.common import compare, grid, layouts, refuses, seeds, shapes
+
+F, T = mg.functional, torch.nn.functional
+CALLS = [
+    ("relu", {}),
+    ("leaky_relu", {}),
+    ("leaky_relu", {"negative_slope": 0.3}),
+    ("leaky_relu", {"negative_slope": -0.5}),
+    ("gelu", {}),
+    ("gelu", {"approximate": "tanh"}),
+    ("sigmoid", {}),
+    ("tanh", {}),
+]
+
+
+def both(name):
+    return getattr(F, name), getattr(T, name, None) or getattr(torch, name)
+
+
+@given(st.sampled_from(CALLS), shapes(), seeds, layouts)
+def test_elementwise(device, call, shape, seed, layout):
+    name, params = call
+    compare(*both(name), [grid(shape, seed, -4, 4)], params, device=device, layout=layout)
+
+
+@given(st.data(), st.sampled_from(["softmax", "log_softmax"]), shapes(min_side=0), seeds, layouts)
+def test_softmax(device, data, name, shape, seed, layout):
+    span = max(len(shape), 1)
+    params = {"dim": data.draw(st.integers(-span, span - 1))}
+    layout = layout if math.prod(shape) else "C"
+    compare(*both(name), [grid(shape, seed, -5, 5)], params, device=device, layout=layout)
+
+
+@pytest.mark.parametrize(("name", "params"), CALLS)
+@pytest.mark.parametrize("layout", ["C", "batch innermost"])
+def test_large_arrays(device, name, params, layout):
+    """Large enough for blocks and threads."""
+    x = grid((64, 32, 8, 8))
+    compare(*both(name), [x], params, device=device, layout=layout, numerical=False)
+
+
+EXTREME = np.array([0.0, -0.0, 30.0, -30.0, 1e3, -1e3, np.inf, -np.inf])
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+def test_extreme_values(device, name):
+    """In relative terms too: the sigmoid of −30 is e⁻³⁰, not 0."""
+    compare(*both(name), [EXTREME], device=device, numerical=False)
+    x = np.float32([-10, -20, -40, -80])
+    ours, theirs = both(name)
+    np.testing.assert_allclose(ours(mg.tensor(x)).numpy(), theirs(torch.tensor(x)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_extreme_values(device, name):
+    x = np.array([[1e4, 0.0, -1e4], [1e30, 1e30, 0.0], [0.0, -np.inf, 1.0]])
+    compare(*both(name), [x], {"dim": 1}, device=device, numerical=False)
+    no_value = np.full((1, 2), -np.inf)
+    compare(*both(name), [no_value], {"dim": 1}, device=device, numerical=False)
+
+
+def test_relu_keeps_nan_and_takes_integers(device):
+    compare(*both("relu"), [np.array([np.nan, 1.0])], device=device, fixed=(0,))
+    compare(*both("relu"), [np.array([-2, 3])], device=device)
+
+
+def test_erf():
+    x = np.concatenate([np.linspace(-7, 7, 2001), [0.0, 1e-300, -1e-9, 40, np.inf, -np.inf]])
+    expected = [math.erf(v) for v in x]
+    np.testing.assert_allclose(erf(x), expected, rtol=0, atol=1e-14)
+    assert erf(x.astype(np.float32)).dtype == np.float32
+    np.testing.assert_allclose(erf(x.astype(np.float32)), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "gelu", "sigmoid", "tanh"])
+def test_input_errors(name):
+    function = getattr(F, name)
+    refuses(TypeError, "input: expected a Tensor, got list", lambda: function([1.0]))
+    if name != "relu":
+        text = "input: expected a floating dtype, got int64"
+        refuses(TypeError, text, lambda: function(mg.tensor([1])))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "error", "match"),
+    [
+        (
+            "gelu",
+            {"approximate": "erf"},
+            ValueError,
+            "approximate: expected 'none', 'tanh', got 'erf'",
+        ),
+        (
+            "leaky_relu",
+            {"negative_slope": "1"},
+            TypeError,
+            "negative_slope: expected a number, got '1'",
+        ),
+        ("softmax", {"dim": 1}, IndexError, "dim: expected a dimension from -1 to 0, got 1"),
+        ("log_softmax", {"dim": -2}, IndexError, "dim: expected a dimension from -1 to 0, got -2"),
+    ],
+)
+def test_errors(name, params, error, match):
+    ours, theirs = both(name)
+    refuses(
+        error, match, lambda: ours(mg.ones(2), **params), lambda: theirs(torch.ones(2), **params)
+    )
+
+
+def test_options_that_are_not_supported():
+    x = mg.ones(2)
+    for function in (F.relu, F.leaky_relu):
+        text = "inplace=True is not supported"
+        refuses(NotImplementedError, text, lambda f=function: f(x, inplace=True))
+    for name in ("softmax", "log_softmax"):
+        text = f"{name}: expected dim, the dimension to normalise over, got None"
+        refuses(TypeError, text, lambda n=name: getattr(F, n)(x))
+        text = "input: expected a floating dtype, got bool"
+        refuses(TypeError, text, lambda n=name: getattr(F, n)(x > 0, 0))

@@ -1,0 +1,69 @@
+"""Tensor's methods are the functions, and its operators hand over what they do not know."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor
+from tests.common import compare, grid, leaf, refuses
+
+NAMES = (
+    "abs argmax backward clamp cpu detach exp expand flatten gpu item log log_softmax matmul max "
+    "mean min numpy permute relu reshape sigmoid softmax sqrt squeeze sum tanh to transpose "
+    "unsqueeze var view zero_grad"
+)
+
+
+def test_every_public_method_exists_and_is_documented():
+    for name in NAMES.split():
+        assert getattr(Tensor, name).__doc__, name
+
+
+def test_methods_of_activations(device):
+    for name, params in [("relu", {}), ("sigmoid", {}), ("tanh", {}), ("softmax", {"dim": 1})]:
+        f = lambda x, n=name, p=params: getattr(x, n)(**p)  # noqa: E731
+        compare(f, f, [grid((2, 3))], device=device)
+
+
+def test_to_changes_only_what_differs(device):
+    x = leaf(grid((2, 3)), device)
+    assert x.to(device) is x
+    assert x.to(mg.device(device)) is x
+    assert x.to("float64") is x
+    y = x.cpu()
+    assert y.device == mg.device("cpu")
+    (y * 2).sum().backward()
+    assert x.grad.device == x.device
+    np.testing.assert_array_equal(x.grad.cpu().numpy(), np.full((2, 3), 2.0))
+
+
+@pytest.mark.parametrize("target", ["tpu", "float99", 3.5, None])
+def test_to_something_unknown(target):
+    refuses(TypeError, "dtype: expected", lambda: mg.ones(2).to(target))
+
+
+@pytest.mark.skipif(mg.is_gpu_available(), reason="there is a GPU")
+@pytest.mark.parametrize("move", [Tensor.gpu, lambda x: x.to("gpu"), lambda x: x.to("cuda:0")])
+def test_to_a_missing_gpu(move):
+    refuses(mg.DeviceError, "device 'gpu'", lambda: move(mg.ones(2)))
+
+
+class Other:
+    """Knows how to meet a Tensor on either side."""
+
+    def meet(self, other: object) -> str:
+        return "met"
+
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __lt__ = __gt__ = __le__ = __ge__ = meet
+
+
+@pytest.mark.parametrize(
+    "function",
+    [operator.add, operator.sub, operator.mul, operator.truediv, operator.lt, operator.ge],
+)
+def test_operators_leave_unknown_operands_to_the_other_side(function):
+    assert function(mg.ones(2), Other()) == "met"

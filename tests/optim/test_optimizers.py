@@ -1,0 +1,402 @@
+"""Every optimiser takes PyTorch's steps, keeps PyTorch's state and refuses what it cannot do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import optim
+from minigrad.backend import BLOCK
+from tests.common import LAYOUTS, host, lay_out, refuses, seeds, signature
+
+STEPS = 8
+SHAPES = ((3, 2, 2, 2), (5,), (), (4, 3))
+TIGHT = {np.float64: 1e-12, np.float32: 2e-6}
+
+rates = st.floats(1e-4, 0.5)
+decays = st.sampled_from((0, 1e-4, 0.3))
+fractions = st.sampled_from((0.0, 0.5, 0.9, 0.99))
+common = {"weight_decay": decays, "maximize": st.booleans()}
+
+
+def sgd_options() -> st.SearchStrategy:
+    plain = {"lr": rates, **common}
+    dampened = st.fixed_dictionaries(
+        {**plain, "momentum": fractions, "dampening": st.sampled_from((0, 0.3, 1))}
+    )
+    nesterov = st.fixed_dictionaries(
+        {**plain, "momentum": st.sampled_from((0.5, 0.9)), "nesterov": st.just(True)}
+    )
+    return dampened | nesterov
+
+
+def adam_options() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {
+            "lr": rates,
+            "betas": st.tuples(fractions, st.sampled_from((0.5, 0.9, 0.999))),
+            "eps": st.sampled_from((1e-8, 1e-3)),
+            **common,
+        }
+    )
+
+
+def rmsprop_options() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {
+            "lr": rates,
+            "alpha": st.sampled_from((0.5, 0.9, 0.99)),
+            "eps": st.sampled_from((1e-6, 1e-2)),
+            "momentum": fractions,
+            "centered": st.booleans(),
+            **common,
+        }
+    )
+
+
+OPTIONS = {
+    "SGD": sgd_options(),
+    "Adam": adam_options(),
+    "AdamW": adam_options(),
+    "RMSprop": rmsprop_options(),
+}
+# One busy setting of each, where a test needs state but not the whole space of options.
+BUSY = {
+    "SGD": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "dampening": 0.2},
+    "Adam": {"lr": 0.01, "weight_decay": 0.01},
+    "AdamW": {"lr": 0.01, "weight_decay": 0.1, "betas": (0.8, 0.9)},
+    "RMSprop": {"lr": 0.01, "momentum": 0.9, "centered": True},
+}
+each_optimizer = pytest.mark.parametrize("name", BUSY)
+
+
+class Twins:
+    """The same parameters and gradients in minigrad and PyTorch."""
+
+    def __init__(self, shapes=SHAPES, dtype=np.float64, seed=0, layout="C", device="cpu"):
+        self.rng = np.random.default_rng(seed)
+        arrays = [self.rng.normal(size=s).astype(dtype) for s in shapes]
+        self.ours = [mg.Tensor(lay_out(a, layout), True).to(device).detach() for a in arrays]
+        for p in self.ours:
+            p.requires_grad_()
+        self.theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+
+    def set_gradients(self, without=()):
+        for i, (p, q) in enumerate(zip(self.ours, self.theirs, strict=True)):
+            g = self.rng.normal(size=p.shape).astype(p.dtype)
+            p.grad = None if i in without else mg.Tensor(g).to(p.device)
+            q.grad = None if i in without else torch.tensor(g)
+
+    def step(self, ours, theirs, without=()):
+        self.set_gradients(without)
+        ours.step()
+        theirs.step()
+
+    def check(self, tolerance):
+        for i, (p, q) in enumerate(zip(self.ours, self.theirs, strict=True)):
+            expected = q.detach().numpy()
+            assert p.dtype == expected.dtype
+            np.testing.assert_allclose(
+                host(p), expected, rtol=tolerance, atol=tolerance, err_msg=f"parameter {i}"
+            )
+
+
+def make(name, twins, **options):
+    pair = getattr(optim, name), getattr(torch.optim, name)
+    return tuple(c(p, **options) for c, p in zip(pair, (twins.ours, twins.theirs), strict=True))
+
+
+@each_optimizer
+def test_constructor_is_pytorchs(name):
+    assert signature(getattr(optim, name)) == signature(getattr(torch.optim, name))
+
+
+@each_optimizer
+@pytest.mark.parametrize("dtype", TIGHT)
+@given(data=st.data(), seed=seeds)
+@settings(max_examples=25)
+def test_steps_are_pytorchs(name, dtype, data, seed):
+    options = data.draw(OPTIONS[name])
+    twins = Twins(dtype=dtype, seed=seed)
+    pair = make(name, twins, **options)
+    for _ in range(STEPS):
+        twins.step(*pair)
+    scale = max(1.0, *(float(q.detach().abs().max()) for q in twins.theirs))
+    twins.check(TIGHT[dtype] * scale * 10)
+
+
+@each_optimizer
+@pytest.mark.parametrize("layout", LAYOUTS[:3])
+def test_blocks_and_layouts(name, layout, device):
+    """A parameter of several blocks, in every dense order of memory, with gradients in another."""
+    rows = (2 * BLOCK) // 96 + 5
+    twins = Twins([(rows, 8, 3, 4), (7,)], np.float32, layout=layout, device=device)
+    pair = make(name, twins, **BUSY[name])
+    for _ in range(3):
+        twins.step(*pair)
+    twins.check(1e-5)
+    assert twins.ours[0].device == mg.device(device)
+
+
+@each_optimizer
+def test_parameters_without_gradient_stay_and_count_no_step(name):
+    twins = Twins()
+    pair = make(name, twins, **BUSY[name])
+    before = host(twins.ours[1]).copy()
+    for step in range(5):
+        twins.step(*pair, without=(1,) if step < 3 else (0, 2))
+        if step == 2:
+            np.testing.assert_array_equal(host(twins.ours[1]), before)
+    twins.check(1e-12)
+
+
+@each_optimizer
+def test_groups_have_their_own_options_and_lr_can_be_changed(name):
+    twins = Twins()
+    pair = []
+    for library, (a, b, *rest) in ((optim, twins.ours), (torch.optim, twins.theirs)):
+        groups = [
+            {"params": [a], "lr": 0.2, "weight_decay": 0.5},
+            {"params": b},
+            {"params": iter(rest), "maximize": True},
+        ]
+        pair.append(getattr(library, name)(groups, **BUSY[name]))
+    twins.step(*pair)
+    for optimizer in pair:
+        optimizer.param_groups[1]["lr"] = 0.05
+    twins.step(*pair)
+    twins.check(1e-12)
+    assert [g["lr"] for g in pair[0].param_groups] == [0.2, 0.05, BUSY[name]["lr"]]
+
+
+def test_momentum_switched_on_during_a_run():
+    twins = Twins()
+    pair = make("SGD", twins, lr=0.1, dampening=0.5)
+    for step in range(4):
+        for optimizer in pair:
+            optimizer.param_groups[0]["momentum"] = 0.9 if step >= 2 else 0
+        twins.step(*pair)
+    twins.check(1e-12)
+
+
+def test_add_param_group():
+    twins = Twins()
+    ours = optim.SGD(twins.ours[:1], lr=0.1)
+    theirs = torch.optim.SGD(twins.theirs[:1], lr=0.1)
+    for optimizer, more in ((ours, twins.ours[1:]), (theirs, twins.theirs[1:])):
+        optimizer.add_param_group({"params": more, "lr": 0.3, "momentum": 0.5})
+    for _ in range(2):
+        twins.step(ours, theirs)
+    twins.check(1e-12)
+
+
+def test_step_calls_the_closure_and_returns_its_loss():
+    p = mg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+    assert optimizer.step() is None
+
+    def closure():
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 5
+    assert host(p).tolist() == [0, 0]
+
+
+def test_zero_grad():
+    p = mg.tensor([1.0], requires_grad=True)
+    p.sum().backward()
+    optim.Adam([p]).zero_grad()
+    assert p.grad is None
+
+
+def test_data_replaced_by_another_layout_goes_on():
+    twins = Twins([(3, 4)])
+    pair = make("Adam", twins, lr=0.1)
+    twins.step(*pair)
+    twins.ours[0].data = np.asfortranarray(twins.ours[0].data)
+    for _ in range(2):
+        twins.step(*pair)
+    twins.check(1e-12)
+
+
+# ---------------------------------------------------------------------------- state
+
+
+@each_optimizer
+@pytest.mark.parametrize("dtype", TIGHT)
+def test_loaded_state_continues_bit_for_bit(name, dtype):
+    options = BUSY[name]
+    twins = Twins(dtype=dtype, layout="batch innermost")
+    ours, theirs = make(name, twins, **options)
+    for _ in range(3):
+        twins.step(ours, theirs)
+    others = [mg.Tensor(np.array(p.data, order="C"), requires_grad=True) for p in twins.ours]
+    other = getattr(optim, name)(others, lr=9.0)
+    other.load_state_dict(ours.state_dict())
+    for _ in range(3):
+        twins.step(ours, theirs)
+        for p, q in zip(others, twins.ours, strict=True):
+            p.grad = q.grad
+        other.step()
+    for p, q in zip(others, twins.ours, strict=True):
+        np.testing.assert_array_equal(host(p), host(q))
+    assert other.state_dict()["param_groups"] == ours.state_dict()["param_groups"]
+
+
+@each_optimizer
+@pytest.mark.parametrize("direction", ["from PyTorch", "to PyTorch"])
+@pytest.mark.parametrize("busy", [True, False])
+def test_state_goes_both_ways(name, direction, busy):
+    options = BUSY[name] if busy else {"lr": 0.1}
+    twins = Twins()
+    ours, theirs = make(name, twins, **options)
+    for _ in range(3):
+        twins.step(ours, theirs, without=(1,))
+    assert set(ours.state_dict()["state"]) == set(theirs.state_dict()["state"])
+    for number, state in theirs.state_dict()["state"].items():
+        assert set(state) == set(ours.state_dict()["state"][number])
+    if direction == "from PyTorch":
+        saved, ours = theirs.state_dict(), getattr(optim, name)(twins.ours, lr=9.0)
+        ours.load_state_dict(saved)
+    else:
+        saved = ours.state_dict()
+        saved["state"] = {
+            number: {k: v if k == "step" else torch.tensor(np.array(v)) for k, v in state.items()}
+            for number, state in saved["state"].items()
+        }
+        theirs = getattr(torch.optim, name)(twins.theirs, lr=9.0)
+        theirs.load_state_dict(saved)
+    for _ in range(3):
+        twins.step(ours, theirs)
+    twins.check(1e-12)
+
+
+def broken_states():
+    good = optim.Adam([mg.zeros(2, 3, requires_grad=True)])
+    good.param_groups[0]["params"][0].grad = mg.ones(2, 3)
+    good.step()
+
+    def state(**changes):
+        saved = good.state_dict()
+        saved["state"][0] = {k: v for k, v in (saved["state"][0] | changes).items() if v is not ...}
+        return saved
+
+    def group(**changes):
+        saved = good.state_dict()
+        saved["param_groups"][0] |= changes
+        return saved
+
+    return [
+        ({}, ValueError, "state and param_groups"),
+        (group(params=[0, 1]), ValueError, "expected groups of [1] parameters, got [2]"),
+        (group(lr=-1), ValueError, "lr: "),
+        (group(amsgrad=True), NotImplementedError, "amsgrad=True"),
+        (state(exp_avg=np.zeros(3)), ValueError, "exp_avg: expected shape (2, 3), got (3,)"),
+        (state(exp_avg=...), ValueError, "expected ['exp_avg', 'exp_avg_sq', 'step']"),
+        (state(step=...), ValueError, "expected ['exp_avg', 'exp_avg_sq', 'step']"),
+        (state(square_avg=np.zeros((2, 3))), ValueError, "'square_avg'"),
+    ]
+
+
+@pytest.mark.parametrize(("saved", "error", "text"), broken_states())
+def test_state_that_does_not_fit_changes_nothing(saved, error, text):
+    p = mg.zeros(2, 3, requires_grad=True)
+    optimizer = optim.Adam([p], lr=0.25)
+    p.grad = mg.ones(2, 3)
+    optimizer.step()
+    before = dict(optimizer.state[p])
+    refuses(error, text, lambda: optimizer.load_state_dict(saved))
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert optimizer.state[p].keys() == before.keys()
+    assert all(optimizer.state[p][k] is before[k] for k in before)
+
+
+def test_plain_adam_state_is_not_adamws():
+    p = [mg.zeros(2, requires_grad=True)]
+    saved = optim.Adam(p).state_dict()
+    refuses(
+        NotImplementedError,
+        "decoupled_weight_decay=False",
+        lambda: optim.AdamW(p).load_state_dict(saved),
+    )
+
+
+# ---------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        *((name, {"lr": -0.1}, "lr: ") for name in BUSY),
+        *((name, {"lr": float("nan")}, "lr: ") for name in BUSY),
+        *((name, {"weight_decay": -1}, "weight_decay: ") for name in BUSY),
+        ("SGD", {"momentum": -0.1}, "momentum: "),
+        ("SGD", {"nesterov": True}, "nesterov: "),
+        ("SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov: "),
+        ("Adam", {"betas": (1.0, 0.9)}, "betas: "),
+        ("Adam", {"betas": (0.9, -0.1)}, "betas: "),
+        ("AdamW", {"eps": -1e-8}, "eps: "),
+        ("RMSprop", {"alpha": -1}, "alpha: "),
+        ("RMSprop", {"eps": -1}, "eps: "),
+        ("RMSprop", {"momentum": -1}, "momentum: "),
+    ],
+)
+def test_options_out_of_range(name, options, text):
+    refuses(ValueError, text, lambda: getattr(optim, name)([mg.zeros(1)], **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        *((n, o) for n in BUSY for o in ("foreach", "differentiable")),
+        *((n, "fused") for n in ("SGD", "Adam", "AdamW")),
+        *((n, "capturable") for n in ("Adam", "AdamW", "RMSprop")),
+        *((n, "amsgrad") for n in ("Adam", "AdamW")),
+    ],
+)
+def test_unsupported_options(name, option):
+    cls = getattr(optim, name)
+    refuses(NotImplementedError, f"{option}=True", lambda: cls([mg.zeros(1)], **{option: True}))
+
+
+def test_parameters_that_cannot_be_optimised():
+    p = mg.zeros(2, requires_grad=True)
+    for error, params, text in (
+        (TypeError, p, "a single Tensor"),
+        (ValueError, [], "at least one parameter"),
+        (TypeError, [np.zeros(2)], "leaf Tensors, got ndarray"),
+        (TypeError, [p * 2], "leaf Tensors"),
+        (ValueError, [p, p], "appears twice"),
+        (ValueError, [{"params": p}, {"params": [p]}], "appears twice"),
+        (ValueError, [{"params": p, "momentun": 1}], "['momentun']"),
+        (ValueError, [{"params": p, "lr": -1}], "lr: "),
+    ):
+        refuses(error, text, lambda params=params: optim.SGD(params, lr=0.1))
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(6.0)[::2], np.broadcast_to(np.float64(1), (3,)), np.arange(3.0)[::-1]]
+)
+def test_memory_with_gaps_is_refused_instead_of_left_unchanged(array):
+    p = mg.Tensor(array, requires_grad=True)
+    p.grad = mg.Tensor(np.ones(3))
+    refuses(NotImplementedError, "without gaps or overlaps", optim.SGD([p], lr=0.1).step)
+    np.testing.assert_array_equal(p.data, array)
+
+
+def test_set_to_none_false_is_unsupported():
+    optimizer = optim.SGD([mg.zeros(1)])
+    refuses(NotImplementedError, "set_to_none=False", lambda: optimizer.zero_grad(False))
+
+
+def test_a_rule_is_a_subclasss():
+    p = mg.zeros(1, requires_grad=True)
+    p.grad = mg.ones(1)
+    with pytest.raises(NotImplementedError):
+        optim.Optimizer([p], {"lr": 1.0, "weight_decay": 0}).step()

@@ -1,0 +1,326 @@
+"""The shape of the house: who imports whom, one door to CuPy, public names only, a test per file.
+
+Each rule is a function of a source tree that returns the violations it finds, so that the rules
+themselves can be tried on small trees that break them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A file imports only from layers above its own. A package is one layer, whose files may import
+# each other unless that makes a circle.
+LAYERS = (
+    ("minigrad.threads",),
+    ("minigrad.backend",),
+    ("minigrad.tensor",),
+    ("minigrad.check", "minigrad.rng"),
+    ("minigrad.ops",),
+    ("minigrad.functional",),
+    ("minigrad.nn",),
+    ("minigrad.optim",),
+    ("minigrad.data", "minigrad.checkpoint", "minigrad.gradcheck"),
+    ("minigrad",),
+    ("cifar",),
+    ("cifar.errors",),
+    ("cifar.synthetic",),
+    ("cifar.datasets", "cifar.models", "cifar.recipes"),
+    ("cifar.augment",),
+    ("cifar.plots",),
+    ("cifar.train",),
+    ("examples", "benchmarks"),
+)
+CUPY_DOOR = "minigrad.backend"
+USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
+TESTED = ("minigrad", "cifar", "examples")
+TESTED_TOGETHER = ("cifar.models", "cifar.recipes")  # one test file for the whole package
+
+
+class Source:
+    """The parsed files of a tree by module name."""
+
+    def __init__(self, root: Path) -> None:
+        self.trees: dict[str, ast.Module] = {}
+        self.packages: set[str] = set()
+        for top in ("minigrad", *USERS):
+            for file in sorted((root / top).rglob("*.py")):
+                parts = file.relative_to(root).with_suffix("").parts
+                if parts[-1] == "__init__":
+                    parts = parts[:-1]
+                    self.packages.add(".".join(parts))
+                self.trees[".".join(parts)] = ast.parse(file.read_text(), str(file))
+
+    def imports(self, module: str) -> Iterator[tuple[ast.stmt, str, str, str]]:
+        """(statement, dotted origin, name or "", local alias) of every import, nested ones too."""
+        for node in ast.walk(self.trees[module]):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    local = alias.asname or alias.name.partition(".")[0]
+                    yield node, alias.name, "", local
+            elif isinstance(node, ast.ImportFrom):
+                origin = node.module or ""
+                if node.level:
+                    home = module.split(".")
+                    up = node.level - (module in self.packages)
+                    home = home[: len(home) - up]
+                    origin = ".".join([*home, origin] if origin else home)
+                for alias in node.names:
+                    yield node, origin, alias.name, alias.asname or alias.name
+
+    def imported_modules(self, module: str) -> set[str]:
+        """Modules of this tree that ``module`` imports."""
+        found = set()
+        for _, origin, name, _ in self.imports(module):
+            inner = f"{origin}.{name}"
+            found.add(inner if inner in self.trees else origin)
+        return {m for m in found if m in self.trees}
+
+    def public(self, module: str) -> set[str]:
+        """``__all__``, or else what the module itself defines without a leading underscore."""
+        defined = set()
+        for node in self.trees[module].body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                defined.add(node.name)
+            for target in getattr(node, "targets", [getattr(node, "target", None)]):
+                if isinstance(target, ast.Name):
+                    defined.add(target.id)
+                    if target.id == "__all__":
+                        return {"__version__", *ast.literal_eval(node.value)}
+        return {name for name in defined if not name.startswith("_")} | {"__version__"}
+
+
+def dotted(node: ast.expr) -> list[str]:
+    """The names of ``a.b.c``; for what hangs on anything but a name, one empty name."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else [""]
+
+
+def layer_of(module: str) -> tuple[int, str] | None:
+    """Number and name of the layer with the longest name that holds ``module``."""
+    held = [
+        (len(name), number, name)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if module == name or (module.startswith(f"{name}.") and name not in ("minigrad", "cifar"))
+    ]
+    return max(held)[1:] if held else None
+
+
+def arrows_back(source: Source) -> list[str]:
+    found, inside = [], {}
+    for module in source.trees:
+        here = layer_of(module)
+        if here is None:
+            found.append(f"{module} stands in no layer: add it to LAYERS")
+            continue
+        for other in source.imported_modules(module):
+            there = layer_of(other)
+            if there == here:
+                inside.setdefault(module, set()).add(other)
+            elif there is not None and there[0] >= here[0]:
+                found.append(f"{module} imports {other}, which does not stand before it")
+    return found + circles(inside)
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, by taking away those that import none left."""
+    left = {module: set(others) for module, others in graph.items()}
+    while free := set().union(*left.values(), left) - {m for m, others in left.items() if others}:
+        left = {m: others - free for m, others in left.items() if m not in free}
+    return [f"{', '.join(sorted(left))} import each other in a circle"] if left else []
+
+
+def second_doors_to_cupy(source: Source) -> list[str]:
+    found = []
+    for module, tree in source.trees.items():
+        origins = [origin for _, origin, _, _ in source.imports(module)]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                ("import_module", "__import__", "find_spec")
+            ):
+                origins += [a.value for a in node.args if isinstance(a, ast.Constant)]
+        if module != CUPY_DOOR and any(str(o).partition(".")[0] == "cupy" for o in origins):
+            found.append(f"{module} imports cupy; only {CUPY_DOOR} may")
+    return found
+
+
+def internals_used(source: Source) -> list[str]:
+    """Uses of minigrad from outside that do not go by ``import minigrad`` and public names."""
+    found = []
+    for module in source.trees:
+        if module.partition(".")[0] not in USERS:
+            continue
+        aliases: dict[str, str] = {}
+        for _, origin, name, local in source.imports(module):
+            if origin == "minigrad" and name in source.public("minigrad"):
+                aliases[local] = f"minigrad.{name}"
+            elif (origin, name) == ("minigrad", ""):
+                aliases[local] = "minigrad"
+            elif origin.partition(".")[0] == "minigrad":
+                found.append(f"{module} imports {origin}{name and '.'}{name}, an internal name")
+        for node in ast.walk(source.trees[module]):  # F = mg.functional
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                root, *names = dotted(node.value)
+                whole = ".".join([aliases.get(root, root), *names])
+                if root in aliases and whole in source.trees:
+                    aliases[node.targets[0].id] = whole
+        for node in ast.walk(source.trees[module]):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                root, *names = dotted(node)
+                holder = aliases.get(root, "")
+                while names and holder in source.trees:
+                    name = names.pop(0)
+                    if name not in source.public(holder):
+                        found.append(f"{module} uses {holder}.{name}, an internal name")
+                    holder = f"{holder}.{name}"
+    return sorted(set(found))
+
+
+def files_without_tests(root: Path, source: Source) -> list[str]:
+    found = []
+    for module in source.trees:
+        top, *parts = module.split(".")
+        if top not in TESTED or module in source.packages:
+            continue
+        package = module.rpartition(".")[0]
+        if package in TESTED_TOGETHER:
+            parts = package.split(".")[1:]
+        folder = root / "tests" if top == "minigrad" else root / "tests" / top
+        test = folder.joinpath(*parts[:-1], f"test_{parts[-1]}.py")
+        if not test.is_file():
+            found.append(f"{module} has no {test.relative_to(root)}")
+    return found
+
+
+# ---------------------------------------------------------------------------- this tree
+
+SOURCE = Source(ROOT)
+
+
+def test_the_tree_is_found():
+    assert {"minigrad.tensor", "minigrad.ops.conv", "cifar.train", "examples.train_cnn"} <= set(
+        SOURCE.trees
+    )
+    assert "minigrad.ops.conv" in SOURCE.imported_modules("minigrad.functional")
+    assert SOURCE.public("minigrad.nn") >= {"Linear", "init"}
+
+
+def test_no_arrow_points_back():
+    assert arrows_back(SOURCE) == []
+
+
+def test_one_door_to_cupy():
+    assert second_doors_to_cupy(SOURCE) == []
+
+
+def test_public_names_only():
+    assert internals_used(SOURCE) == []
+
+
+def test_every_file_has_its_test():
+    assert files_without_tests(ROOT, SOURCE) == []
+
+
+# ---------------------------------------------------------------------------- the rules themselves
+
+GOOD = {
+    "minigrad/__init__.py": "from . import data, nn\nfrom .tensor import Tensor\n"
+    "__all__ = ['Tensor', 'data', 'nn']\n",
+    "minigrad/backend.py": "def load():\n    import cupy\n",
+    "minigrad/tensor.py": "from .backend import load\nclass Tensor: pass\n",
+    "minigrad/nn/__init__.py": "from .layers import Linear\n__all__ = ['Linear']\n",
+    "minigrad/nn/layers.py": "from ..tensor import Tensor\nclass Linear: pass\n",
+    "minigrad/data.py": "from .tensor import Tensor\ndef batches(): pass\ndef _order(): pass\n",
+    "cifar/__init__.py": "",
+    "cifar/models/__init__.py": "",
+    "cifar/models/simple.py": "from minigrad import nn\nnn.Linear\n",
+    "cifar/train.py": "import minigrad as mg\nfrom cifar import models\n"
+    "D = mg.data\nmg.Tensor, mg.nn.Linear, D.batches, mg.__version__\n",
+    "tests/test_backend.py": "",
+    "tests/test_tensor.py": "",
+    "tests/test_data.py": "",
+    "tests/nn/test_layers.py": "",
+    "tests/cifar/test_models.py": "",
+    "tests/cifar/test_train.py": "",
+}
+
+
+def violations(root: Path, changes: dict[str, str | None]) -> list[str]:
+    for name, text in (GOOD | changes).items():
+        if text is not None:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+    source = Source(root)
+    return [
+        *arrows_back(source),
+        *second_doors_to_cupy(source),
+        *internals_used(source),
+        *files_without_tests(root, source),
+    ]
+
+
+def test_a_good_tree_passes(tmp_path):
+    assert violations(tmp_path, {}) == []
+
+
+BACK = "which does not stand before it"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("minigrad/backend.py", "from .tensor import Tensor", BACK),
+        ("minigrad/backend.py", "from . import tensor", BACK),
+        ("minigrad/backend.py", "import minigrad.nn.layers", BACK),
+        ("minigrad/tensor.py", "def f():\n    from .nn.layers import Linear", BACK),
+        ("minigrad/tensor.py", "if TYPE_CHECKING:\n    from minigrad import nn", BACK),
+        ("minigrad/nn/layers.py", "from .. import data", BACK),
+        ("minigrad/nn/layers.py", "from .. import Tensor", BACK),
+        ("minigrad/nn/layers.py", "import cifar.train", BACK),
+        ("cifar/models/simple.py", "from cifar.train import run", BACK),
+        ("minigrad/nn/layers.py", "from . import Linear", "in a circle"),
+        ("minigrad/novel.py", "", "minigrad.novel stands in no layer"),
+        ("cifar/novel.py", "", "cifar.novel stands in no layer"),
+        ("cifar/train.py", "import cupy", "cifar.train imports cupy"),
+        ("minigrad/tensor.py", "from cupy.cuda import Device", "minigrad.tensor imports cupy"),
+        ("minigrad/data.py", "importlib.import_module('cupy')", "minigrad.data imports cupy"),
+        ("examples/x.py", "def f():\n    import cupy as cp", "examples.x imports cupy"),
+        ("cifar/train.py", "import minigrad.tensor", "minigrad.tensor, an internal name"),
+        (
+            "cifar/train.py",
+            "from minigrad.tensor import Tensor",
+            "minigrad.tensor.Tensor, an inter",
+        ),
+        ("cifar/train.py", "from minigrad import backend", "minigrad.backend, an internal name"),
+        ("cifar/train.py", "import minigrad\nminigrad.backend.load()", "uses minigrad.backend"),
+        ("cifar/train.py", "import minigrad as mg\nmg.data._order()", "uses minigrad.data._order"),
+        ("cifar/train.py", "import minigrad as mg\nmg.data.Tensor", "uses minigrad.data.Tensor"),
+        ("cifar/train.py", "import minigrad as mg\nD = mg.data\nD._order", "minigrad.data._order"),
+        ("examples/x.py", "from minigrad import nn\nnn.layers.Linear", "uses minigrad.nn.layers"),
+        ("benchmarks/x.py", "from minigrad.nn.layers import Linear", "benchmarks.x imports"),
+        ("tests/test_data.py", None, "minigrad.data has no tests/test_data.py"),
+        ("tests/nn/test_layers.py", None, "minigrad.nn.layers has no tests/nn/test_layers.py"),
+        ("tests/cifar/test_train.py", None, "cifar.train has no tests/cifar/test_train.py"),
+        ("tests/cifar/test_models.py", None, "cifar.models.simple has no tests/cifar/test_models"),
+        ("examples/x.py", "", "examples.x has no tests/examples/test_x.py"),
+    ],
+)
+def test_a_violation_is_found(tmp_path, file, text, expected):
+    found = violations(tmp_path, {file: text})
+    assert any(expected in line for line in found), found
+
+
+def test_a_circle_of_three(tmp_path):
+    circle = {f"minigrad/nn/{a}.py": f"from .{b} import x" for a, b in ("ab", "bc", "ca")}
+    found = violations(tmp_path, circle)
+    expected = "minigrad.nn.a, minigrad.nn.b, minigrad.nn.c import each other in a circle"
+    assert expected in found

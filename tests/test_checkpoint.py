@@ -1,0 +1,209 @@
+"""Checkpoints hold any tensor, are read by and from safetensors, and are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import checkpoint, nn
+from tests.common import LAYOUTS, grid, host, lay_out, refuses
+
+DTYPES = [
+    *("bool", "float16", "float32", "float64"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+]
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "weights.safetensors"
+
+
+def some_tensors():
+    return {"a.weight": mg.tensor(grid((3, 4))), "b": mg.tensor(3), "c": mg.zeros(0, 2)}
+
+
+def test_round_trip_of_every_dtype_and_layout(file, device):
+    tensors = {}
+    for dtype in DTYPES:
+        for layout in LAYOUTS:
+            a = lay_out((grid((2, 3, 4, 5)) * 20).astype(dtype), layout)
+            tensors[f"{dtype}/{layout}"] = mg.Tensor(a).to(device)
+        tensors[f"{dtype}/scalar"] = mg.tensor(1, dtype=dtype, device=device)
+        tensors[f"{dtype}/empty"] = mg.zeros(0, 3, dtype=dtype, device=device)
+    mg.save(tensors, file)
+    loaded = mg.load(file, device)
+    assert set(loaded) == set(tensors)
+    for name, expected in tensors.items():
+        assert loaded[name].dtype == expected.dtype
+        assert loaded[name].shape == expected.shape
+        assert loaded[name].device == mg.device(device)
+        assert not loaded[name].requires_grad
+        np.testing.assert_array_equal(host(loaded[name]), host(expected), err_msg=name)
+
+
+def test_loaded_tensors_can_be_written(file):
+    mg.save({"a": mg.zeros(2)}, file)
+    loaded = mg.load(str(file))["a"]
+    loaded.data += 1
+    assert loaded.numpy().tolist() == [1, 1]
+    assert mg.load(file)["a"].numpy().tolist() == [0, 0]
+
+
+def test_a_model_comes_back(file):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(2, 2))
+    model[2].weight.data = np.asfortranarray(model[2].weight.data)
+    mg.save(model.state_dict(), file)
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(2, 2))
+    other.load_state_dict(mg.load(file))
+    for name, value in other.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), model.state_dict()[name].numpy())
+
+
+def test_the_safetensors_library_reads_ours(file):
+    arrays = {"t": lay_out(grid((2, 3, 4)), "batch innermost"), "s": np.array(2.5, np.float32)}
+    mg.save(arrays, file, {"why": "test"})
+    for found in (
+        safetensors.numpy.load_file(file),
+        {k: v.numpy() for k, v in safetensors.torch.load_file(file).items()},
+    ):
+        assert found["s"].shape == ()
+        for name, expected in arrays.items():
+            assert found[name].dtype == expected.dtype
+            np.testing.assert_array_equal(found[name], expected)
+    with safetensors.safe_open(file, "numpy") as opened:
+        assert json.loads(opened.metadata()["minigrad"]) == {"why": "test"}
+
+
+def test_we_read_the_safetensors_librarys(file):
+    state = torch.nn.Linear(3, 2).state_dict()
+    safetensors.torch.save_file(state, file, {"format": "pt"})
+    tensors, note = checkpoint.read(file)
+    assert note is None
+    assert set(tensors) == set(state)
+    for name, value in state.items():
+        np.testing.assert_array_equal(tensors[name].numpy(), value.numpy())
+
+
+def test_a_dtype_that_numpy_lacks_is_named(file):
+    safetensors.torch.save_file({"half": torch.zeros(2, dtype=torch.bfloat16)}, file)
+    with pytest.raises(ValueError, match="bfloat16") as caught:
+        mg.load(file)
+    assert str(file) in str(caught.value)
+
+
+@in_one_folder
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
+def test_metadata_round_trip(tmp_path, metadata):
+    file = tmp_path / "m.safetensors"
+    mg.save({"a": mg.zeros(1)}, file, metadata)
+    assert checkpoint.read(file)[1] == metadata
+
+
+# ---------------------------------------------------------------------------- damage
+
+
+@in_one_folder
+@given(st.data())
+def test_truncated_files_are_refused(tmp_path, data):
+    whole = tmp_path / "whole.safetensors"
+    if not whole.exists():
+        mg.save(some_tensors(), whole, {"n": 1})
+    content = whole.read_bytes()
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    refuses(ValueError, f"{cut} is not a whole safetensors file", lambda: mg.load(cut))
+
+
+@in_one_folder
+@given(st.binary(max_size=300))
+def test_foreign_files_are_refused(tmp_path, content):
+    foreign = tmp_path / "foreign.bin"
+    foreign.write_bytes(content)
+    refuses(ValueError, f"{foreign} is not a whole safetensors file", lambda: mg.load(foreign))
+
+
+def test_metadata_that_is_not_json_is_refused(file):
+    safetensors.numpy.save_file({"a": np.zeros(1)}, file, {"minigrad": "{half"})
+    refuses(ValueError, str(file), lambda: mg.load(file))
+
+
+def test_missing_files(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        refuses(FileNotFoundError, str(path), lambda path=path: mg.load(path))
+
+
+# ---------------------------------------------------------------------------- atomicity
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, error):
+    path = tmp_path / "text"
+    checkpoint.write_atomically(path, lambda temporary: temporary.write_text("old"))
+
+    def fail(temporary):
+        assert temporary.parent == tmp_path  # or the rename would not be atomic
+        temporary.write_text("ne")
+        assert path.read_text() == "old"
+        raise error
+
+    with pytest.raises(type(error)):
+        checkpoint.write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["text"]
+    checkpoint.write_atomically(path, lambda temporary: temporary.write_text("new"))
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"), [({"a": [1.0]}, None), ({"a": mg.zeros(1)}, {"x": object()})]
+)
+def test_what_cannot_be_saved_leaves_nothing(file, tensors, metadata):
+    with pytest.raises(TypeError):
+        mg.save(tensors, file, metadata)
+    assert names(file.parent) == []
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    for path in (tmp_path / "none" / "x", blocked / "x", "/proc/minigrad/x"):
+        with pytest.raises(OSError, match="x"):
+            mg.save({"a": mg.zeros(1)}, path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError, match="folder"):
+        mg.save({"a": mg.zeros(1)}, folder)
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_permissions_follow_the_umask(file):
+    before = os.umask(0o027)
+    try:
+        mg.save({"a": mg.zeros(1)}, file)
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640

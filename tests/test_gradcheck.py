@@ -1,0 +1,83 @@
+"""gradcheck accepts right derivatives and finds wrong ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.tensor import op
+from tests.common import grid, leaf, refuses
+
+
+def wrong(change):
+    """x² whose derivative has been tampered with."""
+
+    @op
+    def square(x):
+        return x * x, lambda g, needs: (change(2 * x * g),)
+
+    return square
+
+
+def test_accepts_any_mixture_of_inputs():
+    x, w, fixed = leaf(grid((2, 3))), leaf(grid((3,), 1), layout="sliced"), mg.ones(3)
+    assert mg.gradcheck(lambda a, b, c, n: (a * b.exp() + c.to("float64")) * n, [x, w, fixed, 2.0])
+    assert mg.gradcheck(lambda a: (a * a).sum(), x)
+    assert mg.gradcheck(lambda a, b: a * 2, [x, w])  # one of them unused
+    assert mg.gradcheck(lambda a: a.exp(), leaf(np.array(0.5)))
+
+
+def test_leaves_its_inputs_alone():
+    x = leaf(grid((2, 3)), layout="batch innermost")
+    before = x.data.copy()
+    mg.gradcheck(lambda a: a * a, x)
+    np.testing.assert_array_equal(x.data, before)
+    assert x.grad is None
+
+
+def one_off(g):
+    g[1, 2] += 0.01
+    return g
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda g: g * 1.01,
+        lambda g: -g,
+        lambda g: g * 0,
+        lambda g: g + np.nan,
+        lambda g: g[::-1].copy(),
+        one_off,
+    ],
+)
+def test_finds_wrong_derivatives(change):
+    x = leaf(grid((2, 3)))
+    refuses(AssertionError, "gradcheck: input 0, index (", lambda: mg.gradcheck(wrong(change), x))
+    assert not mg.gradcheck(wrong(change), x, raise_exception=False)
+
+
+def test_message_says_where_and_by_how_much():
+    x = leaf(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    with pytest.raises(AssertionError) as error:
+        mg.gradcheck(lambda a, b: a * 1 + wrong(one_off)(b), [x, x])
+    text = str(error.value)
+    assert text.startswith("gradcheck: input 1, index (1, 2): analytical ")
+    assert "off by 0.01 (1 of 6 elements of this input are off)" in text
+
+
+def test_tolerances():
+    x = leaf(np.array([1.0]))
+    slightly = wrong(lambda g: g * 1.0005)
+    assert mg.gradcheck(slightly, x)
+    assert not mg.gradcheck(slightly, x, rtol=1e-5, raise_exception=False)
+    assert mg.gradcheck(slightly, x, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "inputs", [mg.ones(2, requires_grad=True), mg.ones(2, dtype="float64"), []]
+)
+def test_refuses_inputs_it_cannot_check(inputs):
+    text = "inputs: expected at least one float64 Tensor with requires_grad=True"
+    refuses(ValueError, text, lambda: mg.gradcheck(lambda *xs: xs[0] * 2, inputs))

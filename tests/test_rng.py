@@ -1,0 +1,93 @@
+"""Draws repeat for a seed, differ between streams, and stay the same from version to version."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import rng
+from minigrad.backend import CPU
+from tests.common import refuses, seeds
+
+streams = st.lists(st.integers(0, 1000), max_size=3).map(tuple)
+
+
+@given(seeds, streams)
+def test_a_seed_and_stream_repeat_their_draws(seed, stream):
+    def draw():
+        mg.manual_seed(seed, *stream)
+        return [rng.generator().integers(2**63, size=3).tolist() for _ in range(2)]
+
+    first = draw()
+    assert draw() == first
+    assert first[0] != first[1]
+
+
+@given(seeds, streams, seeds, streams)
+def test_other_seeds_and_streams_draw_otherwise(seed, stream, other_seed, other_stream):
+    def draw(*numbers):
+        mg.manual_seed(*numbers)
+        return rng.generator().integers(2**63, size=2).tolist()
+
+    same = (seed, *stream) == (other_seed, *other_stream)
+    assert (draw(seed, *stream) == draw(other_seed, *other_stream)) == same
+
+
+def test_a_longer_draw_does_not_move_the_next():
+    found = []
+    for size in (1, 1000):
+        mg.manual_seed(0)
+        rng.generator().random(size)
+        found.append(rng.generator().random())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.25, 0.5, 1.0])
+def test_keep_mask_frequency(drop):
+    mask = rng.keep_mask((100, 1001), drop, CPU)
+    assert mask.dtype == bool
+    assert mask.shape == (100, 1001)
+    assert abs(mask.mean() - (1 - drop)) <= 5 * np.sqrt(drop * (1 - drop) / mask.size)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
+def test_keep_mask_shapes(shape):
+    assert rng.keep_mask(shape, 0.5, CPU).shape == shape
+
+
+def test_pinned_draws():
+    """Runs from earlier versions must replay: these never change."""
+    mg.manual_seed(7, 1, 2)
+    mask = rng.keep_mask((64, 65), 0.3, CPU)
+    values = mg.randn(5)
+    digest = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
+    assert digest[:16] == "2a1e2e883d6e6f6f"
+    np.testing.assert_allclose(
+        values.numpy(), [0.0761041, 0.542329, 0.0266899, -0.276703, 0.493443], 1e-5
+    )
+
+
+def test_randn(device):
+    mg.manual_seed(0)
+    x = mg.randn(100, 200, device=device, requires_grad=True)
+    assert (x.shape, x.dtype, x.device) == ((100, 200), np.float32, mg.device(device))
+    assert x.requires_grad
+    assert abs(x.mean().item()) < 0.03
+    assert abs(x.var().item() - 1) < 0.03
+    mg.manual_seed(0)
+    assert mg.randn((100, 200), dtype="float64").numpy().astype("f")[3, 4] == x[3, 4].item()
+
+
+@pytest.mark.parametrize("numbers", [(-1,), (0, -1), (1.5,), ("1",), (True,), (None,)])
+def test_seed_errors(numbers):
+    text = f"seed: expected whole numbers from 0, got {numbers}"
+    refuses(ValueError, text, lambda: mg.manual_seed(*numbers))
+
+
+def test_randn_errors():
+    refuses(ValueError, "size: expected whole numbers from 0, got (-1,)", lambda: mg.randn(-1))

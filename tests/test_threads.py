@@ -1,0 +1,166 @@
+"""Threads of the CPU: results, nesting, exceptions, buffers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import threadpoolctl
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import threads
+from tests.common import grid, leaf, refuses
+
+
+@pytest.fixture(params=[1, 2, 3])
+def number(request):
+    """Run with this many threads, and as before afterwards."""
+    before = mg.get_num_threads()
+    mg.set_num_threads(request.param)
+    yield request.param
+    mg.set_num_threads(before)
+
+
+def gradients():
+    """A network large enough for every threaded path."""
+    f = mg.functional
+    x, w = leaf(grid((32, 16, 16, 16))), leaf(grid((32, 16, 3, 3), 1, -0.1, 0.1))
+    y = f.max_pool2d(f.relu(f.conv2d(x, w, padding=1)), 2)
+    y = f.batch_norm(f.avg_pool2d(y, 2), None, None, training=True).flatten(1)
+    v = leaf(grid((64, y.shape[1]), 2, -0.1, 0.1))
+    f.cross_entropy(f.linear(y, v), mg.Tensor(np.arange(32))).backward()
+    return [t.grad.numpy() for t in (x, w, v)]
+
+
+def test_number_of_threads_does_not_matter_and_results_repeat(number):
+    found, again = gradients(), gradients()
+    mg.set_num_threads(1)
+    for one, same, alone in zip(found, again, gradients(), strict=True):
+        np.testing.assert_array_equal(one, same)
+        np.testing.assert_allclose(one, alone, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_each_task_runs_once(number, count):
+    seen = []
+    threads.parallel(seen.append, count)
+    assert sorted(seen) == list(range(count))
+
+
+def test_nested_calls_run_on_the_same_thread(number):
+    seen = []
+
+    def outer(i):
+        here = threading.get_ident()
+        threads.parallel(lambda j: seen.append((i, j, threading.get_ident() == here)), 3)
+
+    threads.parallel(outer, 4)
+    assert sorted(seen) == [(i, j, True) for i in range(4) for j in range(3)]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_exception_reaches_the_caller_and_the_pool_survives(number, nested):
+    def fail(i):
+        if i == 5:
+            raise KeyError("five")
+
+    def task(i):
+        if nested:
+            threads.parallel(fail, 7)
+        else:
+            fail(i)
+
+    refuses(KeyError, "five", lambda: threads.parallel(task, 8))
+    seen = []
+    threads.parallel(seen.append, 8)
+    assert sorted(seen) == list(range(8))
+
+
+def test_blas_is_held_to_one_thread_inside_a_task():
+    if not (blas := threadpoolctl.threadpool_info()):
+        pytest.skip("NumPy's BLAS is unknown to threadpoolctl")
+
+    def counts():
+        return {
+            p["filepath"]: p["num_threads"]
+            for p in threadpoolctl.threadpool_info()
+            if p["user_api"] == "blas"
+        }
+
+    before, inside = counts(), []
+    threads.parallel(lambda i: inside.append(counts()), 1)
+    assert blas
+    assert set(inside[0].values()) == {1}
+    assert counts() == before
+
+
+def test_each_thread_has_its_own_workspace(number):
+    ready, found = threading.Barrier(number), {}
+
+    def task(i):
+        ready.wait(timeout=10)  # so that every thread takes one task
+        buffer = threads.workspace("test", (4, 5), np.dtype(np.float32))
+        assert (buffer.shape, buffer.dtype) == ((4, 5), np.float32)
+        found[threading.get_ident()] = buffer.__array_interface__["data"][0]
+
+    threads.parallel(task, number)
+    assert len(found) == len(set(found.values())) == number
+
+
+def test_workspace_is_reused_and_grows():
+    kind = np.dtype(np.float64)
+    first = threads.workspace("reused", (10,), kind)
+    assert np.shares_memory(first, threads.workspace("reused", (2, 5), kind))
+    assert np.shares_memory(first, threads.workspace("reused", (3,), np.dtype(np.uint8)))
+    assert not np.shares_memory(first, threads.workspace("another", (10,), kind))
+    assert not np.shares_memory(first, threads.workspace("reused", (11,), kind))
+
+
+@given(st.integers(0, 200), st.integers(0, 20), st.integers(1, 9))
+def test_spans(size, pieces, align):
+    parts = threads.spans(size, pieces, align)
+    assert [i for part in parts for i in range(size)[part]] == list(range(size))
+    assert all(part.start % align == 0 and part.start < part.stop for part in parts)
+    assert len(parts) <= max(1, pieces)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
+def test_set_num_threads_errors(value):
+    text = f"threads: expected a whole number from 1, got {value!r}"
+    refuses(ValueError, text, lambda: mg.set_num_threads(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [("3", "3"), ("0", "ValueError"), ("two", "ValueError")]
+)
+def test_environment_variable(value, found):
+    code = "import minigrad; print(minigrad.get_num_threads())"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"MINIGRAD_NUM_THREADS": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found in run.stdout + run.stderr
+    if found == "ValueError":
+        assert f"MINIGRAD_NUM_THREADS={value!r}: expected a whole number from 1" in run.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_starts_its_own_threads():
+    code = (
+        "import os, numpy as np, minigrad as mg; from minigrad import threads\n"
+        "mg.set_num_threads(2); threads.parallel(lambda i: None, 4)\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    threads.parallel(lambda i: None, 4); os._exit(7)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
