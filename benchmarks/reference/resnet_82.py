@@ -1,0 +1,60 @@
+"""The *resnet* study's network: 82 layers of twice the usual width, 4,959,770 parameters."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)) (He et al., CVPR 2016).
+
+    The shortcut is a 1 x 1 convolution and batch norm where the shape changes.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+def resnet(depth: int, width: int, num_classes: int = 10) -> nn.Module:
+    """Three stages of (depth − 4) / 6 blocks with 16, 32, 64 times ``width`` channels.
+
+    Raises:
+        ValueError: ``depth`` is not 6 n + 4.
+    """
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"depth: expected 6 n + 4 with n from 1, got {depth}")
+    blocks: list[nn.Module] = []
+    channels = 16
+    for stage, base in enumerate((16, 32, 64)):
+        for i in range((depth - 4) // 6):
+            blocks.append(BasicBlock(channels, base * width, 2 if stage and i == 0 else 1))
+            channels = base * width
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        *blocks,
+        nn.AvgPool2d(8),
+        nn.Flatten(),
+        nn.Linear(channels, num_classes),
+    )
+
+
+def create(num_classes: int = 10) -> nn.Module:
+    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+    return resnet(82, 2, num_classes)
