@@ -59,12 +59,15 @@ def main() -> None:
         "runs", nargs="+", type=Path, help="output folders of examples/train_cnn.py"
     )
     parser.add_argument("--out", required=True, help="the JSON file to write")
+    parser.add_argument("--commit", help="that the runs were made at (default: the present one)")
+    parser.add_argument("--command", help="that made the runs; SEED stands for each seed")
     given = parser.parse_args()
     try:
         found = gather(given.runs)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    machine.write(given.out, {"machine": machine.describe(), **found})
+    made = {k: v for k, v in (("commit", given.commit), ("command", given.command)) if v}
+    machine.write(given.out, {"machine": {**machine.describe(), **made}, **found})
     for name in FIGURES:
         row = found["final"][name]
         deviation = "" if row["std"] is None else f" ± {row['std']:.4f}"

@@ -1,67 +1,276 @@
-"""Augmentation and normalisation of whole batches, on the device that the batch is on."""
+"""Augmentation and normalisation of whole batches, on the device that the batch is on.
+
+Crop, rotation, shift and mirroring are one map from the pixels of the new image to places in the
+old one, so that every pixel is looked up once (four times where it is interpolated) and nothing is
+blurred or cut off between one step and the next. What is random is drawn on the CPU, and the
+arithmetic is the same single-precision steps on either device: a CPU and a GPU show a model the
+same pictures.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
-from cifar.recipes import Recipe
+from cifar.errors import UserError
+
+FILLS = {"zero": "constant", "edge": "edge", "reflect": "reflect"}  # and what np.pad calls them
+INTERPOLATIONS = ("nearest", "bilinear")
 
 
-def crop_and_flip(
-    images: mg.Tensor, generator: np.random.Generator, crop: int, flip: bool
-) -> mg.Tensor:
-    """Shift each image by up to ``crop`` pixels either way, black filling in, and mirror half.
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to a training image; every amount is drawn evenly and for each image anew.
 
-    Equal to a random crop of the image padded by ``crop`` zeros.
+    Attributes:
+        crop: pixels. A random crop of the image padded by as many on every side: a move by up to
+            that many whole pixels either way, down and right.
+        flip: mirror left to right, with probability 1/2.
+        rotation: degrees, at most 180. A turn by up to that angle either way about the centre.
+        shift: fraction of the size, at most 1. A move by up to that part of the height and, apart
+            from it, of the width either way, not in whole pixels.
+        fill: what lies outside of the image: "zero" (black), "edge" (its nearest pixel) or
+            "reflect" (the image mirrored about its outermost pixels).
+        interpolation: "nearest" takes the nearest pixel, "bilinear" weighs the four around a place.
 
-    Args:
-        images: uint8 (N, C, H, W).
-        generator: draws N row shifts, N column shifts, then N mirrorings.
-
-    Returns:
-        uint8 (N, C, H, W), its memory batch-innermost as the engine's convolutions like it.
+    Raises:
+        UserError: a value is none of these.
     """
-    xp = mg.get_xp(images.data)
-    n, c, h, w = images.shape
-    dy, dx = generator.integers(0, 2 * crop + 1, (2, n)) - crop
-    mirror = generator.random(n) < 0.5 if flip else np.zeros(n, bool)
-    # Source row and column of every target pixel, (H, N) and (W, N); outside the image: the last
-    # pixel of a frame of one black pixel.
-    rows = np.arange(h)[:, None] + dy
-    cols = np.where(mirror, w - 1 - np.arange(w)[:, None], np.arange(w)[:, None]) + dx
-    rows, cols = (np.where((i >= 0) & (i < size), i, size) for i, size in ((rows, h), (cols, w)))
-    framed = xp.zeros((n, c, h + 1, w + 1), images.dtype)
-    framed[:, :, :h, :w] = images.data
-    source = rows[:, None] * (w + 1) + cols + np.arange(n) * (c * (h + 1) * (w + 1))
-    planes = np.arange(c)[:, None, None, None] * ((h + 1) * (w + 1))
-    picked = framed.reshape(-1)[xp.asarray(planes + source)]
-    return mg.Tensor(picked.transpose(3, 0, 1, 2))
+
+    crop: int = 0
+    flip: bool = False
+    rotation: float = 0.0
+    shift: float = 0.0
+    fill: str = "zero"
+    interpolation: str = "nearest"
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.crop, int) and not isinstance(self.crop, bool)
+        _expect("crop", self.crop, whole and self.crop >= 0, "a whole number of pixels from 0")
+        _expect("flip", self.flip, isinstance(self.flip, bool), "True or False")
+        for name, most, unit in (("rotation", 180, "degrees"), ("shift", 1, "the size")):
+            came = getattr(self, name)
+            number = isinstance(came, (int, float)) and not isinstance(came, bool)
+            _expect(name, came, number and 0 <= came <= most, f"from 0 to {most} of {unit}")
+        for name, allowed in (("fill", tuple(FILLS)), ("interpolation", INTERPOLATIONS)):
+            came = getattr(self, name)
+            _expect(name, came, came in allowed, f"one of {', '.join(allowed)}")
+
+    def __str__(self) -> str:
+        """In words, such as "crop 4 px, flip, rotation ±10°, fill reflect"; "none"."""
+        parts = [f"crop {self.crop} px"] if self.crop else []
+        parts += ["flip"] if self.flip else []
+        parts += [f"rotation ±{self.rotation:g}°"] if self.rotation else []
+        parts += [f"shift ±{100 * self.shift:g} %"] if self.shift else []
+        if self.crop or self.rotation or self.shift:
+            parts.append(f"fill {self.fill}")
+        if self.rotation or self.shift:
+            parts.append(self.interpolation)
+        return ", ".join(parts) or "none"
 
 
-def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
-    """uint8 pixels as float32 (pixel / 255 − mean) / std per channel, in the same memory order."""
-    xp = mg.get_xp(images.data)
-    scale = xp.asarray(1 / (255 * np.asarray(std)), np.float32)
-    shift = xp.asarray(np.asarray(mean) / np.asarray(std), np.float32)
-    memory = images.data.transpose(1, 2, 3, 0)  # batch innermost, so that convolutions need no copy
-    out = memory * scale[:, None, None, None] - shift[:, None, None, None]
-    return mg.Tensor(xp.ascontiguousarray(out).transpose(3, 0, 1, 2))
+def _expect(name: str, came: Any, fits: bool, expected: str) -> None:
+    if not fits:
+        raise UserError(f"{name}: expected {expected}, got {came!r}")
 
 
-def training(recipe: Recipe) -> mg.data.Transform:
-    """The transform of training batches."""
+def training(augmentation: Augmentation, mean: Any, std: Any) -> mg.data.Transform:
+    """The transform of training batches: :func:`augmented`, then :func:`normalize`."""
 
     def apply(images: mg.Tensor, generator: np.random.Generator) -> mg.Tensor:
-        if recipe.crop or recipe.flip:
-            images = crop_and_flip(images, generator, recipe.crop, recipe.flip)
-        return normalize(images, recipe.mean, recipe.std)
+        return normalize(augmented(images, augmentation, generator), mean, std)
 
     return apply
 
 
-def evaluation(recipe: Recipe) -> mg.data.Transform:
-    """The transform of test batches: normalisation alone."""
-    return lambda images, _: normalize(images, recipe.mean, recipe.std)
+def evaluation(mean: Any, std: Any) -> mg.data.Transform:
+    """The transform of test batches: :func:`normalize` alone."""
+    return lambda images, _: normalize(images, mean, std)
+
+
+def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
+    """Pixels from 0 to 255 as (pixel / 255 − mean) / std per channel.
+
+    Args:
+        images: uint8 or float32 (N, C, H, W).
+        mean, std: C numbers each, of pixels in [0, 1].
+
+    Returns:
+        float32 (N, C, H, W), its memory batch-innermost.
+    """
+    xp = mg.get_xp(images.data)
+    scale = xp.asarray(1 / (255 * np.asarray(std)), np.float32)
+    shift = xp.asarray(np.asarray(mean) / np.asarray(std), np.float32)
+    # Batch innermost, as convolutions like it; moving bytes costs less than moving floats.
+    memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0))
+    out = memory * scale[:, None, None, None]
+    out -= shift[:, None, None, None]
+    return mg.Tensor(out.transpose(3, 0, 1, 2))
+
+
+def augmented(
+    images: mg.Tensor, augmentation: Augmentation, generator: np.random.Generator
+) -> mg.Tensor:
+    """Each image as ``augmentation`` may change it.
+
+    Args:
+        images: uint8 (N, C, H, W), not changed.
+        generator: see :func:`draw`.
+
+    Returns:
+        As from :func:`moved`; ``images`` itself where nothing is to be changed.
+
+    Raises:
+        ValueError: images of another type or number of axes.
+    """
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise ValueError(
+            f"images: expected uint8 (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
+        )
+    a = augmentation
+    if not (a.crop or a.flip or a.rotation or a.shift):
+        return images
+    n, _, h, w = images.shape
+    return moved(images, draw(a, n, h, w, generator), a.fill, a.interpolation)
+
+
+# ---------------------------------------------------------------------------- what is drawn
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What happens to each of N images, in this order; arrays of shape (N,), on the CPU.
+
+    Attributes:
+        down, right: float64, pixels. How far down and right of the image's own corner the picture
+            is cut out.
+        angle: float64, radians. How far the picture is then turned counter-clockwise about its
+            centre.
+        mirror: bool. Whether it is then mirrored left to right.
+    """
+
+    down: np.ndarray
+    right: np.ndarray
+    angle: np.ndarray
+    mirror: np.ndarray
+
+
+def draw(
+    augmentation: Augmentation, n: int, height: int, width: int, generator: np.random.Generator
+) -> Moves:
+    """Moves of ``n`` images.
+
+    Draws 6 · n numbers from [0, 1) whatever the options, so that changing one leaves what the
+    others do as it was: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to
+    the right.
+    """
+    crop_down, crop_right, mirror, turn, down, right = generator.random((6, n))
+    a = augmentation
+    steps = 2 * a.crop + 1
+    return Moves(
+        np.floor(crop_down * steps) - a.crop + (2 * down - 1) * a.shift * height,
+        np.floor(crop_right * steps) - a.crop + (2 * right - 1) * a.shift * width,
+        (2 * turn - 1) * math.radians(a.rotation),
+        a.flip & (mirror < 0.5),
+    )
+
+
+# ---------------------------------------------------------------------------- how it is done
+
+
+def moved(images: mg.Tensor, moves: Moves, fill: str, interpolation: str) -> mg.Tensor:
+    """Each image after its move.
+
+    A place that is not a pixel's shows, with "nearest", the pixel nearest to it (of two as near,
+    the one further down or right) and, with "bilinear", the mean of the four around it, each
+    weighted by its nearness in both directions. Outside of the image ``fill`` goes on without end,
+    so a crop from a padded image is equal to the crop of ``np.pad(image)``, and pixels that one
+    part of a move takes out of the picture come back where another part brings them in.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        fill, interpolation: as in :class:`Augmentation`.
+
+    Returns:
+        (N, C, H, W), its memory batch-innermost: uint8 for "nearest"; float32 from 0 to 255, not
+        rounded, for "bilinear".
+    """
+    xp = mg.get_xp(images.data)
+    n, c, h, w = images.shape
+    rows, cols = _maps(moves, h, w)
+    bilinear = interpolation == "bilinear"
+    above, below = _reach(rows, h, w, h, bilinear)
+    left, right = _reach(cols, h, w, w, bilinear)
+    # All the reading is done in an image wide enough, so that no place needs to be looked at to
+    # see whether it lies outside. Channels first: one table of indices then serves all of them.
+    margins = ((0, 0), (0, 0), (above, below), (left, right))
+    padded = xp.pad(images.data.transpose(1, 0, 2, 3), margins, FILLS[fill])
+    height, width = padded.shape[2:]
+    rows[2] += above
+    cols[2] += left
+    i, down = _places(rows, h, w, bilinear, xp)
+    j, across = _places(cols, h, w, bilinear, xp)
+    index = i * width + j + xp.arange(n) * (height * width)  # (H, W, N)
+    pixels = padded.reshape(c, -1)
+    if not bilinear:
+        return mg.Tensor(pixels.take(index, axis=1).transpose(3, 0, 1, 2))
+    pixels = pixels.astype(np.float32)
+
+    def row(index: Any) -> Any:
+        here, there = pixels.take(index, axis=1), pixels.take(index + 1, axis=1)
+        return _between(here, there, across)
+
+    return mg.Tensor(_between(row(index), row(index + width), down).transpose(3, 0, 1, 2))
+
+
+def _maps(moves: Moves, h: int, w: int) -> np.ndarray:
+    """The row and the column that pixel (y, x) shows, as ``factor · y + factor · x + offset``.
+
+    Returns:
+        float32 (2, 3, N): for rows and for columns, the factors of y and of x and the offset.
+    """
+    cos, sin, sign = np.cos(moves.angle), np.sin(moves.angle), np.where(moves.mirror, -1, 1)
+    y, x = (h - 1) / 2, (w - 1) / 2  # the centre
+    rows = (cos, sign * sin, moves.down + y - cos * y - sign * sin * x)
+    cols = (-sin, sign * cos, moves.right + x + sin * y - sign * cos * x)
+    return np.array((rows, cols), np.float32)
+
+
+def _reach(place: np.ndarray, h: int, w: int, size: int, bilinear: bool) -> tuple[int, int]:
+    """How many pixels before the first and behind the last of ``size`` the map ``place`` asks for.
+
+    One more either way where neighbours are read too, and to be safe from rounding.
+    """
+    of_y, of_x, offset = place[0] * (h - 1), place[1] * (w - 1), place[2]
+    low = (offset + np.minimum(of_y, 0) + np.minimum(of_x, 0)).min(initial=0)
+    high = (offset + np.maximum(of_y, 0) + np.maximum(of_x, 0)).max(initial=size - 1)
+    return math.ceil(-low) + bilinear, math.ceil(high) - (size - 1) + bilinear
+
+
+def _places(place: np.ndarray, h: int, w: int, bilinear: bool, xp: Any) -> tuple[Any, Any]:
+    """Where the map ``place`` points from every pixel: whole pixels and what is beyond them.
+
+    Returns:
+        int64 pixels and float32 remainders in [0, 1), both (H, W, N), with 1 in place of H or W
+        where nothing depends on it (so that without a rotation there is little to compute).
+    """
+    of_y, of_x, offset = xp.asarray(place)
+    at = offset if bilinear else offset + np.float32(0.5)
+    if place[0].any():
+        at = at + xp.arange(h, dtype=np.float32)[:, None, None] * of_y
+    if place[1].any():
+        at = at + xp.arange(w, dtype=np.float32)[:, None] * of_x
+    whole = xp.floor(at)
+    return whole.astype(np.int64), at - whole
+
+
+def _between(a: Any, b: Any, part: Any) -> Any:
+    """``a`` moved towards ``b`` by ``part`` of the way; overwrites ``b``."""
+    b -= a
+    b *= part
+    b += a
+    return b

@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,11 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, models, plots, recipes
+from cifar import augment, datasets, models, plots, recipes, subsets
 from cifar.errors import UserError
 
 F = mg.functional
-SCHEMA = 1  # of state.safetensors
+SCHEMA = 2  # of state.safetensors
 EVALUATION_BATCH = 250
 
 
@@ -57,7 +57,7 @@ class Settings:
 
 @dataclass
 class Progress:
-    """Where a run is: all that changes besides weights and optimiser state.
+    """Where a run is: all that changes besides weights, optimiser and schedule.
 
     ``loss`` and ``correct`` are sums over the ``seen`` images of the current epoch.
     """
@@ -75,18 +75,46 @@ class Progress:
         self.epoch += 1
         self.step, self.seen, self.loss, self.correct, self.seconds = 0, 0, 0.0, 0, 0.0
 
+
+@dataclass
+class Run:
+    """All that a run works with.
+
+    Attributes:
+        train: training batches, augmented.
+        held, held_name: what is evaluated after every epoch: the validation images of a recipe
+            that holds some out ("validation"), else the test set ("test").
+        test: the test set.
+        objective: the training loss of (logits, labels), a scalar.
+        record: what the run is and what can change its results; stored in every file it writes.
+    """
+
+    settings: Settings
+    recipe: recipes.Recipe
+    out: Path
+    record: dict[str, Any]
+    model: mg.nn.Module
+    optimizer: mg.optim.Optimizer
+    schedule: Any
+    objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor]
+    train: mg.data.DataLoader
+    held: mg.data.DataLoader
+    held_name: str
+    test: mg.data.DataLoader
+    progress: Progress
+
     @property
     def best(self) -> dict[str, Any]:
-        """The epoch of the highest test accuracy."""
-        return max(self.history, key=lambda line: line["test_accuracy"])
+        """The line of the epoch with the highest accuracy on the held images."""
+        return max(self.progress.history, key=lambda line: line[f"{self.held_name}_accuracy"])
 
 
 def run(settings: Settings) -> list[dict[str, Any]]:
     """Train as ``settings`` say and return the metrics, one dict per epoch.
 
     Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best
-    by test accuracy), ``state.safetensors`` (what ``resume`` needs), ``metrics.jsonl``,
-    ``curves.png``, ``predictions.png``.
+    by accuracy on the held images), ``state.safetensors`` (what ``resume`` needs),
+    ``metrics.jsonl``, ``curves.png``, ``predictions.png``.
 
     Raises:
         UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
@@ -95,93 +123,152 @@ def run(settings: Settings) -> list[dict[str, Any]]:
     """
     recipe, device = _recipe(settings), _device(settings)
     with _output_folder(settings) as out:
-        return _run(settings, recipe, device, out)
+        test_set, this = _prepare(settings, recipe, device, out)
+        progress = this.progress
+        with _stop_on_signals() as stop:
+            while progress.epoch < recipe.epochs:
+                _train_epoch(this, stop)
+                if stop:
+                    _save_state(this)
+                    where = f"epoch {progress.epoch + 1}, step {progress.step}"
+                    again = f"continue with --resume --out {out}"
+                    print(f"stopped at {where}; {again}", file=sys.stderr)
+                    raise KeyboardInterrupt
+                _end_epoch(this)
+        plots.curves(progress.history, this.record, out / "curves.png")
+        logits = _logits(this.model, this.test, 24)
+        plots.predictions(test_set, logits, this.record, out / "predictions.png")
+        return progress.history
 
 
-def _run(
+def _prepare(
     settings: Settings, recipe: recipes.Recipe, device: mg.device, out: Path
-) -> list[dict[str, Any]]:
+) -> tuple[datasets.Dataset, Run]:
+    """Load the data, make the model and all around it, and put a resumed run back."""
     training_set = datasets.load(settings.dataset, "train", settings.data_dir)
     test_set = datasets.load(training_set.name, "test", settings.data_dir)
+    held_set, held_name = test_set, "test"
+    if recipe.validation:
+        training_set, held_set = subsets.hold_out(training_set, recipe.validation)
+        held_name = "validation"
+    if recipe.long_tail < 1:
+        training_set = subsets.long_tailed(training_set, recipe.long_tail)
+    counts = subsets.class_counts(training_set.labels, len(training_set.classes))
 
     model = models.create(recipe.model, len(training_set.classes), settings.seed).to(device)
-    optimizer = getattr(mg.optim, recipe.optimizer)(
-        model.parameters(), lr=recipe.lr, **recipe.optimizer_options
-    )
     record = _record(settings, recipe, device, training_set, model)
-    progress = Progress()
+    evaluation = augment.evaluation(recipe.mean, recipe.std)
+
+    def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
+        images, labels = (mg.tensor(a, device=device) for a in (data.images, data.labels))
+        return mg.data.DataLoader(images, labels, size, **options)
+
+    test = batches(test_set, EVALUATION_BATCH, transform=evaluation)
+    optimizer, schedule = _optimizer(recipe, model, recipe.lr)
+    this = Run(
+        settings,
+        recipe,
+        out,
+        record,
+        model,
+        optimizer,
+        schedule,
+        _objective(recipe, model, counts, device),
+        batches(
+            training_set,
+            recipe.batch_size,
+            shuffle=True,
+            transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
+            seed=settings.seed,
+        ),
+        batches(held_set, EVALUATION_BATCH, transform=evaluation) if recipe.validation else test,
+        held_name,
+        test,
+        Progress(),
+    )
     if settings.resume:
-        progress = _load_state(out, model, optimizer, record, device)
-    train = mg.data.DataLoader(
-        mg.tensor(training_set.images, device=device),
-        mg.tensor(training_set.labels, device=device),
-        recipe.batch_size,
-        shuffle=True,
-        transform=augment.training(recipe),
-        seed=settings.seed,
-    )
-    test = mg.data.DataLoader(
-        mg.tensor(test_set.images, device=device),
-        mg.tensor(test_set.labels, device=device),
-        EVALUATION_BATCH,
-        transform=augment.evaluation(recipe),
-    )
-
+        _load_state(this, device)
+    held = f", {len(held_set):,} validation" if recipe.validation else ""
     print(
-        f"{recipe.name}: {sum(p.numel() for p in model.parameters()):,} parameters on {device}, "
-        f"{len(training_set):,} training and {len(test_set):,} test images of "
-        f"{training_set.name}, {progress.epoch} of {recipe.epochs} epochs done, in {out}"
+        f"{recipe.name}: {record['parameters']:,} parameters on {device}, "
+        f"{len(training_set):,} training{held} and {len(test_set):,} test images of "
+        f"{training_set.name}, {this.progress.epoch} of {recipe.epochs} epochs done, in {out}"
     )
-    with _stop_on_signals() as stop:
-        while progress.epoch < recipe.epochs:
-            _train_epoch(model, optimizer, train, progress, recipe, settings, stop)
-            if stop:
-                _save_state(out, model, optimizer, record, progress)
-                where = f"epoch {progress.epoch + 1}, step {progress.step}"
-                print(f"stopped at {where}; continue with --resume --out {out}", file=sys.stderr)
-                raise KeyboardInterrupt
-            _end_epoch(out, model, optimizer, test, record, progress)
-    plots.curves(progress.history, record, out / "curves.png")
-    logits = _logits(model, test, 24)
-    plots.predictions(test_set, logits, record, out / "predictions.png")
-    return progress.history
+    if recipe.long_tail < 1:
+        print("images per class: " + ", ".join(map(str, counts)))
+    return test_set, this
 
 
-def _train_epoch(
-    model: mg.nn.Module,
-    optimizer: mg.optim.Optimizer,
-    train: mg.data.DataLoader,
-    progress: Progress,
-    recipe: recipes.Recipe,
-    settings: Settings,
-    stop: list[int],
-) -> None:
+def _optimizer(
+    recipe: recipes.Recipe, model: mg.nn.Module, lr: float
+) -> tuple[mg.optim.Optimizer, Any]:
+    """A fresh optimiser and its schedule (None for a constant rate)."""
+    kind = getattr(mg.optim, recipe.optimizer)
+    optimizer = kind(model.parameters(), lr=lr, **recipe.optimizer_options)
+    if recipe.schedule is None:
+        return optimizer, None
+    schedule = getattr(mg.optim.lr_scheduler, recipe.schedule)
+    return optimizer, schedule(optimizer, **recipe.schedule_options)
+
+
+def _objective(
+    recipe: recipes.Recipe, model: mg.nn.Module, counts: np.ndarray, device: mg.device
+) -> Callable[[mg.Tensor, mg.Tensor], mg.Tensor]:
+    """The training loss of (logits, labels): the recipe's loss and its L2 term."""
+    weight = None
+    if recipe.class_balance is not None:
+        weights = subsets.class_balanced_weights(counts, recipe.class_balance)
+        weight = mg.tensor(weights, device=device)
+
+    def objective(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
+        if recipe.loss == "focal_loss":
+            loss = F.focal_loss(logits, labels, recipe.gamma, weight)
+        else:
+            loss = F.cross_entropy(logits, labels, weight)
+        return loss + penalty(model, recipe.l2) if recipe.l2 else loss
+
+    return objective
+
+
+def penalty(model: mg.nn.Module, factor: float) -> mg.Tensor:
+    """``factor`` times the sum of squares of all 3 x 3 kernels: a scalar."""
+    kernels = [p for p in model.parameters() if p.shape[2:] == (3, 3)]
+    first, *others = ((kernel * kernel).sum() for kernel in kernels)
+    return sum(others, first) * factor
+
+
+def _train_epoch(this: Run, stop: list[int]) -> None:
     """One pass over the training set, from ``progress.step`` on; returns early on a signal."""
-    model.train()
+    recipe, progress, seed = this.recipe, this.progress, this.settings.seed
+    rates = dict(recipe.restarts)
+    if progress.step == 0 and progress.epoch in rates:
+        this.optimizer, this.schedule = _optimizer(recipe, this.model, rates[progress.epoch])
+    this.model.train()
     started = time.perf_counter() - progress.seconds
     bar = tqdm(
-        total=len(train.images),
+        total=len(this.train.images),
         initial=progress.seen,
         desc=f"epoch {progress.epoch + 1}/{recipe.epochs}",
         unit="img",
-        disable=not settings.progress,
+        disable=not this.settings.progress,
         mininterval=0.5,
     )
     with bar:
-        for images, labels in train.epoch(progress.epoch, progress.step):
-            mg.manual_seed(settings.seed, progress.epoch, progress.step)  # dropout's stream
-            logits = model(images)
-            loss = F.cross_entropy(logits, labels)
-            optimizer.zero_grad()
+        for images, labels in this.train.epoch(progress.epoch, progress.step):
+            mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
+            logits = this.model(images)
+            loss = this.objective(logits, labels)
+            this.optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            this.optimizer.step()
 
+            value = loss.item()
             progress.step += 1
             progress.seen += len(labels)
-            progress.loss += loss.item() * len(labels)
+            progress.loss += value * len(labels)
             progress.correct += _correct(logits, labels)
             progress.seconds = time.perf_counter() - started
-            _check_finite(loss.item(), f"at epoch {progress.epoch + 1}, step {progress.step}")
+            _check_finite(value, f"at epoch {progress.epoch + 1}, step {progress.step}")
             bar.update(len(labels))
             bar.set_postfix(
                 loss=f"{progress.loss / progress.seen:.3f}",
@@ -199,42 +286,46 @@ def _check_finite(loss: float, when: str) -> None:
         )
 
 
-def _end_epoch(
-    out: Path,
-    model: mg.nn.Module,
-    optimizer: mg.optim.Optimizer,
-    test: mg.data.DataLoader,
-    record: dict[str, Any],
-    progress: Progress,
-) -> None:
-    """Evaluate, write the epoch's line, and save models and state."""
-    test_loss, test_accuracy = evaluate(model, test)
-    _check_finite(test_loss, f"on the test set after epoch {progress.epoch + 1}")
-    line = {
+def _end_epoch(this: Run) -> None:
+    """Evaluate, step the schedule, write the epoch's line, and save models and state."""
+    progress, name = this.progress, this.held_name
+    line: dict[str, Any] = {
         "epoch": progress.epoch + 1,
-        "lr": optimizer.param_groups[0]["lr"],
+        "lr": this.optimizer.param_groups[0]["lr"],
         "train_loss": progress.loss / progress.seen,
         "train_accuracy": progress.correct / progress.seen,
-        "test_loss": test_loss,
-        "test_accuracy": test_accuracy,
+    }
+    last = progress.epoch + 1 == this.recipe.epochs
+    parts = {name: this.held, **({"test": this.test} if last else {})}
+    for part, data in parts.items():
+        loss, accuracy = evaluate(this.model, data, this.recipe.l2)
+        _check_finite(loss, f"on the {part} set after epoch {progress.epoch + 1}")
+        line |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
+    line |= {
         "seconds": round(progress.seconds, 3),
         "images_per_second": round(progress.seen / progress.seconds, 1),
         "peak_memory_mb": _peak_memory_mb(),
     }
+    if isinstance(this.schedule, mg.optim.ReduceLROnPlateau):
+        this.schedule.step(line[f"{name}_loss"])
+    elif this.schedule is not None:
+        this.schedule.step()
     progress.end_epoch(line)
+    shown = "; ".join(
+        f"{part} loss {line[f'{part}_loss']:.4f}, accuracy {line[f'{part}_accuracy']:.2%}"
+        for part in ("train", *parts)
+    )
     print(
-        f"epoch {line['epoch']}: train loss {line['train_loss']:.4f}, "
-        f"accuracy {line['train_accuracy']:.2%}; test loss {test_loss:.4f}, "
-        f"accuracy {test_accuracy:.2%}; {line['seconds']:.0f} s, "
+        f"epoch {line['epoch']}: {shown}; {line['seconds']:.0f} s, "
         f"{line['images_per_second']:.0f} images/s"
     )
-    note = {**record, "metrics": line, "best_epoch": progress.best["epoch"]}
-    mg.save(model.state_dict(), out / "last.safetensors", note)
-    if progress.best is line:
-        mg.save(model.state_dict(), out / "best.safetensors", note)
-    _save_state(out, model, optimizer, record, progress)
+    note = {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
+    mg.save(this.model.state_dict(), this.out / "last.safetensors", note)
+    if this.best is line:
+        mg.save(this.model.state_dict(), this.out / "best.safetensors", note)
+    _save_state(this)
     mg.checkpoint.write_atomically(
-        out / "metrics.jsonl",
+        this.out / "metrics.jsonl",
         lambda path: _write(path, "".join(json.dumps(line) + "\n" for line in progress.history)),
     )
 
@@ -243,8 +334,8 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def evaluate(model: mg.nn.Module, data: mg.data.DataLoader) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over ``data``, in evaluation mode."""
+def evaluate(model: mg.nn.Module, data: mg.data.DataLoader, l2: float = 0.0) -> tuple[float, float]:
+    """Mean cross-entropy (and the L2 term) and accuracy over ``data``, in evaluation mode."""
     model.eval()
     loss, correct = 0.0, 0
     with mg.no_grad():
@@ -252,7 +343,8 @@ def evaluate(model: mg.nn.Module, data: mg.data.DataLoader) -> tuple[float, floa
             logits = model(images)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             correct += _correct(logits, labels)
-    return loss / len(data.images), correct / len(data.images)
+        term = penalty(model, l2).item() if l2 else 0.0
+    return loss / len(data.images) + term, correct / len(data.images)
 
 
 def _correct(logits: mg.Tensor, labels: mg.Tensor) -> int:
@@ -377,54 +469,47 @@ def _stop_on_signals() -> Iterator[list[int]]:
 # ---------------------------------------------------------------------------- state
 
 
-def _save_state(
-    out: Path,
-    model: mg.nn.Module,
-    optimizer: mg.optim.Optimizer,
-    record: dict[str, Any],
-    progress: Progress,
-) -> None:
-    saved = optimizer.state_dict()
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+def _save_state(this: Run) -> None:
+    saved = this.optimizer.state_dict()
+    tensors = {f"model.{name}": value for name, value in this.model.state_dict().items()}
     steps = {}
     for number, state in saved["state"].items():
         steps[str(number)] = state.pop("step", 0)
         tensors |= {f"optimizer.{number}.{name}": array for name, array in state.items()}
     note = {
         "schema": SCHEMA,
-        "record": record,
-        "progress": dataclasses.asdict(progress),
+        "record": this.record,
+        "progress": dataclasses.asdict(this.progress),
         "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
+        "schedule": this.schedule.state_dict() if this.schedule else None,
     }
-    mg.save(tensors, out / "state.safetensors", note)
+    mg.save(tensors, this.out / "state.safetensors", note)
 
 
-def _load_state(
-    out: Path,
-    model: mg.nn.Module,
-    optimizer: mg.optim.Optimizer,
-    record: dict[str, Any],
-    device: mg.device,
-) -> Progress:
+def _load_state(this: Run, device: mg.device) -> None:
     """Put a saved run back; it must be the same recipe (epochs aside), seed and data."""
-    path = out / "state.safetensors"
+    path = this.out / "state.safetensors"
     try:
         tensors, note = mg.checkpoint.read(path, device)
     except ValueError as error:
         raise UserError(f"resume: {error}; start again with another --out") from None
     if not isinstance(note, dict) or note.get("schema") != SCHEMA:
         raise UserError(f"resume: {path} is not a state of this version of minigrad")
-    came, saved = _identity(record), _identity(note["record"])
+    came, saved = _identity(this.record), _identity(note["record"])
     different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
     if different:
-        raise UserError(f"resume: the run in {out} has {'; '.join(different)}")
-    model.load_state_dict(_below("model.", tensors))
+        raise UserError(f"resume: the run in {this.out} has {'; '.join(different)}")
+    this.model.load_state_dict(_below("model.", tensors))
     states = {
         int(number): {"step": step, **_below(f"optimizer.{number}.", tensors)}
         for number, step in note["optimizer"]["steps"].items()
     }
-    optimizer.load_state_dict({"state": states, "param_groups": note["optimizer"]["param_groups"]})
-    return Progress(**note["progress"])
+    if this.schedule:
+        this.schedule.load_state_dict(note["schedule"])
+    this.optimizer.load_state_dict(
+        {"state": states, "param_groups": note["optimizer"]["param_groups"]}
+    )
+    this.progress = Progress(**note["progress"])
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:

@@ -12,21 +12,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cifar.augment import Augmentation
 from cifar.errors import UserError
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained.
+    """How a model is trained: plain values, so that a run can record all of it.
 
     Attributes:
         name, model: of the recipe, and of the model in :mod:`cifar.models`.
         epochs, batch_size: passes over the training set, images per step.
         optimizer: class name in ``minigrad.optim``.
-        lr: its learning rate, constant unless a schedule is given.
+        lr: its learning rate at first.
         optimizer_options: its other options.
-        crop: largest shift in pixels of a random crop from the zero-padded image.
-        flip: mirror half of the images left to right.
+        schedule: class name in ``minigrad.optim.lr_scheduler``, stepped once per epoch
+            (ReduceLROnPlateau with the evaluation loss); None for a constant rate.
+        schedule_options: its options.
+        restarts: (epoch, lr): before that epoch, counted from 0, the optimiser starts anew, its
+            moments forgotten, at that rate.
+        loss: "cross_entropy" or "focal_loss".
+        gamma: the focal loss's exponent.
+        class_balance: β of class-balanced weights in the loss (see :mod:`cifar.subsets`), or
+            None for equal weights.
+        l2: λ of λ Σ w² over the 3 x 3 kernels, a term of the loss and of every loss reported.
+        long_tail: the smallest class's share of the largest's images; 1 keeps all.
+        validation: training images held out, evaluated on after every epoch in place of the test
+            set, which is then used once, after the last.
+        augmentation: of training images.
         mean, std: per channel (red, green, blue), of pixels in [0, 1]; they normalise the input.
         claim: the study's own figures, by metric.
     """
@@ -38,8 +51,16 @@ class Recipe:
     optimizer: str
     lr: float
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
-    crop: int = 0
-    flip: bool = False
+    schedule: str | None = None
+    schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    restarts: tuple[tuple[int, float], ...] = ()
+    loss: str = "cross_entropy"
+    gamma: float = 0.0
+    class_balance: float | None = None
+    l2: float = 0.0
+    long_tail: float = 1.0
+    validation: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     claim: Mapping[str, float] = field(default_factory=dict)

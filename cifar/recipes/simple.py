@@ -1,9 +1,10 @@
 """The *simple* study: Adam at a constant rate, random crop and flip, ten epochs.
 
-The study names crop and flip but not how far it crops. A crop of 2 pixels was chosen on 5,000
-images held out of the training set, not on the test set (see benchmarks/results/simple-crop.md).
+The study names crop and flip but not how far it crops. PyTorch reached less with 4 pixels than with
+none; of 1 and 2, level on 5,000 images held out of the training set, 2 over-fits less.
 """
 
+from cifar.augment import Augmentation
 from cifar.recipes import Recipe
 
 RECIPE = Recipe(
@@ -14,8 +15,7 @@ RECIPE = Recipe(
     optimizer="Adam",
     lr=1e-3,
     optimizer_options={"weight_decay": 1e-4},
-    crop=2,
-    flip=True,
+    augmentation=Augmentation(crop=2, flip=True),
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
     claim={"train_accuracy": 0.7714, "test_accuracy": 0.7763},

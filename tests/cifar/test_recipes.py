@@ -11,7 +11,9 @@ from cifar import models, recipes
 from cifar.errors import UserError
 from tests.common import refuses
 
-# What design §3 fixes of each study.
+MOMENTUM = {"momentum": 0.9, "weight_decay": 5e-4}
+LONG_TAIL = {"model": "resnet-32", "epochs": 10, "long_tail": 0.01}
+# What each study fixes.
 STUDIES = {
     "simple": {
         "model": "simple",
@@ -20,9 +22,73 @@ STUDIES = {
         "optimizer": "Adam",
         "lr": 1e-3,
         "optimizer_options": {"weight_decay": 1e-4},
-        "flip": True,
+        "schedule": None,
         "claim": {"train_accuracy": 0.7714, "test_accuracy": 0.7763},
-    }
+    },
+    "four-block": {
+        "model": "four-block",
+        "epochs": 10,
+        "batch_size": 32,
+        "optimizer": "SGD",
+        "lr": 0.01,
+        "optimizer_options": MOMENTUM,
+        "claim": {"test_accuracy": 0.8201},
+    },
+    "long-tail-ce": {**LONG_TAIL, "loss": "cross_entropy", "claim": {"test_accuracy": 0.3480}},
+    "long-tail-cb-focal": {
+        **LONG_TAIL,
+        "loss": "focal_loss",
+        "class_balance": 0.9999,
+        "claim": {"test_accuracy": 0.3648},
+    },
+    "dense-residual": {
+        "model": "dense-residual",
+        "epochs": 35,
+        "batch_size": 64,
+        "optimizer": "Adam",
+        "lr": 3e-4,
+        "optimizer_options": {"eps": 1e-7},
+        "restarts": ((20, 1e-4), (30, 5e-5)),
+        "l2": 1e-4,
+        "validation": 10_000,
+        "augmentation": {
+            "crop": 0,
+            "flip": True,
+            "rotation": 15,
+            "shift": 0.1,
+            "fill": "edge",
+            "interpolation": "bilinear",
+        },
+        "mean": (0, 0, 0),
+        "std": (1, 1, 1),
+        "claim": {"validation_accuracy": 0.8915, "test_accuracy": 0.8874, "test_loss": 0.5771},
+    },
+    "gated": {
+        "model": "gated",
+        "epochs": 50,
+        "batch_size": 128,
+        "optimizer": "RMSprop",
+        "lr": 1e-3,
+        "optimizer_options": {"alpha": 0.99, "eps": 1e-8},
+        "schedule": "ReduceLROnPlateau",
+        "schedule_options": {"factor": 0.1, "patience": 5},
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.5, 0.5, 0.5),
+        "claim": {"train_accuracy": 0.9036, "test_accuracy": 0.8733},
+    },
+    "resnet-82": {
+        "model": "resnet-82",
+        "epochs": 200,
+        "batch_size": 128,
+        "optimizer": "SGD",
+        "lr": 0.01,
+        "optimizer_options": MOMENTUM,
+        "schedule": "CosineAnnealingLR",
+        "schedule_options": {"T_max": 200},
+        "mean": (0.4914, 0.4822, 0.4465),
+        "std": (0.2023, 0.1994, 0.2010),
+        "claim": {"train_accuracy": 0.9992, "test_accuracy": 0.9460},
+    },
 }
 
 
@@ -43,8 +109,10 @@ def test_it_can_be_run(name):
     recipe = recipes.load(name)
     assert recipe.model in models.names()
     p = mg.zeros(1, requires_grad=True)
-    getattr(mg.optim, recipe.optimizer)([p], lr=recipe.lr, **recipe.optimizer_options)
-    assert recipe.crop >= 0
+    optimizer = getattr(mg.optim, recipe.optimizer)([p], lr=recipe.lr, **recipe.optimizer_options)
+    if recipe.schedule is not None:
+        getattr(mg.optim.lr_scheduler, recipe.schedule)(optimizer, **recipe.schedule_options)
+    assert recipe.loss in ("cross_entropy", "focal_loss")
     assert all(0 <= m <= 1 for m in recipe.mean)
     assert all(0 < s <= 1 for s in recipe.std)
 

@@ -154,7 +154,7 @@ def test_overrides_replace_the_recipes_values(small, tmp_path):
 
 def test_best_is_the_first_of_the_best(small, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.7, 0.7, 0.6])
-    monkeypatch.setattr(train, "evaluate", lambda model, data: (1.0, next(accuracies)))
+    monkeypatch.setattr(train, "evaluate", lambda *_: (1.0, next(accuracies)))
     train.run(tiny.settings(tmp_path, epochs=4))
     _, best = mg.checkpoint.read(tmp_path / "best.safetensors")
     _, last = mg.checkpoint.read(tmp_path / "last.safetensors")
@@ -218,18 +218,71 @@ def test_resuming_a_finished_run_with_more_epochs(whole, small, tmp_path):
     assert len(train.run(tiny.settings(tmp_path / "b", resume=True, epochs=1))) == 3
 
 
-@pytest.mark.parametrize("name", ["SGD", "RMSprop", "AdamW"])
-def test_every_optimiser_resumes(small, tmp_path, monkeypatch, name):
-    changes = {"optimizer": name, "optimizer_options": {}}
-    if name == "SGD":
-        changes["optimizer_options"] = {"momentum": 0.9}
+WAYS = {
+    "momentum": {"optimizer": "SGD", "optimizer_options": {"momentum": 0.9}},
+    "RMSprop": {"optimizer": "RMSprop", "optimizer_options": {}},
+    "AdamW": {"optimizer": "AdamW", "optimizer_options": {}},
+    "cosine": {"schedule": "CosineAnnealingLR", "schedule_options": {"T_max": 3}},
+    "plateau": {"schedule": "ReduceLROnPlateau", "schedule_options": {"threshold": 0.9}},
+    "restart": {"restarts": ((1, 1e-3),)},
+    "penalty": {"l2": 1e-2},
+    "held out": {"validation": 20},
+    "long tail": {"long_tail": 0.2, "loss": "focal_loss", "gamma": 1.0, "class_balance": 0.99},
+}
+
+
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
+def test_every_way_of_training_resumes(small, tmp_path, changes):
     train.run(tiny.settings(tmp_path / "whole", **changes))
-    small(each_batch=send([signal.SIGINT], 7))
+    small(each_batch=send([signal.SIGINT], 3))
     with pytest.raises(KeyboardInterrupt):
         train.run(tiny.settings(tmp_path / "parts", **changes))
     small()
     train.run(tiny.settings(tmp_path / "parts", resume=True, **changes))
     assert tiny.results(tmp_path / "parts") == tiny.results(tmp_path / "whole")
+
+
+def test_a_schedule_sets_the_rate(small, tmp_path):
+    history = train.run(tiny.settings(tmp_path, epochs=3, **WAYS["cosine"]))
+    assert [line["lr"] for line in history] == pytest.approx([1e-2, 7.5e-3, 2.5e-3])
+
+
+def test_a_plateau_lowers_the_rate(small, tmp_path):
+    options = {"patience": 0, "threshold": 0.99, "factor": 0.5}
+    changes = {"schedule": "ReduceLROnPlateau", "schedule_options": options}
+    history = train.run(tiny.settings(tmp_path, epochs=3, **changes))
+    assert [line["lr"] for line in history] == [1e-2, 1e-2, 5e-3]
+
+
+def test_a_restart_forgets_moments(small, tmp_path):
+    history = train.run(tiny.settings(tmp_path, epochs=3, **WAYS["restart"]))
+    assert [line["lr"] for line in history] == [1e-2, 1e-3, 1e-3]
+    _, note = mg.checkpoint.read(tmp_path / "state.safetensors")
+    assert set(note["optimizer"]["steps"].values()) == {2 * tiny.STEPS}
+
+
+def test_the_penalty_is_in_every_loss(small, tmp_path):
+    plain = train.run(tiny.settings(tmp_path / "plain", epochs=1, lr=1e-9))
+    heavy = train.run(tiny.settings(tmp_path / "heavy", epochs=1, lr=1e-9, l2=10.0))
+    weights = mg.load(tmp_path / "heavy" / "last.safetensors")
+    term = 10 * sum(float((w * w).sum()) for w in weights.values() if w.shape[2:] == (3, 3))
+    assert term > 1
+    for part in ("train_loss", "test_loss"):
+        assert heavy[0][part] - plain[0][part] == pytest.approx(term, rel=1e-3)
+
+
+def test_held_out_images_take_the_place_of_the_test_set(small, tmp_path, capsys):
+    history = train.run(tiny.settings(tmp_path, **WAYS["held out"]))
+    assert all("validation_accuracy" in line for line in history)
+    assert ["test_accuracy" in line for line in history] == [False, True]
+    assert "60 training, 20 validation and 30 test images" in capsys.readouterr().out
+    best = max(history, key=lambda line: line["validation_accuracy"])
+    assert mg.checkpoint.read(tmp_path / "best.safetensors")[1]["metrics"] == best
+
+
+def test_a_long_tail_is_counted(small, tmp_path, capsys):
+    train.run(tiny.settings(tmp_path, epochs=1, **WAYS["long tail"]))
+    assert "images per class: 8, 6, 5, 4, 3, 3, 2, 2, 1, 1" in capsys.readouterr().out
 
 
 def test_resume_refuses_another_run(small, tmp_path):
@@ -238,7 +291,7 @@ def test_resume_refuses_another_run(small, tmp_path):
     for changes, text in (
         ({"lr": 0.5}, "has lr 0.01, not 0.5"),
         ({"batch_size": 8, "seed": 3}, "has batch_size 16, not 8; seed 0, not 3"),
-        ({"crop": 3}, "has crop 1, not 3"),
+        ({"gamma": 3.0}, "has gamma 0.0, not 3.0"),
     ):
         refuses(
             UserError,
@@ -289,7 +342,7 @@ def test_a_loss_that_becomes_nan_leaves_earlier_epochs_whole(small, tmp_path):
 
 def test_a_test_loss_that_becomes_nan_is_not_saved(small, tmp_path, monkeypatch):
     losses = iter([1.0, float("nan")])
-    monkeypatch.setattr(train, "evaluate", lambda model, data: (next(losses), 0.5))
+    monkeypatch.setattr(train, "evaluate", lambda *_: (next(losses), 0.5))
     refuses(
         UserError,
         "loss: became nan on the test set after epoch 2",

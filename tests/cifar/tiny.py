@@ -30,8 +30,7 @@ RECIPE = recipes.Recipe(
     optimizer="Adam",
     lr=1e-2,
     optimizer_options={"weight_decay": 1e-4},
-    crop=1,
-    flip=True,
+    augmentation=augment.Augmentation(crop=1, flip=True),
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
     claim={"test_accuracy": 0.5},
@@ -76,8 +75,8 @@ def install(
     number = iter(range(10**9))
     training = augment.training
 
-    def transform(recipe: recipes.Recipe) -> mg.data.Transform:
-        apply = training(recipe)
+    def transform(*options: Any) -> mg.data.Transform:
+        apply = training(*options)
         return lambda images, generator: each_batch(next(number), apply(images, generator))
 
     patch(datasets, "load", load)

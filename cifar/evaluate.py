@@ -1,0 +1,305 @@
+"""A trained model on a labelled set: loss, accuracy, per-class scores and what it confuses.
+
+trained = load("runs/simple-seed0")
+evaluation = measure(logits(trained, data.images), data.labels, trained.classes)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import minigrad as mg
+from cifar import augment, datasets, models, plots, train
+from cifar.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to evaluate, and where to write.
+
+    Attributes:
+        run: a folder that training wrote, or one of its .safetensors files.
+        last: of a folder, the weights after the last epoch, not those of the best one.
+        dataset: cifar10 or synthetic; the one that the model was trained on unless given.
+        data_dir: folder of CIFAR-10; the usual places unless given.
+        split: train or test.
+        device: cpu, gpu, gpu:N or auto.
+        out: folder for evaluation.json, confusion.png and mistakes.png;
+            RUN/evaluation-{best,last}-{train,test} unless given.
+        progress: show a bar.
+    """
+
+    run: str
+    last: bool = False
+    dataset: str | None = None
+    data_dir: str | None = None
+    split: str = "test"
+    device: str = "auto"
+    out: str | None = None
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model in evaluation mode, and what its file says of it.
+
+    Attributes:
+        path: the file it came from.
+        record: the file's metadata, checked as far as the attributes here go.
+        classes: names by class index.
+        mean, std: per channel of pixels in [0, 1]; they normalise the input.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    model: mg.nn.Module
+    device: mg.device
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Shares of one class, or means over classes; 0 where there is nothing to divide by.
+
+    Attributes:
+        precision: right among the images predicted to be of the class.
+        recall: right among the images that are of the class.
+        f1: harmonic mean of the two.
+        support: images that are of the class; of all classes for a mean.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All figures of a model on a labelled set.
+
+    Attributes:
+        images: their number.
+        loss: mean cross-entropy in nats; l2_term is not in it.
+        l2_term: of a recipe that adds one to the losses it reports, else 0.
+        accuracy: share of the images whose likeliest class is the true one.
+        per_class: scores by class name.
+        macro, weighted: means over classes, plain and weighted by support.
+        confusion: images by true class (row) and predicted class (column).
+    """
+
+    images: int
+    loss: float
+    l2_term: float
+    accuracy: float
+    per_class: dict[str, Scores]
+    macro: Scores
+    weighted: Scores
+    confusion: list[list[int]]
+
+
+def run(settings: Settings) -> tuple[Evaluation, Path]:
+    """Evaluate as ``settings`` say; returns the figures and the folder they were written to.
+
+    Raises:
+        UserError: the run, the data or the output folder cannot be used.
+    """
+    trained = load(settings.run, settings.device, settings.last)
+    name = settings.dataset or str(trained.record.get("dataset", ""))
+    data = datasets.load(name, settings.split, settings.data_dir)
+    if data.classes != trained.classes:
+        raise UserError(
+            f"dataset: {trained.path} tells {_some(trained.classes)} apart, {data.name} has "
+            f"{_some(data.classes)}; choose the --dataset that it was trained on"
+        )
+    out = Path(settings.out or trained.path.parent / f"evaluation-{trained.path.stem}-{data.split}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out: cannot make the folder {out}: {error.strerror}") from None
+
+    scores = logits(trained, data.images, settings.progress)
+    l2 = trained.record["recipe"].get("l2", 0.0)
+    term = train.penalty(trained.model, l2).item() if l2 else 0.0
+    evaluation = measure(scores, data.labels, data.classes, term)
+    what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
+    figures = {**what, **dataclasses.asdict(evaluation), "record": trained.record}
+    mg.checkpoint.write_atomically(
+        out / "evaluation.json",
+        lambda path: write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n"),
+    )
+    title = f"{trained.path.stem} {describe(trained.record)} on {data.name}, {data.split} images"
+    plots.confusion(np.array(evaluation.confusion), data.classes, title, out / "confusion.png")
+    plots.mistakes(data, scores, title, out / "mistakes.png")
+    return evaluation, out
+
+
+def write_text(path: Path, text: str) -> None:
+    """``text`` as UTF-8 with "\\n" ends of line, whatever the machine's own are."""
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+# ---------------------------------------------------------------------------- the trained model
+
+
+def find(run: str | os.PathLike[str], last: bool = False) -> Path:
+    """The file of weights that ``run`` means.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(run)
+    if path.is_dir():
+        file = path / ("last.safetensors" if last else "best.safetensors")
+        if not file.is_file():
+            raise UserError(
+                f"run: no {file.name} in the folder {path}; name one that training wrote"
+            )
+        return file
+    if not path.is_file():
+        raise UserError(f"run: {path} does not exist; name a run's folder or .safetensors file")
+    if last:
+        raise UserError(f"last: chooses within a run's folder, but {path} is a file")
+    return path
+
+
+def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -> Trained:
+    """The model of a run's folder (its best epoch, or its ``last``) or of one of its files.
+
+    Raises:
+        UserError: there is no such run, or the file is not one that training wrote.
+        minigrad.DeviceError: the device is not there.
+    """
+    path = find(run, last)
+    try:
+        where = mg.device(device)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    try:
+        tensors, record = mg.checkpoint.read(path, where)
+    except ValueError as error:
+        raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
+    recipe = record.get("recipe") if isinstance(record, dict) else None
+    if not isinstance(recipe, dict):
+        raise UserError(f"run: {path} is not a model that training wrote: it names no recipe")
+    classes = _checked(path, record, "classes", _is_names)
+    mean = _checked(path, recipe, "mean", _is_channels)
+    std = _checked(path, recipe, "std", lambda value: _is_channels(value) and min(value) > 0)
+    name = _checked(path, recipe, "model", lambda value: isinstance(value, str))
+    model = models.create(name, len(classes))
+    try:
+        model.load_state_dict(tensors)
+    except ValueError as error:
+        raise UserError(f"run: {path} does not hold the model {name!r}: {error!s:.120}") from None
+    model = model.to(str(where)).eval()
+    return Trained(path, record, model, where, tuple(classes), tuple(mean), tuple(std))
+
+
+def _checked(path: Path, holder: dict[str, Any], name: str, fits: Any) -> Any:
+    value = holder.get(name)
+    if not fits(value):
+        raise UserError(f"run: {path} is not a model that training wrote: {name} {value!r:.60}")
+    return value
+
+
+def _is_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(v, str) for v in value)
+        and len(set(value)) == len(value) > 0
+    )
+
+
+def _is_channels(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    )
+
+
+def _some(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
+
+
+def describe(record: dict[str, Any]) -> str:
+    """The recipe, seed and epoch of a file's metadata, as far as they are there."""
+    epoch = record.get("metrics", {}).get("epoch")
+    text = f"{record['recipe'].get('name', record['recipe']['model'])}, seed {record.get('seed')}"
+    return text if epoch is None else f"{text}, epoch {epoch}"
+
+
+def logits(
+    trained: Trained, images: NDArray[np.uint8], progress: bool = False
+) -> NDArray[np.float32]:
+    """What the model says of uint8 images (N, 3, 32, 32): float32 (N, classes)."""
+    transform = augment.evaluation(trained.mean, trained.std)
+    unlabelled = mg.tensor(np.zeros(len(images), np.int64), device=trained.device)
+    batches = mg.data.DataLoader(
+        mg.tensor(images, device=trained.device),
+        unlabelled,
+        train.EVALUATION_BATCH,
+        transform=transform,
+    )
+    found = []
+    with mg.no_grad(), tqdm(total=len(images), unit="img", disable=not progress) as bar:
+        for batch, _ in batches:
+            found.append(trained.model(batch).cpu().numpy())
+            bar.update(len(found[-1]))
+    return np.concatenate(found)
+
+
+# ---------------------------------------------------------------------------- the figures
+
+
+def log_probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """log softmax over the last axis."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def measure(
+    logits: NDArray[Any], labels: NDArray[Any], classes: tuple[str, ...], l2_term: float = 0.0
+) -> Evaluation:
+    """The figures of ``logits`` (N, C) for the true ``labels`` (N,), N at least 1.
+
+    Precision, recall, F1 and their means are those of scikit-learn's ``classification_report``
+    with ``labels=range(C), zero_division=0``.
+    """
+    n, c = logits.shape
+    guesses = logits.argmax(axis=1)
+    confusion = np.bincount(labels * c + guesses, minlength=c * c).reshape(c, c)
+    hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    columns = np.stack(
+        [_ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, predicted + support)]
+    )
+    return Evaluation(
+        images=n,
+        loss=float(-log_probabilities(logits)[np.arange(n), labels].mean()),
+        l2_term=l2_term,
+        accuracy=float(hits.sum() / n),
+        per_class={
+            name: Scores(*columns[:, i].tolist(), int(support[i])) for i, name in enumerate(classes)
+        },
+        macro=Scores(*columns.mean(axis=1).tolist(), n),
+        weighted=Scores(*(columns @ support / n).tolist(), n),
+        confusion=confusion.tolist(),
+    )
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
+    """``part / whole``, 0 where ``whole`` is 0 (and ``part`` with it)."""
+    return part / np.maximum(whole, 1)

@@ -1,0 +1,20 @@
+"""The *resnet* study: SGD with momentum, cosine to zero over two hundred epochs."""
+
+from cifar.augment import Augmentation
+from cifar.recipes import Recipe
+
+RECIPE = Recipe(
+    name="resnet-82",
+    model="resnet-82",
+    epochs=200,
+    batch_size=128,
+    optimizer="SGD",
+    lr=0.01,
+    optimizer_options={"momentum": 0.9, "weight_decay": 5e-4},
+    schedule="CosineAnnealingLR",
+    schedule_options={"T_max": 200},
+    augmentation=Augmentation(crop=4, flip=True, rotation=5),
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+    claim={"train_accuracy": 0.9992, "test_accuracy": 0.9460},
+)
