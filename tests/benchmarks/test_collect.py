@@ -1,0 +1,52 @@
+"""Finished runs over seeds become one file with mean and deviation; unlike runs are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import collect
+from cifar import train
+from tests.cifar import tiny
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr, pictures=False)
+        for name, changes in {"a": {}, "b": {"seed": 1}, "c": {"lr": 0.5}}.items():
+            train.run(tiny.settings(folder / name, **changes))
+    return folder
+
+
+def test_mean_and_deviation(runs):
+    found = collect.gather([runs / "a", runs / "b"])
+    row = found["final"]["test_accuracy"]
+    first, second = row["runs"]
+    assert row["mean"] == pytest.approx((first + second) / 2)
+    assert row["std"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert found["seeds"] == [0, 1]
+    assert len(found["runs"][0]["epochs"]) == tiny.EPOCHS
+    assert found["study"] == tiny.RECIPE.claim
+
+
+def test_unlike_runs_are_refused(runs):
+    with pytest.raises(ValueError, match="the runs differ in recipe"):
+        collect.gather([runs / "a", runs / "c"])
+
+
+def test_an_unfinished_run_is_refused(runs, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr, pictures=False, each_batch=_stop_at_third)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(tiny.settings(tmp_path))
+    with pytest.raises(ValueError, match="0 of 2 epochs"):
+        collect.gather([tmp_path])
+
+
+def _stop_at_third(number, images):
+    if number == 2:
+        import signal
+
+        signal.raise_signal(signal.SIGINT)
+    return images
