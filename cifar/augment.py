@@ -52,10 +52,10 @@ class Augmentation:
         whole = isinstance(self.crop, int) and not isinstance(self.crop, bool)
         _expect("crop", self.crop, whole and self.crop >= 0, "a whole number of pixels from 0")
         _expect("flip", self.flip, isinstance(self.flip, bool), "True or False")
-        for name, most, unit in (("rotation", 180, "degrees"), ("shift", 1, "the size")):
+        for name, most, unit in (("rotation", 180, "degrees"), ("shift", 1, "of the size")):
             came = getattr(self, name)
             number = isinstance(came, (int, float)) and not isinstance(came, bool)
-            _expect(name, came, number and 0 <= came <= most, f"from 0 to {most} of {unit}")
+            _expect(name, came, number and 0 <= came <= most, f"from 0 to {most} {unit}")
         for name, allowed in (("fill", tuple(FILLS)), ("interpolation", INTERPOLATIONS)):
             came = getattr(self, name)
             _expect(name, came, came in allowed, f"one of {', '.join(allowed)}")
@@ -126,6 +126,7 @@ def augmented(
 
     Raises:
         ValueError: images of another type or number of axes.
+        UserError: a crop by more than the images' size.
     """
     if images.ndim != 4 or images.dtype != np.uint8:
         raise ValueError(
@@ -135,6 +136,7 @@ def augmented(
     if not (a.crop or a.flip or a.rotation or a.shift):
         return images
     n, _, h, w = images.shape
+    _expect("crop", a.crop, a.crop <= min(h, w), f"at most {min(h, w)} px, the images' size")
     return moved(images, draw(a, n, h, w, generator), a.fill, a.interpolation)
 
 
@@ -243,7 +245,8 @@ def _maps(moves: Moves, h: int, w: int) -> np.ndarray:
 def _reach(place: np.ndarray, h: int, w: int, size: int, bilinear: bool) -> tuple[int, int]:
     """How many pixels before the first and behind the last of ``size`` the map ``place`` asks for.
 
-    One more either way where neighbours are read too, and to be safe from rounding.
+    One more either way for "bilinear", which also reads neighbours, and may by rounding arrive just
+    before a whole pixel; for "nearest" half a pixel is to spare.
     """
     of_y, of_x, offset = place[0] * (h - 1), place[1] * (w - 1), place[2]
     low = (offset + np.minimum(of_y, 0) + np.minimum(of_x, 0)).min(initial=0)
