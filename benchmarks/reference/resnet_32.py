@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.reference.resnet_82 import stages
+
 
 class PlainShortcutBlock(nn.Module):
     """relu(bn(conv(relu(bn(conv(x))))) + x), parameter-free: where the shape changes, x loses every
@@ -31,18 +33,4 @@ class PlainShortcutBlock(nn.Module):
 
 def create(num_classes: int = 10) -> nn.Module:
     """Images (N, 3, 32, 32) to logits (N, num_classes)."""
-    blocks: list[nn.Module] = []
-    channels = 16
-    for stage, width in enumerate((16, 32, 64)):
-        for i in range(5):
-            blocks.append(PlainShortcutBlock(channels, width, 2 if stage and i == 0 else 1))
-            channels = width
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        *blocks,
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(64, num_classes),
-    )
+    return stages(PlainShortcutBlock, (16, 32, 64), 5, num_classes)

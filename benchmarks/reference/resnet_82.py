@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -30,28 +32,45 @@ class BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
-def resnet(depth: int, width: int, num_classes: int = 10) -> nn.Module:
-    """Three stages of (depth − 4) / 6 blocks with 16, 32, 64 times ``width`` channels.
+def stages(
+    block: Callable[[int, int, int], nn.Module],
+    widths: Sequence[int],
+    blocks: int,
+    num_classes: int,
+) -> nn.Module:
+    """A residual network for 32 x 32 images: a convolution to 16 channels, for each of ``widths`` a
+    stage of ``blocks`` blocks (the later stages halve the size), the mean, and a linear layer.
 
-    Raises:
-        ValueError: ``depth`` is not 6 n + 4.
+    Args:
+        block: makes one of (in_channels, out_channels, stride).
     """
-    if depth < 10 or (depth - 4) % 6:
-        raise ValueError(f"depth: expected 6 n + 4 with n from 1, got {depth}")
-    blocks: list[nn.Module] = []
+    layers: list[nn.Module] = []
     channels = 16
-    for stage, base in enumerate((16, 32, 64)):
-        for i in range((depth - 4) // 6):
-            blocks.append(BasicBlock(channels, base * width, 2 if stage and i == 0 else 1))
-            channels = base * width
+    for stage, width in enumerate(widths):
+        for i in range(blocks):
+            layers.append(block(channels, width, 2 if stage and i == 0 else 1))
+            channels = width
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1, bias=False),
         nn.BatchNorm2d(16),
         nn.ReLU(),
-        *blocks,
+        *layers,
         nn.AvgPool2d(8),
         nn.Flatten(),
         nn.Linear(channels, num_classes),
+    )
+
+
+def resnet(depth: int, width: int, num_classes: int = 10) -> nn.Module:
+    """Three stages of (depth − 4) / 6 blocks with 16, 32, 64 times ``width`` channels.
+
+    Raises:
+        ValueError: ``depth`` is not 6 n + 4 with n from 1.
+    """
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"depth: expected 6 n + 4 with n from 1, got {depth}")
+    return stages(
+        BasicBlock, [width * base for base in (16, 32, 64)], (depth - 4) // 6, num_classes
     )
 
 

@@ -9,6 +9,7 @@ import torch
 import minigrad as mg
 from cifar import models
 from cifar.errors import UserError
+from cifar.models import resnet_82
 from tests.cifar.tiny import load_file
 from tests.common import host, refuses
 
@@ -99,6 +100,16 @@ def test_number_of_classes(name):
     model = models.create(name, num_classes=7).eval()
     with mg.no_grad():
         assert model(mg.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("depth", [4, 9, 15, 81])
+def test_depths_that_no_resnet_has(depth):
+    refuses(ValueError, "depth: expected 6 n + 4", lambda: resnet_82.resnet(depth, 1))
+
+
+def test_a_resnet_of_any_depth_and_width():
+    with mg.no_grad():
+        assert resnet_82.resnet(10, 1).eval()(mg.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
 def test_unknown_model():
