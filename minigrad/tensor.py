@@ -155,9 +155,7 @@ class Tensor:
         return int(self.item())
 
     def __repr__(self) -> str:
-        text = np.array2string(
-            move(self.data, CPU), precision=4, separator=", ", prefix="tensor("
-        )
+        text = np.array2string(move(self.data, CPU), precision=4, separator=", ", prefix="tensor(")
         notes = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         if self.device.type == "gpu":
             notes += f", device='{self.device}'"

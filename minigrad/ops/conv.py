@@ -185,48 +185,54 @@ def input_gradient(
 ) -> Array:
     """dL/dx of :func:`correlate` over a zero-padded input, (C, H, W, N) for ``size`` (H, W).
 
-    At stride 1 it is itself a correlation: of g, padded, with the filters flipped and their
-    channel axes exchanged. It only gathers. Otherwise see :func:`col2im`.
+    At stride 1 it is itself a correlation, :func:`flipped`, otherwise :func:`col2im`; of two ways
+    at stride 1 the second is faster where it multiplies by a much taller matrix: 127 against 112
+    GFLOP/s from 64 to 32 channels of 30 x 30, but 125 against 142 from 64 to 64 of 16 x 16.
     """
-    if window.stride != (1, 1):
-        return col2im(g, w, size, padding, window, groups)
+    o, cg = w.shape[:2]
+    way = flipped if window.stride == (1, 1) and o < 2 * groups * cg else col2im
+    return way(g, w, size, padding, window, groups)
+
+
+def flipped(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
+    """dL/dx at stride 1 as a correlation: of g, padded, with the filters turned by 180° and their
+    channel axes exchanged. It only gathers."""
     o, cg, kh, kw = w.shape
-    flipped = w.reshape(groups, o // groups, cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
-    flipped = get_xp(w).ascontiguousarray(flipped).reshape(groups * cg, o // groups, kh, kw)
+    turned = w.reshape(groups, o // groups, cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
+    turned = get_xp(w).ascontiguousarray(turned).reshape(groups * cg, o // groups, kh, kw)
     # An input pixel at i is seen by outputs i + p − d(k−1) … i + p.
     edges = tuple(
         (reach - 1 - p, n + p - g.shape[axis])
         for axis, (reach, p, n) in enumerate(zip(window.reach, padding, size, strict=True), 1)
     )
-    return correlate(frame(g, *edges), flipped, None, window, groups)
+    return correlate(frame(g, *edges), turned, None, window, groups)
 
 
 def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
-    """The transpose of im2col: dL/dcolumns = wᵀ g, each row added back where it was read from.
-
-    Works for any stride. Blocks of input channels keep the columns small and never meet.
-    """
+    """The transpose of im2col, for any stride: dL/dcolumns = wᵀ g, block by block, each row added
+    back to where it was read from. Every thread has input channels of its own, so none collide."""
     xp = get_xp(g)
     o, cg, kh, kw = w.shape
-    n = g.shape[3]
+    oh, ow, n = g.shape[1:]
     gx = zeros((groups * cg, size[0] + 2 * padding[0], size[1] + 2 * padding[1], n), g.dtype, xp)
     seen = window.views(gx)
-    positions = g[0].size
-    step = max(1, 4 * COLUMN_BYTES // max(1, kh * kw * positions * g.itemsize))
-    pieces = [(k, part) for k in range(groups) for part in spans(cg, -(-cg // step))]
+    shares = [(k, part) for k in range(groups) for part in split(g, cg)]
 
     def task(i: int) -> None:
-        k, part = pieces[i]
+        k, part = shares[i]
         og = slice(k * o // groups, (k + 1) * o // groups)
-        filters = w[og, part].reshape(o // groups, -1)
-        gcolumns = xp.matmul(filters.T, g[og].reshape(o // groups, -1))
-        gcolumns = gcolumns.reshape(-1, kh, kw, *g.shape[1:])
+        # Kernel places outermost, so that each one's columns are in one piece.
+        filters = xp.ascontiguousarray(w[og, part].transpose(2, 3, 1, 0)).reshape(-1, o // groups)
         target = seen[k * cg + part.start : k * cg + part.stop]
-        for a in range(kh):
-            for b in range(kw):
-                target[:, a, b] += gcolumns[:, a, b]
+        for rows, cols in blocks(g, oh, ow, len(filters) * n * g.itemsize):
+            gpart = g[og, rows, cols]
+            gcolumns = xp.matmul(filters, gpart.reshape(o // groups, -1))
+            gcolumns = gcolumns.reshape(kh, kw, -1, *gpart.shape[1:])
+            for a in range(kh):
+                for b in range(kw):
+                    target[:, a, b, rows, cols] += gcolumns[a, b]
 
-    parallel(task, len(pieces))
+    parallel(task, len(shares))
     return gx[:, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
 
 
