@@ -354,8 +354,10 @@ class Adam(Optimizer):
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         beta1, beta2 = group["betas"]
-        rate = group["lr"] / (1 - beta1**step)
+        # With r = √(1 − β₂ᵗ), m̂ / (√v̂ + ε) is m / (√v + ε r) times r / (1 − β₁ᵗ): one pass less.
         root = (1 - beta2**step) ** 0.5
+        rate = group["lr"] * root / (1 - beta1**step)
+        eps = group["eps"] * root
         decoupled = group["decoupled_weight_decay"]
         in_gradient = {**group, "weight_decay": 0} if decoupled else group
 
@@ -370,8 +372,7 @@ class Adam(Optimizer):
             v *= beta2
             v += t
             xp.sqrt(v, out=t)
-            t /= root
-            t += group["eps"]
+            t += eps
             xp.divide(m, t, out=t)
             t *= rate
             p -= t
