@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -20,7 +21,8 @@ def test_a_contestant(contestant):
 
 
 def test_compare_takes_medians_and_the_better_torch(monkeypatch):
-    seconds = {"minigrad": 0.5, "torch nchw": 1.0, "torch channels_last": 0.25}
+    seconds = dict.fromkeys(train_step.CONTESTANTS, 1.0)
+    seconds |= {"minigrad": 0.5, "torch channels_last": 0.25}
     order = []
 
     def child(contestant, **_):
@@ -34,6 +36,21 @@ def test_compare_takes_medians_and_the_better_torch(monkeypatch):
     assert found["best_torch"] == "torch channels_last"
     assert found["ratio"] == 0.5
     assert found["memory_ratio"] == 1
+
+
+def test_glibc_keeps_memory_where_the_name_says_so(monkeypatch):
+    seen = {}
+
+    def child(call, env, **_):
+        name = json.loads(call[-1])["contestant"]
+        seen[name] = "MALLOC_TRIM_THRESHOLD_" in env
+        return subprocess.CompletedProcess(call, 0, "{}")
+
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    monkeypatch.setattr(subprocess, "run", child)
+    for name in train_step.CONTESTANTS:
+        train_step._in_child(contestant=name)
+    assert seen == {name: "keeping" in name for name in train_step.CONTESTANTS}
 
 
 def test_the_command_line_writes_json(monkeypatch, tmp_path, capsys):
