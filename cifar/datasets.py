@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from cifar import synthetic
 from cifar.errors import DataError, UserError
 
-__all__ = ["Dataset", "load", "names"]
+__all__ = ["Dataset", "find", "load", "names"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -116,6 +116,17 @@ def load(
             raise DataError(f"CIFAR-10 is not in {_join(places)}; {_how_to_get_it(_CIFAR10)}")
         folder = _unpack(_download(places[0], _CIFAR10), _CIFAR10)
     return _read_split(folder, split, _CIFAR10)
+
+
+def find(data_dir: str | os.PathLike[str] | None = None) -> tuple[Path | None, str]:
+    """The folder of CIFAR-10's batch files, unpacked now if only the archive is there, or None;
+    and, for a message, the places that were looked in.
+
+    Raises:
+        DataError: `data_dir` is not a folder, or what is there is damaged or cannot be read.
+    """
+    places = _places(data_dir)
+    return _find(places, _CIFAR10), _join(places)
 
 
 # --- What CIFAR-10 is ---------------------------------------------------------------------------

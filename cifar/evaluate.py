@@ -36,7 +36,7 @@ class Settings:
         device: cpu, gpu, gpu:N or auto.
         out: folder for evaluation.json, confusion.png and mistakes.png;
             RUN/evaluation-{best,last}-{train,test} unless given.
-        progress: show a bar.
+        progress: a bar, shown on a terminal unless --no-progress.
     """
 
     run: str
@@ -140,7 +140,7 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
         out / "evaluation.json",
         lambda path: write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n"),
     )
-    title = f"{trained.path.stem} {describe(trained.record)} on {data.name}, {data.split} images"
+    title = f"{describe(trained.record)} ({trained.path.stem}) on {data.name} {data.split} images"
     plots.confusion(np.array(evaluation.confusion), data.classes, title, out / "confusion.png")
     plots.mistakes(data, scores, title, out / "mistakes.png")
     return evaluation, out
@@ -198,7 +198,7 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
     mean = _checked(path, recipe, "mean", _is_channels)
     std = _checked(path, recipe, "std", lambda value: _is_channels(value) and min(value) > 0)
     name = _checked(path, recipe, "model", lambda value: isinstance(value, str))
-    model = models.create(name, len(classes))
+    model = models.create(name, len(classes), seed=0)  # its weights are replaced
     try:
         model.load_state_dict(tensors)
     except ValueError as error:
@@ -254,7 +254,8 @@ def logits(
         transform=transform,
     )
     found = []
-    with mg.no_grad(), tqdm(total=len(images), unit="img", disable=not progress) as bar:
+    hidden = None if progress else True  # None: where stderr is no terminal
+    with mg.no_grad(), tqdm(total=len(images), unit="img", disable=hidden) as bar:
         for batch, _ in batches:
             found.append(trained.model(batch).cpu().numpy())
             bar.update(len(found[-1]))
@@ -283,21 +284,24 @@ def measure(
     guesses = logits.argmax(axis=1)
     confusion = np.bincount(labels * c + guesses, minlength=c * c).reshape(c, c)
     hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    columns = np.stack(
+    shares = np.array(
         [_ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, predicted + support)]
-    )
+    )  # precision, recall and F1, each by class
     return Evaluation(
         images=n,
         loss=float(-log_probabilities(logits)[np.arange(n), labels].mean()),
         l2_term=l2_term,
         accuracy=float(hits.sum() / n),
-        per_class={
-            name: Scores(*columns[:, i].tolist(), int(support[i])) for i, name in enumerate(classes)
-        },
-        macro=Scores(*columns.mean(axis=1).tolist(), n),
-        weighted=Scores(*(columns @ support / n).tolist(), n),
+        per_class={name: _scores(shares[:, i], support[i]) for i, name in enumerate(classes)},
+        macro=_scores(shares.mean(axis=1), n),
+        weighted=_scores(shares @ support / n, n),
         confusion=confusion.tolist(),
     )
+
+
+def _scores(shares: NDArray[Any], support: int) -> Scores:
+    precision, recall, f1 = (float(share) for share in shares)
+    return Scores(precision, recall, f1, int(support))
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import minigrad as mg
+from cifar.augment import Augmentation, augmented
 from cifar.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -153,7 +155,7 @@ def mistakes(data: Dataset, logits: np.ndarray, title: str, path: Path, count: i
         axis.imshow(data.images[i].transpose(1, 2, 0), interpolation="nearest")
         guess, truth = _plain(data.classes[guesses[i]]), _plain(data.classes[data.labels[i]])
         axis.set_title(
-            f"{guess} {scores[i, guesses[i]]:.0%}\nis: {truth}", fontsize=9, color=VERMILION
+            f"{guess} {scores[i, guesses[i]]:.1%}\nis: {truth}", fontsize=9, color=VERMILION
         )
     shown = f"the {len(surest)} surest of {len(wrong):,}" if len(wrong) else "none"
     figure.suptitle(f"{_plain(title)}\nMistakes: {shown}, with predicted class and its confidence")
@@ -165,16 +167,65 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+# ---------------------------------------------------------------------------- augmentation
+
+
+def augmentations(
+    data: Dataset,
+    augmentation: Augmentation,
+    title: str,
+    path: Path,
+    images: int = 6,
+    versions: int = 7,
+    seed: int = 0,
+) -> None:
+    """A contact sheet: images of different classes, and beside each what augmentation makes of it.
+
+    Args:
+        images: rows at most, each the first image of another class.
+        versions: columns beside the original's.
+        seed: of what is drawn.
+    """
+    _, first = np.unique(data.labels, return_index=True)
+    first = first[:images]
+    originals = data.images[first]
+    copies = mg.tensor(np.repeat(originals, versions, axis=0))
+    changed = augmented(copies, augmentation, mg.data.replayable(seed)).numpy()
+    shown = changed.round().astype(np.uint8).reshape(len(first), versions, *originals.shape[1:])
+    figure, axes = _figure(len(first), versions + 1, (1.35 * versions + 2, 1.4 * len(first) + 0.9))
+    for i, (row, label) in enumerate(zip(axes, data.labels[first], strict=True)):
+        for axis, image in zip(row, (originals[i], *shown[i]), strict=True):
+            axis.imshow(image.transpose(1, 2, 0), interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+        row[0].spines[:].set(visible=True, color=BLUE, linewidth=3)
+        row[0].set_ylabel(_plain(data.classes[label]))
+    axes[0, 0].set_title("original", fontsize=10, color=BLUE)
+    for number, axis in enumerate(axes[0, 1:], 1):
+        axis.set_title(f"version {number}", fontsize=10)
+    figure.suptitle(f"{_plain(title)}\nAugmentation: {augmentation}")
+    _save(figure, path)
+
+
 # ---------------------------------------------------------------------------- many runs
 
 OVERLAY = (BLUE, VERMILION, GREEN, ORANGE, "#CC79A7", "#56B4E9", "#000000", GREY)
 
 
-def overlaid(runs: list[tuple[str, list[dict[str, Any]]]], title: str, path: Path) -> None:
+def overlaid(
+    runs: list[tuple[str, list[dict[str, Any]]]],
+    title: str,
+    path: Path,
+    claim: Mapping[str, float] | None = None,
+    training: bool = True,
+) -> None:
     """Loss and accuracy of many runs by epoch: held-out images solid, training dotted.
 
     Args:
         runs: (label, metrics by epoch); runs of one label share a colour and a legend entry.
+        claim: the study's figures by metric, for dashed lines.
+        training: draw the training figures too.
     """
     figure, axes = _figure(1, 2, (11, 4.6))
     labels = list(dict.fromkeys(label for label, _ in runs))
@@ -185,7 +236,8 @@ def overlaid(runs: list[tuple[str, list[dict[str, Any]]]], title: str, path: Pat
         for label, history in runs:
             colour = OVERLAY[labels.index(label) % len(OVERLAY)]
             marker = "os^Dv"[labels.index(label) // len(OVERLAY) % 5]
-            for part, style, width in ((_held(history), "-", 1.8), ("train", ":", 1.2)):
+            parts = ((_held(history), "-", 1.8), ("train", ":", 1.2))
+            for part, style, width in parts if training else parts[:1]:
                 points = [
                     (line["epoch"], line[f"{part}_{metric}"] * scale)
                     for line in history
@@ -196,6 +248,18 @@ def overlaid(runs: list[tuple[str, list[dict[str, Any]]]], title: str, path: Pat
                         *zip(*points, strict=True), ls=style, lw=width, color=colour,
                         marker=marker, markersize=3 if len(points) < 30 else 0,
                     )  # fmt: skip
+        studies = [(name, v) for name, v in (claim or {}).items() if name.endswith(metric)]
+        for i, (name, value) in enumerate(studies):
+            axis.axhline(value * scale, color=GREY, ls="--", lw=1)
+            axis.annotate(
+                f"{name.removesuffix(f'_{metric}')}, in the study",
+                (0, value * scale),
+                (4, -10 if i % 2 else 3),  # points, below or above the line: they may lie close
+                ("axes fraction", "data"),
+                "offset points",
+                fontsize=8,
+                color=GREY,
+            )
         if logarithmic:
             axis.set_xscale("log")
             axis.xaxis.set_major_formatter("{x:g}")
@@ -211,9 +275,10 @@ def overlaid(runs: list[tuple[str, list[dict[str, Any]]]], title: str, path: Pat
         )[0]
         for i, label in enumerate(labels)
     ]  # fmt: skip
-    for label, style in (("held-out images", "-"), ("training", ":")):
+    for label, style in (("held-out images", "-"), ("training", ":"))[: 1 + training]:
         entries += figure.axes[0].plot([], [], color=GREY, ls=style, label=label)
-    figure.legend(handles=entries, loc="outside lower center", ncols=4, fontsize=9)
+    columns = 4 if len(entries) > 6 else len(entries)
+    figure.legend(handles=entries, loc="outside lower center", ncols=columns, fontsize=9)
     figure.suptitle(_plain(title))
     _save(figure, path)
 
@@ -221,3 +286,36 @@ def overlaid(runs: list[tuple[str, list[dict[str, Any]]]], title: str, path: Pat
 def _held(history: list[dict[str, Any]]) -> str:
     """What was evaluated after every epoch: "validation" where images were held out."""
     return "validation" if "validation_loss" in history[0] else "test"
+
+
+def recalls(runs: Mapping[str, list[dict[str, float]]], title: str, path: Path) -> None:
+    """Recall of every class as bars, one colour per label: the mean over its runs, with ± std.
+
+    Args:
+        runs: label → recall by class name, of each run.
+    """
+    names = list(dict.fromkeys(name for found in runs.values() for run in found for name in run))
+    figure, axes = _figure(1, 1, (max(6.0, 1.1 * len(names)), 4.6))
+    axis = axes[0, 0]
+    width = 0.8 / len(runs)
+    for i, (label, found) in enumerate(runs.items()):
+        values = [[100 * run[name] for run in found if name in run] for name in names]
+        places = np.arange(len(names)) + (i - (len(runs) - 1) / 2) * width
+        axis.bar(
+            places,
+            [np.mean(v) if v else 0 for v in values],
+            0.9 * width,
+            yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in values],
+            error_kw={"lw": 1},
+            color=OVERLAY[i % len(OVERLAY)],
+            hatch=("", "//", "..", "xx")[i // len(OVERLAY) % 4],
+            label=_plain(label),
+        )
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_xticks(range(len(names)), [_plain(name) for name in names], **turned)
+    axis.set(xlabel="class", ylabel="recall (%)", ylim=(0, 100))
+    axis.grid(alpha=0.3, axis="y")
+    axis.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=min(3, len(runs)), fontsize=9)
+    figure.suptitle(_plain(title))
+    _save(figure, path)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-_MISSING = "–"
-
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """``header`` and ``rows`` as aligned lines, a rule between them, no trailing blanks.
 
     Integers get thousands separators, None becomes a dash, anything else is its ``str``: round
-    floats before. A column is set to the right if all of its values are numbers or None or strings
-    that begin with a digit, so formatted figures such as "81.25 %" line up too.
+    floats before, and put units into the header. A column without a letter is set to the right;
+    the first one, which names the rows, never is. There must be a row.
     """
-    rows = [list(row) for row in rows]
-    texts = [[_text(value) for value in row] for row in rows]
-    lines = [[_line(name) for name in header], *texts]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    right = [all(_is_figure(row[i]) for row in texts) and bool(texts) for i in range(len(header))]
+    texts = [[cell(value) for value in row] for row in rows]
+    right = [False] + [not is_text(column) for column in list(zip(*texts, strict=True))[1:]]
+    lines = [list(header), *texts]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["─" * width for width in widths])
     return "\n".join(
         "  ".join(
@@ -29,18 +26,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-def _text(value: object) -> str:
+def cell(value: object) -> str:
+    """The text of a value; without what would break a line or steer a terminal, since names come
+    from files."""
     if value is None:
-        return _MISSING
+        return "–"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return _line(str(value))
+    return "".join(c if c.isprintable() else "?" for c in str(value))
 
 
-def _line(text: str) -> str:
-    """``text`` without what would break a table or steer a terminal: names come from files."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _is_figure(text: str) -> bool:
-    return text == _MISSING or text.lstrip("+-−±")[:1].isdigit()
+def is_text(column: Iterable[str]) -> bool:
+    """Whether a column's texts are words, to be set to the left."""
+    return any(c.isalpha() for text in column for c in text)

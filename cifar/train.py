@@ -26,6 +26,7 @@ from cifar.errors import UserError
 F = mg.functional
 SCHEMA = 2  # of state.safetensors
 EVALUATION_BATCH = 250
+LOSSES = ("cross_entropy", "focal_loss")
 
 
 @dataclass(frozen=True)
@@ -363,18 +364,28 @@ def _logits(model: mg.nn.Module, data: mg.data.DataLoader, count: int) -> np.nda
 
 
 def _recipe(settings: Settings) -> recipes.Recipe:
-    """The recipe with its overrides, checked."""
-    recipe = recipes.load(settings.recipe)
-    for name in ("epochs", "batch_size"):
-        came = settings.overrides.get(name, 1)
-        if came < 1:
-            raise UserError(f"{name}: expected at least 1, got {came}")
-    lr = settings.overrides.get("lr", 1)
-    if not 0 < lr < math.inf:
-        raise UserError(f"lr: expected a finite number above 0, got {lr}")
+    """The recipe with its overrides, checked before any work is done."""
     if settings.seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {settings.seed}")
-    return dataclasses.replace(recipe, **settings.overrides)
+    recipe = dataclasses.replace(recipes.load(settings.recipe), **settings.overrides)
+    beta = recipe.class_balance
+    for name, fits, expected in (
+        ("epochs", recipe.epochs >= 1, "at least 1"),
+        ("batch_size", recipe.batch_size >= 1, "at least 1"),
+        ("lr", 0 < recipe.lr < math.inf, "a finite number above 0"),
+        ("loss", recipe.loss in LOSSES, f"one of {', '.join(LOSSES)}"),
+        ("gamma", 0 <= recipe.gamma < math.inf, "a finite number from 0"),
+        ("class_balance", beta is None or 0 <= beta < 1, "a number from 0, less than 1"),
+        ("l2", 0 <= recipe.l2 < math.inf, "a finite number from 0"),
+        ("std", all(0 < s < math.inf for s in recipe.std), "finite numbers above 0"),
+    ):
+        if not fits:
+            raise UserError(f"{name}: expected {expected}, got {getattr(recipe, name)}")
+    try:
+        _optimizer(recipe, mg.nn.Linear(1, 1), recipe.lr)
+    except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
+        raise UserError(f"optimizer and schedule of {recipe.name}: {error}") from None
+    return recipe
 
 
 def _device(settings: Settings) -> mg.device:
@@ -423,9 +434,10 @@ def _record(
     model: mg.nn.Module,
 ) -> dict[str, Any]:
     """What the run is and what can change its results; stored in every file it writes."""
+    plain = dataclasses.asdict(recipe)
     return {
-        "recipe": dataclasses.asdict(recipe),
-        "overrides": settings.overrides,
+        "recipe": plain,
+        "overrides": {name: plain[name] for name in settings.overrides},
         "seed": settings.seed,
         "dataset": data.name,
         "data_fingerprint": data.fingerprint,

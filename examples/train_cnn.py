@@ -13,8 +13,7 @@ import argparse
 import sys
 from typing import NoReturn
 
-import minigrad as mg
-from cifar import recipes, train
+from cifar import cli, recipes, train
 from cifar.errors import UserError
 
 
@@ -64,18 +63,13 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
 
 def main(arguments: list[str] | None = None) -> int:
     """Train; returns the exit code."""
-    try:
-        history = train.run(parse(arguments))
-    except (UserError, mg.DeviceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("error: out of memory; try a smaller --batch-size", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    print(f"test accuracy {history[-1]['test_accuracy']:.2%} after epoch {history[-1]['epoch']}")
-    return 0
+
+    def act() -> int:
+        last = train.run(parse(arguments))[-1]
+        print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
+        return 0
+
+    return cli.guarded(act)
 
 
 if __name__ == "__main__":

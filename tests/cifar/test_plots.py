@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
 import pytest
+from matplotlib.container import BarContainer
 from PIL import Image
 
 from cifar import plots
+from cifar.augment import Augmentation
 from tests.cifar import tiny
 
 HISTORY = [
@@ -46,6 +49,7 @@ def test_files_are_whole_and_replaced(tmp_path):
     for draw in (
         lambda: plots.curves(HISTORY, record(), path),
         lambda: plots.predictions(DATA, np.eye(10)[:3], record(), path),
+        lambda: plots.augmentations(DATA, Augmentation(2), "tiny", path, 2, 2),
     ):
         draw()
         with Image.open(path) as picture:
@@ -111,3 +115,182 @@ def test_predictions(figures, count):
 def test_large_logits_do_not_overflow(figures):
     plots.predictions(DATA, np.array([[1e4, -1e4] + [0.0] * 8]), record(), None)
     assert "100%" in figures[0].axes[0].get_title()
+
+
+@pytest.mark.parametrize(("images", "versions"), [(6, 7), (1, 1), (99, 2)])
+def test_augmentations(figures, images, versions):
+    options = Augmentation(2, True, 20, 0.1, "edge", "bilinear")
+    plots.augmentations(DATA, options, "a $title$", None, images, versions, seed=4)
+    (figure,) = figures
+    rows = min(images, 10)
+    pictures = [axis.get_images()[0].get_array() for axis in figure.axes]
+    assert len(pictures) == rows * (versions + 1)
+    for i in range(rows):
+        original, *changed = pictures[i * (versions + 1) : (i + 1) * (versions + 1)]
+        np.testing.assert_array_equal(original, DATA.images[i].transpose(1, 2, 0))
+        assert figure.axes[i * (versions + 1)].get_ylabel() == f"class {i}"
+        for picture in changed:
+            assert picture.dtype == np.uint8
+            assert (picture != original).any()
+    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+    names = [axis.get_title() for axis in figure.axes[: versions + 1]]
+    assert names == ["original", *(f"version {i + 1}" for i in range(versions))]
+    assert figure.get_suptitle() == rf"a \$title\${chr(10)}Augmentation: {options}"
+
+
+def test_augmentations_are_the_seeds(figures):
+    for seed in (1, 1, 2):
+        plots.augmentations(DATA, Augmentation(4), "", None, 2, 3, seed)
+    first, again, other = (
+        np.array([axis.get_images()[0].get_array() for axis in figure.axes]) for figure in figures
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+# ---------------------------------------------------------------------------- evaluation
+
+
+def texts(axis):
+    return {(int(t.get_position()[0]), int(t.get_position()[1])): t.get_text() for t in axis.texts}
+
+
+def test_confusion(figures):
+    counts = np.array([[90, 10, 0], [0, 5, 5], [0, 0, 0]])
+    plots.confusion(counts, ("cat", "dog", "$x$ owl"), "tiny on $", None)
+    (figure,) = figures
+    axis = figure.axes[0]
+    assert texts(axis) == {(0, 0): "90", (1, 0): "10", (1, 1): "5", (2, 1): "5"}  # (column, row)
+    expected = [[90, 10, 0], [0, 50, 50], [0, 0, 0]]  # percent of the row
+    np.testing.assert_allclose(axis.get_images()[0].get_array(), expected)
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["cat", "dog", r"\$x\$ owl"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
+    assert "95 of 110 right: 86.36%" in figure.get_suptitle()
+    assert "(%)" in figure.axes[1].get_ylabel()
+
+
+def test_confusion_text_can_be_read_on_its_shade(figures):
+    plots.confusion(np.array([[99, 1], [0, 1]]), ("a", "b"), "", None)
+    colours = {t.get_text(): t.get_color() for t in figures[0].axes[0].texts}
+    assert colours["99"] == "white"
+    assert {t.get_color() for t in figures[0].axes[0].texts if t.get_position() == (1, 0)} == {
+        "black"
+    }
+
+
+def test_mistakes_are_the_surest_ones(figures):
+    logits = np.zeros((30, 10))
+    logits[np.arange(30), DATA.labels] = 1.0
+    for i, surety in ((4, 5.0), (7, 9.0), (20, 7.0)):
+        logits[i, (DATA.labels[i] + 1) % 10] = surety
+    plots.mistakes(DATA, logits, "tiny", None, count=2)
+    (figure,) = figures
+    drawn = [axis for axis in figure.axes if axis.get_images()]
+    assert len(drawn) == 2
+    for axis, i in zip(drawn, (7, 20), strict=True):
+        np.testing.assert_array_equal(
+            axis.get_images()[0].get_array(), DATA.images[i].transpose(1, 2, 0)
+        )
+        truth = DATA.labels[i]
+        share = np.exp(logits[i]).max() / np.exp(logits[i]).sum()
+        assert axis.get_title() == f"class {(truth + 1) % 10} {share:.1%}\nis: class {truth}"
+    assert "the 2 surest of 3" in figure.get_suptitle()
+
+
+def test_no_mistakes(figures):
+    plots.mistakes(DATA, 9.0 * np.eye(10)[DATA.labels], "tiny", None)
+    assert "none" in figures[0].get_suptitle()
+    assert not any(axis.get_images() for axis in figures[0].axes)
+
+
+# ---------------------------------------------------------------------------- many runs
+
+
+def points(axis):
+    """(x, y) of every drawn line by colour and style; legend entries and study lines left out."""
+    return {
+        (line.get_color(), line.get_linestyle()): (list(line.get_xdata()), list(line.get_ydata()))
+        for line in axis.get_lines()
+        if len(line.get_xdata()) and line.get_linestyle() != "--"
+    }
+
+
+def test_overlaid(figures):
+    held = [{k.replace("test", "validation"): v for k, v in line.items()} for line in HISTORY]
+    held[-1]["test_loss"] = 0.0  # the one look at the test set, after the last epoch
+    claim = {"test_accuracy": 0.7}
+    plots.overlaid([("a", HISTORY), ("b", held), ("a", HISTORY[:2])], "runs of $", None, claim)
+    (figure,) = figures
+    for axis, metric, scale in zip(figure.axes, ("loss", "accuracy"), (1, 100), strict=True):
+        drawn = points(axis)
+        assert len(drawn) == 4
+        for colour, part in ((plots.OVERLAY[0], "test"), (plots.OVERLAY[1], "test")):
+            x, y = drawn[colour, "-"]
+            np.testing.assert_allclose(
+                y, [scale * line[f"{part}_{metric}"] for line in HISTORY][: len(x)]
+            )
+            x, y = drawn[colour, ":"]
+            np.testing.assert_allclose(
+                y, [scale * line[f"train_{metric}"] for line in HISTORY][: len(x)]
+            )
+        studies = [line.get_ydata()[0] for line in axis.get_lines() if line.get_linestyle() == "--"]
+        assert studies == ([] if metric == "loss" else [70])
+        assert axis.get_xlabel() == "epoch"
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["a", "b", "held-out images", "training"]
+
+
+def test_overlaid_without_training(figures):
+    plots.overlaid([("a", HISTORY)], "", None, training=False)
+    assert {style for axis in figures[0].axes for _, style in points(axis)} == {"-"}
+    assert [t.get_text() for t in figures[0].legends[0].get_texts()] == ["a", "held-out images"]
+
+
+def test_overlaid_runs_of_very_different_length(figures, tmp_path):
+    long = [line | {"epoch": 10 * line["epoch"]} for line in HISTORY]
+    plots.overlaid([("a", HISTORY), ("b", long)], "", None)
+    assert {axis.get_xscale() for axis in figures[0].axes} == {"log"}
+    assert {axis.get_xlabel() for axis in figures[0].axes} == {"epoch (logarithmic)"}
+
+
+def test_many_runs_can_be_told_apart(figures):
+    plots.overlaid([(f"run {i}", HISTORY) for i in range(20)], "", None)
+    styles = {(x.get_color(), x.get_marker()) for x in figures[0].legends[0].get_lines()[:20]}
+    assert len(styles) == 20
+
+
+def test_the_new_pictures_are_whole_files(tmp_path):
+    logits = np.eye(10)[DATA.labels]
+    logits[0] = np.roll(logits[0], 1)
+    for number, draw in enumerate(
+        (
+            lambda path: plots.confusion(np.eye(2, dtype=int), ("$", "b$"), "$a$$", path),
+            lambda path: plots.mistakes(DATA, logits, "$\\frac", path),
+            lambda path: plots.overlaid([("$\\frac", HISTORY[:1])], "$_$", path, {"test_loss": 1}),
+        )
+    ):
+        draw(tmp_path / f"{number}.png")
+        with Image.open(tmp_path / f"{number}.png") as picture:
+            picture.load()
+            assert picture.format == "PNG"
+
+
+def test_recalls(figures):
+    runs = {
+        "cross-entropy": [{"cat": 0.5, "owl": 0.0}, {"cat": 0.7, "owl": 0.1}],
+        "$focal$": [{"cat": 0.4, "owl": 0.3}],
+    }
+    plots.recalls(runs, "Recall", None)
+    (figure,) = figures
+    axis = figure.axes[0]
+    groups = [c for c in axis.containers if isinstance(c, BarContainer)]
+    np.testing.assert_allclose(
+        [[bar.get_height() for bar in g] for g in groups], [[60, 5], [40, 30]]
+    )
+    edges = sorted((p.get_x(), p.get_x() + p.get_width()) for p in axis.patches)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(edges))  # none hides another
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["cat", "owl"]
+    assert axis.get_ylabel() == "recall (%)"
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["cross-entropy", r"\$focal\$"]
+    spread = groups[0].errorbar.lines[2][0].get_segments()[0]  # of the first bar
+    np.testing.assert_allclose(spread[:, 1], 60 + np.std([50, 70], ddof=1) * np.array([-1, 1]))

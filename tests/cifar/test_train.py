@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import minigrad as mg
-from cifar import datasets, train
+from cifar import augment, datasets, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.common import refuses
@@ -283,6 +283,31 @@ def test_held_out_images_take_the_place_of_the_test_set(small, tmp_path, capsys)
 def test_a_long_tail_is_counted(small, tmp_path, capsys):
     train.run(tiny.settings(tmp_path, epochs=1, **WAYS["long tail"]))
     assert "images per class: 8, 6, 5, 4, 3, 3, 2, 2, 1, 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"loss": "hinge"}, "loss: expected one of cross_entropy, focal_loss, got hinge"),
+        ({"gamma": -1.0}, "gamma: expected a finite number from 0, got -1.0"),
+        ({"class_balance": 2.0}, "class_balance: expected a number from 0, less than 1, got 2.0"),
+        ({"std": (1, 0, 1)}, "std: expected finite numbers above 0, got (1, 0, 1)"),
+        ({"optimizer": "Foo"}, "optimizer and schedule of tiny: "),
+        ({"optimizer_options": {"foo": 1}}, "optimizer and schedule of tiny: "),
+        ({"schedule": "Foo"}, "optimizer and schedule of tiny: "),
+        ({"schedule": "StepLR"}, "optimizer and schedule of tiny: "),
+    ],
+)
+def test_recipes_that_cannot_be_run(small, tmp_path, changes, text):
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path / "run", **changes)))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_override_is_recorded_in_plain_values(small, tmp_path):
+    changes = {"augmentation": augment.Augmentation(crop=2), "epochs": 1}
+    train.run(tiny.settings(tmp_path, **changes))
+    record = mg.checkpoint.read(tmp_path / "last.safetensors")[1]
+    assert record["overrides"]["augmentation"]["crop"] == 2
 
 
 def test_resume_refuses_another_run(small, tmp_path):

@@ -1,0 +1,356 @@
+"""The ``cifar`` command: CIFAR-10's data, recipes and models; training, evaluation, prediction and
+reports.
+
+    cifar train simple --dataset cifar10
+    cifar evaluate runs/simple-seed0
+
+Exit codes: 0 done, 1 nothing to show (``cifar data`` without CIFAR-10), 2 a mistake to mend (one
+line on stderr says which), 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import os
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+import minigrad as mg
+from cifar import (
+    datasets,
+    evaluate,
+    models,
+    overrides,
+    predict,
+    recipes,
+    report,
+    subsets,
+    summary,
+    tables,
+    train,
+)
+from cifar.errors import UserError
+
+# ---------------------------------------------------------------------------- what can be asked for
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where CIFAR-10 is on this machine, and whether it is whole.
+
+    Attributes:
+        data_dir: the folder to look in; $MINIGRAD_DATA, then ~/.cache/minigrad unless given.
+        download: fetch it (170 MB) if it is not there, and verify it.
+        verify: compare every byte with the published hashes, and count the images of each class.
+    """
+
+    data_dir: str | None = None
+    download: bool = False
+    verify: bool = False
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The studies' recipes: how each network is trained, and what the study reached.
+
+    Attributes:
+        name: show all of this recipe's settings.
+    """
+
+    name: tyro.conf.Positional[str | None] = None
+
+
+@dataclass(frozen=True)
+class Models:
+    """The studies' networks: parameters and multiply-adds, or one of them layer by layer.
+
+    Attributes:
+        name: show this model's layers: output shape, parameters, multiply-adds for one image.
+    """
+
+    name: tyro.conf.Positional[str | None] = None
+
+
+@dataclass(frozen=True)
+class Train(train.Settings):
+    """Train a recipe's network; writes models, metrics and pictures into a folder.
+
+    Attributes:
+        recipe: which one; `cifar recipes` lists them.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
+            synthetic set, saying so.
+        out: folder for everything the run writes; runs/RECIPE-seedSEED unless given.
+        progress: a bar of each epoch, shown on a terminal unless --no-progress.
+        epochs: passes over the training set, in place of the recipe's.
+        batch_size: images per step, in place of the recipe's.
+        lr: learning rate, in place of the recipe's.
+        set: FIELD=VALUE, any field of the recipe, such as augmentation.crop=4 or
+            optimizer_options.momentum=0.8; may be repeated.
+    """
+
+    recipe: tyro.conf.Positional[str] = tyro.MISSING
+    out: str | None = None  # type: ignore[assignment]  # depends on the recipe and the seed
+    overrides: tyro.conf.Suppress[dict[str, Any]] = dataclasses.field(default_factory=dict)
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+    def settings(self) -> train.Settings:
+        """What :func:`cifar.train.run` takes.
+
+        Raises:
+            UserError: there is no such recipe, or a field of it cannot be set to what was given.
+        """
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(train.Settings)}
+        changes: dict[str, Any] = overrides.parse(recipes.load(self.recipe), self.set)
+        for name in ("epochs", "batch_size", "lr"):
+            if (value := getattr(self, name)) is not None:
+                changes[name] = value
+        given["overrides"] = changes
+        given["out"] = self.out or f"runs/{self.recipe}-seed{self.seed}"
+        given["progress"] = self.progress and sys.stderr.isatty()
+        return train.Settings(**given)
+
+
+def _command(settings: type, name: str, words: str | None = None) -> Any:
+    return Annotated[settings, tyro.conf.subcommand(name, description=words)]
+
+
+COMMANDS: Any = typing.Union[  # noqa: UP007  # of a tuple made here
+    _command(Data, "data"),
+    _command(Recipes, "recipes"),
+    _command(Models, "models"),
+    _command(Train, "train"),
+    _command(
+        evaluate.Settings,
+        "evaluate",
+        "Loss, accuracy and per-class scores of a trained model, as a table, JSON and pictures.",
+    ),
+    _command(
+        predict.Settings, "predict", "What a trained model takes pictures for, and how surely."
+    ),
+    _command(
+        report.Settings, "report", "All runs in a folder beside the studies' figures, as a page."
+    ),
+]
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """One of the dataclasses above, or a module's Settings.
+
+    Raises:
+        UserError: the arguments are not understood.
+        SystemExit: after --help.
+    """
+    boxed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(boxed):
+            return tyro.cli(
+                COMMANDS,
+                prog="cifar",
+                description="Studies of CIFAR-10 on minigrad. `cifar COMMAND --help` says more.",
+                args=list(arguments),
+                config=(
+                    tyro.conf.PositionalRequiredArgs,
+                    tyro.conf.PositionalMetavarFromFieldName,
+                    tyro.conf.DisallowNone,
+                    tyro.conf.FlagCreatePairsOff,
+                ),
+            )
+    except SystemExit as stop:
+        if stop.code:
+            raise UserError(_unboxed(boxed.getvalue())) from None
+        raise
+
+
+def _unboxed(text: str) -> str:
+    """The first paragraph below the title of tyro's framed message, as one line."""
+    _, *lines = (line.strip("│ ") for line in text.splitlines())
+    told = itertools.dropwhile(_is_blank, lines)
+    paragraph = itertools.takewhile(lambda line: not _is_blank(line), told)
+    return " ".join(paragraph).rstrip(".") + " (see --help)"
+
+
+def _is_blank(line: str) -> bool:
+    """Whether it is empty, a rule or the frame."""
+    return not any(c.isalnum() for c in line)
+
+
+# ---------------------------------------------------------------------------- what is done
+
+
+def show_data(asked: Data) -> int:
+    """Where CIFAR-10 is; once every byte has been read and checked, its images by class."""
+    folder, places = datasets.find(asked.data_dir)
+    if folder is None and not asked.download:
+        print(f"CIFAR-10 is not in {places}; --download fetches it (170 MB)")
+        return 1
+    if asked.download or asked.verify:
+        splits = [datasets.load("cifar10", name, asked.data_dir) for name in ("train", "test")]
+        folder, _ = datasets.find(asked.data_dir)
+        counts = [subsets.class_counts(data.labels, len(data.classes)) for data in splits]
+        rows: list[tuple[object, ...]] = [
+            (name, *(int(count[i]) for count in counts)) for i, name in enumerate(splits[0].classes)
+        ]
+        rows.append(("all", *(len(data) for data in splits)))
+        print(tables.table(("class", "training images", "test images"), rows))
+        print("every byte is as published")
+    print(f"CIFAR-10 is in {folder}")
+    return 0
+
+
+def show_recipes(asked: Recipes) -> int:
+    """All recipes in a table, or all settings of one."""
+    if asked.name is not None:
+        recipe = recipes.load(asked.name)
+        rows = [(f.name, _words(getattr(recipe, f.name))) for f in dataclasses.fields(recipe)]
+        print(tables.table(("setting", "value"), rows))
+        return 0
+    header = ("recipe", "model", "parameters", "epochs", "batch", "optimizer", "lr", "study")
+    found = []
+    for name in recipes.names():
+        r = recipes.load(name)
+        size = sum(p.numel() for p in models.create(r.model).parameters())
+        claims = [f"{k.replace('_', ' ')} {report.figure(k, v)}" for k, v in r.claim.items()]
+        found.append(
+            (name, r.model, size, r.epochs, r.batch_size, r.optimizer, r.lr, ", ".join(claims))
+        )
+    print(tables.table(header, found))
+    return 0
+
+
+def _words(value: object) -> str:
+    """A setting's value as --set takes it, or nearly: 0.001, momentum=0.9, "crop 2 px, flip"."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}={_words(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, tuple):
+        return (
+            ", ".join(f"({_words(v)})" if isinstance(v, tuple) else _words(v) for v in value)
+            or "none"
+        )
+    return "none" if value is None else str(value)
+
+
+def show_models(asked: Models) -> int:
+    """All models in a table, or the layers of one."""
+    if asked.name is None:
+        header = ("model", "parameters", "running statistics", "multiply-adds", "MB")
+        found = []
+        for name in models.names():
+            s = summary.summarize(models.create(name))
+            megabytes = f"{4 * (s.parameters + s.statistics) / 1e6:.1f}"
+            found.append((name, s.parameters, s.statistics, s.multiply_adds, megabytes))
+        print(tables.table(header, found))
+        return 0
+    s = summary.summarize(models.create(asked.name))
+    rows: list[tuple[object, ...]] = [
+        (x.name, x.kind, " × ".join(map(str, x.shape)), x.parameters, x.multiply_adds)
+        for x in s.layers
+    ]
+    rows.append(("total", "", "", s.parameters, s.multiply_adds))
+    print(tables.table(("layer", "kind", "output", "parameters", "multiply-adds"), rows))
+    print(f"{s.parameters + s.statistics:,} values with batch norm's running statistics")
+    return 0
+
+
+def run_training(asked: Train) -> int:
+    """Train, and say where it led."""
+    settings = asked.settings()
+    last = train.run(settings)[-1]
+    print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
+    return 0
+
+
+def run_evaluation(asked: evaluate.Settings) -> int:
+    """Evaluate, and show the scores."""
+    found, out = evaluate.run(asked)
+    named = {**found.per_class, "macro average": found.macro, "weighted average": found.weighted}
+    rows = [
+        (name, f"{s.precision:.4f}", f"{s.recall:.4f}", f"{s.f1:.4f}", s.support)
+        for name, s in named.items()
+    ]
+    print(tables.table(("class", "precision", "recall", "F1", "support"), rows))
+    term = f" + {found.l2_term:.4f} (L2 term)" if found.l2_term else ""
+    print(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}{term} on {found.images:,} images")
+    print(f"evaluation.json, confusion.png and mistakes.png are in {out}")
+    return 0
+
+
+def run_prediction(asked: predict.Settings) -> int:
+    """Predict, and show the likeliest classes or say where the CSV file is."""
+    found = predict.run(asked)
+    if asked.csv is not None:
+        print(f"{len(found.ids):,} predictions are in {asked.csv}")
+        return 0
+    rows = [
+        (name, *(text for label, p in best for text in (label, f"{100 * p:.1f}")))
+        for name, best in found.top()
+    ]
+    guesses = ("first", "%", "second", "%", "third", "%")
+    print(tables.table(("image", *guesses)[: len(rows[0])], rows))
+    return 0
+
+
+def run_report(asked: report.Settings) -> int:
+    """Show all runs beside the studies' figures, and say where the page is."""
+    groups, out = report.run(asked)
+    print(tables.table(report.HEADER, report.rows(groups)))
+    print(f"curves and details are in {out}")
+    return 0
+
+
+ACTIONS: dict[type, Callable[[Any], int]] = {
+    Data: show_data,
+    Recipes: show_recipes,
+    Models: show_models,
+    Train: run_training,
+    evaluate.Settings: run_evaluation,
+    predict.Settings: run_prediction,
+    report.Settings: run_report,
+}
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """The exit code of ``action()``; a person's mistake becomes one line on stderr and 2."""
+    try:
+        code = action()
+        sys.stdout.flush()
+    except (UserError, mg.DeviceError) as error:
+        return _complain(str(error))
+    except MemoryError:
+        return _complain("out of memory; try a smaller --batch-size")
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a process that SIGPIPE ended
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}")
+    return code
+
+
+def _complain(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "×" gets "?", no traceback
+
+    def act() -> int:
+        asked = parse(sys.argv[1:] if arguments is None else arguments)
+        return ACTIONS[type(asked)](asked)
+
+    return guarded(act)

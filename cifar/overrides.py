@@ -1,0 +1,129 @@
+"""Recipe fields given as text, "lr=0.01" or "augmentation.crop=4", as values of the right type.
+
+Any field of :class:`cifar.recipes.Recipe` can be given, and any field or entry of what it holds, by
+its dotted name: a new field needs nothing here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cifar.errors import UserError
+from cifar.recipes import Recipe
+
+FIXED = ("name", "claim")  # what a recipe is called, and what its study reached, are no settings
+
+
+def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
+    """New values of ``recipe``'s fields, for ``dataclasses.replace``.
+
+    Values are written as JSON, strings also without quotes, lists also without brackets:
+    ``lr=0.01``, ``optimizer=Adam``, ``schedule=null``, ``mean=0.5,0.5,0.5``,
+    ``optimizer_options.momentum=0.8``, ``restarts=[[20,1e-4]]``, ``augmentation={"crop":4}``.
+
+    Raises:
+        UserError: one of ``assignments`` has no "=", names no field, or its value has not the
+            field's type.
+    """
+    found: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"set: expected FIELD=VALUE, such as lr=0.01, got {assignment!r}")
+        name, *inner = path.strip().replace("-", "_").split(".")
+        known = [f.name for f in dataclasses.fields(recipe) if f.name not in FIXED]
+        if name not in known:
+            raise UserError(f"set: expected one of {', '.join(known)}, got {name!r}")
+        current = found.get(name, getattr(recipe, name))
+        hint = typing.get_type_hints(Recipe)[name]
+        found[name] = _changed(path.strip(), current, hint, inner, text.strip())
+    return found
+
+
+def _changed(path: str, current: Any, hint: Any, inner: list[str], text: str) -> Any:
+    """``current`` with the value at ``inner`` below it replaced by what ``text`` says."""
+    if not inner:
+        try:
+            return _fit(hint, _value(text, hint))
+        except ValueError:
+            came = f"expected {_name(hint)}, got {text!r}"
+            raise UserError(f"set: {path}: {came}") from None
+    first, *rest = inner
+    if dataclasses.is_dataclass(current) and not isinstance(current, type):
+        hints = typing.get_type_hints(type(current))
+        if first not in hints:
+            raise UserError(f"set: {path}: expected one of {', '.join(hints)}, got {first!r}")
+        value = _changed(path, getattr(current, first), hints[first], rest, text)
+        return dataclasses.replace(current, **{first: value})
+    if isinstance(current, Mapping):
+        return {**current, first: _changed(path, current.get(first), Any, rest, text)}
+    raise UserError(f"set: {path}: there is nothing below {path.rpartition('.')[0]!r}")
+
+
+def _value(text: str, hint: Any) -> Any:
+    """``text`` as JSON; failing that a list without its brackets, or a string without quotes."""
+    if hint is str and not text.startswith('"'):
+        return text
+    bare_list = typing.get_origin(hint) is tuple and not text.startswith("[")
+    try:
+        return json.loads(f"[{text}]" if bare_list else text)
+    except ValueError:
+        return {"None": None, "True": True, "False": False}.get(text, text)
+
+
+def _fit(hint: Any, value: Any) -> Any:
+    """``value`` as the type ``hint``.
+
+    Raises:
+        ValueError: it is of another one.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _fit(option, value)
+            except ValueError:
+                continue
+    elif origin is tuple and isinstance(value, list):
+        if arguments[1:] == (...,):
+            arguments = arguments[:1] * len(value)
+        if len(arguments) == len(value):
+            return tuple(_fit(a, v) for a, v in zip(arguments, value, strict=True))
+    elif isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
+        return {key: _fit(arguments[1], v) for key, v in value.items()}
+    elif dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
+        hints = typing.get_type_hints(hint)
+        if value.keys() <= hints.keys():
+            return hint(**{key: _fit(hints[key], v) for key, v in value.items()})
+    elif hint is float and type(value) in (int, float):
+        return float(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    raise ValueError
+
+
+def _name(hint: Any) -> str:
+    """The type as a person would put it."""
+    arguments = [_name(a) for a in typing.get_args(hint) if a is not ...]
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(arguments)
+    if origin is tuple:
+        many = ... in typing.get_args(hint)
+        return f"a list of {arguments[0]}" if many else f"[{', '.join(arguments)}]"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if hint in words:
+        return words[hint]
+    if hint is type(None):
+        return "null"
+    if dataclasses.is_dataclass(hint):
+        fields = (field.name for field in dataclasses.fields(hint))
+        return f"one of its fields by name ({', '.join(fields)})"
+    return "an object in JSON"

@@ -1,0 +1,241 @@
+"""What a trained model says of images without labels: files of pictures, or arrays of them.
+
+found = predict(load("runs/simple-seed0"), *read(["cat.jpg", "test_images.npy"]))
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from cifar import evaluate
+from cifar.errors import UserError
+
+Images = NDArray[np.uint8]
+
+SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
+TOP: Final = 3  # guesses shown per image
+_ARRAYS: Final = (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to predict with, of what, and where to write it.
+
+    Attributes:
+        run: a folder that training wrote, or one of its .safetensors files.
+        files: pictures of any size and format that Pillow reads (their largest centred square is
+            used, scaled to 32 x 32), or .npy or .npz files of uint8 images, (N, 3072) or
+            (N, 3, 32, 32).
+        csv: write ID,Labels to this file in place of a table: ID is a picture's file name, an
+            array's row from 0; the label is the class's number.
+        names: write class names in the CSV file, not numbers.
+        last: of a folder, the weights after the last epoch, not those of the best one.
+        device: cpu, gpu, gpu:N or auto.
+        progress: a bar, shown on a terminal unless --no-progress.
+    """
+
+    run: str
+    files: tuple[str, ...]
+    csv: str | None = None
+    names: bool = False
+    last: bool = False
+    device: str = "auto"
+    progress: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of N images.
+
+    Attributes:
+        ids: what tells the images apart.
+        classes: names by class index.
+        probabilities: float64 (N, classes), rows summing to 1.
+    """
+
+    ids: list[str]
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+
+    def top(self, count: int = TOP) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """Each image's ID and its likeliest classes with their probabilities, likeliest first."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        for name, row, best in zip(self.ids, self.probabilities, order, strict=True):
+            yield name, [(self.classes[c], float(row[c])) for c in best]
+
+
+def run(settings: Settings) -> Predictions:
+    """Predict as ``settings`` say, and write the CSV file if they name one.
+
+    Raises:
+        UserError: the run or a file cannot be used; the message names it.
+    """
+    if settings.names and settings.csv is None:
+        raise UserError("names: is about the CSV file; give --csv FILE too")
+    trained = evaluate.load(settings.run, settings.device, settings.last)
+    ids, images = read(settings.files)
+    found = predict(trained, ids, images, settings.progress)
+    if settings.csv is not None:
+        write_csv(found, settings.csv, settings.names)
+    return found
+
+
+def predict(
+    trained: evaluate.Trained, ids: list[str], images: Images, progress: bool = False
+) -> Predictions:
+    """Class probabilities of uint8 images (N, 3, 32, 32)."""
+    logits = evaluate.logits(trained, images, progress)
+    return Predictions(ids, trained.classes, np.exp(evaluate.log_probabilities(logits)))
+
+
+def write_csv(found: Predictions, path: str | os.PathLike[str], names: bool = False) -> None:
+    """A line "ID,Labels", then one per image; the label is the class's number or its name.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["ID", "Labels"])
+    for name, guess in zip(found.ids, found.probabilities.argmax(axis=1), strict=True):
+        writer.writerow([name, found.classes[guess] if names else int(guess)])
+    try:
+        mg.checkpoint.write_atomically(
+            path, lambda temporary: evaluate.write_text(temporary, text.getvalue())
+        )
+    except OSError as error:
+        raise UserError(f"csv: cannot write {path}: {error.strerror}") from None
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+def read(files: Sequence[str | os.PathLike[str]]) -> tuple[list[str], Images]:
+    """IDs and uint8 images (N, 3, 32, 32) of all ``files``, in order.
+
+    A picture's ID is its file name as given; an array's images are numbered from 0, with the
+    file's name before the number where there are several files.
+
+    Raises:
+        UserError: a file is missing, damaged or of another kind; the message names it.
+    """
+    ids: list[str] = []
+    parts: list[Images] = []
+    for file in map(Path, files):
+        if not file.is_file():
+            what = "is not a file" if file.exists() else "does not exist"
+            raise UserError(f"{file}: {what}; name pictures, or .npy or .npz files of images")
+        if file.suffix.lower() in _ARRAYS:
+            images = read_array(file)
+            before = f"{_printable(file)}:" if len(files) > 1 else ""
+            ids += [f"{before}{row}" for row in range(len(images))]
+        else:
+            images = read_picture(file)[None]
+            ids.append(_printable(file))
+        parts.append(images)
+    if not ids:
+        raise UserError("files: no image to look at; name pictures, or .npy or .npz files")
+    return ids, np.concatenate(parts)
+
+
+def _printable(path: Path) -> str:
+    """The path as text that UTF-8 can hold, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def read_picture(path: Path) -> Images:
+    """A picture file as the network sees pictures: uint8 (3, 32, 32).
+
+    Turned upright as its EXIF data say; the first frame of several; transparent parts become
+    white; grey becomes RGB; 16 bits become 8, and floats are taken as 0 to 255; the largest centred
+    square is scaled with a Lanczos filter. A 32 x 32 picture stays as it is, bit for bit.
+
+    Raises:
+        UserError: Pillow cannot read it, or it has more than 89 million pixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on odd metadata; the pixels are what matters
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                upright = _rgb(ImageOps.exif_transpose(picture))
+        # Cropped first: a filter over a part of the picture would look beyond that part.
+        side = min(upright.size)
+        left, top = ((length - side) // 2 for length in upright.size)
+        square = upright.crop((left, top, left + side, top + side))
+        small = square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
+        raise UserError(f"{path}: more than {most} pixels; scale it down first") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: not a picture that Pillow can read, nor .npy or .npz") from None
+    except Exception as error:  # its decoders raise whatever damaged bytes lead them to
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: cannot be read as a picture ({what:.80})") from None
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def _rgb(picture: Any) -> Any:
+    """Any Pillow image in mode RGB."""
+    from PIL import Image
+
+    if picture.mode.startswith("I"):  # 16 bits; convert() would cut off all above 255
+        values = np.asarray(picture).astype(np.float64) / 257
+        picture = Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
+
+
+def read_array(path: Path) -> Images:
+    """The images in a .npy file, or in a .npz file that holds one array or one called "data" or
+    "images": uint8 (N, 3, 32, 32). Nothing in the file is executed.
+
+    Raises:
+        UserError: it is damaged, or holds anything but uint8 (N, 3072) or (N, 3, 32, 32).
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.lib.npyio.NpzFile):
+            with found:
+                found = found[_member(path, found.files)]
+    except (UserError, MemoryError):
+        raise
+    except Exception:  # zipfile, zlib and the header's parser each have their own
+        raise UserError(f"{path}: not a whole .npy or .npz file of plain numbers") from None
+    if not isinstance(found, np.ndarray):
+        raise UserError(f"{path}: expected arrays, got a {type(found).__name__}")
+    shape = (3, SIDE, SIDE)
+    if found.dtype != np.uint8 or found.shape[1:] not in (shape, (3 * SIDE * SIDE,)):
+        raise UserError(
+            f"{path}: expected uint8 of shape (N, 3072) or (N, 3, 32, 32), got {found.dtype} of "
+            f"shape {found.shape}"
+        )
+    images: Images = np.ascontiguousarray(found).reshape(-1, *shape)
+    return images
+
+
+def _member(path: Path, names: list[str]) -> str:
+    """The array that holds the images, among those of a .npz file."""
+    chosen = names if len(names) == 1 else [name for name in ("data", "images") if name in names]
+    if len(chosen) != 1:
+        raise UserError(
+            f"{path}: expected one array, or one called data or images, got "
+            f"{', '.join(names[:5]) or 'none'}"
+        )
+    return chosen[0]

@@ -1,0 +1,498 @@
+"""All runs below a folder: their figures beside the studies' own, as rows and as one HTML page.
+
+The page is one file: pictures are within it, nothing is fetched, and no script runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import html
+import json
+import os
+import shlex
+import statistics
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import minigrad as mg
+from cifar import evaluate, plots, tables
+from cifar.errors import UserError
+
+HEADER: Final = (
+    "recipe",
+    "runs",
+    "epochs",
+    "figure",
+    "study",
+    "here",
+    "± std",
+    "difference",
+    "minutes per run",
+    "MB memory",
+)
+PARTS: Final = ("train", "validation", "test")  # of the data, as metrics name them
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to report on, and where to write it.
+
+    Attributes:
+        folder: every run below it is reported, from what training wrote and from the JSON files of
+            benchmarks/collect.py.
+        out: the HTML page; FOLDER/report.html unless given.
+    """
+
+    folder: str
+    out: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe.
+
+    Attributes:
+        source: the folder or the file that it was read from.
+        record: what training noted of it.
+        history: metrics by epoch, at least one.
+        machine: what it ran on, in words; "" if nothing says.
+        recalls: by class name, after the last epoch on the test set; empty unless evaluated.
+    """
+
+    source: Path
+    record: dict[str, Any]
+    history: list[dict[str, Any]]
+    machine: str
+    recalls: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The last epoch's metrics. The best epoch's would be chosen on what they are judged by."""
+        return self.history[-1]
+
+    @property
+    def minutes(self) -> float:
+        return sum(line.get("seconds", 0.0) for line in self.history) / 60
+
+    @property
+    def identity(self) -> str:
+        """What seeds of one recipe share: its settings, data and device."""
+        recipe = {k: v for k, v in self.record["recipe"].items() if k != "claim"}
+        rest = [self.record.get(k) for k in ("dataset", "data_fingerprint", "device")]
+        return json.dumps([recipe, rest], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seed, by seed; ``label`` tells groups apart."""
+
+    label: str
+    runs: list[Run]
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """The first run's record."""
+        return self.runs[0].record
+
+    @property
+    def claims(self) -> dict[str, float]:
+        """The study's figures by metric, for runs on the data that it used."""
+        claim = self.first["recipe"].get("claim", {})
+        return dict(claim) if self.first.get("dataset") == "cifar10" else {}
+
+    def values(self, metric: str) -> list[float]:
+        """The final figure of each run that has it."""
+        return [run.final[metric] for run in self.runs if metric in run.final]
+
+
+def run(settings: Settings) -> tuple[list[Group], Path]:
+    """Report as ``settings`` say; returns the groups of runs and the page's path.
+
+    Raises:
+        UserError: there is no run below the folder, one is damaged, or the page cannot be written.
+    """
+    groups = group(find(Path(settings.folder)))
+    out = Path(settings.out or Path(settings.folder) / "report.html")
+    text = page(groups, str(settings.folder))
+    try:
+        mg.checkpoint.write_atomically(out, lambda path: evaluate.write_text(path, text))
+    except OSError as error:
+        raise UserError(f"out: cannot write {out}: {error.strerror}") from None
+    return groups, out
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+def find(folder: Path) -> list[Run]:
+    """Every run below ``folder``, each once, in the order of their paths.
+
+    Raises:
+        UserError: there is none, or a file of one is damaged; the message names it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"folder: {folder} is not a folder; name one that holds runs")
+    found: dict[str, Run] = {}
+    for path in sorted(folder.rglob("*")):
+        runs: Iterable[Run] = ()
+        if path.name == "metrics.jsonl":
+            runs = [_from_folder(path.parent)]
+        elif path.suffix == ".json":
+            runs = _from_json(path)
+        for one in runs:
+            # A run may lie there as a folder and, collected, in a JSON file.
+            found.setdefault(json.dumps([one.identity, one.record.get("seed"), one.history]), one)
+    if not found:
+        raise UserError(f"folder: there is no run in {folder}; name one that training wrote into")
+    return list(found.values())
+
+
+def _from_folder(folder: Path) -> Run:
+    metrics, weights = folder / "metrics.jsonl", folder / "last.safetensors"
+    try:
+        history = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{metrics}: cannot be read ({error!s:.80})") from None
+    try:
+        _, record = mg.checkpoint.read(weights)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
+    record = record if isinstance(record, dict) else {}
+    evaluated = folder / "evaluation-last-test" / "evaluation.json"  # by `cifar evaluate --last`
+    scores = _json(evaluated).get("per_class") if evaluated.exists() else {}
+    return _checked(folder, record, history, str(record.get("machine", "")), scores)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one for a file of anything else."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error!s:.80})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _from_json(path: Path) -> list[Run]:
+    """The runs in a file of benchmarks/collect.py; none in any other JSON file."""
+    content = _json(path)
+    runs = content.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(one, dict) for one in runs):
+        return []
+    machine = content.get("machine")
+    words = ""
+    if isinstance(machine, dict):
+        words = "{cpu}, {cores} cores, {system}, commit {commit}".format_map(
+            collections.defaultdict(lambda: "?", machine)
+        )
+    return [
+        _checked(path, one["record"], one["epochs"], words, one.get("per_class", {}))
+        for one in runs
+        if "record" in one and "epochs" in one
+    ]
+
+
+def _checked(source: Path, record: Any, history: Any, machine: str, scores: Any) -> Run:
+    """A run, if what was read has the shape of one as far as a report looks into it."""
+    recipe = record.get("recipe") if isinstance(record, dict) else None
+    whole = (
+        isinstance(recipe, dict)
+        and isinstance(recipe.get("name"), str)
+        and _are_numbers(recipe.get("claim", {}))
+        and all(isinstance(record.get(name, {}), dict) for name in ("overrides", "versions"))
+        and isinstance(history, list)
+        and len(history) > 0
+        and all(_are_numbers(line) and isinstance(line.get("epoch"), int) for line in history)
+        and isinstance(scores, dict)
+        and all(_are_numbers(one) and "recall" in one for one in scores.values())
+    )
+    if not whole:
+        raise UserError(f"{source}: is not a run that training wrote: no recipe, or no epochs")
+    recalls = {name: one["recall"] for name, one in scores.items()}
+    return Run(source, record, history, machine, recalls)
+
+
+def _are_numbers(named: Any) -> bool:
+    return isinstance(named, dict) and all(isinstance(v, (int, float)) for v in named.values())
+
+
+def group(runs: Sequence[Run]) -> list[Group]:
+    """Runs that differ only in their seed together, in the order of their labels."""
+    together: dict[str, list[Run]] = {}
+    for one in runs:
+        together.setdefault(one.identity, []).append(one)
+    groups: list[Group] = []
+    for members in sorted(together.values(), key=lambda members: _label(members[0].record)):
+        label = _label(members[0].record)
+        same = sum(label in (other.label, other.label.rpartition(" #")[0]) for other in groups)
+        members.sort(key=lambda one: str(one.record.get("seed")).rjust(20))
+        groups.append(Group(f"{label} #{same + 1}" if same else label, members))
+    return groups
+
+
+def _label(record: dict[str, Any]) -> str:
+    """The recipe's name, and what is out of the ordinary."""
+    notes = [f"{name}={_brief(value)}" for name, value in record.get("overrides", {}).items()]
+    if record.get("dataset") != "cifar10":
+        notes.append(f"on {record.get('dataset')}")
+    if record.get("device", "cpu") != "cpu":
+        notes.append(f"on {record['device']}")
+    name = str(record["recipe"]["name"])
+    return f"{name} ({', '.join(notes)})" if notes else name
+
+
+def _brief(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def command(record: dict[str, Any]) -> str:
+    """The command line that repeats a run."""
+    words = ["cifar", "train", str(record["recipe"]["name"])]
+    for name in ("seed", "dataset", "device"):
+        if name in record:
+            words += [f"--{name}", str(record[name])]
+    for name, value in record.get("overrides", {}).items():
+        words += ["--set", f"{name}={_brief(value)}"]
+    return shlex.join(words)
+
+
+# ---------------------------------------------------------------------------- figures
+
+
+def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
+    """A row of text per group and figure of its study, under :data:`HEADER`.
+
+    Accuracies and their differences are in percent and percentage points.
+    """
+    found: list[tuple[object, ...]] = []
+    for one in groups:
+        for metric in one.claims or ("test_accuracy",):
+            values = one.values(metric)
+            mean = statistics.mean(values) if values else None
+            std = statistics.stdev(values) if len(values) > 1 else None
+            study = one.claims.get(metric)
+            apart = None if mean is None or study is None else mean - study
+            found.append(
+                (
+                    one.label,
+                    len(one.runs),
+                    _epochs(one),
+                    metric.replace("_", " "),
+                    figure(metric, study),
+                    figure(metric, mean),
+                    figure(metric, std),
+                    figure(metric, apart, "+"),
+                    f"{statistics.mean(run.minutes for run in one.runs):.1f}",
+                    _largest(one.runs, "peak_memory_mb"),
+                )
+            )
+    return found
+
+
+def figure(metric: str, value: float | None, sign: str = "-") -> str | None:
+    """Two decimals of a percentage for accuracies, four of anything else."""
+    if value is None:
+        return None
+    if metric.endswith("accuracy"):
+        return f"{100 * value:{sign}.2f} %"
+    return f"{value:{sign}.4f}"
+
+
+def _epochs(one: Group) -> str:
+    """Epochs done, "of" how many where that is not all."""
+    done = sorted({run.final["epoch"] for run in one.runs})
+    whole = one.first["recipe"].get("epochs", done[-1])
+    shown = "–".join(str(n) for n in ({done[0], done[-1]} if len(done) > 1 else done))
+    return shown if done == [whole] else f"{shown} of {whole}"
+
+
+def _largest(runs: Sequence[Run], metric: str) -> int | None:
+    values = [run.final[metric] for run in runs if metric in run.final]
+    return round(max(values)) if values else None
+
+
+# ---------------------------------------------------------------------------- the page
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #ddd; --soft: #f5f6f8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #16181c; --line: #3a3f47;
+  --soft: #1f2329; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 72rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
+th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap; }
+th { background: var(--soft); vertical-align: bottom; }
+th.text, td.text { text-align: left; }
+figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-size: .9rem; opacity: .8; }
+img { width: 100%; min-width: 34rem; height: auto; background: #fff; border-radius: .4rem; }
+pre { background: var(--soft); padding: .7rem; border-radius: .4rem; overflow-x: auto; }
+summary { cursor: pointer; }
+"""
+
+
+def page(groups: Sequence[Group], folder: str) -> str:
+    """The whole HTML page, well-formed as XML too."""
+    count = sum(len(one.runs) for one in groups)
+    title = f"CIFAR-10 studies: {count} {'run' if count == 1 else 'runs'} in {folder}"
+    body = [
+        f"<h1>{_text(title)}</h1>",
+        "<p>Figures are those of the last epoch; mean and standard deviation (n − 1) over seeds. "
+        "A difference is ours less the study's.</p>",
+        _table(HEADER, rows(groups)),
+    ]
+    if len(groups) > 1:
+        everything = [(one.label, run.history) for one in groups for run in one.runs]
+        body.append(_curves(everything, "All runs", training=False))
+    body += _classes([one for one in groups if any(run.recalls for run in one.runs)])
+    for one in groups:
+        body += _section(one)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _classes(groups: Sequence[Group]) -> list[str]:
+    """Recall of each class, a group beside the other; nothing if none was evaluated."""
+    recalls = {one.label: [run.recalls for run in one.runs if run.recalls] for one in groups}
+    names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
+    if not names:
+        return []
+    lines = []
+    for name in names:
+        found = [[run[name] for run in runs if name in run] for runs in recalls.values()]
+        means = [statistics.mean(values) if values else None for values in found]
+        lines.append((name, *(figure("accuracy", mean) for mean in means)))
+    title = "Recall by class"
+    return [
+        f"<h2>{title}</h2>",
+        "<p>Share of a class's test images that are recognised, after the last epoch: mean over "
+        "the seeds that <code>cifar evaluate --last</code> was run on.</p>",
+        _table(("class", *recalls), lines),
+        _drawn(title, lambda path: plots.recalls(recalls, title, path)),
+    ]
+
+
+def _section(one: Group) -> list[str]:
+    """A group's curves, its runs in a table, and what they ran on."""
+    metrics = [f"{part}_{kind}" for part in PARTS for kind in ("accuracy", "loss")]
+    metrics = [metric for metric in metrics if one.values(metric)]
+    header = ("seed", "epochs", *(metric.replace("_", " ") for metric in metrics))
+    lines = [
+        (
+            str(run.record.get("seed")),
+            run.final["epoch"],
+            *(figure(metric, run.final.get(metric)) for metric in metrics),
+            f"{run.minutes:.1f}",
+            _rounded(run.final.get("images_per_second")),
+            _rounded(run.final.get("peak_memory_mb")),
+        )
+        for run in one.runs
+    ]
+    if len(one.runs) > 1:
+        values = [one.values(metric) for metric in metrics]
+        means = [figure(m, statistics.mean(v)) for m, v in zip(metrics, values, strict=True)]
+        stds = [
+            figure(m, statistics.stdev(v)) if len(v) > 1 else None
+            for m, v in zip(metrics, values, strict=True)
+        ]
+        lines.append(("mean", None, *means, None, None, None))
+        lines.append(("± std", None, *stds, None, None, None))
+    seeds = [(f"seed {run.record.get('seed')}", run.history) for run in one.runs]
+    notes = [_note(run) for run in one.runs]
+    return [
+        f"<h2>{_text(one.label)}</h2>",
+        _curves(seeds, one.label, one.claims),
+        _table((*header, "minutes", "images/s", "MB memory"), lines),
+        *(_picture(path) for path in _pictures(one.runs[0].source)),
+        "<details><summary>Commands, machines, recipe</summary>",
+        *(f"<pre>{_text(note)}</pre>" for note in notes),
+        f"<pre>{_text(json.dumps(one.first['recipe'], indent=1, ensure_ascii=False))}</pre>",
+        "</details>",
+    ]
+
+
+def _note(run: Run) -> str:
+    versions = run.record.get("versions")
+    known = {
+        "machine": run.machine,
+        "device": run.record.get("device"),
+        "threads": run.record.get("threads"),
+        "parameters": run.record.get("parameters"),
+        "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if versions else None,
+        "source": run.source,
+    }
+    lines = [f"{name}: {value}" for name, value in known.items() if value not in (None, "")]
+    return "\n".join([command(run.record), *lines])
+
+
+def _pictures(source: Path) -> list[Path]:
+    """What training and ``cifar evaluate`` drew of a run; its curves are drawn here anew."""
+    if not source.is_dir():
+        return []
+    found = [*source.glob("*.png"), *source.glob("evaluation-*/*.png")]
+    return sorted(path for path in found if path.name != "curves.png")
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    texts = [[tables.cell(value) for value in line] for line in lines]
+    kinds = [
+        ' class="text"' if tables.is_text(column) else "" for column in zip(*texts, strict=True)
+    ]
+
+    def row(tag: str, values: Iterable[str]) -> str:
+        cells = (f"<{tag}{k}>{_text(v)}</{tag}>" for k, v in zip(kinds, values, strict=True))
+        return f"<tr>{''.join(cells)}</tr>"
+
+    body = "\n".join(row("td", line) for line in texts)
+    return (
+        f'<div class="wide"><table>\n<thead>{row("th", header)}</thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def _curves(
+    runs: list[tuple[str, list[dict[str, Any]]]],
+    title: str,
+    claim: dict[str, float] | None = None,
+    training: bool = True,
+) -> str:
+    words = f"{title}: loss and accuracy by epoch"
+    return _drawn(words, lambda path: plots.overlaid(runs, title, path, claim, training))
+
+
+def _drawn(words: str, draw: Callable[[Path], None]) -> str:
+    """The picture that ``draw`` writes to the path it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        draw(path)
+        return _picture(path, words)
+
+
+def _picture(path: Path, words: str | None = None) -> str:
+    """The picture within the page itself."""
+    caption = _text(words or f"{path.stem} ({path.parent.name})")
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return (
+        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"/>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _text(value: object) -> str:
+    """Text that HTML takes as text, without characters that XML forbids."""
+    plain = os.fsencode(str(value)).decode("utf-8", "replace")
+    return html.escape("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in plain))

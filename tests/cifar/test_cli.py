@@ -1,0 +1,408 @@
+"""The command: what it asks the modules for, what it prints, and mistakes as one line each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minigrad as mg
+from cifar import cli, datasets, evaluate, models, predict, recipes, report, summary, train
+from cifar.augment import Augmentation
+from cifar.errors import UserError
+from tests.cifar import tiny
+
+COMMANDS = {
+    "data": cli.Data,
+    "recipes": cli.Recipes,
+    "models": cli.Models,
+    "train": cli.Train,
+    "evaluate": evaluate.Settings,
+    "predict": predict.Settings,
+    "report": report.Settings,
+}
+LOAD = datasets.load
+POSITIONAL = {"run", "files", "recipe", "folder", "name"}
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """An empty working directory, and no CIFAR-10 on this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def small(monkeypatch, here):
+    tiny.install(monkeypatch.setattr)
+    return monkeypatch
+
+
+def said(capsys, arguments, code=0):
+    """What the command printed, checked for its exit code and for lines that end cleanly."""
+    assert cli.main(arguments.split() if isinstance(arguments, str) else arguments) == code
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert not re.search(r" $", captured.out, re.MULTILINE)
+    return captured.out
+
+
+def assert_one_error(code, captured, text):
+    assert code == 2
+    assert captured.out == ""
+    assert re.fullmatch(r"error: .+\n", captured.err)
+    assert text in captured.err
+
+
+# ---------------------------------------------------------------------------- help and arguments
+
+
+def helped(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*arguments, "--help"])
+    assert caught.value.code == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return " ".join(captured.out.replace("│", " ").split())
+
+
+def test_help_lists_every_command(capsys):
+    text = helped(capsys, [])
+    for name in COMMANDS:
+        assert f" {name} " in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_explains_every_flag(capsys, name):
+    text = helped(capsys, [name])
+    docs = " ".join(f"{COMMANDS[name].__doc__} {train.Settings.__doc__}".split())
+    for field in dataclasses.fields(COMMANDS[name]):
+        if field.name == "overrides":  # what --set and the like fill
+            continue
+        flag = "no-progress" if field.name == "progress" else field.name.replace("_", "-")
+        shown = field.name.upper() if field.name in POSITIONAL else f"--{flag}"
+        assert shown in text
+        words = docs.split(f" {field.name}: ")[1].split()[:3]
+        assert " ".join(words) in text
+
+
+def test_train_takes_every_setting_of_a_run(monkeypatch):
+    arguments = (
+        "train simple --device gpu:1 --dataset synthetic --data-dir d --seed 4 --out o --resume "
+        "--epochs 3 --batch-size 7 --lr 0.5 --set augmentation.crop=4 --set optimizer=SGD"
+    )
+    settings = cli.parse(arguments.split()).settings()
+    changes = {
+        "augmentation": Augmentation(crop=4, flip=True),
+        "optimizer": "SGD",
+        "epochs": 3,
+        "batch_size": 7,
+        "lr": 0.5,
+    }
+    expected = train.Settings("simple", "gpu:1", "synthetic", "d", 4, "o", True, changes)
+    assert dataclasses.replace(settings, progress=True) == expected
+    given = {f.name for f in dataclasses.fields(cli.Train)}
+    assert given >= {f.name for f in dataclasses.fields(train.Settings)}
+
+
+def test_train_alone_is_the_recipe():
+    settings = cli.parse(["train", "simple", "--seed", "3"]).settings()
+    expected = train.Settings("simple", seed=3, out="runs/simple-seed3", progress=False)
+    assert dataclasses.replace(settings, progress=False) == expected
+
+
+def test_progress_needs_a_terminal(monkeypatch):
+    for terminal in (True, False):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        assert cli.parse(["train", "simple"]).settings().progress is terminal
+        assert not cli.parse(["train", "simple", "--no-progress"]).settings().progress
+
+
+def test_the_others_settings():
+    asked = cli.parse(
+        [
+            "predict",
+            "run",
+            "a.png",
+            "b.png",
+            "--csv",
+            "x.csv",
+            "--names",
+            "--last",
+            "--device",
+            "cpu",
+        ]
+    )
+    expected = predict.Settings("run", ("a.png", "b.png"), "x.csv", True, True, "cpu")
+    assert asked == expected
+    asked = cli.parse(
+        [
+            "evaluate",
+            "r",
+            "--last",
+            "--dataset",
+            "d",
+            "--data-dir",
+            "e",
+            "--split",
+            "train",
+            "--out",
+            "o",
+        ]
+    )
+    assert asked == evaluate.Settings("r", True, "d", "e", "train", "auto", "o")
+    assert cli.parse(["report", "f", "--out", "o"]) == report.Settings("f", "o")
+
+
+# ---------------------------------------------------------------------------- data
+
+
+def test_data_that_are_not_here(here, capsys):
+    out = said(capsys, "data", code=1)
+    assert out == f"CIFAR-10 is not in {here}/.cache/minigrad; --download fetches it (170 MB)\n"
+    Path("mine").mkdir()
+    assert "is not in mine;" in said(capsys, "data --verify --data-dir mine", code=1)
+    assert os.listdir() == ["mine"]
+
+
+def test_data_that_are_here(here, capsys, monkeypatch):
+    Path("mine/cifar-10-batches-py").mkdir(parents=True)
+    out = said(capsys, "data --data-dir mine")
+    assert out == f"CIFAR-10 is in mine{os.sep}cifar-10-batches-py\n"
+    code = cli.main(["data", "--data-dir", "mine", "--verify"])  # an empty folder is damaged
+    assert_one_error(code, capsys.readouterr(), "batches.meta: missing")
+    monkeypatch.setattr(datasets, "load", tiny.load)
+    lines = said(capsys, "data --data-dir mine --verify").splitlines()
+    assert lines[0].split() == ["class", "training", "images", "test", "images"]
+    assert lines[2].split() == ["class", "0", "8", "3"]
+    assert lines[-3].split() == ["all", "80", "30"]
+
+
+def test_data_are_downloaded_on_demand(here, capsys, monkeypatch):
+    asked = []
+
+    def load(name, split, data_dir):
+        asked.append((name, split, data_dir))
+        Path("mine/cifar-10-batches-py").mkdir(exist_ok=True)
+        return tiny.load(name, split)
+
+    Path("mine").mkdir()
+    monkeypatch.setattr(datasets, "load", load)
+    assert "CIFAR-10 is in mine" in said(capsys, "data --data-dir mine --download")
+    assert asked == [("cifar10", "train", "mine"), ("cifar10", "test", "mine")]
+
+
+# ---------------------------------------------------------------------------- recipes and models
+
+
+def test_recipes(capsys):
+    lines = said(capsys, "recipes").splitlines()
+    assert [line.split()[0] for line in lines[2:]] == list(recipes.names())
+    row = next(line for line in lines if line.startswith("simple "))
+    for part in ("6,447,754", "Adam", "0.001", "train accuracy 77.14 %", "test accuracy 77.63 %"):
+        assert part in row
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe(capsys, name):
+    lines = said(capsys, f"recipes {name}").splitlines()
+    fields = [field.name for field in dataclasses.fields(recipes.Recipe)]
+    assert [line.split()[0] for line in lines[2:]] == fields
+
+
+def test_models(capsys):
+    lines = said(capsys, "models").splitlines()
+    assert [line.split()[0] for line in lines[2:]] == list(models.names())
+    row = next(line.split() for line in lines if line.startswith("resnet-32 "))
+    assert row[1:] == ["464,154", "2,272", "69,165,696", "1.9"]
+
+
+def test_a_model(capsys):
+    lines = said(capsys, "models simple").splitlines()
+    found = summary.summarize(models.create("simple"))
+    assert len(lines) == 2 + len(found.layers) + 2
+    assert lines[2].split() == [
+        "0",
+        "Conv2d",
+        "3×3",
+        *["32", "×", "30", "×", "30"],
+        "896",
+        "777,600",
+    ]
+    assert lines[-2].split() == ["total", "6,447,754", f"{found.multiply_adds:,}"]
+    assert lines[-1].startswith("6,447,946 values with")
+
+
+# ---------------------------------------------------------------------------- runs
+
+
+def test_train_evaluate_predict_report(small, here, capsys):
+    assert cli.main(["train", "tiny", "--epochs", "1", "--set", "lr=0.02"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    last = captured.out.splitlines()[-1]
+    assert re.fullmatch(r"test accuracy \d+\.\d\d% after epoch 1", last)
+    run = Path("runs/tiny-seed0")
+    line = json.loads((run / "metrics.jsonl").read_text())
+    assert line["lr"] == 0.02
+    assert json.loads(
+        json.dumps(mg.checkpoint.read(run / "last.safetensors")[1]["overrides"])
+    ) == {"lr": 0.02, "epochs": 1}  # fmt: skip
+
+    lines = said(capsys, f"evaluate {run}").splitlines()
+    assert [x.partition("  ")[0] for x in lines[2:14]] == [
+        *(f"class {i}" for i in range(10)), "macro average", "weighted average",
+    ]  # fmt: skip
+    assert lines[14].startswith(f"accuracy {line['test_accuracy']:.2%}, loss ")
+    assert (run / "evaluation-best-test" / "confusion.png").is_file()
+
+    data = tiny.load("", "test")
+    np.save("x.npy", data.images)
+    Image.fromarray(data.images[3].transpose(1, 2, 0)).save("a picture.png")
+    lines = said(capsys, ["predict", str(run), "x.npy", "a picture.png"]).splitlines()
+    assert len(lines) == 2 + 31
+    assert re.fullmatch(r"a picture.png( +class \d +\d+\.\d){3}", lines[-1])
+    assert lines[-1].split()[2:] == lines[2 + 3].split()[1:]  # the same image
+    out = said(capsys, ["predict", str(run), "x.npy", "--csv", "x.csv"])
+    assert out == "30 predictions are in x.csv\n"
+    labels = [int(x.split(",")[1]) for x in Path("x.csv").read_text().splitlines()[1:]]
+    assert np.mean(labels == data.labels) == pytest.approx(line["test_accuracy"])
+
+    lines = said(capsys, "report runs").splitlines()
+    assert lines[2].startswith("tiny (lr=0.02, epochs=1, on synthetic)")
+    assert lines[-1] == f"curves and details are in runs{os.sep}report.html"
+    assert Path("runs/report.html").is_file()
+
+
+def test_ctrl_c(small, here, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    small.setattr(datasets, "load", interrupted)
+    assert cli.main(["train", "tiny"]) == 130
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+# ---------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("", "Expected one of {data, recipes, models, train, evaluate, predict, report}"),
+        ("nonesuch", "nonesuch"),
+        ("--frobnicate", "--frobnicate"),
+        ("train", "RECIPE"),
+        ("train nonesuch", "recipe: expected one of "),
+        ("train ../simple", "recipe: expected one of "),
+        ("train simple --epochs abc", "--epochs: "),
+        ("train simple --epochs 1.5", "--epochs: "),
+        ("train simple --epochs", "--epochs"),
+        ("train simple --epochs 0", "epochs: expected at least 1, got 0"),
+        ("train simple --set epochs=0", "epochs: expected at least 1, got 0"),
+        ("train simple --batch-size -5", "batch_size: expected at least 1, got -5"),
+        ("train simple --lr -1", "lr: expected a finite number above 0, got -1.0"),
+        ("train simple --lr nan", "lr: expected a finite number above 0, got nan"),
+        ("train simple --seed -1", "seed: expected a whole number from 0, got -1"),
+        ("train simple --set lr", "set: expected FIELD=VALUE"),
+        ("train simple --set frob=1", "set: expected one of model, epochs"),
+        ("train simple --set augmentation.crop=x", "augmentation.crop: expected a whole number"),
+        ("train simple --dataset mnist", "unknown data set 'mnist'"),
+        ("train simple --device tpu", "got 'tpu'"),
+        ("train simple --out file/run --dataset synthetic", "out: cannot write to file/run"),
+        ("train simple --resume", "resume: there is no run in runs/simple-seed0"),
+        ("train simple --frobnicate", "--frobnicate"),
+        ("train simple extra", "extra"),
+        ("recipes nonesuch", "recipe: expected one of "),
+        ("models nonesuch", "model: expected one of "),
+        ("models ../simple", "model: expected one of "),
+        ("data --data-dir nowhere", "data folder nowhere does not exist"),
+        ("data --data-dir file", "data folder file is not a folder"),
+        ("evaluate", "RUN"),
+        ("evaluate nowhere", "run: nowhere does not exist"),
+        ("evaluate folder", "run: no best.safetensors in the folder folder"),
+        ("evaluate folder --last", "run: no last.safetensors in the folder folder"),
+        ("evaluate file", "run: file is not a whole safetensors file"),
+        ("evaluate file --device tpu", "got 'tpu'"),
+        ("predict", "RUN"),
+        ("predict nowhere x.png", "run: nowhere does not exist"),
+        ("predict nowhere x.png --names", "names: is about the CSV file"),
+        ("report", "FOLDER"),
+        ("report nowhere", "folder: nowhere is not a folder"),
+        ("report folder", "folder: there is no run in folder"),
+        (f"evaluate {'x' * 300}", "File name too long"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(here, capsys, arguments, text):
+    Path("file").write_text("no run")
+    Path("folder").mkdir()
+    code = cli.main(arguments.split())
+    assert_one_error(code, capsys.readouterr(), text)
+    assert sorted(os.listdir()) == ["file", "folder"]
+    assert os.listdir("folder") == []
+
+
+def test_pictures_and_tables_that_are_none(small, here, capsys):
+    assert cli.main(["train", "tiny", "--epochs", "1", "--out", "run"]) == 0
+    capsys.readouterr()
+    Path("bad.png").write_text("no picture")
+    Path("bad.npy").write_text("no array")
+    Path("x\ny.png").write_text("no picture")
+    np.save("float.npy", np.zeros((1, 3072)))
+    for files, text in (
+        (["bad.png"], "bad.png: not a picture that Pillow can read"),
+        (["bad.npy"], "bad.npy: not a whole .npy or .npz file"),
+        (["x\ny.png"], "x y.png: not a picture"),
+        (["float.npy"], "float.npy: expected uint8 of shape (N, 3072) or (N, 3, 32, 32), got"),
+        (["nowhere.png"], "nowhere.png: does not exist"),
+        (["run"], "run: is not a file"),
+        ([], "files: no image to look at"),
+        (["bad.png", "--csv", "nowhere/x.csv"], "bad.png: not a picture"),
+    ):
+        assert_one_error(cli.main(["predict", "run", *files]), capsys.readouterr(), text)
+    small.setattr(datasets, "load", LOAD)
+    for arguments, text in (
+        ("--split validation", "unknown split 'validation'; expected one of train, test"),
+        ("--dataset mnist", "unknown data set 'mnist'"),
+    ):
+        code = cli.main(["evaluate", "run", *arguments.split()])
+        assert_one_error(code, capsys.readouterr(), text)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (UserError("two\nlines"), "error: two lines\n"),
+        (mg.DeviceError("no device"), "error: no device\n"),
+        (MemoryError(), "error: out of memory; try a smaller --batch-size\n"),
+        (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied\n"),
+        (OSError("odd"), "error: odd\n"),
+    ],
+)
+def test_guarded(capsys, error, text):
+    def fail():
+        raise error
+
+    assert cli.guarded(fail) == 2
+    assert capsys.readouterr() == ("", text)
+
+
+def test_guarded_passes_on_what_is_no_mistake_of_the_user():
+    assert cli.guarded(lambda: 1) == 1
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(lambda: 1 // 0)
+
+
+def test_the_installed_command_is_this_one():
+    lines = (Path(__file__).parents[2] / "pyproject.toml").read_text().splitlines()
+    assert 'cifar = "cifar.cli:main"' in lines

@@ -1,0 +1,318 @@
+"""Prediction: pictures as Pillow reads them, arrays without trusting them, tables and CSV."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cifar import evaluate, predict, train
+from cifar.errors import UserError
+from tests.cifar import tiny
+from tests.common import refuses
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (32, 32, 3), np.uint8)
+PLANES = PIXELS.transpose(2, 0, 1)
+SMOOTH = np.linspace(0, 255, 32)[:, None, None] * np.ones((32, 32, 3))  # dark above, light below
+
+
+def saved(path, pixels=PIXELS, mode=None, **options):
+    image = Image.fromarray(np.asarray(pixels, np.uint8))
+    (image.convert(mode) if mode else image).save(path, **options)
+    return path
+
+
+# ---------------------------------------------------------------------------- pictures
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "ppm", "ico"])
+def test_a_32_by_32_picture_stays_bit_for_bit(tmp_path, suffix):
+    found = predict.read_picture(saved(tmp_path / f"x.{suffix}"))
+    np.testing.assert_array_equal(found, PLANES)
+    assert found.dtype == np.uint8
+    assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", "png"), ("1", "png"), ("P", "gif"), ("LA", "png"), ("RGBA", "png"), ("CMYK", "jpg"),
+     ("YCbCr", "jpg"), ("RGB", "webp"), ("I;16", "png"), ("I", "tiff"), ("F", "tiff")],
+)  # fmt: skip
+def test_modes(tmp_path, mode, suffix):
+    """Whatever the mode, a picture that grows light downwards stays one."""
+    path = tmp_path / f"x.{suffix}"
+    if mode in ("I;16", "I", "F"):
+        scale, kind = {"I;16": (257, "u2"), "I": (257, "i4"), "F": (1, "f4")}[mode]
+        Image.fromarray((SMOOTH[:, :, 0] * scale).astype(kind)).save(path)
+    else:
+        saved(path, SMOOTH, mode)
+    with Image.open(path) as picture:
+        assert mode in (picture.mode, "YCbCr")
+    rows = predict.read_picture(path).astype(float).mean((0, 2))
+    coarse = {"1": 130, "P": 30}  # black and white, and six shades, dithered
+    np.testing.assert_allclose(rows, SMOOTH[:, 0, 0], atol=coarse.get(mode, 6))
+
+
+def test_the_middle_square_is_scaled(tmp_path):
+    wide = np.zeros((64, 200, 3))
+    wide[:, 68:132] = 200  # the middle 64 columns
+    assert (predict.read_picture(saved(tmp_path / "x.png", wide)) == 200).all()
+    assert (predict.read_picture(saved(tmp_path / "y.png", wide.transpose(1, 0, 2))) == 200).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (31, 33), (700, 400)])
+def test_any_size(tmp_path, size):
+    found = predict.read_picture(saved(tmp_path / "x.png", np.full((*size, 3), 77)))
+    assert found.shape == (3, 32, 32)
+    assert (found == 77).all()
+
+
+def test_a_fine_pattern_turns_grey_when_scaled_down(tmp_path):
+    """A filter that only picked pixels would leave black and white."""
+    board = np.indices((320, 320)).sum(0) % 2 * 255
+    found = predict.read_picture(saved(tmp_path / "x.png", board[:, :, None].repeat(3, 2)))
+    assert np.abs(found[:, 2:-2, 2:-2].astype(int) - 127).max() < 12
+
+
+def test_a_picture_on_its_side_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned right by a quarter
+    path = saved(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(predict.read_picture(path), np.rot90(PLANES, -1, (1, 2)))
+
+
+def test_transparent_parts_become_white(tmp_path):
+    pixels = np.dstack([PIXELS, np.zeros((32, 32), np.uint8)])
+    pixels[:16, :, 3] = 255
+    found = predict.read_picture(saved(tmp_path / "x.png", pixels))
+    np.testing.assert_array_equal(found[:, :16], PLANES[:, :16])
+    assert (found[:, 16:] == 255).all()
+
+
+def test_the_first_frame_of_several(tmp_path):
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    assert predict.read_picture(tmp_path / "x.gif")[:, 0, 0].tolist() == [255, 0, 0]  # red
+
+
+@pytest.mark.parametrize(
+    "limit", [600, 400]
+)  # 1,024 pixels: Pillow warns above it, raises at twice
+def test_a_picture_too_large_to_unpack(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    path = saved(tmp_path / "bomb.png")
+    refuses(UserError, f"bomb.png: more than {limit} pixels", lambda: predict.read_picture(path))
+
+
+def test_damaged_pictures_name_themselves(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("no picture")
+    refuses(UserError, f"{path}: not a picture", lambda: predict.read_picture(path))
+    path.write_bytes(b"")
+    refuses(UserError, f"{path}: not a picture", lambda: predict.read_picture(path))
+
+
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]), st.data())
+def test_no_damage_raises_anything_else(tmp_path_factory, kind, data):
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, kind)
+    raw = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(0, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(bytes(raw[: data.draw(st.integers(0, len(raw)))]))
+    refused = ""
+    try:
+        assert predict.read_picture(path).shape == (3, 32, 32)
+    except UserError as error:
+        refused = str(error)
+    assert not refused or refused.startswith(f"{path}: ")
+    assert "\n" not in refused
+
+
+# ---------------------------------------------------------------------------- arrays
+
+BATCH = RNG.integers(0, 256, (5, 3, 32, 32), np.uint8)
+
+
+def test_arrays(tmp_path):
+    path = tmp_path / "x.npy"
+    for array in (BATCH, BATCH.reshape(5, 3072), np.asfortranarray(BATCH)):
+        np.save(path, array)
+        np.testing.assert_array_equal(predict.read_array(path), BATCH)
+    for arrays in (
+        {"a": BATCH},
+        {"data": BATCH, "ids": np.arange(5)},
+        {"images": BATCH, "b": BATCH},
+    ):
+        np.savez(tmp_path / "x.npz", **arrays)
+        np.testing.assert_array_equal(predict.read_array(tmp_path / "x.npz"), BATCH)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        BATCH.astype(np.float32),
+        BATCH.astype(np.int8),
+        BATCH[0],
+        BATCH.transpose(0, 2, 3, 1),
+        BATCH.reshape(5, 3072)[:, :-1],
+        np.uint8(3),
+    ],
+)
+def test_arrays_of_another_kind(tmp_path, array):
+    np.save(tmp_path / "x.npy", array)
+    text = f"x.npy: expected uint8 of shape (N, 3072) or (N, 3, 32, 32), got {array.dtype} of"
+    refuses(UserError, text, lambda: predict.read_array(tmp_path / "x.npy"))
+
+
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("sprung",)
+
+
+def test_pickles_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    objects = np.array([Trap()], dtype=object)
+    np.save("x.npy", objects, allow_pickle=True)
+    np.savez("x.npz", data=objects, allow_pickle=True)
+    (tmp_path / "raw.npy").write_bytes(objects.dumps())
+    for name in ("x.npy", "x.npz", "raw.npy"):
+        refuses(UserError, f"{name}: not a whole", lambda name=name: predict.read([name]))
+    assert not os.path.exists("sprung")
+
+
+def test_archives_that_leave_the_choice(tmp_path):
+    path = tmp_path / "x.npz"
+    for arrays, text in (
+        ({"a": BATCH, "b": BATCH}, "got a, b"),
+        ({"data": BATCH, "images": BATCH}, "got data, images"),
+        ({}, "got none"),
+    ):
+        np.savez(path, **arrays)
+        refuses(UserError, text, lambda: predict.read_array(path))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("text", "no array")
+    refuses(UserError, f"{path}: ", lambda: predict.read_array(path))
+
+
+@given(st.binary(max_size=40), st.integers(0, 200), st.sampled_from(["npy", "npz"]))
+def test_damaged_arrays(tmp_path_factory, junk, place, suffix):
+    buffer = io.BytesIO()
+    (np.save if suffix == "npy" else np.savez_compressed)(buffer, BATCH[:1])
+    raw = buffer.getvalue()
+    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
+    path.write_bytes(raw[:place] + junk + raw[place + len(junk) :])
+    refused = ""
+    try:
+        assert predict.read_array(path).shape[1:] == (3, 32, 32)
+    except UserError as error:
+        refused = str(error)
+    except MemoryError:  # a header that claims terabytes; the command says so in one line
+        pass
+    assert not refused or refused.startswith(f"{path}: ")
+
+
+# ---------------------------------------------------------------------------- many files
+
+
+def test_ids(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved("cat.png")
+    np.save("a.npy", BATCH)
+    np.save("empty.npy", BATCH[:0])
+    ids, images = predict.read(["a.npy"])
+    assert ids == ["0", "1", "2", "3", "4"]
+    ids, images = predict.read(["cat.png", "a.npy", "./cat.png", "empty.npy"])
+    assert ids == ["cat.png", *(f"a.npy:{i}" for i in range(5)), "cat.png"]
+    np.testing.assert_array_equal(images, [PLANES, *BATCH, PLANES])
+    for files in ([], ["empty.npy"]):
+        refuses(UserError, "files: no image to look at", lambda files=files: predict.read(files))
+
+
+def test_files_that_are_none(tmp_path):
+    refuses(UserError, "nowhere.png: does not exist", lambda: predict.read(["nowhere.png"]))
+    refuses(UserError, f"{tmp_path}: is not a file", lambda: predict.read([tmp_path]))
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    path = saved(os.fsencode(tmp_path) + b"/caf\xe9.png", format="PNG")
+    (name,), _ = predict.read([os.fsdecode(path)])
+    assert name.endswith("caf\ufffd.png")
+
+
+# ---------------------------------------------------------------------------- predictions
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("predict") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        train.run(tiny.settings(out))
+        yield str(out)
+
+
+def test_probabilities(trained):
+    one = evaluate.load(trained)
+    images = tiny.load("", "test").images
+    found = predict.predict(one, [str(i) for i in range(30)], images)
+    logits = evaluate.logits(one, images).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(found.probabilities, expected, rtol=1e-9)
+    for (name, best), row, number in zip(found.top(), expected, range(30), strict=True):
+        assert name == str(number)
+        order = sorted(range(10), key=lambda c, row=row: -row[c])[:3]
+        assert [label for label, _ in best] == [f"class {c}" for c in order]
+        assert [p for _, p in best] == pytest.approx([row[c] for c in order])
+
+
+FOUND = predict.Predictions(
+    ["0", 'a "b", c.png'], ("cat", "dog, hot"), np.array([[0.9, 0.1], [0.2, 0.8]])
+)
+
+
+def test_csv_bytes(tmp_path):
+    path = tmp_path / "x.csv"
+    predict.write_csv(FOUND, path)
+    assert path.read_bytes() == b'ID,Labels\n0,0\n"a ""b"", c.png",1\n'
+    predict.write_csv(FOUND, path, names=True)
+    assert path.read_bytes() == b'ID,Labels\n0,cat\n"a ""b"", c.png","dog, hot"\n'
+    assert os.listdir(tmp_path) == ["x.csv"]
+
+
+def test_csv_that_cannot_be_written(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere" / "x.csv"):
+        text = f"csv: cannot write {path}"
+        refuses(UserError, text, lambda path=path: predict.write_csv(FOUND, path))
+
+
+def test_fewer_classes_than_guesses():
+    assert [best for _, best in FOUND.top()] == [
+        [("cat", 0.9), ("dog, hot", 0.1)],
+        [("dog, hot", 0.8), ("cat", 0.2)],
+    ]
+
+
+def test_run(trained, tmp_path):
+    data = tiny.load("", "test")
+    np.save(tmp_path / "x.npy", data.images)
+    files = (str(tmp_path / "x.npy"),)
+    out = tmp_path / "labels.csv"
+    asked = predict.Settings(trained, files, str(out), device="cpu", progress=False)
+    found = predict.run(asked)
+    rows = [line.split(",") for line in out.read_text().splitlines()[1:]]
+    assert [row[0] for row in rows] == [str(i) for i in range(30)]
+    guesses = [int(row[1]) for row in rows]
+    assert guesses == found.probabilities.argmax(1).tolist()
+    measured = evaluate.measure(np.log(found.probabilities), data.labels, data.classes)
+    assert np.mean(guesses == data.labels) == pytest.approx(measured.accuracy)
+    asked = predict.Settings(trained, files, names=True)
+    refuses(UserError, "names: is about the CSV file", lambda: predict.run(asked))

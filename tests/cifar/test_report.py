@@ -1,0 +1,304 @@
+"""Reports: every run found once, grouped and averaged; a page that is whole and escapes all."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+import minigrad as mg
+from benchmarks import collect
+from cifar import cli, plots, report, train
+from cifar.errors import UserError
+from tests.cifar import tiny
+from tests.common import refuses
+
+PIXEL = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of three tiny runs, one of them with other settings."""
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        train.run(tiny.settings(folder / "b"))
+        train.run(tiny.settings(folder / "a", seed=1))
+        train.run(tiny.settings(folder / "deep" / "er" / "c", epochs=1, lr=0.5))
+    (folder / "b" / "predictions.png").write_bytes(PIXEL)
+    return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Quickly drawn ones; the runs that were asked for."""
+    drawn = []
+
+    def overlaid(runs, title, path, claim, training):
+        drawn.append((title, [label for label, _ in runs], claim))
+        path.write_bytes(PIXEL)
+
+    monkeypatch.setattr(plots, "overlaid", overlaid)
+    return drawn
+
+
+def run(seed=0, accuracy=0.5, name="study", dataset="cifar10", **changes):
+    """A run that was never trained."""
+    recipe = {"name": name, "epochs": 2, "lr": 0.1, "claim": {"test_accuracy": 0.6, "test_loss": 1}}
+    record = {"recipe": recipe, "seed": seed, "dataset": dataset, "overrides": {}} | changes
+    lines = [
+        {"epoch": e, "train_loss": 2.0, "train_accuracy": 0.4, "test_loss": 1.5,
+         "test_accuracy": accuracy * e / 2, "seconds": 30.0, "peak_memory_mb": 100.0 + seed,
+         "images_per_second": 10.0}
+        for e in (1, 2)
+    ]  # fmt: skip
+    return report.Run(Path("x"), record, lines, "a machine")
+
+
+# ---------------------------------------------------------------------------- finding
+
+
+def test_runs_are_found_and_grouped(trained):
+    groups = report.group(report.find(trained))
+    assert [one.label for one in groups] == [
+        "tiny (epochs=1, lr=0.5, on synthetic)",
+        "tiny (on synthetic)",
+    ]
+    assert [[r.record["seed"] for r in one.runs] for one in groups] == [[0], [0, 1]]
+    history = [
+        json.loads(line) for line in (trained / "b" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert groups[1].runs[0].history == history
+    assert groups[1].runs[0].final == history[-1]
+    assert groups[1].runs[0].minutes == sum(line["seconds"] for line in history) / 60
+
+
+def test_collected_runs_are_the_same_runs(trained, tmp_path):
+    folders = [trained / "b", trained / "a"]
+    content = {"machine": {"cpu": "CPU X", "cores": 2}, **collect.gather(folders)}
+    (tmp_path / "speed.json").write_text('{"rows": [1, 2]}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "tiny.json").write_text(json.dumps(content))
+    (one,) = report.group(report.find(tmp_path))
+    by_folder = report.group(report.find(trained))[1]
+    assert [r.history for r in one.runs] == [r.history for r in by_folder.runs]
+    for metric in ("train_loss", "test_accuracy"):
+        assert statistics.mean(one.values(metric)) == content["final"][metric]["mean"]
+        assert statistics.stdev(one.values(metric)) == content["final"][metric]["std"]
+    assert one.runs[0].machine == "CPU X, 2 cores, ?, commit ?"
+    (trained / "copy.json").write_text(json.dumps(content))
+    try:
+        assert len(report.find(trained)) == 3  # none twice
+    finally:
+        (trained / "copy.json").unlink()
+
+
+def test_folders_without_runs(tmp_path):
+    refuses(UserError, "there is no run in", lambda: report.find(tmp_path))
+    refuses(UserError, "is not a folder", lambda: report.find(tmp_path / "x"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("metrics.jsonl", "{", "metrics.jsonl: cannot be read"),
+        ("metrics.jsonl", "", "no epochs"),
+        ("metrics.jsonl", "[1]\n", "no epochs"),
+        ("metrics.jsonl", '{"epoch": 1, "test_loss": "x"}\n', "no epochs"),
+        ("metrics.jsonl", "\udcff", "metrics.jsonl: cannot be read"),
+        ("last.safetensors", "x", "last.safetensors: cannot be read"),
+        ("x.json", "{", "x.json: cannot be read"),
+        ("x.json", '{"runs": [{"record": 1, "epochs": 2}]}', "x.json: is not a run"),
+        ("x.json", '{"runs": [{"record": {"recipe": {}}, "epochs": []}]}', "x.json: is not a run"),
+        (
+            "x.json",
+            '{"runs": [{"record": {"recipe": {"name": "x", "claim": {"a": "b"}}}, '
+            '"epochs": [{"epoch": 1}]}]}',
+            "x.json: is not a run",
+        ),
+        ("evaluation-last-test/evaluation.json", "{", "evaluation.json: cannot be read"),
+        ("evaluation-last-test/evaluation.json", '{"per_class": {"a": 1}}', "is not a run"),
+        (
+            "x.json",
+            '{"runs": [{"record": {"recipe": {"name": "x"}, "overrides": []}, '
+            '"epochs": [{"epoch": 1}]}]}',
+            "x.json: is not a run",
+        ),
+    ],
+)
+def test_damaged_runs_are_named(tmp_path, file, text, message):
+    mg.save({"a": mg.zeros(1)}, tmp_path / "last.safetensors", {"recipe": {"name": "x"}})
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n')
+    assert len(report.find(tmp_path)) == 1
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text, errors="surrogateescape")
+    refuses(UserError, message, lambda: report.find(tmp_path))
+    (tmp_path / "last.safetensors").unlink()
+    refuses(UserError, str(tmp_path), lambda: report.find(tmp_path))
+
+
+# ---------------------------------------------------------------------------- figures
+
+
+def test_rows():
+    (one,) = report.group([run(2, 0.625), run(0, 0.5), run(1, 0.55)])
+    mean, std = statistics.mean([0.625, 0.5, 0.55]), statistics.stdev([0.625, 0.5, 0.55])
+    first, second = report.rows([one])
+    assert first == (
+        "study", 3, "2", "test accuracy", "60.00 %", f"{100 * mean:.2f} %", f"{100 * std:.2f} %",
+        "-4.17 %", "1.0", 102,
+    )  # fmt: skip
+    assert second[3:8] == ("test loss", "1.0000", "1.5000", "0.0000", "+0.5000")
+    assert len(first) == len(report.HEADER)
+    assert [r.record["seed"] for r in one.runs] == [0, 1, 2]
+
+
+def test_one_run_has_no_deviation_and_synthetic_data_no_study():
+    (row,) = report.rows(report.group([run(dataset="synthetic")]))
+    assert row[0] == "study (on synthetic)"
+    assert row[4:8] == (None, "50.00 %", None, None)
+
+
+def test_unfinished_runs_say_so():
+    half = run()
+    half.history.pop()
+    assert report.rows(report.group([half]))[0][2] == "1 of 2"
+
+
+def test_missing_figures_are_missing():
+    bare = run()
+    bare.history[:] = [{"epoch": 2}]
+    assert report.rows(report.group([bare]))[0][3:8] == (
+        "test accuracy", "60.00 %", None, None, None,
+    )  # fmt: skip
+
+
+def test_labels_tell_groups_apart():
+    runs = [
+        run(),
+        run(recipe={"name": "study", "epochs": 2, "lr": 0.2}),
+        run(device="gpu"),
+        run(overrides={"lr": 1.0, "schedule": "StepLR"}, recipe={"name": "study", "lr": 1.0}),
+        run(name="other"),
+    ]
+    labels = [one.label for one in report.group(runs)]
+    assert sorted(labels) == [
+        "other", "study", "study #2", "study (lr=1.0, schedule=StepLR)", "study (on gpu)",
+    ]  # fmt: skip
+
+
+def test_the_command_repeats_the_run():
+    changes = {
+        "epochs": 1,
+        "optimizer": "SGD",
+        "augmentation": {"crop": 4},
+        "mean": [0.1, 0.2, 0.3],
+    }
+    record = run(7, name="simple", overrides=changes, device="cpu").record
+    words = shlex.split(report.command(record))
+    assert words[0] == "cifar"
+    settings = cli.parse(words[1:]).settings()
+    assert (settings.recipe, settings.seed, settings.dataset) == ("simple", 7, "cifar10")
+    made = {**settings.overrides, "augmentation": {"crop": settings.overrides["augmentation"].crop}}
+    assert json.loads(json.dumps(made)) == changes
+
+
+# ---------------------------------------------------------------------------- the page
+
+
+def elements(page):
+    """The page's elements; it is well-formed XML, so nothing is left open or unescaped."""
+    assert page.startswith("<!DOCTYPE html>\n")
+    return list(ET.fromstring(page.removeprefix("<!DOCTYPE html>\n")).iter())
+
+
+def test_a_page(trained, no_pictures, tmp_path):
+    out = tmp_path / "x.html"
+    groups, path = report.run(report.Settings(str(trained), str(out)))
+    assert path == out
+    found = elements(out.read_text("utf-8"))
+    tables = [e for e in found if e.tag == "table"]
+    cells = [[c.text for c in row] for row in tables[0].iter("tr")]
+    assert cells[0] == list(report.HEADER)
+    assert len(cells) == 1 + len(report.rows(groups))
+    for e in found:
+        for name, value in e.items():
+            assert name not in ("href", "action") or value.startswith("#")
+            assert name != "src" or value.startswith("data:image/png;base64,")
+            assert not name.startswith("on")
+    assert not {"script", "link", "iframe", "object"} & {e.tag for e in found}
+    assert "url(" not in out.read_text("utf-8")
+    assert "@import" not in out.read_text("utf-8")
+    # All runs, each group, and the picture that training left.
+    assert len([e for e in found if e.tag == "img"]) == 1 + 2 + 1
+    assert no_pictures[0][:2] == ("All runs", [groups[0].label] + 2 * [groups[1].label])
+    assert no_pictures[2][:2] == (groups[1].label, ["seed 0", "seed 1"])
+    assert any(e.tag == "meta" and e.get("name") == "viewport" for e in found)
+    words = " ".join("".join(e.itertext()) for e in found if e.tag == "pre")
+    assert "cifar train tiny --seed 1" in words
+    mean = statistics.mean(groups[1].values("test_accuracy"))
+    assert f"{100 * mean:.2f} %" in [c.text for c in tables[2].iter("td")]
+
+
+def test_names_from_files_are_only_text(no_pictures):
+    evil = '<script>alert("1")</script>&\x00\x1b[2J'
+    bad = run(name=evil, dataset=evil, overrides={evil: evil}, device=evil, versions={evil: evil})
+    bad.record["recipe"]["classes"] = [evil]
+    page = report.page(report.group([bad, run()]), evil)
+    found = elements(page)
+    assert "script" not in {e.tag for e in found}
+    assert "<script" not in page
+    assert "\x1b" not in page
+    titles = [e.text for e in found if e.tag == "h2"]
+    assert any(title.startswith('<script>alert("1")</script>&') for title in titles)
+
+
+def test_a_study_is_drawn_where_its_data_were_used(no_pictures):
+    report.page(report.group([run(), run(dataset="synthetic")]), "")
+    assert [claim for _, _, claim in no_pictures] == [
+        None, {"test_accuracy": 0.6, "test_loss": 1}, {},
+    ]  # fmt: skip
+
+
+def test_recalls_of_evaluated_runs_stand_side_by_side(trained, no_pictures, monkeypatch, tmp_path):
+    drawn = []
+
+    def recalls(runs, title, path):
+        drawn.append(runs)
+        path.write_bytes(PIXEL)
+
+    monkeypatch.setattr(plots, "recalls", recalls)
+    for name, share in (("b", 0.25), ("a", 0.5)):
+        folder = trained / name / "evaluation-last-test"
+        folder.mkdir()
+        scores = {"class 0": {"recall": share}, "class 1": {"recall": 1.0}}
+        (folder / "evaluation.json").write_text(json.dumps({"per_class": scores}))
+    try:
+        page = report.page(report.group(report.find(trained)), "")
+    finally:
+        for name in "ab":
+            (trained / name / "evaluation-last-test" / "evaluation.json").unlink()
+            (trained / name / "evaluation-last-test").rmdir()
+    label = "tiny (on synthetic)"
+    assert drawn == [{label: [{"class 0": 0.25, "class 1": 1.0}, {"class 0": 0.5, "class 1": 1.0}]}]
+    table = [e for e in elements(page) if e.tag == "table"][1]
+    assert [[c.text for c in row] for row in table.iter("tr")] == [
+        ["class", label], ["class 0", "37.50 %"], ["class 1", "100.00 %"],
+    ]  # fmt: skip
+
+
+def test_pages_that_cannot_be_written(trained, no_pictures, tmp_path):
+    asked = report.Settings(str(trained), str(tmp_path / "nowhere" / "x.html"))
+    refuses(UserError, "out: cannot write", lambda: report.run(asked))
+
+
+def test_the_usual_place_and_real_pictures(trained):
+    _, path = report.run(report.Settings(str(trained)))
+    assert path == trained / "report.html"
+    images = [e.get("src") for e in elements(path.read_text("utf-8")) if e.tag == "img"]
+    assert min(len(src) for src in images[:3]) > 10_000
+    path.unlink()

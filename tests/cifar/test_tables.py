@@ -1,0 +1,33 @@
+"""Tables: aligned, and safe to print whatever the names in them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cifar import tables
+
+
+def test_a_table():
+    rows = [("a", 1234567, "1.5 %", "x"), ("long name", None, "-10.25 %", "yy")]
+    assert tables.table(("name", "count", "share", "word"), rows).splitlines() == [
+        "name           count     share  word",
+        "─────────  ─────────  ────────  ────",
+        "a          1,234,567     1.5 %  x",
+        "long name          –  -10.25 %  yy",
+    ]
+
+
+def test_the_first_column_names_the_rows_and_stays_left():
+    assert tables.table(("id", "n"), [(1, 2), (10, 20)]).splitlines()[2:] == ["1    2", "10  20"]
+
+
+def test_booleans_are_words():
+    assert tables.cell(True) == "True"
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
+def test_one_line_per_row_and_nothing_that_steers_a_terminal(rows):
+    text = tables.table(("a", "b"), rows)
+    assert text.count("\n") == len(rows) + 1
+    assert all(c.isprintable() or c == "\n" for c in text)
