@@ -176,7 +176,7 @@ def main() -> None:
     add("--batch", type=int, help="images per step (default: the study's)")
     add("--threads", type=int, default=machine.cores(), help="threads of each contestant")
     add("--steps", type=int, default=20, help="timed steps per round")
-    add("--rounds", type=int, default=3, help="turns of each contestant")
+    add("--rounds", type=int, default=5, help="turns of each contestant")
     add("--out", help="write the results to this JSON file")
     add("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
