@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -111,16 +112,17 @@ def parallel(task: Callable[[int], Any], count: int) -> None:
 
 
 def spans(size: int, pieces: int, align: int = 1) -> list[slice]:
-    """Cut ``range(size)`` into at most ``pieces`` slices of near-equal length.
+    """Cut ``range(size)`` into at most ``pieces`` slices, none empty, of near-equal length.
 
-    Inner borders fall on multiples of ``align``.
+    Inner borders fall on multiples of ``align``, and lengths differ by at most one of them.
 
     >>> spans(10, 3)
-    [slice(0, 4, None), slice(4, 8, None), slice(8, 10, None)]
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
     """
-    step = -(-size // max(1, pieces))
-    step = max(1, -(-step // align) * align)
-    return [slice(i, min(i + step, size)) for i in range(0, size, step)]
+    units = -(-size // align)
+    pieces = max(1, min(pieces, units))
+    cuts = [min(i * units // pieces * align, size) for i in range(pieces + 1)]
+    return [slice(low, high) for low, high in pairwise(cuts) if low < high]
 
 
 def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

@@ -106,7 +106,10 @@ def blocks(x: Array, oh: int, ow: int, bytes_per_position: int) -> list[Block]:
     if not isinstance(x, np.ndarray):
         positions = oh * ow
     if positions >= ow:
-        return [(rows, slice(0, ow)) for rows in spans(oh, -(-oh * ow // positions))]
+        threads = get_num_threads() if isinstance(x, np.ndarray) else 1
+        count = -(-oh * ow // positions)
+        count = -(-count // threads) * threads  # as many for each core
+        return [(rows, slice(0, ow)) for rows in spans(oh, count)]
     parts = spans(ow, -(-ow // positions))
     return [(slice(r, r + 1), part) for r in range(oh) for part in parts]
 

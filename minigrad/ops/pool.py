@@ -30,10 +30,10 @@ def _output(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) 
 
 
 def _channels(x: Array) -> list[slice]:
-    """Blocks of channels: a few per core on the CPU, so that a block's passes stay in cache."""
+    """Blocks of channels that fit a core's cache on the CPU, at least one per core."""
     if not isinstance(x, np.ndarray):
         return [slice(0, len(x))]
-    return spans(len(x), max(4 * get_num_threads(), x.nbytes // (1 << 19)))
+    return spans(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
 
 
 def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
@@ -62,7 +62,8 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
 
     Of equal elements the first in row order counts, and NaN is larger than all, as in PyTorch
     (whose gradient goes to another place in windows with several NaN, or with −∞ alone).
-    What backward keeps is one byte or two per output: the place of the largest in its window.
+    What backward keeps is one byte or two per output: the place of the largest in its window,
+    counted from the window's end.
     """
     xp = get_xp(x)
     x = inner(x)
@@ -73,7 +74,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     frame_shape = framed.shape
     kh, kw = window.kernel
     y = empty((c, *out, n), x.dtype, xp)
-    place = empty(y.shape, np.uint8 if kh * kw <= 256 else np.uint16, xp)
+    place = empty(y.shape, np.uint8 if kh * kw < 256 else np.uint16, xp)
     taps = _taps(framed, window, out)
     pieces = _channels(y)
 
@@ -81,16 +82,16 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
         part = pieces[i]
         best, at = y[part], place[part]
         best[...], at[...] = taps[0][part], 0
-        better, where = xp.empty(at.shape, bool), scratch("where", at)
-        for k in range(1, len(taps)):
-            tap = taps[k][part]
-            xp.greater(tap, best, out=better)
-            if x.dtype.kind == "f":
-                better |= tap != tap  # NaN
-            xp.maximum(best, tap, out=best)
-            # k only grows, so the last better place is the largest.
-            xp.multiply(better, at.dtype.type(k), out=where)
-            xp.maximum(at, where, out=at)
+        for tap in taps[1:]:
+            xp.maximum(best, tap[part], out=best)
+        odd = x.dtype.kind == "f" and bool(xp.isnan(best).any())
+        equal, left = xp.empty(at.shape, bool), scratch("left", at)
+        for k, tap in enumerate(taps):  # at = places left from the first one that holds the largest
+            xp.equal(tap[part], best, out=equal)
+            if odd:
+                equal |= xp.isnan(tap[part])
+            xp.multiply(equal, at.dtype.type(len(taps) - k), out=left)
+            xp.maximum(at, left, out=at)
 
     parallel(forward, len(pieces))
 
@@ -102,7 +103,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
         def task(i: int) -> None:
             part = pieces[i]
             for k, target in enumerate(targets):
-                target[part] += g[part] * (place[part] == k)
+                target[part] += g[part] * (place[part] == len(targets) - k)
 
         parallel(task, len(pieces))
         return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
