@@ -38,22 +38,26 @@ def _spread(g: Array, weight: Any, reduction: str) -> Array:
 
 @op
 def _cross_entropy(
-    x: Array, *, target: Array, norm: Any, reduction: str, from_log: bool
+    x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
 ) -> tuple[Array, Backward]:
     """ℓₘ = −Σ_c t_cm ln p_cm with p = softmax(x), and their sum or their sum / norm.
 
-    dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t.
+    dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Where not
+    ``used`` it is 0, even if g is NaN because no target at all is used.
     """
     xp, shape = get_xp(x), x.shape
     z = _classes_first(x)
     logp = z if from_log else log_softmax_array(z, 0)
-    used = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
-    loss = -used.sum(axis=0)
+    terms = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
+    loss = -terms.sum(axis=0)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = _spread(g, norm, reduction).reshape(-1)  # (M,) or (1,)
         gz = -target if from_log else xp.exp(logp) * target.sum(axis=0) - target
-        return (_classes_back((gz * g).astype(x.dtype, copy=False), shape),)
+        gz = (gz * g).astype(x.dtype, copy=False)
+        if used is not None:
+            gz[:, ~used] = 0
+        return (_classes_back(gz, shape),)
 
     y = _reduce(loss, norm, reduction)
     return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y, backward
@@ -178,11 +182,14 @@ def cross_entropy(
                 f"ignore_index: only for class indices, got {ignore_index} with probabilities"
             )
         columns, norm = _probabilities(input, target, weight, smoothing)
+        used = None
     else:
         flat, used = _indices(input, target, ignore_index)
         columns, each = _distribution(input, flat, used, weight, smoothing)
         norm = each.sum()
-    y = _cross_entropy(input, target=columns, norm=norm, reduction=reduction, from_log=False)
+    y = _cross_entropy(
+        input, target=columns, used=used, norm=norm, reduction=reduction, from_log=False
+    )
     return y.reshape(()) if single else y
 
 
@@ -224,7 +231,9 @@ def nll_loss(
     input, target = _batched("nll_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, ignore_index)
     columns, each = _distribution(input, flat, used, weight, 0.0)
-    y = _cross_entropy(input, target=columns, norm=each.sum(), reduction=reduction, from_log=True)
+    y = _cross_entropy(
+        input, target=columns, used=used, norm=each.sum(), reduction=reduction, from_log=True
+    )
     return y.reshape(()) if single else y
 
 
