@@ -511,6 +511,13 @@ def _load_state(this: Run, device: mg.device) -> None:
     different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
     if different:
         raise UserError(f"resume: the run in {this.out} has {'; '.join(different)}")
+    for name in ("threads", "device", "versions"):  # these decide the rounding of sums
+        if this.record[name] != note["record"][name]:
+            print(
+                f"note: the run was started with {name} {note['record'][name]}, not "
+                f"{this.record[name]}: it goes on, but not bit for bit as it would have",
+                file=sys.stderr,
+            )
     this.model.load_state_dict(_below("model.", tensors))
     states = {
         int(number): {"step": step, **_below(f"optimizer.{number}.", tensors)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -27,5 +28,10 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _same_draws() -> None:
+def _same_start() -> Iterator[None]:
+    """The same draws for every test; the number of threads, which decides rounding, put back."""
     mg.manual_seed(0)
+    threads = mg.get_num_threads()
+    yield
+    if mg.get_num_threads() != threads:
+        mg.set_num_threads(threads)

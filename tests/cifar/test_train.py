@@ -242,6 +242,17 @@ def test_every_way_of_training_resumes(small, tmp_path, changes):
     assert tiny.results(tmp_path / "parts") == tiny.results(tmp_path / "whole")
 
 
+def test_resuming_on_other_threads_is_said(small, tmp_path, capsys):
+    threads = mg.get_num_threads()
+    train.run(tiny.settings(tmp_path, epochs=1))
+    train.run(tiny.settings(tmp_path, epochs=2, resume=True))
+    assert capsys.readouterr().err == ""
+    mg.set_num_threads(threads + 1)
+    train.run(tiny.settings(tmp_path, epochs=3, resume=True))
+    said = f"note: the run was started with threads {threads}, not {threads + 1}: it goes on"
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_schedule_sets_the_rate(small, tmp_path):
     history = train.run(tiny.settings(tmp_path, epochs=3, **WAYS["cosine"]))
     assert [line["lr"] for line in history] == pytest.approx([1e-2, 7.5e-3, 2.5e-3])
