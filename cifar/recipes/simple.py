@@ -1,7 +1,7 @@
 """The *simple* study: Adam at a constant rate, random crop and flip, ten epochs.
 
-The study names crop and flip but not how far it crops. PyTorch reached less with 4 pixels than with
-none; of 1 and 2, level on 5,000 images held out of the training set, 2 over-fits less.
+The study names crop and flip but not how far it crops. Of 1 and 2 pixels, level on 5,000 images
+held out of the training set, 2 over-fits less.
 """
 
 from cifar.augment import Augmentation
