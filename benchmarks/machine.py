@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import minigrad as mg
+
 
 def describe(*packages: str) -> dict[str, Any]:
     """Processor, memory, versions of Python, NumPy and ``packages``, commit and command line."""
@@ -60,4 +62,4 @@ def commit() -> str:
 
 def write(path: str | Path, results: dict[str, Any]) -> None:
     """Write ``results`` as indented JSON."""
-    Path(path).write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    mg.checkpoint.write_text(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")

@@ -136,19 +136,12 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     evaluation = measure(scores, data.labels, data.classes, term)
     what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
     figures = {**what, **dataclasses.asdict(evaluation), "record": trained.record}
-    mg.checkpoint.write_atomically(
-        out / "evaluation.json",
-        lambda path: write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n"),
-    )
+    text = json.dumps(figures, indent=1, ensure_ascii=False)
+    mg.checkpoint.write_text(out / "evaluation.json", text + "\n")
     title = f"{describe(trained.record)} ({trained.path.stem}) on {data.name} {data.split} images"
     plots.confusion(np.array(evaluation.confusion), data.classes, title, out / "confusion.png")
     plots.mistakes(data, scores, title, out / "mistakes.png")
     return evaluation, out
-
-
-def write_text(path: Path, text: str) -> None:
-    """``text`` as UTF-8 with "\\n" ends of line, whatever the machine's own are."""
-    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 # ---------------------------------------------------------------------------- the trained model
@@ -183,10 +176,7 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
         minigrad.DeviceError: the device is not there.
     """
     path = find(run, last)
-    try:
-        where = mg.device(device)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    where = train.find_device(device)
     try:
         tensors, record = mg.checkpoint.read(path, where)
     except ValueError as error:

@@ -36,6 +36,12 @@ def _save(figure: Figure, path: Path) -> None:
     )
 
 
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """softmax over the classes of (images, classes)."""
+    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
 def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) -> None:
     """Loss and accuracy, training and test, by epoch; the study's figure as a dashed line."""
     figure, axes = _figure(1, 2, (10, 4))
@@ -74,8 +80,7 @@ def predictions(data: Dataset, logits: np.ndarray, record: dict[str, Any], path:
         logits: (count, classes).
     """
     count = len(logits)
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scores /= scores.sum(axis=1, keepdims=True)
+    scores = _probabilities(logits)
     columns = 8
     rows = -(-count // columns)
     figure, axes = _figure(rows, columns, (12, 1.95 * rows + 0.6))
@@ -141,8 +146,7 @@ def mistakes(data: Dataset, logits: np.ndarray, title: str, path: Path, count: i
         logits: (images, classes) of all of ``data``.
         count: pictures at most.
     """
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scores /= scores.sum(axis=1, keepdims=True)
+    scores = _probabilities(logits)
     guesses = logits.argmax(axis=1)
     wrong = np.flatnonzero(guesses != data.labels)
     surest = wrong[np.argsort(-scores.max(axis=1)[wrong], kind="stable")][:count]
@@ -248,13 +252,14 @@ def overlaid(
                         *zip(*points, strict=True), ls=style, lw=width, color=colour,
                         marker=marker, markersize=3 if len(points) < 30 else 0,
                     )  # fmt: skip
-        studies = [(name, v) for name, v in (claim or {}).items() if name.endswith(metric)]
-        for i, (name, value) in enumerate(studies):
+        studies = [(v, name) for name, v in (claim or {}).items() if name.endswith(metric)]
+        for i, (value, name) in enumerate(sorted(studies)):
             axis.axhline(value * scale, color=GREY, ls="--", lw=1)
             axis.annotate(
                 f"{name.removesuffix(f'_{metric}')}, in the study",
                 (0, value * scale),
-                (4, -10 if i % 2 else 3),  # points, below or above the line: they may lie close
+                # Points, below or above the line: two may lie close, the lower one below.
+                (4, -10 if i == 0 and len(studies) > 1 else 3),
                 ("axes fraction", "data"),
                 "offset points",
                 fontsize=8,

@@ -111,9 +111,7 @@ def write_csv(found: Predictions, path: str | os.PathLike[str], names: bool = Fa
     for name, guess in zip(found.ids, found.probabilities.argmax(axis=1), strict=True):
         writer.writerow([name, found.classes[guess] if names else int(guess)])
     try:
-        mg.checkpoint.write_atomically(
-            path, lambda temporary: evaluate.write_text(temporary, text.getvalue())
-        )
+        mg.checkpoint.write_text(path, text.getvalue())
     except OSError as error:
         raise UserError(f"csv: cannot write {path}: {error.strerror}") from None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import minigrad as mg
-from cifar import evaluate, plots, tables
+from cifar import plots, tables
 from cifar.errors import UserError
 
 HEADER: Final = (
@@ -119,7 +119,7 @@ def run(settings: Settings) -> tuple[list[Group], Path]:
     out = Path(settings.out or Path(settings.folder) / "report.html")
     text = page(groups, str(settings.folder))
     try:
-        mg.checkpoint.write_atomically(out, lambda path: evaluate.write_text(path, text))
+        mg.checkpoint.write_text(out, text)
     except OSError as error:
         raise UserError(f"out: cannot write {out}: {error.strerror}") from None
     return groups, out

@@ -122,7 +122,7 @@ def run(settings: Settings) -> list[dict[str, Any]]:
             or the loss became infinite or NaN, and what earlier epochs saved is whole.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
-    recipe, device = _recipe(settings), _device(settings)
+    recipe, device = _recipe(settings), find_device(settings.device)
     with _output_folder(settings) as out:
         test_set, this = _prepare(settings, recipe, device, out)
         progress = this.progress
@@ -325,14 +325,8 @@ def _end_epoch(this: Run) -> None:
     if this.best is line:
         mg.save(this.model.state_dict(), this.out / "best.safetensors", note)
     _save_state(this)
-    mg.checkpoint.write_atomically(
-        this.out / "metrics.jsonl",
-        lambda path: _write(path, "".join(json.dumps(line) + "\n" for line in progress.history)),
-    )
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
+    lines = "".join(json.dumps(line) + "\n" for line in progress.history)
+    mg.checkpoint.write_text(this.out / "metrics.jsonl", lines)
 
 
 def evaluate(model: mg.nn.Module, data: mg.data.DataLoader, l2: float = 0.0) -> tuple[float, float]:
@@ -388,9 +382,15 @@ def _recipe(settings: Settings) -> recipes.Recipe:
     return recipe
 
 
-def _device(settings: Settings) -> mg.device:
+def find_device(name: str) -> mg.device:
+    """The device of that name, which a person gave.
+
+    Raises:
+        UserError: there is none of that name.
+        minigrad.DeviceError: CuPy, the driver or the device is missing.
+    """
     try:
-        return mg.device(settings.device)
+        return mg.device(name)
     except ValueError as error:
         raise UserError(str(error)) from None
 
@@ -415,7 +415,7 @@ def _output_folder(settings: Settings) -> Iterator[Path]:
             )
         made += [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        mg.checkpoint.write_atomically(out / ".writable", lambda path: _write(path, ""))
+        mg.checkpoint.write_text(out / ".writable", "")
         (out / ".writable").unlink()
         yield out
     except OSError as error:

@@ -165,7 +165,7 @@ class _Pool:
     """Freed arrays kept for the next one of the same size.
 
     A training step asks for the same large arrays as the step before. Handing freed ones back to
-    the system costs a page fault per 4 KiB when they return, a quarter of a small network's time.
+    the system costs a page fault per 4 KiB when they return, much of a small network's time.
     Arrays in use and kept ones together never exceed the most that was in use at once; the sizes
     longest not freed go first.
     """
@@ -239,8 +239,7 @@ def _memory_order(x: Array) -> list[int]:
 
 
 # Elements per block of an element-wise pass. Smaller ones would fit the second-level cache better,
-# but the hand-over of the interpreter lock after every NumPy call then costs more than it saves:
-# the simple model trained at 598, 640, 661 and 666 images/s with 32, 64, 128 and 256 Ki elements.
+# but the hand-over of the interpreter lock after every NumPy call then costs more than it saves.
 BLOCK = 1 << 17
 
 

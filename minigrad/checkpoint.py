@@ -15,7 +15,7 @@ from .backend import CPU, device, move
 from .tensor import Tensor
 
 
-def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place of ``path``.
 
     A reader, or a crash at any moment, finds either the old file or the whole new one.
@@ -42,6 +42,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """:func:`write_atomically` ``text`` as UTF-8; ends of line stay as they are in ``text``."""
+    write_atomically(path, lambda file: file.write_bytes(text.encode()))
 
 
 def _umask() -> int:

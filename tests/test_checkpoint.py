@@ -207,3 +207,9 @@ def test_permissions_follow_the_umask(file):
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_text_is_utf8_with_plain_line_ends(tmp_path):
+    checkpoint.write_text(tmp_path / "x.txt", "ä\n→\r\n")
+    assert (tmp_path / "x.txt").read_bytes() == "ä\n→\r\n".encode()
+    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]
