@@ -3,6 +3,7 @@
 from . import checkpoint, data, functional, nn, optim
 from .backend import DeviceError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
+from .compiled import is_compiled, set_compiled
 from .gradcheck import gradcheck
 from .ops.arithmetic import where
 from .ops.shape import cat, stack
@@ -23,6 +24,7 @@ __all__ = [
     "get_num_threads",
     "get_xp",
     "gradcheck",
+    "is_compiled",
     "is_gpu_available",
     "load",
     "manual_seed",
@@ -32,6 +34,7 @@ __all__ = [
     "optim",
     "randn",
     "save",
+    "set_compiled",
     "set_num_threads",
     "stack",
     "tensor",

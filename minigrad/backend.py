@@ -244,30 +244,35 @@ BLOCK = 1 << 17
 
 
 def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
-    """Apply ``function(out, *blocks)`` to ``arrays`` of one shape, block by block.
+    """Apply ``function(out, *blocks)`` to ``arrays``, broadcast, block by block.
 
-    ``function`` must treat every element alike and fill its first argument. The result takes the
-    memory order of the first array, whatever the library's own habit (CuPy's ufuncs return
-    C order), so batch-innermost layout passes through. On the CPU the blocks are shared over cores
-    and stay in their caches, so that a function of several passes reads memory once.
+    ``function`` must treat every element alike and fill its first argument. The result has the
+    dtype of the first array, and the memory order of the first of full shape, whatever the
+    library's own habit (CuPy's ufuncs return C order), so batch-innermost layout passes through.
+    On the CPU the blocks are shared over cores and stay in their caches, so that a function of
+    several passes reads memory once. Where no array is broadcast, blocks are flat.
     """
-    first = arrays[0]
-    xp = get_xp(first)
-    order = _memory_order(first)
-    memory = [xp.ascontiguousarray(a.transpose(order)).reshape(-1) for a in arrays]
-    result = empty(tuple(first.shape[i] for i in order), first.dtype, xp)
-    flat = result.reshape(-1)
+    xp = get_xp(arrays[0])
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    full = [a for a in arrays if a.shape == shape]
+    order = _memory_order(full[0]) if full else list(range(len(shape)))
+    result = empty(tuple(shape[i] for i in order), arrays[0].dtype, xp)
+    alike = len(full) == len(arrays)
+    memory = [(a if alike else xp.broadcast_to(a, shape)).transpose(order) for a in arrays]
+    if alike:
+        memory = [xp.ascontiguousarray(m).reshape(-1) for m in memory]
+    flat = result.reshape(-1) if alike else result
     if xp is not np or flat.size <= BLOCK:
         function(flat, *memory)
     else:
-        blocks = spans(flat.size, -(-flat.size // BLOCK), align=16)
+        blocks = spans(len(flat), -(-flat.size // BLOCK), align=16 if alike else 1)
 
         def task(i: int) -> None:
             part = blocks[i]
             function(flat[part], *(m[part] for m in memory))
 
         parallel(task, len(blocks))
-    return result.transpose([order.index(i) for i in range(first.ndim)])
+    return result.transpose([order.index(i) for i in range(len(shape))])
 
 
 def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:

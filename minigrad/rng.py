@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, device, move
+from .backend import BLOCK, Array, device, empty, move, parallel, spans
 from .tensor import Tensor, as_dtype, as_shape
 
 _key = np.random.SeedSequence(0).generate_state(2, np.uint64)
@@ -41,12 +41,21 @@ def manual_seed(seed: int, *stream: int) -> None:
     _draws = 0
 
 
+def _philox(draw: int, block: int = 0) -> np.random.Philox:
+    """The stream of a draw from a block on; a block is four 64-bit words."""
+    counter = np.array([block, 0, 0, draw], np.uint64)  # 2^192 blocks before two draws would meet
+    return np.random.Philox(key=_key, counter=counter)
+
+
 def generator() -> np.random.Generator:
     """A NumPy generator over the next draw of the sequence."""
+    return np.random.Generator(_philox(_next_draw()))
+
+
+def _next_draw() -> int:
     global _draws
-    counter = np.array([0, 0, 0, _draws], np.uint64)  # 2^192 values before two draws would meet
     _draws += 1
-    return np.random.Generator(np.random.Philox(key=_key, counter=counter))
+    return _draws - 1
 
 
 def keep_mask(shape: tuple[int, ...], drop: float, where: device) -> Array:
@@ -55,9 +64,17 @@ def keep_mask(shape: tuple[int, ...], drop: float, where: device) -> Array:
     An entry is a 32-bit word of the Philox stream compared with a threshold, so the mask is the
     same bits on every device.
     """
-    size = int(np.prod(shape))
-    words = generator().bit_generator.random_raw(-(-size // 2)).view(np.uint32)[:size]
-    return move((words >= np.uint64(round(drop * 2**32))).reshape(shape), where)
+    keep = empty(shape, np.bool_)
+    flat, draw, limit = keep.reshape(-1), _next_draw(), np.uint64(round(drop * 2**32))
+    parts = spans(flat.size, -(-flat.size // BLOCK), align=8)  # eight words to a block of Philox
+
+    def task(i: int) -> None:
+        part = flat[parts[i]]
+        words = _philox(draw, parts[i].start // 8).random_raw(-(-part.size // 2))
+        np.greater_equal(words.view(np.uint32)[: part.size], limit, out=part)
+
+    parallel(task, len(parts))
+    return move(keep, where)
 
 
 def randn(

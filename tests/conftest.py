@@ -27,6 +27,14 @@ def device(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(params=["compiled", "NumPy"], scope="module")
+def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compiled kernels and plain NumPy in turn, for operations that have both."""
+    mg.set_compiled(request.param == "compiled")
+    yield
+    mg.set_compiled(True)
+
+
 @pytest.fixture(autouse=True)
 def _same_start() -> Iterator[None]:
     """The same draws for every test; the number of threads, which decides rounding, put back."""

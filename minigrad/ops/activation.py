@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, elementwise, get_xp
+from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 
 Pair = tuple[Array, Backward]
@@ -24,10 +25,15 @@ def _relu(x: Array) -> Pair:
     if x.dtype.kind != "f":
         return y, lambda g, needs: (None,)
 
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (elementwise(lambda out, y, g: xp.multiply(g, y > 0, out=out), y, g),)
+    fast = kernels("activation") if xp is np else None
 
-    return y, backward
+    def derivative(out: Array, y: Array, g: Array) -> None:
+        if fast:
+            fast.relu_gradient(out, y, g)
+        else:
+            xp.multiply(g, y > 0, out=out)
+
+    return y, lambda g, needs: (elementwise(derivative, y, g),)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

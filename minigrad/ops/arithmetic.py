@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, get_xp
+from ..backend import Array, elementwise, get_xp
 from ..tensor import Backward, Number, Tensor, op
 
 Pair = tuple[Array, Backward]
@@ -28,25 +28,44 @@ def _meet(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     return tuple(x.astype(to) if hasattr(x, "dtype") else x for x in (a, b))
 
 
+def _blocked(name: str, a: Any, b: Any) -> Array:
+    """The ufunc ``name`` of a and b, in blocks over all cores where both are arrays."""
+    function = getattr(get_xp(a if hasattr(a, "dtype") else b), name)
+    if hasattr(a, "dtype") and hasattr(b, "dtype") and a.dtype == b.dtype and a.dtype.kind == "f":
+        try:
+            np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast") from None
+        return elementwise(lambda out, a, b: function(a, b, out=out), a, b)
+    return function(a, b)
+
+
 @op
 def add(a: Any, b: Any) -> Pair:
     """y = a + b,  dL/da = dL/db = g."""
     a, b = _meet(a, b)
-    return a + b, lambda g, needs: (g, g)
+    return _blocked("add", a, b), lambda g, needs: (g, g)
 
 
 @op
 def sub(a: Any, b: Any) -> Pair:
     """y = a − b,  dL/da = g,  dL/db = −g."""
     a, b = _meet(a, b)
-    return a - b, lambda g, needs: (g, -g if needs[1] else None)
+    return _blocked("subtract", a, b), lambda g, needs: (g, -g if needs[1] else None)
 
 
 @op
 def mul(a: Any, b: Any) -> Pair:
     """y = a b,  dL/da = g b,  dL/db = g a."""
     a, b = _meet(a, b)
-    return a * b, lambda g, needs: (g * b if needs[0] else None, g * a if needs[1] else None)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            _blocked("multiply", g, b) if needs[0] else None,
+            _blocked("multiply", g, a) if needs[1] else None,
+        )
+
+    return _blocked("multiply", a, b), backward
 
 
 @op

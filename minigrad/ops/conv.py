@@ -29,6 +29,7 @@ from ..backend import (
     zeros,
 )
 from ..tensor import Backward, Tensor, op
+from . import direct, winograd
 
 Pair = tuple[int, int]
 Block = tuple[slice, slice]  # rows and columns of output positions
@@ -135,6 +136,8 @@ def correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int) 
     c, n = x.shape[0], x.shape[3]
     o, cg = w.shape[:2]
     oh, ow = window.output(*x.shape[1:3])
+    if direct.suits(x, w.shape, window.stride, groups, direct.FORWARD):
+        return direct.correlate(x, w, b, window.dilation, (oh, ow))
     windows = window.views(x)
     filters = w.reshape(groups, o // groups, -1)
     y = empty((o, oh, ow, n), x.dtype, xp)
@@ -163,6 +166,8 @@ def weight_gradient(
     The columns are made again, block by block, not kept since forward. Every thread adds up its
     own fixed share of the blocks, so the rounding is the same from run to run.
     """
+    if direct.suits(x, shape, window.stride, groups, direct.BACKWARD):
+        return direct.weight_gradient(x, g, shape, window.dilation)
     xp = get_xp(x)
     o, cg = shape[:2]
     oh, ow, n = g.shape[1:]
@@ -193,22 +198,27 @@ def input_gradient(
     where channels are as many on both sides.
     """
     o, cg = w.shape[:2]
-    way = flipped if window.stride == (1, 1) and o < 2 * groups * cg else col2im
+    few = direct.suits(g, w.shape, window.stride, groups, direct.FORWARD)
+    way = flipped if few or (window.stride == (1, 1) and o < 2 * groups * cg) else col2im
     return way(g, w, size, padding, window, groups)
 
 
 def flipped(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
     """dL/dx at stride 1 as a correlation: of g, padded, with the filters turned by 180° and their
     channel axes exchanged. It only gathers."""
-    o, cg, kh, kw = w.shape
-    turned = w.reshape(groups, o // groups, cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
-    turned = get_xp(w).ascontiguousarray(turned).reshape(groups * cg, o // groups, kh, kw)
     # An input pixel at i is seen by outputs i + p − d(k−1) … i + p.
     edges = tuple(
         (reach - 1 - p, n + p - g.shape[axis])
         for axis, (reach, p, n) in enumerate(zip(window.reach, padding, size, strict=True), 1)
     )
-    return correlate(frame(g, *edges), turned, None, window, groups)
+    return correlate(frame(g, *edges), turned(w, groups), None, window, groups)
+
+
+def turned(w: Array, groups: int) -> Array:
+    """Filters turned by 180°, channel axes exchanged: (O, C/G, KH, KW) to (C, O/G, KH, KW)."""
+    o, cg, kh, kw = w.shape
+    w = w.reshape(groups, o // groups, cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
+    return get_xp(w).ascontiguousarray(w).reshape(groups * cg, o // groups, kh, kw)
 
 
 def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
@@ -243,20 +253,34 @@ def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups
 def _conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:
-    """y = w ⋆ pad(x) + b; see correlate, input_gradient and weight_gradient for the three maps."""
-    size = x.shape[2:]
+    """y = w ⋆ pad(x) + b; see correlate, input_gradient and weight_gradient for the three maps,
+    and :mod:`minigrad.ops.winograd` for the faster ones of 3 x 3 filters."""
+    h, wide = x.shape[2:]
     x = inner(x)
+    size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
     edges = tuple((p, p) for p in padding)
+    plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
+    fast = plain and winograd.suits(x, len(w), size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = inner(g)
-        gx = input_gradient(g, w, size, padding, window, groups) if needs[0] else None
+        gx = gw = None
+        if needs[0] and plain and winograd.suits(g, w.shape[1], (h, wide)):
+            gx = winograd.correlate(g, turned(w, 1), None, (2 - padding[0], 2 - padding[1]))
+        elif needs[0]:
+            gx = input_gradient(g, w, (h, wide), padding, window, groups)
+        if needs[1] and fast:
+            gw = winograd.weight_gradient(x, g, padding)
+        elif needs[1]:
+            gw = weight_gradient(frame(x, *edges), g, w.shape, window, groups)
         return (
             None if gx is None else outer(gx),
-            weight_gradient(frame(x, *edges), g, w.shape, window, groups) if needs[1] else None,
+            gw,
             g.reshape(len(g), -1).sum(axis=1) if needs[2] else None,
         )
 
+    if fast:
+        return outer(winograd.correlate(x, w, b, padding)), backward
     return outer(correlate(frame(x, *edges), w, b, window, groups)), backward
 
 

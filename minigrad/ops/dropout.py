@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import check, rng
 from ..backend import Array, device_of, elementwise, get_xp, outer
+from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 
 
@@ -11,12 +14,16 @@ from ..tensor import Backward, Tensor, op
 def _dropout(x: Array, *, keep: Array, scale: float) -> tuple[Array, Backward]:
     """y = x k s with a mask k of zeros and ones and s = 1/(1 − p),  dL/dx = g k s."""
     xp = get_xp(x)
+    fast = kernels("activation") if xp is np else None
 
-    def apply(a: Array) -> Array:
-        def task(out: Array, a: Array, k: Array) -> None:
+    def task(out: Array, a: Array, k: Array) -> None:
+        if fast:
+            fast.masked(out, a, k, a.dtype.type(scale))
+        else:
             xp.multiply(a, a.dtype.type(scale), out=out)
             out *= k
 
+    def apply(a: Array) -> Array:
         return elementwise(task, a, keep)
 
     return apply(x), lambda g, needs: (apply(g),)

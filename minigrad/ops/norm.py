@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import check
 from ..backend import BLOCK, Array, empty, get_xp, inner, outer, parallel, spans
+from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 
 
@@ -31,22 +32,28 @@ def _batch_norm(
     Otherwise they are constants that the caller gives, and dL/dx = w r g.
     """
     xp = get_xp(x)
+    fast = kernels("norm") if xp is np else None
     shape = inner(x).shape
     x = inner(x).reshape(len(mean), -1)
     m = x.shape[1]
     y = empty(x.shape, x.dtype, xp)
-    r = xp.empty_like(mean)
+    r, scale = xp.empty_like(mean), xp.empty_like(mean)
+    shift = xp.zeros_like(mean) if b is None else b
 
     def forward(c: slice) -> None:
-        if batch:
+        if batch and fast:
+            fast.moments(x.reshape(-1), c.start, c.stop, m, mean, var)
+        elif batch:
             mean[c] = x[c].mean(axis=1)
-        xc = xp.subtract(x[c], mean[c, None], out=y[c])
-        if batch:
-            var[c] = xp.square(xc).mean(axis=1)
+            var[c] = xp.square(x[c] - mean[c, None]).mean(axis=1)
         r[c] = 1 / xp.sqrt(var[c] + x.dtype.type(eps))
-        xc *= (r[c] if w is None else r[c] * w[c])[:, None]
-        if b is not None:
-            xc += b[c, None]
+        scale[c] = r[c] if w is None else r[c] * w[c]
+        if fast:
+            fast.normalize(x.reshape(-1), c.start, c.stop, m, mean, scale, shift, y.reshape(-1))
+        else:
+            xp.subtract(x[c], mean[c, None], out=y[c])
+            y[c] *= scale[c, None]
+            y[c] += shift[c, None]
 
     _rows(x, forward)
     mu = mean.copy()  # the caller's array may change before backward
@@ -55,22 +62,28 @@ def _batch_norm(
         g = inner(g).reshape(x.shape)
         gx = empty(g.shape, g.dtype, xp)
         s, t = xp.empty_like(mu), xp.empty_like(mu)
+        slope, offset = xp.empty_like(mu), xp.empty_like(mu)  # of dL/dx in x − μ
+        flat = g.reshape(-1), x.reshape(-1)
 
         def task(c: slice) -> None:
-            s[c] = g[c].sum(axis=1)
-            xhat = xp.subtract(x[c], mu[c, None], out=gx[c])
-            xhat *= r[c, None]
-            t[c] = (g[c] * xhat).sum(axis=1)
+            if fast:
+                fast.sums(*flat, c.start, c.stop, m, mu, r, s, t)
+            else:
+                s[c] = g[c].sum(axis=1)
+                t[c] = (g[c] * (x[c] - mu[c, None])).sum(axis=1) * r[c]
             if not needs[0]:
                 return
-            scale = (r[c] if w is None else r[c] * w[c])[:, None]
-            if batch:
-                xhat *= t[c, None] / -m
-                xhat += g[c]
-                xhat -= s[c, None] / m
-                xhat *= scale
+            slope[c], offset[c] = -scale[c] * r[c] * t[c] / m, -scale[c] * s[c] / m
+            if not batch:
+                xp.multiply(g[c], scale[c, None], out=gx[c])
+            elif fast:
+                out = gx.reshape(-1)
+                fast.gradient(*flat, c.start, c.stop, m, mu, scale, slope, offset, out)
             else:
-                xp.multiply(g[c], scale, out=xhat)
+                xp.subtract(x[c], mu[c, None], out=gx[c])
+                gx[c] *= slope[c, None]
+                gx[c] += offset[c, None]
+                gx[c] += g[c] * scale[c, None]
 
         _rows(x, task)
         return outer(gx.reshape(shape)) if needs[0] else None, t, s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 
 from .. import check
@@ -17,6 +19,7 @@ from ..backend import (
     spans,
     zeros,
 )
+from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 from .conv import Pair, Window
 
@@ -68,13 +71,14 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     xp = get_xp(x)
     x = inner(x)
     c, h, w, n = x.shape
-    framed = _framed(
-        x, window, pads, out, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    )
+    lowest = x.dtype.type(-np.inf) if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    fast = kernels("pool") if xp is np and x.dtype.kind == "f" else None
+    if fast:
+        return _compiled_max_pool2d(fast, x, window, pads, out, lowest)
+    framed = _framed(x, window, pads, out, lowest)
     frame_shape = framed.shape
-    kh, kw = window.kernel
     y = empty((c, *out, n), x.dtype, xp)
-    place = empty(y.shape, np.uint8 if kh * kw < 256 else np.uint16, xp)
+    place = empty(y.shape, _place_dtype(window), xp)
     taps = _taps(framed, window, out)
     pieces = _channels(y)
 
@@ -107,6 +111,51 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
 
         parallel(task, len(pieces))
         return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
+
+    return outer(y), backward
+
+
+def _place_dtype(window: Window) -> type:
+    return np.uint8 if window.kernel[0] * window.kernel[1] < 256 else np.uint16
+
+
+def _compiled_max_pool2d(
+    fast: ModuleType, x: Array, window: Window, pads: Pair, out: Pair, lowest: float
+) -> tuple[Array, Backward]:
+    """:func:`_max_pool2d` by kernels, without frames: one pass each way."""
+    c, h, w, n = x.shape
+    y = empty((c, *out, n), x.dtype)
+    place = empty(y.shape, _place_dtype(window))
+    shape, steps = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
+    pieces = _channels(y)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        fast.largest(
+            x.reshape(-1),
+            part.start,
+            part.stop,
+            *shape,
+            *steps,
+            lowest,
+            y.reshape(-1),
+            place.reshape(-1),
+        )
+
+    parallel(forward, len(pieces))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        flat = inner(g).reshape(-1)
+        gx = empty((c, h, w, n), g.dtype)
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            fast.spread(
+                flat, place.reshape(-1), part.start, part.stop, *shape, *steps, gx.reshape(-1)
+            )
+
+        parallel(task, len(pieces))
+        return (outer(gx),)
 
     return outer(y), backward
 

@@ -14,6 +14,8 @@ import minigrad as mg
 from minigrad.ops.activation import erf
 from tests.common import compare, grid, layouts, refuses, seeds, shapes
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 F, T = mg.functional, torch.nn.functional
 CALLS = [
     ("relu", {}),

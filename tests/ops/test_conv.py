@@ -14,6 +14,8 @@ import minigrad as mg
 from minigrad.ops import conv
 from tests.common import compare, grid, layouts, refuses, seeds
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 conv2d, reference = mg.functional.conv2d, torch.nn.functional.conv2d
 pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
 

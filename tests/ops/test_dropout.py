@@ -11,6 +11,8 @@ import minigrad as mg
 from minigrad.backend import inner
 from tests.common import grid, lay_out, layouts, leaf, refuses, seeds, shapes
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 dropout = mg.functional.dropout
 
 

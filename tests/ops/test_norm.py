@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 from tests.common import TOLERANCE, assert_same, compare, grid, layouts, leaf, refuses, seeds
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 batch_norm, reference = mg.functional.batch_norm, torch.nn.functional.batch_norm
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 from tests.common import REFUSALS, compare, grid, layouts, leaf, refuses, seeds
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 F, T = mg.functional, torch.nn.functional
 
 

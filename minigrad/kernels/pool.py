@@ -1,0 +1,57 @@
+"""Max pooling of flat (C, H, W, N) memory; sizes as in :mod:`minigrad.ops.conv`."""
+
+from __future__ import annotations
+
+from . import jit
+
+
+@jit
+def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
+    """y = the largest of each window of channels first … last − 1, and where it is: the number of
+    places in the window from there to its end. The first of equals, or the first NaN."""
+    kh, kw = kernel
+    for c in range(first, last):
+        for i in range(oh):
+            for j in range(ow):
+                at = ((c * oh + i) * ow + j) * n
+                best, where = y[at : at + n], place[at : at + n]
+                for k in range(n):
+                    best[k], where[k] = lowest, kh * kw
+                for a in range(kh):
+                    row = i * stride[0] - pads[0] + a * dilation[0]
+                    for b in range(kw):
+                        column = j * stride[1] - pads[1] + b * dilation[1]
+                        if row < 0 or row >= h or column < 0 or column >= w:
+                            continue
+                        start = ((c * h + row) * w + column) * n
+                        tap, left = x[start : start + n], place.dtype.type(kh * kw - a * kw - b)
+                        for k in range(n):
+                            v, u = tap[k], best[k]
+                            larger = (v > u) | ((v != v) & (u == u))
+                            best[k] = v if larger else u
+                            where[k] = left if larger else where[k]
+
+
+@jit
+def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, gx):
+    """gx = Σ of g over the windows whose largest element is there, channels first … last − 1."""
+    kh, kw = kernel
+    zero = gx.dtype.type(0)
+    for c in range(first, last):
+        channel = gx[c * h * w * n : (c + 1) * h * w * n]
+        for k in range(len(channel)):
+            channel[k] = zero
+        for i in range(oh):
+            for j in range(ow):
+                at = ((c * oh + i) * ow + j) * n
+                gs, where = g[at : at + n], place[at : at + n]
+                for a in range(kh):
+                    row = i * stride[0] - pads[0] + a * dilation[0]
+                    for b in range(kw):
+                        column = j * stride[1] - pads[1] + b * dilation[1]
+                        if row < 0 or row >= h or column < 0 or column >= w:
+                            continue
+                        start = (row * w + column) * n
+                        out, left = channel[start : start + n], kh * kw - a * kw - b
+                        for k in range(n):
+                            out[k] += gs[k] if where[k] == left else zero

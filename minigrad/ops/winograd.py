@@ -1,0 +1,184 @@
+"""3 x 3 convolution at stride 1 with a quarter of the multiplications: Winograd's F(4 x 4, 3 x 3).
+
+A tile of 4 x 4 outputs depends on 6 x 6 inputs d. Instead of 16 · 9 products per channel,
+
+    y = Aᵀ [ (G w Gᵀ) ⊙ (Bᵀ d B) ] A
+
+takes 36: d, w and y are polynomials' coefficients, Bᵀ and G evaluate them at five points and
+infinity, ⊙ multiplies the values, Aᵀ interpolates. Summed over input channels, each of the 36
+places is one matrix product (O, C) @ (C, tiles · N). The input gradient is the same convolution of
+the padded output gradient with turned filters; the weight gradient is the adjoint,
+
+    dL/dw = Gᵀ [ Σ over tiles and images of (A g Aᵀ) ⊙ (Bᵀ d B) ] G.
+
+The algorithm for networks is Lavin and Gray's (CVPR 2016, arXiv:1509.09308). The points are
+0, ±1/2, ±3/2 rather than their 0, ±1, ±2, as Barabasz et al. (ACM TOMS 46(4), 2020) advise: all
+constants of Aᵀ and Bᵀ are exact, and the rounding error is two to four times im2col's, not six.
+Unlike there, infinity or NaN in one input spoils all of the tile that it lies in.
+
+The transforms are compiled (:mod:`minigrad.kernels.winograd`); :mod:`minigrad.ops.conv` is the
+definition and does all other convolutions. A core takes one block of tiles at a time, small enough
+for its cache: transform, 36 products, transform back.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from ..backend import Array, empty, get_num_threads, parallel, spans, workspace
+from ..compiled import kernels
+
+Pair = tuple[int, int]
+
+BLOCK_BYTES = 2 << 20  # of the points of one block in `correlate`: beyond a core's cache it slows
+SUM_BYTES = 8 << 20  # in `weight_gradient`, where every block also adds up all filters' points
+_PAD = 16  # elements between planes, lest all 36 fall on the same cache sets
+
+# G: row p holds 1, p, p² over the product of p's distances to the other points.
+G = np.array(
+    [
+        [16 / 9, 0, 0],
+        [-1, -1 / 2, -1 / 4],
+        [-1, 1 / 2, -1 / 4],
+        [1 / 9, 1 / 6, 1 / 4],
+        [1 / 9, -1 / 6, 1 / 4],
+        [0, 0, 1],
+    ]
+)
+
+
+def suits(x: Array, outputs: int, size: Pair) -> bool:
+    """True if this file's way is there and is the faster one for x (C, H, W, N) and that many
+    output channels of ``size`` (OH, OW)."""
+    if not isinstance(x, np.ndarray) or kernels("winograd") is None:
+        return False
+    c, n = x.shape[0], x.shape[3]
+    down, across = _tiles(size)
+    points = 36 * down * across * (1 + 16 / c + 16 / outputs)  # the transforms as measured
+    return n >= 16 and points < 9 * size[0] * size[1]
+
+
+def _tiles(size: Pair) -> Pair:
+    """Tiles down and across an output of that size."""
+    return -(-size[0] // 4), -(-size[1] // 4)
+
+
+def _compiled() -> ModuleType:
+    module = kernels("winograd")
+    assert module is not None  # see `suits`
+    return module
+
+
+def _planes(name: str, channels: int, columns: int, dtype: np.dtype) -> tuple[Array, int, Array]:
+    """This thread's scratch for the 36 points of a block: flat, the distance of its planes, and
+    seen as (36, channels, columns)."""
+    plane = channels * columns + _PAD
+    flat = workspace(name, (36, plane), dtype)
+    points = flat[:, : channels * columns].reshape(36, channels, columns)
+    assert points.base is not None
+    return flat.reshape(-1), plane, points
+
+
+def _blocks(tiles: int, bytes_per_tile: int, budget: int) -> list[slice]:
+    """Tiles cut into blocks within the budget, as many for each thread."""
+    count = -(-tiles * bytes_per_tile // budget)
+    threads = get_num_threads()
+    return spans(tiles, -(-count // threads) * threads)
+
+
+def _shares(blocks: list[slice], channels: int) -> list[slice]:
+    """Output channels shared out over the threads where blocks are too few to keep all busy."""
+    return spans(channels, 1 if len(blocks) >= get_num_threads() else get_num_threads())
+
+
+def filter_points(w: Array) -> Array:
+    """G w Gᵀ of every filter: (O, C, 3, 3) to (36, O, C)."""
+    o, c = w.shape[:2]
+    both = np.kron(G, G).astype(w.dtype)
+    u = empty((36, o * c), w.dtype)
+    flat = w.reshape(o * c, 9).T
+    parts = spans(o * c, get_num_threads(), align=16)
+    parallel(lambda i: np.matmul(both, flat[:, parts[i]], out=u[:, parts[i]]), len(parts))
+    return u.reshape(36, o, c)
+
+
+def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
+    """x (C, H, W, N) with ``padding`` zeros around, 0 to 2, seen through w (O, C, 3, 3), + b:
+    (O, OH, OW, N)."""
+    compiled = _compiled()
+    c, h, wide, n = x.shape
+    o = len(w)
+    oh, ow = h + 2 * padding[0] - 2, wide + 2 * padding[1] - 2
+    down, across = _tiles((oh, ow))
+    u = filter_points(w)
+    y = empty((o, oh, ow, n), x.dtype)
+    flat, bias = x.reshape(-1), np.zeros(0, x.dtype) if b is None else b
+    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, BLOCK_BYTES)
+    shares = _shares(blocks, o)
+
+    def task(i: int) -> None:
+        block, share = blocks[i // len(shares)], shares[i % len(shares)]
+        first, tiles = block.start, block.stop - block.start
+        v, v_plane, v_points = _planes("input points", c, tiles * n, x.dtype)
+        scratch = workspace("input tile", (compiled.input_scratch(n),), x.dtype)
+        compiled.input_points(
+            flat, c, h, wide, n, *padding, across, first, tiles, v, v_plane, scratch
+        )
+        part = y[share]
+        m, m_plane, m_points = _planes("output points", len(part), tiles * n, x.dtype)
+        np.matmul(u[:, share], v_points, out=m_points)
+        scratch = workspace("output tile", (compiled.tile_scratch(n),), x.dtype)
+        own, bs = part.reshape(-1), bias[share]
+        compiled.outputs(m, m_plane, len(part), oh, ow, n, across, first, tiles, bs, own, scratch)
+
+    parallel(task, len(blocks) * len(shares))
+    return y
+
+
+def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
+    """dL/dw (O, C, 3, 3) of :func:`correlate` for g = dL/dy (O, OH, OW, N).
+
+    Every thread adds up its own fixed share of the blocks, so the rounding is the same from run
+    to run.
+    """
+    compiled = _compiled()
+    c, h, wide, n = x.shape
+    o, oh, ow = g.shape[:3]
+    down, across = _tiles((oh, ow))
+    flat = x.reshape(-1)
+    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, SUM_BYTES)
+    shares = _shares(blocks, o)
+    runs = spans(len(blocks), get_num_threads())
+    sums = empty((len(runs), 36, o, c), x.dtype)
+
+    def task(i: int) -> None:
+        run, share = blocks[runs[i // len(shares)]], shares[i % len(shares)]
+        total, part = sums[i // len(shares)][:, share], g[share]
+        for k, block in enumerate(run):
+            first, tiles = block.start, block.stop - block.start
+            v, v_plane, v_points = _planes("input points", c, tiles * n, x.dtype)
+            scratch = workspace("input tile", (compiled.input_scratch(n),), x.dtype)
+            compiled.input_points(
+                flat, c, h, wide, n, *padding, across, first, tiles, v, v_plane, scratch
+            )
+            m, m_plane, m_points = _planes("output points", len(part), tiles * n, x.dtype)
+            scratch = workspace("output tile", (compiled.tile_scratch(n),), x.dtype)
+            own = part.reshape(-1)
+            compiled.gradient_points(
+                own, len(part), oh, ow, n, across, first, tiles, m, m_plane, scratch
+            )
+            v_points = v_points.transpose(0, 2, 1)
+            if k == 0:
+                np.matmul(m_points, v_points, out=total)
+            else:
+                total += m_points @ v_points
+
+    parallel(task, len(runs) * len(shares))
+    both = np.kron(G, G).astype(x.dtype)
+    gw = np.empty((9, o * c), x.dtype)
+    points = sums.sum(axis=0).reshape(36, -1) if len(sums) > 1 else sums.reshape(36, -1)
+    parts = spans(o * c, get_num_threads(), align=16)
+    parallel(lambda i: np.matmul(both.T, points[:, parts[i]], out=gw[:, parts[i]]), len(parts))
+    return gw.T.reshape(o, c, 3, 3)

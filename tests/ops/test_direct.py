@@ -1,0 +1,46 @@
+"""Convolution straight from the image against the definition, minigrad.ops.conv."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.ops import conv, direct
+from tests.common import seeds
+
+pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
+
+
+@given(pairs(1, 9), pairs(1, 3), pairs(1, 2), pairs(0, 4), st.booleans(), st.integers(1, 3), seeds)
+def test_equals_the_definition(channels, kernel, dilation, slack, biased, threads, seed):
+    """Any number of channels and taps, so also those left over from pieces of four."""
+    (c, o), n = channels, 3
+    window = conv.Window(kernel, (1, 1), dilation)
+    size = tuple(r + s for r, s in zip(window.reach, slack, strict=True))
+    out = window.output(*size)
+    generator = np.random.default_rng(seed)
+    shapes = (c, *size, n), (o, c, *kernel), (o,), (o, *out, n)
+    x, w, b, g = (generator.standard_normal(shape) for shape in shapes)
+    b = b if biased else None
+    mg.set_num_threads(threads)
+    y = direct.correlate(x, w, b, dilation, out)
+    gw = direct.weight_gradient(x, g, w.shape, dilation)
+    mg.set_compiled(False)
+    try:
+        np.testing.assert_allclose(y, conv.correlate(x, w, b, window, 1), 1e-11, 1e-11)
+        expected = conv.weight_gradient(x, g, w.shape, window, 1)
+    finally:
+        mg.set_compiled(True)
+    np.testing.assert_allclose(gw, expected, 1e-11, 1e-11)
+
+
+def test_where_it_is_used():
+    x = np.zeros((16, 8, 8, 4), np.float32)
+    assert direct.suits(x, (32, 16, 3, 3), (1, 1), 1, direct.FORWARD)
+    assert not direct.suits(x, (32, 32, 3, 3), (1, 1), 1, direct.FORWARD)
+    assert direct.suits(x, (32, 32, 3, 3), (1, 1), 1, direct.BACKWARD)
+    assert not direct.suits(x, (32, 16, 3, 3), (2, 1), 1, direct.FORWARD)
+    assert not direct.suits(x, (32, 8, 3, 3), (1, 1), 2, direct.FORWARD)
+    assert not direct.suits(x[..., :1], (32, 16, 3, 3), (1, 1), 1, direct.FORWARD)
