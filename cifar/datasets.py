@@ -43,7 +43,7 @@ class Dataset:
 
     Attributes:
         name: "cifar10" or "synthetic".
-        split: "train" or "test".
+        split: "train" or "test"; of training images held out, "validation".
         images: uint8, (N, 3, 32, 32), C-contiguous; red, green, blue, rows from top to bottom.
         labels: int64, (N,), each an index into `classes`.
         classes: the ten class names.

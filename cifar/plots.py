@@ -293,11 +293,40 @@ def _held(history: list[dict[str, Any]]) -> str:
     return "validation" if "validation_loss" in history[0] else "test"
 
 
-def recalls(runs: Mapping[str, list[dict[str, float]]], title: str, path: Path) -> None:
+def class_counts(counts: Mapping[str, int], title: str, path: Path) -> None:
+    """Training images of each class as bars, with their numbers."""
+    figure, axes = _figure(1, 1, (max(6.0, 0.9 * len(counts)), 4))
+    axis = axes[0, 0]
+    bars = axis.bar(range(len(counts)), list(counts.values()), 0.8, color=BLUE)
+    axis.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=2, fontsize=9)
+    _name_classes(axis, list(counts))
+    axis.set(ylabel="training images")
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    figure.suptitle(f"{_plain(title)}: {sum(counts.values()):,} training images by class")
+    _save(figure, path)
+
+
+def _name_classes(axis: Any, names: list[str]) -> None:
+    """Class names below the places 0, 1, 2, …; turned where they are too long to stand abreast."""
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    long = max(len(line) for name in names for line in name.split("\n")) > 12
+    axis.set_xticks(range(len(names)), [_plain(name) for name in names], **turned if long else {})
+    axis.set_xlabel("class")
+    axis.grid(alpha=0.3, axis="y")
+    axis.set_axisbelow(True)
+
+
+def recalls(
+    runs: Mapping[str, list[dict[str, float]]],
+    title: str,
+    path: Path,
+    counts: Mapping[str, int],
+) -> None:
     """Recall of every class as bars, one colour per label: the mean over its runs, with ± std.
 
     Args:
         runs: label → recall by class name, of each run.
+        counts: training images by class name, written below those names that it has.
     """
     names = list(dict.fromkeys(name for found in runs.values() for run in found for name in run))
     figure, axes = _figure(1, 1, (max(6.0, 1.1 * len(names)), 4.6))
@@ -316,11 +345,10 @@ def recalls(runs: Mapping[str, list[dict[str, float]]], title: str, path: Path) 
             hatch=("", "//", "..", "xx")[i // len(OVERLAY) % 4],
             label=_plain(label),
         )
-    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    axis.set_xticks(range(len(names)), [_plain(name) for name in names], **turned)
-    axis.set(xlabel="class", ylabel="recall (%)", ylim=(0, 100))
-    axis.grid(alpha=0.3, axis="y")
-    axis.set_axisbelow(True)
+    _name_classes(axis, [f"{n}\n{counts[n]:,}" if n in counts else n for n in names])
+    if counts:
+        axis.set_xlabel("class, and its number of training images")
+    axis.set(ylabel="recall (%)", ylim=(0, 100))
     figure.legend(loc="outside lower center", ncols=min(3, len(runs)), fontsize=9)
     figure.suptitle(_plain(title))
     _save(figure, path)

@@ -363,7 +363,7 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
         (["bad.png"], "bad.png: not a picture that Pillow can read"),
         (["bad.npy"], "bad.npy: not a whole .npy or .npz file"),
         (["x\ny.png"], "x y.png: not a picture"),
-        (["float.npy"], "float.npy: expected uint8 of shape (N, 3072) or (N, 3, 32, 32), got"),
+        (["float.npy"], "float.npy: expected uint8 of shape (N, 3072), (N, 3,"),
         (["nowhere.png"], "nowhere.png: does not exist"),
         (["run"], "run: is not a file"),
         ([], "files: no image to look at"),
@@ -372,7 +372,8 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
         assert_one_error(cli.main(["predict", "run", *files]), capsys.readouterr(), text)
     small.setattr(datasets, "load", LOAD)
     for arguments, text in (
-        ("--split validation", "unknown split 'validation'; expected one of train, test"),
+        ("--split dev", "split: expected one of test, train, validation, got 'dev'"),
+        ("--split validation --dataset synthetic", "held no images out; choose test or train"),
         ("--dataset mnist", "unknown data set 'mnist'"),
     ):
         code = cli.main(["evaluate", "run", *arguments.split()])
