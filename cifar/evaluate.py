@@ -39,7 +39,7 @@ class Settings:
         device: cpu, gpu, gpu:N or auto.
         out: folder for evaluation.json, confusion.png and mistakes.png;
             RUN/evaluation-{best,last}-SPLIT unless given.
-        progress: a bar, shown on a terminal unless --no-progress.
+        progress: --no-progress hides the bar that a terminal shows.
     """
 
     run: str
@@ -158,7 +158,9 @@ def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> 
     count = _checked(trained.path, recipe, "validation", lambda value: isinstance(value, int))
     share = _checked(trained.path, recipe, "long_tail", lambda v: isinstance(v, (int, float)))
     if split == "validation" and not count:
-        raise UserError(f"split: {trained.path} held no images out; choose test or train")
+        raise UserError(
+            f"split: {trained.path} was trained with no images held out; choose test or train"
+        )
     rest, held = subsets.split(datasets.load(name, "train", data_dir), count, share)
     return held if held and split == "validation" else rest
 

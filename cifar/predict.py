@@ -44,7 +44,7 @@ class Settings:
         names: write class names in the CSV file, not numbers.
         last: of a folder, the weights after the last epoch, not those of the best one.
         device: cpu, gpu, gpu:N or auto.
-        progress: a bar, shown on a terminal unless --no-progress.
+        progress: --no-progress hides the bar that a terminal shows.
     """
 
     run: str

@@ -35,12 +35,12 @@ class Settings:
 
     Attributes:
         recipe: name of the recipe.
-        device: "cpu", "gpu", "gpu:N" or "auto".
+        device: cpu, gpu, gpu:N or auto.
         dataset: "auto", "cifar10" or "synthetic".
-        data_dir: where CIFAR-10 lies; None looks in the usual places.
+        data_dir: folder of CIFAR-10; the usual places unless given.
         seed: of initialisation, order, augmentation and dropout.
         out: folder for everything the run writes.
-        resume: continue the run in ``out``.
+        resume: continue the run in --out.
         overrides: recipe fields to replace, such as {"epochs": 2}.
         progress: show a bar.
     """

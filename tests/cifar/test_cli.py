@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import minigrad as mg
-from cifar import cli, datasets, evaluate, models, predict, recipes, report, summary, train
+from cifar import cli, datasets, evaluate, models, plots, predict, recipes, report, summary, train
 from cifar.augment import Augmentation
 from cifar.errors import UserError
 from tests.cifar import tiny
@@ -23,6 +23,7 @@ COMMANDS = {
     "data": cli.Data,
     "recipes": cli.Recipes,
     "models": cli.Models,
+    "augment": cli.Augment,
     "train": cli.Train,
     "evaluate": evaluate.Settings,
     "predict": predict.Settings,
@@ -242,6 +243,20 @@ def test_a_model(capsys):
     assert lines[-1].startswith("6,447,946 values with")
 
 
+def test_a_contact_sheet(small, here, capsys):
+    out = said(capsys, "augment tiny --set augmentation.rotation=15")
+    assert out == "crop 1 px, flip, rotation ±15°, fill zero, nearest: augmentation-tiny.png\n"
+    drawn = []
+    small.setattr(plots, "augmentations", lambda *given, seed: drawn.append((*given, seed)))
+    said(capsys, "augment tiny --seed 3 --out x.png")
+    data, *rest = drawn[0]
+    assert data.split == "train"
+    title = "tiny on synthetic training images, seed 3"
+    assert rest == [tiny.RECIPE.augmentation, title, Path("x.png"), 3]
+    with Image.open("augmentation-tiny.png") as picture:
+        picture.load()
+
+
 # ---------------------------------------------------------------------------- runs
 
 
@@ -299,7 +314,7 @@ def test_ctrl_c(small, here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "Expected one of {data, recipes, models, train, evaluate, predict, report}"),
+        ("", "Expected one of {data, recipes, models, augment, train, evaluate, predict, report}"),
         ("nonesuch", "nonesuch"),
         ("--frobnicate", "--frobnicate"),
         ("train", "RECIPE"),
@@ -326,6 +341,15 @@ def test_ctrl_c(small, here, capsys):
         ("recipes nonesuch", "recipe: expected one of "),
         ("models nonesuch", "model: expected one of "),
         ("models ../simple", "model: expected one of "),
+        ("augment", "RECIPE"),
+        ("augment nonesuch", "recipe: expected one of "),
+        ("augment simple --dataset synthetic --seed -1", "seed: expected a whole number from 0"),
+        ("augment simple --dataset mnist", "unknown data set 'mnist'"),
+        ("augment simple --set augmentation.fill=blue", "fill: expected one of"),
+        (
+            "augment simple --dataset synthetic --out nowhere/x.png",
+            "out: cannot write nowhere/x.png: No such file or directory",
+        ),
         ("data --data-dir nowhere", "data folder nowhere does not exist"),
         ("data --data-dir file", "data folder file is not a folder"),
         ("evaluate", "RUN"),
@@ -373,7 +397,7 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
     small.setattr(datasets, "load", LOAD)
     for arguments, text in (
         ("--split dev", "split: expected one of test, train, validation, got 'dev'"),
-        ("--split validation --dataset synthetic", "held no images out; choose test or train"),
+        ("--split validation --dataset synthetic", "with no images held out; choose"),
         ("--dataset mnist", "unknown data set 'mnist'"),
     ):
         code = cli.main(["evaluate", "run", *arguments.split()])

@@ -167,7 +167,7 @@ def test_the_splits_are_the_runs_own(small, no_pictures, tmp_path):
 def test_splits_that_are_not_there(trained, no_pictures, tmp_path):
     out, _ = trained
     for split, text in (
-        ("validation", "best.safetensors held no images out; choose test or train"),
+        ("validation", "was trained with no images held out; choose test or train"),
         ("dev", "split: expected one of test, train, validation, got 'dev'"),
     ):
         refuses(UserError, text, lambda split=split: evaluate.run(settings(out, split=split)))
