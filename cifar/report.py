@@ -410,15 +410,16 @@ def _recalls(groups: Sequence[Group]) -> list[str]:
     ]
     for label, cells in zip(recalls, found, strict=True):
         columns[label] = [_with_deviation(values) for values in cells]
+    words = "mean ± standard deviation over seeds."
     if len(found) == 2:
+        words += " The difference is the first column's less the second's."
         columns["difference"] = [
             figure("accuracy", _apart(_mean(first), _mean(second)), "+")
             for first, second in zip(*found, strict=True)
         ]
     return [
         f"<h2>{title}</h2>",
-        "<p>Share of a class's test images that are recognised, after the last epoch: mean ± "
-        "standard deviation over seeds. A difference is the first column's less the second's.</p>",
+        f"<p>Share of a class's test images that are recognised, after the last epoch: {words}</p>",
         _table(list(columns), zip(*columns.values(), strict=True)),
         _drawn(title, lambda path: plots.recalls(recalls, title, path, counts)),
     ]
@@ -433,8 +434,9 @@ def _tail(groups: Sequence[Group]) -> dict[str, int]:
 
 def _with_deviation(values: Sequence[float]) -> str | None:
     """The mean in percent, and the standard deviation if there is one."""
-    mean = figure("accuracy", _mean(values))
-    return f"{mean} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else mean
+    if len(values) < 2:
+        return figure("accuracy", _mean(values))
+    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f} %"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -257,6 +257,12 @@ def test_a_contact_sheet(small, here, capsys):
         picture.load()
 
 
+def test_a_contact_sheet_that_cannot_be_written(small, here, capsys):
+    code = cli.main(["augment", "tiny", "--out", "nowhere/x.png"])
+    said = "out: cannot write nowhere/x.png: No such file or directory"
+    assert_one_error(code, capsys.readouterr(), said)
+
+
 # ---------------------------------------------------------------------------- runs
 
 
@@ -346,10 +352,6 @@ def test_ctrl_c(small, here, capsys):
         ("augment simple --dataset synthetic --seed -1", "seed: expected a whole number from 0"),
         ("augment simple --dataset mnist", "unknown data set 'mnist'"),
         ("augment simple --set augmentation.fill=blue", "fill: expected one of"),
-        (
-            "augment simple --dataset synthetic --out nowhere/x.png",
-            "out: cannot write nowhere/x.png: No such file or directory",
-        ),
         ("data --data-dir nowhere", "data folder nowhere does not exist"),
         ("data --data-dir file", "data folder file is not a folder"),
         ("evaluate", "RUN"),
