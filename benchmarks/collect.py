@@ -13,6 +13,8 @@ from typing import Any
 
 import minigrad as mg
 from benchmarks import machine
+from cifar import report
+from cifar.errors import UserError
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -20,7 +22,10 @@ FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 def gather(folders: list[Path]) -> dict[str, Any]:
     """Record, metrics per epoch and final figures of each run, and their mean and deviation.
 
+    Recall by class is there as far as the runs' folders say it.
+
     Raises:
+        UserError: the evaluation in a run's folder is damaged.
         ValueError: the runs differ in recipe or data, or one has not finished.
     """
     runs = []
@@ -29,8 +34,11 @@ def gather(folders: list[Path]) -> dict[str, Any]:
         record, history = note["record"], note["progress"]["history"]
         if len(history) < record["recipe"]["epochs"]:
             raise ValueError(f"{folder}: {len(history)} of {record['recipe']['epochs']} epochs")
-        weights = (folder / "last.safetensors").stat().st_size
-        runs.append({"record": record, "model_file_mb": weights / 1e6, "epochs": history})
+        weights = folder / "last.safetensors"
+        _, note = mg.checkpoint.read(weights)
+        found = {"per_class": report.per_class(folder, note)}
+        size = weights.stat().st_size / 1e6
+        runs.append({"record": record, "model_file_mb": size, "epochs": history, **found})
     first = runs[0]["record"]
     for run in runs[1:]:
         for name in ("recipe", "dataset", "data_fingerprint", "versions", "threads"):
@@ -39,17 +47,27 @@ def gather(folders: list[Path]) -> dict[str, Any]:
     final = {}
     for name in FIGURES:
         values = [run["epochs"][-1][name] for run in runs]
-        deviation = statistics.stdev(values) if len(values) > 1 else None
-        final[name] = {"mean": statistics.mean(values), "std": deviation, "runs": values}
+        final[name] = _spread(values)
+    classes = set.intersection(*(set(run["per_class"]) for run in runs))
     return {
         "recipe": first["recipe"]["name"],
         "seeds": [run["record"]["seed"] for run in runs],
         "study": first["recipe"]["claim"],
         "final": final,
+        "recall": {
+            name: _spread([run["per_class"][name]["recall"] for run in runs])
+            for name in first.get("classes", [])
+            if name in classes
+        },
         "seconds_per_run": [sum(line["seconds"] for line in run["epochs"]) for run in runs],
         "peak_memory_mb": max(run["epochs"][-1]["peak_memory_mb"] for run in runs),
         "runs": runs,
     }
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.mean(values), "std": deviation, "runs": values}
 
 
 def main() -> None:
@@ -64,14 +82,14 @@ def main() -> None:
     given = parser.parse_args()
     try:
         found = gather(given.runs)
-    except (OSError, ValueError) as error:
+    except (OSError, UserError, ValueError) as error:
         sys.exit(f"error: {error}")
     made = {k: v for k, v in (("commit", given.commit), ("command", given.command)) if v}
     machine.write(given.out, {"machine": {**machine.describe(), **made}, **found})
-    for name in FIGURES:
-        row = found["final"][name]
+    recalls = {f"recall, {name}": row for name, row in found["recall"].items()}
+    for name, row in {**found["final"], **recalls}.items():
         deviation = "" if row["std"] is None else f" ± {row['std']:.4f}"
-        print(f"{name:15s} {row['mean']:.4f}{deviation}  {[round(v, 4) for v in row['runs']]}")
+        print(f"{name:18s} {row['mean']:.4f}{deviation}  {[round(v, 4) for v in row['runs']]}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -29,6 +30,7 @@ from cifar import (
     evaluate,
     models,
     overrides,
+    plots,
     predict,
     recipes,
     report,
@@ -88,7 +90,7 @@ class Train(train.Settings):
         dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
             synthetic set, saying so.
         out: folder for everything the run writes; runs/RECIPE-seedSEED unless given.
-        progress: a bar of each epoch, shown on a terminal unless --no-progress.
+        progress: --no-progress hides the bar of each epoch that a terminal shows.
         epochs: passes over the training set, in place of the recipe's.
         batch_size: images per step, in place of the recipe's.
         lr: learning rate, in place of the recipe's.
@@ -121,6 +123,29 @@ class Train(train.Settings):
         return train.Settings(**given)
 
 
+@dataclass(frozen=True)
+class Augment:
+    """A picture of what a recipe's augmentation makes of training images, of six classes.
+
+    Attributes:
+        recipe: which one; `cifar recipes` lists them.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
+            synthetic set, saying so.
+        data_dir: folder of CIFAR-10; the usual places unless given.
+        seed: of what is drawn.
+        out: the PNG file; augmentation-RECIPE.png unless given.
+        set: FIELD=VALUE, such as augmentation.rotation=15, in place of the recipe's; may be
+            repeated.
+    """
+
+    recipe: tyro.conf.Positional[str]
+    dataset: str = "auto"
+    data_dir: str | None = None
+    seed: int = 0
+    out: str | None = None
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+
 def _command(settings: type, name: str, words: str | None = None) -> Any:
     return Annotated[settings, tyro.conf.subcommand(name, description=words)]
 
@@ -129,6 +154,7 @@ COMMANDS: Any = typing.Union[  # noqa: UP007  # of a tuple made here
     _command(Data, "data"),
     _command(Recipes, "recipes"),
     _command(Models, "models"),
+    _command(Augment, "augment"),
     _command(Train, "train"),
     _command(
         evaluate.Settings,
@@ -228,15 +254,13 @@ def show_recipes(asked: Recipes) -> int:
     return 0
 
 
-def _words(value: object) -> str:
+def _words(value: object, inner: bool = False) -> str:
     """A setting's value as --set takes it, or nearly: 0.001, momentum=0.9, "crop 2 px, flip"."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}={_words(v)}" for k, v in value.items()) or "none"
+        return ", ".join(f"{k}={_words(v, True)}" for k, v in value.items()) or "none"
     if isinstance(value, tuple):
-        return (
-            ", ".join(f"({_words(v)})" if isinstance(v, tuple) else _words(v) for v in value)
-            or "none"
-        )
+        items = ", ".join(_words(v, True) for v in value)
+        return f"[{items}]" if inner else items or "none"
     return "none" if value is None else str(value)
 
 
@@ -258,7 +282,25 @@ def show_models(asked: Models) -> int:
     ]
     rows.append(("total", "", "", s.parameters, s.multiply_adds))
     print(tables.table(("layer", "kind", "output", "parameters", "multiply-adds"), rows))
-    print(f"{s.parameters + s.statistics:,} values with batch norm's running statistics")
+    if s.statistics:
+        print(f"{s.parameters + s.statistics:,} values with batch norm's running statistics")
+    return 0
+
+
+def show_augmentation(asked: Augment) -> int:
+    """Draw the contact sheet, and say where it is."""
+    if asked.seed < 0:
+        raise UserError(f"seed: expected a whole number from 0, got {asked.seed}")
+    recipe = recipes.load(asked.recipe)
+    recipe = dataclasses.replace(recipe, **overrides.parse(recipe, asked.set))
+    data = datasets.load(asked.dataset, "train", asked.data_dir)
+    out = Path(asked.out or f"augmentation-{recipe.name}.png")
+    title = f"{recipe.name} on {data.name} training images, seed {asked.seed}"
+    try:
+        plots.augmentations(data, recipe.augmentation, title, out, seed=asked.seed)
+    except OSError as error:  # its file name would be a temporary one's
+        raise UserError(f"out: cannot write {out}: {error.strerror or error}") from None
+    print(f"{recipe.augmentation}: {out}")
     return 0
 
 
@@ -312,6 +354,7 @@ ACTIONS: dict[type, Callable[[Any], int]] = {
     Data: show_data,
     Recipes: show_recipes,
     Models: show_models,
+    Augment: show_augmentation,
     Train: run_training,
     evaluate.Settings: run_evaluation,
     predict.Settings: run_prediction,

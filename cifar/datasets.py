@@ -5,17 +5,14 @@
 
 Both give a `Dataset` of uint8 (N, 3, 32, 32) images and int64 (N,) labels. The file reads from
 top to bottom: `load`, where CIFAR-10 is looked for, how it is downloaded and unpacked, and how its
-pickles are read without trusting them.
+files are read and checked.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import os
-import pickle
-import pickletools
 import sys
 import tarfile
 import tempfile
@@ -28,7 +25,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar import synthetic
+from cifar import pickles, synthetic
 from cifar.errors import DataError, UserError
 
 __all__ = ["Dataset", "find", "load", "names"]
@@ -46,7 +43,7 @@ class Dataset:
 
     Attributes:
         name: "cifar10" or "synthetic".
-        split: "train" or "test".
+        split: "train" or "test"; of training images held out, "validation".
         images: uint8, (N, 3, 32, 32), C-contiguous; red, green, blue, rows from top to bottom.
         labels: int64, (N,), each an index into `classes`.
         classes: the ten class names.
@@ -437,81 +434,8 @@ def _unpack(archive: Path, spec: _Spec) -> Path:
 
 
 # --- Reading ------------------------------------------------------------------------------------
-#
-# A pickle is a program. The ones of CIFAR-10 were written by Python 2 and are all alike, so ours
-# are held to the same words: the opcodes are counted first against what the published files use,
-# which bounds depth and size; then the three names they call stand for placeholders that only
-# remember how they were called; then the array is made from the remembered bytes.
 
 _MAX_FILE: Final = 32 << 20
-
-_RECONSTRUCT: Final = "numpy.core.multiarray _reconstruct"
-_NDARRAY: Final = "numpy ndarray"
-_DTYPE: Final = "numpy dtype"
-
-# Opcode -> how often at most: just as often as in each of the published batch files.
-_OPCODES: Final = {
-    "PROTO": 1,
-    "EMPTY_DICT": 1,
-    "EMPTY_LIST": 2,
-    "MARK": 23,
-    "APPENDS": 20,
-    "SETITEMS": 1,
-    "GLOBAL": 3,
-    "TUPLE": 2,
-    "TUPLE1": 1,
-    "TUPLE2": 1,
-    "TUPLE3": 2,
-    "REDUCE": 2,
-    "BUILD": 2,
-    "NONE": 3,
-    "NEWFALSE": 1,
-    "BININT": 2,
-    "BININT1": 10_006,
-    "BININT2": 2,
-    "BINSTRING": 1,
-    "SHORT_BINSTRING": 10_008,
-    "BINPUT": 255,
-    "LONG_BINPUT": 9_758,
-    "STOP": 1,
-}
-_CODES: Final = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
-_MAX_MEMO: Final = 10_013  # an index; the memo is an array as long as the largest one
-
-
-class _Placeholder:
-    """What an allowed global stands for: remembers its arguments and its state, does nothing."""
-
-    __slots__ = ("args", "name", "state")
-
-    def __init__(self, name: str, args: tuple[Any, ...] | None = None) -> None:
-        self.name, self.args = name, args
-        self.state: Any = None
-
-    def __call__(self, *args: Any) -> _Placeholder:
-        return _Placeholder(self.name, args)
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def was(self, name: str, *args: Any) -> bool:
-        """Whether it stands for the call name(*args)."""
-        return self.name == name and self.args == args
-
-    def is_uint8(self) -> bool:
-        """Whether it stands for np.dtype("uint8"), as NumPy pickles it."""
-        state = (3, b"|", None, None, None, -1, -1, 0)
-        return self.was(_DTYPE, b"u1", 0, 1) and self.state == state
-
-
-class _Unpickler(pickle.Unpickler):
-    """Builds dicts, lists, tuples, bytes, small ints and placeholders for the three globals."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        full = f"{module} {name}"
-        if full not in (_RECONSTRUCT, _NDARRAY, _DTYPE):
-            raise pickle.UnpicklingError(f"it names {full!r:.80}")
-        return full if full == _NDARRAY else _Placeholder(full)
 
 
 def _damaged(path: Path, what: str) -> NoReturn:
@@ -520,55 +444,20 @@ def _damaged(path: Path, what: str) -> NoReturn:
     )
 
 
-def _scan(path: Path, raw: bytes, size: int) -> None:
-    """Refuse a pickle that uses anything CIFAR-10's own do not, before any of it is built."""
-    left, stream, name = dict(_OPCODES), io.BytesIO(raw), ""
-    try:
-        while name != "STOP":
-            position, code = stream.tell(), stream.read(1)
-            if not code:
-                raise ValueError("it ends before STOP")
-            opcode = _CODES.get(code)
-            name = opcode.name if opcode else repr(code)
-            left[name] = left.get(name, 0) - 1
-            if left[name] < 0:
-                most = _OPCODES.get(name, 0)
-                what = f"more than {most} times {name}" if most else f"opcode {name}"
-                _damaged(path, f"forbidden pickle: {what}, at byte {position}")
-            if name == "GLOBAL":  # pickletools' reader would decode escapes, pickle does not
-                lines = (stream.readline() + stream.readline()).decode("latin-1")
-                if lines.count("\n") < 2:
-                    raise ValueError("it ends within a name")
-                full = lines[:-1].replace("\n", " ")
-                if full not in (_RECONSTRUCT, _NDARRAY, _DTYPE):
-                    _damaged(path, f"forbidden pickle: it names {full!r:.80}, at byte {position}")
-            elif opcode and opcode.arg:
-                arg = opcode.arg.reader(stream)
-                if name == "LONG_BINPUT" and arg > _MAX_MEMO:
-                    _damaged(path, f"forbidden pickle: memo index {arg}, at byte {position}")
-    except ValueError as error:
-        if len(raw) != size:
-            _damaged(path, f"truncated or damaged: {len(raw)} bytes, expected {size}")
-        _damaged(path, f"not a pickle: {str(error)!r:.120}")
-
-
 def _read_pickle(path: Path, file: _File) -> tuple[dict[bytes, Any], bytes]:
     """What the pickle at `path` holds, not yet to be believed, and the file's bytes."""
     try:
         if not path.is_file():
             _damaged(path, "not a regular file" if path.exists() else "missing")
-        if (size := path.stat().st_size) > _MAX_FILE:
+        if (size := path.stat().st_size) != file.size:
             _damaged(path, f"{size} bytes, expected {file.size}")
         raw = path.read_bytes()
     except OSError as error:
         _damaged(path, f"cannot be read ({error.strerror})")
-    _scan(path, raw, file.size)
-    if len(raw) != file.size:
-        _damaged(path, f"{len(raw)} bytes, expected {file.size}")
     try:
-        content = _Unpickler(io.BytesIO(raw), fix_imports=False, encoding="bytes").load()
-    except Exception as error:  # the machine may raise anything on a program that makes no sense
-        _damaged(path, f"not a pickle of CIFAR-10: {str(error)!r:.120}")
+        content = pickles.read(raw, pickles.CIFAR10)
+    except pickles.PickleError as error:
+        _damaged(path, str(error))
     if not isinstance(content, dict):
         _damaged(path, f"a pickled {type(content).__name__}, expected a dict")
     return content, raw
@@ -588,14 +477,14 @@ def _check_md5(path: Path, raw: bytes, file: _File) -> None:
 
 def _read_array(path: Path, value: object, shape: tuple[int, int]) -> Images:
     """The uint8 array of that shape which NumPy would have built; a view of the pickled bytes."""
-    if isinstance(value, _Placeholder) and value.was(_RECONSTRUCT, _NDARRAY, (0,), b"b"):
-        match value.state:
-            case (1, tuple(found), _Placeholder() as dtype, False, bytes(blob)) if dtype.is_uint8():
-                if found == shape and len(blob) == shape[0] * shape[1]:
-                    return np.frombuffer(blob, np.uint8).reshape(shape)
-                what = f"{found!s:.80} in {len(blob)} bytes"
-                _damaged(path, f"'data' has the shape {what}, expected {shape}")
-    _damaged(path, f"'data' is not a NumPy array of C-ordered uint8, expected shape {shape}")
+    expected = f"expected uint8 of shape {shape}"
+    try:
+        found = pickles.array(value)
+    except pickles.PickleError as error:
+        _damaged(path, f"'data': {error}, {expected}")
+    if found.dtype != np.uint8 or found.shape != shape:
+        _damaged(path, f"'data' is {found.dtype} of shape {found.shape}, {expected}")
+    return found
 
 
 def _read_batch(path: Path, file: _File, spec: _Spec) -> tuple[Images, list[int]]:

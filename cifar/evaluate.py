@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, models, plots, train
+from cifar import augment, datasets, models, plots, subsets, train
 from cifar.errors import UserError
+
+SPLITS = ("test", "train", "validation")
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,12 @@ class Settings:
         last: of a folder, the weights after the last epoch, not those of the best one.
         dataset: cifar10 or synthetic; the one that the model was trained on unless given.
         data_dir: folder of CIFAR-10; the usual places unless given.
-        split: train or test.
+        split: test, train (the images that the run trained on) or validation (those that its
+            recipe held out).
         device: cpu, gpu, gpu:N or auto.
         out: folder for evaluation.json, confusion.png and mistakes.png;
-            RUN/evaluation-{best,last}-{train,test} unless given.
-        progress: a bar, shown on a terminal unless --no-progress.
+            RUN/evaluation-{best,last}-SPLIT unless given.
+        progress: --no-progress hides the bar that a terminal shows.
     """
 
     run: str
@@ -118,7 +121,7 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     """
     trained = load(settings.run, settings.device, settings.last)
     name = settings.dataset or str(trained.record.get("dataset", ""))
-    data = datasets.load(name, settings.split, settings.data_dir)
+    data = _labelled(trained, name, settings.split, settings.data_dir)
     if data.classes != trained.classes:
         raise UserError(
             f"dataset: {trained.path} tells {_some(trained.classes)} apart, {data.name} has "
@@ -142,6 +145,24 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     plots.confusion(np.array(evaluation.confusion), data.classes, title, out / "confusion.png")
     plots.mistakes(data, scores, title, out / "mistakes.png")
     return evaluation, out
+
+
+def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> datasets.Dataset:
+    """The images that ``split`` means to the run."""
+    if split not in SPLITS:
+        raise UserError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+    if split == "test":
+        return datasets.load(name, "test", data_dir)
+    # An earlier version's record has neither.
+    recipe = {"validation": 0, "long_tail": 1.0, **trained.record["recipe"]}
+    count = _checked(trained.path, recipe, "validation", lambda value: isinstance(value, int))
+    share = _checked(trained.path, recipe, "long_tail", lambda v: isinstance(v, (int, float)))
+    if split == "validation" and not count:
+        raise UserError(
+            f"split: {trained.path} was trained with no images held out; choose test or train"
+        )
+    rest, held = subsets.split(datasets.load(name, "train", data_dir), count, share)
+    return held if held and split == "validation" else rest
 
 
 # ---------------------------------------------------------------------------- the trained model
@@ -272,7 +293,7 @@ def measure(
     """
     n, c = logits.shape
     guesses = logits.argmax(axis=1)
-    confusion = np.bincount(labels * c + guesses, minlength=c * c).reshape(c, c)
+    confusion = train.confusion(guesses, labels, c)
     hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     shares = np.array(
         [_ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, predicted + support)]

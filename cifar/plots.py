@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
 
 
+PANELS = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
 PARTS = (("train", BLUE, "o"), ("validation", GREEN, "^"), ("test", VERMILION, "s"))
 
 
@@ -28,6 +29,14 @@ def _figure(rows: int, cols: int, size: tuple[float, float]) -> tuple[Figure, An
 
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, cols, squeeze=False)
+
+
+def _legend(figure: Figure, entries: list[Any]) -> None:
+    """A legend below the axes, in as many columns as the figure's width holds."""
+    widest = max(len(str(entry.get_label())) for entry in entries)
+    columns = int(figure.get_figwidth() / (0.075 * widest + 0.6))  # inches, of text and its sign
+    columns = max(1, min(columns, len(entries)))
+    figure.legend(handles=entries, loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -46,8 +55,7 @@ def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) ->
     """Loss and accuracy, training and test, by epoch; the study's figure as a dashed line."""
     figure, axes = _figure(1, 2, (10, 4))
     claim = record["recipe"]["claim"]
-    panels = (("loss", "cross-entropy (nats)", 1), ("accuracy", "accuracy (%)", 100))
-    for axis, (metric, label, scale) in zip(axes[0], panels, strict=True):
+    for axis, (metric, label, scale) in zip(axes[0], PANELS, strict=True):
         for part, colour, marker in PARTS:
             lines = [line for line in history if f"{part}_{metric}" in line]
             if not lines:
@@ -66,7 +74,7 @@ def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) ->
         axis.legend()
     figure.suptitle(
         f"{record['recipe']['name']} on {record['dataset']}, seed {record['seed']}: "
-        f"test accuracy {history[-1]['test_accuracy']:.2%} after epoch {history[-1]['epoch']} "
+        f"test accuracy {history[-1]['test_accuracy']:.2%} after epoch {history[-1]['epoch']}\n"
         "(training figures: running mean over the epoch, augmented, with dropout)",
         fontsize=10,
     )
@@ -235,8 +243,7 @@ def overlaid(
     labels = list(dict.fromkeys(label for label, _ in runs))
     lengths = [history[-1]["epoch"] for _, history in runs]
     logarithmic = max(lengths) > 4 * min(lengths)  # or ten epochs vanish beside two hundred
-    panels = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
-    for axis, (metric, unit, scale) in zip(axes[0], panels, strict=True):
+    for axis, (metric, unit, scale) in zip(axes[0], PANELS, strict=True):
         for label, history in runs:
             colour = OVERLAY[labels.index(label) % len(OVERLAY)]
             marker = "os^Dv"[labels.index(label) // len(OVERLAY) % 5]
@@ -282,8 +289,7 @@ def overlaid(
     ]  # fmt: skip
     for label, style in (("held-out images", "-"), ("training", ":"))[: 1 + training]:
         entries += figure.axes[0].plot([], [], color=GREY, ls=style, label=label)
-    columns = 4 if len(entries) > 6 else len(entries)
-    figure.legend(handles=entries, loc="outside lower center", ncols=columns, fontsize=9)
+    _legend(figure, entries)
     figure.suptitle(_plain(title))
     _save(figure, path)
 
@@ -293,11 +299,41 @@ def _held(history: list[dict[str, Any]]) -> str:
     return "validation" if "validation_loss" in history[0] else "test"
 
 
-def recalls(runs: Mapping[str, list[dict[str, float]]], title: str, path: Path) -> None:
+def class_counts(counts: Mapping[str, int], title: str, path: Path) -> None:
+    """Training images of each class as bars, with their numbers."""
+    figure, axes = _figure(1, 1, (max(6.0, 0.9 * len(counts)), 4))
+    axis = axes[0, 0]
+    bars = axis.bar(range(len(counts)), list(counts.values()), 0.8, color=BLUE)
+    axis.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=2, fontsize=9)
+    _name_classes(axis, list(counts))
+    axis.set(ylabel="training images")
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.margins(y=0.1)  # room for the tallest bar's number
+    figure.suptitle(f"{_plain(title)}: {sum(counts.values()):,} training images by class")
+    _save(figure, path)
+
+
+def _name_classes(axis: Any, names: list[str]) -> None:
+    """Class names below the places 0, 1, 2, …; turned where they are too long to stand abreast."""
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    long = max(len(line) for name in names for line in name.split("\n")) > 12
+    axis.set_xticks(range(len(names)), [_plain(name) for name in names], **turned if long else {})
+    axis.set(xlabel="class", xlim=(-0.6, len(names) - 0.4))
+    axis.grid(alpha=0.3, axis="y")
+    axis.set_axisbelow(True)
+
+
+def recalls(
+    runs: Mapping[str, list[dict[str, float]]],
+    title: str,
+    path: Path,
+    counts: Mapping[str, int],
+) -> None:
     """Recall of every class as bars, one colour per label: the mean over its runs, with ± std.
 
     Args:
         runs: label → recall by class name, of each run.
+        counts: training images by class name, written below those names that it has.
     """
     names = list(dict.fromkeys(name for found in runs.values() for run in found for name in run))
     figure, axes = _figure(1, 1, (max(6.0, 1.1 * len(names)), 4.6))
@@ -316,11 +352,10 @@ def recalls(runs: Mapping[str, list[dict[str, float]]], title: str, path: Path) 
             hatch=("", "//", "..", "xx")[i // len(OVERLAY) % 4],
             label=_plain(label),
         )
-    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    axis.set_xticks(range(len(names)), [_plain(name) for name in names], **turned)
-    axis.set(xlabel="class", ylabel="recall (%)", ylim=(0, 100))
-    axis.grid(alpha=0.3, axis="y")
-    axis.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=min(3, len(runs)), fontsize=9)
+    _name_classes(axis, [f"{n}\n{counts[n]:,}" if n in counts else n for n in names])
+    if counts:
+        axis.set_xlabel("class, and its number of training images")
+    axis.set(ylabel="recall (%)", ylim=(0, 100))
+    _legend(figure, axis.get_legend_handles_labels()[0])
     figure.suptitle(_plain(title))
     _save(figure, path)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from cifar import evaluate
+from cifar import evaluate, pickles
 from cifar.errors import UserError
 
 Images = NDArray[np.uint8]
@@ -26,6 +26,8 @@ Images = NDArray[np.uint8]
 SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
 TOP: Final = 3  # guesses shown per image
 _ARRAYS: Final = (".npy", ".npz")
+_KINDS: Final = "pictures, or .npy, .npz or pickled files of images"
+_MAX_PICKLE: Final = 1 << 30  # bytes: 349,000 images
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,14 @@ class Settings:
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
         files: pictures of any size and format that Pillow reads (their largest centred square is
-            used, scaled to 32 x 32), or .npy or .npz files of uint8 images, (N, 3072) or
-            (N, 3, 32, 32).
+            used, scaled to 32 x 32), or .npy, .npz or pickled files of uint8 images, (N, 3072),
+            (N, 3, 32, 32) or (N, 32, 32, 3), such as CIFAR-10's own batches.
         csv: write ID,Labels to this file in place of a table: ID is a picture's file name, an
-            array's row from 0; the label is the class's number.
+            array's row from 0 or what a pickle names it; the label is the class's number.
         names: write class names in the CSV file, not numbers.
         last: of a folder, the weights after the last epoch, not those of the best one.
         device: cpu, gpu, gpu:N or auto.
-        progress: a bar, shown on a terminal unless --no-progress.
+        progress: --no-progress hides the bar that a terminal shows.
     """
 
     run: str
@@ -122,8 +124,8 @@ def write_csv(found: Predictions, path: str | os.PathLike[str], names: bool = Fa
 def read(files: Sequence[str | os.PathLike[str]]) -> tuple[list[str], Images]:
     """IDs and uint8 images (N, 3, 32, 32) of all ``files``, in order.
 
-    A picture's ID is its file name as given; an array's images are numbered from 0, with the
-    file's name before the number where there are several files.
+    A picture's ID is its file name as given; an array's images are numbered from 0 unless a pickle
+    has IDs of its own, with the file's name before them where there are several files.
 
     Raises:
         UserError: a file is missing, damaged or of another kind; the message names it.
@@ -133,17 +135,22 @@ def read(files: Sequence[str | os.PathLike[str]]) -> tuple[list[str], Images]:
     for file in map(Path, files):
         if not file.is_file():
             what = "is not a file" if file.exists() else "does not exist"
-            raise UserError(f"{file}: {what}; name pictures, or .npy or .npz files of images")
-        if file.suffix.lower() in _ARRAYS:
+            raise UserError(f"{file}: {what}; name {_KINDS}")
+        rows: Sequence[object]
+        if _is_pickle(file):
+            rows, images = read_pickle(file)
+        elif file.suffix.lower() in _ARRAYS:
             images = read_array(file)
-            before = f"{_printable(file)}:" if len(files) > 1 else ""
-            ids += [f"{before}{row}" for row in range(len(images))]
+            rows = range(len(images))
         else:
-            images = read_picture(file)[None]
+            parts.append(read_picture(file)[None])
             ids.append(_printable(file))
+            continue
+        before = f"{_printable(file)}:" if len(files) > 1 else ""
+        ids += [f"{before}{row}" for row in rows]
         parts.append(images)
     if not ids:
-        raise UserError("files: no image to look at; name pictures, or .npy or .npz files")
+        raise UserError(f"files: no image to look at; name {_KINDS}")
     return ids, np.concatenate(parts)
 
 
@@ -179,7 +186,9 @@ def read_picture(path: Path) -> Images:
         most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
         raise UserError(f"{path}: more than {most} pixels; scale it down first") from None
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not a picture that Pillow can read, nor .npy or .npz") from None
+        raise UserError(
+            f"{path}: not a picture that Pillow can read, nor .npy, .npz or a pickle"
+        ) from None
     except Exception as error:  # its decoders raise whatever damaged bytes lead them to
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: cannot be read as a picture ({what:.80})") from None
@@ -205,7 +214,8 @@ def read_array(path: Path) -> Images:
     "images": uint8 (N, 3, 32, 32). Nothing in the file is executed.
 
     Raises:
-        UserError: it is damaged, or holds anything but uint8 (N, 3072) or (N, 3, 32, 32).
+        UserError: it is damaged, or holds anything but uint8 (N, 3072), (N, 3, 32, 32) or
+            (N, 32, 32, 3).
     """
     try:
         found = np.load(path, allow_pickle=False)
@@ -218,13 +228,20 @@ def read_array(path: Path) -> Images:
         raise UserError(f"{path}: not a whole .npy or .npz file of plain numbers") from None
     if not isinstance(found, np.ndarray):
         raise UserError(f"{path}: expected arrays, got a {type(found).__name__}")
-    shape = (3, SIDE, SIDE)
-    if found.dtype != np.uint8 or found.shape[1:] not in (shape, (3 * SIDE * SIDE,)):
+    return _planes(path, found)
+
+
+def _planes(path: Path, found: NDArray[Any]) -> Images:
+    """Images of any layout that is understood, as uint8 (N, 3, 32, 32)."""
+    planes, pixels = (3, SIDE, SIDE), (SIDE, SIDE, 3)
+    if found.dtype != np.uint8 or found.shape[1:] not in (planes, pixels, (3 * SIDE * SIDE,)):
         raise UserError(
-            f"{path}: expected uint8 of shape (N, 3072) or (N, 3, 32, 32), got {found.dtype} of "
-            f"shape {found.shape}"
+            f"{path}: expected uint8 of shape (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3), got "
+            f"{found.dtype} of shape {found.shape}"
         )
-    images: Images = np.ascontiguousarray(found).reshape(-1, *shape)
+    if found.shape[1:] == pixels:
+        found = found.transpose(0, 3, 1, 2)
+    images: Images = np.ascontiguousarray(found).reshape(-1, *planes)
     return images
 
 
@@ -237,3 +254,48 @@ def _member(path: Path, names: list[str]) -> str:
             f"{', '.join(names[:5]) or 'none'}"
         )
     return chosen[0]
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether the name or the first two bytes, "protocol 2" to 5, say that it is one."""
+    if path.suffix.lower() in _ARRAYS:
+        return False
+    with path.open("rb") as file:
+        start = file.read(2)
+    return path.suffix.lower() in (".pkl", ".pickle") or (
+        start[:1] == b"\x80" and start[1:] in (b"\2", b"\3", b"\4", b"\5")
+    )
+
+
+def read_pickle(path: Path) -> tuple[Sequence[int], Images]:
+    """IDs and uint8 images (N, 3, 32, 32) of a pickled batch, such as CIFAR-10's own.
+
+    It is a dict with "data", images as :func:`read_array` takes them, and perhaps "ids", N whole
+    numbers; without these the rows are numbered from 0. Its other entries, labels among them, are
+    not looked at, and nothing in the file is executed.
+
+    Raises:
+        UserError: it is damaged, uses what such a pickle does not need, or holds something else.
+    """
+    try:
+        if (size := path.stat().st_size) > _MAX_PICKLE:
+            raise UserError(f"{path}: {size:,} bytes, expected at most {_MAX_PICKLE:,}")
+        content = pickles.read(path.read_bytes(), pickles.NUMPY)
+        if not isinstance(content, dict):
+            raise UserError(f"{path}: expected a pickled dict, got a {type(content).__name__}")
+        batch = {
+            k.decode(errors="replace") if isinstance(k, bytes) else k: v for k, v in content.items()
+        }
+        if "data" not in batch:
+            names = ", ".join(map(str, batch)) or "nothing"
+            raise UserError(f'{path}: expected a pickled dict with "data", it has {names:.120}')
+        images = _planes(path, pickles.array(batch["data"]))
+        ids = batch.get("ids")
+        if ids is None:
+            return range(len(images)), images
+        ids = ids if isinstance(ids, list) else pickles.array(ids).ravel().tolist()
+    except pickles.PickleError as error:
+        raise UserError(f"{path}: {error}") from None
+    if len(ids) != len(images) or not all(type(one) is int for one in ids):
+        raise UserError(f'{path}: expected {len(images)} whole numbers in "ids"')
+    return ids, images

@@ -34,6 +34,7 @@ HEADER: Final = (
     "minutes per run",
     "MB memory",
 )
+ALL: Final = "all classes"
 PARTS: Final = ("train", "validation", "test")  # of the data, as metrics name them
 
 
@@ -60,7 +61,7 @@ class Run:
         record: what training noted of it.
         history: metrics by epoch, at least one.
         machine: what it ran on, in words; "" if nothing says.
-        recalls: by class name, after the last epoch on the test set; empty unless evaluated.
+        recalls: by class name, after the last epoch on the test set; empty where nothing says.
     """
 
     source: Path
@@ -77,6 +78,12 @@ class Run:
     @property
     def minutes(self) -> float:
         return sum(line.get("seconds", 0.0) for line in self.history) / 60
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Training images by class name; empty where the record does not say."""
+        names, counts = (self.record.get(name, []) for name in ("classes", "images_per_class"))
+        return dict(zip(names, counts, strict=False))
 
     @property
     def identity(self) -> str:
@@ -162,9 +169,21 @@ def _from_folder(folder: Path) -> Run:
     except (OSError, ValueError) as error:
         raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
     record = record if isinstance(record, dict) else {}
-    evaluated = folder / "evaluation-last-test" / "evaluation.json"  # by `cifar evaluate --last`
-    scores = _json(evaluated).get("per_class") if evaluated.exists() else {}
+    scores = per_class(folder, record)
     return _checked(folder, record, history, str(record.get("machine", "")), scores)
+
+
+def per_class(folder: Path, record: dict[str, Any]) -> Any:
+    """Scores by class name of a run's last epoch on the test set, {} where nothing says: what
+    training noted with the weights, or else what ``cifar evaluate --last`` found.
+
+    Raises:
+        UserError: the file of such an evaluation is damaged.
+    """
+    evaluated = folder / "evaluation-last-test" / "evaluation.json"
+    if "per_class" not in record and evaluated.exists():
+        record = _json(evaluated)
+    return record.get("per_class", {})
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -203,6 +222,9 @@ def _checked(source: Path, record: Any, history: Any, machine: str, scores: Any)
         and isinstance(recipe.get("name"), str)
         and _are_numbers(recipe.get("claim", {}))
         and all(isinstance(record.get(name, {}), dict) for name in ("overrides", "versions"))
+        and all(isinstance(record.get(n, []), list) for n in ("classes", "images_per_class"))
+        and _are_numbers(dict(enumerate(record.get("images_per_class", []))))
+        and isinstance(recipe.get("long_tail", 1), (int, float))
         and isinstance(history, list)
         and len(history) > 0
         and all(_are_numbers(line) and isinstance(line.get("epoch"), int) for line in history)
@@ -271,10 +293,8 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
     for one in groups:
         for metric in one.claims or ("test_accuracy",):
             values = one.values(metric)
-            mean = statistics.mean(values) if values else None
+            mean, study = _mean(values), one.claims.get(metric)
             std = statistics.stdev(values) if len(values) > 1 else None
-            study = one.claims.get(metric)
-            apart = None if mean is None or study is None else mean - study
             found.append(
                 (
                     one.label,
@@ -284,7 +304,7 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
                     figure(metric, study),
                     figure(metric, mean),
                     figure(metric, std),
-                    figure(metric, apart, "+"),
+                    figure(metric, _apart(mean, study), "+"),
                     f"{statistics.mean(run.minutes for run in one.runs):.1f}",
                     _largest(one.runs, "peak_memory_mb"),
                 )
@@ -362,24 +382,69 @@ def page(groups: Sequence[Group], folder: str) -> str:
 
 
 def _classes(groups: Sequence[Group]) -> list[str]:
-    """Recall of each class, a group beside the other; nothing if none was evaluated."""
+    """Recall by class of all groups that know theirs: side by side those that were trained on
+    classes as unlike in size."""
+    together: dict[str, list[Group]] = {}
+    for one in groups:
+        if any(run.recalls for run in one.runs):
+            shares = [one.first.get("dataset"), one.first["recipe"].get("long_tail", 1)]
+            together.setdefault(json.dumps(shares), []).append(one)
+    return [part for members in together.values() for part in _recalls(members)]
+
+
+def _recalls(groups: Sequence[Group]) -> list[str]:
+    """A table and a picture of recall by class, a group beside the other."""
     recalls = {one.label: [run.recalls for run in one.runs if run.recalls] for one in groups}
     names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
-    if not names:
-        return []
-    lines = []
-    for name in names:
-        found = [[run[name] for run in runs if name in run] for runs in recalls.values()]
-        means = [statistics.mean(values) if values else None for values in found]
-        lines.append((name, *(figure("accuracy", mean) for mean in means)))
-    title = "Recall by class"
+    title, counts = "Recall by class", _tail(groups)
+    columns: dict[str, list[Any]] = {"class": [*names, "all classes"]}
+    if counts:
+        title += f", trained on {max(counts.values()):,} to {min(counts.values()):,} images of each"
+        columns["training images"] = [*map(counts.get, names), sum(counts.values())]
+    found = [
+        [
+            *([run[name] for run in runs if name in run] for name in names),
+            [statistics.mean(run.values()) for run in runs],
+        ]
+        for runs in recalls.values()
+    ]
+    for label, cells in zip(recalls, found, strict=True):
+        columns[label] = [_with_deviation(values) for values in cells]
+    words = "mean ± standard deviation over seeds."
+    if len(found) == 2:
+        words += " The difference is the first column's less the second's."
+        columns["difference"] = [
+            figure("accuracy", _apart(_mean(first), _mean(second)), "+")
+            for first, second in zip(*found, strict=True)
+        ]
     return [
         f"<h2>{title}</h2>",
-        "<p>Share of a class's test images that are recognised, after the last epoch: mean over "
-        "the seeds that <code>cifar evaluate --last</code> was run on.</p>",
-        _table(("class", *recalls), lines),
-        _drawn(title, lambda path: plots.recalls(recalls, title, path)),
+        f"<p>Share of a class's test images that are recognised, after the last epoch: {words}</p>",
+        _table(list(columns), zip(*columns.values(), strict=True)),
+        _drawn(title, lambda path: plots.recalls(recalls, title, path, counts)),
     ]
+
+
+def _tail(groups: Sequence[Group]) -> dict[str, int]:
+    """Training images by class of groups that share one long tail, else nothing."""
+    counts = [run.counts for one in groups for run in one.runs]
+    tailed = groups[0].first["recipe"].get("long_tail", 1) < 1
+    return counts[0] if tailed and all(one == counts[0] for one in counts) else {}
+
+
+def _with_deviation(values: Sequence[float]) -> str | None:
+    """The mean in percent, and the standard deviation if there is one."""
+    if len(values) < 2:
+        return figure("accuracy", _mean(values))
+    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f} %"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.mean(values) if values else None
+
+
+def _apart(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or theirs is None else ours - theirs
 
 
 def _section(one: Group) -> list[str]:
@@ -409,9 +474,20 @@ def _section(one: Group) -> list[str]:
         lines.append(("± std", None, *stds, None, None, None))
     seeds = [(f"seed {run.record.get('seed')}", run.history) for run in one.runs]
     notes = [_note(run) for run in one.runs]
+    counts = _tail([one])
     return [
         f"<h2>{_text(one.label)}</h2>",
         _curves(seeds, one.label, one.claims),
+        *(
+            [
+                _drawn(
+                    f"{one.label}: training images by class",
+                    lambda path: plots.class_counts(counts, one.label, path),
+                )
+            ]
+            if counts
+            else []
+        ),
         _table((*header, "minutes", "images/s", "MB memory"), lines),
         *(_picture(path) for path in _pictures(one.runs[0].source)),
         "<details><summary>Commands, machines, recipe</summary>",
@@ -436,11 +512,11 @@ def _note(run: Run) -> str:
 
 
 def _pictures(source: Path) -> list[Path]:
-    """What training and ``cifar evaluate`` drew of a run; its curves are drawn here anew."""
+    """What training and ``cifar evaluate`` drew of a run, but for what is drawn here anew."""
     if not source.is_dir():
         return []
     found = [*source.glob("*.png"), *source.glob("evaluation-*/*.png")]
-    return sorted(path for path in found if path.name != "curves.png")
+    return sorted(path for path in found if path.name not in ("curves.png", "classes.png"))
 
 
 def _rounded(value: float | None) -> int | None:

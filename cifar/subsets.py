@@ -11,8 +11,22 @@ from cifar.datasets import Dataset
 from cifar.errors import UserError
 
 
+def split(data: Dataset, validation: int, long_tail: float) -> tuple[Dataset, Dataset | None]:
+    """(what is trained on, what is held out or None) of a training set, as a recipe of these
+    values takes it: images are held out first, of what is left a long tail is kept.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+    held = None
+    if validation:
+        data, held = hold_out(data, validation)
+    return (long_tailed(data, long_tail) if long_tail != 1 else data), held
+
+
 def hold_out(data: Dataset, count: int) -> tuple[Dataset, Dataset]:
-    """(the rest, ``count`` images held out): a fixed random split, each part in its old order.
+    """(the rest, ``count`` images held out): a fixed random split, each part in its old order, the
+    second with "validation" for its ``split``.
 
     Raises:
         UserError: ``count`` leaves nothing of one of them.
@@ -20,7 +34,8 @@ def hold_out(data: Dataset, count: int) -> tuple[Dataset, Dataset]:
     if not 0 < count < len(data):
         raise UserError(f"validation: expected 1 to {len(data) - 1} images, got {count}")
     order = mg.data.replayable(0, 0).permutation(len(data))
-    return _pick(data, order[count:]), _pick(data, order[:count])
+    held = _pick(data, order[:count])
+    return _pick(data, order[count:]), dataclasses.replace(held, split="validation")
 
 
 def _pick(data: Dataset, chosen: np.ndarray) -> Dataset:

@@ -35,12 +35,12 @@ class Settings:
 
     Attributes:
         recipe: name of the recipe.
-        device: "cpu", "gpu", "gpu:N" or "auto".
+        device: cpu, gpu, gpu:N or auto.
         dataset: "auto", "cifar10" or "synthetic".
-        data_dir: where CIFAR-10 lies; None looks in the usual places.
+        data_dir: folder of CIFAR-10; the usual places unless given.
         seed: of initialisation, order, augmentation and dropout.
         out: folder for everything the run writes.
-        resume: continue the run in ``out``.
+        resume: continue the run in --out.
         overrides: recipe fields to replace, such as {"epochs": 2}.
         progress: show a bar.
     """
@@ -115,7 +115,9 @@ def run(settings: Settings) -> list[dict[str, Any]]:
 
     Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best
     by accuracy on the held images), ``state.safetensors`` (what ``resume`` needs),
-    ``metrics.jsonl``, ``curves.png``, ``predictions.png``.
+    ``metrics.jsonl``, ``curves.png``, ``predictions.png`` and, of a long-tailed training set,
+    ``classes.png``. The weights' files note recall and number of images by class wherever the test
+    set was evaluated with them ("per_class").
 
     Raises:
         UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
@@ -139,6 +141,10 @@ def run(settings: Settings) -> list[dict[str, Any]]:
         plots.curves(progress.history, this.record, out / "curves.png")
         logits = _logits(this.model, this.test, 24)
         plots.predictions(test_set, logits, this.record, out / "predictions.png")
+        if recipe.long_tail < 1:
+            counts = dict(zip(this.record["classes"], this.record["images_per_class"], strict=True))
+            title = f"{recipe.name} on {this.record['dataset']}"
+            plots.class_counts(counts, title, out / "classes.png")
         return progress.history
 
 
@@ -148,16 +154,11 @@ def _prepare(
     """Load the data, make the model and all around it, and put a resumed run back."""
     training_set = datasets.load(settings.dataset, "train", settings.data_dir)
     test_set = datasets.load(training_set.name, "test", settings.data_dir)
-    held_set, held_name = test_set, "test"
-    if recipe.validation:
-        training_set, held_set = subsets.hold_out(training_set, recipe.validation)
-        held_name = "validation"
-    if recipe.long_tail < 1:
-        training_set = subsets.long_tailed(training_set, recipe.long_tail)
+    training_set, held_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
 
     model = models.create(recipe.model, len(training_set.classes), settings.seed).to(device)
-    record = _record(settings, recipe, device, training_set, model)
+    record = _record(settings, recipe, device, training_set, counts, model)
     evaluation = augment.evaluation(recipe.mean, recipe.std)
 
     def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
@@ -182,14 +183,14 @@ def _prepare(
             transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
             seed=settings.seed,
         ),
-        batches(held_set, EVALUATION_BATCH, transform=evaluation) if recipe.validation else test,
-        held_name,
+        batches(held_set, EVALUATION_BATCH, transform=evaluation) if held_set else test,
+        held_set.split if held_set else "test",
         test,
         Progress(),
     )
     if settings.resume:
         _load_state(this, device)
-    held = f", {len(held_set):,} validation" if recipe.validation else ""
+    held = f", {len(held_set):,} validation" if held_set else ""
     print(
         f"{recipe.name}: {record['parameters']:,} parameters on {device}, "
         f"{len(training_set):,} training{held} and {len(test_set):,} test images of "
@@ -298,10 +299,14 @@ def _end_epoch(this: Run) -> None:
     }
     last = progress.epoch + 1 == this.recipe.epochs
     parts = {name: this.held, **({"test": this.test} if last else {})}
+    note: dict[str, Any] = {}
     for part, data in parts.items():
-        loss, accuracy = evaluate(this.model, data, this.recipe.l2)
+        loss, found = evaluate(this.model, data, this.recipe.l2)
         _check_finite(loss, f"on the {part} set after epoch {progress.epoch + 1}")
+        accuracy = int(found.trace()) / int(found.sum())
         line |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
+        if part == "test":
+            note["per_class"] = _per_class(found, this.record["classes"])
     line |= {
         "seconds": round(progress.seconds, 3),
         "images_per_second": round(progress.seen / progress.seconds, 1),
@@ -320,7 +325,7 @@ def _end_epoch(this: Run) -> None:
         f"epoch {line['epoch']}: {shown}; {line['seconds']:.0f} s, "
         f"{line['images_per_second']:.0f} images/s"
     )
-    note = {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
+    note |= {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
     mg.save(this.model.state_dict(), this.out / "last.safetensors", note)
     if this.best is line:
         mg.save(this.model.state_dict(), this.out / "best.safetensors", note)
@@ -329,17 +334,38 @@ def _end_epoch(this: Run) -> None:
     mg.checkpoint.write_text(this.out / "metrics.jsonl", lines)
 
 
-def evaluate(model: mg.nn.Module, data: mg.data.DataLoader, l2: float = 0.0) -> tuple[float, float]:
-    """Mean cross-entropy (and the L2 term) and accuracy over ``data``, in evaluation mode."""
+def evaluate(
+    model: mg.nn.Module, data: mg.data.DataLoader, l2: float = 0.0
+) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy (and the L2 term) over ``data`` and its :func:`confusion`, in evaluation
+    mode."""
     model.eval()
-    loss, correct = 0.0, 0
+    loss, counts = 0.0, np.zeros((), np.int64)
     with mg.no_grad():
         for images, labels in data:
             logits = model(images)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            correct += _correct(logits, labels)
+            guesses = logits.argmax(1).cpu().numpy()
+            counts = counts + confusion(guesses, labels.cpu().numpy(), logits.shape[1])
         term = penalty(model, l2).item() if l2 else 0.0
-    return loss / len(data.images) + term, correct / len(data.images)
+    return loss / len(data.images) + term, counts
+
+
+def confusion(guesses: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Images by true class (row) and predicted class (column), int64 (classes, classes), of two
+    arrays (N,) of class indices."""
+    pairs = np.bincount(labels * classes + guesses, minlength=classes * classes)
+    return pairs.reshape(classes, classes)
+
+
+def _per_class(counts: np.ndarray, classes: list[str]) -> dict[str, dict[str, float]]:
+    """Recall (0 of a class without images) and number of images by class name, of a
+    :func:`confusion`."""
+    hits, support = counts.diagonal().tolist(), counts.sum(axis=1).tolist()
+    return {
+        name: {"recall": hit / max(1, count), "support": count}
+        for name, hit, count in zip(classes, hits, support, strict=True)
+    }
 
 
 def _correct(logits: mg.Tensor, labels: mg.Tensor) -> int:
@@ -431,6 +457,7 @@ def _record(
     recipe: recipes.Recipe,
     device: mg.device,
     data: datasets.Dataset,
+    counts: np.ndarray,
     model: mg.nn.Module,
 ) -> dict[str, Any]:
     """What the run is and what can change its results; stored in every file it writes."""
@@ -442,6 +469,7 @@ def _record(
         "dataset": data.name,
         "data_fingerprint": data.fingerprint,
         "classes": list(data.classes),
+        "images_per_class": counts.tolist(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": str(device),
         "threads": mg.get_num_threads(),

@@ -28,7 +28,7 @@ LAYERS = (
     ("minigrad.data", "minigrad.checkpoint", "minigrad.gradcheck"),
     ("minigrad",),
     ("cifar",),
-    ("cifar.errors", "cifar.tables"),
+    ("cifar.errors", "cifar.pickles", "cifar.tables"),
     ("cifar.synthetic",),
     ("cifar.augment",),
     ("cifar.datasets", "cifar.models", "cifar.recipes"),

@@ -28,6 +28,14 @@ def test_mean_and_deviation(runs):
     assert found["seeds"] == [0, 1]
     assert len(found["runs"][0]["epochs"]) == tiny.EPOCHS
     assert found["study"] == tiny.RECIPE.claim
+    assert len(found["recall"]) == 10
+    for name, row in found["recall"].items():
+        values = [run["per_class"][name]["recall"] for run in found["runs"]]
+        assert row["runs"] == values
+        assert row["mean"] == pytest.approx(sum(values) / 2)
+    assert sum(row["mean"] for row in found["recall"].values()) / 10 == pytest.approx(
+        found["final"]["test_accuracy"]["mean"]
+    )
 
 
 def test_unlike_runs_are_refused(runs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copyreg
 import hashlib
 import http.server
 import io
@@ -24,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cifar import datasets
+from cifar import datasets, pickles
 from cifar.errors import DataError, UserError
 
 ROWS = 10
@@ -245,9 +244,7 @@ def test_file_with_more_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     write(tmp_path / FOLDER, {**FILES, "test_batch": FILES["test_batch"] + b"\0"})
     spec = SPEC.splits["test"][0]
     act = lambda: datasets._read_pickle(tmp_path / FOLDER / "test_batch", spec)  # noqa: E731
-    assert f"{size + 1} bytes, expected {size}" in refusal(act)
-    monkeypatch.setattr(datasets, "_MAX_FILE", 1000)
-    monkeypatch.setattr(datasets, "_scan", unreachable)  # a huge file is not even read
+    monkeypatch.setattr(Path, "read_bytes", unreachable)  # a huge file is not even read
     assert f"{size + 1} bytes, expected {size}" in refusal(act)
 
 
@@ -324,7 +321,7 @@ DIGITS = [b"K" + bytes([i]) for i in range(ROWS)]
             batch(BLOB, labels=listing([*DIGITS[:-1], b"K\x00"])), "per class", id="unbalanced"
         ),
         pytest.param(b"\x80\x02N.", "a pickled NoneType", id="no-dict"),
-        pytest.param(b"\x80\x02}(.", "not a pickle of CIFAR-10", id="stack"),
+        pytest.param(b"\x80\x02}(.", "not a pickle", id="stack"),
         pytest.param(b"", "not a pickle", id="empty"),
         pytest.param(b"\x80\x02}\n\n.", r"opcode b'\\n'", id="no-opcode"),
     ],
@@ -358,76 +355,12 @@ class _Runs:
         return os.system, (f"touch {self.marker}",)
 
 
-EXTENSION = 0x7F
-
-
-@pytest.fixture
-def extension() -> Iterator[None]:
-    """`EXT1 7f` stands for os.mkdir, and is already in pickle's cache: find_class is not asked."""
-    copyreg.add_extension("os", "mkdir", EXTENSION)
-    pickle.loads(b"\x82\x7f.")
-    yield
-    copyreg.remove_extension("os", "mkdir", EXTENSION)
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_no_command_runs(tmp_path: Path, protocol: int) -> None:
+def test_no_command_runs(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-    raw = pickle.dumps({b"data": _Runs(marker)}, protocol)
+    raw = pickle.dumps({b"data": _Runs(marker)}, 2)
     message = refusal(lambda: load_test_batch(tmp_path, raw))
-    assert "forbidden pickle" in message
+    assert message.startswith(f"{tmp_path / FOLDER / 'test_batch'}: forbidden pickle: ")
     assert not marker.exists()
-
-
-@pytest.mark.parametrize("code", [b"\x82\x7f", b"\x83\x7f\x00", b"\x84\x7f\x00\x00\x00"])
-@pytest.mark.usefixtures("extension")
-def test_extension_opcodes(tmp_path: Path, code: bytes) -> None:
-    made = tmp_path / "made"
-    raw = b"\x80\x02" + code + b"X" + struct.pack("<I", len(str(made))) + str(made).encode()
-    message = refusal(lambda: load_test_batch(tmp_path, raw + b"\x85R."))
-    assert "forbidden pickle: opcode EXT" in message
-    assert not made.exists()
-
-
-HUGE = struct.pack("<I", 2**31 - 1)
-
-
-@pytest.mark.parametrize(
-    ("raw", "said"),
-    [
-        pytest.param(b"cos\nsystem\n.", "forbidden pickle: it names 'os system'", id="os.system"),
-        pytest.param(b"cbuiltins\neval\n.", "pickle: it names 'builtins eval'", id="eval"),
-        pytest.param(b"cnumpy\nload\n.", "pickle: it names 'numpy load'", id="numpy.load"),
-        pytest.param(b"cnumpy._core.multiarray\n_reconstruct\n.", "numpy._core", id="numpy-2-name"),
-        pytest.param(b"c\\x6eumpy\nndarray\n.", "pickle: it names '\\\\x6e", id="escaped-name"),
-        pytest.param(b"\x80\x04U\x02osU\x06system\x93.", "opcode STACK_GLOBAL", id="STACK_GLOBAL"),
-        pytest.param(b"(ios\nsystem\n.", "opcode INST", id="INST"),
-        pytest.param(b"(cnumpy\nndarray\no.", "opcode OBJ", id="OBJ"),
-        pytest.param(b"cnumpy\nndarray\n)\x81.", "opcode EMPTY_TUPLE", id="NEWOBJ"),
-        pytest.param(b"Pname\n.", "opcode PERSID", id="PERSID"),
-        pytest.param(b"K\x00Q.", "opcode BINPERSID", id="BINPERSID"),
-        pytest.param(b"](" * 500_000, "more than 2 times EMPTY_LIST", id="nested-lists"),
-        pytest.param(b"N" + b"\x85" * 500_000, "more than 1 times TUPLE1", id="nested-tuples"),
-        pytest.param(b"(" * 500_000, "more than 23 times MARK", id="marks"),
-        pytest.param(b"K\x00" * 500_000, "more than 10006 times BININT1", id="many-ints"),
-        pytest.param(b"K\x01" + b"2" * 500_000, "opcode DUP", id="DUP"),
-        pytest.param(b"NrA\x00\x00\x7f.", "memo index 2130706497", id="memo"),
-        pytest.param(b"Nr\x1e\x27\x00\x00.", "memo index 10014", id="memo-by-one"),
-        pytest.param(b"T" + HUGE + b"x.", "not a pickle", id="BINSTRING-length"),
-        pytest.param(b"T\xff\xff\xff\xffx.", "not a pickle", id="BINSTRING-negative"),
-        pytest.param(b"\x8e" + b"\xff" * 7 + b"\x7fx.", "opcode BINBYTES8", id="BINBYTES8-length"),
-        pytest.param(b"\x8b" + HUGE + b"x.", "opcode LONG4", id="LONG4-length"),
-        pytest.param(b"S'\\u'\n.", "opcode STRING", id="STRING-escape"),
-        pytest.param(b"L" + b"9" * 500_000 + b"L\n.", "opcode LONG", id="LONG-digits"),
-        pytest.param(b"\x95" + b"\xff" * 7 + b"\x7f.", "opcode FRAME", id="FRAME"),
-    ],
-)
-def test_forbidden_pickles(tmp_path: Path, raw: bytes, said: str) -> None:
-    start = time.perf_counter()
-    message = refusal(lambda: load_test_batch(tmp_path, raw))
-    assert said in message
-    assert str(tmp_path / FOLDER / "test_batch") in message
-    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -446,17 +379,9 @@ def test_forbidden_pickles(tmp_path: Path, raw: bytes, said: str) -> None:
 )
 def test_allowed_names_build_nothing(tmp_path: Path, data: bytes) -> None:
     """2**31 doubles, or a tampered NumPy function, would be within the opcodes allowed."""
-    with pytest.raises(DataError, match=r"'data'|of CIFAR-10|forbidden"):
+    with pytest.raises(DataError, match=r"'data'|not a pickle|forbidden"):
         load_test_batch(tmp_path, batch(BLOB, data=data))
     assert np.dtype("u1") == np.uint8
-
-
-def test_unpickler_stands_without_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "_scan", lambda *_: None)
-    marker = tmp_path / "marker"
-    raw = pickle.dumps({b"data": _Runs(marker)}, 4)
-    assert "not a pickle of CIFAR-10" in refusal(lambda: load_test_batch(tmp_path, raw))
-    assert not marker.exists()
 
 
 # --- The real files -----------------------------------------------------------------------------
@@ -496,8 +421,8 @@ def test_opcode_budget_is_that_of_a_real_file() -> None:
     for opcode, arg, _ in pickletools.genops(raw):
         used[opcode.name] += 1
         memo = max(memo, arg or 0) if opcode.name == "LONG_BINPUT" else memo
-    assert used == datasets._OPCODES
-    assert memo == datasets._MAX_MEMO
+    assert used == pickles.CIFAR10.opcodes
+    assert memo == pickles.CIFAR10.memo
 
 
 # --- Finding ------------------------------------------------------------------------------------

@@ -147,6 +147,38 @@ def test_files(trained, small):
     assert written["weighted"] == vars(found.weighted)
 
 
+def test_the_splits_are_the_runs_own(small, no_pictures, tmp_path):
+    changes = {"validation": 20, "long_tail": 0.2, "epochs": 1}
+    line = train.run(tiny.settings(tmp_path / "run", **changes))[-1]
+    _, note = mg.checkpoint.read(tmp_path / "run" / "last.safetensors")
+    found = {}
+    for split in evaluate.SPLITS:
+        found[split], out = evaluate.run(settings(tmp_path / "run", split=split))
+        assert out == tmp_path / "run" / f"evaluation-best-{split}"
+        assert json.loads((out / "evaluation.json").read_text())["split"] == split
+    for split in ("validation", "test"):
+        assert found[split].accuracy == pytest.approx(line[f"{split}_accuracy"])
+        assert found[split].loss == pytest.approx(line[f"{split}_loss"], rel=1e-5)
+    support = [one.support for one in found["train"].per_class.values()]
+    assert support == note["images_per_class"]
+    assert found["validation"].images == 20
+
+
+def test_splits_that_are_not_there(trained, no_pictures, tmp_path):
+    out, _ = trained
+    for split, text in (
+        ("validation", "was trained with no images held out; choose test or train"),
+        ("dev", "split: expected one of test, train, validation, got 'dev'"),
+    ):
+        refuses(UserError, text, lambda split=split: evaluate.run(settings(out, split=split)))
+    weights, note = mg.checkpoint.read(out / "last.safetensors")
+    for name, value in (("validation", "x"), ("long_tail", None)):
+        changed = note | {"recipe": note["recipe"] | {name: value}}
+        mg.save(weights, tmp_path / "x.safetensors", changed)
+        asked = settings(tmp_path / "x.safetensors", split="train")
+        refuses(UserError, f"{name} {value!r}", lambda asked=asked: evaluate.run(asked))
+
+
 def test_the_l2_term_of_a_recipe_that_has_one(trained, no_pictures, tmp_path):
     out, _ = trained
     weights, note = mg.checkpoint.read(out / "last.safetensors")

@@ -280,7 +280,7 @@ def test_recalls(figures):
         "cross-entropy": [{"cat": 0.5, "owl": 0.0}, {"cat": 0.7, "owl": 0.1}],
         "$focal$": [{"cat": 0.4, "owl": 0.3}],
     }
-    plots.recalls(runs, "Recall", None)
+    plots.recalls(runs, "Recall", None, {"owl": 1234})
     (figure,) = figures
     axis = figure.axes[0]
     groups = [c for c in axis.containers if isinstance(c, BarContainer)]
@@ -289,8 +289,22 @@ def test_recalls(figures):
     )
     edges = sorted((p.get_x(), p.get_x() + p.get_width()) for p in axis.patches)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(edges))  # none hides another
-    assert [t.get_text() for t in axis.get_xticklabels()] == ["cat", "owl"]
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["cat", "owl\n1,234"]
+    assert axis.get_xlabel() == "class, and its number of training images"
     assert axis.get_ylabel() == "recall (%)"
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["cross-entropy", r"\$focal\$"]
     spread = groups[0].errorbar.lines[2][0].get_segments()[0]  # of the first bar
     np.testing.assert_allclose(spread[:, 1], 60 + np.std([50, 70], ddof=1) * np.array([-1, 1]))
+
+
+def test_class_counts(figures, tmp_path):
+    plots.class_counts({"cat": 5000, "$owl$": 50, "a name of many letters": 0}, "tail", None)
+    (figure,) = figures
+    axis = figure.axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [5000, 50, 0]
+    assert [text.get_text() for text in axis.texts] == ["5,000", "50", "0"]
+    labels = axis.get_xticklabels()
+    assert [t.get_text() for t in labels] == ["cat", r"\$owl\$", "a name of many letters"]
+    assert {t.get_rotation() for t in labels} == {30}  # too long to stand abreast
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("class", "training images")
+    assert figure.get_suptitle() == "tail: 5,050 training images by class"

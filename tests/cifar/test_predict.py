@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import zipfile
 
 import numpy as np
@@ -140,11 +141,13 @@ def test_no_damage_raises_anything_else(tmp_path_factory, kind, data):
 # ---------------------------------------------------------------------------- arrays
 
 BATCH = RNG.integers(0, 256, (5, 3, 32, 32), np.uint8)
+SHAPES = "expected uint8 of shape (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3)"
 
 
 def test_arrays(tmp_path):
     path = tmp_path / "x.npy"
-    for array in (BATCH, BATCH.reshape(5, 3072), np.asfortranarray(BATCH)):
+    last = BATCH.transpose(0, 2, 3, 1)  # channels
+    for array in (BATCH, BATCH.reshape(5, 3072), np.asfortranarray(BATCH), last):
         np.save(path, array)
         np.testing.assert_array_equal(predict.read_array(path), BATCH)
     for arrays in (
@@ -162,14 +165,14 @@ def test_arrays(tmp_path):
         BATCH.astype(np.float32),
         BATCH.astype(np.int8),
         BATCH[0],
-        BATCH.transpose(0, 2, 3, 1),
+        BATCH.transpose(0, 2, 1, 3),
         BATCH.reshape(5, 3072)[:, :-1],
         np.uint8(3),
     ],
 )
 def test_arrays_of_another_kind(tmp_path, array):
     np.save(tmp_path / "x.npy", array)
-    text = f"x.npy: expected uint8 of shape (N, 3072) or (N, 3, 32, 32), got {array.dtype} of"
+    text = f"x.npy: {SHAPES}, got {array.dtype} of"
     refuses(UserError, text, lambda: predict.read_array(tmp_path / "x.npy"))
 
 
@@ -218,6 +221,65 @@ def test_damaged_arrays(tmp_path_factory, junk, place, suffix):
     except MemoryError:  # a header that claims terabytes; the command says so in one line
         pass
     assert not refused or refused.startswith(f"{path}: ")
+
+
+# ---------------------------------------------------------------------------- pickles
+
+
+def pickled(path, content, protocol=4):
+    path.write_bytes(pickle.dumps(content, protocol))
+    return path
+
+
+ROWS = BATCH.reshape(5, 3072)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("name", ["test_batch", "x.pkl"])
+def test_batches(tmp_path, name, protocol):
+    labels = {b"labels": [3, 1, 4, 1, 5], b"filenames": ["a", "b", "c", "d", "e"]}
+    for content, expected in (
+        ({b"data": ROWS}, range(5)),
+        ({"data": BATCH} | labels, range(5)),
+        ({b"data": BATCH.transpose(0, 2, 3, 1).copy(), b"ids": [9, 8, 7, 6, 5]}, [9, 8, 7, 6, 5]),
+        ({b"data": ROWS, "ids": np.arange(3, 8)}, range(3, 8)),
+    ):
+        ids, images = predict.read_pickle(pickled(tmp_path / name, content, protocol))
+        assert list(ids) == list(expected)
+        np.testing.assert_array_equal(images, BATCH)
+        assert predict.read([tmp_path / name])[0] == [str(one) for one in expected]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([ROWS], "expected a pickled dict, got a list"),
+        ({b"images": ROWS}, 'expected a pickled dict with "data", it has images'),
+        ({}, 'expected a pickled dict with "data", it has nothing'),
+        ({b"data": [1, 2]}, "it is not a NumPy array of C-ordered integers"),
+        ({b"data": ROWS / 255}, "it is not a NumPy array of C-ordered integers"),
+        ({b"data": ROWS.astype(int)}, f"{SHAPES}, got int64 of shape (5, 3072)"),
+        ({b"data": ROWS[:, 1:].copy()}, f"{SHAPES}, got uint8 of shape (5, 3071)"),
+        ({b"data": ROWS, b"ids": [1, 2]}, 'expected 5 whole numbers in "ids"'),
+        ({b"data": ROWS, b"ids": list("abcde")}, 'expected 5 whole numbers in "ids"'),
+        ({b"data": ROWS, b"ids": "abcde"}, "it is not a NumPy array"),
+        ({b"data": Trap()}, "forbidden pickle: it names 'posix mkdir'"),
+    ],
+)
+def test_pickles_of_another_kind(tmp_path, monkeypatch, content, text):
+    monkeypatch.chdir(tmp_path)
+    path = pickled(tmp_path / "x.pkl", content)
+    refuses(UserError, f"{path}: {text}", lambda: predict.read([path]))
+    assert not os.path.exists("sprung")
+
+
+def test_pickles_that_are_none(tmp_path, monkeypatch):
+    path = tmp_path / "x.pkl"
+    path.write_bytes(b"")
+    refuses(UserError, f"{path}: not a pickle: ", lambda: predict.read([path]))
+    monkeypatch.setattr(predict, "_MAX_PICKLE", 100)
+    pickled(path, {b"data": ROWS})
+    refuses(UserError, "bytes, expected at most 100", lambda: predict.read([path]))
 
 
 # ---------------------------------------------------------------------------- many files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import statistics
@@ -43,6 +44,7 @@ def no_pictures(monkeypatch):
         path.write_bytes(PIXEL)
 
     monkeypatch.setattr(plots, "overlaid", overlaid)
+    monkeypatch.setattr(plots, "recalls", lambda runs, title, path, counts: path.write_bytes(PIXEL))
     return drawn
 
 
@@ -122,6 +124,20 @@ def test_folders_without_runs(tmp_path):
         ),
         ("evaluation-last-test/evaluation.json", "{", "evaluation.json: cannot be read"),
         ("evaluation-last-test/evaluation.json", '{"per_class": {"a": 1}}', "is not a run"),
+        *(
+            (
+                "x.json",
+                f'{{"runs": [{{"record": {{"recipe": {{"name": "x"{recipe}}}{record}}}, '
+                '"epochs": [{"epoch": 1}]}]}',
+                "x.json: is not a run",
+            )
+            for recipe, record in (
+                (', "long_tail": "1"', ""),
+                ("", ', "classes": "x"'),
+                ("", ', "images_per_class": 3'),
+                ("", ', "images_per_class": ["3"]'),
+            )
+        ),
         (
             "x.json",
             '{"runs": [{"record": {"recipe": {"name": "x"}, "overrides": []}, '
@@ -233,15 +249,15 @@ def test_a_page(trained, no_pictures, tmp_path):
     assert not {"script", "link", "iframe", "object"} & {e.tag for e in found}
     assert "url(" not in out.read_text("utf-8")
     assert "@import" not in out.read_text("utf-8")
-    # All runs, each group, and the picture that training left.
-    assert len([e for e in found if e.tag == "img"]) == 1 + 2 + 1
+    # All runs, recalls, each group, and the picture that training left.
+    assert len([e for e in found if e.tag == "img"]) == 1 + 1 + 2 + 1
     assert no_pictures[0][:2] == ("All runs", [groups[0].label] + 2 * [groups[1].label])
     assert no_pictures[2][:2] == (groups[1].label, ["seed 0", "seed 1"])
     assert any(e.tag == "meta" and e.get("name") == "viewport" for e in found)
     words = " ".join("".join(e.itertext()) for e in found if e.tag == "pre")
     assert "cifar train tiny --seed 1" in words
     mean = statistics.mean(groups[1].values("test_accuracy"))
-    assert f"{100 * mean:.2f} %" in [c.text for c in tables[2].iter("td")]
+    assert f"{100 * mean:.2f} %" in [c.text for c in tables[3].iter("td")]
 
 
 def test_names_from_files_are_only_text(no_pictures):
@@ -264,31 +280,112 @@ def test_a_study_is_drawn_where_its_data_were_used(no_pictures):
     ]  # fmt: skip
 
 
-def test_recalls_of_evaluated_runs_stand_side_by_side(trained, no_pictures, monkeypatch, tmp_path):
+# ---------------------------------------------------------------------------- recall by class
+
+
+@pytest.fixture
+def recalls(no_pictures, monkeypatch):
+    """What pictures of recall were asked for."""
     drawn = []
 
-    def recalls(runs, title, path):
-        drawn.append(runs)
+    def draw(runs, title, path, counts):
+        drawn.append((runs, title, counts))
         path.write_bytes(PIXEL)
 
-    monkeypatch.setattr(plots, "recalls", recalls)
-    for name, share in (("b", 0.25), ("a", 0.5)):
-        folder = trained / name / "evaluation-last-test"
-        folder.mkdir()
-        scores = {"class 0": {"recall": share}, "class 1": {"recall": 1.0}}
-        (folder / "evaluation.json").write_text(json.dumps({"per_class": scores}))
-    try:
-        page = report.page(report.group(report.find(trained)), "")
-    finally:
-        for name in "ab":
-            (trained / name / "evaluation-last-test" / "evaluation.json").unlink()
-            (trained / name / "evaluation-last-test").rmdir()
-    label = "tiny (on synthetic)"
-    assert drawn == [{label: [{"class 0": 0.25, "class 1": 1.0}, {"class 0": 0.5, "class 1": 1.0}]}]
-    table = [e for e in elements(page) if e.tag == "table"][1]
-    assert [[c.text for c in row] for row in table.iter("tr")] == [
-        ["class", label], ["class 0", "37.50 %"], ["class 1", "100.00 %"],
-    ]  # fmt: skip
+    monkeypatch.setattr(plots, "recalls", draw)
+    return drawn
+
+
+def cells(page, number):
+    table = [e for e in elements(page) if e.tag == "table"][number]
+    return [[c.text for c in row] for row in table.iter("tr")]
+
+
+CLASSES = ["cat", "owl"]
+
+
+def known(seed, name, cat, owl, long_tail=0.5, counts=(4, 2)):
+    """A run on ``counts`` images that recognises so many cats and owls."""
+    one = run(seed, name=name, classes=CLASSES, images_per_class=list(counts))
+    one.record["recipe"]["long_tail"] = long_tail
+    return dataclasses.replace(one, recalls={"cat": cat, "owl": owl})
+
+
+def test_recalls_of_two_losses_stand_side_by_side(recalls):
+    runs = [
+        known(0, "b", 0.5, 0.25),
+        known(0, "a", 0.75, 0.0),
+        known(1, "a", 0.25, 0.5),
+        known(0, "level", 1, 1, 1, (4, 4)),
+        run(name="unknown"),
+    ]
+    page = report.page(report.group(runs), "")
+    title = "Recall by class, trained on 4 to 2 images of each"
+    (tailed, level) = recalls
+    assert tailed == (
+        {"a": [runs[1].recalls, runs[2].recalls], "b": [runs[0].recalls]},
+        title,
+        {"cat": 4, "owl": 2},
+    )
+    assert level == ({"level": [runs[3].recalls]}, "Recall by class", {})
+    assert cells(page, 1) == [
+        ["class", "training images", "a", "b", "difference"],
+        ["cat", "4", "50.00 ± 35.36 %", "50.00 %", "+0.00 %"],
+        ["owl", "2", "25.00 ± 35.36 %", "25.00 %", "+0.00 %"],
+        ["all classes", "6", "37.50 ± 0.00 %", "37.50 %", "+0.00 %"],
+    ]
+    assert cells(page, 2) == [
+        ["class", "level"],
+        *([n, "100.00 %"] for n in (*CLASSES, "all classes")),
+    ]
+
+
+def test_runs_that_do_not_know_a_class(recalls):
+    runs = [known(0, "a", 0.75, 0.5), known(0, "b", 0.5, 0.5, counts=(4, 1))]
+    del runs[1].recalls["owl"]
+    page = report.page(report.group(runs), "")
+    assert recalls[0][1:] == ("Recall by class", {})  # not the same tail
+    assert cells(page, 1)[2] == ["owl", "50.00 %", "–", "–"]
+
+
+def test_recalls_of_folders_and_collected_runs(trained, recalls, tmp_path):
+    """Training notes them; of an older run, ``cifar evaluate --last`` may have found them."""
+    noted = mg.checkpoint.read(trained / "b" / "last.safetensors")[1]["per_class"]
+    expected = {name: one["recall"] for name, one in noted.items()}
+    by_folder = {one.source.name: one.recalls for one in report.find(trained)}
+    assert by_folder["b"] == expected
+    (tmp_path / "tiny.json").write_text(json.dumps(collect.gather([trained / "b"])))
+    assert [one.recalls for one in report.find(tmp_path)] == [expected]
+
+    old = tmp_path / "old"
+    (old / "evaluation-last-test").mkdir(parents=True)
+    for name in ("metrics.jsonl", "state.safetensors"):
+        (old / name).write_bytes((trained / "b" / name).read_bytes())
+    weights, note = mg.checkpoint.read(trained / "b" / "last.safetensors")
+    del note["per_class"], note["images_per_class"]
+    mg.save(weights, old / "last.safetensors", note)
+    (tmp_path / "tiny.json").unlink()
+    assert [one.recalls for one in report.find(tmp_path)] == [{}]
+    assert collect.gather([old])["recall"] == {}
+    scores = {"per_class": {"class 0": {"recall": 0.25}}}
+    (old / "evaluation-last-test" / "evaluation.json").write_text(json.dumps(scores))
+    assert [one.recalls for one in report.find(tmp_path)] == [{"class 0": 0.25}]
+    assert collect.gather([old])["recall"]["class 0"]["mean"] == 0.25
+
+
+def test_a_long_tail_is_drawn(recalls, monkeypatch):
+    drawn = []
+
+    def draw(counts, title, path):
+        drawn.append((counts, title))
+        path.write_bytes(PIXEL)
+
+    monkeypatch.setattr(plots, "class_counts", draw)
+    report.page(report.group([known(0, "a", 0, 0), known(0, "b", 0, 0, 1, (4, 4)), run()]), "")
+    assert drawn == [({"cat": 4, "owl": 2}, "a")]
+
+
+# ---------------------------------------------------------------------------- where it is written
 
 
 def test_pages_that_cannot_be_written(trained, no_pictures, tmp_path):

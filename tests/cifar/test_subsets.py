@@ -60,6 +60,17 @@ def test_hold_out_splits(count):
     assert numbers(subsets.hold_out(whole, count)[1]) == numbers(held)
 
 
+def test_what_a_recipe_trains_on():
+    whole = data(30)
+    assert subsets.split(whole, 0, 1.0) == (whole, None)
+    rest, held = subsets.split(whole, 40, 1.0)
+    assert [numbers(rest), numbers(held)] == [numbers(x) for x in subsets.hold_out(whole, 40)]
+    assert (rest.split, held.split) == ("train", "validation")
+    tail, same = subsets.split(whole, 40, 0.1)
+    assert numbers(tail) == numbers(subsets.long_tailed(rest, 0.1))
+    assert numbers(same) == numbers(held)
+
+
 @pytest.mark.parametrize("count", [0, 30, -1])
 def test_impossible_hold_outs(count):
     refuses(UserError, "validation: expected 1 to 29", lambda: subsets.hold_out(data(3), count))

@@ -9,10 +9,12 @@ import signal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import minigrad as mg
-from cifar import augment, datasets, train
+from cifar import augment, datasets, plots, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.common import refuses
@@ -40,6 +42,12 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         tiny.install(patch.setattr, pictures=True)
         return out, train.run(tiny.settings(out))
+
+
+def counted(accuracy):
+    """What ten images of each of ten classes, so often recognised, are taken for."""
+    hits = round(10 * accuracy)
+    return np.eye(10, dtype=int) * hits + np.roll(np.eye(10, dtype=int), 1) * (10 - hits)
 
 
 def send(signals, at):
@@ -119,8 +127,45 @@ def test_evaluate_weighs_images_not_batches(monkeypatch):
     data = tiny.load("", "test")
     arrays = mg.tensor(data.images, dtype="float32"), mg.tensor(data.labels)
     uneven, one = (mg.data.DataLoader(*arrays, size) for size in (7, 30))
-    assert train.evaluate(model, uneven) == pytest.approx(train.evaluate(model, one), rel=1e-5)
+    (loss, counts), (expected, all_counts) = (
+        train.evaluate(model, uneven),
+        train.evaluate(model, one),
+    )
+    assert loss == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_array_equal(counts, all_counts)
     assert not model.training
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
+def test_confusion_counts_pairs(pairs):
+    guesses, labels = np.array(pairs).T
+    expected = np.zeros((4, 4), int)
+    for guess, label in pairs:
+        expected[label, guess] += 1
+    np.testing.assert_array_equal(train.confusion(guesses, labels, 4), expected)
+
+
+def test_the_weights_note_recall_by_class(whole, small, tmp_path):
+    out, _ = whole
+    data = tiny.load("", "test")
+    for name in ("last", "best"):
+        weights, note = mg.checkpoint.read(out / f"{name}.safetensors")
+        model = tiny.create("tiny", 10, seed=5)
+        model.load_state_dict(weights)
+        with mg.no_grad():
+            scale = (data.images / 255 - 0.5) / 0.25
+            guesses = model.eval()(mg.tensor(scale.astype(np.float32))).numpy().argmax(1)
+        for c, label in enumerate(data.classes):
+            recall = (guesses[data.labels == c] == c).mean()
+            assert note["per_class"][label] == {"recall": pytest.approx(recall), "support": 3}
+        accuracy = np.mean([one["recall"] for one in note["per_class"].values()])
+        assert accuracy == pytest.approx(note["metrics"]["test_accuracy"])
+    # Of held-out images no epoch before the last knows the test set.
+    train.run(tiny.settings(tmp_path, **WAYS["held out"], epochs=1))
+    assert "per_class" in mg.checkpoint.read(tmp_path / "last.safetensors")[1]
+    train.run(tiny.settings(tmp_path, **WAYS["held out"], epochs=3, resume=True, lr=1e-2))
+    _, best = mg.checkpoint.read(tmp_path / "best.safetensors")
+    assert ("per_class" in best) is (best["metrics"]["epoch"] in (1, 3))
 
 
 def test_same_seed_same_bits_other_seed_others(whole, small, tmp_path):
@@ -154,7 +199,7 @@ def test_overrides_replace_the_recipes_values(small, tmp_path):
 
 def test_best_is_the_first_of_the_best(small, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.7, 0.7, 0.6])
-    monkeypatch.setattr(train, "evaluate", lambda *_: (1.0, next(accuracies)))
+    monkeypatch.setattr(train, "evaluate", lambda *_: (1.0, counted(next(accuracies))))
     train.run(tiny.settings(tmp_path, epochs=4))
     _, best = mg.checkpoint.read(tmp_path / "best.safetensors")
     _, last = mg.checkpoint.read(tmp_path / "last.safetensors")
@@ -291,9 +336,21 @@ def test_held_out_images_take_the_place_of_the_test_set(small, tmp_path, capsys)
     assert mg.checkpoint.read(tmp_path / "best.safetensors")[1]["metrics"] == best
 
 
-def test_a_long_tail_is_counted(small, tmp_path, capsys):
-    train.run(tiny.settings(tmp_path, epochs=1, **WAYS["long tail"]))
+def test_a_long_tail_is_counted_and_drawn(small, tmp_path, capsys):
+    drawn = []
+    small().setattr(plots, "class_counts", lambda *given: drawn.append(given))
+    train.run(tiny.settings(tmp_path / "long", epochs=1, **WAYS["long tail"]))
     assert "images per class: 8, 6, 5, 4, 3, 3, 2, 2, 1, 1" in capsys.readouterr().out
+    counts = [8, 6, 5, 4, 3, 3, 2, 2, 1, 1]
+    classes = tiny.load("", "train").classes
+    path = tmp_path / "long" / "classes.png"
+    assert drawn == [(dict(zip(classes, counts, strict=True)), "tiny on synthetic", path)]
+    _, note = mg.checkpoint.read(tmp_path / "long" / "last.safetensors")
+    assert note["images_per_class"] == counts
+    train.run(tiny.settings(tmp_path / "level", epochs=1))
+    assert len(drawn) == 1
+    _, note = mg.checkpoint.read(tmp_path / "level" / "last.safetensors")
+    assert note["images_per_class"] == [8] * 10
 
 
 @pytest.mark.parametrize(
@@ -378,7 +435,7 @@ def test_a_loss_that_becomes_nan_leaves_earlier_epochs_whole(small, tmp_path):
 
 def test_a_test_loss_that_becomes_nan_is_not_saved(small, tmp_path, monkeypatch):
     losses = iter([1.0, float("nan")])
-    monkeypatch.setattr(train, "evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr(train, "evaluate", lambda *_: (next(losses), counted(0.5)))
     refuses(
         UserError,
         "loss: became nan on the test set after epoch 2",

@@ -86,6 +86,7 @@ def install(
     if not pictures:
         patch(plots, "curves", lambda *_: None)
         patch(plots, "predictions", lambda *_: None)
+        patch(plots, "class_counts", lambda *_: None)
 
 
 def settings(out: Path, resume: bool = False, seed: int = 0, **overrides: Any) -> train.Settings:
