@@ -34,7 +34,7 @@ def _compiled() -> ModuleType:
     return module
 
 
-def _offsets(x: Array, kernel: Pair, dilation: Pair) -> Array:
+def _offsets(x: Array, kernel: tuple[int, ...], dilation: Pair) -> Array:
     """Where each tap (c, kh, kw) reads for the first output, counted in elements of flat x."""
     c, h, w, n = x.shape
     places = np.arange(x.size // n).reshape(c, h, w) * n
