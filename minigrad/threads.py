@@ -7,10 +7,11 @@ core's cache and runs them here; BLAS threads of its own would only fight for th
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -33,8 +34,7 @@ def _default_threads() -> int:
 
 
 _threads = _default_threads()
-_pool: ThreadPoolExecutor | None = None
-_blas: threadpoolctl.ThreadpoolController | None = None
+_team: _Team | None = None
 
 
 def get_num_threads() -> int:
@@ -48,42 +48,109 @@ def set_num_threads(threads: int) -> None:
     Results are bit-identical from run to run for a given number, not across numbers: a sum split
     over more threads rounds differently.
     """
-    global _threads, _pool
+    global _threads, _team
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ValueError(f"threads: expected a whole number from 1, got {threads!r}")
     with _lock:
-        if _pool is not None:
-            _pool.shutdown()
-        _threads, _pool = threads, None
+        if _team is not None:
+            _team.stop()
+        _threads, _team = threads, None
 
 
-def _workers() -> tuple[ThreadPoolExecutor, threadpoolctl.ThreadpoolController]:
-    global _pool, _blas
+class _Worker:
+    """A thread that waits for a job, does it, and waits again: two raw locks, because the way there
+    and back is most of what a small operation costs on two cores (a future costs twice as much)."""
+
+    def __init__(self) -> None:
+        self._go, self._done = threading.Lock(), threading.Lock()
+        self._go.acquire()
+        self._done.acquire()
+        self._job: Callable[[], None] | None = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._serve, name="minigrad", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            self._go.acquire()
+            if self._job is None:
+                return
+            try:
+                self._job()
+            except BaseException as error:  # raised again by `wait`
+                self._error = error
+            self._job = None  # before waiting: it holds the arrays of the operation
+            self._done.release()
+
+    def start(self, job: Callable[[], None]) -> None:
+        self._job = job
+        self._go.release()
+
+    def wait(self) -> None:
+        """Until the job is done, whatever happens (Ctrl-C comes after); raises what it raised."""
+        error: BaseException | None = None
+        while True:
+            try:
+                self._done.acquire()
+                break
+            except BaseException as interrupt:
+                error = interrupt
+        error, self._error = self._error or error, None
+        if error is not None:
+            raise error
+
+    def stop(self) -> None:
+        self._go.release()  # with no job
+
+
+class _Team:
+    """All workers, and BLAS, which has one thread while they run."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = [_Worker() for _ in range(workers)]
+        self.free = threading.Lock()
+        self.blas = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+
+    @contextlib.contextmanager
+    def one_blas_thread(self) -> Iterator[None]:
+        before = [library.get_num_threads() for library in self.blas]
+        for library in self.blas:
+            library.set_num_threads(1)
+        try:
+            yield
+        finally:
+            for library, threads in zip(self.blas, before, strict=True):
+                library.set_num_threads(threads)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+
+def _get_team() -> _Team:
+    global _team
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, _threads - 1), thread_name_prefix="minigrad")
-        if _blas is None:
-            _blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
-        return _pool, _blas
+        if _team is None:
+            _team = _Team(_threads - 1)
+        return _team
 
 
-def _forget_pool() -> None:
+def _forget_team() -> None:
     """After a fork the parent's threads are gone: the child starts its own."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _team, _lock
+    _team, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_team)
 
 
 def parallel(task: Callable[[int], Any], count: int) -> None:
     """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all.
 
-    Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially.
-    The first exception of a task is raised here once the other threads have stopped.
+    Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially, and
+    so does a thread that finds the workers busy for another. The first exception of a task is
+    raised here once the other threads have stopped.
     """
-    pool, blas = _workers()
     numbers = iter(range(count))  # next() on it is atomic under the interpreter lock
 
     def work() -> None:
@@ -100,15 +167,18 @@ def parallel(task: Callable[[int], Any], count: int) -> None:
         for i in numbers:
             task(i)
         return
-    with blas.limit(limits=1):
-        others = [pool.submit(work) for _ in range(min(_threads, count) - 1)]
-        try:
+    team = _get_team()
+    if not team.free.acquire(blocking=False):
+        work()
+        return
+    try:
+        with team.one_blas_thread(), contextlib.ExitStack() as waiting:
+            for worker in team.workers[: count - 1]:
+                worker.start(work)
+                waiting.callback(worker.wait)
             work()
-        finally:
-            for other in others:
-                other.exception()  # waits
-        for other in others:
-            other.result()
+    finally:
+        team.free.release()
 
 
 def spans(size: int, pieces: int, align: int = 1) -> list[slice]:
@@ -134,7 +204,7 @@ def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
     buffers = getattr(_local, "buffers", None)
     if buffers is None:
         buffers = _local.buffers = {}
-    need = int(np.prod(shape)) * dtype.itemsize
+    need = math.prod(shape) * dtype.itemsize
     raw = buffers.get(name)
     if raw is None or raw.nbytes < need:
         raw = buffers[name] = np.empty(need, np.uint8)

@@ -33,7 +33,7 @@ from ..compiled import kernels
 Pair = tuple[int, int]
 
 BLOCK_BYTES = 2 << 20  # of the points of one block in `correlate`: beyond a core's cache it slows
-SUM_BYTES = 8 << 20  # in `weight_gradient`, where every block also adds up all filters' points
+SUM_BYTES = 4 << 20  # in `weight_gradient`, where every block also adds up all filters' points
 _PAD = 16  # elements between planes, lest all 36 fall on the same cache sets
 
 # G: row p holds 1, p, p² over the product of p's distances to the other points.

@@ -11,8 +11,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import check
 from ..backend import Array, device_of, get_xp, move, scratch, update
+from ..compiled import kernels
 from ..nn.module import raw
 from ..tensor import Tensor
 
@@ -279,8 +282,14 @@ class SGD(Optimizer):
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         lr, momentum = group["lr"], group["momentum"]
+        fast = kernels("optim")
 
         def apply(p: Array, g: Array, b: Array | None = None) -> None:
+            if fast and b is not None and not fresh and isinstance(p, np.ndarray):
+                sign, keep = -1 if group["maximize"] else 1, 1 - group["dampening"]
+                numbers = (lr, momentum, keep, group["weight_decay"], sign)
+                fast.sgd(p, g, b, *map(p.dtype.type, numbers), group["nesterov"])
+                return
             xp, t = get_xp(p), scratch("update", p)
             g = _decayed(p, g, group)
             if b is not None:
@@ -360,11 +369,18 @@ class Adam(Optimizer):
         eps = group["eps"] * root
         decoupled = group["decoupled_weight_decay"]
         in_gradient = {**group, "weight_decay": 0} if decoupled else group
+        shrink = 1 - group["lr"] * group["weight_decay"] if decoupled else 1
+        fast = kernels("optim")
 
         def apply(p: Array, g: Array, m: Array, v: Array) -> None:
+            if fast and isinstance(p, np.ndarray):
+                sign, decay = -1 if group["maximize"] else 1, in_gradient["weight_decay"]
+                numbers = (rate, eps, 1 - beta1, beta2, decay, shrink, sign)
+                fast.adam(p, g, m, v, *map(p.dtype.type, numbers))
+                return
             xp, t = get_xp(p), scratch("update", p)
             if decoupled:
-                p *= 1 - group["lr"] * group["weight_decay"]
+                p *= shrink
             g = _decayed(p, g, in_gradient)
             m += xp.multiply(xp.subtract(g, m, out=t), 1 - beta1, out=t)
             xp.multiply(g, g, out=t)

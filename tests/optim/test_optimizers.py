@@ -13,6 +13,8 @@ from minigrad import optim
 from minigrad.backend import BLOCK
 from tests.common import LAYOUTS, host, lay_out, refuses, seeds, signature
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 STEPS = 8
 SHAPES = ((3, 2, 2, 2), (5,), (), (4, 3))
 TIGHT = {np.float64: 1e-12, np.float32: 2e-6}
