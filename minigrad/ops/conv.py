@@ -11,6 +11,7 @@ positions, copies their columns into a reused buffer that fits its cache, and mu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,6 +189,19 @@ def weight_gradient(
     return sums.sum(axis=0).reshape(shape)
 
 
+def bias_gradient(g: Array) -> Array:
+    """dL/db[o] = Σ of g[o] over positions and images."""
+    gb = get_xp(g).empty(len(g), g.dtype)
+    channels = split(g, len(g))
+
+    def task(i: int) -> None:
+        part = g[channels[i]]
+        part.reshape(len(part), math.prod(part.shape[1:])).sum(axis=1, out=gb[channels[i]])
+
+    parallel(task, len(channels))
+    return gb
+
+
 def input_gradient(
     g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
 ) -> Array:
@@ -276,7 +290,7 @@ def _conv2d(
         return (
             None if gx is None else outer(gx),
             gw,
-            g.reshape(len(g), -1).sum(axis=1) if needs[2] else None,
+            bias_gradient(g) if needs[2] else None,
         )
 
     if fast:

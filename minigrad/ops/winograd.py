@@ -177,8 +177,14 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
 
     parallel(task, len(runs) * len(shares))
     both = np.kron(G, G).astype(x.dtype)
-    gw = np.empty((9, o * c), x.dtype)
-    points = sums.sum(axis=0).reshape(36, -1) if len(sums) > 1 else sums.reshape(36, -1)
+    gw, points = np.empty((9, o * c), x.dtype), sums.reshape(len(runs), 36, -1)
     parts = spans(o * c, get_num_threads(), align=16)
-    parallel(lambda i: np.matmul(both.T, points[:, parts[i]], out=gw[:, parts[i]]), len(parts))
+
+    def finish(i: int) -> None:
+        total = points[0][:, parts[i]]
+        for other in points[1:]:
+            total += other[:, parts[i]]
+        np.matmul(both.T, total, out=gw[:, parts[i]])
+
+    parallel(finish, len(parts))
     return gw.T.reshape(o, c, 3, 3)
