@@ -26,6 +26,7 @@ LAYERS = (
     ("minigrad.nn",),
     ("minigrad.optim",),
     ("minigrad.data", "minigrad.checkpoint", "minigrad.gradcheck"),
+    ("minigrad.onnx",),
     ("minigrad",),
     ("cifar",),
     ("cifar.errors", "cifar.tables"),
