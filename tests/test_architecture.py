@@ -37,7 +37,7 @@ LAYERS = (
     ("cifar.plots",),
     ("cifar.train",),
     ("cifar.evaluate",),
-    ("cifar.predict", "cifar.report"),
+    ("cifar.exchange", "cifar.predict", "cifar.report"),
     ("cifar.cli",),
     ("cifar.__main__",),
     ("examples", "benchmarks"),
