@@ -1,5 +1,5 @@
-"""The ``cifar`` command: CIFAR-10's data, recipes and models; training, evaluation, prediction and
-reports.
+"""The ``cifar`` command: CIFAR-10's data, recipes and models; training, evaluation, prediction,
+reports, and models to and from other programs.
 
     cifar train simple --dataset cifar10
     cifar evaluate runs/simple-seed0
@@ -28,6 +28,7 @@ import minigrad as mg
 from cifar import (
     datasets,
     evaluate,
+    exchange,
     models,
     overrides,
     plots,
@@ -167,6 +168,8 @@ COMMANDS: Any = typing.Union[  # noqa: UP007  # of a tuple made here
     _command(
         report.Settings, "report", "All runs in a folder beside the studies' figures, as a page."
     ),
+    _command(exchange.Export, "export"),
+    _command(exchange.Import, "import"),
 ]
 
 
@@ -350,6 +353,20 @@ def run_report(asked: report.Settings) -> int:
     return 0
 
 
+def run_export(asked: exchange.Export) -> int:
+    """Export, and say what is where."""
+    trained = exchange.export(asked)
+    print(f"{evaluate.describe(trained.record)} is in {asked.out}")
+    return 0
+
+
+def run_import(asked: exchange.Import) -> int:
+    """Import, and say what to do with it."""
+    exchange.adopt(asked)
+    print(f"the weights are in {asked.out}; next: cifar evaluate {asked.out}")
+    return 0
+
+
 ACTIONS: dict[type, Callable[[Any], int]] = {
     Data: show_data,
     Recipes: show_recipes,
@@ -359,6 +376,8 @@ ACTIONS: dict[type, Callable[[Any], int]] = {
     evaluate.Settings: run_evaluation,
     predict.Settings: run_prediction,
     report.Settings: run_report,
+    exchange.Export: run_export,
+    exchange.Import: run_import,
 }
 
 

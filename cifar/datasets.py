@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from cifar import pickles, synthetic
 from cifar.errors import DataError, UserError
 
-__all__ = ["Dataset", "find", "load", "names"]
+__all__ = ["Dataset", "classes", "find", "load", "names"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -76,6 +76,17 @@ class Dataset:
 def names() -> tuple[str, ...]:
     """The data sets `load` knows, besides "auto"."""
     return ("cifar10", "synthetic")
+
+
+def classes(name: str) -> tuple[str, ...]:
+    """The class names of a data set, which need not be on this machine.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in names():
+        raise UserError(f"unknown data set {name!r}; expected one of {', '.join(names())}")
+    return synthetic.CLASSES if name == "synthetic" else _CIFAR10.classes
 
 
 def load(

@@ -204,7 +204,10 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
         raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
     recipe = record.get("recipe") if isinstance(record, dict) else None
     if not isinstance(recipe, dict):
-        raise UserError(f"run: {path} is not a model that training wrote: it names no recipe")
+        raise UserError(
+            f"run: {path} is not a model that training wrote: it names no recipe "
+            "(`cifar import` makes a model of a file of weights)"
+        )
     classes = _checked(path, record, "classes", _is_names)
     mean = _checked(path, recipe, "mean", _is_channels)
     std = _checked(path, recipe, "std", lambda value: _is_channels(value) and min(value) > 0)
@@ -247,9 +250,9 @@ def _some(classes: tuple[str, ...]) -> str:
 
 def describe(record: dict[str, Any]) -> str:
     """The recipe, seed and epoch of a file's metadata, as far as they are there."""
-    epoch = record.get("metrics", {}).get("epoch")
-    text = f"{record['recipe'].get('name', record['recipe']['model'])}, seed {record.get('seed')}"
-    return text if epoch is None else f"{text}, epoch {epoch}"
+    numbers = {"seed": record.get("seed"), "epoch": record.get("metrics", {}).get("epoch")}
+    known = [f"{what} {number}" for what, number in numbers.items() if number is not None]
+    return ", ".join([record["recipe"].get("name", record["recipe"]["model"]), *known])
 
 
 def logits(

@@ -1,6 +1,6 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
-from . import checkpoint, data, functional, nn, optim
+from . import checkpoint, data, functional, nn, onnx, optim
 from .backend import DeviceError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
 from .compiled import is_compiled, set_compiled
@@ -31,6 +31,7 @@ __all__ = [
     "nn",
     "no_grad",
     "ones",
+    "onnx",
     "optim",
     "randn",
     "save",

@@ -1,4 +1,5 @@
-"""Files of named tensors: safetensors with JSON metadata, written so that no crash halves them."""
+"""Files of named tensors, written so that no crash halves them: safetensors with JSON metadata, and
+PyTorch's .pt files."""
 
 from __future__ import annotations
 
@@ -56,36 +57,53 @@ def _umask() -> int:
 
 
 def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any = None) -> None:
-    """Write named tensors, such as ``module.state_dict()``, to a safetensors file.
+    """Write named tensors, such as ``module.state_dict()``, to a safetensors file; to a PyTorch
+    file, a plain dict that ``torch.load`` reads, if the path ends in .pt or .pth.
 
     Args:
         tensors: name → Tensor or array, in any memory order and on any device.
         path: the file; its folder must exist. It is replaced in one step.
-        metadata: anything JSON can hold, kept under the key "minigrad".
+        metadata: anything JSON can hold, kept under the key "minigrad" of a safetensors file; a
+            PyTorch file has no place for it.
 
     Raises:
         TypeError: a value is neither a Tensor nor an array.
+        ImportError: a PyTorch file was asked for, and PyTorch is missing.
     """
-    from safetensors.numpy import save_file
-
     arrays = {}
     for name, value in tensors.items():
         array = value.data if isinstance(value, Tensor) else value
-        if not hasattr(array, "dtype"):
+        if not hasattr(array, "dtype") or isinstance(array, np.generic):
             raise TypeError(f"tensors: expected Tensors, got {type(value).__name__} for {name!r}")
         arrays[name] = np.ascontiguousarray(move(array, CPU))
         if np.ndim(array) == 0:  # ascontiguousarray makes a 0-d array 1-d
             arrays[name] = arrays[name].reshape(())
-    note = {"minigrad": json.dumps(metadata)}
-    write_atomically(path, lambda temporary: save_file(arrays, temporary, note))
+    if _is_pytorchs(path):
+        if metadata is not None:
+            raise ValueError(f"metadata: a PyTorch file has no place for it: {path}")
+        torch = _pytorch()
+        state = {name: torch.tensor(array) for name, array in arrays.items()}
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:  # not by its name, which PyTorch would write into it
+                torch.save(state, file)
+
+        write_atomically(path, write)
+    else:
+        from safetensors.numpy import save_file
+
+        note = {"minigrad": json.dumps(metadata)}
+        write_atomically(path, lambda temporary: save_file(arrays, temporary, note))
 
 
 def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str, Tensor]:
-    """The named tensors of a safetensors file, on ``device``.
+    """The named tensors of a safetensors file, or of a PyTorch file if its name ends in .pt or
+    .pth, on ``device``. Nothing in the file is executed.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a whole safetensors file.
+        ValueError: it is not a whole file of named tensors.
+        ImportError: it is a PyTorch file, and PyTorch is missing.
     """
     return read(path, device)[0]
 
@@ -94,11 +112,13 @@ def read(
     path: str | os.PathLike[str], device: str | device = "cpu"
 ) -> tuple[dict[str, Tensor], Any]:
     """:func:`load`, and the metadata that :func:`save` was given (None in a foreign file)."""
-    from safetensors import SafetensorError, safe_open
-
     where = _device(device)
     if not Path(path).is_file():
         raise FileNotFoundError(f"path: no such file: {path}")
+    if _is_pytorchs(path):
+        return _read_pytorchs(path, where), None
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="numpy") as file:
             note = (file.metadata() or {}).get("minigrad")
@@ -111,3 +131,49 @@ def read(
 
 
 _device = device  # the class, where a parameter is called device
+
+
+# ---------------------------------------------------------------------------- PyTorch's files
+
+
+def _is_pytorchs(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix in (".pt", ".pth")
+
+
+def _pytorch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"path: .pt and .pth files need PyTorch, which cannot be imported ({error}); "
+            "install it with: pip install 'minigrad[torch]'"
+        ) from error
+    return torch
+
+
+def _read_pytorchs(path: str | os.PathLike[str], where: device) -> dict[str, Tensor]:
+    torch = _pytorch()
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # its readers of archives and pickles each have their own
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"path: {path} is not a whole PyTorch file of tensors alone, as "
+            "torch.save(model.state_dict(), path) writes"
+        )
+    tensors = {}
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"path: {path} is not a plain state dict: expected tensors by name, got "
+                f"{type(value).__name__} for {name!r}"
+            )
+        try:
+            tensors[name] = Tensor(move(value.detach().numpy(), where))
+        except (TypeError, RuntimeError):  # bfloat16; sparse
+            what = f"{value.dtype}, {value.layout}".replace("torch.", "")
+            raise ValueError(f"path: {path} has tensors that NumPy lacks ({what})") from None
+    return tensors

@@ -31,7 +31,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -40,13 +40,20 @@ from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move
 
 Number: TypeAlias = "bool | int | float"
 Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"
+Observer: TypeAlias = "Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], object]"
 
-_mode = threading.local()
+
+class _Mode(threading.local):
+    enabled = True
+    observer: Observer | None = None
+
+
+_mode = _Mode()
 
 
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded on this thread (see :class:`no_grad`)."""
-    return getattr(_mode, "enabled", True)
+    return _mode.enabled
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -61,6 +68,17 @@ class no_grad(contextlib.ContextDecorator):
 
     def _recreate_cm(self) -> no_grad:
         return no_grad()
+
+
+@contextlib.contextmanager
+def observe(observer: Observer) -> Iterator[None]:
+    """Call ``observer(name, inputs, params, result)`` after each operation on this thread, with
+    what the operation was given and the Tensor that came of it."""
+    before, _mode.observer = _mode.observer, observer
+    try:
+        yield
+    finally:
+        _mode.observer = before
 
 
 class Node:
@@ -393,6 +411,8 @@ def op(function: Callable[..., tuple[Array, Backward]]) -> Callable[..., Tensor]
         if recorded:
             result.requires_grad = True
             result.node = Node(name, y, tuple(_target(x) for x in inputs), backward)
+        if _mode.observer is not None:
+            _mode.observer(name, inputs, params, result)
         return result
 
     apply.raw = function  # type: ignore[attr-defined]

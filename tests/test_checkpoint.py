@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 
 import numpy as np
 import pytest
@@ -117,6 +118,93 @@ def test_metadata_round_trip(tmp_path, metadata):
     assert checkpoint.read(file)[1] == metadata
 
 
+# ---------------------------------------------------------------------------- PyTorch's files
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth"])
+def test_a_pytorch_file_goes_both_ways(tmp_path, device, suffix):
+    file = tmp_path / f"weights.{suffix}"
+    tensors = {
+        dtype: mg.Tensor(lay_out((grid((2, 3, 4)) * 20).astype(dtype), "Fortran")).to(device)
+        for dtype in DTYPES
+    }
+    tensors |= {"scalar": mg.tensor(3), "empty": mg.zeros(0, 3)}
+    mg.save(tensors, file)
+    theirs = torch.load(file, weights_only=True)
+    assert type(theirs) is dict
+    assert list(theirs) == list(tensors)
+    for name, value in theirs.items():
+        assert str(value.dtype) == f"torch.{tensors[name].dtype}"
+        np.testing.assert_array_equal(value.numpy(), host(tensors[name]))
+    learnt = {name: torch.nn.Parameter(t, t.is_floating_point()) for name, t in theirs.items()}
+    torch.save(learnt, file)
+    for name, value in mg.load(file, device).items():
+        assert (value.dtype, value.shape) == (tensors[name].dtype, tensors[name].shape)
+        assert value.device == mg.device(device)
+        np.testing.assert_array_equal(host(value), host(tensors[name]))
+
+
+def test_pytorch_files_of_equal_weights_are_equal(tmp_path):
+    for name in ("a.pt", "b.pt"):
+        mg.save(some_tensors(), tmp_path / name)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+class Trap:
+    """Unpickling it runs code."""
+
+    def __reduce__(self):
+        return print, ("the file was executed",)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (Trap(), "is not a whole PyTorch file of tensors alone"),
+        (torch.nn.Linear(1, 1), "is not a whole PyTorch file of tensors alone"),
+        (torch.zeros(1), "is not a whole PyTorch file of tensors alone"),
+        ({"epoch": 3}, "is not a plain state dict: expected tensors by name, got int for 'epoch'"),
+        ({"model": {"a": torch.zeros(1)}}, "expected tensors by name, got dict for 'model'"),
+        ({1: torch.zeros(1)}, "expected tensors by name, got Tensor for 1"),
+        ({"a": torch.zeros(1, dtype=torch.bfloat16)}, "that NumPy lacks (bfloat16, strided)"),
+        ({"a": torch.zeros(1, dtype=torch.complex64)}, "that NumPy lacks (complex64, strided)"),
+        ({"a": torch.zeros(1, 1).to_sparse()}, "that NumPy lacks (float32, sparse_coo)"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_pytorch_files_of_anything_else(tmp_path, capsys, content, text):
+    file = tmp_path / "x.pt"
+    torch.save(content, file)
+    refuses(ValueError, text, lambda: mg.load(file))
+    assert capsys.readouterr().out == ""
+
+
+@in_one_folder
+@given(st.data())
+def test_damaged_pytorch_files(tmp_path, data):
+    file = tmp_path / "x.pt"
+    mg.save(some_tensors(), file)
+    content = file.read_bytes()
+    cut = content[: data.draw(st.integers(0, len(content) - 1))]
+    file.write_bytes(data.draw(st.sampled_from([cut, data.draw(st.binary(max_size=300))])))
+    refuses(ValueError, f"{file} is not a whole PyTorch file", lambda: mg.load(file))
+
+
+def test_pytorch_files_without_pytorch(tmp_path, monkeypatch):
+    file = tmp_path / "x.pt"
+    file.write_text("x")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for act in (lambda: mg.load(file), lambda: mg.save({"a": mg.zeros(1)}, file)):
+        refuses(ImportError, "pip install 'minigrad[torch]'", act)
+    assert file.read_text() == "x"
+
+
+def test_a_pytorch_file_holds_no_metadata(tmp_path):
+    text = "metadata: a PyTorch file has no place for it"
+    refuses(ValueError, text, lambda: mg.save({"a": mg.zeros(1)}, tmp_path / "x.pt", {"n": 1}))
+    assert names(tmp_path) == []
+
+
 # ---------------------------------------------------------------------------- damage
 
 
@@ -178,7 +266,8 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, error):
 
 
 @pytest.mark.parametrize(
-    ("tensors", "metadata"), [({"a": [1.0]}, None), ({"a": mg.zeros(1)}, {"x": object()})]
+    ("tensors", "metadata"),
+    [({"a": [1.0]}, None), ({"a": np.int64(1)}, None), ({"a": mg.zeros(1)}, {"x": object()})],
 )
 def test_what_cannot_be_saved_leaves_nothing(file, tensors, metadata):
     with pytest.raises(TypeError):

@@ -6,6 +6,7 @@ import gc
 import operator
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.tensor import is_grad_enabled, op
+from minigrad.tensor import is_grad_enabled, observe, op
 from tests.common import compare, grid, leaf, refuses, seeds
 
 # ---------------------------------------------------------------------------- making tensors
@@ -357,6 +358,28 @@ def test_no_grad_nested_decorated_and_after_an_exception():
     with pytest.raises(KeyError), mg.no_grad():
         raise KeyError
     assert is_grad_enabled()
+
+
+def test_observe_follows_every_operation():
+    seen = []
+    a, b = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([3.0])
+    with observe(lambda *call: seen.append(call)):
+        y = a * 2
+        with mg.no_grad(), observe(lambda *_: seen.append("inner")):
+            a + b
+        z = y.sum(0)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: a - b).result()
+    _ = a * 3
+    assert seen[1] == "inner"
+    (name, inputs, params, result), _, (last, *_) = seen
+    assert (name, last) == ("mul", "sum")
+    assert (inputs[0] is a, inputs[1], params, result is y) == (True, 2, {}, True)
+    assert seen[2][2] == {"axes": (0,), "keepdim": False}
+    assert seen[2][3] is z
+    with pytest.raises(KeyError), observe(lambda *_: {}["x"]):
+        a * 2
+    a * 2
 
 
 def test_no_grad_belongs_to_its_thread():

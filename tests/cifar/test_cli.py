@@ -14,7 +14,19 @@ import pytest
 from PIL import Image
 
 import minigrad as mg
-from cifar import cli, datasets, evaluate, models, plots, predict, recipes, report, summary, train
+from cifar import (
+    cli,
+    datasets,
+    evaluate,
+    exchange,
+    models,
+    plots,
+    predict,
+    recipes,
+    report,
+    summary,
+    train,
+)
 from cifar.augment import Augmentation
 from cifar.errors import UserError
 from tests.cifar import tiny
@@ -28,9 +40,11 @@ COMMANDS = {
     "evaluate": evaluate.Settings,
     "predict": predict.Settings,
     "report": report.Settings,
+    "export": exchange.Export,
+    "import": exchange.Import,
 }
 LOAD = datasets.load
-POSITIONAL = {"run", "files", "recipe", "folder", "name"}
+POSITIONAL = {"name", "recipe"}  # besides those that must be given
 
 
 @pytest.fixture
@@ -90,7 +104,9 @@ def test_help_explains_every_flag(capsys, name):
         if field.name == "overrides":  # what --set and the like fill
             continue
         flag = "no-progress" if field.name == "progress" else field.name.replace("_", "-")
-        shown = field.name.upper() if field.name in POSITIONAL else f"--{flag}"
+        required = field.default is field.default_factory is dataclasses.MISSING
+        positional = required or field.name in POSITIONAL
+        shown = field.name.upper() if positional else f"--{flag}"
         assert shown in text
         words = docs.split(f" {field.name}: ")[1].split()[:3]
         assert " ".join(words) in text
@@ -279,7 +295,7 @@ def test_train_evaluate_predict_report(small, here, capsys):
         json.dumps(mg.checkpoint.read(run / "last.safetensors")[1]["overrides"])
     ) == {"lr": 0.02, "epochs": 1}  # fmt: skip
 
-    lines = said(capsys, f"evaluate {run}").splitlines()
+    lines = evaluated = said(capsys, f"evaluate {run}").splitlines()
     assert [x.partition("  ")[0] for x in lines[2:14]] == [
         *(f"class {i}" for i in range(10)), "macro average", "weighted average",
     ]  # fmt: skip
@@ -297,6 +313,14 @@ def test_train_evaluate_predict_report(small, here, capsys):
     assert out == "30 predictions are in x.csv\n"
     labels = [int(x.split(",")[1]) for x in Path("x.csv").read_text().splitlines()[1:]]
     assert np.mean(labels == data.labels) == pytest.approx(line["test_accuracy"])
+
+    for suffix in ("safetensors", "pt", "onnx"):
+        out = said(capsys, f"export {run} x.{suffix}")
+        assert out == f"tiny, seed 0, epoch 1 is in x.{suffix}\n"
+    out = said(capsys, "import tiny x.pt y.safetensors --dataset synthetic --set epochs=1")
+    assert out == "the weights are in y.safetensors; next: cifar evaluate y.safetensors\n"
+    assert said(capsys, "evaluate x.safetensors").splitlines()[:15] == evaluated[:15]
+    said(capsys, "predict y.safetensors x.npy --csv y.csv")
 
     lines = said(capsys, "report runs").splitlines()
     assert lines[2].startswith("tiny (lr=0.02, epochs=1, on synthetic)")
@@ -320,7 +344,7 @@ def test_ctrl_c(small, here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "Expected one of {data, recipes, models, augment, train, evaluate, predict, report}"),
+        ("", f"Expected one of {{{', '.join(COMMANDS)}}}"),
         ("nonesuch", "nonesuch"),
         ("--frobnicate", "--frobnicate"),
         ("train", "RECIPE"),
@@ -363,6 +387,11 @@ def test_ctrl_c(small, here, capsys):
         ("predict", "RUN"),
         ("predict nowhere x.png", "run: nowhere does not exist"),
         ("predict nowhere x.png --names", "names: is about the CSV file"),
+        ("export nowhere x.onnx", "run: nowhere does not exist"),
+        ("export file x.h5", "out: expected a file that ends in .safetensors, .pt or .onnx"),
+        ("export file", "OUT"),
+        ("import simple file", "OUT"),
+        ("import simple file x.safetensors", "file: file is not a whole safetensors file"),
         ("report", "FOLDER"),
         ("report nowhere", "folder: nowhere is not a folder"),
         ("report folder", "folder: there is no run in folder"),

@@ -211,6 +211,13 @@ def test_unknown_name_and_split() -> None:
         datasets.load("synthetic", "val")
 
 
+def test_class_names_need_no_data() -> None:
+    assert datasets.classes("cifar10")[::9] == ("airplane", "truck")
+    assert datasets.classes("synthetic") == datasets.load("synthetic", "test").classes
+    with pytest.raises(UserError, match=r"'auto'.*cifar10, synthetic"):
+        datasets.classes("auto")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_missing_file(tmp_path: Path, name: str) -> None:
     folder = write(tmp_path / FOLDER, FILES)

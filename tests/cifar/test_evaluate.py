@@ -198,7 +198,8 @@ def test_a_record_of_an_earlier_version(trained, small, tmp_path):
     old = evaluate.load(tmp_path / "x.safetensors")
     new = evaluate.load(trained[0], last=True)
     np.testing.assert_array_equal(evaluate.logits(old, images), evaluate.logits(new, images))
-    assert "seed" in evaluate.describe(old.record)
+    assert evaluate.describe(old.record) == "tiny"
+    assert evaluate.describe(new.record) == f"tiny, seed 0, epoch {tiny.EPOCHS}"
 
 
 def test_logits_do_not_depend_on_batches(trained, small, monkeypatch):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+import onnxruntime
 import pytest
+import safetensors.torch
 import torch
 
 import minigrad as mg
@@ -22,6 +26,11 @@ PARAMETERS = {  # trainable; design §3
     "resnet-82": 4_959_770,
     "simple": 6_447_754,
 }
+READ = {
+    "safetensors": safetensors.torch.load_file,
+    "pt": functools.partial(torch.load, weights_only=True),
+}
+WRITE = {"safetensors": safetensors.torch.save_file, "pt": torch.save}
 
 
 @pytest.fixture(scope="module", params=models.names())
@@ -58,6 +67,38 @@ def test_layers_and_state_are_pytorchs(twins):
     assert leaves[0] == leaves[1]
     found = [(k, v.shape, f"torch.{v.dtype}") for k, v in ours.state_dict().items()]
     assert found == [(k, tuple(v.shape), str(v.dtype)) for k, v in theirs.state_dict().items()]
+
+
+@pytest.mark.parametrize("suffix", READ)
+def test_weights_go_both_ways_by_file(twins, tmp_path, suffix):
+    """Bit for bit, running statistics and their counters included."""
+    ours, theirs, _ = twins
+    mine, file = tmp_path / f"ours.{suffix}", tmp_path / f"theirs.{suffix}"
+    for name, b in ours.named_buffers():
+        b.data += name.endswith("num_batches_tracked")
+    expected = {name: value.numpy().copy() for name, value in ours.state_dict().items()}
+    mg.save(expected, mine)
+    theirs.load_state_dict(READ[suffix](mine), strict=True)
+    WRITE[suffix](theirs.state_dict(), file)
+    ours.load_state_dict(mg.load(file), strict=True)
+    for name, value in ours.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), expected[name], err_msg=name)
+        theirs_value = theirs.state_dict()[name].numpy()
+        np.testing.assert_array_equal(theirs_value, expected[name], err_msg=name)
+        assert value.dtype == theirs_value.dtype == expected[name].dtype
+
+
+def test_the_onnx_graph_gives_the_same_logits(twins, tmp_path):
+    model, rng = twins[0].eval(), np.random.default_rng(1)
+    mg.onnx.export(model, mg.zeros(1, 3, 32, 32), tmp_path / "x.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "x.onnx", providers=["CPUExecutionProvider"])
+    for n in (1, 7):
+        x = rng.normal(size=(n, 3, 32, 32)).astype(np.float32)
+        (found,) = session.run(None, {"input": x})
+        with mg.no_grad():
+            expected = model(mg.tensor(x)).numpy()
+        limit = 1e-5 * max(1, np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
 
 
 def test_forward_is_pytorchs(twins):

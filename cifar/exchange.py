@@ -1,0 +1,162 @@
+"""Trained models to and from other programs: PyTorch's weights, safetensors, ONNX graphs.
+
+    export(Export("runs/simple-seed0", "simple.pt"))
+    adopt(Import("simple", "theirs.pt", "ours.safetensors"))
+
+The names and shapes of a model's weights are those of its twin in PyTorch (``benchmarks/reference``
+has them), so a file of weights serves both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import tyro
+
+import minigrad as mg
+from cifar import datasets, evaluate, models, overrides, recipes
+from cifar.errors import UserError
+
+FORMATS: Final = (".safetensors", ".pt", ".onnx")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained model for other programs: its weights under PyTorch's names, or its graph.
+
+    Attributes:
+        run: a folder that training wrote, or one of its .safetensors files.
+        out: the file to write. X.safetensors: weights and what is known of the run. X.pt: weights
+            that torch.load reads (needs minigrad[torch]). X.onnx: graph and weights, for any batch
+            size (needs minigrad[onnx]).
+        last: of a folder, the weights after the last epoch, not those of the best one.
+    """
+
+    run: str
+    out: str
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Import:
+    """Make a file of weights a model that evaluate, predict and export take.
+
+    Attributes:
+        recipe: whose network the weights are of; its normalisation is that of the images.
+        file: weights by name, .safetensors or .pt (needs minigrad[torch]), such as PyTorch's
+            torch.save(model.state_dict(), "X.pt") writes.
+        out: the .safetensors file to write.
+        dataset: cifar10 or synthetic, which gives the classes their names.
+        set: FIELD=VALUE, any field of the recipe that the weights were trained with another value
+            of, such as mean=0.5,0.5,0.5; may be repeated.
+    """
+
+    recipe: str
+    file: str
+    out: str
+    dataset: str = "cifar10"
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+
+def export(settings: Export) -> evaluate.Trained:
+    """Write the file that ``settings`` name, and return the model that is in it.
+
+    Raises:
+        UserError: the run cannot be read or the file cannot be written; a package is missing.
+    """
+    suffix = _suffix(settings.out, FORMATS)
+    trained = evaluate.load(settings.run, "cpu", settings.last)
+    with _writing(settings.out):
+        if suffix == ".onnx":
+            _export_graph(trained, settings.out)
+        else:
+            note = trained.record if suffix == ".safetensors" else None
+            mg.save(trained.model.state_dict(), settings.out, note)
+    return trained
+
+
+def _export_graph(trained: evaluate.Trained, out: str) -> None:
+    metadata = {
+        "classes": trained.classes,
+        "mean": trained.mean,
+        "std": trained.std,
+        "minigrad": trained.record,
+    }
+    mg.onnx.export(
+        trained.model,
+        mg.zeros(1, 3, 32, 32),
+        out,
+        input_names=["images"],
+        output_names=["logits"],
+        metadata={k: json.dumps(v, ensure_ascii=False) for k, v in metadata.items()},
+        doc_string=(
+            f"{evaluate.describe(trained.record)}. images: float32 (batch, 3, 32, 32), red, green "
+            "and blue in [0, 1], less mean, over std. logits: float32 (batch, classes); their "
+            "softmax is the probabilities. classes, mean and std are in the metadata, as JSON."
+        ),
+    )
+
+
+def adopt(settings: Import) -> mg.nn.Module:
+    """Write the file that ``settings`` name, and return the model that is in it.
+
+    Raises:
+        UserError: the recipe, the weights or the file to write cannot be used; the message says
+            which entries do not fit. PyTorch is missing.
+    """
+    _suffix(settings.out, (".safetensors",))
+    given = recipes.load(settings.recipe)
+    recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
+    for name, low in (("mean", -math.inf), ("std", 0.0)):
+        if not all(low < value < math.inf for value in getattr(recipe, name)):
+            above = " above 0" if low == 0 else ""
+            raise UserError(f"{name}: expected finite numbers{above}, got {getattr(recipe, name)}")
+    classes = datasets.classes(settings.dataset)
+    try:
+        tensors = mg.load(settings.file)
+    except FileNotFoundError:
+        raise UserError(f"file: {settings.file} is not a file") from None
+    except (ValueError, ImportError) as error:
+        raise UserError(f"file: {str(error).removeprefix('path: ')}") from None
+    model = models.create(recipe.model, len(classes), seed=0)  # its weights are replaced
+    try:
+        model.load_state_dict(tensors)
+    except ValueError as error:
+        raise UserError(
+            f"file: {settings.file} does not hold the model {recipe.model!r}: {error!s:.120}"
+        ) from None
+    record: dict[str, Any] = {
+        "recipe": dataclasses.asdict(recipe),
+        "dataset": settings.dataset,
+        "classes": list(classes),
+        "imported": Path(settings.file).name,
+    }
+    with _writing(settings.out):
+        mg.save(model.state_dict(), settings.out, record)
+    return model
+
+
+def _suffix(out: str, known: tuple[str, ...]) -> str:
+    suffix = Path(out).suffix
+    if suffix not in known:
+        ends = " or ".join(", ".join(known).rsplit(", ", 1))
+        raise UserError(f"out: expected a file that ends in {ends}, got {out}")
+    return suffix
+
+
+@contextmanager
+def _writing(out: str) -> Iterator[None]:
+    """What may go wrong while the file ``out`` is written, as a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"out: cannot write {out}: {error.strerror or error}") from None
+    except ImportError as error:
+        raise UserError(f"out: {str(error).removeprefix('path: ')}") from None

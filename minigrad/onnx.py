@@ -1,0 +1,580 @@
+"""Export to ONNX, the exchange format of neural networks (https://onnx.ai).
+
+The model is run in evaluation mode while every operation is noted, and each becomes the nodes that
+its rule, one of the functions at the end of this file, makes of it. It is run twice, on batches of
+two sizes: a size that differs between the runs is the batch's and stays open in the graph. Anything
+else that differs depends on the input in a way that no operation tells (``argmax``, ``x.item()``,
+an array made with NumPy) and is an error, not a constant in silence. What no run shows is a branch
+on values (``if x.sum() > 0``) that both happened to take alike: the graph takes it too.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from . import check
+from .backend import CPU, Array, move
+from .checkpoint import write_atomically
+from .nn import Module
+from .ops.conv import Pair, Window
+from .tensor import Tensor, no_grad, observe
+
+__all__ = ["export"]
+
+OPSET = 20  # of 2023, the first with Gelu
+IR_VERSION = 9  # the file format that came with it, so that readers of that age take it
+BATCHES = (2, 3)
+
+Size: TypeAlias = "int | Pair"  # a pair where the two runs differ
+
+
+class Value(NamedTuple):
+    """A value that is computed in the graph, or one of the model's parameters and buffers."""
+
+    name: str
+    shape: tuple[Size, ...]
+    dtype: np.dtype[Any]
+
+
+Operand: TypeAlias = "Value | str | Array | None"  # a str is the name of a node's output
+
+
+def export(
+    model: Module,
+    args: Tensor,
+    f: str | os.PathLike[str],
+    *,
+    input_names: Sequence[str] = ("input",),
+    output_names: Sequence[str] = ("output",),
+    metadata: Mapping[str, str] | None = None,
+    doc_string: str = "",
+) -> None:
+    """Write ``model`` in evaluation mode, its weights included, to an ONNX file.
+
+    Args:
+        model: takes one Tensor and returns one.
+        args: an input, such as ``zeros(1, 3, 32, 32)``: floating, of shape (N, ...). Its values and
+            N do not matter: the graph takes any N, and just these other sizes.
+        f: the file; its folder must exist. It is replaced in one step.
+        input_names, output_names: one name each.
+        metadata: entries of the file's metadata.
+        doc_string: what the file says of itself.
+
+    Raises:
+        ImportError: the package onnx is missing (``pip install 'minigrad[onnx]'``).
+        NotImplementedError: the model uses an operation that has no rule, or what it does depends
+            on its input in a way that operations do not tell.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            f"onnx: the package onnx cannot be imported ({error}); "
+            "install it with: pip install 'minigrad[onnx]'"
+        ) from error
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a Module, got {type(model).__name__}")
+    check.floating("args", check.tensor("args", args))
+    if not args.ndim:
+        raise ValueError("args: expected shape (N, ...), got ()")
+    for argument, names in (("input_names", input_names), ("output_names", output_names)):
+        if isinstance(names, str) or len(names) != 1:
+            raise ValueError(f"{argument}: expected a sequence of one name, got {names!r}")
+    rng = np.random.default_rng(0)
+    inputs = [
+        Tensor(rng.normal(size=(n, *args.shape[1:])).astype(args.dtype)).to(args.device)
+        for n in BATCHES
+    ]
+    with _evaluation_mode(model):
+        graph = _Graph(model, inputs, input_names[0], output_names[0])
+    proto = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            graph.nodes,
+            type(model).__name__,
+            [_info(graph.input)],
+            [_info(graph.output)],
+            [onnx.numpy_helper.from_array(a, name) for name, a in graph.constants.items()],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="minigrad",
+        doc_string=doc_string,
+    )
+    onnx.helper.set_model_props(proto, dict(metadata or {}))
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        what = str(error).strip().splitlines()[0]
+        raise NotImplementedError(f"onnx: ONNX does not allow what came of it ({what})") from error
+    write_atomically(f, lambda file: file.write_bytes(proto.SerializeToString()))
+
+
+@contextmanager
+def _evaluation_mode(model: Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _info(value: Value) -> Any:
+    """The graph's declaration of an input or output; "batch" is the size that N is."""
+    from onnx import helper
+
+    sizes = [n if isinstance(n, int) else "batch" if n == BATCHES else None for n in value.shape]
+    return helper.make_tensor_value_info(
+        value.name, helper.np_dtype_to_tensor_dtype(value.dtype), sizes
+    )
+
+
+# ---------------------------------------------------------------------------- from runs to a graph
+
+
+class _Call(NamedTuple):
+    """An operation as it was called in one run."""
+
+    name: str
+    inputs: tuple[Any, ...]
+    params: dict[str, Any]
+    result: Tensor
+
+
+def _run(model: Module, x: Tensor) -> tuple[list[_Call], Tensor]:
+    calls: list[_Call] = []
+    with no_grad(), observe(lambda *call: calls.append(_Call(*call))):
+        y = model(x)
+    if not isinstance(y, Tensor):
+        raise NotImplementedError(f"onnx: expected a model of one Tensor, got {type(y).__name__}")
+    return calls, y
+
+
+class _Graph:
+    """Nodes in order and the constants they use, as ``model`` leads to them.
+
+    Attributes:
+        nodes: ``NodeProto`` messages.
+        constants: arrays on the CPU by name: parameters and buffers that are used, and others.
+        input, output: of the graph.
+    """
+
+    def __init__(
+        self, model: Module, inputs: list[Tensor], input_name: str, output_name: str
+    ) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Array] = {}
+        self._known: tuple[dict[int, Value], ...] = ({}, {})  # by the id of each run's array
+        self._state = {name: t.data for name, t in model.state_dict().items()}
+        for name, array in self._state.items():
+            self._learn(name, array, array)
+        self.input = self._learn(input_name, *(x.data for x in inputs))
+        # The runs are kept to the end: an array that was freed would leave its id to another.
+        runs, results = zip(*(_run(model, x) for x in inputs), strict=True)
+        if len(runs[0]) != len(runs[1]):
+            raise _varies("the number of operations")
+        for calls in zip(*runs, strict=True):
+            self._add(*calls)
+        result = self._agreed("the result", *results)
+        self("Identity", result)
+        self.nodes[-1].output[0] = output_name
+        self.output = Value(output_name, result.shape, result.dtype)
+
+    def _learn(self, name: str, *arrays: Array) -> Value:
+        """What ``arrays``, one of each run, are called from here on."""
+        value = Value(name, _sizes(*(a.shape for a in arrays)), arrays[0].dtype)
+        for known, array in zip(self._known, arrays, strict=True):
+            known[id(array)] = value
+        return value
+
+    def _add(self, a: _Call, b: _Call) -> None:
+        """The nodes for an operation that one run did as ``a`` and the other as ``b``."""
+        if a.name != b.name or len(a.inputs) != len(b.inputs):
+            raise _varies(f"whether {a.name} or {b.name} comes next")
+        if a.name not in RULES:
+            raise NotImplementedError(f"onnx: there is no rule for the operation {a.name!r}")
+        pairs = zip(a.inputs, b.inputs, strict=True)
+        operands = [self._agreed(f"an operand of {a.name}", x, y) for x, y in pairs]
+        params = {
+            key: _sizes(a.params[key], b.params[key])
+            if key == "shape"
+            else self._agreed(f"{a.name}'s {key}", a.params[key], b.params[key])
+            for key in a.params
+        }
+        results = [call.result.data for call in (a, b)]
+        y = Value("", _sizes(*(r.shape for r in results)), results[0].dtype)
+        self._learn(RULES[a.name](self, y, *operands, **params), *results)
+
+    def _agreed(self, what: str, a: Any, b: Any) -> Any:
+        """What ``a`` in one run and ``b`` in the other are alike: a Value, a constant array, or
+        anything else that is the same in both."""
+        a, b = (x.data if isinstance(x, Tensor) else x for x in (a, b))
+        a, b = (x.item() if isinstance(x, np.generic) else x for x in (a, b))
+        if hasattr(a, "dtype") and hasattr(b, "dtype"):
+            one, other = (k.get(id(x)) for k, x in zip(self._known, (a, b), strict=True))
+            if one is not None and one is other:
+                return one
+            a, b = move(a, CPU), move(b, CPU)
+            if one is other and a.dtype == b.dtype and np.array_equal(a, b):
+                return a
+        elif isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+            return tuple(self._agreed(what, x, y) for x, y in zip(a, b, strict=True))
+        elif type(a) is type(b) and a == b:
+            return a
+        raise _varies(what)
+
+    # -- what rules use
+
+    def __call__(self, kind: str, *inputs: Operand, **attributes: Any) -> str:
+        """Add a node; returns the name of its output. An array becomes a constant, None nothing."""
+        from onnx import helper
+
+        output = f"{kind}_{len(self.nodes)}"
+        names = [self.name(x) for x in inputs]
+        while names and not names[-1]:
+            names.pop()
+        self.nodes.append(helper.make_node(kind, names, [output], name=output, **attributes))
+        return output
+
+    def name(self, x: Operand) -> str:
+        """What ``x`` is called in the graph."""
+        if x is None or isinstance(x, str):
+            return x or ""
+        if isinstance(x, Value):
+            if x.name in self._state:
+                self.constants[x.name] = np.asarray(move(self._state[x.name], CPU))
+            return x.name
+        name = f"constant_{len(self.constants)}"
+        self.constants[name] = np.ascontiguousarray(x).reshape(x.shape)
+        return name
+
+    def cast(self, x: Any, dtype: Any) -> Operand:
+        """A Value, an array or a number in ``dtype``."""
+        if not isinstance(x, Value):
+            return np.asarray(x, dtype)
+        if x.dtype == dtype:
+            return x
+        from onnx import helper
+
+        return self("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def _sizes(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Size, ...]:
+    """A shape in both runs: a number where they agree, else both numbers."""
+    if len(a) != len(b):
+        raise _varies("a tensor's number of dimensions")
+    return tuple(m if m == n else (m, n) for m, n in zip(a, b, strict=True))
+
+
+def _varies(what: str) -> NotImplementedError:
+    return NotImplementedError(
+        f"onnx: {what} depends on the batch size or on the input's values in a way that the "
+        "operations do not tell"
+    )
+
+
+# ---------------------------------------------------------------------------- rules
+
+# An operation's rule adds its nodes to the graph ``g`` and returns the name of their result:
+# ``rule(g, y, *operands, **params)`` with ``y`` the result's shape and dtype, operands that are
+# Values, arrays, numbers or None, and the operation's own parameters.
+Rule: TypeAlias = "Callable[..., str]"
+RULES: dict[str, Rule] = {}
+
+
+def rule(function: Rule) -> Rule:
+    """Make ``function`` the rule of the operation of its name."""
+    RULES[function.__name__.strip("_")] = function
+    return function
+
+
+def _one_node(kind: str, **attributes: Any) -> Rule:
+    """The rule of an operation that is one node, of operands in the result's dtype."""
+    return lambda g, y, *xs: g(kind, *(g.cast(x, y.dtype) for x in xs), **attributes)
+
+
+def _comparison(kind: str) -> Rule:
+    def compare(g: _Graph, y: Value, *xs: Any) -> str:
+        dtype = np.result_type(*(x.dtype if hasattr(x, "dtype") else x for x in xs))
+        return g(kind, *(g.cast(x, dtype) for x in xs))
+
+    return compare
+
+
+RULES |= {
+    "abs": _one_node("Abs"),
+    "add": _one_node("Add"),
+    "div": _one_node("Div"),
+    "exp": _one_node("Exp"),
+    "gelu": _one_node("Gelu"),
+    "gelu_tanh": _one_node("Gelu", approximate="tanh"),
+    "log": _one_node("Log"),
+    "matmul": _one_node("MatMul"),
+    "mul": _one_node("Mul"),
+    "neg": _one_node("Neg"),
+    "relu": _one_node("Relu"),
+    "sigmoid": _one_node("Sigmoid"),
+    "sqrt": _one_node("Sqrt"),
+    "sub": _one_node("Sub"),
+    "tanh": _one_node("Tanh"),
+    "equal": _comparison("Equal"),
+    "greater": _comparison("Greater"),
+    "greater_equal": _comparison("GreaterOrEqual"),
+    "less": _comparison("Less"),
+    "less_equal": _comparison("LessOrEqual"),
+}
+
+
+@rule
+def not_equal(g: _Graph, y: Value, a: Any, b: Any) -> str:
+    return g("Not", RULES["equal"](g, y, a, b))
+
+
+@rule
+def to_dtype(g: _Graph, y: Value, x: Any, *, dtype: Any) -> str:
+    return g.name(g.cast(x, dtype))
+
+
+@rule
+def to_device(g: _Graph, y: Value, x: Any, *, where: Any) -> str:
+    return g.name(x)
+
+
+@rule
+def _pow(g: _Graph, y: Value, x: Any, *, exponent: Any) -> str:
+    return g("Pow", g.cast(x, y.dtype), g.cast(exponent, y.dtype))
+
+
+@rule
+def _clamp(g: _Graph, y: Value, x: Any, *, min: Any, max: Any) -> str:
+    return g("Clip", x, *(None if b is None else g.cast(b, y.dtype) for b in (min, max)))
+
+
+@rule
+def _where(g: _Graph, y: Value, condition: Any, a: Any, b: Any) -> str:
+    return g("Where", condition, g.cast(a, y.dtype), g.cast(b, y.dtype))
+
+
+@rule
+def _leaky_relu(g: _Graph, y: Value, x: Any, *, slope: float) -> str:
+    return g("LeakyRelu", x, alpha=slope)
+
+
+@rule
+def _softmax(g: _Graph, y: Value, x: Any, *, axis: int) -> str:
+    return g("Softmax", x, axis=axis)
+
+
+@rule
+def _log_softmax(g: _Graph, y: Value, x: Any, *, axis: int) -> str:
+    return g("LogSoftmax", x, axis=axis)
+
+
+def _reduce(g: _Graph, kind: str, x: Operand, axes: tuple[int, ...], keepdim: bool) -> str:
+    return g(kind, x, np.array(axes, np.int64), keepdims=int(keepdim), noop_with_empty_axes=1)
+
+
+@rule
+def _sum(g: _Graph, y: Value, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> str:
+    return _reduce(g, "ReduceSum", g.cast(x, y.dtype), axes, keepdim)
+
+
+@rule
+def _mean(g: _Graph, y: Value, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> str:
+    return _reduce(g, "ReduceMean", x, axes, keepdim)
+
+
+@rule
+def _var(
+    g: _Graph, y: Value, x: Any, *, axes: tuple[int, ...], correction: float, keepdim: bool
+) -> str:
+    sizes = [x.shape[i] for i in axes]
+    if not all(isinstance(n, int) for n in sizes):
+        raise _varies("var's divisor")
+    centred = g("Sub", x, _reduce(g, "ReduceMean", x, axes, True))
+    total = _reduce(g, "ReduceSum", g("Mul", centred, centred), axes, keepdim)
+    return g("Div", total, np.asarray(max(math.prod(sizes) - correction, 0), y.dtype))
+
+
+@rule
+def _all_extreme(g: _Graph, y: Value, x: Any, *, name: str) -> str:
+    return g(f"Reduce{name.capitalize()}", x, keepdims=0)
+
+
+@rule
+def _reshape(g: _Graph, y: Value, x: Any, *, shape: tuple[Size, ...]) -> str:
+    # 0 stands for the input's size at that place, -1 for what is left.
+    sizes = [
+        n if isinstance(n, int) else 0 if x.shape[i : i + 1] == (n,) else -1
+        for i, n in enumerate(shape)
+    ]
+    if sizes.count(-1) > 1:
+        raise _varies("more than one size of a reshape")
+    if 0 in shape:
+        raise NotImplementedError("onnx: a tensor without elements")
+    return g("Reshape", x, np.array(sizes, np.int64))
+
+
+@rule
+def _expand(g: _Graph, y: Value, x: Any, *, shape: tuple[Size, ...]) -> str:
+    before = (1,) * (len(shape) - len(x.shape)) + x.shape
+    sizes = [1 if m == n else n for m, n in zip(before, shape, strict=True)]  # 1 keeps a size
+    if not all(isinstance(n, int) for n in sizes):
+        raise _varies("a size of an expand")
+    return g("Expand", x, np.array(sizes, np.int64))
+
+
+@rule
+def _permute(g: _Graph, y: Value, x: Any, *, dims: tuple[int, ...]) -> str:
+    return g("Transpose", x, perm=dims)
+
+
+@rule
+def _cat(g: _Graph, y: Value, *xs: Any, dim: int) -> str:
+    return g("Concat", *xs, axis=dim)
+
+
+@rule
+def _pad(g: _Graph, y: Value, x: Any, *, widths: tuple[Pair, ...], value: Any) -> str:
+    ends = np.array(widths, np.int64).reshape(-1, 2).T.ravel()  # all befores, then all afters
+    return g("Pad", x, ends, np.asarray(value, y.dtype))
+
+
+@rule
+def _getitem(g: _Graph, y: Value, x: Any, *, index: tuple[Any, ...], unique: bool) -> str:
+    """Slices at once, then picks from the last dimension on, then new dimensions."""
+    taken = sum(part is not None and part is not Ellipsis for part in index)
+    rest = (slice(None),) * (len(x.shape) - taken)
+    at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
+    parts = (*index[:at], *rest, *index[at + 1 :])
+    slices: list[tuple[int, ...]] = []
+    picks: list[tuple[int, Any]] = []
+    new: list[int] = []
+    dims = 0  # of the result, so far
+    for axis, part in zip(_axes(parts), parts, strict=True):
+        if part is None:
+            new.append(dims)
+            dims += 1
+        elif isinstance(part, slice):
+            if part != slice(None):
+                start, stop, step = _bounds(part)
+                slices.append((start, stop, axis, step))
+            dims += 1
+        else:
+            part = part if hasattr(part, "dtype") else np.asarray(part)
+            if part.dtype == np.bool_ or (part.shape and any(p.shape for _, p in picks)):
+                raise NotImplementedError("onnx: an index of bools, or of several arrays")
+            picks.append((axis, part))
+            dims += len(part.shape)
+    if slices:
+        x = g("Slice", x, *np.array(slices, np.int64).T)
+    for axis, part in reversed(picks):
+        x = g("Gather", x, g.cast(part, np.int64), axis=axis)
+    return g("Unsqueeze", x, np.array(new, np.int64)) if new else g.name(x)
+
+
+def _bounds(part: slice) -> tuple[int, int, int]:
+    """Start, stop and step, as ONNX writes the ends that are left out."""
+    ends = np.iinfo(np.int64)
+    step = 1 if part.step is None else part.step
+    first, last = (0, ends.max) if step > 0 else (ends.max, ends.min)
+    return (
+        first if part.start is None else part.start,
+        last if part.stop is None else part.stop,
+        step,
+    )
+
+
+def _axes(parts: tuple[Any, ...]) -> Iterator[int]:
+    """The dimension of the indexed tensor at which each part stands."""
+    axis = 0
+    for part in parts:
+        yield axis
+        axis += part is not None
+
+
+@rule
+def _linear(g: _Graph, y: Value, x: Any, w: Any, b: Any) -> str:
+    return g("Gemm", x, w, b, transB=1)
+
+
+@rule
+def _conv2d(
+    g: _Graph, y: Value, x: Any, w: Any, b: Any, *, padding: Pair, window: Window, groups: int
+) -> str:
+    return g(
+        "Conv",
+        *(x, w, b),
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+        pads=padding * 2,
+        group=groups,
+    )
+
+
+@rule
+def _batch_norm(
+    g: _Graph, y: Value, x: Any, w: Any, b: Any, *, mean: Any, var: Any, batch: bool, eps: float
+) -> str:
+    scale = np.ones(mean.shape, y.dtype) if w is None else w
+    shift = np.zeros(mean.shape, y.dtype) if b is None else b
+    return g("BatchNormalization", x, scale, shift, mean, var, epsilon=eps)
+
+
+def _pool(
+    g: _Graph, y: Value, x: Any, kind: str, window: Window, pads: Pair, out: Pair, fill: float
+) -> str:
+    """Pooling of the input framed just as far as the windows reach: the two modes of rounding and
+    all padding are in the frame."""
+    need = [(o - 1) * s + r for o, s, r in zip(out, window.stride, window.reach, strict=True)]
+    after = [max(m - n - p, 0) for m, n, p in zip(need, x.shape[2:], pads, strict=True)]
+    if any((*pads, *after)):
+        ends = np.array([0, 0, *pads, 0, 0, *after], np.int64)
+        x = g("Pad", x, ends, np.asarray(fill, y.dtype))
+    return g(
+        kind,
+        x,
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+    )
+
+
+@rule
+def _max_pool2d(g: _Graph, y: Value, x: Any, *, window: Window, pads: Pair, out: Pair) -> str:
+    lowest = -math.inf if y.dtype.kind == "f" else np.iinfo(y.dtype).min
+    return _pool(g, y, x, "MaxPool", window, pads, out, lowest)
+
+
+@rule
+def _avg_pool2d(
+    g: _Graph, y: Value, x: Any, *, window: Window, pads: Pair, out: Pair, divisor: Array
+) -> str:
+    mean = _pool(g, y, x, "AveragePool", window, pads, out, 0)
+    share = (math.prod(window.kernel) / divisor).astype(y.dtype)
+    return mean if (share == 1).all() else g("Mul", mean, share)
+
+
+@rule
+def _adaptive_avg_pool2d(g: _Graph, y: Value, x: Any, *, out: Pair) -> str:
+    if out == (1, 1):
+        return g("GlobalAveragePool", x)
+    down, right = (_cells(n, o, y.dtype) for n, o in zip(x.shape[2:], out, strict=True))
+    return g("MatMul", g("MatMul", down, x), np.ascontiguousarray(right.T))
+
+
+def _cells(size: int, count: int, dtype: Any) -> Array:
+    """(count, size): row i holds the shares in the mean over ⌊i size / count⌋ … ⌈(i+1) …⌉."""
+    shares = np.zeros((count, size), dtype)
+    for i in range(count):
+        cell = slice(i * size // count, -(-(i + 1) * size // count))
+        shares[i, cell] = 1 / (cell.stop - cell.start)
+    return shares

@@ -1,0 +1,209 @@
+"""Models to other programs and back: what PyTorch and onnxruntime make of the files; mistakes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import safetensors.torch
+import torch
+
+import minigrad as mg
+from cifar import augment, evaluate, exchange, train
+from cifar.errors import UserError
+from cifar.exchange import Export, Import
+from tests.cifar import tiny
+from tests.common import refuses
+
+IMAGES = tiny.load("", "test").images
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("exchange") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        train.run(tiny.settings(out))
+    return str(out)
+
+
+@pytest.fixture
+def run(folder, monkeypatch):
+    """The folder of a tiny run, with the tiny model and recipe in place of all others."""
+    tiny.install(monkeypatch.setattr)
+    return folder
+
+
+def twin():
+    """The tiny model in PyTorch."""
+    n = torch.nn
+    return n.Sequential(
+        *(n.Conv2d(3, 4, 3, 2), n.BatchNorm2d(4), n.ReLU(), n.MaxPool2d(3)),
+        *(n.Flatten(), n.Dropout(0.2), n.Linear(100, 10)),
+    )
+
+
+def inputs(trained):
+    """The images as the network takes them."""
+    images = mg.tensor(IMAGES)
+    x, _ = next(
+        iter(
+            mg.data.DataLoader(
+                *(images, mg.tensor(np.zeros(len(IMAGES), np.int64)), len(IMAGES)),
+                transform=augment.evaluation(trained.mean, trained.std),
+            )
+        )
+    )
+    return x.numpy()
+
+
+# ---------------------------------------------------------------------------- there
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_pytorch_loads_exported_weights(run, tmp_path, suffix, last):
+    file = tmp_path / f"x.{suffix}"
+    trained = exchange.export(Export(run, str(file), last))
+    assert trained.path.stem == ("last" if last else "best")
+    if suffix == "pt":
+        state = torch.load(file, weights_only=True)
+    else:
+        state = safetensors.torch.load_file(file)
+    theirs = twin()
+    theirs.load_state_dict(state, strict=True)
+    if last:
+        assert theirs[1].num_batches_tracked == tiny.EPOCHS * tiny.STEPS
+    with torch.no_grad():
+        logits = theirs.eval()(torch.tensor(inputs(trained))).numpy()
+    expected = evaluate.logits(evaluate.load(run, last=last), IMAGES)
+    np.testing.assert_allclose(logits, expected, 1e-5, 1e-5)
+
+
+def test_exported_safetensors_are_a_model_as_the_run_is(run, tmp_path):
+    file = tmp_path / "x.safetensors"
+    exchange.export(Export(run, str(file)))
+    copy, original = evaluate.load(file), evaluate.load(run)
+    assert copy.record == original.record
+    np.testing.assert_array_equal(evaluate.logits(copy, IMAGES), evaluate.logits(original, IMAGES))
+
+
+def test_the_graph_and_what_it_says(run, tmp_path):
+    file = tmp_path / "x.onnx"
+    trained = exchange.export(Export(run, str(file)))
+    onnx.checker.check_model(onnx.load(file), full_check=True)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for n in (1, 7, 30):
+        (logits,) = session.run(["logits"], {"images": inputs(trained)[:n]})
+        expected = evaluate.logits(trained, IMAGES[:n])
+        np.testing.assert_allclose(logits, expected, 1e-5, 1e-5)
+    said = session.get_modelmeta()
+    notes = {name: json.loads(text) for name, text in said.custom_metadata_map.items()}
+    assert notes["classes"] == list(trained.classes)
+    assert (notes["mean"], notes["std"]) == (list(tiny.RECIPE.mean), list(tiny.RECIPE.std))
+    assert notes["minigrad"] == trained.record
+    assert said.description.startswith("tiny, seed 0, epoch ")
+    assert "less mean, over std" in said.description
+
+
+# ---------------------------------------------------------------------------- and back
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_weights_of_pytorch_are_imported(run, tmp_path, suffix):
+    theirs = twin()
+    theirs(torch.rand(8, 3, 32, 32))  # moves the running statistics
+    file, out = tmp_path / f"x.{suffix}", tmp_path / "out.safetensors"
+    if suffix == "pt":
+        torch.save(theirs.state_dict(), file)
+    else:
+        safetensors.torch.save_file(theirs.state_dict(), file)
+    asked = Import("tiny", str(file), str(out), "synthetic", ("mean=0.1,0.2,0.3", "l2=0.5"))
+    assert exchange.adopt(asked)[1].num_batches_tracked.item() == 1
+    trained = evaluate.load(out)
+    assert (trained.mean, trained.std) == ((0.1, 0.2, 0.3), tiny.RECIPE.std)
+    assert trained.record["recipe"]["l2"] == 0.5
+    assert trained.record["imported"] == file.name
+    assert trained.classes[0] != "class 0"  # those of the real synthetic set
+    with torch.no_grad():
+        expected = theirs.eval()(torch.tensor(inputs(trained))).numpy()
+    np.testing.assert_allclose(evaluate.logits(trained, IMAGES), expected, 1e-4, 1e-5)
+    exchange.export(Export(str(out), str(tmp_path / "y.onnx")))  # no seed, no epoch
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_there_and_back_is_the_same_model(run, tmp_path, suffix):
+    file, out = tmp_path / f"x.{suffix}", tmp_path / "out.safetensors"
+    exchange.export(Export(run, str(file)))
+    exchange.adopt(Import("tiny", str(file), str(out)))
+    back, original = evaluate.load(out), evaluate.load(run)
+    np.testing.assert_array_equal(evaluate.logits(back, IMAGES), evaluate.logits(original, IMAGES))
+    assert back.classes[:2] == ("airplane", "automobile")
+    assert evaluate.describe(back.record) == "tiny"
+
+
+# ---------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("out", "text"),
+    [
+        ("x.h5", "out: expected a file that ends in .safetensors, .pt or .onnx, got "),
+        ("x", "out: expected a file that ends in"),
+        ("nowhere/x.onnx", "nowhere/x.onnx: No such file or directory"),
+        ("nowhere/x.pt", "out: cannot write "),
+        ("folder.pt", "out: cannot write "),
+    ],
+)
+def test_what_cannot_be_written(run, tmp_path, out, text):
+    (tmp_path / "folder.pt").mkdir()
+    refuses(UserError, text, lambda: exchange.export(Export(run, str(tmp_path / out))))
+    assert os.listdir(tmp_path) == ["folder.pt"]
+    weights = f"{run}/last.safetensors"
+    asked = Import("tiny", weights, str(tmp_path / "nowhere" / "x.safetensors"))
+    refuses(UserError, "out: cannot write ", lambda: exchange.adopt(asked))
+
+
+@pytest.mark.parametrize(("suffix", "package"), [("onnx", "onnx"), ("pt", "torch")])
+def test_a_missing_package_is_named(run, tmp_path, monkeypatch, suffix, package):
+    file = tmp_path / f"x.{suffix}"
+    monkeypatch.setitem(sys.modules, package, None)
+    text = f"pip install 'minigrad[{package}]'"
+    refuses(UserError, text, lambda: exchange.export(Export(run, str(file))))
+    if package == "torch":
+        file.write_text("x")
+        asked = Import("tiny", str(file), str(tmp_path / "y.safetensors"))
+        refuses(UserError, text, lambda: exchange.adopt(asked))
+    assert os.listdir(tmp_path) == (["x.pt"] if package == "torch" else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"recipe": "nonesuch"}, "recipe: expected one of "),
+        ({"dataset": "mnist"}, "unknown data set 'mnist'"),
+        ({"out": "x.pt"}, "out: expected a file that ends in .safetensors, got x.pt"),
+        ({"file": "nowhere.pt"}, "file: nowhere.pt is not a file"),
+        ({"file": "text.pt"}, "file: text.pt is not a whole PyTorch file of tensors alone"),
+        ({"file": "text"}, "file: text is not a whole safetensors file"),
+        ({"file": "other.pt"}, "file: other.pt does not hold the model 'simple': state_dict for "),
+        ({"set": ("std=1,0,1",)}, "std: expected finite numbers above 0, got (1.0, 0.0, 1.0)"),
+        ({"set": ("mean=1,1,Infinity",)}, "mean: expected finite numbers, got"),
+        ({"set": ("frob=1",)}, "set: expected one of model, epochs"),
+    ],
+)
+def test_what_cannot_be_imported(tmp_path, monkeypatch, changes, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("no weights")
+    (tmp_path / "text.pt").write_text("no weights")
+    mg.save({"0.weight": mg.zeros(32, 3, 3, 3), "x": mg.zeros(1)}, "other.pt")
+    before = sorted(os.listdir())
+    asked = dataclasses.replace(Import("simple", "other.pt", "out.safetensors"), **changes)
+    refuses(UserError, text, lambda: exchange.adopt(asked))
+    assert sorted(os.listdir()) == before
