@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import minigrad as mg
-from cifar import cli, datasets, evaluate, models, predict, recipes, report, summary, train
+from cifar import cli, compare, datasets, evaluate, models, predict, recipes, report, summary, train
 from cifar.augment import Augmentation
 from cifar.errors import UserError
 from tests.cifar import tiny
@@ -26,6 +26,7 @@ COMMANDS = {
     "train": cli.Train,
     "evaluate": evaluate.Settings,
     "predict": predict.Settings,
+    "compare": cli.Compare,
     "report": report.Settings,
 }
 LOAD = datasets.load
@@ -84,11 +85,13 @@ def test_help_lists_every_command(capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_explains_every_flag(capsys, name):
     text = helped(capsys, [name])
-    docs = " ".join(f"{COMMANDS[name].__doc__} {train.Settings.__doc__}".split())
+    bases = COMMANDS[name].__mro__[:-1]  # a command's words come before those it inherits
+    docs = " ".join(" ".join(str(base.__doc__) for base in bases).split())
     for field in dataclasses.fields(COMMANDS[name]):
         if field.name == "overrides":  # what --set and the like fill
             continue
-        flag = "no-progress" if field.name == "progress" else field.name.replace("_", "-")
+        negated = "no-" if field.name in ("progress", "timing") else ""
+        flag = negated + field.name.replace("_", "-")
         shown = field.name.upper() if field.name in POSITIONAL else f"--{flag}"
         assert shown in text
         words = docs.split(f" {field.name}: ")[1].split()[:3]
@@ -118,6 +121,20 @@ def test_train_alone_is_the_recipe():
     settings = cli.parse(["train", "simple", "--seed", "3"]).settings()
     expected = train.Settings("simple", seed=3, out="runs/simple-seed3", progress=False)
     assert dataclasses.replace(settings, progress=False) == expected
+
+
+def test_compare_takes_every_setting_of_a_comparison():
+    arguments = (
+        "compare simple --device gpu:1 --dataset synthetic --data-dir d --seed 4 --out o "
+        "--epochs 3 --steps 5 --dtype float64 --rerun-threads 1 3 --no-timing --set batch_size=7"
+    )
+    settings = cli.parse(arguments.split()).settings()
+    expected = compare.Settings(
+        "simple", 3, 5, "float64", (1, 3), "gpu:1", "synthetic", "d", 4, "o", False,
+        {"batch_size": 7}, settings.progress,
+    )  # fmt: skip
+    assert settings == expected
+    assert cli.parse(["compare", "gated"]).settings().out == "runs/compare-gated-seed0"
 
 
 def test_progress_needs_a_terminal(monkeypatch):
@@ -299,7 +316,7 @@ def test_ctrl_c(small, here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "Expected one of {data, recipes, models, train, evaluate, predict, report}"),
+        ("", "Expected one of {data, recipes, models, train, evaluate, predict, compare, report}"),
         ("nonesuch", "nonesuch"),
         ("--frobnicate", "--frobnicate"),
         ("train", "RECIPE"),
