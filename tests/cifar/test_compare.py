@@ -74,29 +74,31 @@ def test_whole_models_in_float64(case, tmp_path):
 
 @pytest.mark.parametrize("case", CASES)
 def test_first_gradients_in_float32(case, tmp_path):
-    """To 1e-4, or, of a network so deep that PyTorch's float32 is further than that from its own
-    float64, no further than it is.
+    """To 1e-4 of the largest; those of resnet-82, where PyTorch's float32 is 1e-2 from its own
+    float64, no further than three times that.
 
     A value that rounding puts on the other side of a ReLU's zero, or a tie in a pooling window,
     changes a gradient by far more than rounding does; so one batch of three must agree.
     """
     name, changes = CASES[case]
+    found = []
     for seed in range(3):
         this, comparison = twins.prepare(name, tmp_path, 1, seed=seed, batch_size=8, **changes)
         start = {k: v.cpu().numpy().copy() for k, v in this.model.state_dict().items()}
-        found, contestants = lockstep(this, comparison, "float32")
-        exact = training.Training(this.recipe, compare._counts(this), "float64")
-        exact.load(start)
-        exact.share_masks(compare.shared_mask("float64"))
-        exact.start_epoch(0)
-        images, labels = (t.cpu().numpy() for t in next(iter(this.train.epoch(0))))
-        mg.manual_seed(seed, 0, 0)
-        exact.step(images, labels)
-        own = compare.difference(contestants["PyTorch"].gradients(), exact.gradients())[1]
-        relative = found.differences["minigrad"][0]["gradients_relative"]
-        if relative < max(1e-4, 2 * own if own > 1e-3 else 0):
+        _, contestants = lockstep(this, comparison, "float32")
+        limit = 1e-4
+        if name == "resnet-82":
+            exact = training.Training(this.recipe, compare._counts(this), "float64")
+            exact.load(start)
+            exact.start_epoch(0)
+            exact.step(*(t.cpu().numpy() for t in next(this.train.epoch(0))))
+            theirs = contestants["PyTorch"].gradients()
+            limit = 3 * compare.difference(theirs, exact.gradients())[1]
+            assert limit < 0.1
+        found.append((comparison.differences["minigrad"][0]["gradients_relative"], limit))
+        if found[-1][0] < limit:
             return
-    pytest.fail(f"gradients differ by {relative} of the largest; PyTorch's own rounding is {own}")
+    pytest.fail(f"gradients differ by (relative, expected less than): {found}")
 
 
 # ---------------------------------------------------------------------------- its parts
