@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import minigrad as mg
-from benchmarks import machine
-from cifar import report
+from cifar import machine, report
 from cifar.errors import UserError
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")

@@ -19,7 +19,7 @@ import numpy as np
 import threadpoolctl
 from numpy.lib.stride_tricks import sliding_window_view
 
-from benchmarks import machine
+from cifar import machine
 
 ORDERS = ("NCHW", "NHWC", "CHWN")
 SHAPES = ((3, 32, 32, 64), (32, 64, 30, 64), (64, 64, 16, 128), (128, 128, 8, 128))  # C, O, H, N

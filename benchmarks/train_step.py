@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import machine
+from cifar import machine
 
 CONTESTANTS = (
     "minigrad",
@@ -36,10 +35,6 @@ CONTESTANTS = (
     "torch channels_last keeping",
 )
 KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def _minigrad_step(model_name: str, batch: int, threads: int) -> Callable[[], Any]:
@@ -68,8 +63,7 @@ def _minigrad_step(model_name: str, batch: int, threads: int) -> Callable[[], An
 def _torch_step(model_name: str, batch: int, threads: int, layout: str) -> Callable[[], Any]:
     import torch
 
-    from benchmarks import reference
-    from cifar import recipes
+    from cifar import recipes, reference
 
     torch.set_num_threads(threads)
     recipe = recipes.load(model_name)
@@ -96,7 +90,7 @@ def _contest(contestant: str, model: str, batch: int, threads: int, steps: int) 
     """Run in the child process: step times in seconds and memory growth in MB."""
     library, *options = contestant.split()
     __import__(library)
-    imported = _peak_mb()
+    imported = machine.peak_memory_mb()
     if library == "minigrad":
         step = _minigrad_step(model, batch, threads)
     else:
@@ -108,7 +102,7 @@ def _contest(contestant: str, model: str, batch: int, threads: int, steps: int) 
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return {"times": times, "memory_mb": _peak_mb() - imported}
+    return {"times": times, "memory_mb": machine.peak_memory_mb() - imported}
 
 
 def _in_child(**arguments: Any) -> dict[str, Any]:

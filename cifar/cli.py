@@ -26,6 +26,7 @@ import tyro
 
 import minigrad as mg
 from cifar import (
+    compare,
     datasets,
     evaluate,
     exchange,
@@ -147,6 +148,41 @@ class Augment:
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
 
+@dataclass(frozen=True)
+class Compare(compare.Settings):
+    """Train a recipe by minigrad and by PyTorch, from the same weights on the same batches with the
+    same dropout masks, and show how far apart they are, and the time and memory of each.
+
+    Attributes:
+        recipe: which one; `cifar recipes` lists them.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
+            synthetic set, saying so.
+        data_dir: where CIFAR-10 lies; the usual places unless given.
+        out: folder for compare.json and compare.png, which are replaced;
+            runs/compare-RECIPE-seedSEED unless given.
+        timing: measure time and memory too, unless --no-timing.
+        progress: a bar, shown on a terminal unless --no-progress.
+        set: FIELD=VALUE, any field of the recipe, such as batch_size=32; may be repeated.
+    """
+
+    recipe: tyro.conf.Positional[str] = tyro.MISSING
+    out: str | None = None  # type: ignore[assignment]  # depends on the recipe and the seed
+    overrides: tyro.conf.Suppress[dict[str, Any]] = dataclasses.field(default_factory=dict)
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+    def settings(self) -> compare.Settings:
+        """What :func:`cifar.compare.run` takes.
+
+        Raises:
+            UserError: there is no such recipe, or a field of it cannot be set to what was given.
+        """
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(compare.Settings)}
+        given["overrides"] = overrides.parse(recipes.load(self.recipe), self.set)
+        given["out"] = self.out or f"runs/compare-{self.recipe}-seed{self.seed}"
+        given["progress"] = self.progress and sys.stderr.isatty()
+        return compare.Settings(**given)
+
+
 def _command(settings: type, name: str, words: str | None = None) -> Any:
     return Annotated[settings, tyro.conf.subcommand(name, description=words)]
 
@@ -165,6 +201,7 @@ COMMANDS: Any = typing.Union[  # noqa: UP007  # of a tuple made here
     _command(
         predict.Settings, "predict", "What a trained model takes pictures for, and how surely."
     ),
+    _command(Compare, "compare"),
     _command(
         report.Settings, "report", "All runs in a folder beside the studies' figures, as a page."
     ),
@@ -367,6 +404,22 @@ def run_import(asked: exchange.Import) -> int:
     return 0
 
 
+def run_comparison(asked: Compare) -> int:
+    """Train on both sides; show losses, differences, epochs, time and memory."""
+    found, out = compare.run(asked.settings())
+    shown = [
+        ("Loss and accuracy of the batch", compare.step_table(found)),
+        ("Largest difference from PyTorch (relative)", compare.difference_table(found)),
+        ("Epochs", compare.epoch_table(found)),
+    ]
+    if found.speed:
+        shown.append(("Time and memory of a training step", compare.speed_table(found)))
+    for title, (header, rows) in shown:
+        print(f"\n{title}:\n{tables.table(header, rows)}")
+    print(f"\ncompare.json and compare.png are in {out}")
+    return 0
+
+
 ACTIONS: dict[type, Callable[[Any], int]] = {
     Data: show_data,
     Recipes: show_recipes,
@@ -375,6 +428,7 @@ ACTIONS: dict[type, Callable[[Any], int]] = {
     Train: run_training,
     evaluate.Settings: run_evaluation,
     predict.Settings: run_prediction,
+    Compare: run_comparison,
     report.Settings: run_report,
     exchange.Export: run_export,
     exchange.Import: run_import,

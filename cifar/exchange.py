@@ -3,7 +3,7 @@
     export(Export("runs/simple-seed0", "simple.pt"))
     adopt(Import("simple", "theirs.pt", "ours.safetensors"))
 
-The names and shapes of a model's weights are those of its twin in PyTorch (``benchmarks/reference``
+The names and shapes of a model's weights are those of its twin in PyTorch (``cifar/reference``
 has them), so a file of weights serves both.
 """
 

@@ -220,6 +220,137 @@ def augmentations(
     _save(figure, path)
 
 
+# ---------------------------------------------------------------------------- two engines
+
+# By contestant: minigrad's thin line must be seen on top of PyTorch's, which it mostly covers.
+STROKES = (
+    {"color": BLUE, "lw": 1.3, "zorder": 3},
+    {"color": ORANGE, "lw": 4, "zorder": 2},
+    {"color": GREY, "lw": 1.3, "ls": ":", "zorder": 4},
+)
+
+
+def comparison(found: Mapping[str, Any], path: Path) -> None:
+    """What :class:`cifar.compare.Comparison` holds, as its dict: loss and accuracy by step and by
+    epoch, differences by step, time and memory."""
+    figure, axes = _figure(2, 3, (15, 8.4))
+    for axis, metric in zip(axes[:, 0], ("losses", "accuracies"), strict=True):
+        _by_step(axis, found[metric], "loss" if metric == "losses" else "accuracy")
+    for axis, metric in zip(axes[:, 1], ("loss", "accuracy"), strict=True):
+        _by_epoch(axis, found, metric)
+    _differences(axes[0, 2], found["differences"])
+    _speed(axes[1, 2], found["speed"])
+    record = found["record"]
+    steps = len(next(iter(found["losses"].values())))
+    figure.suptitle(
+        f"{_plain(record['recipe']['name'])} on {record['dataset']} by minigrad and by PyTorch: "
+        f"the same weights, batches and dropout masks\n"
+        f"{record['dtype']} on {record['device']}, seed {record['seed']}, {steps:,} steps of "
+        f"{record['recipe']['batch_size']} images"
+    )
+    _save(figure, path)
+
+
+def _stroke(index: int) -> dict[str, Any]:
+    return STROKES[min(index, len(STROKES) - 1)]
+
+
+def _by_step(axis: Any, series: Mapping[str, list[float]], metric: str) -> None:
+    """One line per contestant, smoothed by a running mean where there are hundreds of steps."""
+    window = max(1, len(next(iter(series.values()))) // 100)
+    scale = 100 if metric == "accuracy" else 1
+    for i, (name, values) in enumerate(series.items()):
+        means = scale * np.convolve(values, np.full(window, 1 / window), "valid")
+        marker = "o" if len(means) < 3 else None
+        steps = np.arange(window, len(values) + 1)
+        axis.plot(steps, means, label=_plain(name), marker=marker, **_stroke(i))
+    unit = "accuracy (%)" if metric == "accuracy" else "loss (nats)"
+    mean = f", mean of the last {window}" if window > 1 else ""
+    axis.set(xlabel="step", ylabel=f"{unit} of the batch{mean}", title=f"{metric} by step")
+    axis.grid(alpha=0.3)
+    axis.legend()
+
+
+def _by_epoch(axis: Any, found: Mapping[str, Any], metric: str) -> None:
+    """Training and held-out figures of every contestant."""
+    scale = 100 if metric == "accuracy" else 1
+    for part, _, marker in PARTS:
+        for i, name in enumerate(found["losses"]):
+            points = [
+                (line["epoch"], scale * line[name][f"{part}_{metric}"])
+                for line in found["epochs"]
+                if f"{part}_{metric}" in line[name]
+            ]
+            if points:
+                axis.plot(
+                    *zip(*points, strict=True), marker=marker, markersize=9 if i == 1 else 5,
+                    label=f"{_plain(name)}, {part}", **_stroke(i),
+                )  # fmt: skip
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axis.set_xlim(0.5, len(found["epochs"]) + 0.5)
+    unit = "accuracy (%)" if metric == "accuracy" else "loss (nats)"
+    axis.set(xlabel="epoch", ylabel=unit, title=f"{metric} by epoch")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+
+
+def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -> None:
+    """Relative differences from PyTorch on a logarithmic scale: minigrad's solid, PyTorch's own on
+    other numbers of threads dotted."""
+    quantities = (("logits", BLUE, "o"), ("gradients", ORANGE, "s"), ("weights", GREEN, "^"))
+    for i, (name, lines) in enumerate(differences.items()):
+        for quantity, colour, marker in quantities:
+            points = [
+                (line["step"], line[f"{quantity}_relative"])
+                for line in lines
+                if line[f"{quantity}_relative"] > 0  # which a logarithm can show
+            ]
+            if points:
+                axis.plot(
+                    *zip(*points, strict=True), color=colour, ls=":" if i else "-", lw=1.3,
+                    marker=marker, markersize=3, label=f"{quantity}, {_plain(name)}",
+                )  # fmt: skip
+    axis.set_yscale("log")
+    if max((line["step"] for lines in differences.values() for line in lines), default=1) > 200:
+        axis.set_xscale("log")
+    axis.set(
+        xlabel="step",
+        ylabel="largest difference from PyTorch / largest value",
+        title="difference by step",
+    )
+    axis.grid(alpha=0.3)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=8)
+
+
+def _speed(axis: Any, speed: Mapping[str, Mapping[str, float | None]]) -> None:
+    """Time per step and memory as bars relative to PyTorch's, with the figures themselves."""
+    axis.set(title="time and memory", xlabel="relative to PyTorch")
+    if not speed:
+        axis.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axis.transAxes)
+        axis.set(xticks=[], yticks=[])
+        return
+    metrics = (
+        ("seconds_per_step", "time\nper step", "{:.3g} s"),
+        ("peak_memory_mb", "peak\nmemory", "{:.0f} MB"),
+    )
+    shown = [m for m in metrics if all(one[m[0]] for one in speed.values())]
+    for i, (name, one) in enumerate(speed.items()):
+        for place, (metric, _, form) in enumerate(shown):
+            value, base = float(one[metric] or 0), float(speed["PyTorch"][metric] or 1)
+            bar = axis.barh(
+                place + 0.4 * i, value / base, 0.38, color=_stroke(i)["color"],
+                label=_plain(name) if place == 0 else None,
+            )  # fmt: skip
+            axis.bar_label(bar, [form.format(value)], padding=3)
+    axis.set_yticks([place + 0.2 for place in range(len(shown))], [words for _, words, _ in shown])
+    axis.margins(0.2)
+    axis.set_ylim(len(shown) + 0.1, -0.4)  # downwards, with room for the legend
+    axis.grid(alpha=0.3, axis="x")
+    axis.set_axisbelow(True)
+    axis.legend(loc="lower center", ncols=2)
+
+
 # ---------------------------------------------------------------------------- many runs
 
 OVERLAY = (BLUE, VERMILION, GREEN, ORANGE, "#CC79A7", "#56B4E9", "#000000", GREY)

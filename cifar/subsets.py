@@ -82,7 +82,7 @@ def long_tailed(data: Dataset, imbalance: float) -> Dataset:
 
 
 def class_balanced_weights(counts: np.ndarray, beta: float) -> np.ndarray:
-    """(1 − β) / (1 − β^n) for a class of n images, scaled to sum to C; float32 (C,).
+    """(1 − β) / (1 − β^n) for a class of n images, scaled to sum to C; float64 (C,).
 
     The inverse of the effective number of samples (Cui et al., CVPR 2019, eq. 4): β = 0 weighs all
     classes alike, β → 1 by 1/n.
@@ -95,5 +95,5 @@ def class_balanced_weights(counts: np.ndarray, beta: float) -> np.ndarray:
     if counts.min() < 1:
         raise ValueError(f"counts: expected at least one image of each class, got {counts}")
     effective = (1 - beta ** counts.astype(np.float64)) / (1 - beta)
-    weights = 1 / effective
-    return (weights * (len(counts) / weights.sum())).astype(np.float32)
+    weights: np.ndarray = 1 / effective
+    return weights * (len(counts) / weights.sum())

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import platform
-import resource
 import signal
 import sys
 import time
@@ -21,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, models, plots, recipes, subsets
+from cifar import augment, datasets, machine, models, plots, recipes, subsets
 from cifar.errors import UserError
 
 F = mg.functional
@@ -125,11 +124,11 @@ def run(settings: Settings) -> list[dict[str, Any]]:
             or the loss became infinite or NaN, and what earlier epochs saved is whole.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
-    recipe, device = _recipe(settings), find_device(settings.device)
+    recipe, device = checked_recipe(settings), find_device(settings.device)
     with _output_folder(settings) as out:
-        test_set, this = _prepare(settings, recipe, device, out)
+        test_set, this = prepare(settings, recipe, device, out)
         progress = this.progress
-        with _stop_on_signals() as stop:
+        with stop_on_signals() as stop:
             while progress.epoch < recipe.epochs:
                 _train_epoch(this, stop)
                 if stop:
@@ -149,7 +148,7 @@ def run(settings: Settings) -> list[dict[str, Any]]:
         return progress.history
 
 
-def _prepare(
+def prepare(
     settings: Settings, recipe: recipes.Recipe, device: mg.device, out: Path
 ) -> tuple[datasets.Dataset, Run]:
     """Load the data, make the model and all around it, and put a resumed run back."""
@@ -167,7 +166,7 @@ def _prepare(
         return mg.data.DataLoader(images, labels, size, **options)
 
     test = batches(test_set, EVALUATION_BATCH, transform=evaluation)
-    optimizer, schedule = _optimizer(recipe, model, recipe.lr)
+    optimizer, schedule = make_optimizer(recipe, model)
     this = Run(
         settings,
         recipe,
@@ -176,7 +175,7 @@ def _prepare(
         model,
         optimizer,
         schedule,
-        _objective(recipe, model, counts, device),
+        make_objective(recipe, model, counts, device),
         batches(
             training_set,
             recipe.batch_size,
@@ -202,11 +201,12 @@ def _prepare(
     return test_set, this
 
 
-def _optimizer(
-    recipe: recipes.Recipe, model: mg.nn.Module, lr: float
+def make_optimizer(
+    recipe: recipes.Recipe, model: mg.nn.Module, epoch: int = 0
 ) -> tuple[mg.optim.Optimizer, Any]:
-    """A fresh optimiser and its schedule (None for a constant rate)."""
+    """A fresh optimiser and its schedule (None for a constant rate), to start at ``epoch``."""
     kind = getattr(mg.optim, recipe.optimizer)
+    lr = dict(recipe.restarts).get(epoch, recipe.lr)
     optimizer = kind(model.parameters(), lr=lr, **recipe.optimizer_options)
     if recipe.schedule is None:
         return optimizer, None
@@ -214,7 +214,7 @@ def _optimizer(
     return optimizer, schedule(optimizer, **recipe.schedule_options)
 
 
-def _objective(
+def make_objective(
     recipe: recipes.Recipe, model: mg.nn.Module, counts: np.ndarray, device: mg.device
 ) -> Callable[[mg.Tensor, mg.Tensor], mg.Tensor]:
     """The training loss of (logits, labels): the recipe's loss and its L2 term."""
@@ -224,10 +224,11 @@ def _objective(
         weight = mg.tensor(weights, device=device)
 
     def objective(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
+        w = None if weight is None else weight.to(logits.dtype)
         if recipe.loss == "focal_loss":
-            loss = F.focal_loss(logits, labels, recipe.gamma, weight)
+            loss = F.focal_loss(logits, labels, recipe.gamma, w)
         else:
-            loss = F.cross_entropy(logits, labels, weight)
+            loss = F.cross_entropy(logits, labels, w)
         return loss + penalty(model, recipe.l2) if recipe.l2 else loss
 
     return objective
@@ -240,12 +241,35 @@ def penalty(model: mg.nn.Module, factor: float) -> mg.Tensor:
     return sum(others, first) * factor
 
 
+def step(
+    model: mg.nn.Module,
+    objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor],
+    optimizer: mg.optim.Optimizer,
+    images: mg.Tensor,
+    labels: mg.Tensor,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """One update of the model from one batch; returns its logits and its loss before that."""
+    logits = model(images)
+    loss = objective(logits, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return logits, loss
+
+
+def step_schedule(schedule: Any, held_loss: float) -> None:
+    """End an epoch: the next one's rate, which may depend on the loss on the held images."""
+    if isinstance(schedule, mg.optim.ReduceLROnPlateau):
+        schedule.step(held_loss)
+    elif schedule is not None:
+        schedule.step()
+
+
 def _train_epoch(this: Run, stop: list[int]) -> None:
     """One pass over the training set, from ``progress.step`` on; returns early on a signal."""
     recipe, progress, seed = this.recipe, this.progress, this.settings.seed
-    rates = dict(recipe.restarts)
-    if progress.step == 0 and progress.epoch in rates:
-        this.optimizer, this.schedule = _optimizer(recipe, this.model, rates[progress.epoch])
+    if progress.step == 0 and progress.epoch in dict(recipe.restarts):
+        this.optimizer, this.schedule = make_optimizer(recipe, this.model, progress.epoch)
     this.model.train()
     started = time.perf_counter() - progress.seconds
     bar = tqdm(
@@ -259,12 +283,7 @@ def _train_epoch(this: Run, stop: list[int]) -> None:
     with bar:
         for images, labels in this.train.epoch(progress.epoch, progress.step):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
-            logits = this.model(images)
-            loss = this.objective(logits, labels)
-            this.optimizer.zero_grad()
-            loss.backward()
-            this.optimizer.step()
-
+            logits, loss = step(this.model, this.objective, this.optimizer, images, labels)
             value = loss.item()
             progress.step += 1
             progress.seen += len(labels)
@@ -311,12 +330,9 @@ def _end_epoch(this: Run) -> None:
     line |= {
         "seconds": round(progress.seconds, 3),
         "images_per_second": round(progress.seen / progress.seconds, 1),
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": machine.peak_memory_mb(),
     }
-    if isinstance(this.schedule, mg.optim.ReduceLROnPlateau):
-        this.schedule.step(line[f"{name}_loss"])
-    elif this.schedule is not None:
-        this.schedule.step()
+    step_schedule(this.schedule, line[f"{name}_loss"])
     progress.end_epoch(line)
     shown = "; ".join(
         f"{part} loss {line[f'{part}_loss']:.4f}, accuracy {line[f'{part}_accuracy']:.2%}"
@@ -384,7 +400,7 @@ def _logits(model: mg.nn.Module, data: mg.data.DataLoader, count: int) -> np.nda
 # ---------------------------------------------------------------------------- settings and record
 
 
-def _recipe(settings: Settings) -> recipes.Recipe:
+def checked_recipe(settings: Settings) -> recipes.Recipe:
     """The recipe with its overrides, checked before any work is done."""
     if settings.seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {settings.seed}")
@@ -403,7 +419,7 @@ def _recipe(settings: Settings) -> recipes.Recipe:
         if not fits:
             raise UserError(f"{name}: expected {expected}, got {getattr(recipe, name)}")
     try:
-        _optimizer(recipe, mg.nn.Linear(1, 1), recipe.lr)
+        make_optimizer(recipe, mg.nn.Linear(1, 1))
     except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
         raise UserError(f"optimizer and schedule of {recipe.name}: {error}") from None
     return recipe
@@ -491,14 +507,8 @@ def _kernels(device: mg.device) -> str:
     return " in plain NumPy (pip install 'minigrad[fast]': two to three times as fast)"
 
 
-def _peak_memory_mb() -> float:
-    """Largest resident size of this process so far, in MB of 10^6 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
-
-
 @contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
+def stop_on_signals() -> Iterator[list[int]]:
     """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once."""
     stop: list[int] = []
 

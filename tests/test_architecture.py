@@ -29,23 +29,29 @@ LAYERS = (
     ("minigrad.onnx",),
     ("minigrad",),
     ("cifar",),
-    ("cifar.errors", "cifar.pickles", "cifar.tables"),
+    ("cifar.errors", "cifar.machine", "cifar.pickles", "cifar.tables"),
     ("cifar.synthetic",),
     ("cifar.augment",),
     ("cifar.datasets", "cifar.models", "cifar.recipes"),
-    ("cifar.overrides", "cifar.subsets", "cifar.summary"),
+    ("cifar.overrides", "cifar.subsets", "cifar.summary", "cifar.reference"),
     ("cifar.plots",),
     ("cifar.train",),
     ("cifar.evaluate",),
-    ("cifar.exchange", "cifar.predict", "cifar.report"),
+    ("cifar.compare", "cifar.exchange", "cifar.predict", "cifar.report"),
     ("cifar.cli",),
     ("cifar.__main__",),
     ("examples", "benchmarks"),
 )
 CUPY_DOOR = "minigrad.backend"
+REFERENCE = "cifar.reference"
+TORCH_FILES = "minigrad.checkpoint"  # reads and writes .pt
 USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
 TESTED = ("minigrad", "cifar", "examples")
-TESTED_TOGETHER = ("cifar.models", "cifar.recipes")  # one test file for the whole package
+TESTED_TOGETHER = (
+    "cifar.models",
+    "cifar.recipes",
+    "cifar.reference",
+)  # one test file for the whole package
 
 
 class Source:
@@ -159,6 +165,20 @@ def second_doors_to_cupy(source: Source) -> list[str]:
     return found
 
 
+def torch_out_of_place(source: Source) -> list[str]:
+    """What the engine and the studies import of PyTorch, and the reference of the engine."""
+    found = []
+    for module in source.trees:
+        tops = {origin.partition(".")[0] for _, origin, _, _ in source.imports(module)}
+        twin = module.startswith(f"{REFERENCE}.")
+        user = not module.startswith(REFERENCE) and module != TORCH_FILES
+        if "torch" in tops and user and module.startswith(("minigrad", "cifar")):
+            found.append(f"{module} imports torch; only {REFERENCE} and {TORCH_FILES} may")
+        if twin and tops & {"minigrad", "numpy"}:
+            found.append(f"{module} imports {', '.join(sorted(tops))}; a twin is torch alone")
+    return found
+
+
 def internals_used(source: Source) -> list[str]:
     """Uses of minigrad from outside that do not go by ``import minigrad`` and public names."""
     found = []
@@ -228,6 +248,10 @@ def test_one_door_to_cupy():
     assert second_doors_to_cupy(SOURCE) == []
 
 
+def test_torch_is_the_reference_alone():
+    assert torch_out_of_place(SOURCE) == []
+
+
 def test_public_names_only():
     assert internals_used(SOURCE) == []
 
@@ -269,6 +293,7 @@ def violations(root: Path, changes: dict[str, str | None]) -> list[str]:
     return [
         *arrows_back(source),
         *second_doors_to_cupy(source),
+        *torch_out_of_place(source),
         *internals_used(source),
         *files_without_tests(root, source),
     ]
@@ -300,6 +325,9 @@ BACK = "which does not stand before it"
         ("minigrad/tensor.py", "from cupy.cuda import Device", "minigrad.tensor imports cupy"),
         ("minigrad/data.py", "importlib.import_module('cupy')", "minigrad.data imports cupy"),
         ("examples/x.py", "def f():\n    import cupy as cp", "examples.x imports cupy"),
+        ("minigrad/nn/layers.py", "import torch", "minigrad.nn.layers imports torch"),
+        ("cifar/train.py", "def f():\n    from torch import nn", "cifar.train imports torch"),
+        ("cifar/reference/x.py", "import minigrad", "a twin is torch alone"),
         ("cifar/train.py", "import minigrad.tensor", "minigrad.tensor, an internal name"),
         (
             "cifar/train.py",

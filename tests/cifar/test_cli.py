@@ -16,6 +16,7 @@ from PIL import Image
 import minigrad as mg
 from cifar import (
     cli,
+    compare,
     datasets,
     evaluate,
     exchange,
@@ -39,6 +40,7 @@ COMMANDS = {
     "train": cli.Train,
     "evaluate": evaluate.Settings,
     "predict": predict.Settings,
+    "compare": cli.Compare,
     "report": report.Settings,
     "export": exchange.Export,
     "import": exchange.Import,
@@ -99,11 +101,13 @@ def test_help_lists_every_command(capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_explains_every_flag(capsys, name):
     text = helped(capsys, [name])
-    docs = " ".join(f"{COMMANDS[name].__doc__} {train.Settings.__doc__}".split())
+    bases = COMMANDS[name].__mro__[:-1]  # a command's words come before those it inherits
+    docs = " ".join(" ".join(str(base.__doc__) for base in bases).split())
     for field in dataclasses.fields(COMMANDS[name]):
         if field.name == "overrides":  # what --set and the like fill
             continue
-        flag = "no-progress" if field.name == "progress" else field.name.replace("_", "-")
+        negated = "no-" if field.name in ("progress", "timing") else ""
+        flag = negated + field.name.replace("_", "-")
         required = field.default is field.default_factory is dataclasses.MISSING
         positional = required or field.name in POSITIONAL
         shown = field.name.upper() if positional else f"--{flag}"
@@ -135,6 +139,20 @@ def test_train_alone_is_the_recipe():
     settings = cli.parse(["train", "simple", "--seed", "3"]).settings()
     expected = train.Settings("simple", seed=3, out="runs/simple-seed3", progress=False)
     assert dataclasses.replace(settings, progress=False) == expected
+
+
+def test_compare_takes_every_setting_of_a_comparison():
+    arguments = (
+        "compare simple --device gpu:1 --dataset synthetic --data-dir d --seed 4 --out o "
+        "--epochs 3 --steps 5 --dtype float64 --rerun-threads 1 3 --no-timing --set batch_size=7"
+    )
+    settings = cli.parse(arguments.split()).settings()
+    expected = compare.Settings(
+        "simple", 3, 5, "float64", (1, 3), "gpu:1", "synthetic", "d", 4, "o", False,
+        {"batch_size": 7}, settings.progress,
+    )  # fmt: skip
+    assert settings == expected
+    assert cli.parse(["compare", "gated"]).settings().out == "runs/compare-gated-seed0"
 
 
 def test_progress_needs_a_terminal(monkeypatch):

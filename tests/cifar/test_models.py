@@ -11,10 +11,9 @@ import safetensors.torch
 import torch
 
 import minigrad as mg
-from cifar import models
+from cifar import models, reference
 from cifar.errors import UserError
 from cifar.models import resnet_82
-from tests.cifar.tiny import load_file
 from tests.common import host, refuses
 
 PARAMETERS = {  # trainable; design §3
@@ -37,8 +36,7 @@ WRITE = {"safetensors": safetensors.torch.save_file, "pt": torch.save}
 def twins(request):
     """A model and its twin in PyTorch with the same weights and with running statistics that are
     not the initial ones, and a batch."""
-    twin = load_file(f"benchmarks/reference/{request.param.replace('-', '_')}.py")
-    ours, theirs = models.create(request.param, seed=1), twin.create()
+    ours, theirs = models.create(request.param, seed=1), reference.create(request.param)
     rng = np.random.default_rng(0)
     for name, b in ours.named_buffers():
         if name.endswith(("running_mean", "running_var")):

@@ -308,3 +308,41 @@ def test_class_counts(figures, tmp_path):
     assert {t.get_rotation() for t in labels} == {30}  # too long to stand abreast
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("class", "training images")
     assert figure.get_suptitle() == "tail: 5,050 training images by class"
+
+
+# ---------------------------------------------------------------------------- two engines
+
+
+@pytest.mark.parametrize("speed", [True, False])
+def test_comparison(figures, speed):
+    names = ("minigrad", "PyTorch", "PyTorch, 1 thread")
+    one = {"train_loss": 1.5, "train_accuracy": 0.4, "test_loss": 1.2, "test_accuracy": 0.6}
+    line = {f"{q}_relative": 0.0 for q in ("logits", "gradients", "weights")}
+    found = {
+        "record": {
+            "recipe": {"name": "tiny", "batch_size": 8},
+            "dataset": "synthetic", "dtype": "float32", "device": "cpu", "seed": 0,
+        },
+        "losses": {name: [2.0, 1.0] for name in names},
+        "accuracies": {name: [0.25, 0.5] for name in names},
+        "differences": {
+            name: [{"step": 1, **line}, {"step": 2, **line, "weights_relative": 1e-3}]
+            for name in (names[0], names[2])
+        },
+        "epochs": [{"epoch": 1, **dict.fromkeys(names, one)}],
+        "speed": {name: {"seconds_per_step": 0.5, "peak_memory_mb": None} for name in names[:2]}
+        if speed else {},
+    }  # fmt: skip
+    plots.comparison(found, None)
+    (figure,) = figures
+    loss, by_epoch, differences, accuracy, _, bars = figure.axes
+    assert all(axis.get_title() and axis.get_xlabel() and axis.get_ylabel() for axis in
+               (loss, by_epoch, differences, accuracy))  # fmt: skip
+    assert [line.get_label() for line in loss.get_lines()] == list(names)
+    np.testing.assert_allclose(accuracy.get_lines()[0].get_ydata(), [25, 50])
+    assert len(by_epoch.get_lines()) == 6  # training and test
+    shown = {line.get_label(): line.get_ydata() for line in differences.get_lines()}
+    assert list(shown) == [f"weights, {name}" for name in (names[0], names[2])]
+    np.testing.assert_allclose(shown["weights, minigrad"], [1e-3])  # a logarithm shows no 0
+    assert len([c for c in bars.containers if isinstance(c, BarContainer)]) == 2 * speed
+    assert ("not measured" in [text.get_text() for text in bars.texts]) != speed

@@ -79,7 +79,7 @@ def test_impossible_hold_outs(count):
 @given(st.lists(st.integers(1, 10_000), min_size=2, max_size=12), st.floats(0, 0.99999))
 def test_class_balanced_weights(counts, beta):
     weights = subsets.class_balanced_weights(np.array(counts), beta)
-    assert weights.dtype == np.float32
+    assert weights.dtype == np.float64
     assert weights.sum() == pytest.approx(len(counts), rel=1e-5)
     order = np.argsort(counts)
     assert (np.diff(weights[order]) <= 1e-6).all()  # the rarer, the heavier

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import minigrad as mg
-from cifar import models, summary
+from cifar import models, reference, summary
 from minigrad import nn
 
 
@@ -43,12 +41,12 @@ def test_by_hand():
 def test_every_model_against_pytorch(name):
     found = summary.summarize(models.create(name))
     assert sum(layer.parameters for layer in found.layers) == found.parameters
-    reference = importlib.import_module(f"benchmarks.reference.{name.replace('-', '_')}").create(10)
+    twin = reference.create(name)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        reference.eval()(torch.zeros(1, 3, 32, 32))
+        twin.eval()(torch.zeros(1, 3, 32, 32))
     products = [layer for layer in found.layers if layer.kind.startswith(("Conv", "Linear"))]
     assert 2 * sum(layer.multiply_adds for layer in products) == counter.get_total_flops()
-    norms = [m for m in reference.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    norms = [m for m in twin.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     assert found.statistics == sum(2 * m.num_features for m in norms)
 
 

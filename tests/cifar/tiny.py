@@ -50,6 +50,17 @@ def load(name: str, split: str, data_dir: Any = None, shift: int = 0) -> dataset
 
 def create(name: str, num_classes: int, seed: int) -> nn.Module:
     mg.manual_seed(seed)
+    return _layers(nn, num_classes)
+
+
+def create_twin(name: str, num_classes: int) -> Any:
+    """The same network in PyTorch."""
+    import torch
+
+    return _layers(torch.nn, num_classes)
+
+
+def _layers(nn: Any, num_classes: int) -> Any:
     return nn.Sequential(
         nn.Conv2d(3, 4, 3, stride=2),
         nn.BatchNorm2d(4),

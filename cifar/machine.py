@@ -1,4 +1,4 @@
-"""What a measurement was made on, for the JSON files in ``benchmarks/results``."""
+"""What a measurement was made on, and how much memory it took."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +26,19 @@ def describe(*packages: str) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("numpy", *packages)},
         "commit": commit(),
-        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
+        "command": " ".join([*_program(), *sys.argv[1:]]),
     }
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far, in MB of 10^6 bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: getrusage's figure would begin at that of the process that forked
+        peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        if peak:
+            return round(int(peak[1]) * 1024 / 1e6, 1)
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak_rss * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def cores() -> int:
@@ -35,9 +48,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _module() -> str:
+def _program() -> list[str]:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name if spec else sys.argv[0]
+    if spec is None:
+        return [Path(sys.argv[0]).name]
+    return ["python", "-m", spec.name.removesuffix(".__main__")]
 
 
 def _cpu() -> str:
@@ -50,13 +65,19 @@ def _cpu() -> str:
 
 def commit() -> str:
     """The commit of this source tree, with "+" if files differ from it; "" outside git."""
-    here = Path(__file__).parent
+    here = Path(__file__)
 
     def git(*words: str) -> str:
-        call = ["git", "-C", str(here), *words]
-        return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
+        call = ["git", "-C", str(here.parent), *words]
+        try:
+            return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
+        except OSError:  # there is no git
+            return ""
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "..", ":!results")
+    if not git("ls-files", here.name):  # installed, perhaps within another project's tree
+        return ""
+    others = (":/", ":(top,exclude)benchmarks/results")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *others)
     return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.reference.resnet_82 import stages
+from cifar.reference.resnet_82 import stages
 
 
 class PlainShortcutBlock(nn.Module):

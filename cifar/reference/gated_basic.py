@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from benchmarks.reference.gated import GatedBlock
+from cifar.reference.gated import GatedBlock
 
 
 def create(num_classes: int = 10) -> nn.Module:
