@@ -3,7 +3,7 @@
 5000 images of the first class down to 50 of the last, 12,406 in all, and a balanced test set. The
 study gives ten epochs and the figure; optimiser, schedule and augmentation are He et al.'s (2016),
 cut to ten epochs. Ten epochs of so few images are under a thousand steps at their batch size of 128
-and rate of 0.1; half of each gives twice the steps. Chosen on images held out of the training set
+and rate of 0.1; half of each gives twice the steps. Checked on images held out of the training set
 (``--set validation=5000``), not on the test set.
 """
 
