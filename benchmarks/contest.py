@@ -30,6 +30,7 @@ from benchmarks import machine
 OURS = ("minigrad", "minigrad numpy")
 KEPT = ("torch nchw keeping", "torch channels_last keeping")
 TORCH = ("torch nchw", "torch channels_last", *KEPT)
+QUICK = ("minigrad", *KEPT)  # ours as installed and PyTorch at its best
 KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 COMPILED = "MINIGRAD_COMPILED"
 
@@ -224,6 +225,14 @@ def parser(documentation: str | None, turns: int, per_turn: float) -> argparse.A
     add("--seconds", type=seconds, default=per_turn, help=help)
     add("--out", type=new_file, help="write the results to this JSON file")
     return made
+
+
+def opening(threads: int, peaks: dict[str, float]) -> str:
+    """What the tables below it stand beside."""
+    return (
+        f"{threads} threads; sgemm {peaks['gflops']:.0f} GFLOP/s, "
+        f"copy {peaks['gb_per_second']:.1f} GB/s\n"
+    )
 
 
 def run(work: Callable[[], None]) -> None:

@@ -22,7 +22,6 @@ import threadpoolctl
 
 import minigrad as mg
 
-
 SGEMM = 2048  # rows and columns of the matrices whose product tells a machine's peak
 COPIED = 1 << 28  # bytes, far more than any cache holds
 

@@ -139,7 +139,10 @@ def calls(model: str, batch: int) -> Counter[Call]:
 def gflop_per_image(model: str) -> float:
     """Of a training step: of convolutions and linear layers, forward and their gradients, two
     operations for each multiply-add. Counted by the definition: Winograd's way needs fewer."""
-    return sum(
-        2 * call.multiply_adds * (1 + len(call.gradients)) * count
-        for call, count in calls(model, 1).items()
-    ) / 1e9
+    return (
+        sum(
+            2 * call.multiply_adds * (1 + len(call.gradients)) * count
+            for call, count in calls(model, 1).items()
+        )
+        / 1e9
+    )

@@ -107,8 +107,8 @@ def summary(found: list[dict[str, Any]]) -> str:
     header = (
         "model, batch",
         "minigrad images/s",
-        "its NumPy way",
-        "best PyTorch",
+        "NumPy only",
+        "best PyTorch images/s",
         "ratio",
         "of peak",
         "memory MB, minigrad / PyTorch",
@@ -142,7 +142,7 @@ def main() -> None:
     add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
     given = parser.parse_args()
     peaks = machine.peaks(given.threads)
-    print(f"{given.threads} threads; sgemm {peaks['gflops']:.0f} GFLOP/s\n", flush=True)
+    print(contest.opening(given.threads, peaks), flush=True)
     found = []
     for model in given.model or models.names():
         batch = given.batch or study.recipe(model).batch_size
