@@ -1,6 +1,6 @@
 """What an image costs as the batch, the image and the threads grow, minigrad beside PyTorch.
 
-    python -m benchmarks.scaling --out scaling.json --plot scaling.png     # about ten minutes
+    python -m benchmarks.scaling --out scaling.json --plot scaling.png     # about nine minutes
     python -m benchmarks.scaling --redraw scaling.json --plot scaling.png
 
 Milliseconds per image of a whole training step on the CPU: over the batch size at 32 x 32 pixels,
@@ -102,11 +102,10 @@ def draw(found: dict[str, Any], path: Path) -> None:
                 if row["threads"] == count and row[held] == fixed[held]
             ]
             rows.sort(key=lambda row: row[over])
-            ticks = [row[over] for row in rows]
             both = (("minigrad", BLUE, "o"), ("PyTorch", VERMILION, "s"))
             for i, (name, colour, marker) in enumerate(both):
                 axis.plot(
-                    ticks,
+                    [row[over] for row in rows],
                     [pair(row)[i] for row in rows],
                     color=colour,
                     marker=marker,
@@ -116,6 +115,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
                     label=f"{name}, {count} thread{'s' * (count > 1)}",
                 )
         axis.set(xscale="log", yscale="log", xlabel=label, title=title)
+        ticks = sorted({row[over] for row in found["results"] if row[held] == fixed[held]})
         axis.set_xticks(ticks, labels=map(str, ticks))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

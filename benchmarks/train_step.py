@@ -1,6 +1,6 @@
 """Training steps per second and peak memory of minigrad beside PyTorch, on the CPU.
 
-    python -m benchmarks.train_step                      # all models, about ten minutes
+    python -m benchmarks.train_step                      # all models, about twelve minutes
     python -m benchmarks.train_step --model simple --model gated
 
 The contestants (see :mod:`benchmarks.contest`) take turns on the same number of threads: forward,
@@ -133,7 +133,7 @@ def summary(found: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = contest.parser(__doc__, turns=3, per_turn=3.0)
+    parser = contest.parser(__doc__, turns=3, per_turn=2.0)
     add = parser.add_argument
     add("--model", action="append", choices=models.names(), help="this one; several times for more")
     add("--batch", type=contest.positive, help="images per step (default: the recipe's)")
