@@ -150,8 +150,13 @@ def main() -> None:
     add = parser.add_argument
     numbers: dict[str, Any] = {"type": contest.positive, "nargs": "+", "metavar": "N"}
     add("--model", default="gated", choices=models.names(), help="whose training step is timed")
-    add("--batches", **numbers, default=BATCHES, help=f"batch sizes at {SIZE} x {SIZE} pixels")
-    add("--sizes", **numbers, default=SIZES, help="heights and widths of the images")
+    add(
+        "--batches",
+        **numbers,
+        default=BATCHES,
+        help=f"batch sizes at {SIZE} x {SIZE} pixels (1, 2, 4, … 512)",
+    )
+    add("--sizes", **numbers, default=SIZES, help="heights and widths of the images (16 … 64)")
     add("--batch", type=contest.positive, default=BATCH, help=f"images at each of them ({BATCH})")
     add("--threads", **numbers, default=sorted({1, machine.cores()}), help="of each contestant")
     add("--plot", type=contest.new_file, help="draw the results into this PNG file")
