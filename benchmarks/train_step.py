@@ -1,188 +1,160 @@
 """Training steps per second and peak memory of minigrad beside PyTorch, on the CPU.
 
-    python -m benchmarks.train_step --model simple
+    python -m benchmarks.train_step                      # all models, about twelve minutes
+    python -m benchmarks.train_step --model simple --model gated
 
-Each contestant runs in a process of its own, in turn, for several rounds, on the same number of
-threads: forward, loss, backward and optimiser step on one random batch of the study's size.
-PyTorch runs eagerly, in NCHW and in channels_last, each as it comes and once more with glibc told
-to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of buffers
-saves us; the ratio is to the fastest of the four. Speed is the median over all steps of all rounds;
-memory is the growth of the process's peak resident size over what it held after importing the
-library.
+The contestants (see :mod:`benchmarks.contest`) take turns on the same number of threads: forward,
+cross-entropy, backward and optimiser step on one random batch of the size of the study's recipe.
+Speed is the median over all steps of all rounds; the ratio is to the fastest of PyTorch's variants.
+GFLOP/s are those of convolutions and linear layers by their definition, and stand beside what the
+same machine reached in a large matrix product just before; Winograd's convolution needs fewer
+operations than counted, so 100 % is no limit.
+
+Memory is by how much the steps raise the process's peak resident size, the median over rounds.
+What is there before counts as import: the library, its model's code and, for minigrad, Numba with
+LLVM, woken by one small operation. All contestants make as many steps. Where Numba has nothing in
+its cache yet, the first turn compiles, and its figure is larger.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from benchmarks import contest, study
+from benchmarks.contest import OURS, TORCH
+from cifar import machine, models
+from cifar.tables import table
 
-from cifar import machine
-
-CONTESTANTS = (
-    "minigrad",
-    "torch nchw",
-    "torch channels_last",
-    "torch nchw keeping",
-    "torch channels_last keeping",
-)
-KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+NAME = "train_step"
+CONTESTANTS = (*OURS, *TORCH)
+LEAST, MOST = 2, 20  # steps of a turn
 
 
-def _minigrad_step(model_name: str, batch: int, threads: int) -> Callable[[], Any]:
-    import minigrad as mg
-    from cifar import models, recipes
-
-    mg.set_num_threads(threads)
-    recipe = recipes.load(model_name)
-    model = models.create(recipe.model)
-    optimizer = getattr(mg.optim, recipe.optimizer)(
-        model.parameters(), lr=recipe.lr, **recipe.optimizer_options
-    )
-    images = mg.randn(batch, 3, 32, 32)
-    labels = mg.tensor(np.arange(batch) % 10)
-
-    def step() -> float:
-        loss = mg.functional.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
+def measure(contestant: str, threads: int, model: str, batch: int, steps: int) -> dict[str, Any]:
+    """In the child: seconds of each step, and growth of peak memory in MB."""
+    engine = contest.engine(contestant, threads)
+    before = machine.peak_memory_mb()
+    step = study.training_step(engine, model, batch)
+    times = contest.times(step, least=steps, warm=max(1, steps // 6))
+    return {"times": times, "memory_mb": machine.peak_memory_mb() - before}
 
 
-def _torch_step(model_name: str, batch: int, threads: int, layout: str) -> Callable[[], Any]:
-    import torch
-
-    from cifar import recipes, reference
-
-    torch.set_num_threads(threads)
-    recipe = recipes.load(model_name)
-    order = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    model = reference.create(recipe.model)
-    model = model.to(memory_format=order)  # type: ignore[call-overload]
-    optimizer = getattr(torch.optim, recipe.optimizer)(
-        model.parameters(), lr=recipe.lr, **recipe.optimizer_options
-    )
-    images = torch.randn(batch, 3, 32, 32).contiguous(memory_format=order)
-    labels = torch.arange(batch) % 10
-
-    def step() -> float:
-        loss = torch.nn.functional.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
+def steps_of(gflop: float, peak: float, seconds: float) -> int:
+    """How many steps of ``gflop`` each take ``seconds`` at half of the machine's peak."""
+    return min(max(int(seconds * peak / 2 / gflop), LEAST), MOST)
 
 
-def _contest(contestant: str, model: str, batch: int, threads: int, steps: int) -> dict[str, Any]:
-    """Run in the child process: step times in seconds and memory growth in MB."""
-    library, *options = contestant.split()
-    __import__(library)
-    imported = machine.peak_memory_mb()
-    if library == "minigrad":
-        step = _minigrad_step(model, batch, threads)
-    else:
-        step = _torch_step(model, batch, threads, options[0])
-    for _ in range(3):
-        step()
-    times = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return {"times": times, "memory_mb": machine.peak_memory_mb() - imported}
+def compare(
+    model: str, batch: int, threads: int, steps: int, rounds: int, peak: float
+) -> dict[str, Any]:
+    """All contestants in turn, ``rounds`` times over.
 
-
-def _in_child(**arguments: Any) -> dict[str, Any]:
-    call = [sys.executable, "-m", "benchmarks.train_step", "--child", json.dumps(arguments)]
-    keeping = arguments["contestant"].endswith("keeping")
-    environment = {**os.environ, **(KEEPING if keeping else {})}
-    result = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
-def compare(model: str, batch: int, threads: int, steps: int, rounds: int) -> dict[str, Any]:
-    """All contestants in turn, ``rounds`` times; speeds in images/s, memory in MB, the ratio."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTESTANTS}
-    for _ in range(rounds):
-        for name, found in runs.items():
-            found.append(
-                _in_child(contestant=name, model=model, batch=batch, threads=threads, steps=steps)
-            )
-    table = {
-        name: {
-            "images_per_second": batch
-            / statistics.median(t for run in found for t in run["times"]),
-            "by_round": [batch / statistics.median(run["times"]) for run in found],
-            "memory_mb": max(run["memory_mb"] for run in found),
+    Args:
+        peak: GFLOP/s that the machine can do.
+    """
+    work = {"threads": threads, "model": model, "batch": batch, "steps": steps}
+    runs = contest.rounds(NAME, CONTESTANTS, rounds, **work)
+    gflop = study.gflop_per_image(model)
+    results = {}
+    for name, turns in runs.items():
+        speed = batch / statistics.median(t for turn in turns for t in turn["times"])
+        results[name] = {
+            "images_per_second": speed,
+            "by_round": [batch / statistics.median(turn["times"]) for turn in turns],
+            "gflops": speed * gflop,
+            "of_peak": speed * gflop / peak,
+            "memory_mb": statistics.median(turn["memory_mb"] for turn in turns),
         }
-        for name, found in runs.items()
-    }
-    best = max(CONTESTANTS[1:], key=lambda name: table[name]["images_per_second"])
-    ratio = table["minigrad"]["images_per_second"] / table[best]["images_per_second"]
+    best = max(TORCH, key=lambda name: results[name]["images_per_second"])
+    ours, theirs = results["minigrad"], results[best]
     return {
         "model": model,
+        "recipe": study.recipe(model).name,
         "batch": batch,
-        "threads": threads,
         "steps": steps,
-        "rounds": rounds,
-        "results": table,
+        "gflop_per_image": gflop,
+        "results": results,
         "best_torch": best,
-        "ratio": ratio,
-        "memory_ratio": table["minigrad"]["memory_mb"] / table[best]["memory_mb"],
+        "ratio": ours["images_per_second"] / theirs["images_per_second"],
+        "memory_ratio": ours["memory_mb"] / theirs["memory_mb"],
     }
 
 
-def _show(found: dict[str, Any]) -> None:
-    print(f"{found['model']}, batch {found['batch']}, {found['threads']} threads, training step:")
-    for name, row in found["results"].items():
-        spread = f"{min(row['by_round']):.0f} to {max(row['by_round']):.0f} by round"
-        print(
-            f"  {name:27s} {row['images_per_second']:7.0f} images/s ({spread}), "
-            f"peak memory {row['memory_mb']:6.0f} MB"
+def show(found: dict[str, Any]) -> str:
+    """The contestants of one model as a table."""
+    header = ("contestant", "images/s", "by round", "GFLOP/s", "of peak", "memory MB")
+    rows = [
+        (
+            name,
+            f"{row['images_per_second']:.1f}",
+            f"{min(row['by_round']):.1f} – {max(row['by_round']):.1f}",
+            f"{row['gflops']:.1f}",
+            f"{row['of_peak']:.0%}",
+            f"{row['memory_mb']:.0f}",
         )
-    print(
-        f"  minigrad / {found['best_torch']}: speed {found['ratio']:.2f}, "
-        f"memory {found['memory_ratio']:.2f}"
+        for name, row in found["results"].items()
+    ]
+    return (
+        f"{found['model']}, batch {found['batch']}, {found['gflop_per_image']:.3f} GFLOP/image, "
+        f"{found['steps']} steps a turn\n{table(header, rows)}\nminigrad / {found['best_torch']}: "
+        f"speed {found['ratio']:.2f}, memory {found['memory_ratio']:.2f}\n"
     )
+
+
+def summary(found: list[dict[str, Any]]) -> str:
+    """minigrad beside the best PyTorch, a line for each model."""
+    header = (
+        "model, batch",
+        "minigrad images/s",
+        "NumPy only",
+        "best PyTorch images/s",
+        "ratio",
+        "of peak",
+        "memory MB, minigrad / PyTorch",
+    )
+    rows = []
+    for one in found:
+        compiled, plain = (one["results"][name] for name in OURS)
+        best = one["results"][one["best_torch"]]
+        rows.append(
+            (
+                f"{one['model']}, {one['batch']}",
+                f"{compiled['images_per_second']:.0f}",
+                f"{plain['images_per_second']:.0f}",
+                f"{best['images_per_second']:.0f}",
+                f"{one['ratio']:.2f}",
+                f"{compiled['of_peak']:.0%}",
+                f"{compiled['memory_mb']:.0f} / {best['memory_mb']:.0f}",
+            )
+        )
+    return table(header, rows)
 
 
 def main() -> None:
     """Command line."""
-    from cifar import recipes
-
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
+    parser = contest.parser(__doc__, turns=3, per_turn=2.0)
     add = parser.add_argument
-    add("--model", default="simple", choices=recipes.names(), help="the recipe whose step is timed")
-    add("--batch", type=int, help="images per step (default: the study's)")
-    add("--threads", type=int, default=machine.cores(), help="threads of each contestant")
-    add("--steps", type=int, default=20, help="timed steps per round")
-    add("--rounds", type=int, default=5, help="turns of each contestant")
-    add("--out", help="write the results to this JSON file")
-    add("--child", help=argparse.SUPPRESS)
+    add("--model", action="append", choices=models.names(), help="this one; several times for more")
+    add("--batch", type=contest.positive, help="images per step (default: the recipe's)")
+    help = f"timed steps per turn (default: {LEAST} to {MOST}, by --seconds and the model's cost)"
+    add("--steps", type=contest.positive, help=help)
+    add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
     given = parser.parse_args()
-    if given.child:
-        print(json.dumps(_contest(**json.loads(given.child))))
-        return
-    batch = given.batch or recipes.load(given.model).batch_size
-    found = compare(given.model, batch, given.threads, given.steps, given.rounds)
-    _show(found)
+    peaks = machine.peaks(given.threads)
+    print(contest.opening(given.threads, peaks), flush=True)
+    found = []
+    for model in given.model or models.names():
+        batch = given.batch or study.recipe(model).batch_size
+        cost = study.gflop_per_image(model) * batch
+        steps = given.steps or steps_of(cost, peaks["gflops"], given.seconds)
+        found.append(compare(model, batch, given.threads, steps, given.rounds, peaks["gflops"]))
+        print(show(found[-1]), flush=True)
+    print(summary(found))
     if given.out:
-        machine.write(given.out, {"machine": machine.describe("torch"), **found})
+        head = {"threads": given.threads, "rounds": given.rounds, "peaks": peaks}
+        machine.write(given.out, {"machine": contest.describe(), **head, "models": found})
 
 
 if __name__ == "__main__":
-    main()
+    contest.run(main)

@@ -1,4 +1,4 @@
-"""What a measurement was made on, and how much memory it took."""
+"""What a measurement was made on, how fast that machine can be at all, and the memory it took."""
 
 from __future__ import annotations
 
@@ -10,24 +10,43 @@ import re
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import threadpoolctl
+
 import minigrad as mg
+
+SGEMM = 2048  # rows and columns of the matrices whose product tells a machine's peak
+COPIED = 1 << 28  # bytes, far more than any cache holds
 
 
 def describe(*packages: str) -> dict[str, Any]:
-    """Processor, memory, versions of Python, NumPy and ``packages``, commit and command line."""
+    """Processor, memory, versions of Python, NumPy and ``packages``, commit and command line.
+
+    A package that is not installed has the version None.
+    """
     return {
         "cpu": _cpu(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("numpy", *packages)},
+        **{name: _version(name) for name in ("numpy", *packages)},
         "commit": commit(),
         "command": " ".join([*_program(), *sys.argv[1:]]),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def peak_memory_mb() -> float:
@@ -79,6 +98,33 @@ def commit() -> str:
     others = (":/", ":(top,exclude)benchmarks/results")
     changed = git("status", "--porcelain", "--untracked-files=no", "--", *others)
     return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+
+
+def peaks(threads: int, seconds: float = 1.0) -> dict[str, float]:
+    """What ``threads`` threads of this machine reach at best: the yardsticks of all benchmarks.
+
+    Returns:
+        "gflops": of NumPy's product of two square float32 matrices, 2 n³ operations;
+        "gb_per_second": of copying, what is read and what is written both counted.
+    """
+    a, b = np.ones((2, SGEMM, SGEMM), np.float32)
+    product = np.empty_like(a)
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        gemm = _fastest(lambda: np.matmul(a, b, out=product), seconds)
+    source, target = np.ones((2, threads, COPIED // threads), np.uint8)
+    with ThreadPoolExecutor(threads) as pool:  # NumPy copies without the interpreter lock
+        copy = _fastest(lambda: list(pool.map(np.copyto, target, source)), seconds)
+    return {"gflops": 2 * SGEMM**3 / gemm / 1e9, "gb_per_second": 2 * COPIED / copy / 1e9}
+
+
+def _fastest(function: Callable[[], object], seconds: float) -> float:
+    function()
+    least, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end or least == float("inf"):
+        start = time.perf_counter()
+        function()
+        least = min(least, time.perf_counter() - start)
+    return least
 
 
 def write(path: str | Path, results: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ the padded output gradient with turned filters; the weight gradient is the adjoi
 The algorithm for networks is Lavin and Gray's (CVPR 2016, arXiv:1509.09308). The points are
 0, ±1/2, ±3/2 rather than their 0, ±1, ±2 (Barabasz et al., ACM TOMS 46(4), 2020, search for good
 ones): all constants of Aᵀ and Bᵀ are exact, and the rounding error is less than half of theirs,
-three to seven times im2col's for 16 to 512 channels. Unlike there, infinity or NaN in one input spoils all of the tile that it lies in.
+three to seven times im2col's for 16 to 512 channels. Unlike im2col, infinity or NaN in one input
+spoils all of the tile that it lies in.
 
 The transforms are compiled (:mod:`minigrad.kernels.winograd`); :mod:`minigrad.ops.conv` is the
 definition and does all other convolutions. A core takes one block of tiles at a time, small enough

@@ -18,6 +18,15 @@ def test_describe():
     assert found["numpy"] == np.__version__
     assert found["pytest"] == pytest.__version__
     assert found["cores"] >= 1
+    assert machine.describe("no-such-package")["no-such-package"] is None
+
+
+def test_peaks(monkeypatch):
+    clock = iter(range(100))  # every call takes one second
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(machine, "SGEMM", 100)
+    monkeypatch.setattr(machine, "COPIED", 1000)
+    assert machine.peaks(2) == {"gflops": 2e-3, "gb_per_second": 2e-6}
 
 
 def test_the_commit_of_this_tree_alone(tmp_path, monkeypatch):

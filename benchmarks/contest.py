@@ -1,0 +1,253 @@
+"""Contestants: minigrad and PyTorch in their variants, each turn in a process of its own.
+
+PyTorch runs eagerly, in NCHW and in channels_last, each as it comes and once more with glibc told
+to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of buffers
+saves us. "minigrad" is as installed, with compiled kernels where Numba is; "minigrad numpy" is
+without them.
+
+A benchmark is a module with a function ``measure(contestant, threads, **work)`` whose result is
+plain values. :func:`rounds` runs it for every contestant in turn, several times over, so that a
+machine that slows down does so for all. :func:`engine` gives it the contestant's library under the
+names that both libraries share: the work itself is written once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cifar import machine
+
+OURS = ("minigrad", "minigrad numpy")
+KEPT = ("torch nchw keeping", "torch channels_last keeping")
+TORCH = ("torch nchw", "torch channels_last", *KEPT)
+QUICK = ("minigrad", *KEPT)  # ours as installed and PyTorch at its best
+KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+COMPILED = "MINIGRAD_COMPILED"
+
+
+# ---------------------------------------------------------------------------- in the child
+
+
+class Engine:
+    """A contestant's library under the names that minigrad and PyTorch share.
+
+    Attributes:
+        functional, optim: its modules of operations and optimisers.
+    """
+
+    functional: ModuleType
+    optim: ModuleType
+
+    def create(self, name: str) -> Any:
+        """The documented model of that name."""
+        raise NotImplementedError
+
+    def activation(self, *shape: int) -> Any:
+        """Random values, the batch first, in the memory order that the library's own operations
+        leave behind."""
+        raise NotImplementedError
+
+    def parameter(self, *shape: int) -> Any:
+        """Random values in the memory order of a parameter."""
+        raise NotImplementedError
+
+    def labels(self, count: int) -> Any:
+        """``count`` classes out of ten."""
+        raise NotImplementedError
+
+
+class _Minigrad(Engine):
+    def __init__(self, threads: int) -> None:
+        import minigrad
+
+        minigrad.set_num_threads(threads)
+        self.library = minigrad
+        self.functional, self.optim = minigrad.functional, minigrad.optim
+
+    def create(self, name: str) -> Any:
+        from cifar import models
+
+        return models.create(name)
+
+    def activation(self, *shape: int) -> Any:
+        # The batch is the innermost axis in memory.
+        return self.library.randn(*shape[1:], shape[0]).permute(-1, *range(len(shape) - 1))
+
+    def parameter(self, *shape: int) -> Any:
+        return self.library.randn(*shape)
+
+    def labels(self, count: int) -> Any:
+        return self.library.tensor([i % 10 for i in range(count)])
+
+
+class _Torch(Engine):
+    def __init__(self, threads: int, layout: str) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self.library = torch
+        self.functional, self.optim = torch.nn.functional, torch.optim
+        self.order = getattr(torch, {"nchw": "contiguous_format"}.get(layout, layout))
+
+    def create(self, name: str) -> Any:
+        from cifar import reference
+
+        return reference.create(name).to(memory_format=self.order)  # type: ignore[call-overload]
+
+    def activation(self, *shape: int) -> Any:
+        values = self.library.randn(*shape)
+        return values.contiguous(memory_format=self.order) if len(shape) == 4 else values
+
+    parameter = activation  # filters too have the layout
+
+    def labels(self, count: int) -> Any:
+        return self.library.arange(count) % 10
+
+
+def engine(contestant: str, threads: int) -> Engine:
+    """The library of ``contestant``, imported and awake: one small operation brings in what is
+    loaded at first use, for minigrad the compiler."""
+    library, *options = contestant.split()
+    found = _Minigrad(threads) if library == "minigrad" else _Torch(threads, options[0])
+    found.functional.batch_norm(found.activation(4, 2, 2, 2), None, None, training=True)
+    return found
+
+
+def times(
+    function: Callable[[], object], least: int, seconds: float = 0.0, most: int = 0, warm: int = 1
+) -> list[float]:
+    """Seconds of each call of ``function``: ``least`` calls and, up to ``most``, as many more as
+    start within ``seconds``; after ``warm`` calls that do not count."""
+    for _ in range(warm):
+        function()
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(found) < least or (len(found) < most and time.perf_counter() < end):
+        start = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+# ---------------------------------------------------------------------------- in the parent
+
+
+class ContestError(Exception):
+    """A contestant failed; the message is one line."""
+
+
+def in_child(benchmark: str, contestant: str, **work: Any) -> Any:
+    """``benchmarks.<benchmark>.measure(contestant, **work)`` in a new process.
+
+    Raises:
+        ContestError: it failed.
+    """
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.contest", f"benchmarks.{benchmark}"],
+        input=json.dumps({"contestant": contestant, **work}),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(contestant),
+    )
+    if result.returncode:
+        said = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        raise ContestError(f"{contestant}: {said[-1]}")
+    return json.loads(result.stdout)
+
+
+def _environment(contestant: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in (*KEEPING, COMPILED)}
+    if contestant.endswith("keeping"):
+        kept |= KEEPING
+    if contestant == "minigrad numpy":
+        kept[COMPILED] = "0"
+    return kept
+
+
+def rounds(
+    benchmark: str, contestants: Sequence[str], count: int, **work: Any
+) -> dict[str, list[Any]]:
+    """Results of all contestants in turn, ``count`` times over, by contestant."""
+    found: dict[str, list[Any]] = {name: [] for name in contestants}
+    for _ in range(count):
+        for name, results in found.items():
+            results.append(in_child(benchmark, name, **work))
+    return found
+
+
+# ---------------------------------------------------------------------------- command lines
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time above zero, for argparse."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text!r}")
+    return found
+
+
+def new_file(text: str) -> Path:
+    """A path to write to whose folder is there, for argparse: before hours of work, not after."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in a folder that is there, got {text!r}")
+    return path
+
+
+def parser(documentation: str | None, turns: int, per_turn: float) -> argparse.ArgumentParser:
+    """The flags that all contests have: --rounds (default ``turns``), --seconds (``per_turn``) and
+    --out."""
+    made = argparse.ArgumentParser(description=(documentation or "").split("\n\n")[0])
+    add = made.add_argument
+    add("--rounds", type=positive, default=turns, help=f"turns of each contestant ({turns})")
+    help = f"seconds for each measurement of a turn, if that is enough ({per_turn})"
+    add("--seconds", type=seconds, default=per_turn, help=help)
+    add("--out", type=new_file, help="write the results to this JSON file")
+    return made
+
+
+def opening(threads: int, peaks: dict[str, float]) -> str:
+    """What the tables below it stand beside."""
+    return (
+        f"{threads} threads; sgemm {peaks['gflops']:.0f} GFLOP/s, "
+        f"copy {peaks['gb_per_second']:.1f} GB/s\n"
+    )
+
+
+def run(work: Callable[[], None]) -> None:
+    """``work``, with a contestant's failure as one line on stderr and exit code 1."""
+    try:
+        work()
+    except ContestError as error:
+        sys.exit(f"error: {error}")
+
+
+def describe() -> dict[str, Any]:
+    """:func:`cifar.machine.describe` with the versions of the contestants."""
+    return machine.describe("numba", "torch")
+
+
+if __name__ == "__main__":
+    module = importlib.import_module(sys.argv[1])
+    print(json.dumps(module.measure(**json.load(sys.stdin))))

@@ -1,0 +1,245 @@
+"""Every operation of the studies' training steps by itself, minigrad beside PyTorch, on the CPU.
+
+    python -m benchmarks.ops                                    # all, about six minutes
+    python -m benchmarks.ops --model resnet-82 --op conv2d
+
+The operations are those that the models call, collected by running them, each once per distinct
+shape at the batch size of the study's recipe, and the optimisers on the models' parameters. Forward
+(recorded for backward, as in training), the gradient of the input and that of the parameters are
+timed apart; where a step does not need a gradient, it is left out. Operands lie in the memory order
+that each library's own operations leave behind. PyTorch's time is the better of NCHW and
+channels_last, part by part, with glibc keeping freed memory (see :mod:`benchmarks.contest`).
+
+Convolutions and linear layers are rated by GFLOP/s, counted by their definition (Winograd's way
+needs fewer), the others by GB/s, counting each array that must be read or written once; both stand
+beside the peak measured just before, a large matrix product and a large copy. Small operands stay
+in the caches, so a share of the copy's rate may exceed 100 %.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks import contest, study
+from benchmarks.contest import KEPT, QUICK, Engine
+from benchmarks.study import Call
+from cifar import machine, models
+from cifar.tables import table
+
+NAME = "ops"
+OPTIMIZER = "optimizer"
+LEAST, MOST = 3, 1000  # calls of one part in a turn
+STATE = {"SGD": 1, "RMSprop": 1, "Adam": 2}  # arrays that the recipes' optimisers keep
+REREAD = ("batch_norm", "relu", "max_pool2d")  # whose derivative depends on the input
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to time: a :class:`benchmarks.study.Call`, or ``model``'s optimiser if None."""
+
+    call: Call | None
+    model: str
+    label: str
+    parts: tuple[str, ...]
+
+    @property
+    def op(self) -> str:
+        return self.call.op if self.call else OPTIMIZER
+
+
+def cases(chosen: tuple[str, ...], ops: tuple[str, ...]) -> list[Case]:
+    """The distinct operations among ``ops`` of the ``chosen`` models; a case names the first model
+    that has it."""
+    found: dict[Call, Case] = {}
+    optimizers = []
+    for model in chosen:
+        recipe = study.recipe(model)
+        for call in study.calls(model, recipe.batch_size):
+            if call.op == "dropout" and dict(call.options)["p"] == 0:
+                continue  # the identity
+            found.setdefault(call, Case(call, model, _label(call), ("forward", *call.gradients)))
+        label = f"{recipe.optimizer} of {model}"
+        optimizers.append(Case(None, model, label, ("step",)))
+    every = sorted(found.values(), key=lambda case: study.OPERATIONS.index(case.op))
+    return [case for case in (*every, *optimizers) if case.op in ops]
+
+
+def _label(call: Call) -> str:
+    tensors, options = dict(call.tensors), dict(call.options)
+    text = "×".join(map(str, tensors["input"]))
+    if call.op in study.PRODUCTS:
+        text += " → " + "×".join(map(str, tensors["weight"]))
+    usual = {"stride": 1, "padding": 0} if call.op in study.PRODUCTS else {"padding": 0}
+    for name in ("kernel_size", "stride", "padding", "output_size", "p"):
+        value = options.get(name)
+        value = value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+        if value is not None and value != usual.get(name):
+            text += f", {name.partition('_')[0]} {value}"
+    return text
+
+
+# ---------------------------------------------------------------------------- in the child
+
+
+def actions(engine: Engine, case: Case) -> dict[str, tuple[Callable[[], object], int]]:
+    """For every part of ``case`` what to time, and how many bytes it must read and write."""
+    if case.call is None:
+        return _update(engine, case.model)
+    call, made = case.call, {}
+    for part in case.parts:
+        function, y = _part(engine, call, part)
+        x = math.prod(dict(call.tensors)["input"])
+        arrays = x + y + x * (part == "input" and call.op in REREAD)
+        made[part] = function, 4 * arrays
+    return made
+
+
+def _part(engine: Engine, call: Call, part: str) -> tuple[Callable[[], object], int]:
+    """What to time, and how many elements the operation's result has."""
+    arguments = dict(call.options)
+    wanted = []  # gradients that `part` is about, or of all that the step needs, in forward
+    for name, shape in call.tensors:
+        if name == "target":
+            value = engine.labels(*shape)
+        else:
+            value = (engine.activation if name == "input" else engine.parameter)(*shape)
+        kind = {"input": "input", "weight": "parameters", "bias": "parameters"}.get(name)
+        if kind == part or (part == "forward" and kind in call.gradients):
+            value.requires_grad = True
+            wanted.append(value)
+        arguments[name] = value
+    forward = partial(getattr(engine.functional, call.op), **arguments)
+    y = forward()
+    if part == "forward":
+        return forward, y.numel()
+    seed = engine.activation(*y.shape) if y.ndim else None  # in the order of y's memory
+
+    def backward() -> None:
+        for value in wanted:
+            value.grad = None
+        y.backward(seed, retain_graph=True)
+
+    return backward, y.numel()
+
+
+def _update(engine: Engine, model: str) -> dict[str, tuple[Callable[[], object], int]]:
+    parameters = list(engine.create(model).parameters())
+    for p in parameters:
+        p.grad = engine.parameter(*p.shape)
+    step = study.optimizer(engine, model, parameters).step
+    # Each parameter and each array of its state is read and written, the gradient read.
+    arrays = 3 + 2 * STATE[study.recipe(model).optimizer]
+    return {"step": (step, 4 * arrays * sum(p.numel() for p in parameters))}
+
+
+def measure(
+    contestant: str, threads: int, chosen: list[str], ops: list[str], seconds: float
+) -> list[dict[str, Any]]:
+    """In the child: for each case, part → "times" in seconds and "bytes"."""
+    engine = contest.engine(contestant, threads)
+    found = []
+    for case in cases(tuple(chosen), tuple(ops)):
+        parts = {}
+        for part, (function, size) in actions(engine, case).items():
+            spent = contest.times(function, LEAST, seconds, MOST)
+            parts[part] = {"times": spent, "bytes": size}
+        found.append(parts)
+    return found
+
+
+# ---------------------------------------------------------------------------- in the parent
+
+
+def compare(
+    chosen: tuple[str, ...],
+    ops: tuple[str, ...],
+    threads: int,
+    seconds: float,
+    rounds: int,
+    peaks: dict[str, float],
+) -> list[dict[str, Any]]:
+    """A row for each part of each case: times of all contestants in ms, ratio, rate."""
+    work = {"threads": threads, "chosen": chosen, "ops": ops, "seconds": seconds}
+    runs = contest.rounds(NAME, QUICK, rounds, **work)
+    rows = []
+    for i, case in enumerate(cases(chosen, ops)):
+        for part in case.parts:
+            ms = {
+                name: 1e3 * statistics.median(t for turn in turns for t in turn[i][part]["times"])
+                for name, turns in runs.items()
+            }
+            best = min(KEPT, key=lambda name: ms[name])
+            if case.call and case.call.multiply_adds:
+                rate, unit, peak = 2 * case.call.multiply_adds, "GFLOP/s", peaks["gflops"]
+            else:
+                size = runs["minigrad"][0][i][part]["bytes"]
+                rate, unit, peak = size, "GB/s", peaks["gb_per_second"]
+            speed = rate / ms["minigrad"] / 1e6
+            rows.append(
+                {
+                    "op": case.op,
+                    "model": case.model,
+                    "label": case.label,
+                    "part": part,
+                    "ms": ms,
+                    "best_torch": best,
+                    "ratio": ms[best] / ms["minigrad"],
+                    "rate": speed,
+                    "unit": unit,
+                    "of_peak": speed / peak,
+                }
+            )
+    return rows
+
+
+def show(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table for each operation."""
+    texts = []
+    for op in dict.fromkeys(row["op"] for row in rows):
+        own = [row for row in rows if row["op"] == op]
+        header = (op, "part", "minigrad ms", "PyTorch ms", "ratio", own[0]["unit"], "of peak")
+        lines = [
+            (
+                row["label"],
+                row["part"],
+                f"{row['ms']['minigrad']:.3f}",
+                f"{row['ms'][row['best_torch']]:.3f}",
+                f"{row['ratio']:.2f}",
+                f"{row['rate']:.1f}",
+                f"{row['of_peak']:.0%}",
+            )
+            for row in own
+        ]
+        middle = statistics.geometric_mean(row["ratio"] for row in own)
+        texts.append(f"{table(header, lines)}\ngeometric mean of the ratios: {middle:.2f}\n")
+    return "\n".join(texts)
+
+
+def main() -> None:
+    """Command line."""
+    every = (*study.OPERATIONS, OPTIMIZER)
+    parser = contest.parser(__doc__, turns=3, per_turn=0.05)
+    add = parser.add_argument
+    add("--model", action="append", choices=models.names(), help="its operations; may be repeated")
+    add("--op", action="append", choices=every, help="this operation; may be repeated")
+    add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
+    given = parser.parse_args()
+    chosen, ops = tuple(given.model or models.names()), tuple(given.op or every)
+    if not cases(chosen, ops):
+        parser.error(f"no model of {', '.join(chosen)} calls {', '.join(ops)}")
+    peaks = machine.peaks(given.threads)
+    print(contest.opening(given.threads, peaks), flush=True)
+    rows = compare(chosen, ops, given.threads, given.seconds, given.rounds, peaks)
+    print(show(rows))
+    if given.out:
+        head = {"threads": given.threads, "rounds": given.rounds, "peaks": peaks}
+        machine.write(given.out, {"machine": contest.describe(), **head, "results": rows})
+
+
+if __name__ == "__main__":
+    contest.run(main)

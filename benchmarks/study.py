@@ -1,0 +1,148 @@
+"""The studies as work to measure: what a model's training step is, and what it consists of."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import minigrad as mg
+from benchmarks.contest import Engine
+from cifar import models, recipes, summary
+
+# Models without a recipe of their own name: the one that trains them, or their sibling.
+RECIPES = MappingProxyType({"gated-basic": "gated", "resnet-32": "long-tail-ce"})
+
+PRODUCTS = ("conv2d", "linear")
+OPERATIONS = (
+    *PRODUCTS,
+    "batch_norm",
+    "relu",
+    "max_pool2d",
+    "avg_pool2d",
+    "adaptive_avg_pool2d",
+    "dropout",
+    "cross_entropy",
+)
+
+
+def recipe(model: str) -> recipes.Recipe:
+    """The recipe whose batch size and optimiser the measurements of ``model`` take."""
+    return recipes.load(RECIPES.get(model, model))
+
+
+def optimizer(engine: Engine, model: str, parameters: Any) -> Any:
+    """The optimiser of ``model``'s recipe in the engine's library."""
+    found = recipe(model)
+    make = getattr(engine.optim, found.optimizer)
+    return make(parameters, lr=found.lr, **found.optimizer_options)
+
+
+def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Callable[[], float]:
+    """One step on random images: forward, cross-entropy, backward, optimiser. Returns the loss.
+
+    Args:
+        size: height and width of the images.
+    """
+    network = engine.create(model)
+    update = optimizer(engine, model, network.parameters())
+    images, labels = engine.activation(batch, 3, size, size), engine.labels(batch)
+
+    def step() -> float:
+        loss = engine.functional.cross_entropy(network(images), labels)
+        update.zero_grad()
+        loss.backward()
+        update.step()
+        return float(loss.item())
+
+    return step
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation as a model calls it in a training step.
+
+    Attributes:
+        op: name in ``functional``, the same in both libraries.
+        tensors: name and shape of each argument that is a tensor.
+        options: name and value of each other argument.
+        input_gradient: whether the step needs the gradient of the input: not of the images.
+        multiply_adds: of a product's forward pass over the whole batch, else 0.
+    """
+
+    op: str
+    tensors: tuple[tuple[str, tuple[int, ...]], ...]
+    options: tuple[tuple[str, Any], ...]
+    input_gradient: bool
+    multiply_adds: int
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """What is differentiated for: "input", "parameters"."""
+        has = "weight" in dict(self.tensors)
+        return ("input",) * self.input_gradient + ("parameters",) * has
+
+
+@functools.cache
+def calls(model: str, batch: int) -> Counter[Call]:
+    """The operations of a training step of ``model``, and how often each runs.
+
+    Seen in a step of two images; every axis of the batch is then taken to be ``batch``.
+    """
+    seen: list[tuple[str, inspect.BoundArguments]] = []
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            seen.append((name, inspect.signature(function).bind(*args, **kwargs)))
+            return function(*args, **kwargs)
+
+        return call
+
+    network = models.create(model)
+    products = [
+        layer.multiply_adds * batch
+        for layer in summary.summarize(network).layers
+        if layer.kind.startswith(("Conv2d", "Linear"))
+    ]
+    originals = {name: getattr(mg.functional, name) for name in OPERATIONS}
+    try:
+        for name, function in originals.items():
+            setattr(mg.functional, name, watched(name, function))
+        mg.functional.cross_entropy(network(mg.randn(2, 3, 32, 32)), mg.tensor([0, 1]))
+    finally:
+        for name, function in originals.items():
+            setattr(mg.functional, name, function)
+
+    # Layers and calls of products come in the same order: that in which they ran.
+    assert len(products) == sum(name in PRODUCTS for name, _ in seen)
+    remaining = iter(products)
+    found: Counter[Call] = Counter()
+    for name, bound in seen:
+        tensors, options = [], []
+        for argument, value in bound.arguments.items():
+            if isinstance(value, mg.Tensor):
+                batched = argument in ("input", "target")
+                shape = (batch, *value.shape[1:]) if batched else value.shape
+                tensors.append((argument, shape))
+            elif value is not None:
+                options.append((argument, value))
+        needed = bound.arguments["input"].requires_grad
+        work = next(remaining) if name in PRODUCTS else 0
+        found[Call(name, tuple(tensors), tuple(options), needed, work)] += 1
+    return found
+
+
+def gflop_per_image(model: str) -> float:
+    """Of a training step: of convolutions and linear layers, forward and their gradients, two
+    operations for each multiply-add. Counted by the definition: Winograd's way needs fewer."""
+    return (
+        sum(
+            2 * call.multiply_adds * (1 + len(call.gradients)) * count
+            for call, count in calls(model, 1).items()
+        )
+        / 1e9
+    )
