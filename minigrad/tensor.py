@@ -439,6 +439,10 @@ def _unwrap(name: str, x: Any) -> Any:
 
 def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
     tensors = [x for x in inputs if isinstance(x, Tensor)]
+    # Nearly always all are on the CPU in one dtype, and the names below cost more than a small
+    # operation.
+    if len({x.data.dtype if type(x.data) is np.ndarray else x for x in tensors}) < 2:
+        return
     devices = dict.fromkeys(str(x.device) for x in tensors)
     if len(devices) > 1:
         raise DeviceError(f"{name}: tensors on different devices: {', '.join(devices)}")

@@ -1,6 +1,7 @@
 """Modules, layers, losses and initialisers under the names of ``torch.nn``."""
 
 from . import init
+from .fusion import fuse
 from .layers import (
     GELU,
     AdaptiveAvgPool2d,
@@ -46,5 +47,6 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "fuse",
     "init",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -214,6 +214,10 @@ class Module:
         for name in shared:
             own[name].data[...] = move(values[name], own[name].device)
         return IncompatibleKeys(missing, unexpected)
+
+    if TYPE_CHECKING:  # Bound by minigrad.nn.fusion, which knows the layers.
+
+        def fuse(self, *example: Any) -> Module: ...
 
     # -- printing
 

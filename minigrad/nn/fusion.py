@@ -1,0 +1,172 @@
+"""Batch norm folded into the layer before it, for inference.
+
+In evaluation batch norm is the same affine map of each channel for every image, and so is the end
+of a convolution: y = s (W ⋆ x + c − μ) + β with s = γ / √(σ² + ε) is the convolution with filters
+s W and bias s (c − μ) + β. Whether a batch norm follows a convolution is nowhere written down:
+``forward`` is any Python. So it is run once on an example, with tensors that note who reads them.
+"""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..backend import get_xp
+from ..tensor import Tensor, no_grad
+from .layers import BatchNorm1d, BatchNorm2d, Conv2d, Identity, Linear
+from .module import Module, Parameter
+
+# Exactly these, no subclasses: another forward may use the weights in another way.
+_FOLLOWS: dict[type[Module], type[Module]] = {Conv2d: BatchNorm2d, Linear: BatchNorm1d}
+
+_DATA: Any = vars(Tensor)["data"]  # the slot
+
+
+def _quiet(name: str) -> Any:
+    """A property that tells about a tensor without counting as reading its values."""
+    return property(lambda self: getattr(Tensor(_DATA.__get__(self)), name))
+
+
+class _Watched(Parameter):
+    """A tensor of the trial run: notes the layers whose forward reads its values, None for any
+    other code. A Parameter, lest a ``forward`` that walks its parameters should miss it."""
+
+    __slots__ = ("maker", "readers", "trial")
+
+    def __init__(self, data: Any, trial: _Trial, maker: Module | None = None) -> None:
+        super().__init__(data, requires_grad=False)
+        self.trial, self.maker = trial, maker
+        self.readers: set[Module | None] = set()
+
+    @property
+    def data(self) -> Any:
+        self.readers.add(self.trial.running)
+        return _DATA.__get__(self)
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        _DATA.__set__(self, array)
+
+    shape, ndim, dtype, device = map(_quiet, ("shape", "ndim", "dtype", "device"))
+
+
+class _Trial:
+    """One run of a model that records which layers' results go where. The model is used up."""
+
+    def __init__(self, model: Module) -> None:
+        self.model = model
+        self.running: Module | None = None  # the layer whose forward runs now
+        self.own: dict[Module, list[set[Module | None]]] = {}  # readers of a layer's tensors
+        self.results: dict[Module, list[tuple[set[Module | None], weakref.ref[Tensor]]]] = {}
+        self.sources: dict[Module, set[Module | None]] = {}  # of a batch norm's inputs
+        self.paths = {module: path for path, module in model.named_modules()}
+        for module in self.paths:
+            if type(module) in _FOLLOWS or type(module) in _FOLLOWS.values():
+                self._watch(module)
+
+    def _watch(self, module: Module) -> None:
+        plain, makes = module.forward, type(module) in _FOLLOWS
+        tensors = {name: _Watched(t.data, self) for name, t in module._members(Tensor)}
+        vars(module).update(tensors)
+        self.own[module] = [t.readers for t in tensors.values()]
+        self.results[module], self.sources[module] = [], set()
+
+        def forward(x: Tensor) -> Tensor:
+            # Of three axes batch norm takes the middle one for the channels, Linear the last.
+            known = isinstance(x, _Watched) and (type(module) is not BatchNorm1d or x.ndim == 2)
+            self.sources[module].add(x.maker if known else None)
+            before, self.running = self.running, module
+            try:
+                y = plain(x)
+            finally:
+                self.running = before
+            if makes:
+                y = _Watched(y.data, self, maker=module)
+                self.results[module].append((y.readers, weakref.ref(y)))
+            return y
+
+        module.forward = forward  # type: ignore[method-assign]
+
+    def pairs(self, example: tuple[Any, ...]) -> list[tuple[str, str]]:
+        """Paths of layers and of the batch norms that read all they make, which nobody else does,
+        and read nothing else."""
+        with no_grad():
+            output = self.model(*example)
+        found = []
+        for norm, sources in self.sources.items():
+            layer = next(iter(sources), None)
+            if layer is None or len(sources) > 1 or _FOLLOWS[type(layer)] is not type(norm):
+                continue
+            # A result that is still alive was returned, or put aside for later.
+            results = self.results[layer]
+            alone = all(readers == {norm} and ref() is None for readers, ref in results)
+            if alone and all(r <= {m} for m in (layer, norm) for r in self.own[m]):
+                found.append((self.paths[layer], self.paths[norm]))
+        del output
+        return found
+
+
+def fuse(model: Module, *example: Any) -> Module:
+    """A copy for inference with every batch norm folded into the layer that it directly follows;
+    also a method, ``model.fuse(example)``.
+
+    Folded are BatchNorm2d after Conv2d and BatchNorm1d after Linear where the batch norm reads
+    nothing but that layer's results, and nothing else reads these or the layer's weights. Batch
+    norm after anything else (ReLU, pooling, a sum) stays as it is. ``forward`` is run once on
+    ``example`` to see that, so it must take the same way through the layers for every input.
+
+    Args:
+        example: arguments of ``forward``, such as ``minigrad.zeros(1, 3, 32, 32)``; the values do
+            not matter.
+
+    Returns:
+        A model of the same tree and dtype, folded batch norms being ``Identity`` and their layers
+        having a bias; results differ from ``model``'s in rounding only. No parameter requires a
+        gradient. ``model`` is left unchanged and shares no memory with it.
+
+    Raises:
+        TypeError: no example is given.
+        RuntimeError: a module is in training mode.
+    """
+    if not example:
+        raise TypeError(
+            "fuse: expected an example of the model's input, such as minigrad.zeros(1, 3, 32, 32)"
+        )
+    for path, module in model.named_modules():
+        if module.training:
+            where = f"'{path}' ({type(module).__name__})" if path else type(module).__name__
+            raise RuntimeError(f"fuse: {where} is in training mode; call eval() on the model first")
+    pairs = _Trial(copy.deepcopy(model)).pairs(example)
+    fused = copy.deepcopy(model)
+    modules = dict(fused.named_modules())
+    for layer, norm in pairs:
+        _fold(modules[layer], modules[norm])
+    for p in fused.parameters():
+        p.requires_grad, p.grad = False, None
+    return fused
+
+
+def _fold(layer: Any, norm: Any) -> None:
+    """Give ``layer`` the effect of both, and make ``norm`` an Identity."""
+    weight, shift = layer.weight.data, 0.0 if layer.bias is None else layer.bias.data
+    xp = get_xp(weight)
+    with np.errstate(all="ignore"):  # as in the operations
+        scale = 1 / xp.sqrt(norm.running_var.data.astype("float64") + norm.eps)
+        if norm.weight is not None:
+            scale = scale * norm.weight.data
+        shift = (shift - norm.running_mean.data.astype("float64")) * scale
+        if norm.bias is not None:
+            shift = shift + norm.bias.data
+        weight = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    layer.weight = Parameter(weight.astype(layer.weight.dtype))
+    layer.bias = Parameter(shift.astype(layer.weight.dtype))
+    # The object itself changes, so it does wherever it is held: in a plain list of layers, say.
+    vars(norm).clear()
+    norm.__class__ = Identity
+    norm.training = False
+
+
+Module.fuse = fuse  # type: ignore[assignment, method-assign]

@@ -1,0 +1,118 @@
+"""Memory over whole networks: inference keeps nothing, training comes back to where it was."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import backend, nn
+
+SHAPE = (16, 16, 16, 16)  # enough images and channels for every way that an operation has
+ACTIVATION = 4 * 16**4
+LAYERS = {
+    "convolution": lambda: nn.Conv2d(16, 16, 3, padding=1),  # Winograd where compiled
+    "convolution, direct where compiled": lambda: nn.Conv2d(16, 16, 5, padding=2),
+    "convolution with a stride": lambda: nn.Sequential(Stretch(), nn.Conv2d(16, 16, 3, 2, 1)),
+    "batch norm": lambda: nn.BatchNorm2d(16),
+    "max pooling": lambda: nn.MaxPool2d(3, 1, 1),
+    "average pooling": lambda: nn.AvgPool2d(3, 1, 1),
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "dropout": nn.Dropout,
+    "linear": lambda: nn.Linear(16, 16),
+}
+
+
+class Stretch(nn.Module):
+    """Every pixel four times, so that a stride of 2 comes back to the same size."""
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        return x.reshape(n, c, h, 1, w, 1).expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
+
+
+def peak(model, x):
+    """Bytes held at once, at most, while ``model`` runs on ``x``; its result not among them."""
+    tracemalloc.start()
+    try:
+        model(x)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("each_way")
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_no_grad_needs_no_more_for_a_deeper_network(layer, training, monkeypatch):
+    monkeypatch.setattr(backend, "POOLED", 1 << 62)  # nothing is pooled: freed is freed
+    mg.set_num_threads(1)  # a second thread's scratch comes at any time
+    shallow, deep = (nn.Sequential(*(LAYERS[layer]() for _ in range(n))) for n in (2, 6))
+    shallow.train(training), deep.train(training)
+    x = mg.randn(*SHAPE)
+    with mg.no_grad():
+        deep(x)  # compiles, and fills the thread's scratch
+        few, many = peak(shallow, x), peak(deep, x)
+    assert many - few < ACTIVATION / 4
+
+
+def test_with_gradients_a_deeper_network_needs_more(monkeypatch):
+    """What the test above would see if something were kept."""
+    monkeypatch.setattr(backend, "POOLED", 1 << 62)
+    shallow, deep = (nn.Sequential(*(nn.BatchNorm2d(16) for _ in range(n))) for n in (2, 6))
+    x = mg.randn(*SHAPE)
+    deep(x)
+    assert peak(deep, x) - peak(shallow, x) > 3 * ACTIVATION
+
+
+@pytest.mark.usefixtures("each_way")
+def test_200_training_steps_without_the_collector():
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(128, 10),
+    )
+    optimizer = mg.optim.Adam(model.parameters(), lr=1e-3)
+    images, labels = mg.randn(32, 3, 8, 8), mg.tensor(np.arange(32) % 10)
+
+    def steps(count):
+        for _ in range(count):
+            loss = mg.functional.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def held():
+        """Objects that refer to others, and bytes of pooled arrays."""
+        return len(gc.get_objects()), backend._pool.used + backend._pool.kept
+
+    gc.collect()
+    gc.disable()
+    try:
+        steps(20)
+        objects, pooled = held()
+        steps(180)
+        objects_then, pooled_then = held()
+        tracemalloc.start()  # sees all arrays, but makes a step seven times as slow
+        steps(3)
+        traced = tracemalloc.get_traced_memory()[0]
+        steps(20)
+        traced_then = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert objects_then - objects < 90  # one every second step would be more
+    assert pooled_then <= pooled
+    assert traced_then - traced < 1 << 17  # 6.6 kB a step would be more
