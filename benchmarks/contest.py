@@ -20,7 +20,9 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +54,14 @@ class Engine:
         """The documented model of that name."""
         raise NotImplementedError
 
+    def fuse(self, model: Any) -> Any:
+        """``model`` for inference, its batch norm folded into its convolutions."""
+        raise NotImplementedError
+
+    def inference(self) -> AbstractContextManager[Any]:
+        """Within it nothing is kept for gradients."""
+        raise NotImplementedError
+
     def activation(self, *shape: int) -> Any:
         """Random values, the batch first, in the memory order that the library's own operations
         leave behind."""
@@ -79,6 +89,12 @@ class _Minigrad(Engine):
 
         return models.create(name)
 
+    def fuse(self, model: Any) -> Any:
+        return model.fuse(self.library.zeros(1, 3, 32, 32))
+
+    def inference(self) -> AbstractContextManager[Any]:
+        return self.library.no_grad()
+
     def activation(self, *shape: int) -> Any:
         # The batch is the innermost axis in memory.
         return self.library.randn(*shape[1:], shape[0]).permute(-1, *range(len(shape) - 1))
@@ -103,6 +119,16 @@ class _Torch(Engine):
         from cifar import reference
 
         return reference.create(name).to(memory_format=self.order)  # type: ignore[call-overload]
+
+    def fuse(self, model: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, inside torch.fx
+            from torch.fx.experimental import optimization
+
+        return optimization.fuse(model).to(memory_format=self.order)  # type: ignore[call-overload]
+
+    def inference(self) -> AbstractContextManager[Any]:
+        return self.library.inference_mode()
 
     def activation(self, *shape: int) -> Any:
         values = self.library.randn(*shape)
@@ -215,14 +241,17 @@ def new_file(text: str) -> Path:
     return path
 
 
-def parser(documentation: str | None, turns: int, per_turn: float) -> argparse.ArgumentParser:
-    """The flags that all contests have: --rounds (default ``turns``), --seconds (``per_turn``) and
-    --out."""
+def parser(
+    documentation: str | None, turns: int, per_turn: float | None = None
+) -> argparse.ArgumentParser:
+    """The flags that contests share: --rounds (default ``turns``), --out, and where a turn lasts as
+    long as it is told to, --seconds (``per_turn``)."""
     made = argparse.ArgumentParser(description=(documentation or "").split("\n\n")[0])
     add = made.add_argument
     add("--rounds", type=positive, default=turns, help=f"turns of each contestant ({turns})")
-    help = f"seconds for each measurement of a turn, if that is enough ({per_turn})"
-    add("--seconds", type=seconds, default=per_turn, help=help)
+    if per_turn is not None:
+        help = f"seconds for each measurement of a turn, if that is enough ({per_turn})"
+        add("--seconds", type=seconds, default=per_turn, help=help)
     add("--out", type=new_file, help="write the results to this JSON file")
     return made
 

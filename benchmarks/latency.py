@@ -13,19 +13,15 @@ that more than 1 means that minigrad is faster.
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
-import time
-import warnings
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import contest
+from cifar import machine, models
 
+NAME = "latency"
 CONTESTANTS = (
     "minigrad",
     "minigrad fused",
@@ -37,69 +33,25 @@ CONTESTANTS = (
 BATCHES = (1, 8)
 
 
-def _minigrad_pass(
-    name: str, batch: int, threads: int, fused: bool
-) -> tuple[Callable[[], Any], Any]:
-    import minigrad as mg
-    from cifar import models
-
-    mg.set_num_threads(threads)
-    model = models.create(name).eval()
-    if fused:
-        model = model.fuse(mg.zeros(1, 3, 32, 32))
-    images = mg.randn(batch, 3, 32, 32)
-    return lambda: model(images).numpy(), mg.no_grad()
-
-
-def _torch_pass(
-    name: str, batch: int, threads: int, layout: str, fused: bool
-) -> tuple[Callable[[], Any], Any]:
-    import torch
-
-    from benchmarks import reference
-
-    torch.set_num_threads(threads)
-    model = reference.create(name).eval()
-    if fused:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, inside torch.fx
-            from torch.fx.experimental import optimization
-
-        model = optimization.fuse(model)
-    order = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    model = model.to(memory_format=order)  # type: ignore[call-overload]
-    images = torch.randn(batch, 3, 32, 32).contiguous(memory_format=order)
-    return lambda: model(images).numpy(), torch.inference_mode()
-
-
-def _contest(
-    contestant: str, model: str, batches: list[int], threads: int, passes: int
+def measure(
+    contestant: str, threads: int, model: str, batches: list[int], passes: int
 ) -> dict[str, list[float]]:
-    """Run in the child process: seconds of every pass, by batch size."""
-    library, *options = contestant.split()
-    fused = "fused" in options
-    times: dict[str, list[float]] = {}
+    """In the child: seconds of every pass, by batch size."""
+    engine = contest.engine(contestant, threads)
+    network = engine.create(model).eval()
+    if contestant.endswith("fused"):
+        network = engine.fuse(network)
+    found = {}
     for batch in batches:
-        if library == "minigrad":
-            forward, mode = _minigrad_pass(model, batch, threads, fused)
-        else:
-            forward, mode = _torch_pass(model, batch, threads, options[0], fused)
-        with mode:
-            for _ in range(5):
-                forward()
-            found = times[str(batch)] = []
-            for _ in range(passes):
-                start = time.perf_counter()
-                forward()
-                found.append(time.perf_counter() - start)
-    return times
-
-
-def _in_child(**arguments: Any) -> dict[str, list[float]]:
-    call = [sys.executable, "-m", "benchmarks.latency", "--child", json.dumps(arguments)]
-    result = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, list[float]] = json.loads(result.stdout)
+        images = engine.activation(batch, 3, 32, 32)
+        with engine.inference():
+            found[str(batch)] = contest.times(partial(_logits, network, images), passes, warm=5)
     return found
+
+
+def _logits(network: Any, images: Any) -> np.ndarray:
+    logits: np.ndarray = network(images).numpy()
+    return logits
 
 
 def compare(
@@ -107,11 +59,8 @@ def compare(
 ) -> list[dict[str, Any]]:
     """All contestants in turn, ``rounds`` times; for each batch size the times in milliseconds and
     minigrad's ratios to PyTorch."""
-    runs: dict[str, list[dict[str, list[float]]]] = {name: [] for name in CONTESTANTS}
-    for _ in range(rounds):
-        for name, found in runs.items():
-            arguments = {"model": model, "batches": batches, "threads": threads, "passes": passes}
-            found.append(_in_child(contestant=name, **arguments))
+    work = {"threads": threads, "model": model, "batches": batches, "passes": passes}
+    runs = contest.rounds(NAME, CONTESTANTS, rounds, **work)
     rows = []
     for batch in batches:
         table = {}
@@ -155,21 +104,13 @@ def _show(row: dict[str, Any]) -> None:
 
 def main() -> None:
     """Command line."""
-    from cifar import models
-
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
+    parser = contest.parser(__doc__, turns=3)
     add = parser.add_argument
     add("--model", nargs="+", default=models.names(), choices=models.names(), help="default: all")
-    add("--batch", nargs="+", type=int, default=BATCHES, help="images per pass")
-    add("--threads", type=int, default=machine.cores(), help="threads of each contestant")
-    add("--passes", type=int, default=50, help="timed passes per round")
-    add("--rounds", type=int, default=3, help="turns of each contestant")
-    add("--out", help="write the results to this JSON file")
-    add("--child", help=argparse.SUPPRESS)
+    add("--batch", nargs="+", type=contest.positive, default=BATCHES, help="images per pass")
+    add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
+    add("--passes", type=contest.positive, default=50, help="timed passes per round")
     given = parser.parse_args()
-    if given.child:
-        print(json.dumps(_contest(**json.loads(given.child))))
-        return
     rows = []
     for model in given.model:
         found = compare(model, list(given.batch), given.threads, given.passes, given.rounds)
@@ -177,11 +118,9 @@ def main() -> None:
             _show(row)
         rows += found
     if given.out:
-        settings = {name: getattr(given, name) for name in ("threads", "passes", "rounds")}
-        machine.write(
-            given.out, {"machine": machine.describe("torch"), **settings, "results": rows}
-        )
+        head = {name: getattr(given, name) for name in ("threads", "passes", "rounds")}
+        machine.write(given.out, {"machine": contest.describe(), **head, "results": rows})
 
 
 if __name__ == "__main__":
-    main()
+    contest.run(main)

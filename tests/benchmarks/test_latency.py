@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from benchmarks import latency
+from benchmarks import contest, latency
 
 
 @pytest.mark.parametrize("contestant", latency.CONTESTANTS)
 def test_a_contestant(contestant):
-    found = latency._contest(contestant, "four-block", batches=[1, 2], threads=1, passes=3)
+    found = latency.measure(contestant, 1, "four-block", batches=[1, 2], passes=3)
     assert {batch: len(times) for batch, times in found.items()} == {"1": 3, "2": 3}
     assert min(map(min, found.values())) > 0
 
@@ -23,11 +23,11 @@ def test_compare_takes_medians_and_like_with_like(monkeypatch):
     seconds |= {"torch nchw": 0.003, "torch channels_last fused": 0.001}
     order = []
 
-    def child(contestant, batches, **_):
+    def child(benchmark, contestant, batches, **_):
         order.append(contestant)
         return {str(batch): [seconds[contestant] * batch] * 2 + [9.0] for batch in batches}
 
-    monkeypatch.setattr(latency, "_in_child", child)
+    monkeypatch.setattr(contest, "in_child", child)
     one, eight = latency.compare("simple", [1, 8], threads=1, passes=3, rounds=2)
     assert order == [*latency.CONTESTANTS] * 2  # in turn
     assert (one["batch"], eight["batch"]) == (1, 8)
@@ -39,7 +39,7 @@ def test_compare_takes_medians_and_like_with_like(monkeypatch):
 
 
 def test_the_command_line_writes_json(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(latency, "_in_child", lambda **_: {"1": [0.5, 0.5]})
+    monkeypatch.setattr(contest, "in_child", lambda *_, **__: {"1": [0.5, 0.5]})
     out = tmp_path / "x.json"
     line = ["latency", "--model", "simple", "gated", "--batch", "1", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", line)
