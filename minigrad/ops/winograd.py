@@ -174,7 +174,8 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
             if k == 0:
                 np.matmul(m_points, v_points, out=total)
             else:
-                total += m_points @ v_points
+                product = workspace("filter points", total.shape, total.dtype)
+                total += np.matmul(m_points, v_points, out=product)
 
     parallel(task, len(runs) * len(shares))
     both = np.kron(G, G).astype(x.dtype)
