@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move
+from .sums import total
 
 Number: TypeAlias = "bool | int | float"
 Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"
@@ -363,9 +364,9 @@ def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     stretched = tuple(
         i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
     )
-    total = g.sum(axis=stretched, keepdims=True) if stretched else g
-    assert total.shape[extra:] == tuple(shape), f"gradient of shape {g.shape} for {shape}"
-    return total.reshape(shape)
+    summed = total(g, stretched, keepdims=True) if stretched else g
+    assert summed.shape[extra:] == tuple(shape), f"gradient of shape {g.shape} for {shape}"
+    return summed.reshape(shape)
 
 
 # ---------------------------------------------------------------------------- operations
@@ -502,12 +503,14 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 def _filled(
     fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
-    shape = as_shape(size)
+    shape = as_shape(size, at_least=1)
     return Tensor(getattr(_device(where).xp, fill)(shape, as_dtype(dtype)), requires_grad)
 
 
-def as_shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+def as_shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
     """``(2, 3)`` from either ``f(2, 3)`` or ``f((2, 3))``; sizes must be integers from 0."""
+    if len(size) < at_least:
+        raise TypeError("size: expected the sizes or a tuple of them, () for a 0-d tensor")
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
     for n in size:
