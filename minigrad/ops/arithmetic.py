@@ -7,6 +7,7 @@ Tensor's dtype. An integer Tensor meets a floating one, or a floating number, in
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,8 @@ def _clamp(x: Array, *, min: Number | None, max: Number | None) -> Pair:
     xp = get_xp(x)
     y = x if min is None else xp.maximum(x, min)
     y = y if max is None else xp.minimum(y, max)
-    return y, lambda g, needs: (g * (y == x),)
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    return y, lambda g, needs: (g * ((x >= low) & (x <= high)),)
 
 
 def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import check
 from ..backend import Array, get_xp
 from ..sums import total
@@ -129,6 +131,7 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, A
     return get_xp(flat).where(used, flat, 0), used
 
 
+@np.errstate(all="ignore")  # as in the operations
 def _distribution(
     input: Tensor, flat: Array, used: Array, weight: Tensor | None, smoothing: float
 ) -> tuple[Array, Array]:
@@ -194,6 +197,7 @@ def cross_entropy(
     return y.reshape(()) if single else y
 
 
+@np.errstate(all="ignore")  # as in the operations
 def _probabilities(
     input: Tensor, target: Tensor, weight: Tensor | None, smoothing: float
 ) -> tuple[Array, int]:

@@ -74,7 +74,9 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     freedom = x.dtype.type(count - correction if count > correction else 0)
     centred = x - total(x, axes, True) / x.dtype.type(count)
     left = xp.square(total(centred, axes, keepdim)) / x.dtype.type(count)
-    y = xp.asarray((total(xp.square(centred), axes, keepdim) - left) / freedom)
+    squares = total(xp.square(centred), axes, keepdim)
+    squares = xp.where(xp.isfinite(left), squares - left, squares)  # not ∞ − ∞
+    y = xp.asarray(squares / freedom)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (_spread(g, shape, axes) * (2 / freedom) * centred,)

@@ -119,6 +119,12 @@ def test_where_hides_infinities():
     assert y.detach().numpy().tolist() == [0, 0]
 
 
+def test_clamp_to_nothing_has_no_gradient():
+    """Where min is above max the result is max, also where that equals the input."""
+    f = lambda x: x.clamp(1.5, 0)  # noqa: E731
+    compare(f, f, [np.array([0.0, 1.0, 2.0])], numerical=False)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "bool"])
 def test_to_dtype(dtype):
     x = mg.tensor([0.0, 1.5, 2.5], requires_grad=True)

@@ -13,6 +13,7 @@ from tests.common import leaf, refuses
 def test_variance_does_not_cancel():
     x = leaf(np.array([1e8, 1e8 + 1, 1e8 + 2]))
     assert x.var().item() == 1
+    assert mg.tensor([1.0, 1e30, -1e30]).var().item() == np.inf
 
 
 def test_named_result():
