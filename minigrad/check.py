@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") 
 def floating(name: str, value: Tensor) -> Tensor:
     if value.dtype.kind != "f":
         raise TypeError(f"{name}: expected a floating dtype, got {value.dtype}")
+    return value
+
+
+def no_bools(name: str, value: Tensor) -> Tensor:
+    if value.dtype.kind == "b":
+        raise TypeError(f"{name}: expected floats or integers, got bool")
     return value
 
 
@@ -60,6 +67,19 @@ def number(name: str, value: Any, low: float, high: float = float("inf")) -> flo
         bounds = f"from {low}" if high == float("inf") else f"between {low} and {high}"
         raise ValueError(f"{name}: expected a number {bounds}, got {value}")
     return float(value)
+
+
+def fits(name: str, value: Any, dtype: np.dtype[Any]) -> None:
+    """``value`` must be a number that ``dtype`` can hold (for bool, int64)."""
+    dtype = np.dtype(np.int64) if dtype.kind == "b" else dtype
+    low, high = -math.inf, math.inf
+    if dtype.kind == "f" and math.isfinite(value):
+        high = float(np.finfo(dtype).max)
+        low = -high
+    elif dtype.kind != "f":
+        low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if not low <= value <= high and not (dtype.kind == "f" and math.isnan(value)):
+        raise ValueError(f"{name}: {value} does not fit into {dtype}")
 
 
 def axis(name: str, value: Any, ndim: int) -> int:

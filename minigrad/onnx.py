@@ -482,13 +482,10 @@ def _getitem(g: _Graph, y: Value, x: Any, *, index: tuple[Any, ...], unique: boo
 
 def _bounds(part: slice) -> tuple[int, int, int]:
     """Start, stop and step, as ONNX writes the ends that are left out."""
-    ends = np.iinfo(np.int64)
-    step = 1 if part.step is None else part.step
-    first, last = (0, ends.max) if step > 0 else (ends.max, ends.min)
     return (
-        first if part.start is None else part.start,
-        last if part.stop is None else part.stop,
-        step,
+        0 if part.start is None else part.start,
+        np.iinfo(np.int64).max if part.stop is None else part.stop,
+        1 if part.step is None else part.step,
     )
 
 

@@ -84,7 +84,9 @@ def randn(
 
     Drawn on the CPU, so a seed gives the same values on every device.
     """
-    values = generator().standard_normal(as_shape(size), np.float32).astype(as_dtype(dtype))
+    values = (
+        generator().standard_normal(as_shape(size, at_least=1), np.float32).astype(as_dtype(dtype))
+    )
     return Tensor(move(values, _device(device)), requires_grad)
 
 

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move
+from .sums import total
 
 Number: TypeAlias = "bool | int | float"
 Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"
@@ -381,9 +382,9 @@ def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     stretched = tuple(
         i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
     )
-    total = g.sum(axis=stretched, keepdims=True) if stretched else g
-    assert total.shape[extra:] == tuple(shape), f"gradient of shape {g.shape} for {shape}"
-    return total.reshape(shape)
+    summed = total(g, stretched, keepdims=True) if stretched else g
+    assert summed.shape[extra:] == tuple(shape), f"gradient of shape {g.shape} for {shape}"
+    return summed.reshape(shape)
 
 
 # ---------------------------------------------------------------------------- operations
@@ -500,11 +501,18 @@ def tensor(
             int64 for Python integers.
         device: "cpu" (default for Python and NumPy data), "gpu", "gpu:N", "auto" or a device.
         requires_grad: whether to accumulate gradients in ``.grad``.
+
+    Raises:
+        ValueError: a Python number does not fit into the integer ``dtype`` asked for.
     """
     array = as_array(data)
+    to = as_dtype(dtype) if dtype is not None else array.dtype
+    if to.kind in "iu" and not isinstance(data, Tensor) and not hasattr(data, "dtype"):
+        low, high = np.iinfo(to).min, np.iinfo(to).max
+        for number in array[~((array >= low) & (array <= high))]:
+            raise ValueError(f"data: {number} does not fit into {to}")
     where = device_of(array) if device is None else _device(device)
-    array = move(array, where).astype(as_dtype(dtype) if dtype is not None else array.dtype)
-    return Tensor(array, requires_grad)
+    return Tensor(move(array, where).astype(to), requires_grad)
 
 
 _device = device  # the class, where a parameter is called device
@@ -526,12 +534,14 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 def _filled(
     fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
-    shape = as_shape(size)
+    shape = as_shape(size, at_least=1)
     return Tensor(getattr(_device(where).xp, fill)(shape, as_dtype(dtype)), requires_grad)
 
 
-def as_shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+def as_shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
     """``(2, 3)`` from either ``f(2, 3)`` or ``f((2, 3))``; sizes must be integers from 0."""
+    if len(size) < at_least:
+        raise TypeError("size: expected the sizes or a tuple of them, () for a 0-d tensor")
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
     for n in size:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("minigrad.threads", "minigrad.kernels", "minigrad.compiled"),
     ("minigrad.backend",),
+    ("minigrad.sums",),
     ("minigrad.tensor",),
     ("minigrad.check", "minigrad.rng"),
     ("minigrad.ops",),

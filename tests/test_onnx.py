@@ -101,7 +101,7 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "reshape": lambda x: x.reshape(x.shape[0], 2, -1),
     "reshape of the batch": lambda x: x.reshape(-1, 6),
     "reshape of N x N": lambda x: (x[:, 0, 0] @ x[:, 0, 0].T).unsqueeze(-1),
-    "a slice from behind": lambda x: x[:, ::-1, 4:1:-2],
+    "a slice with a step": lambda x: x[:, -2:, 1::2],
     "reshape with the batch inside": lambda x: x.reshape(2, x.shape[0], -1),
     "NumPy's numbers": lambda x: x[:, np.int64(1)] * np.float64(2),
     "flatten": lambda x: x.flatten(1),

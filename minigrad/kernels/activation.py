@@ -7,10 +7,10 @@ from . import jit
 
 @jit
 def relu_gradient(out, y, g):
-    """out = g where y > 0, else 0."""
+    """out = g where y is not 0, else 0 (y = max(x, 0), or NaN)."""
     zero = g.dtype.type(0)
     for k in range(len(out)):
-        out[k] = g[k] if y[k] > zero else zero
+        out[k] = g[k] if y[k] != zero else zero
 
 
 @jit

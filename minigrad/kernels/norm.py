@@ -51,8 +51,10 @@ def _sum_products(g, x, i, n, mean):
 def moments(x, first, last, m, mean, var):
     """The mean and biased variance of rows first … last − 1."""
     for c in range(first, last):
-        mean[c] = _sum(x, c * m, m) / m
-        var[c] = _sum_squares(x, c * m, m, mean[c]) / m
+        exact = _sum(x, c * m, m) / m
+        mean[c] = exact
+        # The mean is rounded: what is left of it in x − mean is no variance.
+        var[c] = _sum_squares(x, c * m, m, mean[c]) / m - (exact - mean[c]) ** 2
 
 
 @jit

@@ -12,14 +12,16 @@ import numpy as np
 from .. import check
 from ..backend import Array, elementwise, get_xp
 from ..compiled import kernels
+from ..sums import total
 from ..tensor import Backward, Tensor, op
+from .arithmetic import as_float
 
 Pair = tuple[Array, Backward]
 
 
 @op
 def _relu(x: Array) -> Pair:
-    """y = max(x, 0),  dL/dx = g where y > 0, else 0."""
+    """y = max(x, 0),  dL/dx = g where y ≠ 0 (so also where x is NaN), else 0."""
     xp = get_xp(x)
     y = elementwise(lambda out, a: xp.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
@@ -31,15 +33,16 @@ def _relu(x: Array) -> Pair:
         if fast:
             fast.relu_gradient(out, y, g)
         else:
-            xp.multiply(g, y > 0, out=out)
+            out[...] = xp.where(y != 0, g, g.dtype.type(0))
 
     return y, lambda g, needs: (elementwise(derivative, y, g),)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(input, 0). NaN stays NaN."""
+    """max(input, 0) of floats or integers. NaN stays NaN."""
     check.unsupported("inplace", inplace, False)
-    return _relu(check.tensor("input", input))
+    check.no_bools("input", check.tensor("input", input))
+    return _relu(input)
 
 
 @op
@@ -67,25 +70,25 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 @op
 def _sigmoid(x: Array) -> Pair:
     """y = 1 / (1 + e⁻ˣ), 0 where e⁻ˣ overflows;  dL/dx = g y (1 − y)."""
-    y = 1 / (1 + get_xp(x).exp(-x))
+    y = 1 / (1 + get_xp(x).exp(-as_float(x)))
     return y, lambda g, needs: (g * y * (1 - y),)
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(−input))."""
-    return _sigmoid(check.floating("input", check.tensor("input", input)))
+    """1 / (1 + exp(−input)); integers become float32."""
+    return _sigmoid(check.tensor("input", input))
 
 
 @op
 def _tanh(x: Array) -> Pair:
     """y = tanh x,  dL/dx = g (1 − y²)."""
-    y = get_xp(x).tanh(x)
+    y = get_xp(x).tanh(as_float(x))
     return y, lambda g, needs: (g * (1 - y * y),)
 
 
 def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
-    return _tanh(check.floating("input", check.tensor("input", input)))
+    """The hyperbolic tangent; integers become float32."""
+    return _tanh(check.tensor("input", input))
 
 
 @functools.cache
@@ -161,22 +164,22 @@ def log_softmax_array(x: Array, axis: int) -> Array:
     """ln(e^x / Σ e^x) of a raw array; the maximum is taken out first so that nothing overflows."""
     xp = get_xp(x)
     shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted - xp.log(total(xp.exp(shifted), axis, True))
 
 
 @op
 def _softmax(x: Array, *, axis: int) -> Pair:
     """y = e^x / Σ e^x,  dL/dx = y (g − Σ g y)."""
     y = get_xp(x).exp(x - x.max(axis=axis, keepdims=True))
-    y /= y.sum(axis=axis, keepdims=True)
-    return y, lambda g, needs: (y * (g - (g * y).sum(axis=axis, keepdims=True)),)
+    y /= total(y, axis, True)
+    return y, lambda g, needs: (y * (g - total(g * y, axis, True)),)
 
 
 @op
 def _log_softmax(x: Array, *, axis: int) -> Pair:
     """y = x − ln Σ e^x,  dL/dx = g − e^y Σ g."""
     y = log_softmax_array(x, axis)
-    return y, lambda g, needs: (g - get_xp(y).exp(y) * g.sum(axis=axis, keepdims=True),)
+    return y, lambda g, needs: (g - get_xp(y).exp(y) * total(g, axis, True),)
 
 
 def _along(name: str, input: Tensor, dim: Any) -> int:
@@ -188,16 +191,17 @@ def _along(name: str, input: Tensor, dim: Any) -> int:
 
 def softmax(input: Tensor, dim: int | None = None) -> Tensor:
     """exp(input) scaled to sum to 1 along ``dim`` (which must be given)."""
-    axis = _along("softmax", input, dim)
-    return _softmax(input, axis=axis) if input.numel() and input.ndim else _trivial(input, 1.0)
+    return _at_least_1d(_softmax, input, _along("softmax", input, dim))
 
 
 def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
     """The logarithm of :func:`softmax`, without its overflow and cancellation."""
-    axis = _along("log_softmax", input, dim)
-    return _log_softmax(input, axis=axis) if input.numel() and input.ndim else _trivial(input, 0.0)
+    return _at_least_1d(_log_softmax, input, _along("log_softmax", input, dim))
 
 
-def _trivial(input: Tensor, value: float) -> Tensor:
-    """Softmax of a 0-d tensor, whose single element is all there is, or of an empty one."""
-    return input * 0 + value
+def _at_least_1d(function: Any, input: Tensor, axis: int) -> Tensor:
+    if not input.numel():
+        return input * 1  # nothing to normalise; NumPy has no maximum of nothing
+    if not input.ndim:
+        return function(input.reshape(1), axis=0).reshape(())
+    return function(input, axis=axis)

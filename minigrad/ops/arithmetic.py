@@ -7,10 +7,12 @@ Tensor's dtype. An integer Tensor meets a floating one, or a floating number, in
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from .. import check
 from ..backend import Array, elementwise, get_xp
 from ..tensor import Backward, Number, Tensor, op
 
@@ -18,7 +20,16 @@ Pair = tuple[Array, Backward]
 
 
 def _meet(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
-    """The operands in the dtype of the result; numbers stay numbers."""
+    """The operands in the dtype of the result; numbers stay numbers, which it must hold."""
+    a, b = _alike(a, b, floating)
+    for x, other in ((a, b), (b, a)):
+        if isinstance(x, int) and getattr(other, "dtype", np.dtype(float)).kind in "biu":
+            check.fits("number", x, other.dtype)
+    return a, b
+
+
+def _alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
+    """Arrays that meet a floating array or number in a floating dtype."""
     arrays = [x for x in (a, b) if hasattr(x, "dtype")]
     kinds = {x.dtype.kind for x in arrays}
     is_float = floating or "f" in kinds or any(isinstance(x, float) for x in (a, b))
@@ -50,6 +61,8 @@ def add(a: Any, b: Any) -> Pair:
 @op
 def sub(a: Any, b: Any) -> Pair:
     """y = a − b,  dL/da = g,  dL/db = −g."""
+    if any(isinstance(x, bool) or getattr(x, "dtype", None) == np.bool_ for x in (a, b)):
+        raise TypeError("sub: bools cannot be subtracted; convert them with .to(dtype)")
     a, b = _meet(a, b)
     return _blocked("subtract", a, b), lambda g, needs: (g, -g if needs[1] else None)
 
@@ -85,7 +98,7 @@ def neg(x: Array) -> Pair:
 @op
 def _pow(x: Array, *, exponent: Number) -> Pair:
     """y = xᵖ,  dL/dx = g p xᵖ⁻¹ (0 where p = 0, also at x = 0)."""
-    (x, _) = _meet(x, exponent)
+    x, _ = _meet(x.astype(np.int64) if x.dtype.kind == "b" else x, exponent)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         if exponent == 0:
@@ -108,7 +121,7 @@ def pow(input: Tensor, exponent: Number) -> Tensor:
     return _pow(input, exponent=exponent)
 
 
-def _float(x: Array) -> Array:
+def as_float(x: Array) -> Array:
     """Integers as float32, floats as they are: what PyTorch's transcendental functions take."""
     return x if x.dtype.kind == "f" else x.astype(np.float32)
 
@@ -116,29 +129,31 @@ def _float(x: Array) -> Array:
 @op
 def exp(x: Array) -> Pair:
     """y = eˣ,  dL/dx = g y."""
-    y = get_xp(x).exp(_float(x))
+    y = get_xp(x).exp(as_float(x))
     return y, lambda g, needs: (g * y,)
 
 
 @op
 def log(x: Array) -> Pair:
     """y = ln x,  dL/dx = g / x; −inf at 0 and NaN below."""
-    x = _float(x)
+    x = as_float(x)
     return get_xp(x).log(x), lambda g, needs: (g / x,)
 
 
 @op
 def sqrt(x: Array) -> Pair:
     """y = √x,  dL/dx = g / 2y."""
-    y = get_xp(x).sqrt(_float(x))
+    y = get_xp(x).sqrt(as_float(x))
     return y, lambda g, needs: (g / (2 * y),)
 
 
 @op
 def abs(x: Array) -> Pair:
-    """y = \\|x\\|,  dL/dx = g sign(x): 0 at 0."""
+    """y = \\|x\\|,  dL/dx = g sign(x): 0 at 0 and at NaN."""
     xp = get_xp(x)
-    return xp.abs(x), lambda g, needs: (g * xp.sign(x),)
+    if x.dtype.kind == "b":
+        raise TypeError("abs: expected floats or integers, got bool")
+    return xp.abs(x), lambda g, needs: (g * xp.where(xp.isnan(x), x.dtype.type(0), xp.sign(x)),)
 
 
 @op
@@ -147,7 +162,8 @@ def _clamp(x: Array, *, min: Number | None, max: Number | None) -> Pair:
     xp = get_xp(x)
     y = x if min is None else xp.maximum(x, min)
     y = y if max is None else xp.minimum(y, max)
-    return y, lambda g, needs: (g * (y == x),)
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    return y, lambda g, needs: (g * ((x >= low) & (x <= high)),)
 
 
 def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:
@@ -162,7 +178,12 @@ def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -
             raise TypeError(f"{name}: expected a number, got {type(bound).__name__}")
     low, high = (b.item() if isinstance(b, np.generic) else b for b in (min, max))
     if input.dtype.kind != "f" and any(isinstance(b, float) for b in (low, high)):
-        input = Tensor(_float(input.data))
+        input = Tensor(as_float(input.data))
+    if input.dtype == np.bool_ and all(isinstance(b, (bool, type(None))) for b in (low, high)):
+        raise TypeError("clamp: bools cannot be clamped; convert them with .to(dtype)")
+    for name, limit in (("min", low), ("max", high)):
+        if limit is not None:
+            check.fits(name, limit, input.dtype)
     return _clamp(input, min=low, max=high)
 
 
@@ -180,6 +201,9 @@ def _where(condition: Array, a: Any, b: Any) -> Pair:
             xp.where(condition, none, g) if needs[2] else None,
         )
 
+    for name, x, other in (("input", a, b), ("other", b, a)):
+        if isinstance(x, (int, float)) and hasattr(other, "dtype"):
+            check.fits(name, x, other.dtype)
     y = xp.where(condition, a, b)
     if not any(hasattr(x, "dtype") for x in (a, b)) and y.dtype == np.float64:
         y = y.astype(np.float32)
@@ -208,7 +232,7 @@ def compare(symbol: str) -> Any:
     )
 
     def less_equal_etc(a: Array, b: Any) -> Pair:
-        return getattr(get_xp(a), name)(a, b), lambda g, needs: (None, None)
+        return getattr(get_xp(a), name)(*_alike(a, b)), lambda g, needs: (None, None)
 
     less_equal_etc.__name__ = name
     compared = op(less_equal_etc)

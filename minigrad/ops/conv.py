@@ -270,6 +270,8 @@ def _conv2d(
     """y = w ⋆ pad(x) + b; see correlate, input_gradient and weight_gradient for the three maps,
     and :mod:`minigrad.ops.winograd` for the faster ones of 3 x 3 filters."""
     h, wide = x.shape[2:]
+    if not x.size:
+        return _nothing(x, w, b, window.output(h + 2 * padding[0], wide + 2 * padding[1]))
     x = inner(x)
     size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
     edges = tuple((p, p) for p in padding)
@@ -296,6 +298,13 @@ def _conv2d(
     if fast:
         return outer(winograd.correlate(x, w, b, padding)), backward
     return outer(correlate(frame(x, *edges), w, b, window, groups)), backward
+
+
+def _nothing(x: Array, w: Array, b: Array | None, size: Pair) -> tuple[Array, Backward]:
+    """The convolution of an empty batch."""
+    xp = get_xp(x)
+    gradients = tuple(None if a is None else xp.zeros_like(a) for a in (x, w, b))
+    return xp.zeros((len(x), len(w), *size), x.dtype), lambda g, needs: gradients
 
 
 def conv2d(

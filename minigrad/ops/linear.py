@@ -37,7 +37,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         ValueError: the inner sizes differ, or an operand is 0-d.
     """
     for name, t in (("input", input), ("other", other)):
-        check.tensor(name, t)
+        check.no_bools(name, check.tensor(name, t))
         if t.ndim == 0:
             raise ValueError(f"{name}: matmul expects at least one dimension, got shape ()")
     if input.dtype != other.dtype:
@@ -88,7 +88,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., O).
     """
-    check.tensor("input", input)
+    check.no_bools("input", check.tensor("input", input))
     check.tensor("weight", weight, (2,), "(O, F)")
     if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise ValueError(

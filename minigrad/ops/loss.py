@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import check
 from ..backend import Array, get_xp
+from ..sums import total
 from ..tensor import Backward, Tensor, op
 from .activation import log_softmax_array
 
@@ -27,8 +30,8 @@ def _reduce(loss: Array, weight: Any, reduction: str) -> Array:
     """Σ loss / Σ weight, Σ loss, or the losses themselves."""
     if reduction == "none":
         return loss
-    total = loss.sum()
-    return (total / weight if reduction == "mean" else total).astype(loss.dtype, copy=False)
+    y = total(loss, tuple(range(loss.ndim)))
+    return (y / weight if reduction == "mean" else y).astype(loss.dtype, copy=False)
 
 
 def _spread(g: Array, weight: Any, reduction: str) -> Array:
@@ -49,11 +52,11 @@ def _cross_entropy(
     z = _classes_first(x)
     logp = z if from_log else log_softmax_array(z, 0)
     terms = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
-    loss = -terms.sum(axis=0)
+    loss = -total(terms, 0)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = _spread(g, norm, reduction).reshape(-1)  # (M,) or (1,)
-        gz = -target if from_log else xp.exp(logp) * target.sum(axis=0) - target
+        gz = -target if from_log else xp.exp(logp) * total(target, 0) - target
         gz = (gz * g).astype(x.dtype, copy=False)
         if used is not None:
             gz[:, ~used] = 0
@@ -128,6 +131,7 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, A
     return get_xp(flat).where(used, flat, 0), used
 
 
+@np.errstate(all="ignore")  # as in the operations
 def _distribution(
     input: Tensor, flat: Array, used: Array, weight: Tensor | None, smoothing: float
 ) -> tuple[Array, Array]:
@@ -193,6 +197,7 @@ def cross_entropy(
     return y.reshape(()) if single else y
 
 
+@np.errstate(all="ignore")  # as in the operations
 def _probabilities(
     input: Tensor, target: Tensor, weight: Tensor | None, smoothing: float
 ) -> tuple[Array, int]:

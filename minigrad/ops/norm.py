@@ -45,7 +45,9 @@ def _batch_norm(
             fast.moments(x.reshape(-1), c.start, c.stop, m, mean, var)
         elif batch:
             mean[c] = x[c].mean(axis=1)
-            var[c] = xp.square(x[c] - mean[c, None]).mean(axis=1)
+            centred = x[c] - mean[c, None]
+            # The mean is rounded: what is left of it in x − μ is no variance.
+            var[c] = xp.square(centred).mean(axis=1) - xp.square(centred.mean(axis=1))
         r[c] = 1 / xp.sqrt(var[c] + x.dtype.type(eps))
         scale[c] = r[c] if w is None else r[c] * w[c]
         if fast:
@@ -113,7 +115,8 @@ def batch_norm(
         eps: added to the variance.
 
     Raises:
-        ValueError: shapes do not agree, or training on one value per channel.
+        ValueError: shapes do not agree, or training on one value per channel, with one of the
+            running statistics but not the other, or with eps = 0.
     """
     check.floating("input", check.tensor("input", input))
     if input.ndim < 2:
@@ -133,6 +136,11 @@ def batch_norm(
         return _batch_norm(
             input, weight, bias, mean=running_mean.data, var=running_var.data, batch=False, eps=eps
         )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean: expected both or none of running_mean and running_var")
+    check.number("eps", eps, 0)
+    if eps == 0:
+        raise ValueError("eps: expected a number above 0 when training, got 0")
     count = input.numel() // max(1, c)
     if count <= 1:
         raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, get_xp
+from ..sums import total
 from ..tensor import Backward, Tensor, op
 
 Pair = tuple[Array, Backward]
@@ -28,18 +29,22 @@ def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     return get_xp(g).broadcast_to(g.reshape(kept), shape)
 
 
+def _over(input: Tensor, dim: Any) -> tuple[int, ...]:
+    """The axes to reduce: all for None and, as in PyTorch, for no dimension at all."""
+    return check.axes("dim", None if dim in ((), []) else dim, input.ndim)
+
+
 @op
 def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x,  dL/dx = g repeated."""
     shape = x.shape
-    dtype = None if x.dtype.kind == "f" else np.int64
-    y = get_xp(x).asarray(x.sum(axis=axes, keepdims=keepdim, dtype=dtype))
+    y = total(x if x.dtype.kind == "f" else x.astype(np.int64), axes, keepdim)
     return y, lambda g, needs: (_spread(g, shape, axes),)
 
 
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64."""
-    return _sum(input, axes=check.axes("dim", dim, input.ndim), keepdim=keepdim)
+    return _sum(input, axes=_over(input, dim), keepdim=keepdim)
 
 
 @op
@@ -47,27 +52,31 @@ def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x / m,  dL/dx = g / m repeated."""
     shape = x.shape
     count = int(np.prod([shape[i] for i in axes]))
-    y = get_xp(x).asarray(x.sum(axis=axes, keepdims=keepdim) / x.dtype.type(count))
+    y = get_xp(x).asarray(total(x, axes, keepdim) / x.dtype.type(count))
     return y, lambda g, needs: (_spread(g / count, shape, axes),)
 
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty."""
     check.floating("input", input)
-    return _mean(input, axes=check.axes("dim", dim, input.ndim), keepdim=keepdim)
+    return _mean(input, axes=_over(input, dim), keepdim=keepdim)
 
 
 @op
 def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     """y = Σ (x − x̄)² / (m − c),  dL/dx = 2 g (x − x̄) / (m − c).
 
-    Two passes: the sum of squares minus the squared sum cancels catastrophically.
+    Two passes: the sum of squares minus the squared sum cancels catastrophically. What is left of
+    the mean after the first, because x̄ is rounded, is taken out too: − (Σ (x − x̄))² / m.
     """
     xp, shape = get_xp(x), x.shape
     count = int(np.prod([shape[i] for i in axes]))
     freedom = x.dtype.type(count - correction if count > correction else 0)
-    centred = x - x.sum(axis=axes, keepdims=True) / x.dtype.type(count)
-    y = xp.asarray(xp.square(centred).sum(axis=axes, keepdims=keepdim) / freedom)
+    centred = x - total(x, axes, True) / x.dtype.type(count)
+    left = xp.square(total(centred, axes, keepdim)) / x.dtype.type(count)
+    squares = total(xp.square(centred), axes, keepdim)
+    squares = xp.where(xp.isfinite(left), squares - left, squares)  # not ∞ − ∞
+    y = xp.asarray(squares / freedom)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (_spread(g, shape, axes) * (2 / freedom) * centred,)
@@ -81,8 +90,7 @@ def var(input: Tensor, dim: Any = None, correction: float = 1, keepdim: bool = F
     The default is the unbiased estimate, as in PyTorch; NaN where count − correction is 0.
     """
     check.floating("input", input)
-    axes = check.axes("dim", dim, input.ndim)
-    return _var(input, axes=axes, correction=correction, keepdim=keepdim)
+    return _var(input, axes=_over(input, dim), correction=correction, keepdim=keepdim)
 
 
 @op
@@ -149,6 +157,7 @@ min = _extreme("min")
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element along ``dim``, or in the flattened tensor; int64."""
+    check.no_bools("input", input)
     _check_not_empty("argmax", input, dim)
     if dim is None:
         return Tensor(get_xp(input.data).asarray(input.data.argmax()))

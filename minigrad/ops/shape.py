@@ -126,19 +126,22 @@ def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:
-    """``input[index]``: integers, slices, None, ..., and bool or integer tensors or arrays."""
+    """``input[index]``: integers, slices with a positive step, None, ..., and bool, int32 or int64
+    tensors or arrays."""
     parts = index if isinstance(index, tuple) else (index,)
     raw = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
     raw = tuple(np.asarray(p) if isinstance(p, list) else p for p in raw)
     for part in raw:
         if hasattr(part, "dtype"):
-            if part.dtype.kind not in "biu":
-                raise TypeError(f"index: expected integers or bools, got {part.dtype}")
+            if part.dtype not in (np.bool_, np.int32, np.int64):
+                raise TypeError(f"index: expected bools, int32 or int64, got {part.dtype}")
         elif not (part is None or part is Ellipsis or isinstance(part, (int, slice))):
             raise TypeError(
                 "index: expected integers, slices, None, ... or integer and bool tensors, "
                 f"got {type(part).__name__}"
             )
+        elif isinstance(part, slice) and part.step is not None and part.step < 1:
+            raise ValueError(f"index: expected slices with a positive step, got {part.step}")
     arrays = [i for i, part in enumerate(raw) if getattr(part, "ndim", 0)]
     picks = arrays + [i for i, part in enumerate(raw) if isinstance(part, int)]
     if arrays and len(picks) > len(arrays) and max(picks) - min(picks) >= len(picks):
@@ -213,6 +216,7 @@ def pad(
     amounts = [check.integer("pad", p, -math.inf) for p in pad]
     if min(amounts, default=0) < 0:
         raise NotImplementedError(f"pad={tuple(pad)} is not supported (only amounts from 0)")
+    check.fits("value", value or 0, input.dtype)
     widths = [(0, 0)] * input.ndim
     for i in range(len(amounts) // 2):
         widths[-1 - i] = (amounts[2 * i], amounts[2 * i + 1])

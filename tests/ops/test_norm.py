@@ -1,48 +1,17 @@
-"""batch_norm against PyTorch and finite differences, and its running statistics."""
+"""batch_norm: large inputs, its statistics and errors; the rest is in tests/parity."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import minigrad as mg
-from tests.common import TOLERANCE, assert_same, compare, grid, layouts, leaf, refuses, seeds
+from tests.common import compare, grid, leaf, refuses
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
 batch_norm, reference = mg.functional.batch_norm, torch.nn.functional.batch_norm
-
-
-@given(
-    st.tuples(st.integers(2, 4), st.integers(1, 3)),
-    st.lists(st.integers(1, 4), max_size=3),
-    st.booleans(),
-    st.tuples(st.booleans(), st.booleans()),
-    st.sampled_from([1e-5, 1e-3]),
-    seeds,
-    layouts,
-)
-def test_as_pytorch(device, batch, rest, training, affine, eps, seed, layout):
-    c = batch[1]
-    given_or_none = [grid((c,), seed + 1 + i) if on else None for i, on in enumerate(affine)]
-    arrays = [grid((*batch, *rest), seed), grid((c,), seed + 3), grid((c,), seed + 4, 0.5, 2)]
-    params = {"training": training, "eps": eps}
-
-    def with_statistics(function, clone):
-        # Training updates the statistics in place; compare() wants its inputs unchanged.
-        return lambda x, m, v, w, b: function(x, clone(m), clone(v), w, b, **params)
-
-    compare(
-        with_statistics(batch_norm, lambda t: mg.Tensor(t.data.copy())),
-        with_statistics(reference, torch.clone),
-        [*arrays, *given_or_none],
-        device=device,
-        layout=layout,
-        fixed=(1, 2),
-    )
 
 
 @pytest.mark.parametrize("shape", [(16, 64, 32, 32), (64, 2048), (64, 3)])
@@ -54,21 +23,6 @@ def test_many_channels_or_pixels(device, shape):
 
     arrays = [grid(shape), grid(shape[1:2], 1), grid(shape[1:2], 2)]
     compare(training(batch_norm), training(reference), arrays, device=device, numerical=False)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.1, 1.0, np.float64(0.3)])
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("dtype", TOLERANCE)
-def test_running_statistics(device, momentum, training, dtype):
-    x, mean, var = (a.astype(dtype) for a in (grid((4, 3, 2)), grid((3,), 1), grid((3,), 2, 0, 1)))
-    ours = [leaf(a, device, requires_grad=False) for a in (x, mean, var)]
-    theirs = [torch.from_numpy(a.copy()) for a in (x, mean, var)]
-    kept = ours[1].data
-    batch_norm(*ours, training=training, momentum=momentum)
-    reference(*theirs, training=training, momentum=momentum)
-    for a, b in zip(ours, theirs, strict=True):
-        assert_same(a, b, TOLERANCE[dtype])
-    assert ours[1].data is kept
 
 
 def test_statistics_may_change_before_backward():

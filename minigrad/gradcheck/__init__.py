@@ -1,4 +1,7 @@
-"""Check the gradients of any function of Tensors against central differences."""
+"""Check the gradients of any function of Tensors against central differences.
+
+``python -m minigrad.gradcheck module:function --shape 3,4`` does it from the command line.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from . import rng
-from .tensor import Tensor, no_grad
+from .. import check, rng
+from ..tensor import Tensor, no_grad
 
 
 def gradcheck(
@@ -32,10 +35,16 @@ def gradcheck(
         raise_exception: raise on a mismatch instead of returning False.
 
     Raises:
-        ValueError: no input can be checked (float32 differences are too coarse).
+        TypeError: ``func`` returns something else than one floating Tensor.
+        ValueError: no input can be checked (float32 differences are too coarse), or the result
+            depends on none of them.
         AssertionError: a mismatch; the text names the input, the index, both values and how far
-            off, and how many elements of that input are off.
+            off they are and may be, and how many elements of that input are off.
     """
+    for name, value in (("eps", eps), ("atol", atol), ("rtol", rtol)):
+        check.number(name, value, 0)
+    if not eps:
+        raise ValueError("eps: expected a step above 0, got 0")
     args = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     checked = [
         i
@@ -46,6 +55,11 @@ def gradcheck(
         raise ValueError("inputs: expected at least one float64 Tensor with requires_grad=True")
     args = [_fresh(x) if i in checked else x for i, x in enumerate(args)]
     y = func(*args)
+    if not isinstance(y, Tensor) or y.dtype.kind != "f":
+        came = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise TypeError(f"func: expected it to return one floating Tensor, got {came}")
+    if not y.requires_grad:
+        raise ValueError("func: its result depends on no input that requires grad")
     v = Tensor(_direction(y.shape).astype(y.dtype))
     y.backward(v)
     for i in checked:
@@ -72,7 +86,8 @@ def gradcheck(
             index = tuple(int(n) for n in where)
             raise AssertionError(
                 f"gradcheck: input {i}, index {index}: analytical {analytical[index]:.9g}, "
-                f"numerical {numerical[index]:.9g}, off by {off[index]:.3g} "
+                f"numerical {numerical[index]:.9g}, off by {off[index]:.3g}, "
+                f"allowed {atol + rtol * np.abs(numerical[index]):.3g} "
                 f"({int(wrong.sum())} of {wrong.size} elements of this input are off)"
             )
     return True

@@ -64,7 +64,7 @@ def test_message_says_where_and_by_how_much():
         mg.gradcheck(lambda a, b: a * 1 + wrong(one_off)(b), [x, x])
     text = str(error.value)
     assert text.startswith("gradcheck: input 1, index (1, 2): analytical ")
-    assert "off by 0.01 (1 of 6 elements of this input are off)" in text
+    assert "off by 0.01, allowed 0.00908 (1 of 6 elements of this input are off)" in text
 
 
 def test_tolerances():
@@ -81,3 +81,18 @@ def test_tolerances():
 def test_refuses_inputs_it_cannot_check(inputs):
     text = "inputs: expected at least one float64 Tensor with requires_grad=True"
     refuses(ValueError, text, lambda: mg.gradcheck(lambda *xs: xs[0] * 2, inputs))
+
+
+@pytest.mark.parametrize(
+    ("func", "options", "error", "text"),
+    [
+        (lambda x: (x, x), {}, TypeError, "func: expected it to return one floating Tensor"),
+        (lambda x: x > 0, {}, TypeError, "got a Tensor of bool"),
+        (lambda x: x.detach(), {}, ValueError, "func: its result depends on no input"),
+        (lambda x: x * 2, {"eps": 0}, ValueError, "eps: expected a step above 0"),
+        (lambda x: x * 2, {"rtol": -1}, ValueError, "rtol: expected a number from 0"),
+        (lambda x: x * 2, {"atol": "1"}, TypeError, "atol: expected a number"),
+    ],
+)
+def test_refuses_functions_and_tolerances_that_make_no_check(func, options, error, text):
+    refuses(error, text, lambda: mg.gradcheck(func, leaf(grid((2,))), **options))

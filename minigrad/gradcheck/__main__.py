@@ -1,0 +1,139 @@
+"""``python -m minigrad.gradcheck module:function``: check a function's or operation's derivative.
+
+The inputs are those that ``function.inputs()`` returns, or float64 tensors of the given shapes::
+
+    python -m minigrad.gradcheck my_ops:swish --shape 3,4
+    python -m minigrad.gradcheck my_ops:scaled_add --shape 3,4 --shape 4 --low 0.5
+
+Exit code 0: the derivative is right. 1: it is wrong, and the text says at which input and index, by
+both values. 2: it could not be checked, and one line says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import rng
+from ..tensor import Tensor
+from . import gradcheck
+
+
+class CannotCheck(Exception):
+    """Why nothing was checked."""
+
+
+def find(name: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names; it may be an attribute of a class or object."""
+    module, colon, path = name.partition(":")
+    if not (module and colon and path):
+        raise CannotCheck(f"expected module:function, got {name!r}")
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise CannotCheck(f"{module!r} cannot be imported: {error}") from error
+        raise CannotCheck(f"there is no module {error.name!r} here or installed") from error
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise CannotCheck(f"{module!r} cannot be imported: {text}") from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise CannotCheck(f"{module!r} has no {path!r}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise CannotCheck(f"{name!r} is no function but {type(found).__name__}")
+    return found
+
+
+def inputs_of(function: Callable[..., Any], options: argparse.Namespace) -> list[Any]:
+    """What ``function.inputs()`` gives, or a float64 Tensor for each ``--shape``."""
+    if options.shape:
+        return [_draw(shape, options.low, options.high) for shape in options.shape]
+    if not hasattr(function, "inputs"):
+        raise CannotCheck(
+            f"give the shape of each input (--shape 3,4 --shape 4), or {options.function} an "
+            "attribute inputs, a function that returns them"
+        )
+    found = function.inputs()
+    return [found] if isinstance(found, Tensor) else [*found]
+
+
+def _draw(shape: tuple[int, ...], low: float, high: float) -> Tensor:
+    """Evenly spaced values in random order: no two equal and none 0, where functions have kinks."""
+    size = math.prod(shape)
+    steps = rng.generator().permutation(size) + 0.3
+    values = low + (high - low) * steps / max(size, 1)
+    return Tensor(np.asarray(values).reshape(shape), requires_grad=True)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """``3,4`` as (3, 4); nothing as ()."""
+    return tuple(int(n) for n in text.split(",") if n.strip())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise CannotCheck(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = _Parser(
+        "python -m minigrad.gradcheck",
+        description="Check the derivative of a function of Tensors against central differences.",
+    )
+    add = functools.partial(made.add_argument, metavar="X", type=float)
+    made.add_argument("function", metavar="module:function")
+    made.add_argument(
+        "--shape", action="append", type=_shape, metavar="3,4", help="of an input; one per input"
+    )
+    add("--low", default=-2.0, help="smallest value of the inputs (default %(default)s)")
+    add("--high", default=2.0, help="largest value (default %(default)s)")
+    add("--eps", default=1e-6, help="step of the differences (default %(default)s)")
+    add("--atol", default=1e-5, help="absolute tolerance (default %(default)s)")
+    add("--rtol", default=1e-3, help="relative tolerance (default %(default)s)")
+    made.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all draws (default %(default)s)"
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        options = parser().parse_args(argv)
+        function = find(options.function)
+        rng.manual_seed(options.seed)
+        inputs = inputs_of(function, options)
+
+        @functools.wraps(function)
+        def repeatable(*args: Any) -> Any:  # every evaluation draws the same, as in dropout
+            rng.manual_seed(options.seed + 1)
+            return function(*args)
+
+        tolerances = {name: getattr(options, name) for name in ("eps", "atol", "rtol")}
+        gradcheck(repeatable, inputs, **tolerances)
+    except CannotCheck as error:
+        print(f"gradcheck: {error}", file=sys.stderr)
+        return 2
+    except AssertionError as error:
+        print(f"{options.function} is wrong: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        text = " ".join(str(error).split())
+        print(f"gradcheck: {options.function}: {type(error).__name__}: {text}", file=sys.stderr)
+        return 2
+    shapes = ", ".join(str(x.shape) if isinstance(x, Tensor) else repr(x) for x in inputs)
+    print(f"{options.function} is right for inputs {shapes}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

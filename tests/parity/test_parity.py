@@ -1,0 +1,68 @@
+"""Hundreds of drawn calls of every public operation: PyTorch's values, gradients, dtypes, shapes
+and refusals, or an intended difference."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from tests.parity.differences import DIFFERENCES
+from tests.parity.driver import calls, check
+from tests.parity.table import ENTRIES
+
+# 200 calls of each, the same every time; MINIGRAD_EXAMPLES=5000 tries as many new ones.
+EXAMPLES = os.environ.get("MINIGRAD_EXAMPLES")
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@settings(
+    max_examples=int(EXAMPLES or 200),
+    derandomize=not EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_as_pytorch(device, name, data):
+    call, layout, wanted = data.draw(calls(ENTRIES[name]))
+    check(ENTRIES[name], call, layout, wanted, device, DIFFERENCES)
+
+
+# Names that no table of drawn calls can hold, and where they are tested instead.
+ELSEWHERE = {
+    "DeviceError", "checkpoint", "data", "device", "functional", "get_num_threads", "get_xp",
+    "gradcheck", "is_compiled", "is_gpu_available", "load", "manual_seed", "nn", "no_grad",
+    "onnx", "optim", "save",
+    "set_compiled", "set_num_threads", "Tensor",
+    "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",
+    "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
+    "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
+    "nn.Module", "nn.ModuleList", "nn.Parameter", "nn.Sequential", "nn.fuse", "nn.init",
+}  # fmt: skip
+
+
+def test_every_public_name_is_in_the_table():
+    own = {n for n, v in vars(mg.Tensor).items() if callable(v) or not n.startswith("_")}
+    named = {
+        *mg.__all__,
+        *(f"Tensor.{n}" for n in own - {"__hash__"}),
+        *(f"functional.{n}" for n in mg.functional.__all__),
+        *(f"nn.{n}" for n in mg.nn.__all__),
+    }
+    assert named - set(ENTRIES) == ELSEWHERE
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_difference(name):
+    DIFFERENCES[name].show()
+
+
+def test_every_difference_is_written_down():
+    """The rows of docs/differences.md are those tested here, in the same order."""
+    text = (Path(__file__).parents[2] / "docs/differences.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == [*DIFFERENCES]
