@@ -271,7 +271,7 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
             part = blocks[i]
             function(flat[part], *(m[part] for m in memory))
 
-        parallel(task, len(blocks))
+        parallel(task, len(blocks), flat.size)
     return result.transpose([order.index(i) for i in range(len(shape))])
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+FEW = 1 << 19  # elements: one thread passes over them in little more than handing over costs
+
 _local = threading.local()  # .busy: inside a task; .buffers: this thread's workspaces
 _lock = threading.Lock()
 
@@ -144,8 +146,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_team)
 
 
-def parallel(task: Callable[[int], Any], count: int) -> None:
+def parallel(task: Callable[[int], Any], count: int, elements: int | None = None) -> None:
     """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all.
+
+    ``elements`` is how many all tasks together pass over, where that may be so few that one thread
+    is done before another would have begun.
 
     Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially, and
     so does a thread that finds the workers busy for another. The first exception of a task is
@@ -167,6 +172,8 @@ def parallel(task: Callable[[int], Any], count: int) -> None:
         for i in numbers:
             task(i)
         return
+    if elements is not None and elements < FEW:
+        count = 1
     team = _get_team()
     if not team.free.acquire(blocking=False):
         work()

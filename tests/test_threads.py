@@ -161,3 +161,17 @@ def test_a_forked_child_starts_its_own_threads():
         "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_few_elements_stay_on_this_thread():
+    mg.set_num_threads(2)
+    for elements, alone in ((threads.FEW - 1, True), (threads.FEW, False), (None, False)):
+        ready, found = threading.Barrier(2), set()
+
+        def task(i, ready=ready, found=found, alone=alone):
+            if not alone:
+                ready.wait(timeout=10)  # so that both threads take one task
+            found.add(threading.get_ident())
+
+        threads.parallel(task, 2, elements)
+        assert len(found) == (1 if alone else 2)

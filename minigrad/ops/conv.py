@@ -90,7 +90,7 @@ def frame(x: Array, height: Pair, width: Pair) -> Array:
         part[:, top : top + h, left : left + w] = x[channels[i]]
 
     channels = split(x, c)
-    parallel(task, len(channels))
+    parallel(task, len(channels), y.size)
     return y
 
 
@@ -198,7 +198,7 @@ def bias_gradient(g: Array) -> Array:
         part = g[channels[i]]
         part.reshape(len(part), math.prod(part.shape[1:])).sum(axis=1, out=gb[channels[i]])
 
-    parallel(task, len(channels))
+    parallel(task, len(channels), g.size)
     return gb
 
 

@@ -15,7 +15,7 @@ from ..tensor import Backward, Tensor, op
 def _rows(x: Array, task: Callable[[slice], None]) -> None:
     """Run ``task`` on cache-sized blocks of the rows of ``x`` (C, M), over all cores."""
     pieces = spans(len(x), -(-x.size // BLOCK) if isinstance(x, np.ndarray) else 1)
-    parallel(lambda i: task(pieces[i]), len(pieces))
+    parallel(lambda i: task(pieces[i]), len(pieces), x.size)
 
 
 @op

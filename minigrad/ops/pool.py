@@ -142,7 +142,7 @@ def _compiled_max_pool2d(
             place.reshape(-1),
         )
 
-    parallel(forward, len(pieces))
+    parallel(forward, len(pieces), x.size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         flat = inner(g).reshape(-1)
@@ -154,7 +154,7 @@ def _compiled_max_pool2d(
                 flat, place.reshape(-1), part.start, part.stop, *shape, *steps, gx.reshape(-1)
             )
 
-        parallel(task, len(pieces))
+        parallel(task, len(pieces), x.size)
         return (outer(gx),)
 
     return outer(y), backward

@@ -101,7 +101,7 @@ def filter_points(w: Array) -> Array:
     u = empty((36, o * c), w.dtype)
     flat = w.reshape(o * c, 9).T
     parts = spans(o * c, get_num_threads(), align=16)
-    parallel(lambda i: np.matmul(both, flat[:, parts[i]], out=u[:, parts[i]]), len(parts))
+    parallel(lambda i: np.matmul(both, flat[:, parts[i]], out=u[:, parts[i]]), len(parts), u.size)
     return u.reshape(36, o, c)
 
 
@@ -188,5 +188,5 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
             total += other[:, parts[i]]
         np.matmul(both.T, total, out=gw[:, parts[i]])
 
-    parallel(finish, len(parts))
+    parallel(finish, len(parts), points.size)
     return gw.T.reshape(o, c, 3, 3)
