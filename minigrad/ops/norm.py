@@ -152,5 +152,6 @@ def batch_norm(
     with np.errstate(all="ignore"):  # overflow shows in the loss, as in the operations
         for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
             if running is not None:
-                running.data += momentum * (now - running.data)
+                running.data *= 1 - momentum
+                running.data += momentum * now
     return y
