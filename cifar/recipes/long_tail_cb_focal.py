@@ -1,6 +1,8 @@
-"""The *long-tail* study's remedy: class-balanced focal loss, all else as in long-tail-ce.
+"""The *long-tail* study's remedy: class-balanced focal loss; but for the rate all is long-tail-ce's.
 
 Weights of Cui et al. (CVPR 2019) with β = 0.9999, focal loss of Lin et al. (ICCV 2017) with γ = 1.
+One image of the rarest class weighs as much as eighty of the commonest, so single batches pull
+harder, and the rate is smaller; checked, as there, on images held out of the training set.
 """
 
 from dataclasses import replace
@@ -10,6 +12,7 @@ from cifar.recipes import long_tail_ce
 RECIPE = replace(
     long_tail_ce.RECIPE,
     name="long-tail-cb-focal",
+    lr=0.02,
     loss="focal_loss",
     gamma=1.0,
     class_balance=0.9999,
