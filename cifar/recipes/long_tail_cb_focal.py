@@ -1,4 +1,4 @@
-"""The *long-tail* study's remedy: class-balanced focal loss; but for the rate all is long-tail-ce's.
+"""The *long-tail* study's remedy: class-balanced focal loss, the rest but the rate as long-tail-ce.
 
 Weights of Cui et al. (CVPR 2019) with β = 0.9999, focal loss of Lin et al. (ICCV 2017) with γ = 1.
 One image of the rarest class weighs as much as eighty of the commonest, so single batches pull
