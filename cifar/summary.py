@@ -64,8 +64,8 @@ def summarize(model: nn.Module, image: tuple[int, ...] = (3, 32, 32)) -> Summary
     def watch(name: str, module: nn.Module) -> None:
         forward = module.forward
 
-        def watched(*args: Any) -> Any:
-            out = forward(*args)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            out = forward(*args, **kwargs)
             own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
             counted.update(map(id, own))
             layers.append(

@@ -519,11 +519,25 @@ def _conv2d(
 
 @rule
 def _batch_norm(
-    g: _Graph, y: Value, x: Any, w: Any, b: Any, *, mean: Any, var: Any, batch: bool, eps: float
+    g: _Graph,
+    y: Value,
+    x: Any,
+    w: Any,
+    b: Any,
+    residual: Any,
+    *,
+    mean: Any,
+    var: Any,
+    batch: bool,
+    eps: float,
+    relu: bool,
 ) -> str:
     scale = np.ones(mean.shape, y.dtype) if w is None else w
     shift = np.zeros(mean.shape, y.dtype) if b is None else b
-    return g("BatchNormalization", x, scale, shift, mean, var, epsilon=eps)
+    out = g("BatchNormalization", x, scale, shift, mean, var, epsilon=eps)
+    if residual is not None:
+        out = g("Add", out, residual)
+    return g("Relu", out) if relu else out
 
 
 def _pool(

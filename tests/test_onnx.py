@@ -117,6 +117,9 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "conv2d": lambda x: F.conv2d(x, WEIGHT, WEIGHT[:, 0, 0, 0], (2, 1), (1, 2)),
     "conv2d same": lambda x: F.conv2d(x, WEIGHT[:, :, :2, :2], padding="same"),
     "batch_norm": lambda x: F.batch_norm(x, CHANNELS, CHANNELS),
+    "batch_norm, sum, relu": lambda x: F.batch_norm(
+        x, CHANNELS, CHANNELS, residual=x * 0.5, relu=True
+    ),
     "batch_norm of rows": lambda x: F.batch_norm(x[:, :, 0, 0], *[CHANNELS] * 4, eps=0.1),
     "batch_norm of sequences": lambda x: F.batch_norm(x[:, :, 0], CHANNELS, CHANNELS, CHANNELS),
     "max_pool2d": lambda x: F.max_pool2d(x, 2),

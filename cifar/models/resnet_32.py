@@ -19,14 +19,13 @@ class PlainShortcutBlock(nn.Module):
         self.stride, self.extra = stride, out_channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
+        y = self.conv2(self.bn1(self.conv1(x), relu=True))
         if self.stride != 1:
             x = x[:, :, :: self.stride, :: self.stride]
         if self.extra:
             half = self.extra // 2
             x = F.pad(x, (0, 0, 0, 0, half, self.extra - half))
-        return F.relu(y + x)
+        return self.bn2(y, residual=x, relu=True)
 
 
 def create(num_classes: int = 10) -> nn.Module:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from minigrad import Tensor, nn
-from minigrad import functional as F
 
 
 class BasicBlock(nn.Module):
@@ -27,8 +26,8 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = self.conv2(self.bn1(self.conv1(x), relu=True))
+        return self.bn2(y, residual=self.shortcut(x), relu=True)
 
 
 def stages(

@@ -48,9 +48,10 @@ def _sum_products(g, x, i, n, mean):
 
 
 @jit
-def moments(x, first, last, m, mean, var):
-    """The mean and biased variance of rows first … last − 1."""
-    for c in range(first, last):
+def moments(x, mean, var):
+    """The mean and biased variance of each row."""
+    m = len(x) // len(mean)
+    for c in range(len(mean)):
         exact = _sum(x, c * m, m) / m
         mean[c] = exact
         # The mean is rounded: what is left of it in x − mean is no variance.
@@ -58,9 +59,10 @@ def moments(x, first, last, m, mean, var):
 
 
 @jit
-def normalize(x, first, last, m, mean, scale, shift, y):
+def normalize(x, mean, scale, shift, y):
     """y = (x − mean) scale + shift, each row with its own."""
-    for c in range(first, last):
+    m = len(x) // len(mean)
+    for c in range(len(mean)):
         xs, ys = x[c * m : (c + 1) * m], y[c * m : (c + 1) * m]
         mu, a, b = mean[c], scale[c], shift[c]
         for k in range(m):
@@ -68,17 +70,19 @@ def normalize(x, first, last, m, mean, scale, shift, y):
 
 
 @jit
-def sums(g, x, first, last, m, mean, r, s, t):
+def sums(g, x, mean, r, s, t):
     """s = Σ g and t = Σ g (x − mean) r of each row."""
-    for c in range(first, last):
+    m = len(x) // len(mean)
+    for c in range(len(mean)):
         s[c] = _sum(g, c * m, m)
         t[c] = _sum_products(g, x, c * m, m, mean[c]) * r[c]
 
 
 @jit
-def gradient(g, x, first, last, m, mean, a, b, d, gx):
+def gradient(g, x, mean, a, b, d, gx):
     """gx = a g + b (x − mean) + d, each row with its own."""
-    for c in range(first, last):
+    m = len(x) // len(mean)
+    for c in range(len(mean)):
         gs, xs, out = g[c * m : (c + 1) * m], x[c * m : (c + 1) * m], gx[c * m : (c + 1) * m]
         mu, ac, bc, dc = mean[c], a[c], b[c], d[c]
         for k in range(m):

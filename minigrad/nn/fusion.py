@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import functional as F
 from ..backend import get_xp
 from ..tensor import Tensor, no_grad
 from .layers import BatchNorm1d, BatchNorm2d, Conv2d, Identity, Linear
@@ -53,6 +54,14 @@ class _Watched(Parameter):
     shape, ndim, dtype, device = map(_quiet, ("shape", "ndim", "dtype", "device"))
 
 
+class Folded(Identity):
+    """What is left of a batch norm that is folded into the layer before: what it did besides."""
+
+    def forward(self, x: Any, residual: Tensor | None = None, relu: bool = False) -> Any:
+        x = x if residual is None else x + residual
+        return F.relu(x) if relu else x
+
+
 class _Trial:
     """One run of a model that records which layers' results go where. The model is used up."""
 
@@ -74,13 +83,17 @@ class _Trial:
         self.own[module] = [t.readers for t in tensors.values()]
         self.results[module], self.sources[module] = [], set()
 
-        def forward(x: Tensor) -> Tensor:
+        def forward(x: Tensor, residual: Tensor | None = None, **options: Any) -> Tensor:
+            if isinstance(residual, _Watched):  # what is added to a batch norm is not its input
+                residual.readers.add(None)
+            if residual is not None:
+                options["residual"] = residual
             # Of three axes batch norm takes the middle one for the channels, Linear the last.
             known = isinstance(x, _Watched) and (type(module) is not BatchNorm1d or x.ndim == 2)
             self.sources[module].add(x.maker if known else None)
             before, self.running = self.running, module
             try:
-                y = plain(x)
+                y = plain(x, **options)
             finally:
                 self.running = before
             if makes:
@@ -88,7 +101,7 @@ class _Trial:
                 self.results[module].append((y.readers, weakref.ref(y)))
             return y
 
-        module.forward = forward  # type: ignore[method-assign]
+        module.forward = forward  # type: ignore[assignment, method-assign]
 
     def pairs(self, example: tuple[Any, ...]) -> list[tuple[str, str]]:
         """Paths of layers and of the batch norms that read all they make, which nobody else does,
@@ -123,7 +136,7 @@ def fuse(model: Module, *example: Any) -> Module:
             not matter.
 
     Returns:
-        A model of the same tree and dtype, folded batch norms being ``Identity`` and their layers
+        A model of the same tree and dtype, folded batch norms being ``Folded`` and their layers
         having a bias; results differ from ``model``'s in rounding only. No parameter requires a
         gradient. ``model`` is left unchanged and shares no memory with it.
 
@@ -150,7 +163,7 @@ def fuse(model: Module, *example: Any) -> Module:
 
 
 def _fold(layer: Any, norm: Any) -> None:
-    """Give ``layer`` the effect of both, and make ``norm`` an Identity."""
+    """Give ``layer`` the effect of both, and make ``norm`` what is left of it."""
     weight, shift = layer.weight.data, 0.0 if layer.bias is None else layer.bias.data
     xp = get_xp(weight)
     with np.errstate(all="ignore"):  # as in the operations
@@ -165,7 +178,7 @@ def _fold(layer: Any, norm: Any) -> None:
     layer.bias = Parameter(shift.astype(layer.weight.dtype))
     # The object itself changes, so it does wherever it is held: in a plain list of layers, say.
     vars(norm).clear()
-    norm.__class__ = Identity
+    norm.__class__ = Folded
     norm.training = False
 
 

@@ -108,6 +108,9 @@ class _BatchNorm(Module):
     Parameters ``weight``, ``bias`` (C,); buffers ``running_mean``, ``running_var`` (C,) and
     ``num_batches_tracked`` (int64 scalar).
 
+    A call takes the input, and beyond PyTorch ``residual`` and ``relu`` for what follows batch norm
+    in a residual network, done in the same pass: ``relu(bn(x) + residual)``.
+
     Raises:
         ValueError: wrong shape, or one value per channel in training.
     """
@@ -137,7 +140,7 @@ class _BatchNorm(Module):
         self.running_var = ones(num_features)
         self.num_batches_tracked = tensor(0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         check.tensor("input", x, self.ndims, self.layout)
         y = F.batch_norm(
             x,
@@ -148,6 +151,8 @@ class _BatchNorm(Module):
             self.training,
             self.momentum,
             self.eps,
+            residual=residual,
+            relu=relu,
         )
         if self.training:
             self.num_batches_tracked.data += 1

@@ -26,16 +26,17 @@ def _relu(x: Array) -> Pair:
     y = elementwise(lambda out, a: xp.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
         return y, lambda g, needs: (None,)
+    return y, lambda g, needs: (elementwise(relu_gradient, y, g),)
 
+
+def relu_gradient(out: Array, y: Array, g: Array) -> None:
+    """Fill ``out`` with g where y ≠ 0, else 0; all flat."""
+    xp = get_xp(g)
     fast = kernels("activation") if xp is np else None
-
-    def derivative(out: Array, y: Array, g: Array) -> None:
-        if fast:
-            fast.relu_gradient(out, y, g)
-        else:
-            out[...] = xp.where(y != 0, g, g.dtype.type(0))
-
-    return y, lambda g, needs: (elementwise(derivative, y, g),)
+    if fast:
+        fast.relu_gradient(out, y, g)
+    else:
+        out[...] = xp.where(y != 0, g, g.dtype.type(0))
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

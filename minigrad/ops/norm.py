@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import check
-from ..backend import BLOCK, Array, empty, get_xp, inner, outer, parallel, spans
+from ..backend import BLOCK, Array, empty, get_xp, inner, outer, parallel, scratch, spans
 from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
+from .activation import relu_gradient
 
 
 def _rows(x: Array, task: Callable[[slice], None]) -> None:
@@ -20,7 +22,16 @@ def _rows(x: Array, task: Callable[[slice], None]) -> None:
 
 @op
 def _batch_norm(
-    x: Array, w: Array | None, b: Array | None, *, mean: Array, var: Array, batch: bool, eps: float
+    x: Array,
+    w: Array | None,
+    b: Array | None,
+    residual: Array | None,
+    *,
+    mean: Array,
+    var: Array,
+    batch: bool,
+    eps: float,
+    relu: bool,
 ) -> tuple[Array, Backward]:
     """y = w x̂ + b with x̂ = (x − μ) r, r = 1 / √(σ² + ε), per channel.
 
@@ -30,11 +41,15 @@ def _batch_norm(
         dL/dx = w r (g − s/m − x̂ t/m),   dL/dw = t,   dL/db = s
 
     Otherwise they are constants that the caller gives, and dL/dx = w r g.
+
+    A ``residual`` z and ``relu`` make it max(w x̂ + b + z, 0), in one pass over memory: a block of
+    channels stays in its core's cache. g is then, where y is 0, 0 in all of the above, and dL/dz.
     """
     xp = get_xp(x)
     fast = kernels("norm") if xp is np else None
     shape = inner(x).shape
     x = inner(x).reshape(len(mean), -1)
+    z = None if residual is None else inner(residual).reshape(x.shape)
     m = x.shape[1]
     y = empty(x.shape, x.dtype, xp)
     r, scale = xp.empty_like(mean), xp.empty_like(mean)
@@ -42,7 +57,7 @@ def _batch_norm(
 
     def forward(c: slice) -> None:
         if batch and fast:
-            fast.moments(x.reshape(-1), c.start, c.stop, m, mean, var)
+            fast.moments(x[c].reshape(-1), mean[c], var[c])
         elif batch:
             mean[c] = x[c].mean(axis=1)
             centred = x[c] - mean[c, None]
@@ -51,44 +66,59 @@ def _batch_norm(
         r[c] = 1 / xp.sqrt(var[c] + x.dtype.type(eps))
         scale[c] = r[c] if w is None else r[c] * w[c]
         if fast:
-            fast.normalize(x.reshape(-1), c.start, c.stop, m, mean, scale, shift, y.reshape(-1))
+            fast.normalize(x[c].reshape(-1), mean[c], scale[c], shift[c], y[c].reshape(-1))
         else:
             xp.subtract(x[c], mean[c, None], out=y[c])
             y[c] *= scale[c, None]
             y[c] += shift[c, None]
+        if z is not None:
+            y[c] += z[c]
+        if relu:
+            xp.maximum(y[c], 0, out=y[c])
 
     _rows(x, forward)
     mu = mean.copy()  # the caller's array may change before backward
+    active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = inner(g).reshape(x.shape)
         gx = empty(g.shape, g.dtype, xp)
+        gz = g if active is None or not needs[3] else empty(g.shape, g.dtype, xp)
         s, t = xp.empty_like(mu), xp.empty_like(mu)
         slope, offset = xp.empty_like(mu), xp.empty_like(mu)  # of dL/dx in x − μ
-        flat = g.reshape(-1), x.reshape(-1)
 
         def task(c: slice) -> None:
+            gc = g[c]
+            if active is not None:
+                gc = gz[c] if needs[3] else scratch("gradient", gc)
+                relu_gradient(gc.reshape(-1), active[c].reshape(-1), g[c].reshape(-1))
+            flat = gc.reshape(-1), x[c].reshape(-1)
             if fast:
-                fast.sums(*flat, c.start, c.stop, m, mu, r, s, t)
+                fast.sums(*flat, mu[c], r[c], s[c], t[c])
             else:
-                s[c] = g[c].sum(axis=1)
-                t[c] = (g[c] * (x[c] - mu[c, None])).sum(axis=1) * r[c]
+                s[c] = gc.sum(axis=1)
+                t[c] = (gc * (x[c] - mu[c, None])).sum(axis=1) * r[c]
             if not needs[0]:
                 return
             slope[c], offset[c] = -scale[c] * r[c] * t[c] / m, -scale[c] * s[c] / m
             if not batch:
-                xp.multiply(g[c], scale[c, None], out=gx[c])
+                xp.multiply(gc, scale[c, None], out=gx[c])
             elif fast:
-                out = gx.reshape(-1)
-                fast.gradient(*flat, c.start, c.stop, m, mu, scale, slope, offset, out)
+                out = gx[c].reshape(-1)
+                fast.gradient(*flat, mu[c], scale[c], slope[c], offset[c], out)
             else:
                 xp.subtract(x[c], mu[c, None], out=gx[c])
                 gx[c] *= slope[c, None]
                 gx[c] += offset[c, None]
-                gx[c] += g[c] * scale[c, None]
+                gx[c] += gc * scale[c, None]
 
         _rows(x, task)
-        return outer(gx.reshape(shape)) if needs[0] else None, t, s
+        return (
+            outer(gx.reshape(shape)) if needs[0] else None,
+            t,
+            s,
+            outer(gz.reshape(shape)) if needs[3] else None,
+        )
 
     return outer(y.reshape(shape)), backward
 
@@ -102,8 +132,14 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    residual: Tensor | None = None,
+    relu: bool = False,
 ) -> Tensor:
     """Shift and scale each channel to mean 0 and variance 1, then by ``weight`` and ``bias``.
+
+    What follows it in a residual network may be done in the same pass, in which a layer whose time
+    goes on reading and writing memory is done sooner: ``relu(batch_norm(input) + residual)``.
 
     Args:
         input: (N, C) or (N, C, ...).
@@ -113,6 +149,9 @@ def batch_norm(
         weight, bias: (C,) or None.
         training: use the batch's own moments.
         eps: added to the variance.
+        residual: of the shape and dtype of ``input``, added to the result, or None. (Not in
+            PyTorch.)
+        relu: then take the larger of the result and 0. (Not in PyTorch.)
 
     Raises:
         ValueError: shapes do not agree, or training on one value per channel, with one of the
@@ -130,12 +169,18 @@ def batch_norm(
     }
     for name, t in named.items():
         check.vector(name, t, c, input.dtype)
+    if residual is not None:
+        check.tensor("residual", residual)
+        for what in ("shape", "dtype"):
+            came, expected = getattr(residual, what), getattr(input, what)
+            if came != expected:
+                raise ValueError(f"residual: expected {what} {expected} as input, got {came}")
+    options: dict[str, Any] = {"batch": training, "eps": eps, "relu": relu}
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("running_mean: expected running statistics when training=False")
-        return _batch_norm(
-            input, weight, bias, mean=running_mean.data, var=running_var.data, batch=False, eps=eps
-        )
+        options |= {"mean": running_mean.data, "var": running_var.data}
+        return _batch_norm(input, weight, bias, residual, **options)
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean: expected both or none of running_mean and running_var")
     check.number("eps", eps, 0)
@@ -148,7 +193,7 @@ def batch_norm(
         )
     xp = get_xp(input.data)
     mean, var = xp.empty(c, input.dtype), xp.empty(c, input.dtype)
-    y = _batch_norm(input, weight, bias, mean=mean, var=var, batch=True, eps=eps)
+    y = _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
     with np.errstate(all="ignore"):  # overflow shows in the loss, as in the operations
         for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
             if running is not None:

@@ -105,6 +105,7 @@ LEFT_ALONE = {
     "pooling between": lambda m, x: m.bn(F.max_pool2d(m.conv(x), 2)),
     "a view between": lambda m, x: m.bn(m.conv(x)[:, :, 1:]),
     "an operation reads it too": lambda m, x: (lambda y: m.bn(y) + y)(m.conv(x)),
+    "batch norm adds it too": lambda m, x: (lambda y: m.bn(y, residual=y))(m.conv(x)),
     "its values are read": lambda m, x: (lambda y: m.bn(y) * float(y.max()))(m.conv(x)),
     "its values are written": lambda m, x: (lambda y: (y.data.sort(), m.bn(y))[1])(m.conv(x)),
     "returned as well": lambda m, x: (lambda y: (m.bn(y), y))(m.conv(x)),
@@ -140,6 +141,10 @@ def test_folded_wherever_it_is():
     conv, bn = nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)
     pair = nn.Sequential(conv, bn, nn.ReLU())
     check(nn.Sequential(pair, pair), *shape, folded=1)  # both run twice, always together
+    both = conv_and_norm(
+        lambda m, x: m.bn(m.conv(x), residual=mg.cat([x, x], 1)[:, 2:, 1:-1, 1:-1], relu=True)
+    )
+    check(both, *shape, folded=1)
     check(Model(by_list, conv=conv, bn=bn, layers=[conv, bn]), *shape, folded=1)
     read_shape = conv_and_norm(lambda m, x: (lambda y: m.bn(y) * y.shape[2])(m.conv(x)))
     check(read_shape, *shape, folded=1)
@@ -166,7 +171,7 @@ def test_the_result():
     model(mg.randn(2, 3, 8, 8)).sum().backward()
     fused = model.fuse(mg.zeros(1, 3, 8, 8))
     assert list(fused.state_dict()) == ["0.weight", "0.bias"]
-    assert type(fused[1]) is nn.Identity
+    assert isinstance(fused[1], nn.Identity)
     assert not any(module.training for module in fused.modules())
     assert all(p.grad is None and not p.requires_grad for p in fused.parameters())
     assert all(p.grad is not None and p.requires_grad for p in model.parameters())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,13 @@ def test_errors(shape, other, training, error, match):
         return lambda: function(module.ones(shape), **params)
 
     refuses(error, match, call(batch_norm, mg), call(reference, torch))
+
+
+@pytest.mark.parametrize("other", [mg.ones(2, 1), mg.ones(2, 3, dtype="float64")])
+def test_a_residual_unlike_the_input(other):
+    what = "shape (2, 3)" if other.shape != (2, 3) else "dtype float32"
+    with pytest.raises(ValueError, match=re.escape(f"residual: expected {what} as input, got")):
+        batch_norm(mg.ones(2, 3), None, None, training=True, residual=other)
 
 
 def test_dtype_errors():

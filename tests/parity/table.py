@@ -672,11 +672,22 @@ def _normalised(
 ) -> Callable[..., tuple[Any, ...]]:
     """The result and the running statistics after the call, which changes them in place."""
 
-    def apply(x: Any, mean: Any, var: Any, w: Any, b: Any, **options: Any) -> tuple[Any, ...]:
+    def apply(
+        x: Any, mean: Any, var: Any, w: Any, b: Any, residual: Any = None, **options: Any
+    ) -> tuple[Any, ...]:
         mean, var = (None if t is None else clone(t) for t in (mean, var))
+        if residual is not None:
+            options |= {"residual": residual, "relu": True}
         return function(x, mean, var, w, b, **options), mean, var
 
     return apply
+
+
+def _residual_norm(x: Any, *statistics: Any, residual: Any, relu: bool, **options: Any) -> Any:
+    """What minigrad's one pass means, in PyTorch's words."""
+    if residual.shape != x.shape:
+        raise ValueError("PyTorch would broadcast")
+    return T.relu(T.batch_norm(x, *statistics, **options) + residual)
 
 
 def moments(d: Drawer, c: int) -> list[np.ndarray | None]:
@@ -707,6 +718,19 @@ def batch_norm(d: Drawer) -> Call:
     }
     arrays = [d.array(shape), *moments(d, shape[1] if len(shape) > 1 else 1)]
     return Call(arrays, options=options, fixed=(1, 2))
+
+
+@entry(
+    "functional.batch_norm with residual and relu",
+    _normalised(F.batch_norm, lambda t: mg.Tensor(t.data.copy())),
+    _normalised(_residual_norm, torch.clone),
+    bound="all",
+)
+def batch_norm_residual(d: Drawer) -> Call:
+    call = batch_norm(d)
+    shape = call.arrays[0].shape
+    call.arrays.append(d.array((*shape[:-1], 1) if d.rarely() else shape))
+    return call
 
 
 def _norm_layer(library: Any, loads: Callable[[Any, dict[str, Any]], Any]) -> Callable[..., Any]:
