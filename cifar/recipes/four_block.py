@@ -1,7 +1,7 @@
 """The *four-block* study: SGD with momentum, ten epochs.
 
-The study names neither schedule nor augmentation: a tenth of the rate after epochs 6 and 8, a crop
-of 4 pixels and flips are ours. Its "validation accuracy" is taken to be the test set's.
+The study names neither schedule nor augmentation: cosine to zero, a crop of 4 pixels and flips are
+ours. Its "validation accuracy" is taken to be the test set's.
 """
 
 from cifar.augment import Augmentation
@@ -15,8 +15,8 @@ RECIPE = Recipe(
     optimizer="SGD",
     lr=0.01,
     optimizer_options={"momentum": 0.9, "weight_decay": 5e-4},
-    schedule="MultiStepLR",
-    schedule_options={"milestones": (6, 8), "gamma": 0.1},
+    schedule="CosineAnnealingLR",
+    schedule_options={"T_max": 10},
     augmentation=Augmentation(crop=4, flip=True),
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),

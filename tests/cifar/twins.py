@@ -100,10 +100,13 @@ def small_models() -> Iterator[None]:
 # events of its schedule within five epochs.
 FEW = {
     "dense-residual": {"validation": 16, "restarts": ((1, 1e-4), (3, 5e-5))},
-    "four-block": {"schedule_options": {"milestones": (1, 3), "gamma": 0.1}},
+    "four-block": {"schedule_options": {"T_max": 5}},
     "gated": {"schedule_options": {"factor": 0.1, "patience": 0, "threshold": 0.5}},
     "long-tail-cb-focal": {"long_tail": 0.3},
-    "long-tail-ce": {"long_tail": 0.3},
+    "long-tail-ce": {
+        "long_tail": 0.3,
+        "schedule_options": {"milestones": (1, 3), "gamma": 0.1},
+    },
     "resnet-82": {"schedule_options": {"T_max": 5}},
 }
 
