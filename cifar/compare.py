@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import machine, models, plots, recipes, reference, subsets, train
+from cifar import machine, models, plots, recipes, reference, running, subsets, train
 from cifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
                 mg.get_num_threads(),
             )
     contestants = make_contestants(this, settings.dtype, torch_device, settings.rerun_threads)
-    with train.stop_on_signals() as stop:
+    with running.stop_on_signals() as stop:
         for _ in lockstep(this, contestants, comparison, stop, settings.progress):
             text = json.dumps(dataclasses.asdict(comparison), ensure_ascii=False)
             mg.checkpoint.write_text(out / "compare.json", text + "\n")

@@ -6,8 +6,9 @@ import dataclasses
 import json
 import math
 import platform
-import signal
+import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,11 +21,12 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, machine, models, plots, recipes, subsets
+from cifar import augment, datasets, machine, models, plots, recipes, running, subsets
 from cifar.errors import UserError
 
 F = mg.functional
-SCHEMA = 2  # of state.safetensors
+STATE, BEFORE = "state.safetensors", "state-before.safetensors"
+SCHEMA = 2  # of these files
 EVALUATION_BATCH = 250
 LOSSES = ("cross_entropy", "focal_loss")
 
@@ -114,10 +116,11 @@ def run(settings: Settings) -> list[dict[str, Any]]:
     """Train as ``settings`` say and return the metrics, one dict per epoch.
 
     Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best
-    by accuracy on the held images), ``state.safetensors`` (what ``resume`` needs),
-    ``metrics.jsonl``, ``curves.png``, ``predictions.png`` and, of a long-tailed training set,
-    ``classes.png``. The weights' files note recall and number of images by class wherever the test
-    set was evaluated with them ("per_class").
+    by accuracy on the held images), ``state.safetensors`` (what ``resume`` needs; the one before it
+    is kept as ``state-before.safetensors``), ``metrics.jsonl``, ``curves.png``,
+    ``predictions.png`` and, of a long-tailed training set, ``classes.png``. The weights' files note
+    recall and number of images by class wherever the test set was evaluated with them
+    ("per_class").
 
     Raises:
         UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
@@ -125,10 +128,10 @@ def run(settings: Settings) -> list[dict[str, Any]]:
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     recipe, device = checked_recipe(settings), find_device(settings.device)
-    with _output_folder(settings) as out:
+    with running.outliving_its_terminal(), _output_folder(settings) as out:
         test_set, this = prepare(settings, recipe, device, out)
         progress = this.progress
-        with stop_on_signals() as stop:
+        with running.stop_on_signals() as stop:
             while progress.epoch < recipe.epochs:
                 _train_epoch(this, stop)
                 if stop:
@@ -346,9 +349,9 @@ def _end_epoch(this: Run) -> None:
     mg.save(this.model.state_dict(), this.out / "last.safetensors", note)
     if this.best is line:
         mg.save(this.model.state_dict(), this.out / "best.safetensors", note)
-    _save_state(this)
     lines = "".join(json.dumps(line) + "\n" for line in progress.history)
     mg.checkpoint.write_text(this.out / "metrics.jsonl", lines)
+    _save_state(this)  # last: what was written before it, a resumed run writes again
 
 
 def evaluate(
@@ -440,27 +443,28 @@ def find_device(name: str) -> mg.device:
 
 @contextmanager
 def _output_folder(settings: Settings) -> Iterator[Path]:
-    """The folder, made and tried; one that holds a run is only entered to resume it.
+    """The folder, made, tried and held; one that holds a run is only entered to resume it.
 
     A folder that was made here and in which nothing came to be written is removed at the end.
     """
     out = Path(settings.out)
-    state = out / "state.safetensors"
+    state = out / STATE
     made: list[Path] = []
     try:
         if settings.resume and not state.is_file():
             raise UserError(
                 f"resume: there is no run in {out} (no {state.name}); leave out --resume"
             )
-        if not settings.resume and state.exists():
-            raise UserError(
-                f"out: {out} already holds a run; add --resume, or choose another --out"
-            )
         made += [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        mg.checkpoint.write_text(out / ".writable", "")
-        (out / ".writable").unlink()
-        yield out
+        with running.alone_in(out):
+            if not settings.resume and state.exists():
+                raise UserError(
+                    f"out: {out} already holds a run; add --resume, or choose another --out"
+                )
+            mg.checkpoint.remove_leftovers(out)
+            tempfile.TemporaryFile(dir=out).close()  # tells before an epoch is trained
+            yield out
     except OSError as error:
         raise UserError(f"out: cannot write to {out}: {error.strerror or error}") from None
     finally:
@@ -507,24 +511,6 @@ def _kernels(device: mg.device) -> str:
     return " in plain NumPy (pip install 'minigrad[fast]': two to three times as fast)"
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[list[int]]:
-    """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once."""
-    stop: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.append(number)
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 # ---------------------------------------------------------------------------- state
 
 
@@ -542,18 +528,17 @@ def _save_state(this: Run) -> None:
         "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
         "schedule": this.schedule.state_dict() if this.schedule else None,
     }
-    mg.save(tensors, this.out / "state.safetensors", note)
+    mg.checkpoint.keep(this.out / STATE, this.out / BEFORE)
+    mg.save(tensors, this.out / STATE, note)
 
 
 def _load_state(this: Run, device: mg.device) -> None:
     """Put a saved run back; it must be the same recipe (epochs aside), seed and data."""
-    path = this.out / "state.safetensors"
+    path = this.out / STATE
     try:
-        tensors, note = mg.checkpoint.read(path, device)
+        tensors, note = _read_state(path, device)
     except ValueError as error:
-        raise UserError(f"resume: {error}; start again with another --out") from None
-    if not isinstance(note, dict) or note.get("schema") != SCHEMA:
-        raise UserError(f"resume: {path} is not a state of this version of minigrad")
+        raise UserError(f"resume: {error}; {_way_out(this.out)}") from None
     came, saved = _identity(this.record), _identity(note["record"])
     different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
     if different:
@@ -565,17 +550,56 @@ def _load_state(this: Run, device: mg.device) -> None:
                 f"{this.record[name]}: it goes on, but not bit for bit as it would have",
                 file=sys.stderr,
             )
-    this.model.load_state_dict(_below("model.", tensors))
-    states = {
-        int(number): {"step": step, **_below(f"optimizer.{number}.", tensors)}
-        for number, step in note["optimizer"]["steps"].items()
-    }
-    if this.schedule:
-        this.schedule.load_state_dict(note["schedule"])
-    this.optimizer.load_state_dict(
-        {"state": states, "param_groups": note["optimizer"]["param_groups"]}
-    )
-    this.progress = Progress(**note["progress"])
+    try:
+        this.model.load_state_dict(_below("model.", tensors))
+        states = {
+            int(number): {"step": step, **_below(f"optimizer.{number}.", tensors)}
+            for number, step in note["optimizer"]["steps"].items()
+        }
+        if this.schedule:
+            this.schedule.load_state_dict(note["schedule"])
+        this.optimizer.load_state_dict(
+            {"state": states, "param_groups": note["optimizer"]["param_groups"]}
+        )
+        this.progress = Progress(**note["progress"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"resume: {path} does not fit the recipe: {error!s:.120}") from None
+
+
+def _read_state(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], dict[str, Any]]:
+    """What :func:`_save_state` wrote.
+
+    Raises:
+        ValueError: the file is damaged, another minigrad's, or none of training's; the message
+            names it and says which.
+    """
+    try:
+        tensors, note = mg.checkpoint.read(path, device)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist") from None
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("path: ")) from None
+    note = note if isinstance(note, dict) else {}
+    schema = note.get("schema")
+    if not isinstance(schema, int) or not all(
+        isinstance(note.get(part), dict) for part in ("record", "progress", "optimizer")
+    ):
+        raise ValueError(f"{path} is not the state of a run")
+    if schema != SCHEMA:
+        age = "a newer" if schema > SCHEMA else "an older"
+        raise ValueError(f"{path} is of {age} minigrad (schema {schema}, expected {SCHEMA})")
+    return tensors, note
+
+
+def _way_out(out: Path) -> str:
+    """What to do about a state that cannot be read: the one before it may be whole."""
+    try:
+        _, note = _read_state(out / BEFORE, mg.device("cpu"))
+    except ValueError:
+        return "start again with another --out"
+    where = f"{note['progress'].get('epoch')} epochs, {note['progress'].get('step')} steps"
+    command = shlex.join(["mv", str(out / BEFORE), str(out / STATE)])
+    return f"the state before it ({where} done) is whole: run {command}, then --resume again"
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:

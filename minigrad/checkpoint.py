@@ -1,12 +1,15 @@
-"""Files of named tensors, written so that no crash halves them: safetensors with JSON metadata, and
-PyTorch's .pt files."""
+"""Files of named tensors, written so that no crash halves them: safetensors with JSON metadata and
+a digest of all that is in them, and PyTorch's .pt files."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,26 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_atomically(path, lambda file: file.write_bytes(text.encode()))
 
 
+def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:
+    """Let ``name``, in the same folder, be what ``path`` is now, whatever is written to ``path``
+    afterwards. It costs no copy: both are names of one file until then.
+
+    Nothing is kept where ``path`` does not exist, and on file systems without hard links.
+    """
+    temporary = Path(name).with_name(f".{Path(name).name}.link.part")
+    temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        os.link(path, temporary)
+        temporary.replace(name)
+    temporary.unlink(missing_ok=True)  # replace() does nothing if both are one file already
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Delete what writers into ``folder`` left when they were killed. None may be at work there."""
+    for temporary in Path(folder).glob(".*.part"):
+        temporary.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -69,6 +92,7 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
     Raises:
         TypeError: a value is neither a Tensor nor an array.
         ImportError: a PyTorch file was asked for, and PyTorch is missing.
+        OSError: the file cannot be written; what was there before is untouched.
     """
     arrays = {}
     for name, value in tensors.items():
@@ -84,16 +108,32 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
         torch = _pytorch()
         state = {name: torch.tensor(array) for name, array in arrays.items()}
 
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as file:  # not by its name, which PyTorch would write into it
-                torch.save(state, file)
-
-        write_atomically(path, write)
+        buffer = io.BytesIO()  # a full disk would be a RuntimeError of PyTorch's
+        torch.save(state, buffer)
+        write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
     else:
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        note = {"minigrad": json.dumps(metadata)}
-        write_atomically(path, lambda temporary: save_file(arrays, temporary, note))
+        text = json.dumps(metadata)
+        note = {"minigrad": text, "sha256": _digest(arrays, text)}
+
+        def write(temporary: Path) -> None:
+            try:
+                save_file(arrays, temporary, note)
+            except SafetensorError as error:  # a full disk, in its words
+                raise OSError(str(error)) from None
+
+        write_atomically(path, write)
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """SHA-256, in hex, of the names, dtypes, shapes and values of ``arrays``, and of ``text``."""
+    digest = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str, Tensor]:
@@ -102,7 +142,7 @@ def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a whole file of named tensors.
+        ValueError: it is not a whole file of named tensors, or not as :func:`save` wrote it.
         ImportError: it is a PyTorch file, and PyTorch is missing.
     """
     return read(path, device)[0]
@@ -121,13 +161,19 @@ def read(
 
     try:
         with safe_open(path, framework="numpy") as file:
-            note = (file.metadata() or {}).get("minigrad")
-            tensors = {name: Tensor(move(file.get_tensor(name), where)) for name in file.keys()}  # noqa: SIM118
-            return tensors, None if note is None else json.loads(note)
+            notes = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text, digest = notes.get("minigrad"), notes.get("sha256")
+        if text is not None and digest is not None and digest != _digest(arrays, text):
+            raise ValueError(
+                f"path: {path} is damaged: its SHA-256 is not the one it was saved with"
+            )
+        metadata = None if text is None else json.loads(text)
     except TypeError as error:
         raise ValueError(f"path: {path} has a dtype that NumPy lacks ({error})") from None
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
+    return {name: Tensor(move(array, where)) for name, array in arrays.items()}, metadata
 
 
 _device = device  # the class, where a parameter is called device

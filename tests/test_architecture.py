@@ -31,7 +31,7 @@ LAYERS = (
     ("minigrad",),
     ("cifar",),
     ("cifar.errors", "cifar.machine", "cifar.pickles", "cifar.tables"),
-    ("cifar.synthetic",),
+    ("cifar.running", "cifar.synthetic"),
     ("cifar.augment",),
     ("cifar.datasets", "cifar.models", "cifar.recipes"),
     ("cifar.overrides", "cifar.subsets", "cifar.summary", "cifar.reference"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import stat
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,6 +241,41 @@ def test_missing_files(tmp_path):
         refuses(FileNotFoundError, str(path), lambda path=path: mg.load(path))
 
 
+@in_one_folder
+@given(st.data())
+def test_no_flipped_bit_is_taken_for_a_value(tmp_path, data):
+    """Whole by every rule of the format, and still not what was saved."""
+    whole = tmp_path / "whole.safetensors"
+    tensors, note = {"a.weight": mg.tensor(grid((30, 4))), "c": mg.zeros(0, 2)}, {"lr": 0.125}
+    mg.save(tensors, whole, note)
+    raw = bytearray(whole.read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(raw) - 1))
+    raw[bit // 8] ^= 1 << bit % 8
+    flipped = tmp_path / "flipped.safetensors"
+    flipped.write_bytes(raw)
+    found, metadata = tensors, note
+    with contextlib.suppress(ValueError):
+        # Read: the bit was in the digest's name, so that none is looked for, or in the padding.
+        found, metadata = checkpoint.read(flipped)
+    assert metadata in (note, None)
+    assert list(found) == list(tensors)
+    for name, value in tensors.items():
+        np.testing.assert_array_equal(found[name].numpy(), value.numpy())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_changed_value_of_any_dtype_is_refused(file, dtype):
+    mg.save({"a": mg.tensor([[1, 0]], dtype=dtype), "none": mg.zeros(0, dtype=dtype)}, file)
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    refuses(ValueError, f"{file} is damaged: its SHA-256 is not", lambda: mg.load(file))
+
+
+def test_metadata_nested_beyond_reason_is_refused(file):
+    safetensors.numpy.save_file({"a": np.zeros(1)}, file, {"minigrad": "[" * 100_000})
+    refuses(ValueError, f"{file} is not a whole safetensors file", lambda: mg.load(file))
+
+
 # ---------------------------------------------------------------------------- atomicity
 
 
@@ -286,6 +324,80 @@ def test_places_that_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match="folder"):
         mg.save({"a": mg.zeros(1)}, folder)
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """What a power failure may leave: the order of these is all that is asked of the disk."""
+    done = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(handle):
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        done.append(("fsync", "folder" if os.path.isdir(path) else "file"))
+        fsync(handle)
+
+    def noted_replace(self, target):
+        done.append(("replace", Path(target).name))
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    mg.save({"a": mg.zeros(1)}, tmp_path / "x")
+    assert done == [("fsync", "file"), ("replace", "x"), ("fsync", "folder")]
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt", "txt"])
+def test_a_disk_that_is_full_is_an_oserror_and_leaves_the_old_file(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+
+    def write(value):
+        if suffix == "txt":
+            checkpoint.write_text(path, str(value) * 100_000)
+        else:
+            mg.save({"a": mg.zeros(100_000) + value}, path)
+
+    write(1)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert names(tmp_path) == [path.name]
+
+
+def test_keep_is_another_name(tmp_path):
+    path, kept = tmp_path / "x", tmp_path / "kept"
+    checkpoint.keep(path, kept)  # of nothing
+    assert names(tmp_path) == []
+    for text in ("one", "two", "three"):
+        checkpoint.write_text(path, text)
+        checkpoint.keep(path, kept)
+        checkpoint.keep(path, kept)
+        assert kept.read_text() == text
+        assert names(tmp_path) == ["kept", "x"]
+    checkpoint.write_text(path, "four")
+    assert kept.read_text() == "three"
+
+
+def test_keep_needs_hard_links(tmp_path, monkeypatch):
+    def link(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    checkpoint.write_text(tmp_path / "x", "one")
+    checkpoint.keep(tmp_path / "x", tmp_path / "kept")
+    assert names(tmp_path) == ["x"]
+
+
+def test_leftovers_are_removed(tmp_path):
+    for name in (".x.txt.abc123.part", ".x.part", "mine.part", ".hidden", "x.txt"):
+        (tmp_path / name).write_text("")
+    checkpoint.remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".hidden", "mine.part", "x.txt"]
 
 
 def test_permissions_follow_the_umask(file):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import json
 import os
+import re
 import signal
+import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -15,11 +20,13 @@ from PIL import Image
 
 import minigrad as mg
 from cifar import augment, datasets, plots, train
-from cifar.errors import UserError
+from cifar.errors import DataError, UserError
+from tests.cifar import test_datasets as cifar10
 from tests.cifar import tiny
 from tests.common import refuses
 
-FILES = ["best.safetensors", "last.safetensors", "metrics.jsonl", "state.safetensors"]
+FILES = ["metrics.jsonl", *(f"{n}.safetensors" for n in ("best", "last", "state", "state-before"))]
+LOAD = datasets.load
 
 
 @pytest.fixture
@@ -396,17 +403,62 @@ def test_resume_refuses_another_run(small, tmp_path):
     assert tiny.results(tmp_path) == before
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "schema"])
-def test_resume_refuses_a_damaged_state(small, tmp_path, damage):
+def rewritten(path, **changes):
+    """The state in the file, with other metadata."""
+    tensors, note = mg.checkpoint.read(path)
+    mg.save(tensors, path, {**note, **changes})
+
+
+DAMAGES = {
+    "truncated": (lambda p: p.write_bytes(p.read_bytes()[:-1]), "is not a whole safetensors file"),
+    "foreign": (lambda p: mg.save({"a": mg.zeros(1)}, p), "is not the state of a run"),
+    "flipped": (lambda p: p.write_bytes(p.read_bytes()[:-1] + b"?"), "is damaged: its SHA-256"),
+    "newer": (
+        lambda p: rewritten(p, schema=train.SCHEMA + 1),
+        f"is of a newer minigrad (schema {train.SCHEMA + 1}, expected {train.SCHEMA})",
+    ),
+    "older": (lambda p: rewritten(p, schema=1), "is of an older minigrad (schema 1"),
+    "of no run": (lambda p: rewritten(p, progress=[]), "is not the state of a run"),
+}
+
+
+@pytest.mark.parametrize(("damage", "text"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_state_is_refused_and_the_one_before_it_offered(
+    whole, small, tmp_path, monkeypatch, damage, text
+):
+    monkeypatch.chdir(tmp_path)
+    train.run(tiny.settings("my run"))
+    damage(tmp_path / "my run" / "state.safetensors")
+    with pytest.raises(UserError, match=r"resume: my run/state.safetensors ") as caught:
+        train.run(tiny.settings("my run", resume=True))
+    assert text in str(caught.value)
+    found = re.search(r"\(1 epochs, 0 steps done\) is whole: run (.+), then", str(caught.value))
+    subprocess.run(found[1], shell=True, check=True)
+    train.run(tiny.settings("my run", resume=True))
+    assert tiny.results(tmp_path / "my run") == tiny.results(whole[0])
+
+
+def test_nothing_is_offered_where_nothing_is_whole(small, tmp_path):
+    train.run(tiny.settings(tmp_path, epochs=1))
+    for name in ("state", "state-before"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    text = "file (Error while deserializing header: header too small); start again with another"
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path, resume=True)))
+
+
+def test_a_state_of_other_tensors_is_refused(small, tmp_path):
     train.run(tiny.settings(tmp_path, epochs=1))
     state = tmp_path / "state.safetensors"
-    if damage == "truncated":
-        state.write_bytes(state.read_bytes()[:-1])
-    else:
-        mg.save({"a": mg.zeros(1)}, state, {"schema": -1} if damage == "schema" else None)
-    with pytest.raises(UserError, match="resume: ") as caught:
-        train.run(tiny.settings(tmp_path, resume=True))
-    assert str(state) in str(caught.value)
+    tensors, note = mg.checkpoint.read(state)
+    for without, changes in (
+        ("model.0.weight", {}),
+        ("", {"progress": {"epoch": 0, "novel": 1}}),
+        ("", {"optimizer": {"steps": {"x": 1}, "param_groups": []}}),
+        ("", {"optimizer": {}}),
+    ):
+        mg.save({k: v for k, v in tensors.items() if k != without}, state, {**note, **changes})
+        text = f"resume: {state} does not fit the recipe: "
+        refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path, resume=True)))
 
 
 def test_a_folder_with_a_run_is_not_overwritten(small, tmp_path):
@@ -501,6 +553,98 @@ def test_no_folder_is_left_where_nothing_was_trained(small, tmp_path, error):
     with pytest.raises(type(error)):
         train.run(tiny.settings(tmp_path / "mine"))
     assert os.listdir(tmp_path) == ["mine"]  # what was there before stays
+
+
+def test_two_runs_in_one_folder(small, tmp_path):
+    refusals = []
+
+    def run_another(number, images):
+        if number == 1:
+            for resume in (False, True):
+                with pytest.raises(UserError) as caught:
+                    train.run(tiny.settings(tmp_path, resume=resume))
+                refusals.append(str(caught.value))
+        return images
+
+    small(each_batch=run_another)
+    history = train.run(tiny.settings(tmp_path, epochs=1))
+    assert "another run is writing" in refusals[0]
+    assert "resume: there is no run" in refusals[1]  # yet
+    assert len(history) == 1
+
+
+def test_a_killed_runs_leftovers_are_removed_by_the_next(small, tmp_path):
+    leftover = tmp_path / ".state.safetensors.x1y2z3.part"
+    for resume in (False, True):
+        leftover.write_bytes(b"half")
+        train.run(tiny.settings(tmp_path, epochs=1, resume=resume))
+        assert not leftover.exists()
+
+
+def test_a_crash_between_two_files_of_an_epoch_loses_none(whole, small, tmp_path, monkeypatch):
+    """Whichever of the files was the last to be written, resuming writes what others lack."""
+
+    class Crash(BaseException):
+        pass
+
+    written = mg.checkpoint.write_atomically
+    for crash_after in range(2 * len(FILES)):
+        out = tmp_path / str(crash_after)
+        files = []
+
+        def write(path, act, crash_after=crash_after, files=files):
+            if len(files) == crash_after:
+                raise Crash
+            files.append(path)
+            written(path, act)
+
+        monkeypatch.setattr(mg.checkpoint, "write_atomically", write)
+        try:
+            train.run(tiny.settings(out))
+        except Crash:
+            pass
+        finally:
+            monkeypatch.setattr(mg.checkpoint, "write_atomically", written)
+        train.run(tiny.settings(out, resume=(out / "state.safetensors").exists()))
+        assert tiny.results(out) == tiny.results(whole[0])
+
+
+def test_data_that_change_under_a_running_job(small, tmp_path):
+    """It trains on what it read at the start; resuming it names the file that changed."""
+    files = [cifar10.write(tmp_path / n / cifar10.FOLDER, cifar10.FILES) for n in ("a", "b")]
+
+    def overwrite(number, images):
+        for path in files[1].iterdir() if number == 2 else ():
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+        return images
+
+    def run(name, **options):
+        patch = small(each_batch=overwrite if name == "b" else lambda _, images: images)
+        patch.setattr(datasets, "load", LOAD)
+        patch.setattr(datasets, "_CIFAR10", cifar10.SPEC)
+        settings = tiny.settings(tmp_path / f"run {name}", **options)
+        place = str(tmp_path / name)
+        train.run(dataclasses.replace(settings, dataset="cifar10", data_dir=place))
+
+    run("a")
+    run("b")
+    assert (
+        files[0].joinpath("test_batch").read_bytes() != files[1].joinpath("test_batch").read_bytes()
+    )
+    assert tiny.results(tmp_path / "run a") == tiny.results(tmp_path / "run b")
+    with pytest.raises(DataError, match=re.escape(f"{files[1]}")):
+        run("b", resume=True)
+
+
+def test_a_clock_that_jumps(whole, small, tmp_path, monkeypatch):
+    """As when a machine's time is set while it works: by days, to and fro."""
+    jumps = itertools.cycle([0.0, -86_400.0, 86_400.0, -7e8])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    settings = train.Settings("tiny", "cpu", out=str(tmp_path), progress=True)
+    history = train.run(settings)
+    assert tiny.results(tmp_path) == tiny.results(whole[0])
+    assert all(0 < line["seconds"] < 60 for line in history)
 
 
 def test_a_full_disk(small, tmp_path):

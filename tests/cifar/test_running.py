@@ -1,0 +1,139 @@
+"""A folder to itself, signals noted, a terminal that goes away."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cifar import running
+from cifar.errors import UserError
+from tests.common import refuses
+
+
+def enter(folder):
+    with running.alone_in(folder):
+        pass
+
+
+def test_a_second_run_is_refused_while_the_first_goes_on(tmp_path):
+    with running.alone_in(tmp_path):
+        text = f"out: another run is writing into {tmp_path}; wait for it, or choose another --out"
+        refuses(UserError, text, lambda: enter(tmp_path))
+        (tmp_path / "inner").mkdir()
+        enter(tmp_path / "inner")
+    enter(tmp_path)
+    assert os.listdir(tmp_path) == ["inner"]
+
+
+def test_a_dead_process_leaves_no_lock(tmp_path):
+    code = (
+        "import os, sys, pathlib, cifar.running as running\n"
+        "with running.alone_in(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        refuses(UserError, "another run is writing", lambda: enter(tmp_path))
+        holder.kill()
+    assert holder.returncode == -signal.SIGKILL
+    enter(tmp_path)
+
+
+def test_folders_that_cannot_be_locked_are_said(tmp_path, monkeypatch, capsys):
+    def flock(*_):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    enter(tmp_path)
+    assert capsys.readouterr().err == (
+        f"note: {tmp_path} cannot be locked (Bad file descriptor); let no other run write there\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_noted_and_the_second_acts(number):
+    before = signal.getsignal(number)
+    with running.stop_on_signals() as stop:
+        assert not stop
+        os.kill(os.getpid(), number)
+        assert stop == [number]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+# ---------------------------------------------------------------------------- the terminal
+
+
+def talk():
+    """Print to both streams until told to end, then say so in a file."""
+    with running.outliving_its_terminal():
+        for _ in iter(sys.stdin.readline, ""):
+            for stream in (sys.stdout, sys.stderr):
+                print("still here", file=stream, flush=True)
+    print("and after it")
+    sys.stdout.flush()
+
+
+def start_talking(folder, **streams):
+    code = "import sys, pathlib, tests.cifar.test_running as t\nt.talk()\n"
+    code += "pathlib.Path(sys.argv[1]).write_text('done')"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", code, folder / "note"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **streams)
+
+
+def ask(process, times=3):
+    for _ in range(times):
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+
+
+def test_a_terminal_that_goes_away_does_not_end_a_run(tmp_path):
+    ours, theirs = pty.openpty()
+    streams = {"stdout": theirs, "stderr": theirs, "start_new_session": True}
+    with start_talking(tmp_path, **streams) as process:
+        os.close(theirs)
+        ask(process)
+        assert b"still here" in os.read(ours, 100)
+        os.close(ours)  # from now on writing is an error, EIO
+        process.send_signal(signal.SIGHUP)
+        ask(process)
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+    assert (tmp_path / "note").read_text() == "done"
+
+
+def test_a_reader_that_goes_away_does_not_end_a_run(tmp_path):
+    """As in ``cifar train simple | head``."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start_talking(tmp_path, **streams) as process:
+        ask(process, 1)
+        assert process.stdout.readline() == b"still here\n"
+        for stream in (process.stdout, process.stderr):
+            stream.close()
+        ask(process)
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+    assert (tmp_path / "note").read_text() == "done"
+
+
+def test_hang_ups_end_what_comes_after(capsys):
+    before = signal.getsignal(signal.SIGHUP)
+    with contextlib.suppress(ZeroDivisionError), running.outliving_its_terminal():
+        print("said")
+        assert sys.stdout.isatty() is False  # all but writing is the stream's own
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGHUP) is before
+    assert capsys.readouterr().out == "said\n"
