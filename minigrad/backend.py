@@ -34,7 +34,8 @@ class DeviceError(RuntimeError):
 # ---------------------------------------------------------------------------- devices
 
 
-def _import_cupy() -> ModuleType:
+def cupy_module() -> ModuleType:
+    """CuPy; raises DeviceError that says how to install it where it is missing."""
     try:
         import cupy
     except ImportError as error:
@@ -47,7 +48,7 @@ def _import_cupy() -> ModuleType:
 
 def _gpu_count() -> int:
     """Number of usable GPUs; raises DeviceError that says whether CuPy, driver or device lacks."""
-    cupy = _import_cupy()
+    cupy = cupy_module()
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -104,7 +105,7 @@ class device:
     @property
     def xp(self) -> ModuleType:
         """The array module: NumPy or CuPy."""
-        return np if self.type == "cpu" else _import_cupy()
+        return np if self.type == "cpu" else cupy_module()
 
     def __repr__(self) -> str:
         return f"device({str(self)!r})"
@@ -124,7 +125,7 @@ CPU = device("cpu")
 
 def get_xp(array: Array) -> ModuleType:
     """The module whose functions take ``array``: NumPy or CuPy."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else _import_cupy()
+    return np if isinstance(array, (np.ndarray, np.generic)) else cupy_module()
 
 
 def device_of(array: Array) -> device:
@@ -331,6 +332,7 @@ __all__ = [
     "CPU",
     "Array",
     "DeviceError",
+    "cupy_module",
     "device",
     "device_of",
     "elementwise",

@@ -1,0 +1,173 @@
+"""CUDA kernels compiled as C++ and run on NumPy arrays: a `minigrad.cuda._launch` for tests.
+
+Every array is handed over between two bands of NaN, which must come back unharmed, and so must
+arrays that the kernel declares ``const``. Every launch runs twice, with blocks and threads in
+opposite orders: results must be the same bits, or some thread depends on the order of others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad import cuda
+
+HERE = Path(__file__).parent
+FLAGS = (
+    *("-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-ffp-contract=off"),
+    "-fsanitize=bounds,alignment,signed-integer-overflow,shift",
+    "-fsanitize-undefined-trap-on-error",
+)
+BAND = 1024  # bytes
+
+
+class KernelError(AssertionError):
+    """A kernel did something that a GPU need not forgive."""
+
+
+def usable(x: np.ndarray) -> bool:
+    """In place of `minigrad.cuda.usable`: NumPy arrays take the CUDA way."""
+    return x.dtype in (np.float32, np.float64)
+
+
+def launch(
+    family: str,
+    name: str,
+    defines: cuda.Defines,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    values: list[Any],
+    shared: int,
+) -> None:
+    """In place of `minigrad.cuda._launch`."""
+    run = getattr(_library(family, defines), f"run_{name}")
+    run.restype = ctypes.c_char_p
+    parameters = cuda.signature(family, name, defines)
+    results = []
+    for backwards in (False, True):
+        memory = _Memory()
+        pointers = [memory.pointer(value) for value in values]
+        error = run(
+            (ctypes.c_uint * 3)(*grid, *[1] * (3 - len(grid))),
+            (ctypes.c_uint * 3)(*block, *[1] * (3 - len(block))),
+            ctypes.c_size_t(shared),
+            ctypes.c_bool(backwards),
+            (ctypes.c_void_p * len(pointers))(*pointers),
+        )
+        if error:
+            raise KernelError(f"{name}: {error.decode()}")
+        memory.check(name)
+        results.append(memory.copies)
+    constant = {
+        _address(array)
+        for parameter, value in zip(parameters, values, strict=True)
+        for array in (value if isinstance(value, list) else [value])
+        if parameter.stars == 1 and parameter.const and array is not None
+    }
+    for address, (array, copy) in results[0].items():
+        if copy.tobytes() != results[1][address][1].tobytes():
+            raise KernelError(f"{name}: the result depends on the order of threads")
+        changed = copy.tobytes() != array.tobytes()
+        if changed and address in constant:
+            raise KernelError(f"{name}: an array declared const was changed")
+        array[...] = copy
+
+
+class _Memory:
+    """Guarded copies of the arrays of one launch, and what the kernel's arguments point to."""
+
+    def __init__(self) -> None:
+        self.copies: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by the original's address
+        self.bands: list[np.ndarray] = []
+        self.alive: list[Any] = []
+
+    def pointer(self, value: Any) -> int:
+        """The address of an argument, as cuLaunchKernel takes it."""
+        if isinstance(value, list):
+            table = np.array([self.copy(array) for array in value], np.uint64)
+            self.alive.append(table)
+            value = np.uint64(table.ctypes.data)
+        elif value is None:
+            value = np.uint64(0)
+        elif isinstance(value, np.ndarray):
+            value = np.uint64(self.copy(value))
+        cell = np.array(value)
+        self.alive.append(cell)
+        return cell.ctypes.data
+
+    def copy(self, array: np.ndarray) -> int:
+        """The address of the guarded copy of ``array``, aligned as on a GPU."""
+        address = _address(array)
+        if address not in self.copies:
+            raw = np.full(array.nbytes + 2 * BAND + 256, 0xFF, np.uint8)
+            start = BAND + -(raw.ctypes.data + BAND) % 256
+            copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+            copy[...] = array
+            self.bands += [raw[:start], raw[start + array.nbytes :]]
+            self.copies[address] = array, copy
+        return self.copies[address][1].ctypes.data
+
+    def check(self, name: str) -> None:
+        if any((band != 0xFF).any() for band in self.bands):
+            raise KernelError(f"{name}: wrote beyond an array")
+
+
+def _address(array: np.ndarray) -> int:
+    return array.ctypes.data
+
+
+@functools.cache
+def _folder() -> Path:
+    """Libraries of earlier runs stay; their names say what is in them."""
+    folder = Path(tempfile.gettempdir()) / f"minigrad-shim-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _library(family: str, defines: cuda.Defines) -> ctypes.CDLL:
+    """``family`` compiled with ``defines``, with a C function ``run_<kernel>`` per kernel."""
+    dynamic = r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w ]+?)\s+(\w+)\[\];"
+    body = re.sub(dynamic, r"\1 *\2 = (\1 *)shim::dynamic_shared;", cuda.source(family))
+    runners = (_runner(name, declared) for name, declared in cuda.declarations(family).items())
+    return _compiled("\n".join([f'#include "{HERE / "shim.h"}"', body, *runners]), defines)
+
+
+def _runner(name: str, declared: tuple[str, ...]) -> str:
+    types = [re.sub(r"(__restrict__ )?\w+$", "", parameter) for parameter in declared]
+    args = ", ".join(f"*({c_type} *)args[{i}]" for i, c_type in enumerate(types))
+    return (
+        f'extern "C" const char *run_{name}(const unsigned *grid, const unsigned *block, '
+        "size_t shared, bool backwards, void **args) {\n"
+        f"    return shim::run(grid, block, shared, backwards, [=] {{ {name}({args}); }});\n}}\n"
+    )
+
+
+def _compiled(text: str, defines: cuda.Defines) -> ctypes.CDLL:
+    """The C++ program ``text`` as a loaded library; the test skips where there is no compiler."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++, which compiles the CUDA kernels for the CPU")
+    options = [*FLAGS, *(f"-D{key}={value}" for key, value in defines)]
+    content = "\0".join([text, (HERE / "shim.h").read_text(), *options])
+    file = _folder() / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.so"
+    if not file.exists():
+        with tempfile.TemporaryDirectory(dir=_folder()) as work:
+            program, library = Path(work) / "kernels.cpp", Path(work) / "kernels.so"
+            program.write_text(text)
+            command = [compiler, *options, "-o", str(library), str(program)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            library.replace(file)
+    return ctypes.CDLL(str(file))

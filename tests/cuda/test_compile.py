@@ -1,0 +1,40 @@
+"""Every CUDA kernel compiles without warnings for every generation of GPU, each way it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minigrad import cuda
+from tests.cuda.nvrtc import compiled
+from tests.cuda.registry import ARCHITECTURES, FAMILIES
+
+KERNELS = Path(cuda.__file__).parent / "kernels"
+CASES = [(family, macros) for family, sets in FAMILIES.items() for macros in sets]
+
+
+def test_every_file_is_registered():
+    assert {file.stem for file in KERNELS.glob("*.cu")} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(("family", "macros"), CASES, ids=str)
+def test_compiles(family, macros, architecture):
+    code = compiled(cuda.source(family), architecture, **macros)
+    for name in cuda.declarations(family):
+        assert f".text.{name}".encode() in code
+
+
+@pytest.mark.parametrize(("family", "macros"), CASES, ids=str)
+def test_every_kernel_is_understood(family, macros):
+    """`launch` finds each kernel of the file, and can check its arguments."""
+    names = list(cuda.declarations(family))
+    assert len(names) == cuda.source(family).count('extern "C" __global__') > 0
+    for name in names:
+        assert cuda.signature(family, name, tuple(macros.items()))
+
+
+def test_a_warning_fails():
+    with pytest.raises(AssertionError, match="never referenced"):
+        compiled('extern "C" __global__ void f() { int x; }', 80)
