@@ -9,11 +9,11 @@ in the uninterrupted one, and no state has to be saved.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import BLOCK, Array, device, empty, move, parallel, spans
+from .backend import BLOCK, device, empty, move, parallel, spans
 from .tensor import Tensor, as_dtype, as_shape
 
 _key = np.random.SeedSequence(0).generate_state(2, np.uint64)
@@ -41,40 +41,51 @@ def manual_seed(seed: int, *stream: int) -> None:
     _draws = 0
 
 
-def _philox(draw: int, block: int = 0) -> np.random.Philox:
-    """The stream of a draw from a block on; a block is four 64-bit words."""
-    counter = np.array([block, 0, 0, draw], np.uint64)  # 2^192 blocks before two draws would meet
-    return np.random.Philox(key=_key, counter=counter)
+class Draw(NamedTuple):
+    """One draw of the sequence: a stream of 64-bit words of its own, 2^192 blocks of four."""
+
+    key: tuple[int, int]
+    number: int
+
+    def philox(self, block: int = 0) -> np.random.Philox:
+        """The stream from a block on."""
+        counter = np.array([block, 0, 0, self.number], np.uint64)
+        return np.random.Philox(key=np.array(self.key, np.uint64), counter=counter)
+
+    def keep_mask(self, shape: tuple[int, ...], drop: float) -> np.ndarray:
+        """Boolean array of ``shape``, each entry True with probability ``1 - drop`` (to 2^-32).
+
+        An entry is a 32-bit word of the stream compared with :func:`threshold`, so that the mask
+        is the same bits on every device.
+        """
+        keep = empty(shape, np.bool_)
+        flat, limit = keep.reshape(-1), np.uint64(threshold(drop))
+        parts = spans(flat.size, -(-flat.size // BLOCK), align=8)  # eight words to a block
+
+        def task(i: int) -> None:
+            part = flat[parts[i]]
+            words = self.philox(parts[i].start // 8).random_raw(-(-part.size // 2))
+            np.greater_equal(words.view(np.uint32)[: part.size], limit, out=part)
+
+        parallel(task, len(parts))
+        return keep
+
+
+def threshold(drop: float) -> int:
+    """The 32-bit word from which on an entry is kept; 2^32, beyond all, for ``drop`` 1."""
+    return round(drop * 2**32)
+
+
+def next_draw() -> Draw:
+    """The next draw of the sequence."""
+    global _draws
+    _draws += 1
+    return Draw((int(_key[0]), int(_key[1])), _draws - 1)
 
 
 def generator() -> np.random.Generator:
     """A NumPy generator over the next draw of the sequence."""
-    return np.random.Generator(_philox(_next_draw()))
-
-
-def _next_draw() -> int:
-    global _draws
-    _draws += 1
-    return _draws - 1
-
-
-def keep_mask(shape: tuple[int, ...], drop: float, where: device) -> Array:
-    """Boolean array of ``shape``, each entry True with probability ``1 - drop`` (to 2^-32).
-
-    An entry is a 32-bit word of the Philox stream compared with a threshold, so the mask is the
-    same bits on every device.
-    """
-    keep = empty(shape, np.bool_)
-    flat, draw, limit = keep.reshape(-1), _next_draw(), np.uint64(round(drop * 2**32))
-    parts = spans(flat.size, -(-flat.size // BLOCK), align=8)  # eight words to a block of Philox
-
-    def task(i: int) -> None:
-        part = flat[parts[i]]
-        words = _philox(draw, parts[i].start // 8).random_raw(-(-part.size // 2))
-        np.greater_equal(words.view(np.uint32)[: part.size], limit, out=part)
-
-    parallel(task, len(parts))
-    return move(keep, where)
+    return np.random.Generator(next_draw().philox())
 
 
 def randn(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import check
+from .. import check, cuda
 from ..backend import Array, elementwise, get_xp
 from ..compiled import kernels
 from ..sums import total
@@ -17,6 +17,8 @@ from ..tensor import Backward, Tensor, op
 from .arithmetic import as_float
 
 Pair = tuple[Array, Backward]
+
+THREADS = 256  # of a block of kernels/activation.cu
 
 
 @op
@@ -33,7 +35,10 @@ def relu_gradient(out: Array, y: Array, g: Array) -> None:
     """Fill ``out`` with g where y ≠ 0, else 0; all flat."""
     xp = get_xp(g)
     fast = kernels("activation") if xp is np else None
-    if fast:
+    if cuda.usable(y):
+        grid, args = cuda.blocks(y.size, THREADS), (y, g, y.size, out)
+        cuda.launch("activation", "relu_gradient", grid, THREADS, args, REAL=y.dtype)
+    elif fast:
         fast.relu_gradient(out, y, g)
     else:
         out[...] = xp.where(y != 0, g, g.dtype.type(0))

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import check, rng
-from ..backend import Array, device_of, elementwise, get_xp, outer
+from .. import check, cuda, rng
+from ..backend import Array, device_of, elementwise, empty, get_xp, inner, move, outer
 from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 
+THREADS = 256  # of a block of kernels/dropout.cu
+
 
 @op
-def _dropout(x: Array, *, keep: Array, scale: float) -> tuple[Array, Backward]:
+def _dropout(x: Array, *, draw: rng.Draw, p: float) -> tuple[Array, Backward]:
     """y = x k s with a mask k of zeros and ones and s = 1/(1 − p),  dL/dx = g k s."""
     xp = get_xp(x)
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+
+    def by_kernel(a: Array) -> Array:
+        a = inner(a) if a.ndim else a
+        y = empty(a.shape, a.dtype, xp)
+        args = (a, a.size, *draw.key, draw.number, rng.threshold(p), scale, y)
+        grid = cuda.blocks(a.size, 8 * THREADS)
+        cuda.launch("dropout", "dropout", grid, THREADS, args, REAL=a.dtype)
+        return outer(y) if y.ndim else y
+
+    if cuda.usable(x):
+        return by_kernel(x), lambda g, needs: (by_kernel(g),)
+
+    keep = move(draw.keep_mask((*x.shape[1:], *x.shape[:1]), p), device_of(x))
     fast = kernels("activation") if xp is np else None
 
     def task(out: Array, a: Array, k: Array) -> None:
@@ -24,7 +40,7 @@ def _dropout(x: Array, *, keep: Array, scale: float) -> tuple[Array, Backward]:
             out *= k
 
     def apply(a: Array) -> Array:
-        return elementwise(task, a, keep)
+        return elementwise(task, a, outer(keep) if keep.ndim else keep)
 
     return apply(x), lambda g, needs: (apply(g),)
 
@@ -40,8 +56,4 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     p = check.number("p", p, 0, 1)
     if not training or p == 0:
         return input
-    shape = (*input.shape[1:], *input.shape[:1])
-    keep = rng.keep_mask(shape, p, device_of(input.data))
-    return _dropout(
-        input, keep=outer(keep) if shape else keep, scale=0.0 if p == 1 else 1 / (1 - p)
-    )
+    return _dropout(input, draw=rng.next_draw(), p=p)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import check
+from .. import check, cuda
 from ..backend import BLOCK, Array, empty, get_xp, inner, outer, parallel, scratch, spans
 from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
@@ -45,6 +45,8 @@ def _batch_norm(
     A ``residual`` z and ``relu`` make it max(w x̂ + b + z, 0), in one pass over memory: a block of
     channels stays in its core's cache. g is then, where y is 0, 0 in all of the above, and dL/dz.
     """
+    if cuda.usable(x):
+        return _cuda_batch_norm(x, w, b, residual, mean, var, batch, eps, relu)
     xp = get_xp(x)
     fast = kernels("norm") if xp is np else None
     shape = inner(x).shape
@@ -118,6 +120,62 @@ def _batch_norm(
             t,
             s,
             outer(gz.reshape(shape)) if needs[3] else None,
+        )
+
+    return outer(y.reshape(shape)), backward
+
+
+THREADS, PER_THREAD = 256, 16  # of a block of kernels/norm.cu, and values of each
+
+
+def _cuda_batch_norm(
+    x: Array,
+    w: Array | None,
+    b: Array | None,
+    residual: Array | None,
+    mean: Array,
+    var: Array,
+    batch: bool,
+    eps: float,
+    relu: bool,
+) -> tuple[Array, Backward]:
+    """:func:`_batch_norm` by CUDA kernels."""
+    xp = get_xp(x)
+    shape = inner(x).shape
+    x = inner(x).reshape(len(mean), -1)
+    z = None if residual is None else inner(residual).reshape(x.shape)
+    c, m = x.shape
+    segments = max(1, cuda.blocks(m, THREADS * PER_THREAD))
+    partial = (c, segments, 2)
+
+    def run(name: str, *args: Array | int | float | None, threads: int = THREADS) -> None:
+        grid = c * segments if threads == THREADS else c
+        macros = {"REAL": x.dtype, "THREADS": THREADS, "PER_THREAD": PER_THREAD}
+        cuda.launch("norm", name, grid, threads, args, **macros)
+
+    if batch:
+        moments = xp.empty(partial, x.dtype)
+        run("moments", x, m, segments, moments)
+        run("merge_moments", moments, m, segments, mean, var, threads=32)
+    y, kept = xp.empty(x.shape, x.dtype), xp.empty((2, c), x.dtype)
+    run("normalize", x, z, m, segments, c, mean, var, w, b, eps, relu, y, kept)
+    active = y if relu else None
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = inner(g).reshape(x.shape)
+        sums = xp.empty(partial, x.dtype)
+        s, t = xp.empty(c, x.dtype), xp.empty(c, x.dtype)
+        run("sums", g, active, x, m, segments, kept, sums)
+        run("merge_sums", sums, segments, c, kept, s, t, threads=32)
+        gx = xp.empty(x.shape, x.dtype) if needs[0] else None
+        gz = xp.empty(x.shape, x.dtype) if needs[3] and relu else None
+        if gx is not None or gz is not None:
+            run("gradient", g, active, x, m, segments, c, kept, w, s, t, batch, gx, gz)
+        return (
+            None if gx is None else outer(gx.reshape(shape)),
+            t,
+            s,
+            outer((g if gz is None else gz).reshape(shape)) if needs[3] else None,
         )
 
     return outer(y.reshape(shape)), backward

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from .. import check
+from .. import check, cuda
 from ..backend import (
     Array,
     empty,
@@ -72,6 +74,8 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     x = inner(x)
     c, h, w, n = x.shape
     lowest = x.dtype.type(-np.inf) if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    if cuda.usable(x):
+        return _cuda_max_pool2d(x, window, pads, out, lowest)
     fast = kernels("pool") if xp is np and x.dtype.kind == "f" else None
     if fast:
         return _compiled_max_pool2d(fast, x, window, pads, out, lowest)
@@ -160,6 +164,43 @@ def _compiled_max_pool2d(
     return outer(y), backward
 
 
+THREADS = 256  # of a block of kernels/pool.cu
+
+
+def _pool_by_kernel(
+    name: str, x: Array, positions: Pair, args: tuple[Any, ...], place: Any = np.uint8
+) -> None:
+    """Run a kernel with a row of threads over the batch of every (channel, position) of ``x``."""
+    row = min(THREADS, 1 << (x.shape[-1] - 1).bit_length())
+    grid = cuda.blocks(len(x) * math.prod(positions), THREADS // row) if x.size else 0
+    macros = {"REAL": x.dtype, "PLACE": np.dtype(place)}
+    cuda.launch("pool", name, grid, (row, THREADS // row), args, **macros)
+
+
+def _steps(window: Window, pads: Pair) -> tuple[int, ...]:
+    """What kernels take of a window: KH, KW, SH, SW, PH, PW, DH, DW."""
+    return (*window.kernel, *window.stride, *pads, *window.dilation)
+
+
+def _cuda_max_pool2d(
+    x: Array, window: Window, pads: Pair, out: Pair, lowest: float
+) -> tuple[Array, Backward]:
+    """:func:`_max_pool2d` by CUDA kernels."""
+    xp, (c, h, w, n) = get_xp(x), x.shape
+    y = xp.empty((c, *out, n), x.dtype)
+    place = xp.empty(y.shape, _place_dtype(window))
+    sizes = (*x.shape, *out, *_steps(window, pads))
+    _pool_by_kernel("max_pool", x, out, (x, *sizes, lowest, y, place), place.dtype)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        gx = xp.empty((c, h, w, n), g.dtype)
+        args = (inner(g), place, *sizes, gx)
+        _pool_by_kernel("max_pool_gradient", gx, (h, w), args, place.dtype)
+        return (outer(gx),)
+
+    return outer(y), backward
+
+
 def max_pool2d(
     input: Tensor,
     kernel_size: int | Pair,
@@ -227,10 +268,21 @@ def _avg_pool2d(
     xp = get_xp(x)
     x = inner(x)
     c, h, w, n = x.shape
+    y = empty((c, *out, n), x.dtype, xp)
+    scale = xp.asarray(1 / divisor, x.dtype)[..., None]  # (OH, OW, 1)
+    if cuda.usable(x):
+        sizes = (*x.shape, *out, *_steps(window, pads))
+        _pool_by_kernel("avg_pool", x, out, (x, scale, *sizes, y))
+
+        def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+            gx = xp.empty((c, h, w, n), g.dtype)
+            _pool_by_kernel("avg_pool_gradient", gx, (h, w), (inner(g), scale, *sizes, gx))
+            return (outer(gx),)
+
+        return outer(y), gather
+
     framed = _framed(x, window, pads, out, 0)
     frame_shape = framed.shape
-    scale = xp.asarray(1 / divisor, x.dtype)[..., None]  # (OH, OW, 1)
-    y = empty((c, *out, n), x.dtype, xp)
     taps = _taps(framed, window, out)
     pieces = _channels(y)
 
@@ -317,6 +369,18 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     xp = get_xp(x)
     x = inner(x)
     c, h, w, n = shape = x.shape
+    y = empty((c, *out, n), x.dtype, xp)
+    if cuda.usable(x):
+        _pool_by_kernel("adaptive_avg_pool", x, out, (x, *shape, *out, y))
+
+        def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+            gx = xp.empty(shape, g.dtype)
+            args = (inner(g), *shape, *out, gx)
+            _pool_by_kernel("adaptive_avg_pool_gradient", gx, (h, w), args)
+            return (outer(gx),)
+
+        return outer(y), gather
+
     cells = [
         (
             i,
@@ -327,7 +391,6 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
         for i in range(out[0])
         for j in range(out[1])
     ]
-    y = empty((c, *out, n), x.dtype, xp)
     for i, j, rows, cols in cells:
         y[:, i, j] = x[:, rows, cols].mean(axis=(1, 2))
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-REALS = [{"REAL": "float"}, {"REAL": "double"}]
+from minigrad.ops import norm
 
-FAMILIES: dict[str, list[dict[str, str]]] = {}
+
+def reals(**others: object) -> list[dict[str, str]]:
+    """The macros ``others`` with each REAL."""
+    rest = {name: str(value) for name, value in others.items()}
+    return [{"REAL": real, **rest} for real in ("float", "double")]
+
+
+FAMILIES: dict[str, list[dict[str, str]]] = {
+    "activation": reals(),
+    "dropout": reals(),
+    "norm": reals(THREADS=norm.THREADS, PER_THREAD=norm.PER_THREAD),
+    "pool": [*reals(PLACE="unsigned char"), *reals(PLACE="unsigned short")],
+}
 ARCHITECTURES = (75, 80, 86, 89, 90)  # Turing, A100, RTX 30, RTX 40, Hopper

@@ -77,10 +77,11 @@ constexpr int WARP = 32, STACK = 1 << 16, BAND = 4096;
 
 struct Copy { void *to; const void *from; int bytes; };  // no `from`: zeros
 
+// Lives for many blocks: at the end of one it waits to be started again.
 struct Fiber {
     ucontext_t start;
     jmp_buf here;
-    bool started;
+    bool started = false;
     dim3 index;
     int number, parity;
     std::deque<std::vector<Copy>> copies;  // cp.async: committed groups, then the open one
@@ -96,7 +97,7 @@ inline Fiber *current;
 inline int alive, threads;
 inline Barrier block_barrier, warp_barriers[WARP];
 inline Slot slots[2][WARP * WARP];
-inline ucontext_t home;
+inline jmp_buf home;
 inline std::function<void()> body;
 inline char *dynamic_shared;
 inline const char *error;
@@ -104,14 +105,13 @@ inline sigjmp_buf trap;
 
 [[noreturn]] inline void fail(const char *what) {
     error = what;
-    setcontext(&home);
-    __builtin_unreachable();
+    _longjmp(home, 1);
 }
 
 [[noreturn]] inline void resume_next() {
     if (ready.empty()) {
         if (alive) fail("a barrier that not all threads reach");
-        setcontext(&home);
+        _longjmp(home, 1);
     }
     current = ready.front();
     ready.pop_front();
@@ -122,10 +122,12 @@ inline sigjmp_buf trap;
     __builtin_unreachable();
 }
 
-inline void enter() {
-    body();
-    --alive;
-    resume_next();
+inline void live() {
+    for (;;) {
+        body();
+        --alive;
+        if (!_setjmp(current->here)) resume_next();
+    }
 }
 
 inline void wait(Barrier &barrier, int members) {
@@ -156,23 +158,20 @@ inline void run_block(bool reversed) {
     for (int i = 0; i < threads; ++i) {
         int n = reversed ? threads - 1 - i : i;
         Fiber &fiber = fibers[n];
-        fiber.started = false;
         fiber.number = n;
         fiber.parity = 0;
         fiber.copies.assign(1, {});
         fiber.index = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
-        getcontext(&fiber.start);
-        fiber.start.uc_stack.ss_sp = fiber.stack.get();
-        fiber.start.uc_stack.ss_size = STACK;
-        makecontext(&fiber.start, enter, 0);
+        if (!fiber.started) {
+            getcontext(&fiber.start);
+            fiber.start.uc_stack.ss_sp = fiber.stack.get();
+            fiber.start.uc_stack.ss_size = STACK;
+            makecontext(&fiber.start, live, 0);
+        }
         ready.push_back(&fiber);
     }
-    volatile bool back = false;
-    getcontext(&home);
-    if (!back) {
-        back = true;
-        resume_next();
-    }
+    if (!_setjmp(home)) resume_next();
+    if (error) fibers.clear();  // stopped anywhere
 }
 
 inline void on_signal(int number) { siglongjmp(trap, number); }
@@ -212,6 +211,7 @@ inline const char *run(const unsigned *grid, const unsigned *block, size_t share
     int number = sigsetjmp(trap, 1);
     const char *result = nullptr;
     if (!number) result = run_grid(shared, reversed);
+    else fibers.clear();
     for (int i = 0; i < 5; ++i) {
         sigaction(numbers[i], &before[i], nullptr);
         if (number == numbers[i]) result = names[i];

@@ -1,0 +1,164 @@
+// Batch norm along rows: x is (C, M) in memory, M = H * W * N values of one channel side by side.
+// The formulas stand in minigrad/ops/norm.py.
+//
+// A row is cut into `segments` of SEGMENT values, and a block of THREADS threads takes one: block
+// b has segment b % segments of row b / segments. Sums go in two steps, segments into `partial`
+// (C, segments, 2), then one warp per row over these in double precision.
+//
+// Macros: REAL, THREADS, PER_THREAD.
+
+#include "reduce.cuh"
+
+#define SEGMENT (THREADS * PER_THREAD)
+
+// The part of a row that this block has.
+struct Segment {
+    int row;
+    long long start;  // of the segment in memory
+    int size;
+};
+
+__device__ inline Segment my_segment(long long m, int segments) {
+    int row = blockIdx.x / segments;
+    long long first = (long long)(blockIdx.x % segments) * SEGMENT;
+    return {row, row * m + first, (int)(m - first < SEGMENT ? m - first : SEGMENT)};
+}
+
+// The mean and Σ (x − mean)² of each segment, from one reading of x: exact however far the values
+// are from zero.
+extern "C" __global__ void moments(const REAL *__restrict__ x, long long m, int segments,
+                                   REAL *partial) {
+    Segment at = my_segment(m, segments);
+    REAL values[PER_THREAD], sum = 0, squares = 0;
+#pragma unroll
+    for (int k = 0; k < PER_THREAD; ++k) {
+        int i = k * THREADS + threadIdx.x;
+        values[k] = i < at.size ? x[at.start + i] : 0;
+        sum += values[k];
+    }
+    REAL mean = block_sum(sum) / at.size;
+#pragma unroll
+    for (int k = 0; k < PER_THREAD; ++k) {
+        REAL d = values[k] - mean;
+        if (k * THREADS + threadIdx.x < at.size) squares += d * d;
+    }
+    squares = block_sum(squares);
+    if (threadIdx.x == 0) {
+        partial[2 * blockIdx.x] = mean;
+        partial[2 * blockIdx.x + 1] = squares;
+    }
+}
+
+struct Moments {
+    double count, mean, squares;
+};
+
+// The moments of two sets of values together (Chan, Golub & LeVeque 1979).
+__device__ inline Moments join(Moments a, Moments b) {
+    double count = a.count + b.count;
+    if (count == 0) return a;
+    double d = b.mean - a.mean;
+    return {count, a.mean + d * (b.count / count),
+            a.squares + b.squares + d * d * (a.count * b.count / count)};
+}
+
+// The mean and biased variance of each row from those of its segments. A block of 32 per row.
+extern "C" __global__ void merge_moments(const REAL *partial, long long m, int segments, REAL *mean,
+                                         REAL *var) {
+    Moments all = {0, 0, 0};
+    for (long long s = threadIdx.x; s < segments; s += 32) {
+        const REAL *p = partial + 2 * ((long long)blockIdx.x * segments + s);
+        long long left = m - s * SEGMENT;
+        all = join(all, {(double)(left < SEGMENT ? left : SEGMENT), (double)p[0], (double)p[1]});
+    }
+    for (int step = 16; step > 0; step /= 2)
+        all = join(all, {__shfl_down_sync(0xffffffff, all.count, step),
+                         __shfl_down_sync(0xffffffff, all.mean, step),
+                         __shfl_down_sync(0xffffffff, all.squares, step)});
+    if (threadIdx.x == 0) {
+        mean[blockIdx.x] = all.mean;
+        var[blockIdx.x] = all.squares / m;
+    }
+}
+
+// y = (x − mean) r w + b + z with r = 1 / √(var + eps); of that and 0 the larger, with `relu`. `w`,
+// `b` and `z` may be null. `kept` (2, C) takes mean and r, which the gradient needs when the
+// caller's arrays may have changed.
+extern "C" __global__ void normalize(const REAL *__restrict__ x, const REAL *__restrict__ z,
+                                     long long m, int segments, int channels, const REAL *mean,
+                                     const REAL *var, const REAL *w, const REAL *b, REAL eps,
+                                     bool relu, REAL *__restrict__ y, REAL *kept) {
+    Segment at = my_segment(m, segments);
+    int c = at.row;
+    REAL mu = mean[c], r = 1 / sqrt(var[c] + eps);
+    REAL scale = w ? r * w[c] : r, shift = b ? b[c] : 0;
+    for (int i = threadIdx.x; i < at.size; i += THREADS) {
+        REAL value = (x[at.start + i] - mu) * scale + shift;
+        if (z) value += z[at.start + i];
+        y[at.start + i] = relu && value < 0 ? 0 : value;
+    }
+    if (blockIdx.x % segments == 0 && threadIdx.x == 0) {
+        kept[c] = mu;
+        kept[channels + c] = r;
+    }
+}
+
+// g[i], or 0 where ReLU's result y[i] is; y is null where there was no ReLU.
+__device__ inline REAL active(const REAL *g, const REAL *y, long long i) {
+    return y && y[i] == 0 ? 0 : g[i];
+}
+
+// Σ g and Σ g (x − mean) of each segment.
+extern "C" __global__ void sums(const REAL *__restrict__ g, const REAL *__restrict__ y,
+                                const REAL *__restrict__ x, long long m, int segments,
+                                const REAL *kept, REAL *partial) {
+    Segment at = my_segment(m, segments);
+    REAL mu = kept[at.row], s = 0, t = 0;
+    for (int i = threadIdx.x; i < at.size; i += THREADS) {
+        REAL gradient = active(g, y, at.start + i);
+        s += gradient;
+        t += gradient * (x[at.start + i] - mu);
+    }
+    s = block_sum(s);
+    t = block_sum(t);
+    if (threadIdx.x == 0) {
+        partial[2 * blockIdx.x] = s;
+        partial[2 * blockIdx.x + 1] = t;
+    }
+}
+
+// s = Σ g and t = Σ g x̂ of each row from those of its segments. A block of 32 per row.
+extern "C" __global__ void merge_sums(const REAL *partial, int segments, int channels,
+                                      const REAL *kept, REAL *s, REAL *t) {
+    double first = 0, second = 0;
+    for (int i = threadIdx.x; i < segments; i += 32) {
+        const REAL *p = partial + 2 * ((long long)blockIdx.x * segments + i);
+        first += p[0];
+        second += p[1];
+    }
+    first = warp_sum(first);
+    second = warp_sum(second);
+    if (threadIdx.x == 0) {
+        s[blockIdx.x] = first;
+        t[blockIdx.x] = second * kept[channels + blockIdx.x];
+    }
+}
+
+// gx = w r (g − s / m − x̂ t / m), or w r g where mean and var were constants (not `batch`), and
+// gz = g: each where it is not null.
+extern "C" __global__ void gradient(const REAL *__restrict__ g, const REAL *__restrict__ y,
+                                    const REAL *__restrict__ x, long long m, int segments,
+                                    int channels, const REAL *kept, const REAL *w, const REAL *s,
+                                    const REAL *t, bool batch, REAL *__restrict__ gx,
+                                    REAL *__restrict__ gz) {
+    Segment at = my_segment(m, segments);
+    int c = at.row;
+    REAL mu = kept[c], r = kept[channels + c], scale = w ? r * w[c] : r;
+    REAL slope = batch ? -scale * r * t[c] / m : 0, offset = batch ? -scale * s[c] / m : 0;
+    for (int i = threadIdx.x; i < at.size; i += THREADS) {
+        REAL own = active(g, y, at.start + i), value = scale * own;
+        if (batch) value += slope * (x[at.start + i] - mu) + offset;
+        if (gx) gx[at.start + i] = value;
+        if (gz) gz[at.start + i] = own;
+    }
+}

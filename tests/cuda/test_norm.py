@@ -1,0 +1,73 @@
+"""Batch norm's CUDA kernels against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad import cuda
+from minigrad.ops import norm
+from tests.common import layouts, seeds
+from tests.cuda.twins import assert_twins, draw
+
+pytestmark = pytest.mark.usefixtures("on_cpu")
+SEGMENT = norm.THREADS * norm.PER_THREAD
+
+pixels = st.sampled_from([(), (1,), (3, 5), (7, 91), (2, SEGMENT // 2), (SEGMENT + 1,)])
+
+
+@given(
+    *(st.integers(1, 3), st.integers(1, 3), pixels),
+    *(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
+    *(layouts, st.sampled_from([np.float32, np.float64]), seeds),
+)
+def test_twins(n, c, size, batch, affine, plus, relu, layout, dtype, seed):
+    x, g, z = (draw((n, c, *size), seed + i, dtype, layout) for i in (0, 1, 6))
+    w, b, mean, var = (draw((c,), seed + i, dtype) for i in range(2, 6))
+    moments = []
+
+    def forward(x, w, b, z):
+        now = mean.copy(), var**2
+        options = {"mean": now[0], "var": now[1], "batch": batch, "eps": 1e-3, "relu": relu}
+        y, backward = norm._batch_norm.raw(x, w, b, z, **options)
+        moments.append(now)
+        for array in now:
+            array += 1  # as a caller may before backward
+        return y, backward
+
+    affine = [w, b] if affine else [None, None]
+    assert_twins(forward, [x, *affine, z if plus else None], g)
+    for one, other in zip(*moments, strict=True):
+        np.testing.assert_allclose(one, other, 1e-4 if dtype == np.float32 else 1e-10)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_long_rows_far_from_zero(offset):
+    """As exact as the values' own rounding lets them be, in float32."""
+    x = (np.random.default_rng(0).standard_normal((1, 1, 100_003)) + offset).astype(np.float32)
+    mean, var = np.zeros((2, 1), np.float32)
+    norm._batch_norm.raw(x, *[None] * 3, mean=mean, var=var, batch=True, eps=1e-5, relu=False)
+    truth = x.astype(np.float64)
+    np.testing.assert_allclose(mean[0], truth.mean(), 1e-6, 1e-6)
+    np.testing.assert_allclose(var[0], truth.var(), 1e-5)
+
+
+def test_an_empty_batch_has_gradients_of_zero():
+    x, (w, mean, var) = np.empty((0, 2, 3), np.float32), np.ones((3, 2), np.float32)
+    options = {"mean": mean, "var": var, "batch": False, "eps": 0.1, "relu": True}
+    y, backward = norm._batch_norm.raw(x, w, w, x, **options)
+    gx, gw, gb, gz = backward(y, (True, True, True, True))
+    assert gx.shape == gz.shape == y.shape == x.shape
+    np.testing.assert_array_equal([gw, gb], np.zeros((2, 2)))
+
+
+def test_more_blocks_than_the_gpu_takes(monkeypatch):
+    """The largest grid has one dimension, so that channels and pixels are bounded by memory."""
+    grids = []
+    monkeypatch.setattr(cuda, "_launch", lambda f, name, d, grid, *rest: grids.append(grid))
+    x = np.broadcast_to(np.float32(0), (1, 70_000, 1))
+    mean, var = np.zeros((2, 70_000), np.float32)
+    norm._batch_norm.raw(x, *[None] * 3, mean=mean, var=var, batch=True, eps=0.1, relu=False)
+    assert grids == [(70_000,)] * 3

@@ -1,0 +1,71 @@
+"""Pooling's CUDA kernels against NumPy: the same bits, ties, NaN and infinities included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.ops import pool
+from tests.common import layouts, leaf, seeds
+from tests.cuda.twins import assert_twins, draw, without_kernels
+
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
+VALUES = np.array([0, 1, -1, 2, np.nan, np.inf, -np.inf])
+batches = st.sampled_from([0, 1, 2, 5, 33, 300])
+dtypes = st.sampled_from([np.float32, np.float64])
+pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
+
+
+def assert_same(function, x):
+    """`function` of a Tensor and its gradient, by kernels and in NumPy."""
+    results = []
+    for way in (lambda f: f(), without_kernels):
+
+        def run():
+            t = leaf(x)
+            y = function(t)
+            y.backward(mg.Tensor(draw(y.shape, 1, x.dtype)))
+            return y.detach().numpy(), t.grad.numpy()
+
+        results.append(way(run))
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@given(
+    *(batches, pairs(1, 4), pairs(1, 3), pairs(1, 2), st.booleans(), st.integers(2, 7)),
+    *(st.data(), dtypes, seeds),
+)
+def test_max(n, kernel, stride, dilation, ceil_mode, values, data, dtype, seed):
+    padding = tuple(data.draw(st.integers(0, k // 2)) for k in kernel)
+    x = np.random.default_rng(seed).choice(VALUES[:values], (n, 2, 7, 8)).astype(dtype)
+    options = (kernel, stride, padding, dilation, ceil_mode)
+    assert_same(lambda t: mg.functional.max_pool2d(t, *options), x)
+
+
+def test_max_of_a_window_with_more_places_than_a_byte_counts():
+    x = draw((2, 1, 20, 20), 0, np.float32)
+    assert pool._place_dtype(pool.Window((16, 16))) is np.uint16
+    assert_same(lambda t: mg.functional.max_pool2d(t, 16, 2), x)
+
+
+@given(
+    *(batches, pairs(1, 4), pairs(1, 3), st.booleans(), st.booleans()),
+    *(st.sampled_from([None, 3]), st.data(), dtypes, seeds),
+)
+def test_average(n, kernel, stride, ceil_mode, count, divisor, data, dtype, seed):
+    padding = tuple(data.draw(st.integers(0, k // 2)) for k in kernel)
+    options = (kernel, stride, padding, ceil_mode, count, divisor)
+    x = draw((n, 2, 7, 8), seed, dtype)
+    assert_same(lambda t: mg.functional.avg_pool2d(t, *options), x)
+
+
+@given(batches, pairs(1, 9), layouts, dtypes, seeds)
+def test_adaptive(n, out, layout, dtype, seed):
+    x, g = (draw((n, 2, *size), seed, dtype, layout) for size in ((7, 8), out))
+    assert_twins(lambda x: pool._adaptive_avg_pool2d.raw(x, out=out), [x], g)
