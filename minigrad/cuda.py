@@ -73,7 +73,8 @@ def launch(
         family, name: file and function.
         grid, block: sizes, x first. A grid with a 0 is no work.
         args: what the kernel declares: for ``T *`` a C-order array of that dtype, or None; for
-            ``T *const *`` a list of such arrays; for anything else a number, converted to its type.
+            ``T *const *`` a list of arrays without gaps in whatever order of axes; for anything
+            else a number, converted to its type.
         shared: bytes of dynamic shared memory.
         macros: ``-D`` definitions; a dtype stands for its C type.
 
@@ -135,9 +136,11 @@ class Parameter(NamedTuple):
         """``value`` as the kernel takes it, or an error that names the parameter."""
         what = f"{kernel}: {self.name}"
         if self.stars == 2:
-            return [self._array(what, array) for array in value]
+            return [self._of_my_dtype(what, array) for array in value]
         if self.stars == 1:
-            return None if value is None else self._array(what, value)
+            if value is not None and not self._of_my_dtype(what, value).flags.c_contiguous:
+                raise ValueError(f"{what}: expected a C-order array, got strides {value.strides}")
+            return value
         if self.dtype.kind not in "iu":
             return self.dtype.type(value)
         try:
@@ -145,12 +148,10 @@ class Parameter(NamedTuple):
         except OverflowError:
             raise OverflowError(f"{what}: {value} does not fit {self.dtype}") from None
 
-    def _array(self, what: str, array: Any) -> Any:
+    def _of_my_dtype(self, what: str, array: Any) -> Any:
         if getattr(array, "dtype", None) != self.dtype:
             came = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{what}: expected an array of {self.dtype}, got {came}")
-        if not array.flags.c_contiguous:
-            raise ValueError(f"{what}: expected a C-order array, got strides {array.strides}")
         return array
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import check
+from .. import check, cuda
 from ..backend import Array, get_xp
 from ..sums import total
 from ..tensor import Backward, Tensor, op
@@ -34,6 +34,12 @@ def _reduce(loss: Array, weight: Any, reduction: str) -> Array:
     return (y / weight if reduction == "mean" else y).astype(loss.dtype, copy=False)
 
 
+def _reduced(loss: Array, weight: Any, reduction: str, shape: tuple[int, ...]) -> Array:
+    """:func:`_reduce` with the losses in the form of the prediction, (N, d1, …)."""
+    y = _reduce(loss, weight, reduction)
+    return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y
+
+
 def _spread(g: Array, weight: Any, reduction: str) -> Array:
     """dL/dloss (M,) or a scalar from the gradient of the reduced value."""
     return g / weight if reduction == "mean" else g
@@ -48,6 +54,8 @@ def _cross_entropy(
     dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Where not
     ``used`` it is 0, even if g is NaN because no target at all is used.
     """
+    if cuda.usable(x):
+        return _cuda_cross_entropy(x, target, used, norm, reduction, from_log)
     xp, shape = get_xp(x), x.shape
     z = _classes_first(x)
     logp = z if from_log else log_softmax_array(z, 0)
@@ -62,8 +70,39 @@ def _cross_entropy(
             gz[:, ~used] = 0
         return (_classes_back(gz, shape),)
 
-    y = _reduce(loss, norm, reduction)
-    return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y, backward
+    return _reduced(loss, norm, reduction, shape), backward
+
+
+def _run(name: str, like: Array, *args: Any) -> None:
+    """A kernel of kernels/loss.cu with a thread per column of ``like`` (C, M)."""
+    threads = 128
+    grid = cuda.blocks(like.shape[1], threads)
+    cuda.launch("loss", name, grid, threads, args, REAL=like.dtype)
+
+
+def _cuda_cross_entropy(
+    x: Array, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
+) -> tuple[Array, Backward]:
+    """:func:`_cross_entropy` by CUDA kernels."""
+    xp, shape = get_xp(x), x.shape
+    z, target = xp.ascontiguousarray(_classes_first(x)), xp.ascontiguousarray(target)
+    loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
+    _run("cross_entropy", z, z, target, *z.shape, from_log, shifts, loss)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = _slopes(g, norm, reduction, z.dtype)
+        gz = xp.empty_like(z)
+        args = (z, target, shifts, used, g, g.size > 1, *z.shape, from_log, gz)
+        _run("cross_entropy_gradient", z, *args)
+        return (_classes_back(gz, shape),)
+
+    return _reduced(loss, norm, reduction, shape), backward
+
+
+def _slopes(g: Array, norm: Any, reduction: str, dtype: Any) -> Array:
+    """:func:`_spread` as kernels take it: (M,) or (1,), in the dtype of the loss."""
+    g = _spread(g, norm, reduction).reshape(-1).astype(dtype, copy=False)
+    return get_xp(g).ascontiguousarray(g)
 
 
 @op
@@ -75,6 +114,8 @@ def _focal_loss(
     With q = 1 − p:  dℓ/d ln p = w (γ q^(γ−1) p ln p − q^γ),  d ln p / dx_c = [c = t] − softmax_c.
     q is −expm1(ln p), and q^(γ−1) ln p is q^γ · (ln p / q), whose last factor tends to −1 as q → 0.
     """
+    if cuda.usable(x):
+        return _cuda_focal_loss(x, target, weight, norm, gamma, reduction)
     xp, shape = get_xp(x), x.shape
     z = _classes_first(x)
     columns = xp.arange(z.shape[1])
@@ -92,8 +133,27 @@ def _focal_loss(
         gz[target, columns] += slope
         return (_classes_back(gz, shape),)
 
-    y = _reduce(loss, norm, reduction)
-    return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y, backward
+    return _reduced(loss, norm, reduction, shape), backward
+
+
+def _cuda_focal_loss(
+    x: Array, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
+) -> tuple[Array, Backward]:
+    """:func:`_focal_loss` by CUDA kernels."""
+    xp, shape = get_xp(x), x.shape
+    z = xp.ascontiguousarray(_classes_first(x))
+    target = target.astype(np.int64, copy=False)
+    loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
+    _run("focal", z, z, target, weight, gamma, *z.shape, shifts, loss)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = _slopes(g, norm, reduction, z.dtype)
+        gz = xp.empty_like(z)
+        args = (z, target, weight, shifts, g, g.size > 1, gamma, *z.shape, gz)
+        _run("focal_gradient", z, *args)
+        return (_classes_back(gz, shape),)
+
+    return _reduced(loss, norm, reduction, shape), backward
 
 
 def _batched(
@@ -137,6 +197,12 @@ def _distribution(
 ) -> tuple[Array, Array]:
     """Weighted, smoothed one-hot columns (C, M), and the (M,) weights of the true classes."""
     xp, dtype, classes = get_xp(input.data), input.dtype, input.shape[1]
+    if cuda.usable(input.data):
+        target, each = xp.empty((classes, len(flat)), dtype), xp.empty(len(flat), dtype)
+        args = (flat.astype(np.int64, copy=False), used, None if weight is None else weight.data)
+        numbers = (1 - smoothing, smoothing / classes, classes, len(flat))
+        _run("distribution", target, *args, *numbers, target, each)
+        return target, each
     w = xp.ones(classes, dtype) if weight is None else weight.data
     each = xp.where(used, w[flat], dtype.type(0))
     target = xp.zeros((classes, len(flat)), dtype)

@@ -2,24 +2,29 @@
 
 A rule is written once, on one-dimensional blocks of a parameter p, its gradient g and its state:
 the engine runs it over cache-sized blocks of all parameters in parallel, so each value is read from
-memory once per step however many passes the formula takes.
+memory once per step however many passes the formula takes. On a GPU it is one CUDA kernel for all
+parameters that share their options.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .. import check
-from ..backend import Array, device_of, get_xp, move, scratch, update
+from .. import check, cuda
+from ..backend import Array, device, device_of, get_xp, move, scratch, update
 from ..compiled import kernels
 from ..nn.module import raw
 from ..tensor import Tensor
 
 Rule = Callable[..., None]
+Numbers = tuple[float, ...]
+
+THREADS, CHUNK = 256, 2048  # of a block of kernels/optim.cu, and elements that it takes
 
 
 class Optimizer:
@@ -87,6 +92,13 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers] | None:
+        """The same update as a kernel of kernels/optim.cu and its numbers; None if there is none.
+
+        Parameters whose name and numbers are equal are updated in one launch.
+        """
+        return None
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters."""
         check.unsupported("set_to_none", set_to_none, True)
@@ -100,7 +112,7 @@ class Optimizer:
             closure: called first, to compute the gradients anew; its result is returned.
         """
         loss = None if closure is None else closure()
-        jobs = []
+        jobs, launches = [], _Launches()
         for group in self.param_groups:
             names = self.active_slots(group)
             for p in group["params"]:
@@ -108,8 +120,14 @@ class Optimizer:
                     fresh = self._prepare(p, names)
                     state = self.state.get(p, {})
                     arrays = (p.data, p.grad.data, *(state[name] for name in names))
-                    jobs.append((self.rule(group, state.get("step", 0), fresh), arrays))
+                    how = group, state.get("step", 0), fresh
+                    kernel = self.kernel(*how) if cuda.usable(p.data) else None
+                    if kernel is None:
+                        jobs.append((self.rule(*how), arrays))
+                    else:
+                        launches.add(kernel, arrays)
         update(jobs)
+        launches.run()
         return loss
 
     def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
@@ -192,6 +210,34 @@ class Optimizer:
 
     def _parameters(self) -> Iterable[Tensor]:
         return (p for group in self.param_groups for p in group["params"])
+
+
+class _Launches:
+    """Updates by CUDA kernels, gathered into as few launches as may be."""
+
+    def __init__(self) -> None:
+        self.members: dict[Any, list[tuple[Array, ...]]] = {}
+
+    def add(self, kernel: tuple[str, Numbers], arrays: tuple[Array, ...]) -> None:
+        """Arrays of one parameter: itself, its gradient (in any order of axes), its state."""
+        p, g, *state = arrays
+        g = g if g.strides == p.strides else _laid_out_as(p, g)
+        self.members.setdefault((kernel, p.dtype, device_of(p)), []).append((p, g, *state))
+
+    def run(self) -> None:
+        for ((name, numbers), dtype, where), members in self.members.items():
+            sizes, starts, blocks = _chunks(tuple(arrays[0].size for arrays in members), where)
+            slots = [array for slot in zip(*members, strict=True) for array in slot]
+            args = (slots, sizes, starts, len(members), *numbers)
+            cuda.launch("optim", name, blocks, THREADS, args, REAL=dtype, CHUNK=CHUNK)
+
+
+@functools.lru_cache(maxsize=16)
+def _chunks(sizes: tuple[int, ...], where: device) -> tuple[Array, Array, int]:
+    """The parameters' sizes and first blocks on the device, and the number of blocks."""
+    starts = np.cumsum([0, *(cuda.blocks(size, CHUNK) for size in sizes)])
+    device_arrays = (move(a, where) for a in (np.array(sizes, np.int64), starts.astype(np.int32)))
+    return (*device_arrays, int(starts[-1]))
 
 
 def _is_dense(x: Array) -> bool:
@@ -280,14 +326,21 @@ class SGD(Optimizer):
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return self.slots if group["momentum"] else ()
 
+    def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
+        keep = 1 if fresh else 1 - group["dampening"]  # of zeros nothing else is kept
+        return "sgd", (*self._numbers(group, keep), group["nesterov"])
+
+    def _numbers(self, group: dict[str, Any], keep: float) -> Numbers:
+        sign = -1 if group["maximize"] else 1
+        return group["lr"], group["momentum"], keep, group["weight_decay"], sign
+
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         lr, momentum = group["lr"], group["momentum"]
         fast = kernels("optim")
 
         def apply(p: Array, g: Array, b: Array | None = None) -> None:
             if fast and b is not None and not fresh and isinstance(p, np.ndarray):
-                sign, keep = -1 if group["maximize"] else 1, 1 - group["dampening"]
-                numbers = (lr, momentum, keep, group["weight_decay"], sign)
+                numbers = self._numbers(group, 1 - group["dampening"])
                 fast.sgd(p, g, b, *map(p.dtype.type, numbers), group["nesterov"])
                 return
             xp, t = get_xp(p), scratch("update", p)
@@ -361,28 +414,32 @@ class Adam(Optimizer):
             if not 0 <= beta < 1:
                 raise ValueError(f"betas: expected two numbers in [0, 1), got {group['betas']}")
 
-    def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
+    def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
         beta1, beta2 = group["betas"]
         # With r = √(1 − β₂ᵗ), m̂ / (√v̂ + ε) is m / (√v + ε r) times r / (1 − β₁ᵗ): one pass less.
         root = (1 - beta2**step) ** 0.5
         rate = group["lr"] * root / (1 - beta1**step)
-        eps = group["eps"] * root
         decoupled = group["decoupled_weight_decay"]
-        in_gradient = {**group, "weight_decay": 0} if decoupled else group
+        decay = 0 if decoupled else group["weight_decay"]
         shrink = 1 - group["lr"] * group["weight_decay"] if decoupled else 1
+        sign = -1 if group["maximize"] else 1
+        return "adam", (rate, group["eps"] * root, 1 - beta1, beta2, decay, shrink, sign)
+
+    def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
+        _, numbers = self.kernel(group, step, fresh)
+        rate, eps, one_less_beta1, beta2, decay, shrink, _ = numbers
+        in_gradient = {**group, "weight_decay": decay}
         fast = kernels("optim")
 
         def apply(p: Array, g: Array, m: Array, v: Array) -> None:
             if fast and isinstance(p, np.ndarray):
-                sign, decay = -1 if group["maximize"] else 1, in_gradient["weight_decay"]
-                numbers = (rate, eps, 1 - beta1, beta2, decay, shrink, sign)
                 fast.adam(p, g, m, v, *map(p.dtype.type, numbers))
                 return
             xp, t = get_xp(p), scratch("update", p)
-            if decoupled:
+            if shrink != 1:
                 p *= shrink
             g = _decayed(p, g, in_gradient)
-            m += xp.multiply(xp.subtract(g, m, out=t), 1 - beta1, out=t)
+            m += xp.multiply(xp.subtract(g, m, out=t), one_less_beta1, out=t)
             xp.multiply(g, g, out=t)
             t *= 1 - beta2
             v *= beta2
@@ -485,6 +542,11 @@ class RMSprop(Optimizer):
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         momentum = ("momentum_buffer",) if group["momentum"] else ()
         return ("square_avg", *momentum, *(("grad_avg",) if group["centered"] else ()))
+
+    def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
+        names = ("lr", "alpha", "eps", "weight_decay", "momentum")
+        sign = -1 if group["maximize"] else 1
+        return "rmsprop", (*(group[name] for name in names), sign, group["centered"])
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         alpha = group["alpha"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minigrad.ops import norm
+from minigrad.optim import optimizers
 
 
 def reals(**others: object) -> list[dict[str, str]]:
@@ -14,7 +15,9 @@ def reals(**others: object) -> list[dict[str, str]]:
 FAMILIES: dict[str, list[dict[str, str]]] = {
     "activation": reals(),
     "dropout": reals(),
+    "loss": reals(),
     "norm": reals(THREADS=norm.THREADS, PER_THREAD=norm.PER_THREAD),
+    "optim": reals(CHUNK=optimizers.CHUNK),
     "pool": [*reals(PLACE="unsigned char"), *reals(PLACE="unsigned short")],
 }
 ARCHITECTURES = (75, 80, 86, 89, 90)  # Turing, A100, RTX 30, RTX 40, Hopper

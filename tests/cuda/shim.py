@@ -73,25 +73,31 @@ def launch(
         memory.check(name)
         results.append(memory.copies)
     constant = {
-        _address(array)
+        _key(value)
         for parameter, value in zip(parameters, values, strict=True)
-        for array in (value if isinstance(value, list) else [value])
-        if parameter.stars == 1 and parameter.const and array is not None
+        if parameter.stars == 1 and parameter.const and value is not None
     }
-    for address, (array, copy) in results[0].items():
-        if copy.tobytes() != results[1][address][1].tobytes():
+    for key, (array, copy) in results[0].items():
+        if copy.tobytes() != results[1][key][1].tobytes():
             raise KernelError(f"{name}: the result depends on the order of threads")
-        changed = copy.tobytes() != array.tobytes()
-        if changed and address in constant:
+        if key in constant and copy.tobytes() != array.tobytes():
             raise KernelError(f"{name}: an array declared const was changed")
         array[...] = copy
+
+
+Key = tuple[int, int]
+
+
+def _key(array: np.ndarray) -> Key:
+    """Where an array is; two of a launch that are the same memory stay so."""
+    return array.ctypes.data, array.nbytes
 
 
 class _Memory:
     """Guarded copies of the arrays of one launch, and what the kernel's arguments point to."""
 
     def __init__(self) -> None:
-        self.copies: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by the original's address
+        self.copies: dict[Key, tuple[np.ndarray, np.ndarray]] = {}  # originals and copies
         self.bands: list[np.ndarray] = []
         self.alive: list[Any] = []
 
@@ -111,23 +117,21 @@ class _Memory:
 
     def copy(self, array: np.ndarray) -> int:
         """The address of the guarded copy of ``array``, aligned as on a GPU."""
-        address = _address(array)
-        if address not in self.copies:
+        key = _key(array)
+        if key not in self.copies:
+            array = array.transpose(np.argsort([-step for step in array.strides], kind="stable"))
+            assert array.flags.c_contiguous, "an array with gaps"
             raw = np.full(array.nbytes + 2 * BAND + 256, 0xFF, np.uint8)
             start = BAND + -(raw.ctypes.data + BAND) % 256
             copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
             copy[...] = array
             self.bands += [raw[:start], raw[start + array.nbytes :]]
-            self.copies[address] = array, copy
-        return self.copies[address][1].ctypes.data
+            self.copies[key] = array, copy
+        return self.copies[key][1].ctypes.data
 
     def check(self, name: str) -> None:
         if any((band != 0xFF).any() for band in self.bands):
             raise KernelError(f"{name}: wrote beyond an array")
-
-
-def _address(array: np.ndarray) -> int:
-    return array.ctypes.data
 
 
 @functools.cache

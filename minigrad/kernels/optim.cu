@@ -1,0 +1,86 @@
+// Optimisers: all parameters of one rule in one launch. The rules stand in
+// minigrad/optim/optimizers.py.
+//
+// `arrays` holds the addresses of `count` parameters, then of their gradients, then of each state
+// array, in the same order; `sizes` (count) their elements. Parameter i belongs to the blocks from
+// starts[i] to before starts[i + 1], CHUNK elements each.
+//
+// Macros: REAL, CHUNK. Blocks of any size.
+
+struct Chunk {
+    int parameter;
+    long long first, last;  // elements of it
+};
+
+__device__ inline Chunk my_chunk(const long long *sizes, const int *starts, int count) {
+    int low = 0, high = count - 1, block = blockIdx.x;
+    while (low < high) {  // the last one that starts here or before
+        int middle = (low + high + 1) / 2;
+        if (starts[middle] <= block)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    long long first = (long long)(block - starts[low]) * CHUNK, size = sizes[low];
+    return {low, first, first + CHUNK < size ? first + CHUNK : size};
+}
+
+// g ← sign g + decay p;  b ← momentum b + keep g;  p ← p − lr b, or lr (g + momentum b). With
+// momentum 0 there is no b, and p ← p − lr g.
+extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, const int *starts,
+                               int count, REAL lr, REAL momentum, REAL keep, REAL decay, REAL sign,
+                               bool nesterov) {
+    Chunk chunk = my_chunk(sizes, starts, count);
+    REAL *p = arrays[chunk.parameter];
+    const REAL *g = arrays[count + chunk.parameter];
+    REAL *b = momentum != 0 ? arrays[2 * count + chunk.parameter] : nullptr;
+    for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
+        REAL d = sign * g[i] + decay * p[i], v = d;
+        if (b) b[i] = v = momentum * b[i] + keep * d;
+        p[i] -= lr * (nesterov ? d + momentum * v : v);
+    }
+}
+
+// p ← shrink p;  g ← sign g + decay p;  m ← m + (g − m) one_less_beta1;
+// v ← beta2 v + (1 − beta2) g²;  p ← p − rate m / (√v + eps).
+extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, const int *starts,
+                                int count, REAL rate, REAL eps, REAL one_less_beta1, REAL beta2,
+                                REAL decay, REAL shrink, REAL sign) {
+    Chunk chunk = my_chunk(sizes, starts, count);
+    REAL *p = arrays[chunk.parameter];
+    const REAL *g = arrays[count + chunk.parameter];
+    REAL *m = arrays[2 * count + chunk.parameter], *v = arrays[3 * count + chunk.parameter];
+    for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
+        REAL q = shrink * p[i], d = sign * g[i] + decay * q;
+        REAL first = m[i] + (d - m[i]) * one_less_beta1;
+        REAL second = beta2 * v[i] + (1 - beta2) * (d * d);
+        m[i] = first;
+        v[i] = second;
+        p[i] = q - rate * (first / (sqrt(second) + eps));
+    }
+}
+
+// g ← sign g + decay p;  v ← alpha v + (1 − alpha) g²;  u = g / (√v + eps), where `centered` takes
+// √(v − mean²) with mean ← mean + (g − mean)(1 − alpha);  b ← momentum b + u;  p ← p − lr b, or
+// p − lr u with momentum 0. State: v, then b with momentum, then mean if `centered`.
+extern "C" __global__ void rmsprop(REAL *const *arrays, const long long *sizes, const int *starts,
+                                   int count, REAL lr, REAL alpha, REAL eps, REAL decay,
+                                   REAL momentum, REAL sign, bool centered) {
+    Chunk chunk = my_chunk(sizes, starts, count);
+    REAL *p = arrays[chunk.parameter];
+    const REAL *g = arrays[count + chunk.parameter];
+    REAL *v = arrays[2 * count + chunk.parameter];
+    REAL *b = momentum != 0 ? arrays[3 * count + chunk.parameter] : nullptr;
+    REAL *mean = centered ? arrays[(b ? 4 : 3) * count + chunk.parameter] : nullptr;
+    for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
+        REAL d = sign * g[i] + decay * p[i], spread = alpha * v[i] + (1 - alpha) * (d * d);
+        v[i] = spread;
+        if (mean) {
+            mean[i] += (d - mean[i]) * (1 - alpha);
+            spread -= mean[i] * mean[i];
+        }
+        REAL u = d / (sqrt(spread) + eps);
+        if (b) b[i] = u = momentum * b[i] + u;
+        p[i] -= lr * u;
+    }
+}

@@ -1,0 +1,103 @@
+"""Losses' CUDA kernels against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from tests.common import TOLERANCE, layouts, leaf, seeds
+from tests.cuda.twins import draw, without_kernels
+
+pytestmark = pytest.mark.usefixtures("on_cpu")
+F = mg.functional
+
+shapes = st.sampled_from([(1, 1), (1, 10), (5, 3), (130, 4), (3, 4, 2), (2, 3, 5, 7)])
+dtypes = st.sampled_from([np.float32, np.float64])
+reductions = st.sampled_from(["mean", "sum", "none"])
+
+
+def assert_same(loss, x, layout="C"):
+    """`loss` of a Tensor, and its gradient, by kernels and in NumPy."""
+
+    def run():
+        t = leaf(x, layout=layout)
+        y = loss(t)
+        y.backward(mg.Tensor(draw(y.shape, 1, x.dtype)))
+        return y.detach().numpy(), t.grad.numpy()
+
+    limits = TOLERANCE[x.dtype.type]
+    for ours, theirs in zip(run(), without_kernels(run), strict=True):
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+        np.testing.assert_allclose(ours, theirs, **limits)
+
+
+@given(
+    *(shapes, layouts, dtypes, reductions, st.sampled_from([0.0, 0.2]), st.booleans()),
+    *(st.booleans(), st.booleans(), st.sampled_from([1, 100, 1e4]), seeds),
+)
+def test_class_indices(
+    shape, layout, dtype, reduction, smoothing, weighted, ignoring, from_log, scale, seed
+):
+    generator = np.random.default_rng(seed)
+    x = draw(shape, seed, dtype) * dtype(scale)
+    weight = mg.Tensor(generator.random(shape[1]).astype(dtype)) if weighted else None
+    kind = generator.choice([np.int64, np.int32, np.uint8])
+    target = mg.Tensor(generator.integers(0, shape[1], (shape[0], *shape[2:])).astype(kind))
+    options = {"ignore_index": int(target.data.flat[0]) if ignoring else -100}
+    options |= {"weight": weight, "reduction": reduction}
+    if from_log:
+        assert_same(lambda x: F.nll_loss(x, target, **options), x, layout)
+    else:
+        options["label_smoothing"] = smoothing
+        assert_same(lambda x: F.cross_entropy(x, target, **options), x, layout)
+
+
+@given(shapes, layouts, dtypes, reductions, st.sampled_from([0.0, 0.2]), st.booleans(), seeds)
+def test_probabilities(shape, layout, dtype, reduction, smoothing, weighted, seed):
+    x, target, weight = (abs(draw(s, seed, dtype)) for s in (shape, shape, shape[1:2]))
+    target[target < 0.3] = 0
+    target = leaf(target, layout=layout, requires_grad=False)
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    options["weight"] = mg.Tensor(weight) if weighted else None
+    assert_same(lambda x: F.cross_entropy(x, target, **options), x, layout)
+
+
+@given(
+    *(shapes, layouts, dtypes, reductions, st.sampled_from([0.0, 0.5, 2.0]), st.booleans()),
+    *(st.sampled_from([1, 100]), seeds),
+)
+def test_focal(shape, layout, dtype, reduction, gamma, weighted, scale, seed):
+    generator = np.random.default_rng(seed)
+    x = draw(shape, seed, dtype) * dtype(scale)
+    weight = mg.Tensor(generator.random(shape[1]).astype(dtype)) if weighted else None
+    target = mg.Tensor(generator.integers(0, shape[1], (shape[0], *shape[2:])))
+    options = {"gamma": gamma, "weight": weight, "reduction": reduction}
+    assert_same(lambda x: F.focal_loss(x, target, **options), x, layout)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_values_that_are_no_numbers(value):
+    x = draw((4, 3), 0, np.float32)
+    x[1, 2] = value
+    target = mg.tensor([2, 2, 0, 1])
+    for loss in (F.cross_entropy, F.nll_loss):
+        assert_same(lambda x, loss=loss: loss(x, target, reduction="none"), x)
+
+
+def test_no_targets_at_all():
+    """The gradient of what is ignored is 0, though the mean of nothing is NaN."""
+    x = leaf(draw((4, 3), 0, np.float32))
+    y = F.cross_entropy(x, mg.tensor([1] * 4), ignore_index=1)
+    y.backward()
+    assert np.isnan(y.item())
+    np.testing.assert_array_equal(x.grad.numpy(), np.zeros((4, 3)))
+
+
+def test_an_empty_batch():
+    x = mg.Tensor(np.empty((0, 3), np.float32), requires_grad=True)
+    target = mg.Tensor(np.empty(0, np.int64))
+    assert F.cross_entropy(x, target, reduction="sum").item() == 0
+    assert F.focal_loss(x, target, reduction="none").shape == (0,)
