@@ -7,6 +7,7 @@ from .compiled import is_compiled, set_compiled
 from .gradcheck import gradcheck
 from .ops.arithmetic import where
 from .ops.shape import cat, stack
+from .precision import get_precision, set_precision
 from .rng import manual_seed, randn
 from .tensor import Tensor, no_grad, ones, tensor, zeros
 from .threads import get_num_threads, set_num_threads
@@ -22,6 +23,7 @@ __all__ = [
     "device",
     "functional",
     "get_num_threads",
+    "get_precision",
     "get_xp",
     "gradcheck",
     "is_compiled",
@@ -37,6 +39,7 @@ __all__ = [
     "save",
     "set_compiled",
     "set_num_threads",
+    "set_precision",
     "stack",
     "tensor",
     "where",

@@ -30,7 +30,7 @@ from ..backend import (
     zeros,
 )
 from ..tensor import Backward, Tensor, op
-from . import direct, winograd
+from . import direct, implicit, winograd
 
 Pair = tuple[int, int]
 Block = tuple[slice, slice]  # rows and columns of output positions
@@ -268,12 +268,15 @@ def _conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:
     """y = w ⋆ pad(x) + b; see correlate, input_gradient and weight_gradient for the three maps,
-    and :mod:`minigrad.ops.winograd` for the faster ones of 3 x 3 filters."""
+    :mod:`minigrad.ops.winograd` for the faster ones of 3 x 3 filters, and
+    :mod:`minigrad.ops.implicit` for those on a GPU."""
     h, wide = x.shape[2:]
-    if not x.size:
-        return _nothing(x, w, b, window.output(h + 2 * padding[0], wide + 2 * padding[1]))
-    x = inner(x)
     size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
+    if not x.size:
+        return _nothing(x, w, b, size)
+    x = inner(x)
+    if implicit.suits(x):
+        return _on_gpu(x, w, b, size, padding, window, groups)
     edges = tuple((p, p) for p in padding)
     plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
     fast = plain and winograd.suits(x, len(w), size)
@@ -298,6 +301,27 @@ def _conv2d(
     if fast:
         return outer(winograd.correlate(x, w, b, padding)), backward
     return outer(correlate(frame(x, *edges), w, b, window, groups)), backward
+
+
+def _on_gpu(
+    x: Array, w: Array, b: Array | None, size: Pair, padding: Pair, window: Window, groups: int
+) -> tuple[Array, Backward]:
+    """The convolution of x (C, H, W, N) by CUDA kernels."""
+    look = implicit.ahead(padding, window.stride, window.dilation)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = inner(g)
+        gx = None
+        if needs[0]:
+            behind = implicit.back(window.kernel, padding, window.stride, window.dilation)
+            gx = outer(implicit.correlate(g, turned(w, groups), None, x.shape[1:3], behind))
+        return (
+            gx,
+            implicit.weight_gradient(x, g, w.shape, look) if needs[1] else None,
+            bias_gradient(g) if needs[2] else None,
+        )
+
+    return outer(implicit.correlate(x, w, b, size, look)), backward
 
 
 def _nothing(x: Array, w: Array, b: Array | None, size: Pair) -> tuple[Array, Backward]:

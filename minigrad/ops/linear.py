@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from .. import check
-from ..backend import Array, get_xp, matmul2d
+from ..backend import Array, get_xp, inner, matmul2d, outer
 from ..tensor import Backward, Tensor, op
+from . import implicit
 
 Pair = tuple[Array, Backward]
 
@@ -61,8 +62,11 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def _linear(x: Array, w: Array, b: Array | None) -> Pair:
     """Y = X Wᵀ + b,  dL/dX = G W,  dL/dW = Gᵀ X,  dL/db = Σ rows of G.
 
-    Computed as Yᵀ = W Xᵀ: the batch stays innermost in memory.
+    Computed as Yᵀ = W Xᵀ: the batch stays innermost in memory. On a GPU the kernels of
+    convolution do it.
     """
+    if implicit.suits(x) and x.size and w.size:
+        return _on_gpu(x, w, b)
     yt = matmul2d(w, x.T)
     if b is not None:
         yt += b[:, None]
@@ -75,6 +79,21 @@ def _linear(x: Array, w: Array, b: Array | None) -> Pair:
         )
 
     return yt.T, backward
+
+
+def _on_gpu(x: Array, w: Array, b: Array | None) -> Pair:
+    """:func:`_linear` by CUDA kernels."""
+    xt = inner(x)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        gt = inner(g)
+        return (
+            outer(implicit.product(w.T, gt)) if needs[0] else None,
+            implicit.product_transposed(gt, xt) if needs[1] else None,
+            gt.sum(axis=1) if needs[2] else None,
+        )
+
+    return outer(implicit.product(w, xt, b)), backward
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

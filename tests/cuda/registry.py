@@ -12,8 +12,17 @@ def reals(**others: object) -> list[dict[str, str]]:
     return [{"REAL": real, **rest} for real in ("float", "double")]
 
 
+def convolutions(*sets: str) -> list[dict[str, str]]:
+    """Macros of conv.cu: precision, rows of a tile, kernel, how wide copies are, data stride."""
+    names = ("PRECISION", "BM", "KH", "KW", "VEC_ROWS", "VEC_COLUMNS", "DOWN_H", "DOWN_W")
+    return [dict(zip(names, numbers.split(), strict=True)) for numbers in sets]
+
+
 FAMILIES: dict[str, list[dict[str, str]]] = {
     "activation": reals(),
+    "conv": convolutions(
+        "0 64 3 3 4 4 1 1", "1 128 3 3 4 4 1 1", "2 128 1 1 4 4 2 2", "1 16 5 5 1 1 1 1"
+    ),
     "dropout": reals(),
     "loss": reals(),
     "norm": reals(THREADS=norm.THREADS, PER_THREAD=norm.PER_THREAD),

@@ -38,7 +38,7 @@ ELSEWHERE = {
     "DeviceError", "checkpoint", "data", "device", "functional", "get_num_threads", "get_xp",
     "gradcheck", "is_compiled", "is_gpu_available", "load", "manual_seed", "nn", "no_grad",
     "onnx", "optim", "save",
-    "set_compiled", "set_num_threads", "Tensor",
+    "set_compiled", "set_num_threads", "set_precision", "get_precision", "Tensor",
     "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",

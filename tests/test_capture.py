@@ -1,0 +1,70 @@
+"""Numbers of a step: computed at once, or remembered and computed before each replay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import capture
+
+CPU = mg.device("cpu")
+
+
+def counter(start: float = 0.0):
+    """A function whose numbers differ each time."""
+    calls = iter(np.arange(start, start + 100))
+    return lambda: [next(calls), 7.0]
+
+
+def test_outside_of_a_recording():
+    values = counter()
+    first, second = (capture.varying(values, 2, np.float32, CPU) for _ in range(2))
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(first, [0, 7])
+    np.testing.assert_array_equal(second, [1, 7])
+
+
+def test_in_a_recording():
+    slots = capture.Slots()
+    with capture.recording(slots):
+        a = capture.varying(counter(), 2, np.float32, CPU)
+        b = capture.varying(lambda: [2**53 + 1], 1, np.uint64, CPU)
+    np.testing.assert_array_equal(a, [0, 0])  # nothing was called
+    for step in range(3):
+        slots.refill()
+        np.testing.assert_array_equal(a, [step, 7])
+        assert b[0] == 2**53 + 1
+    np.testing.assert_array_equal(capture.varying(counter(5), 2, np.float32, CPU), [5, 7])
+    assert len(slots.buffers) == 2
+
+
+def test_refill_keeps_the_order_of_the_step():
+    order = []
+    slots = capture.Slots()
+    with capture.recording(slots):
+        for name in "abc":
+            capture.varying(lambda name=name: order.append(name) or [0], 1, np.int32, CPU)
+    slots.refill()
+    assert order == ["a", "b", "c"]
+
+
+def test_an_error_ends_the_recording():
+    with pytest.raises(KeyError), capture.recording(capture.Slots()):
+        raise KeyError
+    assert capture.varying(lambda: [3], 1, np.int32, CPU)[0] == 3
+
+
+def test_one_recording_at_a_time():
+    slots = capture.Slots()
+    with (
+        capture.recording(slots),
+        pytest.raises(RuntimeError, match="captured already"),
+        capture.recording(capture.Slots()),
+    ):
+        pass
+
+
+def test_wrong_count():
+    with pytest.raises(ValueError, match="expected 3 numbers, got 2"):
+        capture.varying(lambda: [1, 2], 3, np.float32, CPU)
