@@ -99,6 +99,7 @@ inline Barrier block_barrier, warp_barriers[WARP];
 inline Slot slots[2][WARP * WARP];
 inline jmp_buf home;
 inline std::function<void()> body;
+inline bool early_copies;
 inline char *dynamic_shared;
 inline const char *error;
 inline sigjmp_buf trap;
@@ -149,6 +150,7 @@ inline void wait_for_warp() {
 extern "C" __attribute__((weak)) char __start_shared_memory[], __stop_shared_memory[];
 
 inline void run_block(bool reversed) {
+    early_copies = reversed;
     if (__start_shared_memory)
         memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
     ready.clear();
@@ -250,16 +252,23 @@ inline T __shfl_down_sync(unsigned mask, T value, int by) {
     return __shfl_sync(mask, value, lane + by < shim::WARP ? lane + by : lane);
 }
 
-// cp.async copies as late as it may: when its group is waited for.
+// cp.async copies as late as it may, when its group is waited for; with threads in the opposite
+// order, as early as it may: at once. So the two runs differ if a kernel does not wait for it, or
+// lets it overwrite what other threads still read.
 namespace shim {
+inline void do_copy(const Copy &copy) {
+    copy.from ? memcpy(copy.to, copy.from, copy.bytes) : memset(copy.to, 0, copy.bytes);
+}
 inline void copy_later(void *to, const void *from, int bytes) {
-    current->copies.back().push_back({to, from, bytes});
+    if (early_copies)
+        do_copy({to, from, bytes});
+    else
+        current->copies.back().push_back({to, from, bytes});
 }
 inline void commit_copies() { current->copies.push_back({}); }
 inline void wait_for_copies(int pending) {
     auto &groups = current->copies;
     for (; (int)groups.size() > pending + 1; groups.pop_front())
-        for (Copy &copy : groups.front())
-            copy.from ? memcpy(copy.to, copy.from, copy.bytes) : memset(copy.to, 0, copy.bytes);
+        for (Copy &copy : groups.front()) do_copy(copy);
 }
 }  // namespace shim

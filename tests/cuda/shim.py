@@ -79,7 +79,7 @@ def launch(
     }
     for key, (array, copy) in results[0].items():
         if copy.tobytes() != results[1][key][1].tobytes():
-            raise KernelError(f"{name}: the result depends on the order of threads")
+            raise KernelError(f"{name}: the result depends on the order of threads or copies")
         if key in constant and copy.tobytes() != array.tobytes():
             raise KernelError(f"{name}: an array declared const was changed")
         array[...] = copy
