@@ -438,11 +438,15 @@ def _unwrap(name: str, x: Any) -> Any:
     raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}")
 
 
+def _kind(array: Array) -> Any:
+    """Dtype and device, as something cheap to compare."""
+    return array.dtype if type(array) is np.ndarray else (array.dtype, array.device.id)
+
+
 def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
     tensors = [x for x in inputs if isinstance(x, Tensor)]
-    # Nearly always all are on the CPU in one dtype, and the names below cost more than a small
-    # operation.
-    if len({x.data.dtype if type(x.data) is np.ndarray else x for x in tensors}) < 2:
+    # Nearly always all are alike, and the names below cost more than a small operation.
+    if len({_kind(x.data) for x in tensors}) < 2:
         return
     devices = dict.fromkeys(str(x.device) for x in tensors)
     if len(devices) > 1:
