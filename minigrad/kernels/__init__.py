@@ -3,6 +3,7 @@
 Each is an inner loop of an operation in :mod:`minigrad.ops`, which has a plain NumPy way beside it
 and takes it where Numba is missing (see :mod:`minigrad.compiled`). Kernels take flat arrays and
 offsets, hold no interpreter lock and start no threads: the operation shares blocks over cores.
+The ``.cu`` files beside them are the GPU's (see :mod:`minigrad.cuda`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 // Classification losses of (C, M) memory, classes first: a thread per column, which is one
 // prediction. The formulas stand in minigrad/ops/loss.py. Macro: REAL.
 //
-// `shifts` (2, M) holds what turns x into ln softmax(x): each column's maximum, and ln Σ e^(x − max)
-// apart from it, so that large logits lose no digits.
+// `shifts` (2, M) holds what turns x into ln softmax(x): each column's maximum and, apart from it so
+// that large logits lose no digits, ln Σ e^(x − max).
 
 // Weighted, smoothed one-hot columns `target` (C, M) of class indices, 0 where not `used`, and
 // `each` (M), the weights of the true classes. `weight` (C) may be null: ones.
@@ -32,9 +32,9 @@ __device__ inline void find_shifts(const REAL *x, int C, long long M, long long 
 }
 
 // loss = −Σ target ln p, where 0 · −∞ counts as 0; p = softmax(x), or e^x with `from_log`.
-extern "C" __global__ void cross_entropy(const REAL *__restrict__ x, const REAL *__restrict__ target,
-                                         int C, long long M, bool from_log, REAL *shifts,
-                                         REAL *loss) {
+extern "C" __global__ void cross_entropy(const REAL *__restrict__ x,
+                                         const REAL *__restrict__ target, int C, long long M,
+                                         bool from_log, REAL *shifts, REAL *loss) {
     long long m = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (m >= M) return;
     find_shifts(x, C, M, m, from_log, shifts);

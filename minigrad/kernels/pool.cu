@@ -2,8 +2,8 @@
 // the padding (PH, PW), their pixels (DH, DW) apart. Backward gathers: each pixel adds up what the
 // windows that see it send, in the order of its place in them.
 //
-// threadIdx.x runs over the batch; blockIdx.x and threadIdx.y over positions: outputs (C, OH, OW)
-// forward, pixels (C, H, W) backward.
+// threadIdx.x runs over the batch; blockIdx.x and threadIdx.y over the P positions: outputs
+// (C, OH, OW) forward, pixels (C, H, W) backward.
 //
 // Macros: REAL, and PLACE: the type of a place in the window.
 
@@ -11,8 +11,11 @@ struct Position {
     int c, row, column;
 };
 
-__device__ inline Position position(int p, int height, int width) {
-    return {p / width / height, p / width % height, p % width};
+__device__ inline unsigned my_position() { return blockIdx.x * blockDim.y + threadIdx.y; }
+
+__device__ inline Position position(unsigned p, unsigned height, unsigned width) {
+    unsigned line = p / width;
+    return {(int)(line / height), (int)(line % height), (int)(p % width)};
 }
 
 // Where in memory the N values of a position begin.
@@ -21,7 +24,8 @@ __device__ inline long long at(int c, int row, int column, int height, int width
 }
 
 // The output row (or column) whose window has pixel row `i` at its row `tap`, or -1.
-__device__ inline int window_of(int i, int tap, int stride, int padding, int dilation, int outputs) {
+__device__ inline int window_of(int i, int tap, int stride, int padding, int dilation,
+                                int outputs) {
     int start = i + padding - tap * dilation;
     int o = start / stride;
     return start >= 0 && o * stride == start && o < outputs ? o : -1;
@@ -29,12 +33,12 @@ __device__ inline int window_of(int i, int tap, int stride, int padding, int dil
 
 // y = the largest of each window, and `place` = the places in the window from there to its end. The
 // first of equals, or the first NaN. `lowest` is below all.
-extern "C" __global__ void max_pool(const REAL *__restrict__ x, int C, int H, int W, int N, int OH,
-                                    int OW, int KH, int KW, int SH, int SW, int PH, int PW, int DH,
-                                    int DW, REAL lowest, REAL *__restrict__ y,
+extern "C" __global__ void max_pool(const REAL *__restrict__ x, unsigned P, int H, int W, int N,
+                                    int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW,
+                                    int DH, int DW, REAL lowest, REAL *__restrict__ y,
                                     PLACE *__restrict__ place) {
-    int p = blockIdx.x * blockDim.y + threadIdx.y;
-    if (p >= C * OH * OW) return;
+    unsigned p = my_position();
+    if (p >= P) return;
     Position o = position(p, OH, OW);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
         REAL best = lowest;
@@ -58,12 +62,12 @@ extern "C" __global__ void max_pool(const REAL *__restrict__ x, int C, int H, in
 }
 
 extern "C" __global__ void max_pool_gradient(const REAL *__restrict__ g,
-                                             const PLACE *__restrict__ place, int C, int H, int W,
-                                             int N, int OH, int OW, int KH, int KW, int SH, int SW,
-                                             int PH, int PW, int DH, int DW,
+                                             const PLACE *__restrict__ place, unsigned P, int H,
+                                             int W, int N, int OH, int OW, int KH, int KW, int SH,
+                                             int SW, int PH, int PW, int DH, int DW,
                                              REAL *__restrict__ gx) {
-    int p = blockIdx.x * blockDim.y + threadIdx.y;
-    if (p >= C * H * W) return;
+    unsigned p = my_position();
+    if (p >= P) return;
     Position i = position(p, H, W);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
         REAL sum = 0;
@@ -82,11 +86,11 @@ extern "C" __global__ void max_pool_gradient(const REAL *__restrict__ g,
 
 // y = Σ of each window · scale, (OH, OW). Pixels outside count as zeros.
 extern "C" __global__ void avg_pool(const REAL *__restrict__ x, const REAL *__restrict__ scale,
-                                    int C, int H, int W, int N, int OH, int OW, int KH, int KW,
+                                    unsigned P, int H, int W, int N, int OH, int OW, int KH, int KW,
                                     int SH, int SW, int PH, int PW, int DH, int DW,
                                     REAL *__restrict__ y) {
-    int p = blockIdx.x * blockDim.y + threadIdx.y;
-    if (p >= C * OH * OW) return;
+    unsigned p = my_position();
+    if (p >= P) return;
     Position o = position(p, OH, OW);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
         REAL sum = 0;
@@ -103,12 +107,12 @@ extern "C" __global__ void avg_pool(const REAL *__restrict__ x, const REAL *__re
 }
 
 extern "C" __global__ void avg_pool_gradient(const REAL *__restrict__ g,
-                                             const REAL *__restrict__ scale, int C, int H, int W,
-                                             int N, int OH, int OW, int KH, int KW, int SH, int SW,
-                                             int PH, int PW, int DH, int DW,
+                                             const REAL *__restrict__ scale, unsigned P, int H,
+                                             int W, int N, int OH, int OW, int KH, int KW, int SH,
+                                             int SW, int PH, int PW, int DH, int DW,
                                              REAL *__restrict__ gx) {
-    int p = blockIdx.x * blockDim.y + threadIdx.y;
-    if (p >= C * H * W) return;
+    unsigned p = my_position();
+    if (p >= P) return;
     Position i = position(p, H, W);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
         REAL sum = 0;
@@ -135,10 +139,10 @@ __device__ inline int cell_end(int i, int pixels, int cells) {
 }
 
 // y = the mean of each cell.
-extern "C" __global__ void adaptive_avg_pool(const REAL *__restrict__ x, int C, int H, int W, int N,
-                                             int OH, int OW, REAL *__restrict__ y) {
-    int p = blockIdx.x * blockDim.y + threadIdx.y;
-    if (p >= C * OH * OW) return;
+extern "C" __global__ void adaptive_avg_pool(const REAL *__restrict__ x, unsigned P, int H, int W,
+                                             int N, int OH, int OW, REAL *__restrict__ y) {
+    unsigned p = my_position();
+    if (p >= P) return;
     Position o = position(p, OH, OW);
     int top = cell_start(o.row, H, OH), bottom = cell_end(o.row, H, OH);
     int left = cell_start(o.column, W, OW), right = cell_end(o.column, W, OW);
@@ -151,11 +155,11 @@ extern "C" __global__ void adaptive_avg_pool(const REAL *__restrict__ x, int C, 
     }
 }
 
-extern "C" __global__ void adaptive_avg_pool_gradient(const REAL *__restrict__ g, int C, int H,
+extern "C" __global__ void adaptive_avg_pool_gradient(const REAL *__restrict__ g, unsigned P, int H,
                                                       int W, int N, int OH, int OW,
                                                       REAL *__restrict__ gx) {
-    int p = blockIdx.x * blockDim.y + threadIdx.y;
-    if (p >= C * H * W) return;
+    unsigned p = my_position();
+    if (p >= P) return;
     Position i = position(p, H, W);
     // The cells that see a pixel: the same formula with pixels and cells exchanged.
     int top = cell_start(i.row, OH, H), bottom = cell_end(i.row, OH, H);

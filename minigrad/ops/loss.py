@@ -199,7 +199,8 @@ def _distribution(
     xp, dtype, classes = get_xp(input.data), input.dtype, input.shape[1]
     if cuda.usable(input.data):
         target, each = xp.empty((classes, len(flat)), dtype), xp.empty(len(flat), dtype)
-        args = (flat.astype(np.int64, copy=False), used, None if weight is None else weight.data)
+        weights = None if weight is None else xp.ascontiguousarray(weight.data)
+        args = (flat.astype(np.int64, copy=False), used, weights)
         numbers = (1 - smoothing, smoothing / classes, classes, len(flat))
         _run("distribution", target, *args, *numbers, target, each)
         return target, each

@@ -144,6 +144,7 @@ def _cuda_batch_norm(
     shape = inner(x).shape
     x = inner(x).reshape(len(mean), -1)
     z = None if residual is None else inner(residual).reshape(x.shape)
+    w, b = (v if v is None else xp.ascontiguousarray(v) for v in (w, b))
     c, m = x.shape
     segments = max(1, cuda.blocks(m, THREADS * PER_THREAD))
     partial = (c, segments, 2)
@@ -157,6 +158,8 @@ def _cuda_batch_norm(
         moments = xp.empty(partial, x.dtype)
         run("moments", x, m, segments, moments)
         run("merge_moments", moments, m, segments, mean, var, threads=32)
+    else:
+        mean, var = xp.ascontiguousarray(mean), xp.ascontiguousarray(var)
     y, kept = xp.empty(x.shape, x.dtype), xp.empty((2, c), x.dtype)
     run("normalize", x, z, m, segments, c, mean, var, w, b, eps, relu, y, kept)
     active = y if relu else None

@@ -168,34 +168,41 @@ THREADS = 256  # of a block of kernels/pool.cu
 
 
 def _pool_by_kernel(
-    name: str, x: Array, positions: Pair, args: tuple[Any, ...], place: Any = np.uint8
+    name: str,
+    y: Array,
+    arrays: tuple[Array, ...],
+    sizes: tuple[int, ...],
+    *results: Any,
+    place: Any = np.uint8,
 ) -> None:
-    """Run a kernel with a row of threads over the batch of every (channel, position) of ``x``."""
-    row = min(THREADS, 1 << (x.shape[-1] - 1).bit_length())
-    grid = cuda.blocks(len(x) * math.prod(positions), THREADS // row) if x.size else 0
-    macros = {"REAL": x.dtype, "PLACE": np.dtype(place)}
+    """Run a kernel with a row of threads over the batch for every position of ``y`` (C, …, N)."""
+    positions, n = math.prod(y.shape[:-1]), y.shape[-1]
+    row = min(THREADS, 1 << max(n - 1, 0).bit_length())
+    grid = cuda.blocks(positions, THREADS // row) if n else 0
+    args = (*arrays, positions, *sizes, *results)
+    macros = {"REAL": y.dtype, "PLACE": np.dtype(place)}
     cuda.launch("pool", name, grid, (row, THREADS // row), args, **macros)
 
 
-def _steps(window: Window, pads: Pair) -> tuple[int, ...]:
-    """What kernels take of a window: KH, KW, SH, SW, PH, PW, DH, DW."""
-    return (*window.kernel, *window.stride, *pads, *window.dilation)
+def _sizes(shape: tuple[int, ...], out: Pair, window: Window, pads: Pair) -> tuple[int, ...]:
+    """What kernels take: H, W, N, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW."""
+    return (*shape[1:], *out, *window.kernel, *window.stride, *pads, *window.dilation)
 
 
 def _cuda_max_pool2d(
     x: Array, window: Window, pads: Pair, out: Pair, lowest: float
 ) -> tuple[Array, Backward]:
     """:func:`_max_pool2d` by CUDA kernels."""
-    xp, (c, h, w, n) = get_xp(x), x.shape
-    y = xp.empty((c, *out, n), x.dtype)
+    xp, shape = get_xp(x), x.shape
+    y = xp.empty((shape[0], *out, shape[-1]), x.dtype)
     place = xp.empty(y.shape, _place_dtype(window))
-    sizes = (*x.shape, *out, *_steps(window, pads))
-    _pool_by_kernel("max_pool", x, out, (x, *sizes, lowest, y, place), place.dtype)
+    sizes = _sizes(shape, out, window, pads)
+    _pool_by_kernel("max_pool", y, (x,), sizes, lowest, y, place, place=place.dtype)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        gx = xp.empty((c, h, w, n), g.dtype)
-        args = (inner(g), place, *sizes, gx)
-        _pool_by_kernel("max_pool_gradient", gx, (h, w), args, place.dtype)
+        gx = xp.empty(shape, g.dtype)
+        arrays = (inner(g), place)
+        _pool_by_kernel("max_pool_gradient", gx, arrays, sizes, gx, place=place.dtype)
         return (outer(gx),)
 
     return outer(y), backward
@@ -271,12 +278,12 @@ def _avg_pool2d(
     y = empty((c, *out, n), x.dtype, xp)
     scale = xp.asarray(1 / divisor, x.dtype)[..., None]  # (OH, OW, 1)
     if cuda.usable(x):
-        sizes = (*x.shape, *out, *_steps(window, pads))
-        _pool_by_kernel("avg_pool", x, out, (x, scale, *sizes, y))
+        sizes = _sizes(x.shape, out, window, pads)
+        _pool_by_kernel("avg_pool", y, (x, scale), sizes, y)
 
         def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
             gx = xp.empty((c, h, w, n), g.dtype)
-            _pool_by_kernel("avg_pool_gradient", gx, (h, w), (inner(g), scale, *sizes, gx))
+            _pool_by_kernel("avg_pool_gradient", gx, (inner(g), scale), sizes, gx)
             return (outer(gx),)
 
         return outer(y), gather
@@ -371,12 +378,12 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     c, h, w, n = shape = x.shape
     y = empty((c, *out, n), x.dtype, xp)
     if cuda.usable(x):
-        _pool_by_kernel("adaptive_avg_pool", x, out, (x, *shape, *out, y))
+        sizes = (h, w, n, *out)
+        _pool_by_kernel("adaptive_avg_pool", y, (x,), sizes, y)
 
         def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
             gx = xp.empty(shape, g.dtype)
-            args = (inner(g), *shape, *out, gx)
-            _pool_by_kernel("adaptive_avg_pool_gradient", gx, (h, w), args)
+            _pool_by_kernel("adaptive_avg_pool_gradient", gx, (inner(g),), sizes, gx)
             return (outer(gx),)
 
         return outer(y), gather

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 
-def compiled(text: str, architecture: int, **macros: str) -> bytes:
-    """``text`` as machine code for sm_<architecture>; what the compiler says is a failure, warnings
-    included."""
+def compiled(text: str, target: str, **macros: str) -> bytes:
+    """``text`` compiled: machine code for "sm_80", or PTX, which is text, for "compute_80".
+
+    What the compiler says is a failure, warnings included.
+    """
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", exc_type=ImportError)
-    options = [f"-arch=sm_{architecture}", "--std=c++17"]
+    options = [f"-arch={target}", "--std=c++17"]
     options += [f"-D{key}={value}" for key, value in macros.items()]
 
     def call(function: Any, *args: Any) -> Any:
@@ -19,13 +21,16 @@ def compiled(text: str, architecture: int, **macros: str) -> bytes:
         assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS, error
         return results[0] if results else None
 
+    def read(kind: str) -> bytes:
+        content = b" " * call(getattr(nvrtc, f"nvrtcGet{kind}Size"), program)
+        call(getattr(nvrtc, f"nvrtcGet{kind}"), program, content)
+        return content
+
     program = call(nvrtc.nvrtcCreateProgram, text.encode(), b"kernels.cu", 0, [], [])
     error, *_ = nvrtc.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
-    log = b" " * call(nvrtc.nvrtcGetProgramLogSize, program)
-    call(nvrtc.nvrtcGetProgramLog, program, log)
-    assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS, log.decode()
-    assert b"warning" not in log, log.decode()
-    code = b" " * call(nvrtc.nvrtcGetCUBINSize, program)
-    call(nvrtc.nvrtcGetCUBIN, program, code)
+    log = read("ProgramLog").decode()
+    assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS, log
+    assert "warning" not in log, log
+    code = read("CUBIN" if target.startswith("sm_") else "PTX")
     call(nvrtc.nvrtcDestroyProgram, program)
     return code

@@ -29,4 +29,8 @@ FAMILIES: dict[str, list[dict[str, str]]] = {
     "optim": reals(CHUNK=optimizers.CHUNK),
     "pool": [*reals(PLACE="unsigned char"), *reals(PLACE="unsigned short")],
 }
-ARCHITECTURES = (75, 80, 86, 89, 90)  # Turing, A100, RTX 30, RTX 40, Hopper
+# Turing, A100, RTX 30, RTX 40, Hopper.
+ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
+
+# Kernels that count in double precision although REAL is float: a few values per channel.
+DOUBLE = {"merge_moments", "merge_sums"}

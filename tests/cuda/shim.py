@@ -30,7 +30,7 @@ FLAGS = (
     "-fsanitize=bounds,alignment,signed-integer-overflow,shift",
     "-fsanitize-undefined-trap-on-error",
 )
-BAND = 1024  # bytes
+BAND = 1 << 16  # bytes
 ONE = threading.Lock()  # the stand-in has one set of globals per library, operations many threads
 
 

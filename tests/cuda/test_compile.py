@@ -8,7 +8,7 @@ import pytest
 
 from minigrad import cuda
 from tests.cuda.nvrtc import compiled
-from tests.cuda.registry import ARCHITECTURES, FAMILIES
+from tests.cuda.registry import ARCHITECTURES, DOUBLE, FAMILIES
 
 KERNELS = Path(cuda.__file__).parent / "kernels"
 CASES = [(family, macros) for family, sets in FAMILIES.items() for macros in sets]
@@ -26,6 +26,15 @@ def test_compiles(family, macros, architecture):
         assert f".text.{name}".encode() in code
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_float_kernels_do_not_count_in_double(family):
+    """It is up to 64 times slower, and one constant without an f is enough."""
+    macros = next(m for m in FAMILIES[family] if m.get("REAL", "float") == "float")
+    _, *kernels = compiled(cuda.source(family), "compute_80", **macros).decode().split(".entry ")
+    found = {k.partition("(")[0] for k in kernels if ".f64" in k}
+    assert found == DOUBLE & set(cuda.declarations(family))
+
+
 @pytest.mark.parametrize(("family", "macros"), CASES, ids=str)
 def test_every_kernel_is_understood(family, macros):
     """`launch` finds each kernel of the file, and can check its arguments."""
@@ -37,4 +46,4 @@ def test_every_kernel_is_understood(family, macros):
 
 def test_a_warning_fails():
     with pytest.raises(AssertionError, match="never referenced"):
-        compiled('extern "C" __global__ void f() { int x; }', 80)
+        compiled('extern "C" __global__ void f() { int x; }', "sm_80")

@@ -43,7 +43,8 @@ def test_class_indices(
 ):
     generator = np.random.default_rng(seed)
     x = draw(shape, seed, dtype) * dtype(scale)
-    weight = mg.Tensor(generator.random(shape[1]).astype(dtype)) if weighted else None
+    weight = generator.random(shape[1]).astype(dtype)
+    weight = leaf(weight, layout=layout, requires_grad=False) if weighted else None
     kind = generator.choice([np.int64, np.int32, np.uint8])
     target = mg.Tensor(generator.integers(0, shape[1], (shape[0], *shape[2:])).astype(kind))
     options = {"ignore_index": int(target.data.flat[0]) if ignoring else -100}

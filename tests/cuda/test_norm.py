@@ -25,7 +25,7 @@ pixels = st.sampled_from([(), (1,), (3, 5), (7, 91), (2, SEGMENT // 2), (SEGMENT
 )
 def test_twins(n, c, size, batch, affine, plus, relu, layout, dtype, seed):
     x, g, z = (draw((n, c, *size), seed + i, dtype, layout) for i in (0, 1, 6))
-    w, b, mean, var = (draw((c,), seed + i, dtype) for i in range(2, 6))
+    w, b, mean, var = (draw((c,), seed + i, dtype, layout) for i in range(2, 6))
     moments = []
 
     def forward(x, w, b, z):
