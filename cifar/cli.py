@@ -442,8 +442,9 @@ def guarded(action: Callable[[], int]) -> int:
         sys.stdout.flush()
     except (UserError, mg.DeviceError) as error:
         return _complain(str(error))
-    except MemoryError:
-        return _complain("out of memory; try a smaller --batch-size")
+    except MemoryError as error:
+        what = f" ({error})" if str(error) else ""
+        return _complain(f"out of memory{what}; try a smaller --batch-size")
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output, such as head, has seen enough

@@ -1,7 +1,7 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
 from . import checkpoint, data, functional, nn, onnx, optim
-from .backend import DeviceError, device, get_xp, is_gpu_available
+from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
 from .compiled import is_compiled, set_compiled
 from .gradcheck import gradcheck
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DeviceError",
+    "OutOfMemoryError",
     "Tensor",
     "cat",
     "checkpoint",

@@ -31,6 +31,10 @@ class DeviceError(RuntimeError):
     """A device that was asked for cannot be used, or operands live on different devices."""
 
 
+class OutOfMemoryError(MemoryError):
+    """An array does not fit into memory: what was being done, what was asked for, what is free."""
+
+
 # ---------------------------------------------------------------------------- devices
 
 
@@ -185,12 +189,14 @@ class _Pool:
                 self.kept += raw.nbytes
                 # Put in anew, the size moves to the recent end of the dict.
                 self.free[raw.nbytes] = [*self.free.pop(raw.nbytes, ()), raw]
-            self.used += nbytes
-            self.peak = max(self.peak, self.used)
+            used = self.used + nbytes
+            peak = max(self.peak, used)
             found = self._drop(nbytes) if nbytes in self.free else None
-            while self.kept and self.used + self.kept > self.peak:
+            while self.kept and used + self.kept > peak:
                 self._drop(next(iter(self.free)))
-        return np.empty(nbytes, np.uint8) if found is None else found
+            raw = np.empty(nbytes, np.uint8) if found is None else found
+            self.used, self.peak = used, peak  # not before: there may be no such memory
+        return raw
 
     def _drop(self, nbytes: int) -> np.ndarray:
         """Take one array of a size that is there out of those kept."""
@@ -219,6 +225,17 @@ def zeros(shape: tuple[int, ...], dtype: Any, xp: ModuleType = np) -> Array:
     array = empty(shape, dtype, xp)
     array[...] = 0
     return array
+
+
+def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
+    """``error``, NumPy's or CuPy's, as one that says where, and how much of a GPU is free."""
+    text = f"{doing}: {error}"
+    if type(error).__module__.partition(".")[0] == "cupy":
+        cupy = cupy_module()
+        free, total = cupy.cuda.runtime.memGetInfo()
+        kept = cupy.get_default_memory_pool().free_bytes()  # ours, in pieces that were too small
+        text += f"; {(free + kept) / 2**30:.2f} of {total / 2**30:.2f} GiB are free"
+    return OutOfMemoryError(text)
 
 
 # ---------------------------------------------------------------------------- layout
@@ -332,6 +349,7 @@ __all__ = [
     "CPU",
     "Array",
     "DeviceError",
+    "OutOfMemoryError",
     "cupy_module",
     "device",
     "device_of",
@@ -343,6 +361,7 @@ __all__ = [
     "is_gpu_available",
     "matmul2d",
     "move",
+    "out_of_memory",
     "outer",
     "parallel",
     "scratch",

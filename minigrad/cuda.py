@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.resources
+import math
 import operator
 import re
 import sys
@@ -86,10 +87,10 @@ def launch(
         return
     if len(grid) > 3 or any(not 0 < n <= most for n, most in zip(grid, _GRID_LIMITS, strict=False)):
         raise ValueError(f"{name}: grid {grid}: expected from 1 up to {_GRID_LIMITS}")
-    threads = int(np.prod(block))
+    threads = math.prod(block)
     if len(block) > 3 or not 0 < threads <= _BLOCK_LIMIT:
         raise ValueError(f"{name}: block {block}: expected 1 to {_BLOCK_LIMIT} threads")
-    defines = tuple((key, _c_name(value)) for key, value in sorted(macros.items()))
+    defines = _defines(tuple(macros.items()))
     parameters = signature(family, name, defines)
     if len(args) != len(parameters):
         raise TypeError(f"{name}: expected {len(parameters)} arguments, got {len(args)}")
@@ -97,8 +98,9 @@ def launch(
     _launch(family, name, defines, grid, block, values, shared)
 
 
-def _c_name(value: Any) -> str:
-    return _NAMES[value] if isinstance(value, np.dtype) else str(value)
+@functools.cache
+def _defines(macros: tuple[tuple[str, Any], ...]) -> Defines:
+    return tuple((k, _NAMES[v] if isinstance(v, np.dtype) else str(v)) for k, v in macros)
 
 
 # ---------------------------------------------------------------------------- sources

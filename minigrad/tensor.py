@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move
+from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move, out_of_memory
 from .sums import total
 
 Number: TypeAlias = "bool | int | float"
@@ -357,7 +357,10 @@ def _send(
     gradients: dict[Node | Tensor, _Gradient],
 ) -> None:
     """Run one node's derivative and hand each gradient to the input it belongs to."""
-    results = backward(g, tuple(target is not None for target in inputs))
+    try:
+        results = backward(g, tuple(target is not None for target in inputs))
+    except MemoryError as error:
+        raise out_of_memory(f"backward of {name}", error) from error
     assert len(results) == len(inputs), f"{name}: {len(results)} gradients, {len(inputs)} inputs"
     xp = get_xp(g)
     seen: list[int] = []
@@ -404,7 +407,10 @@ def op(function: Callable[..., tuple[Array, Backward]]) -> Callable[..., Tensor]
         arrays = [_unwrap(name, x) for x in inputs]
         _check_alike(name, inputs)
         with np.errstate(all="ignore"):  # as in _sweep
-            y, backward = function(*arrays, **params)
+            try:
+                y, backward = function(*arrays, **params)
+            except MemoryError as error:
+                raise out_of_memory(name, error) from error
         recorded = is_grad_enabled() and any(
             isinstance(x, Tensor) and x.requires_grad for x in inputs
         )

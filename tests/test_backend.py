@@ -106,6 +106,22 @@ def test_gpu_numbers(monkeypatch):
     refuses(mg.DeviceError, text, lambda: mg.device("gpu:2"))
 
 
+def test_out_of_memory_on_a_gpu_says_what_is_free(monkeypatch):
+    cupy = fake_cupy(monkeypatch, lambda: 1)
+    cupy.cuda.runtime.memGetInfo = lambda: (1 << 30, 8 << 30)
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(free_bytes=lambda: 1 << 29)
+    error = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
+    explained = backend.out_of_memory("conv2d", error("Out of memory allocating 5 bytes"))
+    assert isinstance(explained, mg.OutOfMemoryError)
+    assert str(explained) == ("conv2d: Out of memory allocating 5 bytes; 1.50 of 8.00 GiB are free")
+
+
+def test_memory_that_is_not_there_is_not_counted():
+    before = backend._pool.used, backend._pool.peak
+    refuses(MemoryError, "Unable to allocate", lambda: backend.empty((1 << 60,), np.uint8))
+    assert (backend._pool.used, backend._pool.peak) == before
+
+
 def test_move(device):
     for layout in LAYOUTS:
         a = lay_out(grid((2, 3, 4)), layout)

@@ -479,6 +479,18 @@ def test_operand_errors(device):
     )
 
 
+def test_out_of_memory_says_where():
+    huge = mg.ones(1, requires_grad=True).expand(1 << 55)
+    refuses(mg.OutOfMemoryError, "mul: Unable to allocate 128. PiB", lambda: huge * huge)
+
+    def fails(g, needs):
+        np.empty(1 << 60, np.uint8)
+
+    y = mg.ones(3, requires_grad=True) * 1
+    y.node.backward = fails
+    refuses(mg.OutOfMemoryError, "backward of mul: Unable to allocate", lambda: y.sum().backward())
+
+
 def test_tensors_on_two_devices(device):
     if device == "cpu":
         pytest.skip("needs a second device")

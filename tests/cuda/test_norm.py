@@ -45,13 +45,19 @@ def test_twins(n, c, size, batch, affine, plus, relu, layout, dtype, seed):
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_long_rows_far_from_zero(offset):
-    """As exact as the values' own rounding lets them be, in float32."""
-    x = (np.random.default_rng(0).standard_normal((1, 1, 100_003)) + offset).astype(np.float32)
+    """More segments than a warp has threads: as exact as the values' own rounding lets them be."""
+    x, g = draw((2, 1, 1, 40 * SEGMENT + 3), 0, np.float64)
+    x = (x + offset).astype(np.float32)
     mean, var = np.zeros((2, 1), np.float32)
-    norm._batch_norm.raw(x, *[None] * 3, mean=mean, var=var, batch=True, eps=1e-5, relu=False)
+    options = {"mean": mean, "var": var, "batch": True, "eps": 1e-5, "relu": False}
+    _, backward = norm._batch_norm.raw(x, None, None, None, **options)
     truth = x.astype(np.float64)
     np.testing.assert_allclose(mean[0], truth.mean(), 1e-6, 1e-6)
     np.testing.assert_allclose(var[0], truth.var(), 1e-5)
+    _, t, s, _ = backward(g.astype(np.float32), (True, True, True, False))
+    standard = (truth - truth.mean()) / np.sqrt(truth.var() + 1e-5)
+    np.testing.assert_allclose(s[0], g.sum(), 1e-4, 1e-2)
+    np.testing.assert_allclose(t[0], (g * standard).sum(), 1e-4, 0.3 if offset else 1e-2)
 
 
 def test_an_empty_batch_has_gradients_of_zero():
