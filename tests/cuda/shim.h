@@ -1,9 +1,10 @@
 // CUDA's device language as plain C++, so that kernels run on a CPU.
 //
 // The threads of a block are fibers of one OS thread. A fiber runs until it has to wait at a
-// barrier; then the next ready one goes on. So every run is deterministic, and running the threads
-// in the opposite order (`reversed`) shows what depends on their order: a missing barrier, or two
-// threads that write to one place.
+// barrier; then the next ready one goes on. So every run is deterministic. In one, fibers take
+// turns, so that all keep in step. In the other (`opposite`) they start in the opposite order, and
+// those that a barrier lets go run first, so that a warp runs as far ahead of others as it may.
+// The two differ if a barrier is missing, or if two threads write to one place.
 //
 // Found out as errors: a barrier that some thread never reaches, a shuffle with less than the whole
 // warp, an index outside a fixed-size array, a misaligned vector access, signed overflow, a write
@@ -99,7 +100,7 @@ inline Barrier block_barrier, warp_barriers[WARP];
 inline Slot slots[2][WARP * WARP];
 inline jmp_buf home;
 inline std::function<void()> body;
-inline bool early_copies;
+inline bool opposite;
 inline char *dynamic_shared;
 inline const char *error;
 inline sigjmp_buf trap;
@@ -138,7 +139,7 @@ inline void wait(Barrier &barrier, int members) {
         return;
     }
     for (Fiber *fiber : barrier.waiting)
-        if (fiber != current) ready.push_back(fiber);
+        if (fiber != current) opposite ? ready.push_front(fiber) : ready.push_back(fiber);
     barrier.waiting.clear();
 }
 
@@ -149,8 +150,7 @@ inline void wait_for_warp() {
 
 extern "C" __attribute__((weak)) char __start_shared_memory[], __stop_shared_memory[];
 
-inline void run_block(bool reversed) {
-    early_copies = reversed;
+inline void run_block() {
     if (__start_shared_memory)
         memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
     ready.clear();
@@ -158,7 +158,7 @@ inline void run_block(bool reversed) {
     for (Barrier &barrier : warp_barriers) barrier.waiting.clear();
     alive = threads;
     for (int i = 0; i < threads; ++i) {
-        int n = reversed ? threads - 1 - i : i;
+        int n = opposite ? threads - 1 - i : i;
         Fiber &fiber = fibers[n];
         fiber.number = n;
         fiber.parity = 0;
@@ -178,7 +178,7 @@ inline void run_block(bool reversed) {
 
 inline void on_signal(int number) { siglongjmp(trap, number); }
 
-inline const char *run_grid(size_t shared, bool reversed) {
+inline const char *run_grid(size_t shared) {
     size_t count = (size_t)gridDim.x * gridDim.y * gridDim.z;
     std::vector<double> memory((shared + 2 * BAND) / sizeof(double) + 1);
     char *raw = (char *)memory.data();
@@ -187,19 +187,20 @@ inline const char *run_grid(size_t shared, bool reversed) {
     if ((int)fibers.size() < threads) fibers = std::vector<Fiber>(threads);
     error = nullptr;
     for (size_t i = 0; i < count && !error; ++i) {
-        unsigned long long n = reversed ? count - 1 - i : i;
+        unsigned long long n = opposite ? count - 1 - i : i;
         blockIdx = {(unsigned)(n % gridDim.x), (unsigned)(n / gridDim.x % gridDim.y),
                     (unsigned)(n / gridDim.x / gridDim.y)};
         memset(dynamic_shared, 0xff, shared + BAND);
-        run_block(reversed);
+        run_block();
         for (int k = 0; k < BAND && !error; ++k)
             if (dynamic_shared[shared + k] != (char)0xff) error = "dynamic shared memory overrun";
     }
     return error;
 }
 
-inline const char *run(const unsigned *grid, const unsigned *block, size_t shared, bool reversed,
-                       std::function<void()> kernel) {
+inline const char *run(const unsigned *grid, const unsigned *block, size_t shared,
+                       bool opposite_order, std::function<void()> kernel) {
+    opposite = opposite_order;
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {block[0], block[1], block[2]};
     body = kernel;
@@ -212,7 +213,7 @@ inline const char *run(const unsigned *grid, const unsigned *block, size_t share
     for (int i = 0; i < 5; ++i) sigaction(numbers[i], &ours, &before[i]);
     int number = sigsetjmp(trap, 1);
     const char *result = nullptr;
-    if (!number) result = run_grid(shared, reversed);
+    if (!number) result = run_grid(shared);
     else fibers.clear();
     for (int i = 0; i < 5; ++i) {
         sigaction(numbers[i], &before[i], nullptr);
@@ -252,15 +253,15 @@ inline T __shfl_down_sync(unsigned mask, T value, int by) {
     return __shfl_sync(mask, value, lane + by < shim::WARP ? lane + by : lane);
 }
 
-// cp.async copies as late as it may, when its group is waited for; with threads in the opposite
-// order, as early as it may: at once. So the two runs differ if a kernel does not wait for it, or
+// cp.async copies as late as it may, when its group is waited for; in the opposite run as early as
+// it may, at once. So the two runs differ if a kernel does not wait for it, or
 // lets it overwrite what other threads still read.
 namespace shim {
 inline void do_copy(const Copy &copy) {
     copy.from ? memcpy(copy.to, copy.from, copy.bytes) : memset(copy.to, 0, copy.bytes);
 }
 inline void copy_later(void *to, const void *from, int bytes) {
-    if (early_copies)
+    if (opposite)
         do_copy({to, from, bytes});
     else
         current->copies.back().push_back({to, from, bytes});

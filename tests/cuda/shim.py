@@ -57,7 +57,7 @@ def launch(
     run.restype = ctypes.c_char_p
     parameters = cuda.signature(family, name, defines)
     results = []
-    for backwards in (False, True):
+    for opposite in (False, True):
         memory = _Memory()
         pointers = [memory.pointer(value) for value in values]
         with ONE:
@@ -65,7 +65,7 @@ def launch(
                 (ctypes.c_uint * 3)(*grid, *[1] * (3 - len(grid))),
                 (ctypes.c_uint * 3)(*block, *[1] * (3 - len(block))),
                 ctypes.c_size_t(shared),
-                ctypes.c_bool(backwards),
+                ctypes.c_bool(opposite),
                 (ctypes.c_void_p * len(pointers))(*pointers),
             )
         if error:
@@ -156,8 +156,8 @@ def _runner(name: str, declared: tuple[str, ...]) -> str:
     args = ", ".join(f"*({c_type} *)args[{i}]" for i, c_type in enumerate(types))
     return (
         f'extern "C" const char *run_{name}(const unsigned *grid, const unsigned *block, '
-        "size_t shared, bool backwards, void **args) {\n"
-        f"    return shim::run(grid, block, shared, backwards, [=] {{ {name}({args}); }});\n}}\n"
+        "size_t shared, bool opposite, void **args) {\n"
+        f"    return shim::run(grid, block, shared, opposite, [=] {{ {name}({args}); }});\n}}\n"
     )
 
 

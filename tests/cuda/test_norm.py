@@ -60,6 +60,14 @@ def test_long_rows_far_from_zero(offset):
     np.testing.assert_allclose(t[0], (g * standard).sum(), 1e-4, 0.3 if offset else 1e-2)
 
 
+def test_infinities_do_not_spread_where_the_moments_are_constants():
+    x, g = draw((2, 3, 2, 5), 0, np.float32)
+    x[1, 0, 2] = np.inf
+    mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
+    constants = {"mean": mean, "var": var, "batch": False, "eps": 0.1}
+    assert_twins(lambda x: norm._batch_norm.raw(x, None, None, **constants), [x], g)
+
+
 def test_an_empty_batch_has_gradients_of_zero():
     x, (w, mean, var) = np.empty((0, 2, 3), np.float32), np.ones((3, 2), np.float32)
     options = {"mean": mean, "var": var, "batch": False, "eps": 0.1, "relu": True}

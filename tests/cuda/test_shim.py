@@ -60,6 +60,18 @@ extern "C" __global__ void copy_behind(const float *x, float *y, bool wait) {
     for (int i = 0; i < 4; ++i) y[1 + i] = held[1][i];
 }
 
+extern "C" __global__ void last_warps_number(int *x) {
+    __shared__ int held[2];
+    int warp = threadIdx.x / 32;
+    held[warp] = warp;
+    __syncthreads();
+    int other = held[1 - warp];
+    BARRIER;
+    for (int i = 0; i < 3; ++i) __syncwarp();
+    held[warp] = 7;
+    x[threadIdx.x] = other;
+}
+
 extern "C" __global__ void beyond(REAL *x, int at) { x[at] = 1; }
 extern "C" __global__ void change_const(const REAL *x) { *(REAL *)x = 1; }
 extern "C" __global__ void same_place(int *x) { x[0] = blockIdx.x * 64 + threadIdx.x; }
@@ -151,6 +163,18 @@ def test_a_missing_barrier():
     x = np.ones((1, 64), np.float32)
     with pytest.raises(KernelError, match="depends on the order of threads"):
         run("sum_block", 1, 64, x, np.empty(1, np.float32), barrier="")
+
+
+@pytest.mark.parametrize(("barrier", "races"), [("__syncthreads()", False), ("", True)])
+def test_shared_memory_used_again(barrier, races):
+    """A warp that is ahead must not overwrite what another still reads."""
+    x = np.zeros(64, np.int32)
+    if races:
+        with pytest.raises(KernelError, match="depends on the order of threads"):
+            run("last_warps_number", 1, 64, x, barrier=barrier)
+    else:
+        run("last_warps_number", 1, 64, x, barrier=barrier)
+        np.testing.assert_array_equal(x, np.repeat([1, 0], 32))
 
 
 def test_reading_out_of_range_is_nan():
