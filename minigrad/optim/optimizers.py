@@ -115,15 +115,16 @@ class Optimizer:
         jobs, launches = [], _Launches()
         for group in self.param_groups:
             names = self.active_slots(group)
+            kernel_of = functools.cache(functools.partial(self.kernel, group))
             for p in group["params"]:
                 if p.grad is not None:
                     fresh = self._prepare(p, names)
                     state = self.state.get(p, {})
                     arrays = (p.data, p.grad.data, *(state[name] for name in names))
-                    how = group, state.get("step", 0), fresh
-                    kernel = self.kernel(*how) if cuda.usable(p.data) else None
+                    when = state.get("step", 0), fresh
+                    kernel = kernel_of(*when) if cuda.usable(p.data) else None
                     if kernel is None:
-                        jobs.append((self.rule(*how), arrays))
+                        jobs.append((self.rule(group, *when), arrays))
                     else:
                         launches.add(kernel, arrays)
         update(jobs)
@@ -222,10 +223,12 @@ class _Launches:
         """Arrays of one parameter: itself, its gradient (in any order of axes), its state."""
         p, g, *state = arrays
         g = g if g.strides == p.strides else _laid_out_as(p, g)
-        self.members.setdefault((kernel, p.dtype, device_of(p)), []).append((p, g, *state))
+        self.members.setdefault((kernel, p.dtype, str(p.device)), []).append((p, g, *state))
 
     def run(self) -> None:
-        for ((name, numbers), dtype, where), members in self.members.items():
+        """Update all that has been added."""
+        for ((name, numbers), dtype, _), members in self.members.items():
+            where = device_of(members[0][0])
             sizes, starts, blocks = _chunks(tuple(arrays[0].size for arrays in members), where)
             slots = [array for slot in zip(*members, strict=True) for array in slot]
             args = (slots, sizes, starts, len(members), *numbers)
