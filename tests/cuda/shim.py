@@ -1,7 +1,8 @@
 """CUDA kernels compiled as C++ and run on NumPy arrays: a `minigrad.cuda._launch` for tests.
 
 Every array is handed over between two bands of NaN, which must come back unharmed, and so must
-arrays that the kernel declares ``const``. Every launch runs twice, with blocks and threads in
+arrays that the kernel declares ``const``; beyond the bands (behind an array after less than 256
+bytes) is memory that cannot even be read. Every launch runs twice, with blocks and threads in
 opposite orders: results must be the same bits, or some thread depends on the order of others.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import mmap
 import os
 import re
 import shutil
@@ -30,7 +32,7 @@ FLAGS = (
     "-fsanitize=bounds,alignment,signed-integer-overflow,shift",
     "-fsanitize-undefined-trap-on-error",
 )
-BAND = 1 << 16  # bytes
+FENCE = 1 << 16  # bytes, a multiple of any page's
 ONE = threading.Lock()  # the stand-in has one set of globals per library, operations many threads
 
 
@@ -121,8 +123,8 @@ class _Memory:
         if key not in self.copies:
             array = array.transpose(np.argsort([-step for step in array.strides], kind="stable"))
             assert array.flags.c_contiguous, "an array with gaps"
-            raw = np.full(array.nbytes + 2 * BAND + 256, 0xFF, np.uint8)
-            start = BAND + -(raw.ctypes.data + BAND) % 256
+            raw = _fenced(array.nbytes)
+            start = (raw.size - array.nbytes) // 256 * 256
             copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
             copy[...] = array
             self.bands += [raw[:start], raw[start + array.nbytes :]]
@@ -132,6 +134,18 @@ class _Memory:
     def check(self, name: str) -> None:
         if any((band != 0xFF).any() for band in self.bands):
             raise KernelError(f"{name}: wrote beyond an array")
+
+
+def _fenced(nbytes: int) -> np.ndarray:
+    """At least so many bytes 0xFF, between two fences whose very reading is an error."""
+    size = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    raw = np.frombuffer(mmap.mmap(-1, size + 2 * FENCE), np.uint8)
+    for start in (0, FENCE + size):
+        fence = ctypes.c_void_p(raw.ctypes.data + start)
+        assert not ctypes.CDLL(None).mprotect(fence, ctypes.c_size_t(FENCE), 0)
+    raw = raw[FENCE:-FENCE]
+    raw[:] = 0xFF
+    return raw
 
 
 @functools.cache

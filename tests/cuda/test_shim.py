@@ -73,6 +73,14 @@ extern "C" __global__ void last_warps_number(int *x) {
 }
 
 extern "C" __global__ void beyond(REAL *x, int at) { x[at] = 1; }
+extern "C" __global__ void look(const float *x, float *y, int at) { y[0] = x[at]; }
+extern "C" __global__ void look_behind(const float *x, float *y, int at) {
+    __shared__ __align__(16) float held[4];
+    cp_async_4(held, x + at);
+    cp_async_commit();
+    cp_async_wait<0>();
+    y[0] = held[0];
+}
 extern "C" __global__ void change_const(const REAL *x) { *(REAL *)x = 1; }
 extern "C" __global__ void same_place(int *x) { x[0] = blockIdx.x * 64 + threadIdx.x; }
 extern "C" __global__ void one_waits(int *x) { if (threadIdx.x == x[0]) __syncthreads(); }
@@ -146,6 +154,11 @@ def test_asynchronous_copies_arrive_when_waited_for():
     [
         ("beyond", (np.zeros(3, np.float32), 3), "wrote beyond an array"),
         ("beyond", (np.zeros(3, np.float32), -1), "wrote beyond an array"),
+        *(
+            (name, (np.zeros(1000, np.float32), np.zeros(1, np.float32), at), "a bad address")
+            for name in ("look", "look_behind")
+            for at in (1064, -1100)
+        ),
         ("change_const", (np.zeros(3, np.float32),), "const was changed"),
         ("same_place", (np.zeros(3, np.int32),), "depends on the order of threads"),
         ("one_waits", (np.zeros(1, np.int32),), "a barrier that not all threads reach"),
