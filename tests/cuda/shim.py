@@ -3,7 +3,8 @@
 Every array is handed over between two bands of NaN, which must come back unharmed, and so must
 arrays that the kernel declares ``const``; beyond the bands (behind an array after less than 256
 bytes) is memory that cannot even be read. Every launch runs twice, with blocks and threads in
-opposite orders: results must be the same bits, or some thread depends on the order of others.
+opposite orders: results must be the same bits, or some thread depends on the order of others. The
+second time each band has a byte of its own instead, so that what lies beyond arrays shows too.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def launch(
     parameters = cuda.signature(family, name, defines)
     results = []
     for opposite in (False, True):
-        memory = _Memory()
+        memory = _Memory(opposite)
         pointers = [memory.pointer(value) for value in values]
         with ONE:
             error = run(
@@ -81,7 +82,10 @@ def launch(
     }
     for key, (array, copy) in results[0].items():
         if copy.tobytes() != results[1][key][1].tobytes():
-            raise KernelError(f"{name}: the result depends on the order of threads or copies")
+            raise KernelError(
+                f"{name}: the result depends on the order of threads or copies, "
+                "or on what is beyond an array"
+            )
         if key in constant and copy.tobytes() != array.tobytes():
             raise KernelError(f"{name}: an array declared const was changed")
         array[...] = copy
@@ -98,9 +102,10 @@ def _key(array: np.ndarray) -> Key:
 class _Memory:
     """Guarded copies of the arrays of one launch, and what the kernel's arguments point to."""
 
-    def __init__(self) -> None:
+    def __init__(self, opposite: bool) -> None:
+        self.opposite = opposite
         self.copies: dict[Key, tuple[np.ndarray, np.ndarray]] = {}  # originals and copies
-        self.bands: list[np.ndarray] = []
+        self.bands: list[tuple[np.ndarray, int]] = []  # and the byte that fills it
         self.alive: list[Any] = []
 
     def pointer(self, value: Any) -> int:
@@ -123,28 +128,29 @@ class _Memory:
         if key not in self.copies:
             array = array.transpose(np.argsort([-step for step in array.strides], kind="stable"))
             assert array.flags.c_contiguous, "an array with gaps"
-            raw = _fenced(array.nbytes)
+            fill = 0x70 + len(self.copies) % 15 if self.opposite else 0xFF  # floats near 1e30, NaN
+            raw = _fenced(array.nbytes, fill)
             start = (raw.size - array.nbytes) // 256 * 256
             copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
             copy[...] = array
-            self.bands += [raw[:start], raw[start + array.nbytes :]]
+            self.bands += [(raw[:start], fill), (raw[start + array.nbytes :], fill)]
             self.copies[key] = array, copy
         return self.copies[key][1].ctypes.data
 
     def check(self, name: str) -> None:
-        if any((band != 0xFF).any() for band in self.bands):
+        if any((band != fill).any() for band, fill in self.bands):
             raise KernelError(f"{name}: wrote beyond an array")
 
 
-def _fenced(nbytes: int) -> np.ndarray:
-    """At least so many bytes 0xFF, between two fences whose very reading is an error."""
+def _fenced(nbytes: int, fill: int) -> np.ndarray:
+    """At least so many bytes ``fill``, between two fences whose very reading is an error."""
     size = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
     raw = np.frombuffer(mmap.mmap(-1, size + 2 * FENCE), np.uint8)
     for start in (0, FENCE + size):
         fence = ctypes.c_void_p(raw.ctypes.data + start)
         assert not ctypes.CDLL(None).mprotect(fence, ctypes.c_size_t(FENCE), 0)
     raw = raw[FENCE:-FENCE]
-    raw[:] = 0xFF
+    raw[:] = fill
     return raw
 
 

@@ -81,6 +81,9 @@ extern "C" __global__ void look_behind(const float *x, float *y, int at) {
     cp_async_wait<0>();
     y[0] = held[0];
 }
+extern "C" __global__ void copy_one_more(const float *x, float *y) {
+    for (int i = 0; i <= 60; ++i) y[i] = x[i];
+}
 extern "C" __global__ void change_const(const REAL *x) { *(REAL *)x = 1; }
 extern "C" __global__ void same_place(int *x) { x[0] = blockIdx.x * 64 + threadIdx.x; }
 extern "C" __global__ void one_waits(int *x) { if (threadIdx.x == x[0]) __syncthreads(); }
@@ -190,7 +193,10 @@ def test_shared_memory_used_again(barrier, races):
         np.testing.assert_array_equal(x, np.repeat([1, 0], 32))
 
 
-def test_reading_out_of_range_is_nan():
-    y = np.zeros(1, np.float32)
-    run("gather", 1, 1, [np.zeros(3, np.float32)], np.array([3]), y)
-    assert np.isnan(y[0])
+def test_reading_just_beyond_an_array():
+    """Also where the NaN found there would hide that it was copied just beyond another."""
+    for name in ("gather", "copy_one_more"):
+        x, y = np.zeros((2, 60), np.float32)
+        args = ([x], np.array([60]), y) if name == "gather" else (x, y)
+        with pytest.raises(KernelError, match="beyond an array"):
+            run(name, 1, 1, *args)
