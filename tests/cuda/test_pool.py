@@ -69,3 +69,10 @@ def test_average(n, kernel, stride, ceil_mode, count, divisor, data, dtype, seed
 def test_adaptive(n, out, layout, dtype, seed):
     x, g = (draw((n, 2, *size), seed, dtype, layout) for size in ((7, 8), out))
     assert_twins(lambda x: pool._adaptive_avg_pool2d.raw(x, out=out), [x], g)
+
+
+def test_more_positions_than_can_be_counted():
+    y = np.broadcast_to(np.float32(0), (1 << 12, 1 << 10, 1 << 10, 1))
+    x, place = np.zeros(1, np.float32), np.zeros(1, np.uint8)
+    with pytest.raises(OverflowError, match="max_pool: P: 4294967296 does not fit uint32"):
+        pool._pool_by_kernel("max_pool", y, (x,), (1,) * 13, 0.0, x, place)
