@@ -3,7 +3,9 @@
 PyTorch runs eagerly, in NCHW and in channels_last, each as it comes and once more with glibc told
 to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of buffers
 saves us. "minigrad" is as installed, with compiled kernels where Numba is; "minigrad numpy" is
-without them.
+without them. A name with "gpu" in it is that of a contestant on the first GPU; a precision may
+follow ("fp32", "tf32", "bf16", of PyTorch its autocast), and "compiled" for PyTorch's compiler:
+"torch channels_last gpu tf32 compiled".
 
 A benchmark is a module with a function ``measure(contestant, threads, **work)`` whose result is
 plain values. :func:`rounds` runs it for every contestant in turn, several times over, so that a
@@ -54,6 +56,10 @@ class Engine:
         """The documented model of that name."""
         raise NotImplementedError
 
+    def wait(self) -> None:
+        """Return when all work asked for is done: a GPU works behind the program."""
+        raise NotImplementedError
+
     def fuse(self, model: Any) -> Any:
         """``model`` for inference, its batch norm folded into its convolutions."""
         raise NotImplementedError
@@ -76,49 +82,78 @@ class Engine:
         raise NotImplementedError
 
 
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+def _precision(options: Sequence[str]) -> str | None:
+    return next((name for name in PRECISIONS if name in options), None)
+
+
 class _Minigrad(Engine):
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, options: Sequence[str]) -> None:
         import minigrad
 
         minigrad.set_num_threads(threads)
+        minigrad.set_precision(_precision(options))
         self.library = minigrad
         self.functional, self.optim = minigrad.functional, minigrad.optim
+        self.device = minigrad.device("gpu" if "gpu" in options else "cpu")
 
     def create(self, name: str) -> Any:
         from cifar import models
 
-        return models.create(name)
+        return models.create(name).to(self.device)
+
+    def wait(self) -> None:
+        if self.device.type == "gpu":
+            self.device.xp.cuda.Device(self.device.index).synchronize()
 
     def fuse(self, model: Any) -> Any:
-        return model.fuse(self.library.zeros(1, 3, 32, 32))
+        return model.fuse(self.library.zeros(1, 3, 32, 32, device=self.device))
 
     def inference(self) -> AbstractContextManager[Any]:
         return self.library.no_grad()
 
     def activation(self, *shape: int) -> Any:
         # The batch is the innermost axis in memory.
-        return self.library.randn(*shape[1:], shape[0]).permute(-1, *range(len(shape) - 1))
+        memory = self.library.randn(*shape[1:], shape[0], device=self.device)
+        return memory.permute(-1, *range(len(shape) - 1))
 
     def parameter(self, *shape: int) -> Any:
-        return self.library.randn(*shape)
+        return self.library.randn(*shape, device=self.device)
 
     def labels(self, count: int) -> Any:
-        return self.library.tensor([i % 10 for i in range(count)])
+        return self.library.tensor([i % 10 for i in range(count)], device=self.device)
 
 
 class _Torch(Engine):
-    def __init__(self, threads: int, layout: str) -> None:
+    def __init__(self, threads: int, options: Sequence[str]) -> None:
         import torch
 
         torch.set_num_threads(threads)
         self.library = torch
         self.functional, self.optim = torch.nn.functional, torch.optim
+        layout = options[0]
         self.order = getattr(torch, {"nchw": "contiguous_format"}.get(layout, layout))
+        self.device = torch.device("cuda" if "gpu" in options else "cpu")
+        self.compiled, self.precision = "compiled" in options, _precision(options)
+        torch.backends.cudnn.benchmark = True  # it chooses among its algorithms by trying them
+        rounded = self.precision != "fp32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
     def create(self, name: str) -> Any:
         from cifar import reference
 
-        return reference.create(name).to(memory_format=self.order)  # type: ignore[call-overload]
+        model = reference.create(name).to(self.device)
+        model = model.to(memory_format=self.order)  # type: ignore[call-overload]
+        if self.precision == "bf16":
+            autocast = self.library.autocast(self.device.type, self.library.bfloat16)
+            model.forward = autocast(model.forward)
+        return self.library.compile(model) if self.compiled else model
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            self.library.cuda.synchronize()
 
     def fuse(self, model: Any) -> Any:
         with warnings.catch_warnings():
@@ -131,20 +166,20 @@ class _Torch(Engine):
         return self.library.inference_mode()
 
     def activation(self, *shape: int) -> Any:
-        values = self.library.randn(*shape)
+        values = self.library.randn(*shape, device=self.device)
         return values.contiguous(memory_format=self.order) if len(shape) == 4 else values
 
     parameter = activation  # filters too have the layout
 
     def labels(self, count: int) -> Any:
-        return self.library.arange(count) % 10
+        return self.library.arange(count, device=self.device) % 10
 
 
 def engine(contestant: str, threads: int) -> Engine:
     """The library of ``contestant``, imported and awake: one small operation brings in what is
     loaded at first use, for minigrad the compiler."""
     library, *options = contestant.split()
-    found = _Minigrad(threads) if library == "minigrad" else _Torch(threads, options[0])
+    found = {"minigrad": _Minigrad, "torch": _Torch}[library](threads, options)
     found.functional.batch_norm(found.activation(4, 2, 2, 2), None, None, training=True)
     return found
 

@@ -42,8 +42,9 @@ def optimizer(engine: Engine, model: str, parameters: Any) -> Any:
     return make(parameters, lr=found.lr, **found.optimizer_options)
 
 
-def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Callable[[], float]:
-    """One step on random images: forward, cross-entropy, backward, optimiser. Returns the loss.
+def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Callable[[], Any]:
+    """One step on random images: forward, cross-entropy, backward, optimiser. Returns the loss, a
+    scalar of the engine's library.
 
     Args:
         size: height and width of the images.
@@ -52,12 +53,12 @@ def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Cal
     update = optimizer(engine, model, network.parameters())
     images, labels = engine.activation(batch, 3, size, size), engine.labels(batch)
 
-    def step() -> float:
+    def step() -> Any:
         loss = engine.functional.cross_entropy(network(images), labels)
         update.zero_grad()
         loss.backward()
         update.step()
-        return float(loss.item())
+        return loss
 
     return step
 

@@ -136,6 +136,7 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
     )
     recipe, device = train.checked_recipe(asked), train.find_device(settings.device)
     _check(settings, device)
+    train.use_precision("fp32", device)  # as PyTorch does here
     torch_device = training.find_device(device.type, device.index)
     out = Path(settings.out)
     try:
@@ -441,6 +442,7 @@ def measure(
         one = training.Training(recipe, counts, dtype, torch_device, threads)
     else:
         mg.set_num_threads(threads)
+        mg.set_precision("fp32")
         model = models.create(recipe.model, len(counts)).to(device).to(dtype)
         one = Ours(recipe, model, counts)
     rng = np.random.default_rng(0)

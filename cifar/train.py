@@ -45,6 +45,8 @@ class Settings:
         resume: continue the run in --out.
         overrides: recipe fields to replace, such as {"epochs": 2}.
         progress: show a bar.
+        precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
+            minigrad/precision.py); the card's default unless given.
     """
 
     recipe: str = "simple"
@@ -56,6 +58,7 @@ class Settings:
     resume: bool = False
     overrides: dict[str, Any] = field(default_factory=dict)
     progress: bool = True
+    precision: str | None = None
 
 
 @dataclass
@@ -128,6 +131,7 @@ def run(settings: Settings) -> list[dict[str, Any]]:
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     recipe, device = checked_recipe(settings), find_device(settings.device)
+    use_precision(settings.precision, device)
     with running.outliving_its_terminal(), _output_folder(settings) as out:
         test_set, this = prepare(settings, recipe, device, out)
         progress = this.progress
@@ -195,7 +199,7 @@ def prepare(
         _load_state(this, device)
     held = f", {len(held_set):,} validation" if held_set else ""
     print(
-        f"{recipe.name}: {record['parameters']:,} parameters on {device}{_kernels(device)}, "
+        f"{recipe.name}: {record['parameters']:,} parameters on {device}{_how(record)}, "
         f"{len(training_set):,} training{held} and {len(test_set):,} test images of "
         f"{training_set.name}, {this.progress.epoch} of {recipe.epochs} epochs done, in {out}"
     )
@@ -441,6 +445,20 @@ def find_device(name: str) -> mg.device:
         raise UserError(str(error)) from None
 
 
+def use_precision(name: str | None, device: mg.device) -> None:
+    """Multiply on ``device`` from now on as a person asked; None: as it does by default.
+
+    Raises:
+        UserError: there is none of that name, or the CPU was to round, which it never does.
+    """
+    try:
+        mg.set_precision(name)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if device.type == "cpu" and name not in (None, "fp32"):
+        raise UserError(f"precision: {name} is for GPUs; the CPU multiplies in fp32: leave it out")
+
+
 @contextmanager
 def _output_folder(settings: Settings) -> Iterator[Path]:
     """The folder, made, tried and held; one that holds a run is only entered to resume it.
@@ -494,7 +512,8 @@ def _record(
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": str(device),
         "threads": mg.get_num_threads(),
-        "kernels": f"Numba {version('numba')}" if mg.is_compiled() else "NumPy",
+        "kernels": _kernels(device),
+        "precision": mg.get_precision() if device.type == "gpu" else "fp32",
         "machine": platform.platform(),
         "versions": {
             "minigrad": mg.__version__,
@@ -505,10 +524,19 @@ def _record(
 
 
 def _kernels(device: mg.device) -> str:
-    """What the first line says of them."""
-    if device.type != "cpu" or mg.is_compiled():
-        return ""
-    return " in plain NumPy (pip install 'minigrad[fast]': two to three times as fast)"
+    """What computes."""
+    if device.type == "gpu":
+        return "CUDA"
+    return f"Numba {version('numba')}" if mg.is_compiled() else "NumPy"
+
+
+def _how(record: dict[str, Any]) -> str:
+    """What the first line says of it."""
+    if record["kernels"] == "CUDA":
+        return f" in {record['precision']}"
+    if record["kernels"] == "NumPy":
+        return " in plain NumPy (pip install 'minigrad[fast]': two to three times as fast)"
+    return ""
 
 
 # ---------------------------------------------------------------------------- state
@@ -543,10 +571,12 @@ def _load_state(this: Run, device: mg.device) -> None:
     different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
     if different:
         raise UserError(f"resume: the run in {this.out} has {'; '.join(different)}")
-    for name in ("threads", "kernels", "device", "versions"):  # these decide the rounding of sums
-        if this.record[name] != note["record"].get(name):
+    # What decides the rounding; "precision" is not in the records of versions without GPU kernels.
+    for name in ("threads", "kernels", "precision", "device", "versions"):
+        before = note["record"].get(name, this.record[name])
+        if this.record[name] != before:
             print(
-                f"note: the run was started with {name} {note['record'].get(name)}, not "
+                f"note: the run was started with {name} {before}, not "
                 f"{this.record[name]}: it goes on, but not bit for bit as it would have",
                 file=sys.stderr,
             )

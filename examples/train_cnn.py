@@ -36,6 +36,7 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
         "synthetic set, saying so (default)",
     )
     add("--data-dir", help="folder of CIFAR-10 (default $MINIGRAD_DATA or ~/.cache/minigrad)")
+    add("--precision", help="fp32, tf32 or bf16, of products on a GPU (default: tf32 if it can)")
     add("--epochs", type=int, help="passes over the training set (default: the recipe's)")
     add("--batch-size", type=int, help="images per step (default: the recipe's)")
     add("--lr", type=float, help="learning rate (default: the recipe's)")
@@ -58,6 +59,7 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
         resume=given.resume,
         overrides=overrides,
         progress=sys.stderr.isatty(),
+        precision=given.precision,
     )
 
 

@@ -238,8 +238,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) correlate(
 #pragma unroll
         for (int r = threadIdx.x / across; r < BK; r += THREADS / across) {
             const float* from = image.at(k + r, at.oh, at.ow, at.n);
-            bool valid = from && k + r < end && n0 + mine < columns;
-            cp_async<4 * VEC_COLUMNS>(right[half] + r * COLUMNS + mine, from, valid);
+            bool inside = from && k + r < end;  // columns beyond the last are not stored
+            cp_async<4 * VEC_COLUMNS>(right[half] + r * COLUMNS + mine, from, inside);
         }
     };
     Sums sums = {};
@@ -276,8 +276,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(
 #pragma unroll
         for (int r = threadIdx.x / across; r < BN; r += THREADS / across) {
             const float* from = image.at(n0 + r, at.oh, at.ow, at.n);
-            bool valid = from && n0 + r < taps && k + mine < end;
-            cp_async<4 * VEC_COLUMNS>(right[half] + r * ROW + mine, from, valid);
+            bool inside = from && n0 + r < taps && k + mine < end;
+            cp_async<4 * VEC_COLUMNS>(right[half] + r * ROW + mine, from, inside);
         }
         at.advance(BK, ow, images);
     };

@@ -119,7 +119,8 @@ def test_help_explains_every_flag(capsys, name):
 def test_train_takes_every_setting_of_a_run(monkeypatch):
     arguments = (
         "train simple --device gpu:1 --dataset synthetic --data-dir d --seed 4 --out o --resume "
-        "--epochs 3 --batch-size 7 --lr 0.5 --set augmentation.crop=4 --set optimizer=SGD"
+        "--epochs 3 --batch-size 7 --lr 0.5 --set augmentation.crop=4 --set optimizer=SGD "
+        "--precision bf16"
     )
     settings = cli.parse(arguments.split()).settings()
     changes = {
@@ -129,7 +130,9 @@ def test_train_takes_every_setting_of_a_run(monkeypatch):
         "batch_size": 7,
         "lr": 0.5,
     }
-    expected = train.Settings("simple", "gpu:1", "synthetic", "d", 4, "o", True, changes)
+    expected = train.Settings(
+        "simple", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="bf16"
+    )
     assert dataclasses.replace(settings, progress=True) == expected
     given = {f.name for f in dataclasses.fields(cli.Train)}
     assert given >= {f.name for f in dataclasses.fields(train.Settings)}

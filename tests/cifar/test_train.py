@@ -662,6 +662,19 @@ def test_unknown_device(small, tmp_path):
             lambda: train.run(settings))  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("bf16", "bf16 is for GPUs"), ("fp16", "'fp32', 'tf32', 'bf16', got 'fp16'")]
+)
+def test_a_precision_that_cannot_be(small, tmp_path, name, text):
+    small()
+    settings = train.Settings("tiny", "cpu", out=str(tmp_path / "run"), precision=name)
+    try:
+        refuses(UserError, text, lambda: train.run(settings))
+    finally:
+        mg.set_precision(None)
+    assert os.listdir(tmp_path) == []
+
+
 def test_bar_is_closed_when_the_loss_fails(small, tmp_path, monkeypatch):
     small(each_batch=spoil)
     stderr = io.StringIO()

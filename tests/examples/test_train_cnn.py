@@ -64,17 +64,19 @@ def test_defaults():
         "resume": False,
         "overrides": {},
         "progress": sys.stderr.isatty(),
+        "precision": None,
     }
 
 
 def test_every_argument():
     arguments = (
         "--recipe r --device gpu:1 --dataset synthetic --data-dir d --epochs 3 --batch-size 7 "
-        "--lr 0.5 --seed 4 --out o --resume"
+        "--lr 0.5 --seed 4 --out o --resume --precision tf32"
     )
     settings = train_cnn.parse(arguments.split())
+    changes = {"epochs": 3, "batch_size": 7, "lr": 0.5}
     expected = train.Settings(
-        "r", "gpu:1", "synthetic", "d", 4, "o", True, {"epochs": 3, "batch_size": 7, "lr": 0.5}
+        "r", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="tf32"
     )
     assert dataclasses.replace(settings, progress=True) == expected
 

@@ -1,0 +1,358 @@
+"""Everything that waits for a GPU, most worth first, as far as the time goes.
+
+    python -m benchmarks.gpu_session --budget 25m --data DIR --out benchmarks/results/gpu.json
+
+1. The tests that need a GPU.
+2. A training step of every model beside PyTorch's, eager and compiled, in the same precision. Speed
+   is the median over turns of many steps, each turn ended by waiting for the GPU; GFLOP/s (as in
+   :mod:`benchmarks.train_step`) stand beside what PyTorch reached in a large product in the same
+   precision on the same card. With bf16, PyTorch's autocast also stores activations in 16 bits,
+   which minigrad does not.
+3. Every recipe in full, cheapest first.
+
+What is found is in the JSON file after each part, whole at every moment. Run again with the same
+--out, it goes on with what is missing, in the middle of a training too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import minigrad as mg
+from benchmarks import collect, contest, study
+from cifar import machine, models, recipes, train
+from cifar.errors import UserError
+from cifar.tables import table
+
+NAME = "gpu_session"
+RECIPES = (  # by the cost of a whole run
+    "simple",
+    "four-block",
+    "long-tail-ce",
+    "long-tail-cb-focal",
+    "gated",
+    "dense-residual",
+    "resnet-82",
+)
+PRODUCT = "product"  # in place of a model: a square product, the yardstick
+SIZE = {"gpu": 8192, "cpu": 512}  # its rows and columns
+LEAST = 10.0  # seconds: with less left no part is begun
+TESTS_AT_MOST = 0.4  # of the time that is left
+ROOT = Path(__file__).parents[1]
+CIFAR = (sys.executable, "-m", "cifar")
+
+
+class Clock:
+    """The time that a session has."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+    def up(self) -> bool:
+        """Whether no further part should begin."""
+        return self.left() < LEAST
+
+
+# ---------------------------------------------------------------------------- the parts
+
+
+def run_tests(expression: str, seconds: float) -> dict[str, Any]:
+    """Counts and the names of failures of the tests that pytest's ``-k expression`` selects."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        words = ["-k", expression, "-p", "no:cacheprovider", f"--junitxml={report}"]
+        try:
+            command = [sys.executable, "-m", "pytest", *words]
+            done = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return {"error": f"not done after {seconds:.0f} s"}
+        if done.returncode > 1:  # not a matter of tests that pass or fail
+            said = (done.stdout + done.stderr).strip().splitlines() or [f"code {done.returncode}"]
+            return {"error": said[-1]}
+        suite = ElementTree.parse(report).getroot()[0]
+    counts = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
+    failed = counts["failures"] + counts["errors"]
+    return {
+        "passed": counts["tests"] - failed - counts["skipped"],
+        "failed": failed,
+        "skipped": counts["skipped"],
+        "seconds": float(suite.attrib["time"]),
+        "failures": [
+            f"{case.attrib['classname']}::{case.attrib['name']}"
+            for case in suite.iter("testcase")
+            if case.find("failure") is not None or case.find("error") is not None
+        ],
+    }
+
+
+def measure(
+    contestant: str, threads: int, model: str, batch: int, seconds: float
+) -> dict[str, list[float]]:
+    """In the child: seconds of a step, one figure for each turn of several steps."""
+    engine = contest.engine(contestant, threads)
+    step = (
+        _product(engine, batch) if model == PRODUCT else study.training_step(engine, model, batch)
+    )
+
+    def turn(steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        engine.wait()
+        return (time.perf_counter() - start) / steps
+
+    for _ in range(3):  # compiles, and tries algorithms
+        turn(1)
+    steps = max(1, min(100, int(seconds / 10 / turn(1))))
+    return {"times": [turn(steps) for _ in range(8)]}
+
+
+def _product(engine: contest.Engine, size: int) -> Callable[[], Any]:
+    a, b = engine.activation(size, size), engine.parameter(size, size)
+    return lambda: engine.functional.linear(a, b)
+
+
+def contestants(device: str, precision: str) -> Sequence[str]:
+    """minigrad, then PyTorch's variants."""
+    if device == "cpu":
+        return "minigrad", "torch channels_last"
+    torch = f"torch channels_last gpu {precision}"
+    return f"minigrad gpu {precision}", torch, f"{torch} compiled"
+
+
+def seconds_of(contestant: str, model: str, batch: int, seconds: float) -> list[float] | str:
+    """What :func:`measure` finds in a child, or the line that the child died with."""
+    work = {"threads": machine.cores(), "model": model, "batch": batch, "seconds": seconds}
+    try:
+        times: list[float] = contest.in_child(NAME, contestant, **work)["times"]
+    except contest.ContestError as error:
+        return str(error)
+    return times
+
+
+def yardstick(names: Sequence[str], size: int, seconds: float) -> dict[str, float | str]:
+    """GFLOP/s of each contestant in a product of ``size`` rows and columns, or its error."""
+    found: dict[str, float | str] = {}
+    for name in names:
+        times = seconds_of(name, PRODUCT, size, seconds)
+        if isinstance(times, str):
+            found[name] = times
+        else:
+            found[name] = 2 * size**3 / statistics.median(times) / 1e9
+    return found
+
+
+def compare(
+    model: str, batch: int, names: Sequence[str], seconds: float, peak: float | str
+) -> dict[str, Any]:
+    """A training step of ``model`` by all contestants; one that fails leaves its error.
+
+    Args:
+        peak: GFLOP/s that the card can do, or why that is not known.
+    """
+    gflop = study.gflop_per_image(model)
+    results: dict[str, Any] = {}
+    for name in names:
+        times = seconds_of(name, model, batch, seconds)
+        if isinstance(times, str):
+            results[name] = {"error": times}
+            continue
+        speed = batch / statistics.median(times)
+        results[name] = {
+            "images_per_second": speed,
+            "by_turn": [batch / t for t in times],
+            "gflops": speed * gflop,
+            "of_peak": None if isinstance(peak, str) else speed * gflop / peak,
+        }
+    speeds = {k: row["images_per_second"] for k, row in results.items() if "error" not in row}
+    ours = speeds.pop(names[0], None)
+    ratios = {name: ours / theirs for name, theirs in speeds.items()} if ours else {}
+    return {"model": model, "batch": batch, "results": results, "ratios": ratios}
+
+
+def train_recipe(recipe: str, out: Path, words: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Train for at most that long, from where an earlier session stopped if one did.
+
+    Args:
+        words: of the command line of ``cifar train``.
+
+    Returns:
+        What :mod:`benchmarks.collect` gathers of a finished run; of another the number of "epochs"
+        done so far, and the "error" if it was not time that ended it.
+    """
+    state = out / "state.safetensors"
+    command = [*CIFAR, "train", recipe, "--out", str(out), "--no-progress", *words]
+    if state.is_file():
+        command.append("--resume")
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    in_time = True
+    try:
+        _, said = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        in_time = False
+        child.terminate()  # training saves its state and stops
+        _, said = child.communicate()
+    if child.returncode == 0:
+        return {"finished": True, **collect.gather([out])}
+    done = 0
+    if state.is_file():
+        done = len(mg.checkpoint.read(state)[1]["progress"]["history"])
+    lines = said.strip().splitlines() or [f"exit code {child.returncode}"]
+    return {"epochs": done, **({"error": lines[-1]} if in_time else {})}
+
+
+# ---------------------------------------------------------------------------- the session
+
+
+def describe(device: mg.device) -> dict[str, Any]:
+    """The machine, with its GPU and driver if it is one that computes."""
+    found = contest.describe()
+    if device.type == "gpu":
+        runtime = device.xp.cuda.runtime
+        properties = runtime.getDeviceProperties(device.index)
+        found["gpu"] = {
+            "name": properties["name"].decode(),
+            "compute_capability": f"{properties['major']}.{properties['minor']}",
+            "memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
+            "multiprocessors": properties["multiProcessorCount"],
+            "cuda_of_driver": runtime.driverGetVersion(),
+            "cuda_of_cupy": runtime.runtimeGetVersion(),
+            "cupy": device.xp.__version__,
+            "driver": _driver(),
+        }
+    return found
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver."""
+    file = Path("/proc/driver/nvidia/version")
+    match = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.read_text()) if file.exists() else None
+    return match[0] if match else None
+
+
+def session(given: argparse.Namespace) -> dict[str, Any]:
+    """Do what is missing in the file ``given.out`` while there is time; returns what it holds."""
+    clock = Clock(given.budget)
+    device = train.find_device(given.device)
+    train.use_precision(given.precision, device)
+    precision = mg.get_precision() if device.type == "gpu" else "fp32"
+    names = contestants(device.type, precision)
+    asked = {
+        "device": str(device),
+        "dataset": given.dataset,
+        "precision": precision,
+        "epochs": given.epochs,
+        "tests": given.tests,
+    }
+    found: dict[str, Any] = {"asked": asked, "sessions": [], "steps": {}, "trainings": {}}
+    if given.out.exists():
+        found = json.loads(given.out.read_text())
+        if found["asked"] != asked:
+            raise UserError(f"out: {given.out} is of a session with {found['asked']}")
+    found["sessions"].append({"machine": describe(device), "budget": given.budget})
+
+    def keep(part: dict[str, Any], name: str, result: Any) -> None:
+        part[name] = result
+        machine.write(given.out, found)
+
+    if "tests" not in found and given.tests and not clock.up():
+        keep(found, "tests", run_tests(given.tests, TESTS_AT_MOST * clock.left()))
+        print(f"tests: {found['tests']}", flush=True)
+    if "yardstick" not in found and not clock.up():
+        keep(found, "yardstick", yardstick(names[:2], SIZE[device.type], given.seconds))
+        print(f"GFLOP/s of a product: {found['yardstick']}", flush=True)
+    for model in given.model or models.names():
+        if model not in found["steps"] and not clock.up():
+            batch = given.batch or study.recipe(model).batch_size
+            peak = found["yardstick"][names[1]]
+            keep(found["steps"], model, compare(model, batch, names, given.seconds, peak))
+            print(show(found["steps"][model]), flush=True)
+    for recipe in given.recipe or RECIPES:
+        if found["trainings"].get(recipe, {}).get("finished") or clock.up():
+            continue
+        out = given.out.with_suffix("") / recipe
+        result = train_recipe(recipe, out, _words(given), clock.left())
+        keep(found["trainings"], recipe, result)
+    machine.write(given.out, found)
+    return found
+
+
+def _words(given: argparse.Namespace) -> list[str]:
+    """What every training is told."""
+    options = {
+        "device": given.device,
+        "dataset": given.dataset,
+        "data-dir": given.data,
+        "precision": given.precision,
+        "epochs": given.epochs,
+    }
+    return [word for k, v in options.items() if v is not None for word in (f"--{k}", str(v))]
+
+
+def show(steps: dict[str, Any]) -> str:
+    """The contestants of one model as a table."""
+    rows = [
+        (
+            name,
+            row.get("error") or f"{row['images_per_second']:.0f}",
+            f"{row['of_peak']:.0%}" if row.get("of_peak") else "",
+            f"{steps['ratios'][name]:.2f}" if name in steps["ratios"] else "",
+        )
+        for name, row in steps["results"].items()
+    ]
+    header = (f"{steps['model']}, batch {steps['batch']}", "images/s", "of peak", "minigrad / it")
+    return table(header, rows) + "\n"
+
+
+def duration(text: str) -> float:
+    """Seconds, for argparse, of a number with s, m or h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 25m or 1h, got {text!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    add = parser.add_argument
+    add("--budget", type=duration, required=True, help="time for all of it, such as 25m")
+    add("--data", help="folder of CIFAR-10 (default: the usual places)")
+    add("--out", type=contest.new_file, required=True, help="the JSON file; runs lie beside it")
+    add("--device", default="gpu", help="gpu, gpu:N or cpu (gpu)")
+    add("--dataset", default="cifar10", help="cifar10 or synthetic (cifar10)")
+    add("--precision", help="fp32, tf32 or bf16 (the card's default)")
+    add("--epochs", type=contest.positive, help="of each recipe, in place of its own")
+    add("--batch", type=contest.positive, help="images per measured step (the recipe's)")
+    add("--seconds", type=contest.seconds, default=4.0, help="of each measurement, about (4)")
+    add("--tests", default="gpu", help="pytest's -k expression of the tests; '' for none (gpu)")
+    add("--model", action="append", choices=models.names(), help="measure this one; repeatable")
+    add("--recipe", action="append", choices=recipes.names(), help="train this one; repeatable")
+    given = parser.parse_args()
+    try:
+        found = session(given)
+    except (UserError, mg.DeviceError) as error:
+        sys.exit(f"error: {error}")
+    for recipe, result in found["trainings"].items():
+        if "final" in result:
+            print(f"{recipe}: test accuracy {result['final']['test_accuracy']['mean']:.4f}")
+
+
+if __name__ == "__main__":
+    contest.run(main)
