@@ -47,6 +47,7 @@ class Settings:
         progress: show a bar.
         precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
             minigrad/precision.py); the card's default unless given.
+        detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
     """
 
     recipe: str = "simple"
@@ -59,6 +60,7 @@ class Settings:
     overrides: dict[str, Any] = field(default_factory=dict)
     progress: bool = True
     precision: str | None = None
+    detect_anomaly: bool = False
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Run:
             that holds some out ("validation"), else the test set ("test").
         test: the test set.
         objective: the training loss of (logits, labels), a scalar.
+        saved: how far the state on disk is, in words.
         record: what the run is and what can change its results; stored in every file it writes.
     """
 
@@ -108,6 +111,7 @@ class Run:
     held_name: str
     test: mg.data.DataLoader
     progress: Progress
+    saved: str = "nothing was saved before it"
 
     @property
     def best(self) -> dict[str, Any]:
@@ -127,7 +131,8 @@ def run(settings: Settings) -> list[dict[str, Any]]:
 
     Raises:
         UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
-            or the loss became infinite or NaN, and what earlier epochs saved is whole.
+            or the loss, the weights or the optimiser's state became infinite or NaN: what was saved
+            before is whole.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     recipe, device = checked_recipe(settings), find_device(settings.device)
@@ -135,9 +140,10 @@ def run(settings: Settings) -> list[dict[str, Any]]:
     with running.outliving_its_terminal(), _output_folder(settings) as out:
         test_set, this = prepare(settings, recipe, device, out)
         progress = this.progress
-        with running.stop_on_signals() as stop:
+        with running.stop_on_signals() as stop, _watched(this):
             while progress.epoch < recipe.epochs:
                 _train_epoch(this, stop)
+                _check_state(this)
                 if stop:
                     _save_state(this)
                     where = f"epoch {progress.epoch + 1}, step {progress.step}"
@@ -297,7 +303,7 @@ def _train_epoch(this: Run, stop: list[int]) -> None:
             progress.loss += value * len(labels)
             progress.correct += _correct(logits, labels)
             progress.seconds = time.perf_counter() - started
-            _check_finite(value, f"at epoch {progress.epoch + 1}, step {progress.step}")
+            _check_finite(this, value, f"at epoch {progress.epoch + 1}, step {progress.step}")
             bar.update(len(labels))
             bar.set_postfix(
                 loss=f"{progress.loss / progress.seen:.3f}",
@@ -308,11 +314,40 @@ def _train_epoch(this: Run, stop: list[int]) -> None:
                 break
 
 
-def _check_finite(loss: float, when: str) -> None:
+def _check_finite(this: Run, loss: float, when: str) -> None:
     if not math.isfinite(loss):
-        raise UserError(
-            f"loss: became {loss} {when}; what earlier epochs saved is whole: try a smaller --lr"
-        )
+        raise _went_wrong(this, f"loss: became {loss} {when}")
+
+
+def _check_state(this: Run) -> None:
+    """Raise before weights or moments that are not finite are saved: the loss of the last step was
+    that of the weights before its update."""
+    for name, value in _state(this).items():
+        if value.dtype.kind == "f" and not bool(mg.get_xp(value).isfinite(value).all()):
+            raise _went_wrong(this, f"{name}: became NaN or infinite {_now(this)}")
+
+
+def _went_wrong(this: Run, what: str) -> UserError:
+    again = "--resume --detect-anomaly" if (this.out / STATE).exists() else "--detect-anomaly"
+    find = "" if this.settings.detect_anomaly else f"; {again} finds the layer and the operation"
+    return UserError(f"{what}; {this.saved}; try a smaller --lr{find}")
+
+
+def _now(this: Run) -> str:
+    return f"at epoch {this.progress.epoch + 1}, step {this.progress.step}"
+
+
+@contextmanager
+def _watched(this: Run) -> Iterator[None]:
+    """Where the settings ask for it, find the operation in which numbers first went wrong."""
+    if not this.settings.detect_anomaly:
+        yield
+        return
+    try:
+        with mg.detect_anomaly(this.model):
+            yield
+    except FloatingPointError as error:
+        raise _went_wrong(this, f"{error}, after {_now(this).removeprefix('at ')}") from None
 
 
 def _end_epoch(this: Run) -> None:
@@ -329,7 +364,7 @@ def _end_epoch(this: Run) -> None:
     note: dict[str, Any] = {}
     for part, data in parts.items():
         loss, found = evaluate(this.model, data, this.recipe.l2)
-        _check_finite(loss, f"on the {part} set after epoch {progress.epoch + 1}")
+        _check_finite(this, loss, f"on the {part} set after epoch {progress.epoch + 1}")
         accuracy = int(found.trace()) / int(found.sum())
         line |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
         if part == "test":
@@ -542,14 +577,19 @@ def _how(record: dict[str, Any]) -> str:
 # ---------------------------------------------------------------------------- state
 
 
+def _state(this: Run) -> dict[str, Any]:
+    """The arrays of the model and the optimiser by name."""
+    arrays = {f"model.{name}": value.data for name, value in this.model.state_dict().items()}
+    for number, state in this.optimizer.state_dict()["state"].items():
+        moments = {name: array for name, array in state.items() if name != "step"}
+        arrays |= {f"optimizer.{number}.{name}": array for name, array in moments.items()}
+    return arrays
+
+
 def _save_state(this: Run) -> None:
     saved = this.optimizer.state_dict()
-    tensors = {f"model.{name}": value for name, value in this.model.state_dict().items()}
-    steps = {}
-    for number, state in saved["state"].items():
-        steps[str(number)] = state.pop("step", 0)
-        tensors |= {f"optimizer.{number}.{name}": array for name, array in state.items()}
-    note = {
+    steps = {str(number): state.get("step", 0) for number, state in saved["state"].items()}
+    note: dict[str, Any] = {
         "schema": SCHEMA,
         "record": this.record,
         "progress": dataclasses.asdict(this.progress),
@@ -557,7 +597,8 @@ def _save_state(this: Run) -> None:
         "schedule": this.schedule.state_dict() if this.schedule else None,
     }
     mg.checkpoint.keep(this.out / STATE, this.out / BEFORE)
-    mg.save(tensors, this.out / STATE, note)
+    mg.save(_state(this), this.out / STATE, note)
+    this.saved = _until(note["progress"])
 
 
 def _load_state(this: Run, device: mg.device) -> None:
@@ -592,6 +633,7 @@ def _load_state(this: Run, device: mg.device) -> None:
             {"state": states, "param_groups": note["optimizer"]["param_groups"]}
         )
         this.progress = Progress(**note["progress"])
+        this.saved = _until(note["progress"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"resume: {path} does not fit the recipe: {error!s:.120}") from None
 
@@ -627,9 +669,13 @@ def _way_out(out: Path) -> str:
         _, note = _read_state(out / BEFORE, mg.device("cpu"))
     except ValueError:
         return "start again with another --out"
-    where = f"{note['progress'].get('epoch')} epochs, {note['progress'].get('step')} steps"
     command = shlex.join(["mv", str(out / BEFORE), str(out / STATE)])
-    return f"the state before it ({where} done) is whole: run {command}, then --resume again"
+    return f"{_until(note['progress'])}: run {command}, then --resume again"
+
+
+def _until(progress: dict[str, Any]) -> str:
+    done = f"{progress.get('epoch')} epochs, {progress.get('step')} steps"
+    return f"the state before it ({done} done) is whole"
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,11 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
     add("--seed", type=int, default=0, help="of initialisation, order, augmentation, dropout (0)")
     add("--out", help="folder for models, metrics and pictures (default runs/RECIPE-seedSEED)")
     add("--resume", action="store_true", help="continue the run in --out")
+    add(
+        "--detect-anomaly",
+        action="store_true",
+        help="name the layer and operation in which NaN or infinity first appears; slower",
+    )
     given = parser.parse_args(arguments)
     overrides = {
         name: value
@@ -60,6 +65,7 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
         overrides=overrides,
         progress=sys.stderr.isatty(),
         precision=given.precision,
+        detect_anomaly=given.detect_anomaly,
     )
 
 

@@ -1,6 +1,7 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
 from . import checkpoint, data, functional, nn, onnx, optim
+from .anomaly import detect_anomaly
 from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
 from .compiled import is_compiled, set_compiled
@@ -21,6 +22,7 @@ __all__ = [
     "cat",
     "checkpoint",
     "data",
+    "detect_anomaly",
     "device",
     "functional",
     "get_num_threads",

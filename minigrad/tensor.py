@@ -42,11 +42,13 @@ from .sums import total
 Number: TypeAlias = "bool | int | float"
 Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"
 Observer: TypeAlias = "Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], object]"
+SweepObserver: TypeAlias = "Callable[[Node, Array, tuple[Array | None, ...]], object]"
 
 
 class _Mode(threading.local):
     enabled = True
     observer: Observer | None = None
+    sweep_observer: SweepObserver | None = None
 
 
 _mode = _Mode()
@@ -72,14 +74,16 @@ class no_grad(contextlib.ContextDecorator):
 
 
 @contextlib.contextmanager
-def observe(observer: Observer) -> Iterator[None]:
+def observe(observer: Observer, sweep_observer: SweepObserver | None = None) -> Iterator[None]:
     """Call ``observer(name, inputs, params, result)`` after each operation on this thread, with
-    what the operation was given and the Tensor that came of it."""
-    before, _mode.observer = _mode.observer, observer
+    what the operation was given and the Tensor that came of it; and ``sweep_observer(node, g,
+    gradients)`` after each derivative, with the gradient that arrived and those that it gave."""
+    before = _mode.observer, _mode.sweep_observer
+    _mode.observer, _mode.sweep_observer = observer, sweep_observer
     try:
         yield
     finally:
-        _mode.observer = before
+        _mode.observer, _mode.sweep_observer = before
 
 
 class Node:
@@ -333,7 +337,7 @@ def _sweep(root: Node | Tensor, seed: Array, retain_graph: bool) -> None:
             node.inputs, node.backward = (), None
         arrived = gradients.pop(node, None)
         if arrived is not None and backward is not None:
-            _send(node.name, inputs, backward, arrived.array, gradients)
+            _send(node, inputs, backward, arrived.array, gradients)
         del backward, arrived  # frees what the operation kept before the next one allocates
         for child in inputs:
             if isinstance(child, Node):
@@ -350,18 +354,21 @@ def _sweep(root: Node | Tensor, seed: Array, retain_graph: bool) -> None:
 
 
 def _send(
-    name: str,
+    node: Node,
     inputs: tuple[Node | Tensor | None, ...],
     backward: Backward,
     g: Array,
     gradients: dict[Node | Tensor, _Gradient],
 ) -> None:
     """Run one node's derivative and hand each gradient to the input it belongs to."""
+    name = node.name
     try:
         results = backward(g, tuple(target is not None for target in inputs))
     except MemoryError as error:
         raise out_of_memory(f"backward of {name}", error) from error
     assert len(results) == len(inputs), f"{name}: {len(results)} gradients, {len(inputs)} inputs"
+    if _mode.sweep_observer is not None:
+        _mode.sweep_observer(node, g, results)
     xp = get_xp(g)
     seen: list[int] = []
     for target, result in zip(inputs, results, strict=True):

@@ -27,7 +27,7 @@ LAYERS = (
     ("minigrad.functional",),
     ("minigrad.nn",),
     ("minigrad.optim",),
-    ("minigrad.data", "minigrad.checkpoint", "minigrad.gradcheck"),
+    ("minigrad.anomaly", "minigrad.data", "minigrad.checkpoint", "minigrad.gradcheck"),
     ("minigrad.onnx",),
     ("minigrad",),
     ("cifar",),

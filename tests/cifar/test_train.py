@@ -474,15 +474,62 @@ def spoil(number, images):
     return images if number < tiny.STEPS + 1 else mg.Tensor(images.data * np.float32("nan"))
 
 
+WHOLE = "the state before it (1 epochs, 0 steps done) is whole; try a smaller --lr"
+
+
 def test_a_loss_that_becomes_nan_leaves_earlier_epochs_whole(small, tmp_path):
     train.run(tiny.settings(tmp_path / "one", epochs=1))
     small(each_batch=spoil)
-    refuses(
-        UserError,
-        "loss: became nan at epoch 2, step 2; ",
-        lambda: train.run(tiny.settings(tmp_path / "two", epochs=2)),
-    )
+    text = f"loss: became nan at epoch 2, step 2; {WHOLE}; --resume --detect-anomaly finds the"
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path / "two", epochs=2)))
     assert tiny.results(tmp_path / "one") == tiny.results(tmp_path / "two")
+
+
+def test_where_it_became_nan_is_found(small, tmp_path):
+    small(each_batch=spoil)
+    settings = dataclasses.replace(tiny.settings(tmp_path), detect_anomaly=True)
+    text = (
+        "conv2d in 0 was given input 0 with 49152 NaN of 49152 values, after epoch 2, step 1; "
+        f"{WHOLE}"
+    )
+    with pytest.raises(UserError) as caught:
+        train.run(settings)
+    assert str(caught.value) == text
+
+
+def test_watching_changes_no_bit(whole, small, tmp_path):
+    train.run(dataclasses.replace(tiny.settings(tmp_path), detect_anomaly=True))
+    assert tiny.results(tmp_path) == tiny.results(whole[0])
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("name", ["model.0.weight", "optimizer.1.exp_avg_sq"])
+def test_what_is_not_finite_is_never_saved(
+    whole, small, tmp_path, monkeypatch, stopped, value, name
+):
+    """An update that went wrong in the last step of an epoch, or before a signal: no loss of a
+    training batch comes after it. Squares that overflow in a moment would stop a weight."""
+    taken = itertools.count(1)
+    step = train.step
+
+    def spoiled(model, objective, optimizer, *batch):
+        result = step(model, objective, optimizer, *batch)
+        if next(taken) == 2 * tiny.STEPS:
+            kind, _, place = name.partition(".")
+            state = optimizer.state_dict()["state"][1]
+            array = model.state_dict()[place].data if kind == "model" else state["exp_avg_sq"]
+            array.ravel()[0] = float(value)
+            if stopped:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    monkeypatch.setattr(train, "step", spoiled)
+    text = f"{name}: became NaN or infinite at epoch 2, step {tiny.STEPS}; {WHOLE}"
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path)))
+    monkeypatch.setattr(train, "step", step)
+    train.run(tiny.settings(tmp_path, resume=True))
+    assert tiny.results(tmp_path) == tiny.results(whole[0])
 
 
 def test_a_test_loss_that_becomes_nan_is_not_saved(small, tmp_path, monkeypatch):

@@ -65,20 +65,22 @@ def test_defaults():
         "overrides": {},
         "progress": sys.stderr.isatty(),
         "precision": None,
+        "detect_anomaly": False,
     }
 
 
 def test_every_argument():
     arguments = (
         "--recipe r --device gpu:1 --dataset synthetic --data-dir d --epochs 3 --batch-size 7 "
-        "--lr 0.5 --seed 4 --out o --resume --precision tf32"
+        "--lr 0.5 --seed 4 --out o --resume --precision tf32 --detect-anomaly"
     )
     settings = train_cnn.parse(arguments.split())
     changes = {"epochs": 3, "batch_size": 7, "lr": 0.5}
     expected = train.Settings(
         "r", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="tf32"
     )
-    assert dataclasses.replace(settings, progress=True) == expected
+    assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected
+    assert settings.detect_anomaly
 
 
 def test_help_names_every_recipe(capsys):

@@ -35,8 +35,9 @@ def test_as_pytorch(device, name, data):
 
 # Names that no table of drawn calls can hold, and where they are tested instead.
 ELSEWHERE = {
-    "DeviceError", "checkpoint", "data", "device", "functional", "get_num_threads", "get_xp",
-    "gradcheck", "is_compiled", "is_gpu_available", "load", "manual_seed", "nn", "no_grad",
+    "DeviceError", "checkpoint", "data", "detect_anomaly", "device", "functional",
+    "get_num_threads", "get_xp", "gradcheck",
+    "is_compiled", "is_gpu_available", "load", "manual_seed", "nn", "no_grad",
     "onnx", "optim", "save",
     "set_compiled", "set_num_threads", "set_precision", "get_precision", "Tensor",
     "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",

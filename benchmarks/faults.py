@@ -1,0 +1,324 @@
+"""Faults on purpose: kill training runs, fill their disk, contend for their folder; count losses.
+
+    python -m benchmarks.faults --each 60 --out benchmarks/results/faults-cpu.json
+
+Every case trains the tiny recipe of ``tests/cifar/tiny.py`` in a forked process, lets a drawn fault
+befall it (one to three times over), resumes it until it is done, and compares all it wrote, byte
+for byte, with a run that nothing befell. A case is lost if they differ, if a resumed run refuses to
+go on or if a temporary file stays behind. Cases on a small tmpfs need the right to mount one; where
+it is missing they are left out, and the results say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+from cifar import machine, train
+from cifar.errors import UserError
+from tests.cifar import tiny
+
+ENDS = {0: "done", 2: "refused in one line", 130: "stopped and saved", -9: "killed", -15: "ended"}
+PATIENCE = 60  # seconds for a run of a fraction of one
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all cases share: an undisturbed run's results, its seconds, the lines of the checkpoint
+    module that it executed, and the bytes of its largest file."""
+
+    results: dict[str, Any]
+    seconds: float
+    lines: int
+    largest: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--each", type=int, default=60, help="cases of every kind (60)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
+    parser.add_argument("--out", help="write the counts here, as JSON")
+    asked = parser.parse_args()
+    mg.set_num_threads(1)  # or a forked process would lack the threads of its parent
+    tiny.install(setattr)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = undisturbed(Path(folder) / "undisturbed")
+        found = {k: count(k, asked.each, asked.seed, Path(folder), bench) for k in asked.kinds}
+    total = {name: sum(one[name] for one in found.values()) for name in ("cases", "faults", "lost")}
+    print(f"all: {total['cases']} cases, {total['faults']} faults, {total['lost']} lost")
+    if asked.out:
+        machine.write(asked.out, {"machine": machine.describe(), "total": total, "kinds": found})
+    sys.exit(bool(total["lost"]))
+
+
+def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[str, Any]:
+    """Try ``cases`` of one kind; how many there were, what became of the runs, which were lost."""
+    ends: Counter[str] = Counter()
+    lost: list[str] = []
+    done = 0
+    for number in range(cases):
+        rng = np.random.default_rng([seed, list(KINDS).index(kind), number])
+        try:
+            with KINDS[kind].place(folder) as out:
+                codes = [
+                    KINDS[kind].befall(rng, out, bench) for _ in range(int(rng.integers(1, 4)))
+                ]
+                ends.update(ENDS.get(code, f"exit code {code}") for code in codes)
+                why = ending(out, bench)
+                shutil.rmtree(out)
+        except PermissionError as error:  # to mount
+            print(f"{kind}: left out ({error})")
+            break
+        done += 1
+        why = why or next((f"exit code {c}" for c in codes if c not in ENDS), "")
+        lost += [f"case {number}: {why}"] if why else []
+    print(f"{kind}: {done} cases, {ends.total()} faults, {len(lost)} lost; {dict(ends)} {lost[:3]}")
+    return {
+        "cases": done,
+        "faults": ends.total(),
+        "lost": len(lost),
+        "ends": dict(sorted(ends.items())),
+        "reasons": lost[:20],
+    }
+
+
+def undisturbed(out: Path) -> Bench:
+    """Train twice: to know what comes of it and how long it takes, and to count lines."""
+    go_on(out)  # here, so that kernels are compiled and loaded before processes fork
+    shutil.rmtree(out)
+    started = time.perf_counter()
+    assert forked(lambda: go_on(out)) == 0
+    seconds = time.perf_counter() - started
+    results, largest = tiny.results(out), max(f.stat().st_size for f in out.iterdir())
+    shutil.rmtree(out)
+    counter = out.with_name("lines")
+
+    def counted() -> None:
+        with contextlib.closing(counter.open("w", buffering=1)) as file:
+            trace_saving(lambda n: file.write(".\n"))
+            go_on(out)
+
+    assert forked(counted) == 0
+    shutil.rmtree(out)
+    return Bench(results, seconds, len(counter.read_text().splitlines()), largest)
+
+
+def go_on(out: Path) -> None:
+    """Resume the run in ``out`` if it saved anything, else start it."""
+    train.run(tiny.settings(out, resume=(out / train.STATE).exists()))
+
+
+def ending(out: Path, bench: Bench) -> str:
+    """Resume without faults to the end; why something was lost, or "" if nothing was."""
+    if (code := forked(lambda: go_on(out))) != 0:
+        return f"resuming ended with {code}"
+    if left := [f.name for f in out.iterdir() if f.suffix == ".part"]:
+        return f"left behind: {left}"
+    return "" if tiny.results(out) == bench.results else "other results than undisturbed"
+
+
+def forked(act: Callable[[], object], during: Callable[[int], object] = lambda pid: None) -> int:
+    """Exit code of ``act()`` in a silent child process; minus the signal's number if one ended it.
+    ``during`` is called with its process ID meanwhile.
+
+    2 is a UserError and 130 KeyboardInterrupt, as the command has it; 1 anything unexpected.
+    """
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for stream in (1, 2):
+                os.dup2(null, stream)
+            signal.alarm(PATIENCE)
+            act()
+            code = 0
+        except UserError:
+            code = 2
+        except KeyboardInterrupt:
+            code = 130
+        finally:
+            os._exit(code)
+    during(pid)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def trace_saving(note: Callable[[int], object]) -> None:
+    """From now on call ``note`` with the running number of each line of minigrad.checkpoint that is
+    executed."""
+    lines = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal lines
+        if not frame.f_code.co_filename.endswith("minigrad/checkpoint.py"):
+            return None
+        lines += event == "line"
+        if event == "line":
+            note(lines)
+        return trace
+
+    sys.settrace(trace)
+
+
+# ---------------------------------------------------------------------------- the faults
+
+
+def signalled(*numbers: int, rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """Send signals at a drawn moment, a drawn fraction of a millisecond apart."""
+
+    def send(pid: int) -> None:
+        time.sleep(rng.uniform(0, 1.1 * bench.seconds))
+        for number in numbers:
+            os.kill(pid, number)
+            time.sleep(rng.uniform(0, 5e-4))
+
+    return forked(lambda: go_on(out), send)
+
+
+def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """SIGKILL before a drawn line of the checkpoint module."""
+    fatal = int(rng.integers(1, bench.lines))
+
+    def die(line: int) -> None:
+        if line == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def act() -> None:
+        trace_saving(die)
+        go_on(out)
+
+    return forked(act)
+
+
+def file_limit(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """No file can grow beyond a drawn size: the write that would fails half-way."""
+    size = int(rng.integers(0, bench.largest))
+
+    def act() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        go_on(out)
+
+    return forked(act)
+
+
+def full_disk(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """Other files leave the disk a drawn rest; they are gone when the run is resumed."""
+    free = os.statvfs(out.parent).f_bavail * os.statvfs(out.parent).f_frsize
+    ballast = out.parent / "ballast"
+    ballast.write_bytes(bytes(max(0, free - int(rng.integers(0, 5 * bench.largest)))))
+    code = forked(lambda: go_on(out))
+    ballast.unlink()
+    return code
+
+
+def read_only(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """The file system turns read-only at a drawn moment, as after a disk error."""
+
+    def remount(pid: int) -> None:
+        time.sleep(rng.uniform(0, bench.seconds))
+        command = ["mount", "-o", "remount,ro", str(out.parent)]
+        while subprocess.run(command, check=False, capture_output=True).returncode:
+            time.sleep(1e-3)  # busy while a file is open to be written
+
+    code = forked(lambda: go_on(out), remount)
+    subprocess.run(["mount", "-o", "remount,rw", out.parent], check=True)
+    return code
+
+
+def contended(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """A second run in the same folder, while the first goes on or just after it was killed."""
+
+    def compete(pid: int) -> None:
+        time.sleep(rng.uniform(0, bench.seconds))
+        forked(lambda: go_on(out))
+        os.kill(pid, signal.SIGKILL)
+
+    return forked(lambda: go_on(out), compete)
+
+
+def jumping_clock(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """The wall clock jumps by up to ten years at every look at it; killed at a drawn moment."""
+    real = time.time
+
+    def act() -> None:
+        time.time = lambda: real() + rng.uniform(-3e8, 3e8)
+        go_on(out)
+
+    def kill(pid: int) -> None:
+        time.sleep(rng.uniform(0, 1.1 * bench.seconds))
+        os.kill(pid, signal.SIGKILL)
+
+    return forked(act, kill)
+
+
+@contextlib.contextmanager
+def anywhere(folder: Path) -> Iterator[Path]:
+    yield folder / "run"
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A folder on a tmpfs of one megabyte.
+
+    Raises:
+        PermissionError: this user cannot mount one.
+    """
+    disk = folder / "disk"
+    disk.mkdir(exist_ok=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "minigrad", disk],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        raise PermissionError(made.stderr.strip())
+    try:
+        yield disk / "run"
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@dataclass(frozen=True)
+class Kind:
+    befall: Callable[[np.random.Generator, Path, Bench], int]
+    place: Callable[[Path], contextlib.AbstractContextManager[Path]] = anywhere
+
+
+def _signals(*numbers: int) -> Kind:
+    return Kind(lambda rng, out, bench: signalled(*numbers, rng=rng, out=out, bench=bench))
+
+
+KINDS = {
+    "SIGKILL": _signals(signal.SIGKILL),
+    "SIGTERM": _signals(signal.SIGTERM),
+    "Ctrl-C": _signals(signal.SIGINT),
+    "Ctrl-C twice": _signals(signal.SIGINT, signal.SIGINT),
+    "SIGKILL while saving": Kind(killed_while_saving),
+    "file size limit": Kind(file_limit),
+    "full disk": Kind(full_disk, small_disk),
+    "read-only disk": Kind(read_only, small_disk),
+    "two runs in one folder": Kind(contended),
+    "jumping clock and SIGKILL": Kind(jumping_clock),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Where numbers went wrong: the operation, and the module, in which NaN or infinity first appeared.
+
+    with mg.detect_anomaly(model):
+        loss = mg.functional.cross_entropy(model(images), labels)
+        loss.backward()
+
+Every result and every gradient is looked through, which costs a pass over each. (PyTorch's
+``torch.autograd.detect_anomaly`` looks at gradients alone, and at NaN alone.)
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .backend import Array, get_xp
+from .nn import Module
+from .tensor import Node, Tensor, observe
+
+
+@contextmanager
+def detect_anomaly(model: Module | None = None) -> Iterator[None]:
+    """Raise FloatingPointError as soon as an operation on this thread, or its derivative, gives NaN
+    or infinity.
+
+    The message names the operation and whether what went into it was finite still; of ``model``,
+    the module that was running, and a parameter or buffer that is not finite itself. An infinity
+    counts even where a later operation would make it finite again, such as a mask of -inf.
+    """
+    if model is not None and not isinstance(model, Module):
+        raise TypeError(f"model: expected a Module or None, got {type(model).__name__}")
+    search = _Search(model)
+    try:
+        with observe(search.after_forward, search.after_backward):
+            yield
+    finally:
+        search.end()
+
+
+class _Search:
+    def __init__(self, model: Module | None) -> None:
+        self.model = model
+        self.running: list[str] = []  # paths of the modules whose forward runs now
+        self.places: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
+        self.watched = list(model.named_modules()) if model is not None else []
+        for path, module in self.watched:
+            self._watch(path or type(module).__name__, module)
+
+    def _watch(self, path: str, module: Module) -> None:
+        forward = module.forward
+
+        def watched(*args: Any, **options: Any) -> Any:
+            self.running.append(path)
+            try:
+                return forward(*args, **options)
+            finally:
+                self.running.pop()
+
+        module.forward = watched  # type: ignore[method-assign]  # found before the class's own
+
+    def end(self) -> None:
+        for _, module in self.watched:
+            del module.forward
+
+    def after_forward(
+        self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Tensor
+    ) -> None:
+        if result.node is not None:
+            self.places[result.node] = self._place()
+        if not (wrong := _wrong(result.data)):
+            return
+        # No operation made them, or the search would have ended there.
+        given = [
+            f"{name} with {came}"
+            for name, array in self._given(inputs, params)
+            if (came := _wrong(array))
+        ]
+        cause = f"was given {' and '.join(given)}" if given else f"made {wrong} of finite inputs"
+        raise FloatingPointError(f"{name}{self._place()} {cause}")
+
+    def after_backward(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
+        place = self.places.get(node, "")
+        if wrong := _wrong(g):  # the sum of finite ones, or the search would have ended there
+            raise FloatingPointError(f"the gradient of {node.name}'s result{place} has {wrong}")
+        for number, gradient in enumerate(gradients):
+            if gradient is not None and (wrong := _wrong(gradient)):
+                raise FloatingPointError(
+                    f"the derivative of {node.name}{place} made {wrong} of a finite gradient, in "
+                    f"the gradient of its input {number}"
+                )
+
+    def _place(self) -> str:
+        return f" in {self.running[-1]}" if self.running else ""
+
+    def _given(
+        self, inputs: tuple[Any, ...], params: dict[str, Any]
+    ) -> Iterator[tuple[str, Array]]:
+        """The arrays that went into an operation, by the name that the model has for them. Arrays
+        among ``params`` that are not the model's may be for results: they are left out."""
+        state = self.model.state_dict() if self.model is not None else {}
+        names = {id(tensor.data): name for name, tensor in state.items()}
+        for number, x in enumerate(inputs):
+            if isinstance(x, Tensor):
+                yield names.get(id(x.data), f"input {number}"), x.data
+        for value in params.values():
+            if id(value) in names:
+                yield names[id(value)], value
+
+
+def _wrong(array: Array) -> str:
+    """How many values of ``array`` are NaN or infinite, in words; "" if none."""
+    if array.dtype.kind != "f":
+        return ""
+    xp = get_xp(array)
+    if bool(xp.isfinite(array).all()):
+        return ""
+    counts = {"NaN": int(xp.isnan(array).sum()), "infinite": int(xp.isinf(array).sum())}
+    words = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{words} of {array.size} values"
