@@ -58,13 +58,14 @@ def main() -> None:
     asked = parser.parse_args()
     mg.set_num_threads(1)  # or a forked process would lack the threads of its parent
     tiny.install(setattr)
+    on = machine.describe()  # now: the commit that is tried
     with tempfile.TemporaryDirectory() as folder:
         bench = undisturbed(Path(folder) / "undisturbed")
         found = {k: count(k, asked.each, asked.seed, Path(folder), bench) for k in asked.kinds}
     total = {name: sum(one[name] for one in found.values()) for name in ("cases", "faults", "lost")}
     print(f"all: {total['cases']} cases, {total['faults']} faults, {total['lost']} lost")
     if asked.out:
-        machine.write(asked.out, {"machine": machine.describe(), "total": total, "kinds": found})
+        machine.write(asked.out, {"machine": on, "total": total, "kinds": found})
     sys.exit(bool(total["lost"]))
 
 

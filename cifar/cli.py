@@ -4,8 +4,8 @@ reports, and models to and from other programs.
     cifar train simple --dataset cifar10
     cifar evaluate runs/simple-seed0
 
-Exit codes: 0 done, 1 nothing to show (``cifar data`` without CIFAR-10), 2 a mistake to mend (one
-line on stderr says which), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 no (``cifar data`` without CIFAR-10, ``cifar verify`` of a run that came out
+differently), 2 a mistake to mend (one line on stderr says which), 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from cifar import (
     summary,
     tables,
     train,
+    verify,
 )
 from cifar.errors import UserError
 
@@ -201,6 +202,7 @@ COMMANDS: Any = typing.Union[  # noqa: UP007  # of a tuple made here
     _command(
         predict.Settings, "predict", "What a trained model takes pictures for, and how surely."
     ),
+    _command(verify.Settings, "verify"),
     _command(Compare, "compare"),
     _command(
         report.Settings, "report", "All runs in a folder beside the studies' figures, as a page."
@@ -367,6 +369,21 @@ def run_evaluation(asked: evaluate.Settings) -> int:
     return 0
 
 
+def run_verification(asked: verify.Settings) -> int:
+    """Repeat the first steps of a run; show where they part if they do."""
+    found = verify.run(asked)
+    steps = f"the first {len(found.then)} steps of {found.path}"
+    for change in found.changes:
+        print(f"{found.path} was trained with {change}")
+    if found.matches:
+        print(f"{steps}: losses and weights are the same, bit for bit")
+        return 0
+    rows = [(i, *pair) for i, pair in enumerate(zip(found.then, found.now, strict=False), start=1)]
+    print(tables.table(("step", "loss then", "loss now"), rows))
+    print(f"{steps} are NOT the same" + (": the weights" if found.then == found.now else ""))
+    return 1
+
+
 def run_prediction(asked: predict.Settings) -> int:
     """Predict, and show the likeliest classes or say where the CSV file is."""
     found = predict.run(asked)
@@ -428,6 +445,7 @@ ACTIONS: dict[type, Callable[[Any], int]] = {
     Train: run_training,
     evaluate.Settings: run_evaluation,
     predict.Settings: run_prediction,
+    verify.Settings: run_verification,
     Compare: run_comparison,
     report.Settings: run_report,
     exchange.Export: run_export,

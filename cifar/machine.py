@@ -31,7 +31,7 @@ def describe(*packages: str) -> dict[str, Any]:
     A package that is not installed has the version None.
     """
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
@@ -74,7 +74,14 @@ def _program() -> list[str]:
     return ["python", "-m", spec.name.removesuffix(".__main__")]
 
 
-def _cpu() -> str:
+def blas() -> str:
+    """What NumPy multiplies matrices with: name and version."""
+    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{found.get('name')} {found.get('version')}"
+
+
+def cpu() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next(

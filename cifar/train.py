@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import platform
@@ -26,8 +27,10 @@ from cifar.errors import UserError
 
 F = mg.functional
 STATE, BEFORE = "state.safetensors", "state-before.safetensors"
-SCHEMA = 2  # of these files
+SCHEMA = 3  # of these files; 2 had no opening
 EVALUATION_BATCH = 250
+OPENING = 10  # steps of a run whose outcome is kept, for `cifar verify` to repeat
+DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")  # on how sums are rounded
 LOSSES = ("cross_entropy", "focal_loss")
 
 
@@ -67,7 +70,8 @@ class Settings:
 class Progress:
     """Where a run is: all that changes besides weights, optimiser and schedule.
 
-    ``loss`` and ``correct`` are sums over the ``seen`` images of the current epoch.
+    ``loss`` and ``correct`` are sums over the ``seen`` images of the current epoch; ``opening``
+    holds the losses of the run's first steps, and the digest of the weights after them.
     """
 
     epoch: int = 0
@@ -77,6 +81,7 @@ class Progress:
     correct: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    opening: dict[str, Any] = field(default_factory=lambda: {"losses": []})
 
     def end_epoch(self, line: dict[str, Any]) -> None:
         self.history.append(line)
@@ -233,7 +238,10 @@ def make_objective(
     """The training loss of (logits, labels): the recipe's loss and its L2 term."""
     weight = None
     if recipe.class_balance is not None:
-        weights = subsets.class_balanced_weights(counts, recipe.class_balance)
+        try:
+            weights = subsets.class_balanced_weights(counts, recipe.class_balance)
+        except ValueError as error:  # a tail so long that a class has no image
+            raise UserError(f"class_balance: {error}") from None
         weight = mg.tensor(weights, device=device)
 
     def objective(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
@@ -278,8 +286,15 @@ def step_schedule(schedule: Any, held_loss: float) -> None:
         schedule.step()
 
 
-def _train_epoch(this: Run, stop: list[int]) -> None:
-    """One pass over the training set, from ``progress.step`` on; returns early on a signal."""
+def opening(this: Run) -> dict[str, Any]:
+    """Train a fresh run's first steps; their losses and the digest of the weights after them."""
+    _train_epoch(this, [], OPENING)
+    return this.progress.opening
+
+
+def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
+    """One pass over the training set, from ``progress.step`` on; returns early on a signal, and
+    after so many ``steps``."""
     recipe, progress, seed = this.recipe, this.progress, this.settings.seed
     if progress.step == 0 and progress.epoch in dict(recipe.restarts):
         this.optimizer, this.schedule = make_optimizer(recipe, this.model, progress.epoch)
@@ -294,7 +309,8 @@ def _train_epoch(this: Run, stop: list[int]) -> None:
         mininterval=0.5,
     )
     with bar:
-        for images, labels in this.train.epoch(progress.epoch, progress.step):
+        batches = this.train.epoch(progress.epoch, progress.step)
+        for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
             logits, loss = step(this.model, this.objective, this.optimizer, images, labels)
             value = loss.item()
@@ -304,6 +320,11 @@ def _train_epoch(this: Run, stop: list[int]) -> None:
             progress.correct += _correct(logits, labels)
             progress.seconds = time.perf_counter() - started
             _check_finite(this, value, f"at epoch {progress.epoch + 1}, step {progress.step}")
+            losses = progress.opening["losses"]
+            if progress.epoch == 0 and len(losses) == progress.step - 1 < OPENING:
+                losses.append(value)
+                if progress.step == min(OPENING, len(this.train)):
+                    progress.opening["sha256"] = mg.checkpoint.digest(this.model.state_dict())
             bar.update(len(labels))
             bar.set_postfix(
                 loss=f"{progress.loss / progress.seen:.3f}",
@@ -385,6 +406,7 @@ def _end_epoch(this: Run) -> None:
         f"{line['images_per_second']:.0f} images/s"
     )
     note |= {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
+    note["opening"] = progress.opening
     mg.save(this.model.state_dict(), this.out / "last.safetensors", note)
     if this.best is line:
         mg.save(this.model.state_dict(), this.out / "best.safetensors", note)
@@ -549,6 +571,8 @@ def _record(
         "threads": mg.get_num_threads(),
         "kernels": _kernels(device),
         "precision": mg.get_precision() if device.type == "gpu" else "fp32",
+        "blas": machine.blas(),
+        "cpu": machine.cpu(),
         "machine": platform.platform(),
         "versions": {
             "minigrad": mg.__version__,
@@ -612,15 +636,12 @@ def _load_state(this: Run, device: mg.device) -> None:
     different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
     if different:
         raise UserError(f"resume: the run in {this.out} has {'; '.join(different)}")
-    # What decides the rounding; "precision" is not in the records of versions without GPU kernels.
-    for name in ("threads", "kernels", "precision", "device", "versions"):
-        before = note["record"].get(name, this.record[name])
-        if this.record[name] != before:
-            print(
-                f"note: the run was started with {name} {before}, not "
-                f"{this.record[name]}: it goes on, but not bit for bit as it would have",
-                file=sys.stderr,
-            )
+    for change in changes(note["record"], this.record):
+        print(
+            f"note: the run was started with {change}: it goes on, but not bit for bit as it would "
+            "have",
+            file=sys.stderr,
+        )
     try:
         this.model.load_state_dict(_below("model.", tensors))
         states = {
@@ -657,7 +678,7 @@ def _read_state(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], di
         isinstance(note.get(part), dict) for part in ("record", "progress", "optimizer")
     ):
         raise ValueError(f"{path} is not the state of a run")
-    if schema != SCHEMA:
+    if schema not in (2, SCHEMA):
         age = "a newer" if schema > SCHEMA else "an older"
         raise ValueError(f"{path} is of {age} minigrad (schema {schema}, expected {SCHEMA})")
     return tensors, note
@@ -676,6 +697,15 @@ def _way_out(out: Path) -> str:
 def _until(progress: dict[str, Any]) -> str:
     done = f"{progress.get('epoch')} epochs, {progress.get('step')} steps"
     return f"the state before it ({done} done) is whole"
+
+
+def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two records and decides how sums are rounded, in words."""
+    return [
+        f"{name} {then[name]}, not {now[name]}"
+        for name in DECIDING
+        if name in then and then[name] != now[name]
+    ]
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:

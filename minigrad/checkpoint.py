@@ -116,7 +116,7 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
         from safetensors.numpy import save_file
 
         text = json.dumps(metadata)
-        note = {"minigrad": text, "sha256": _digest(arrays, text)}
+        note = {"minigrad": text, "sha256": digest(arrays, text)}
 
         def write(temporary: Path) -> None:
             try:
@@ -127,13 +127,15 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
         write_atomically(path, write)
 
 
-def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    """SHA-256, in hex, of the names, dtypes, shapes and values of ``arrays``, and of ``text``."""
-    digest = hashlib.sha256(text.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+def digest(tensors: Mapping[str, Any], text: str = "") -> str:
+    """SHA-256, in hex, of the names, dtypes, shapes and values of Tensors or arrays, and of
+    ``text``. Memory order and device do not change it."""
+    found = hashlib.sha256(text.encode())
+    for name, value in sorted(tensors.items()):
+        array = move(value.data if isinstance(value, Tensor) else value, CPU)
+        found.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str, Tensor]:
@@ -163,17 +165,17 @@ def read(
         with safe_open(path, framework="numpy") as file:
             notes = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text, digest = notes.get("minigrad"), notes.get("sha256")
-        if text is not None and digest is not None and digest != _digest(arrays, text):
+        text, expected = notes.get("minigrad"), notes.get("sha256")
+        if text is not None and expected is not None and digest(arrays, text) != expected:
             raise ValueError(
                 f"path: {path} is damaged: its SHA-256 is not the one it was saved with"
             )
-        metadata = None if text is None else json.loads(text)
+        tensors = {name: Tensor(move(array, where)) for name, array in arrays.items()}
+        return tensors, None if text is None else json.loads(text)
     except TypeError as error:
         raise ValueError(f"path: {path} has a dtype that NumPy lacks ({error})") from None
     except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
-    return {name: Tensor(move(array, where)) for name, array in arrays.items()}, metadata
 
 
 _device = device  # the class, where a parameter is called device

@@ -39,7 +39,7 @@ LAYERS = (
     ("cifar.plots",),
     ("cifar.train",),
     ("cifar.evaluate",),
-    ("cifar.compare", "cifar.exchange", "cifar.predict", "cifar.report"),
+    ("cifar.compare", "cifar.exchange", "cifar.predict", "cifar.report", "cifar.verify"),
     ("cifar.cli",),
     ("cifar.__main__",),
     ("examples", "benchmarks"),

@@ -27,6 +27,7 @@ from cifar import (
     report,
     summary,
     train,
+    verify,
 )
 from cifar.augment import Augmentation
 from cifar.errors import UserError
@@ -40,6 +41,7 @@ COMMANDS = {
     "train": cli.Train,
     "evaluate": evaluate.Settings,
     "predict": predict.Settings,
+    "verify": verify.Settings,
     "compare": cli.Compare,
     "report": report.Settings,
     "export": exchange.Export,

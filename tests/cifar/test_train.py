@@ -378,6 +378,12 @@ def test_recipes_that_cannot_be_run(small, tmp_path, changes, text):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_tail_that_leaves_a_class_without_images(small, tmp_path):
+    settings = tiny.settings(tmp_path / "run", long_tail=1e-4, class_balance=0.99)
+    refuses(UserError, "class_balance: counts: expected at least", lambda: train.run(settings))
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_override_is_recorded_in_plain_values(small, tmp_path):
     changes = {"augmentation": augment.Augmentation(crop=2), "epochs": 1}
     train.run(tiny.settings(tmp_path, **changes))

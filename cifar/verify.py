@@ -1,0 +1,142 @@
+"""The first steps of a stored run, once more: does this machine come to the same bits?
+
+verified = run(Settings("runs/simple-seed0"))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import minigrad as mg
+from cifar import overrides, recipes, train
+from cifar.errors import UserError
+
+FILES = ("last.safetensors", train.STATE)  # the second is all that a run of less than an epoch has
+RECORD = {
+    "recipe": dict,
+    "dataset": str,
+    "data_fingerprint": str,
+    "seed": int,
+    "device": str,
+    "threads": int,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train the first steps of a stored run once more, and say whether they come out the same.
+
+    Attributes:
+        run: a folder that training wrote, or one of its .safetensors files.
+        data_dir: folder of CIFAR-10; the usual places unless given.
+        device: cpu, gpu, gpu:N or auto; the run's own unless given.
+    """
+
+    run: str
+    data_dir: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a stored run's first steps gave then, and give now.
+
+    Attributes:
+        path: the file that the run was read from.
+        then, now: the losses of the steps.
+        same_weights: whether the weights after them are the same, bit for bit.
+        changes: what differs and decides how sums are rounded, in words.
+    """
+
+    path: Path
+    then: list[float]
+    now: list[float]
+    same_weights: bool
+    changes: list[str]
+
+    @property
+    def matches(self) -> bool:
+        """Whether all losses and the weights after them are the same, bit for bit."""
+        return self.then == self.now and self.same_weights
+
+
+def run(settings: Settings) -> Verified:
+    """Repeat the first steps with the number of threads, and with compiled kernels or without, as
+    the run had them.
+
+    Raises:
+        UserError: the run cannot be read or does not tell of its first steps; its data set is not
+            here, or is another one now.
+    """
+    path, record, opening = _read(Path(settings.run))
+    device = train.find_device(settings.device or record["device"])
+    asked = train.Settings(
+        recipe=str(record["recipe"].get("name")),
+        dataset=record["dataset"],
+        data_dir=settings.data_dir,
+        seed=record["seed"],
+        overrides=_overrides(record["recipe"]),
+        progress=False,
+    )
+    with _as_it_was(record):
+        _, this = train.prepare(asked, train.checked_recipe(asked), device, path.parent)
+        if this.record["data_fingerprint"] != record["data_fingerprint"]:
+            raise UserError(
+                f"data_dir: the run was trained on other images of {record['dataset']} (SHA-256 "
+                f"{record['data_fingerprint']:.12}, not {this.record['data_fingerprint']:.12})"
+            )
+        again = train.opening(this)
+    return Verified(
+        path,
+        opening["losses"],
+        again["losses"],
+        opening["sha256"] == again["sha256"],
+        train.changes(record, this.record),
+    )
+
+
+def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """The file, the record and the opening that are in it."""
+    places = [run / name for name in FILES] if run.is_dir() else [run]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise UserError(f"run: there is no {' or '.join(map(str, places))}; name one of training's")
+    try:
+        _, note = mg.checkpoint.read(path)
+    except ValueError as error:
+        raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
+    note = note if isinstance(note, dict) else {}
+    record, opening = note.get("record", note), note.get("progress", note).get("opening")
+    for holder, expected in ((record, RECORD), (opening, {"losses": list, "sha256": str})):
+        for name, kind in expected.items():
+            if not isinstance(holder, dict) or type(holder.get(name)) is not kind:
+                raise UserError(
+                    f"run: {path} does not tell of the first steps of a run (no {name})"
+                )
+    return path, record, opening
+
+
+def _overrides(stored: dict[str, Any]) -> dict[str, Any]:
+    """All of a stored recipe's settings, in the types that they had before they were JSON."""
+    changes = {k: v for k, v in stored.items() if k not in overrides.FIXED}
+    assignments = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    return overrides.parse(recipes.load(str(stored.get("name"))), assignments)
+
+
+@contextmanager
+def _as_it_was(record: dict[str, Any]) -> Iterator[None]:
+    """The number of threads and the kind of kernels that the record tells of."""
+    threads, compiled = mg.get_num_threads(), mg.is_compiled()
+    mg.set_num_threads(max(1, record["threads"]))
+    if record.get("kernels") == "NumPy":
+        mg.set_compiled(False)
+    try:
+        yield
+    finally:
+        mg.set_num_threads(threads)
+        mg.set_compiled(compiled)
