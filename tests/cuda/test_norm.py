@@ -64,8 +64,9 @@ def test_infinities_do_not_spread_where_the_moments_are_constants():
     x, g = draw((2, 3, 2, 5), 0, np.float32)
     x[1, 0, 2] = np.inf
     mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
-    constants = {"mean": mean, "var": var, "batch": False, "eps": 0.1}
-    assert_twins(lambda *inputs: norm._batch_norm.raw(*inputs, **constants), [x, None, None], g)
+    constants = {"mean": mean, "var": var, "batch": False, "eps": 0.1, "relu": False}
+    inputs = [x, None, None, None]
+    assert_twins(lambda *inputs: norm._batch_norm.raw(*inputs, **constants), inputs, g)
 
 
 def test_an_empty_batch_has_gradients_of_zero():
