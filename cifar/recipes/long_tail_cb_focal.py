@@ -2,7 +2,8 @@
 
 Weights of Cui et al. (CVPR 2019) with β = 0.9999, focal loss of Lin et al. (ICCV 2017) with γ = 1.
 One image of the rarest class weighs as much as eighty of the commonest, so single batches pull
-harder, and the rate is smaller: the best of the same five on the same images held out.
+harder, and the rate is smaller: the best of 0.02, 0.01, 0.005 and 0.0025 on the same held-out
+images.
 """
 
 from dataclasses import replace
