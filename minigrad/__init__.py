@@ -6,6 +6,7 @@ from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_avail
 from .checkpoint import load, save
 from .compiled import is_compiled, set_compiled
 from .gradcheck import gradcheck
+from .graph import CapturedStep, CaptureError
 from .ops.arithmetic import where
 from .ops.shape import cat, stack
 from .precision import get_precision, set_precision
@@ -16,6 +17,8 @@ from .threads import get_num_threads, set_num_threads
 __version__ = "0.1.0"
 
 __all__ = [
+    "CaptureError",
+    "CapturedStep",
     "DeviceError",
     "OutOfMemoryError",
     "Tensor",

@@ -147,6 +147,8 @@ def move(array: Array, to: device) -> Array:
     # A transposed view is sent as the memory it is a view of, so that the layout survives.
     order = _memory_order(cpu)
     with to.xp.cuda.Device(to.index):
+        if to.xp.cuda.get_current_stream().is_capturing():  # its address here would be replayed
+            raise RuntimeError("an array of the CPU is moved to the GPU: do so before the step")
         return to.xp.asarray(cpu.transpose(order)).transpose(np.argsort(order).tolist())
 
 

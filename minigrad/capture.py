@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, device
+from .backend import Array, device, get_xp
 
 Values = Callable[[], Sequence[float]]
 
@@ -24,17 +24,21 @@ class Slots:
     Attributes:
         buffers: the device arrays handed out, in order.
         values: for each, the function that gives its numbers for the step at hand.
+        kept: other arrays that the recorded kernels read, alive as long as this.
     """
 
     def __init__(self) -> None:
         self.buffers: list[Array] = []
         self.values: list[Values] = []
+        self.kept: list[Array] = []
 
     def refill(self) -> None:
         """Ask every function once, in the order in which the step asked for its array, and put
         the numbers where the recorded kernels read them."""
         for buffer, values in zip(self.buffers, self.values, strict=True):
-            _fill(buffer, values)
+            # asarray uploads behind the program; ndarray.set would wait for the GPU.
+            numbers = _numbers(values, buffer.size, buffer.dtype)
+            buffer[...] = get_xp(buffer).asarray(numbers)
 
 
 class _Recording(threading.local):
@@ -60,6 +64,17 @@ class recording:
         _recording.slots = None
 
 
+def is_recording() -> bool:
+    """Whether this thread's work is being recorded, not done: no value can be read then."""
+    return _recording.slots is not None
+
+
+def keep(*arrays: Array) -> None:
+    """In a recording, hold ``arrays`` as long as it can be replayed: for what a cache may drop."""
+    if _recording.slots is not None:
+        _recording.slots.kept += arrays
+
+
 def varying(values: Values, count: int, dtype: Any, where: device) -> Array:
     """A device array of the ``count`` numbers that ``values()`` gives for this step.
 
@@ -73,19 +88,15 @@ def varying(values: Values, count: int, dtype: Any, where: device) -> Array:
         where: the device it lives on.
     """
     if _recording.slots is None:
-        return _fill(where.xp.empty(count, dtype), values)
-    buffer = where.xp.zeros(count, dtype)
+        return where.xp.asarray(_numbers(values, count, dtype))
+    buffer = where.xp.empty(count, dtype)  # zeros would be recorded, and replayed after the refill
     _recording.slots.buffers.append(buffer)
     _recording.slots.values.append(values)
     return buffer
 
 
-def _fill(buffer: Array, values: Values) -> Array:
-    numbers = np.asarray(values(), buffer.dtype)
-    if numbers.shape != buffer.shape:
-        raise ValueError(f"varying: expected {buffer.size} numbers, got {numbers.size}")
-    if isinstance(buffer, np.ndarray):
-        buffer[...] = numbers
-    else:
-        buffer.set(numbers)
-    return buffer
+def _numbers(values: Values, count: int, dtype: Any) -> np.ndarray:
+    numbers = np.asarray(values(), dtype)
+    if numbers.shape != (count,):
+        raise ValueError(f"varying: expected {count} numbers, got {numbers.size}")
+    return numbers

@@ -26,7 +26,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .backend import Array, cupy_module
+from .backend import Array, cupy_module, device_of
+from .capture import varying
 
 Dim: TypeAlias = int | tuple[int, ...]
 Defines: TypeAlias = tuple[tuple[str, str], ...]
@@ -214,7 +215,8 @@ def _launch(
 
 def _table(arrays: list[Array]) -> Array:
     """The addresses of ``arrays`` on the device."""
-    return cupy_module().asarray(np.array([a.data.ptr for a in arrays], np.uint64))
+    addresses = [a.data.ptr for a in arrays]
+    return varying(lambda: addresses, len(arrays), np.uint64, device_of(arrays[0]))
 
 
 @functools.cache

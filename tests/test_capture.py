@@ -28,9 +28,10 @@ def test_outside_of_a_recording():
 def test_in_a_recording():
     slots = capture.Slots()
     with capture.recording(slots):
+        assert capture.is_recording()
         a = capture.varying(counter(), 2, np.float32, CPU)
         b = capture.varying(lambda: [2**53 + 1], 1, np.uint64, CPU)
-    np.testing.assert_array_equal(a, [0, 0])  # nothing was called
+    assert not capture.is_recording()
     for step in range(3):
         slots.refill()
         np.testing.assert_array_equal(a, [step, 7])
@@ -47,6 +48,15 @@ def test_refill_keeps_the_order_of_the_step():
             capture.varying(lambda name=name: order.append(name) or [0], 1, np.int32, CPU)
     slots.refill()
     assert order == ["a", "b", "c"]
+
+
+def test_what_a_recording_keeps():
+    slots = capture.Slots()
+    arrays = np.zeros(3), np.ones(2)
+    capture.keep(*arrays)
+    with capture.recording(slots):
+        capture.keep(*arrays)
+    assert [id(a) for a in slots.kept] == [id(a) for a in arrays]
 
 
 def test_an_error_ends_the_recording():

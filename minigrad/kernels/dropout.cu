@@ -19,12 +19,14 @@ __device__ inline void philox(unsigned long long key0, unsigned long long key1,
 
 // y = x scale where the element's 32-bit word is at least `limit`, else x 0 (NaN and infinity give
 // NaN, as a product does). Flat memory; a thread per block of the stream, which is eight elements.
-extern "C" __global__ void dropout(const REAL *__restrict__ x, long long n, unsigned long long key0,
-                                   unsigned long long key1, unsigned long long draw,
-                                   unsigned long long limit, REAL scale, REAL *__restrict__ y) {
+// `stream` holds the key's two words and the number of the draw: in memory because they change from
+// step to step, and a captured step's arguments cannot.
+extern "C" __global__ void dropout(const REAL *__restrict__ x, long long n,
+                                   const unsigned long long *stream, unsigned long long limit,
+                                   REAL scale, REAL *__restrict__ y) {
     long long block = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    unsigned long long words[4] = {block + 1ull, 0, 0, draw};  // NumPy counts before it draws
-    philox(key0, key1, words);
+    unsigned long long words[4] = {block + 1ull, 0, 0, stream[2]};  // NumPy counts before it draws
+    philox(stream[0], stream[1], words);
     for (int k = 0; k < 8; ++k) {
         long long i = 8 * block + k;
         unsigned word = words[k / 2] >> k % 2 * 32;

@@ -3,7 +3,8 @@
 //
 // `arrays` holds the addresses of `count` parameters, then of their gradients, then of each state
 // array, in the same order; `sizes` (count) their elements. Parameter i belongs to the blocks from
-// starts[i] to before starts[i + 1], CHUNK elements each.
+// starts[i] to before starts[i + 1], CHUNK elements each. `numbers` are the rule's, in memory because
+// some change from step to step, and a captured step's arguments cannot.
 //
 // Macros: REAL, CHUNK. Blocks of any size.
 
@@ -28,8 +29,10 @@ __device__ inline Chunk my_chunk(const long long *sizes, const int *starts, int 
 // g ← sign g + decay p;  b ← momentum b + keep g;  p ← p − lr b, or lr (g + momentum b). With
 // momentum 0 there is no b, and p ← p − lr g.
 extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, const int *starts,
-                               int count, REAL lr, REAL momentum, REAL keep, REAL decay, REAL sign,
-                               bool nesterov) {
+                               int count, const REAL *numbers) {
+    const REAL lr = numbers[0], momentum = numbers[1], keep = numbers[2], decay = numbers[3];
+    const REAL sign = numbers[4];
+    const bool nesterov = numbers[5] != 0;
     Chunk chunk = my_chunk(sizes, starts, count);
     REAL *p = arrays[chunk.parameter];
     const REAL *g = arrays[count + chunk.parameter];
@@ -44,8 +47,9 @@ extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, cons
 // p ← shrink p;  g ← sign g + decay p;  m ← m + (g − m) one_less_beta1;
 // v ← beta2 v + (1 − beta2) g²;  p ← p − rate m / (√v + eps).
 extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, const int *starts,
-                                int count, REAL rate, REAL eps, REAL one_less_beta1, REAL beta2,
-                                REAL decay, REAL shrink, REAL sign) {
+                                int count, const REAL *numbers) {
+    const REAL rate = numbers[0], eps = numbers[1], one_less_beta1 = numbers[2], beta2 = numbers[3];
+    const REAL decay = numbers[4], shrink = numbers[5], sign = numbers[6];
     Chunk chunk = my_chunk(sizes, starts, count);
     REAL *p = arrays[chunk.parameter];
     const REAL *g = arrays[count + chunk.parameter];
@@ -64,8 +68,10 @@ extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, con
 // √(v − mean²) with mean ← mean + (g − mean)(1 − alpha);  b ← momentum b + u;  p ← p − lr b, or
 // p − lr u with momentum 0. State: v, then b with momentum, then mean if `centered`.
 extern "C" __global__ void rmsprop(REAL *const *arrays, const long long *sizes, const int *starts,
-                                   int count, REAL lr, REAL alpha, REAL eps, REAL decay,
-                                   REAL momentum, REAL sign, bool centered) {
+                                   int count, const REAL *numbers) {
+    const REAL lr = numbers[0], alpha = numbers[1], eps = numbers[2], decay = numbers[3];
+    const REAL momentum = numbers[4], sign = numbers[5];
+    const bool centered = numbers[6] != 0;
     Chunk chunk = my_chunk(sizes, starts, count);
     REAL *p = arrays[chunk.parameter];
     const REAL *g = arrays[count + chunk.parameter];

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import check, cuda, rng
 from ..backend import Array, device_of, elementwise, empty, get_xp, inner, move, outer
+from ..capture import varying
 from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 
@@ -13,23 +16,31 @@ THREADS = 256  # of a block of kernels/dropout.cu
 
 
 @op
-def _dropout(x: Array, *, draw: rng.Draw, p: float) -> tuple[Array, Backward]:
-    """y = x k s with a mask k of zeros and ones and s = 1/(1 − p),  dL/dx = g k s."""
+def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
+    """y = x k s with a mask k of zeros and ones and s = 1/(1 − p),  dL/dx = g k s.
+
+    ``draw()`` is the mask's; a captured step asks for one each time that it runs.
+    """
     xp = get_xp(x)
     scale = 0.0 if p == 1 else 1 / (1 - p)
+
+    def stream() -> tuple[int, int, int]:
+        this = draw()
+        return *this.key, this.number
 
     def by_kernel(a: Array) -> Array:
         a = inner(a) if a.ndim else a
         y = empty(a.shape, a.dtype, xp)
-        args = (a, a.size, *draw.key, draw.number, rng.threshold(p), scale, y)
+        args = (a, a.size, words, rng.threshold(p), scale, y)
         grid = cuda.blocks(a.size, 8 * THREADS)
         cuda.launch("dropout", "dropout", grid, THREADS, args, REAL=a.dtype)
         return outer(y) if y.ndim else y
 
     if cuda.usable(x):
+        words = varying(stream, 3, np.uint64, device_of(x))
         return by_kernel(x), lambda g, needs: (by_kernel(g),)
 
-    keep = move(draw.keep_mask((*x.shape[1:], *x.shape[:1]), p), device_of(x))
+    keep = move(draw().keep_mask((*x.shape[1:], *x.shape[:1]), p), device_of(x))
     fast = kernels("activation") if xp is np else None
 
     def task(out: Array, a: Array, k: Array) -> None:
@@ -56,4 +67,4 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     p = check.number("p", p, 0, 1)
     if not training or p == 0:
         return input
-    return _dropout(input, draw=rng.next_draw(), p=p)
+    return _dropout(input, draw=rng.next_draw, p=p)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
+from .. import capture, check, cuda
 from ..backend import Array, get_xp
 from ..sums import total
 from ..tensor import Backward, Tensor, op
@@ -183,7 +183,9 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, A
     flat, classes = target.data.reshape(-1), input.shape[1]
     used = flat != ignore_index
     bad = used & ((flat < 0) | (flat >= classes))
-    if bad.any():
+    if capture.is_recording():
+        used &= ~bad  # nothing can be looked at; at least they must not be used as addresses
+    elif bad.any():
         raise IndexError(
             f"target: expected class indices from 0 to {classes - 1}"
             f" (or ignore_index={ignore_index}), got {int(flat[bad][0])}"
@@ -332,7 +334,7 @@ def focal_loss(
     single = check.tensor("input", input).ndim == 1
     input, target = _batched("focal_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, -100)
-    if not used.all():
+    if not capture.is_recording() and not used.all():
         raise IndexError("target: focal_loss has no ignore_index; got the class index -100")
     xp = get_xp(input.data)
     w = xp.ones(input.shape[1], input.dtype) if weight is None else weight.data

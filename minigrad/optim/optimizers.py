@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
+from .. import capture, check, cuda
 from ..backend import Array, device, device_of, get_xp, move, scratch, update
 from ..compiled import kernels
 from ..nn.module import raw
@@ -95,7 +96,7 @@ class Optimizer:
     def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers] | None:
         """The same update as a kernel of kernels/optim.cu and its numbers; None if there is none.
 
-        Parameters whose name and numbers are equal are updated in one launch.
+        Parameters of a group whose name and numbers are equal are updated in one launch.
         """
         return None
 
@@ -113,7 +114,7 @@ class Optimizer:
         """
         loss = None if closure is None else closure()
         jobs, launches = [], _Launches()
-        for group in self.param_groups:
+        for number, group in enumerate(self.param_groups):
             names = self.active_slots(group)
             kernel_of = functools.cache(functools.partial(self.kernel, group))
             for p in group["params"]:
@@ -126,9 +127,11 @@ class Optimizer:
                     if kernel is None:
                         jobs.append((self.rule(group, *when), arrays))
                     else:
-                        launches.add(kernel, arrays)
+                        launches.add((number, *kernel), p, arrays)
+        if jobs and capture.is_recording():
+            raise NotImplementedError(f"{type(self).__name__}: no CUDA kernel for these parameters")
         update(jobs)
-        launches.run()
+        launches.run(self._next)
         return loss
 
     def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
@@ -148,9 +151,20 @@ class Optimizer:
                 state[name], fresh = get_xp(p.data).zeros_like(p.data), True
             elif state[name].strides != p.data.strides:  # p.data has been replaced
                 state[name] = _laid_out_as(p.data, state[name])
-        if self.counts_steps:
+        if self.counts_steps and not capture.is_recording():  # a recorded step is not a step
             state["step"] = state.get("step", 0) + 1
         return fresh
+
+    def _next(self, number: int, params: Sequence[Tensor]) -> Numbers:
+        """Count a replay of a recorded update of ``params``, of that group, and give its numbers,
+        which are the same for all."""
+        for p in params:
+            if self.counts_steps:
+                self.state[p]["step"] += 1
+        step = self.state.get(params[0], {}).get("step", 0)
+        kernel = self.kernel(self.param_groups[number], step, fresh=False)
+        assert kernel is not None  # it has been recorded
+        return kernel[1]
 
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter number, in PyTorch's form: {"state": …, "param_groups": …}.
@@ -217,21 +231,35 @@ class _Launches:
     """Updates by CUDA kernels, gathered into as few launches as may be."""
 
     def __init__(self) -> None:
-        self.members: dict[Any, list[tuple[Array, ...]]] = {}
+        self.members: dict[Any, list[tuple[Tensor, tuple[Array, ...]]]] = {}
 
-    def add(self, kernel: tuple[str, Numbers], arrays: tuple[Array, ...]) -> None:
-        """Arrays of one parameter: itself, its gradient (in any order of axes), its state."""
+    def add(
+        self, kernel: tuple[int, str, Numbers], parameter: Tensor, arrays: tuple[Array, ...]
+    ) -> None:
+        """One parameter's update.
+
+        Args:
+            kernel: number of the group, kernel and numbers.
+            arrays: the parameter, its gradient (in any order of axes), its state.
+        """
         p, g, *state = arrays
         g = g if g.strides == p.strides else _laid_out_as(p, g)
-        self.members.setdefault((kernel, p.dtype, str(p.device)), []).append((p, g, *state))
+        key = kernel, p.dtype, str(p.device)
+        self.members.setdefault(key, []).append((parameter, (p, g, *state)))
 
-    def run(self) -> None:
-        """Update all that has been added."""
-        for ((name, numbers), dtype, _), members in self.members.items():
-            where = device_of(members[0][0])
-            sizes, starts, blocks = _chunks(tuple(arrays[0].size for arrays in members), where)
-            slots = [array for slot in zip(*members, strict=True) for array in slot]
-            args = (slots, sizes, starts, len(members), *numbers)
+    def run(self, again: Callable[[int, Sequence[Tensor]], Numbers]) -> None:
+        """Launch; if that is being recorded, ``again(group, parameters)`` gives the numbers of
+        each replay."""
+        for ((group, name, numbers), dtype, _), members in self.members.items():
+            parameters, every = zip(*members, strict=True)
+            where = device_of(every[0][0])
+            sizes, starts, blocks = _chunks(tuple(arrays[0].size for arrays in every), where)
+            capture.keep(sizes, starts)
+            slots = [array for slot in zip(*every, strict=True) for array in slot]
+            later = partial(again, group, parameters)
+            function = later if capture.is_recording() else partial(tuple, numbers)
+            values = capture.varying(function, len(numbers), dtype, where)
+            args = (slots, sizes, starts, len(members), values)
             cuda.launch("optim", name, blocks, THREADS, args, REAL=dtype, CHUNK=CHUNK)
 
 

@@ -69,8 +69,9 @@ def check(
 
 
 # Kernel, stride and precision are compiled in, and so are the number of rows of a tile, from the
-# channels, and whether copies are of 16 bytes: `whole` sizes are multiples of four. What is left is
-# drawn. (kernel, stride, precision, most channels, whole)
+# channels, and whether copies are of 16 bytes: `whole` sizes are multiples of four, others odd, as
+# every other compilation takes seconds. What is left is drawn.
+# (kernel, stride, precision, most channels, whole)
 WAYS = [
     ((3, 3), (1, 1), "fp32", 16, True),
     ((3, 3), (1, 1), "tf32", 16, True),

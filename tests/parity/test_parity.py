@@ -35,6 +35,7 @@ def test_as_pytorch(device, name, data):
 
 # Names that no table of drawn calls can hold, and where they are tested instead.
 ELSEWHERE = {
+    "CaptureError", "CapturedStep",
     "DeviceError", "checkpoint", "data", "detect_anomaly", "device", "functional",
     "get_num_threads", "get_xp", "gradcheck",
     "is_compiled", "is_gpu_available", "load", "manual_seed", "nn", "no_grad",
