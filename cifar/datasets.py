@@ -16,6 +16,7 @@ import os
 import sys
 import tarfile
 import tempfile
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,6 +269,7 @@ def _how_to_get_it(spec: _Spec) -> str:
 
 
 _TIMEOUT: Final = (10, 60)  # seconds to connect, and between two pieces of the answer
+_PACE: Final = (60, 60_000)  # seconds, and the fewest bytes that must come in each such span
 
 
 class _MirrorError(Exception):
@@ -365,12 +367,18 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
                         unit_scale=True,
                     ) as bar,
                 ):
-                    for chunk in response.raw.stream(1 << 18, decode_content=False):
+                    (seconds, least), began, before = _PACE, time.monotonic(), have
+                    # read1 gives what is there: whole chunks of a trickle would take days.
+                    while chunk := response.raw.read1(1 << 18, decode_content=False):
                         have += len(chunk)
                         if have > size:
                             break
                         file.write(chunk)
                         bar.update(len(chunk))
+                        if (now := time.monotonic()) - began > seconds:
+                            if have - before < least:
+                                raise _MirrorError(f"sent fewer than {least} bytes in {seconds} s")
+                            began, before = now, have
     except requests.exceptions.InvalidSchema:
         raise _MirrorError(f"is not, or leads away from, {' or '.join(spec.schemes)}") from None
     except (requests.exceptions.Timeout, TimeoutError):

@@ -668,6 +668,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, b"x" * size)
         elif path == "wrong-part":
             self.answer(206, ARCHIVE[1:], Content_Range=f"bytes 1-{size - 1}/{size}")
+        elif path == "trickle":
+            self.answer(200, b"", **{"Content-Length": str(size)})
+            with contextlib.suppress(ConnectionError):
+                for byte in ARCHIVE[:200]:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.02)
         elif path == "stall":
             time.sleep(0.6)
         elif path.startswith("to-"):
@@ -807,6 +813,7 @@ def test_a_bad_part_of_full_length(
         ("wrong-part", "another part"),
         ("missing", "HTTP 404"),
         ("stall", "timed out"),
+        ("trickle", "sent fewer than 1000 bytes in 0.3 s"),
         ("to-file", "leads away"),
         ("to-ftp", "leads away"),
     ],
@@ -815,6 +822,7 @@ def test_a_bad_mirror_is_left_for_the_next(
     part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
 ) -> None:
     monkeypatch.setattr(datasets, "_TIMEOUT", (5, 0.2))
+    monkeypatch.setattr(datasets, "_PACE", (0.3, 1000))
     message = refusal(lambda: download(monkeypatch, mirror, behaviour))
     assert f"127.0.0.1:{mirror.port}: " in message
     assert said in message

@@ -1,0 +1,51 @@
+"""The fault runs: a handful here, hundreds by ``python -m benchmarks.faults``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HANDFUL = ("SIGKILL", "SIGTERM", "Ctrl-C", "SIGKILL while saving", "file size limit")
+# A process that forks must have no threads, and this one has.
+FORGETFUL = """
+import sys
+import minigrad as mg
+from benchmarks import faults
+mg.optim.Adam.load_state_dict = lambda *_: None
+sys.argv[0] = "faults"
+faults.main()
+"""
+
+
+def tried(folder, *command):
+    out = folder / "faults.json"
+    done = subprocess.run(
+        [sys.executable, *command, "--out", out], cwd=ROOT, capture_output=True, text=True
+    )
+    return done.returncode, json.loads(out.read_text()), done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's signals and limits")
+def test_nothing_is_lost(tmp_path):
+    code, found, said = tried(
+        tmp_path, "-m", "benchmarks.faults", "--each", "2", "--kinds", *HANDFUL
+    )
+    assert code == 0, said
+    assert found["total"]["cases"] == 2 * len(HANDFUL)
+    assert found["total"]["lost"] == 0
+    assert set(found["kinds"]) == set(HANDFUL)
+    assert all(kind["faults"] >= kind["cases"] == 2 for kind in found["kinds"].values())
+    assert found["kinds"]["file size limit"]["ends"].keys() == {"refused in one line"}
+
+
+def test_a_loss_is_seen(tmp_path):
+    """Of runs whose optimiser forgets its moments when it is resumed."""
+    code, found, _ = tried(tmp_path, "-c", FORGETFUL, "--each", "4", "--kinds", "SIGTERM")
+    assert code == 1
+    assert found["total"]["lost"] > 0
+    assert "other results than undisturbed" in found["kinds"]["SIGTERM"]["reasons"][0]
