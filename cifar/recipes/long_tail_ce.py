@@ -2,9 +2,9 @@
 
 5000 images of the first class down to 50 of the last, 12,406 in all, and a balanced test set. The
 study gives ten epochs and the figure; optimiser, schedule and augmentation are He et al.'s (2016),
-cut to ten epochs. Ten epochs of so few images are under a thousand steps at their batch size of 128;
-64 gives twice the steps. Of the rates 0.05, 0.02, 0.01, 0.005 and 0.0025 this one was best on images
-held out of the training set (``--set validation=5000``).
+cut to ten epochs. Ten epochs of so few images are under a thousand steps at their batch size of
+128; 64 gives twice the steps. Of the rates 0.05, 0.02, 0.01, 0.005 and 0.0025 this one was best on
+images held out of the training set (``--set validation=5000``).
 """
 
 from cifar.augment import Augmentation
