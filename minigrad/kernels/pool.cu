@@ -23,12 +23,13 @@ __device__ inline long long at(int c, int row, int column, int height, int width
     return (((long long)c * height + row) * width + column) * n;
 }
 
-// The output row (or column) whose window has pixel row `i` at its row `tap`, or -1.
+// The output row (or column) whose window has pixel row `i` at its row `tap`; negative if there is
+// none.
 __device__ inline int window_of(int i, int tap, int stride, int padding, int dilation,
                                 int outputs) {
     int start = i + padding - tap * dilation;
     int o = start / stride;
-    return start >= 0 && o * stride == start && o < outputs ? o : -1;
+    return o * stride == start && o < outputs ? o : -1;
 }
 
 // y = the largest of each window, and `place` = the places in the window from there to its end. The
