@@ -4,8 +4,8 @@ PyTorch runs eagerly, in NCHW and in channels_last, each as it comes and once mo
 to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of buffers
 saves us. "minigrad" is as installed, with compiled kernels where Numba is; "minigrad numpy" is
 without them. A name with "gpu" in it is that of a contestant on the first GPU; a precision may
-follow ("fp32", "tf32", "bf16", of PyTorch its autocast), and "compiled" for PyTorch's compiler:
-"torch channels_last gpu tf32 compiled".
+follow ("fp32", "tf32", "bf16", of PyTorch its autocast), and "compiled" for PyTorch's compiler or
+"captured" for minigrad's recorded step: "torch channels_last gpu tf32 compiled".
 
 A benchmark is a module with a function ``measure(contestant, threads, **work)`` whose result is
 plain values. :func:`rounds` runs it for every contestant in turn, several times over, so that a
@@ -56,6 +56,10 @@ class Engine:
         """The documented model of that name."""
         raise NotImplementedError
 
+    def recorded(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """``step`` as it is to be called again and again."""
+        return step
+
     def wait(self) -> None:
         """Return when all work asked for is done: a GPU works behind the program."""
         raise NotImplementedError
@@ -98,11 +102,15 @@ class _Minigrad(Engine):
         self.library = minigrad
         self.functional, self.optim = minigrad.functional, minigrad.optim
         self.device = minigrad.device("gpu" if "gpu" in options else "cpu")
+        self.captured = "captured" in options
 
     def create(self, name: str) -> Any:
         from cifar import models
 
         return models.create(name).to(self.device)
+
+    def recorded(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        return self.library.CapturedStep(step) if self.captured else step
 
     def wait(self) -> None:
         if self.device.type == "gpu":

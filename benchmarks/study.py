@@ -53,14 +53,15 @@ def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Cal
     update = optimizer(engine, model, network.parameters())
     images, labels = engine.activation(batch, 3, size, size), engine.labels(batch)
 
-    def step() -> Any:
+    def step(images: Any, labels: Any) -> Any:
         loss = engine.functional.cross_entropy(network(images), labels)
         update.zero_grad()
         loss.backward()
         update.step()
         return loss
 
-    return step
+    run = engine.recorded(step)
+    return lambda: run(images, labels)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .backend import Array, device, get_xp
+from .backend import Array, get_xp
 
 Values = Callable[[], Sequence[float]]
 
@@ -75,7 +76,7 @@ def keep(*arrays: Array) -> None:
         _recording.slots.kept += arrays
 
 
-def varying(values: Values, count: int, dtype: Any, where: device) -> Array:
+def varying(values: Values, count: int, dtype: Any, xp: ModuleType) -> Array:
     """A device array of the ``count`` numbers that ``values()`` gives for this step.
 
     Whatever moves on from step to step (a count of updates, a random stream's number) must do so
@@ -85,11 +86,11 @@ def varying(values: Values, count: int, dtype: Any, where: device) -> Array:
     Args:
         values: the step's numbers, ``count`` of them.
         count, dtype: shape (count,) and dtype of the array.
-        where: the device it lives on.
+        xp: its module; on CuPy's current device.
     """
     if _recording.slots is None:
-        return where.xp.asarray(_numbers(values, count, dtype))
-    buffer = where.xp.empty(count, dtype)  # zeros would be recorded, and replayed after the refill
+        return xp.asarray(_numbers(values, count, dtype))
+    buffer = xp.empty(count, dtype)  # zeros would be recorded, and replayed after the refill
     _recording.slots.buffers.append(buffer)
     _recording.slots.values.append(values)
     return buffer

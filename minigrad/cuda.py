@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .backend import Array, cupy_module, device_of
+from .backend import Array, cupy_module
 from .capture import varying
 
 Dim: TypeAlias = int | tuple[int, ...]
@@ -216,7 +216,7 @@ def _launch(
 def _table(arrays: list[Array]) -> Array:
     """The addresses of ``arrays`` on the device."""
     addresses = [a.data.ptr for a in arrays]
-    return varying(lambda: addresses, len(arrays), np.uint64, device_of(arrays[0]))
+    return varying(lambda: addresses, len(arrays), np.uint64, cupy_module())
 
 
 @functools.cache

@@ -37,7 +37,7 @@ def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array
         return outer(y) if y.ndim else y
 
     if cuda.usable(x):
-        words = varying(stream, 3, np.uint64, device_of(x))
+        words = varying(stream, 3, np.uint64, xp)
         return by_kernel(x), lambda g, needs: (by_kernel(g),)
 
     keep = move(draw().keep_mask((*x.shape[1:], *x.shape[:1]), p), device_of(x))

@@ -258,7 +258,7 @@ class _Launches:
             slots = [array for slot in zip(*every, strict=True) for array in slot]
             later = partial(again, group, parameters)
             function = later if capture.is_recording() else partial(tuple, numbers)
-            values = capture.varying(function, len(numbers), dtype, where)
+            values = capture.varying(function, len(numbers), dtype, where.xp)
             args = (slots, sizes, starts, len(members), values)
             cuda.launch("optim", name, blocks, THREADS, args, REAL=dtype, CHUNK=CHUNK)
 

@@ -110,21 +110,25 @@ def test_training_that_fails(monkeypatch):
 
 
 def test_a_contestant_that_fails(monkeypatch):
+    names = ("minigrad", "torch a", "minigrad captured", "torch b")
+    seconds = {"minigrad": [0.5, 0.25, 0.5], "torch a": [0.25], "minigrad captured": [0.125]}
+
     def child(_, contestant, **__):
-        if contestant == "b":
-            raise contest.ContestError("b: no CUDA")
-        return {"times": [0.5, 0.25, 0.5]}
+        if contestant not in seconds:
+            raise contest.ContestError(f"{contestant}: no CUDA")
+        return {"times": seconds[contestant]}
 
     monkeypatch.setattr(contest, "in_child", child)
-    assert gpu_session.yardstick(("a", "b"), 1000, 1) == {"a": 4.0, "b": "b: no CUDA"}
-    found = gpu_session.compare("simple", 8, ("a", "b"), 1, "no peak")
-    assert found["results"]["a"]["images_per_second"] == 16
-    assert found["results"]["a"]["of_peak"] is None
-    assert found["results"]["b"] == {"error": "b: no CUDA"}
-    assert found["ratios"] == {}
-    assert "b: no CUDA" in gpu_session.show(found)
-    monkeypatch.setattr(contest, "in_child", lambda *_, **__: {"times": [0.5]})
-    assert gpu_session.compare("simple", 8, ("a", "b"), 1, 2.0)["ratios"] == {"b": 1.0}
+    assert gpu_session.yardstick(names[:2], 1000, 1) == {"minigrad": 4.0, "torch a": 8.0}
+    assert gpu_session.yardstick(names[3:], 1000, 1) == {"torch b": "torch b: no CUDA"}
+    found = gpu_session.compare("simple", 8, names, 1, "no peak")
+    assert found["results"]["minigrad"]["images_per_second"] == 16
+    assert found["results"]["minigrad"]["of_peak"] is None
+    assert found["results"]["torch b"] == {"error": "torch b: no CUDA"}
+    assert found["ratios"] == {"minigrad": {"torch a": 0.5}, "minigrad captured": {"torch a": 2.0}}
+    assert "torch b: no CUDA" in gpu_session.show(found)
+    found = gpu_session.compare("simple", 8, names, 1, 2.0)["results"]["torch a"]
+    assert found["of_peak"] == pytest.approx(found["gflops"] / 2)
 
 
 def test_tests_that_fail(tmp_path, monkeypatch):
@@ -149,10 +153,10 @@ def test_every_recipe_is_trained():
 
 
 def test_contestants():
-    found = gpu_session.contestants("gpu", "bf16")
-    assert found == (
+    assert gpu_session.contestants("gpu", "bf16") == (
         "minigrad gpu bf16",
         "torch channels_last gpu bf16",
+        "minigrad gpu bf16 captured",
         "torch channels_last gpu bf16 compiled",
     )
 
