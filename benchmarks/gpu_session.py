@@ -266,6 +266,7 @@ def session(given: argparse.Namespace) -> dict[str, Any]:
         "dataset": given.dataset,
         "precision": precision,
         "epochs": given.epochs,
+        "capture": given.capture,
         "tests": given.tests,
     }
     found: dict[str, Any] = {"asked": asked, "sessions": [], "steps": {}, "trainings": {}}
@@ -310,7 +311,8 @@ def _words(given: argparse.Namespace) -> list[str]:
         "precision": given.precision,
         "epochs": given.epochs,
     }
-    return [word for k, v in options.items() if v is not None for word in (f"--{k}", str(v))]
+    words = [word for k, v in options.items() if v is not None for word in (f"--{k}", str(v))]
+    return [*words, "--capture"] if given.capture else words
 
 
 def show(steps: dict[str, Any]) -> str:
@@ -346,6 +348,7 @@ def main() -> None:
     add("--device", default="gpu", help="gpu, gpu:N or cpu (gpu)")
     add("--dataset", default="cifar10", help="cifar10 or synthetic (cifar10)")
     add("--precision", help="fp32, tf32 or bf16 (the card's default)")
+    add("--capture", action="store_true", help="train with captured steps")
     add("--epochs", type=contest.positive, help="of each recipe, in place of its own")
     add("--batch", type=contest.positive, help="images per measured step (the recipe's)")
     add("--seconds", type=contest.seconds, default=4.0, help="of each measurement, about (4)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import math
@@ -59,6 +60,8 @@ class Settings:
         precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
             minigrad/precision.py); the card's default unless given.
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
+        capture: on a GPU, record the training step once and replay it from then on (see
+            minigrad/graph.py): the same values, sooner.
     """
 
     recipe: str = "simple"
@@ -72,6 +75,7 @@ class Settings:
     progress: bool = True
     precision: str | None = None
     detect_anomaly: bool = False
+    capture: bool = False
 
 
 @dataclass
@@ -108,6 +112,7 @@ class Run:
         test: the test set.
         objective: the training loss of (logits, labels), a scalar.
         saved: how far the state on disk is, in words.
+        step: :func:`step` of (images, labels), from the first epoch on.
         record: what the run is and what can change its results; stored in every file it writes.
     """
 
@@ -125,6 +130,7 @@ class Run:
     test: mg.data.DataLoader
     progress: Progress
     saved: str = "nothing was saved before it"
+    step: Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]] | None = None
 
     @property
     def best(self) -> dict[str, Any]:
@@ -150,6 +156,10 @@ def run(settings: Settings) -> list[dict[str, Any]]:
     """
     recipe, device = checked_recipe(settings), find_device(settings.device)
     use_precision(settings.precision, device)
+    if settings.capture and device.type != "gpu":
+        raise UserError(f"capture: a step is recorded on a GPU, not on {device}: leave it out")
+    if settings.capture and settings.detect_anomaly:
+        raise UserError("capture: a recorded step cannot be watched by detect_anomaly: leave one out")
     with running.outliving_its_terminal(), _output_folder(settings) as out:
         test_set, this = prepare(settings, recipe, device, out)
         progress = this.progress
@@ -286,6 +296,12 @@ def step(
     return logits, loss
 
 
+def make_step(this: Run) -> Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]:
+    """:func:`step` of the run as it is now, captured if that is asked for."""
+    present = functools.partial(step, this.model, this.objective, this.optimizer)
+    return mg.CapturedStep(present) if this.settings.capture else present
+
+
 def step_schedule(schedule: Any, held_loss: float) -> None:
     """End an epoch: the next one's rate, which may depend on the loss on the held images."""
     if isinstance(schedule, mg.optim.ReduceLROnPlateau):
@@ -304,10 +320,13 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
     """One pass over the training set, from ``progress.step`` on; returns early on a signal, and
     after so many ``steps``."""
     recipe, progress, seed = this.recipe, this.progress, this.settings.seed
-    if progress.step == 0 and progress.epoch in dict(recipe.restarts):
+    restarts = progress.step == 0 and progress.epoch in dict(recipe.restarts)
+    if restarts:
         this.optimizer, this.schedule = make_optimizer(recipe, this.model, progress.epoch)
     this.model.train()
     started = time.perf_counter() - progress.seconds
+    if this.step is None or restarts:
+        this.step = make_step(this)
     bar = tqdm(
         total=len(this.train.images),
         initial=progress.seen,
@@ -320,7 +339,7 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         batches = this.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
-            logits, loss = step(this.model, this.objective, this.optimizer, images, labels)
+            logits, loss = this.step(images, labels)
             value = loss.item()
             progress.step += 1
             progress.seen += len(labels)
@@ -581,6 +600,7 @@ def _record(
         "precision": mg.get_precision() if device.type == "gpu" else "fp32",
         "blas": machine.blas(),
         "cpu": machine.cpu(),
+        "captured": settings.capture,
         "machine": platform.platform(),
         "versions": {
             "minigrad": mg.__version__,

@@ -37,6 +37,7 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
     )
     add("--data-dir", help="folder of CIFAR-10 (default $MINIGRAD_DATA or ~/.cache/minigrad)")
     add("--precision", help="fp32, tf32 or bf16, of products on a GPU (default: tf32 if it can)")
+    add("--capture", action="store_true", help="record the step on a GPU once, and replay it")
     add("--epochs", type=int, help="passes over the training set (default: the recipe's)")
     add("--batch-size", type=int, help="images per step (default: the recipe's)")
     add("--lr", type=float, help="learning rate (default: the recipe's)")
@@ -66,6 +67,7 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
         progress=sys.stderr.isatty(),
         precision=given.precision,
         detect_anomaly=given.detect_anomaly,
+        capture=given.capture,
     )
 
 

@@ -122,7 +122,7 @@ def test_train_takes_every_setting_of_a_run(monkeypatch):
     arguments = (
         "train simple --device gpu:1 --dataset synthetic --data-dir d --seed 4 --out o --resume "
         "--epochs 3 --batch-size 7 --lr 0.5 --set augmentation.crop=4 --set optimizer=SGD "
-        "--precision bf16 --detect-anomaly"
+        "--precision bf16 --detect-anomaly --capture"
     )
     settings = cli.parse(arguments.split()).settings()
     changes = {
@@ -133,7 +133,7 @@ def test_train_takes_every_setting_of_a_run(monkeypatch):
         "lr": 0.5,
     }
     expected = train.Settings(
-        "simple", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="bf16"
+        "simple", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="bf16", capture=True
     )
     assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected
     assert settings.detect_anomaly

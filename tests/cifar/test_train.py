@@ -728,6 +728,39 @@ def test_a_precision_that_cannot_be(small, tmp_path, name, text):
     assert os.listdir(tmp_path) == []
 
 
+def test_nothing_is_captured_on_the_cpu(small, tmp_path):
+    small()
+    settings = train.Settings("tiny", "cpu", out=str(tmp_path / "run"), capture=True)
+    refuses(UserError, "capture: a step is recorded on a GPU", lambda: train.run(settings))
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_captured(small, tmp_path, monkeypatch):
+    """The step with the optimiser of the moment: another one after a restart."""
+    made = []
+
+    class Captured:
+        def __init__(self, step):
+            self.step, self.calls = step, 0
+            made.append(self)
+
+        def __call__(self, *batch):
+            self.calls += 1
+            return self.step(*batch)
+
+    small().setattr(mg, "CapturedStep", Captured)
+    settings = tiny.settings(tmp_path / "run", restarts=((1, 0.5),))
+    recipe, device = train.checked_recipe(settings), mg.device("cpu")
+    settings = dataclasses.replace(settings, capture=True)
+    _, this = train.prepare(settings, recipe, device, tmp_path)
+    for _ in range(2):
+        train._train_epoch(this, [])
+        this.progress.end_epoch({})
+    assert [captured.calls for captured in made] == [tiny.STEPS] * 2
+    assert made[1].step.args[2] is this.optimizer is not made[0].step.args[2]
+    assert this.optimizer.param_groups[0]["lr"] == 0.5
+
+
 def test_bar_is_closed_when_the_loss_fails(small, tmp_path, monkeypatch):
     small(each_batch=spoil)
     stderr = io.StringIO()

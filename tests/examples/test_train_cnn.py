@@ -66,18 +66,19 @@ def test_defaults():
         "progress": sys.stderr.isatty(),
         "precision": None,
         "detect_anomaly": False,
+        "capture": False,
     }
 
 
 def test_every_argument():
     arguments = (
         "--recipe r --device gpu:1 --dataset synthetic --data-dir d --epochs 3 --batch-size 7 "
-        "--lr 0.5 --seed 4 --out o --resume --precision tf32 --detect-anomaly"
+        "--lr 0.5 --seed 4 --out o --resume --precision tf32 --detect-anomaly --capture"
     )
     settings = train_cnn.parse(arguments.split())
     changes = {"epochs": 3, "batch_size": 7, "lr": 0.5}
     expected = train.Settings(
-        "r", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="tf32"
+        "r", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="tf32", capture=True
     )
     assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected
     assert settings.detect_anomaly
