@@ -37,8 +37,10 @@ def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _same_start() -> Iterator[None]:
-    """The same draws for every test; the number of threads, which decides rounding, put back."""
+    """The same draws and precision for every test, whatever a GPU's default; the number of threads,
+    which decides rounding, put back."""
     mg.manual_seed(0)
+    mg.set_precision("fp32")
     threads = mg.get_num_threads()
     yield
     if mg.get_num_threads() != threads:

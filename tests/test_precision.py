@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +13,7 @@ from tests.common import refuses
 
 
 @pytest.fixture(autouse=True)
-def _default() -> Iterator[None]:
-    yield
+def _default() -> None:
     mg.set_precision(None)
 
 

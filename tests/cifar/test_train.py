@@ -721,10 +721,7 @@ def test_unknown_device(small, tmp_path):
 def test_a_precision_that_cannot_be(small, tmp_path, name, text):
     small()
     settings = train.Settings("tiny", "cpu", out=str(tmp_path / "run"), precision=name)
-    try:
-        refuses(UserError, text, lambda: train.run(settings))
-    finally:
-        mg.set_precision(None)
+    refuses(UserError, text, lambda: train.run(settings))
     assert os.listdir(tmp_path) == []
 
 

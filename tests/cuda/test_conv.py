@@ -6,7 +6,7 @@ the precision rounds the factors of a product. What is left between them is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,6 @@ pytestmark = pytest.mark.usefixtures("on_cpu")
 
 DROPPED = {"fp32": 0, "tf32": 13, "bf16": 16}  # bits of float32's mantissa
 FEW = settings(max_examples=5)
-
-
-@pytest.fixture(autouse=True)
-def _default_precision() -> Iterator[None]:
-    yield
-    mg.set_precision(None)
 
 
 def rounded(x: np.ndarray, precision: str) -> np.ndarray:
