@@ -159,7 +159,9 @@ def run(settings: Settings) -> list[dict[str, Any]]:
     if settings.capture and device.type != "gpu":
         raise UserError(f"capture: a step is recorded on a GPU, not on {device}: leave it out")
     if settings.capture and settings.detect_anomaly:
-        raise UserError("capture: a recorded step cannot be watched by detect_anomaly: leave one out")
+        raise UserError(
+            "capture: a recorded step cannot be watched by detect_anomaly: leave one out"
+        )
     with running.outliving_its_terminal(), _output_folder(settings) as out:
         test_set, this = prepare(settings, recipe, device, out)
         progress = this.progress
