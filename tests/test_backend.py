@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import sys
 from types import SimpleNamespace
 
@@ -104,6 +105,15 @@ def test_gpu_numbers(monkeypatch):
     assert mg.device("auto") == mg.device("gpu") == mg.device("gpu:0") != second
     text = "device: 'gpu:2' was asked for, but there are 2 GPUs (from 0)"
     refuses(mg.DeviceError, text, lambda: mg.device("gpu:2"))
+
+
+def test_nothing_is_moved_while_a_step_is_recorded(monkeypatch):
+    """A graph would copy from the same address of the CPU at every replay."""
+    cupy = fake_cupy(monkeypatch, lambda: 1)
+    cupy.cuda.Device = lambda index: contextlib.nullcontext()
+    cupy.cuda.get_current_stream = lambda: SimpleNamespace(is_capturing=lambda: True)
+    text = "moved to the GPU: do so before the step"
+    refuses(RuntimeError, text, lambda: backend.move(np.ones(3), mg.device("gpu")))
 
 
 def test_out_of_memory_on_a_gpu_says_what_is_free(monkeypatch):
