@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -53,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--each", type=int, default=60, help="cases of every kind (60)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--steps", type=int, default=10_000, help="of the long run; 0: none")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     parser.add_argument("--out", help="write the counts here, as JSON")
     asked = parser.parse_args()
@@ -61,11 +63,13 @@ def main() -> None:
     on = machine.describe()  # now: the commit that is tried
     with tempfile.TemporaryDirectory() as folder:
         bench = undisturbed(Path(folder) / "undisturbed")
-        found = {k: count(k, asked.each, asked.seed, Path(folder), bench) for k in asked.kinds}
-    total = {name: sum(one[name] for one in found.values()) for name in ("cases", "faults", "lost")}
+        kinds = {k: count(k, asked.each, asked.seed, Path(folder), bench) for k in asked.kinds}
+        total = {n: sum(one[n] for one in kinds.values()) for n in ("cases", "faults", "lost")}
+        long = long_run(asked.steps, Path(folder) / "long") if asked.steps else None
     print(f"all: {total['cases']} cases, {total['faults']} faults, {total['lost']} lost")
     if asked.out:
-        machine.write(asked.out, {"machine": on, "total": total, "kinds": found})
+        found = {"machine": on, "total": total, "kinds": kinds, "long_run": long}
+        machine.write(asked.out, found)
     sys.exit(bool(total["lost"]))
 
 
@@ -135,7 +139,11 @@ def ending(out: Path, bench: Bench) -> str:
     return "" if tiny.results(out) == bench.results else "other results than undisturbed"
 
 
-def forked(act: Callable[[], object], during: Callable[[int], object] = lambda pid: None) -> int:
+def forked(
+    act: Callable[[], object],
+    during: Callable[[int], object] = lambda pid: None,
+    patience: int = PATIENCE,
+) -> int:
     """Exit code of ``act()`` in a silent child process; minus the signal's number if one ended it.
     ``during`` is called with its process ID meanwhile.
 
@@ -149,7 +157,7 @@ def forked(act: Callable[[], object], during: Callable[[int], object] = lambda p
             null = os.open(os.devnull, os.O_RDWR)
             for stream in (1, 2):
                 os.dup2(null, stream)
-            signal.alarm(PATIENCE)
+            signal.alarm(patience)
             act()
             code = 0
         except UserError:
@@ -177,6 +185,24 @@ def trace_saving(note: Callable[[int], object]) -> None:
         return trace
 
     sys.settrace(trace)
+
+
+def long_run(steps: int, out: Path) -> dict[str, Any]:
+    """Train so many steps of one image each; memory and files after a tenth of them and all."""
+    epochs = max(10, steps // tiny.TRAIN)
+    changes: dict[str, Any] = {"batch_size": 1, "epochs": epochs, "lr": 1e-4}
+    code = forked(lambda: train.run(tiny.settings(out, **changes)), patience=0)
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    peaks = [json.loads(line)["peak_memory_mb"] for line in (lines[epochs // 10], lines[-1])]
+    print(f"long run: {epochs * tiny.TRAIN} steps, peak memory {peaks[0]} MB, then {peaks[1]} MB")
+    return {
+        "exit code": code,
+        "steps": epochs * tiny.TRAIN,
+        "peak_memory_mb_after_a_tenth": peaks[0],
+        "peak_memory_mb": peaks[1],
+        "files": sorted(file.name for file in out.iterdir()),
+        "metrics_bytes_per_epoch": max(map(len, lines)),
+    }
 
 
 # ---------------------------------------------------------------------------- the faults

@@ -42,6 +42,13 @@ def vector(name: str, value: Any, size: int, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{name}: expected dtype {dtype} as input, got {value.dtype}")
 
 
+def boolean(name: str, value: Any) -> bool:
+    """A flag: what is merely true or false to Python, such as "no", is more likely a mistake."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
 def integer(name: str, value: Any, minimum: float) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")
@@ -71,6 +78,8 @@ def number(name: str, value: Any, low: float, high: float = float("inf")) -> flo
 
 def fits(name: str, value: Any, dtype: np.dtype[Any]) -> None:
     """``value`` must be a number that ``dtype`` can hold (for bool, int64)."""
+    if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
     dtype = np.dtype(np.int64) if dtype.kind == "b" else dtype
     low, high = -math.inf, math.inf
     if dtype.kind == "f" and math.isfinite(value):

@@ -65,6 +65,6 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     check.unsupported("inplace", inplace, False)
     check.floating("input", check.tensor("input", input))
     p = check.number("p", p, 0, 1)
-    if not training or p == 0:
+    if not check.boolean("training", training) or p == 0:
         return input
     return _dropout(input, draw=rng.next_draw, p=p)

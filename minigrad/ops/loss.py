@@ -180,6 +180,7 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, A
         )
     if target.dtype.kind not in "iu":
         raise TypeError(f"target: expected integer class indices, got {target.dtype}")
+    check.integer("ignore_index", ignore_index, -math.inf)
     flat, classes = target.data.reshape(-1), input.shape[1]
     used = flat != ignore_index
     bad = used & ((flat < 0) | (flat >= classes))
@@ -250,7 +251,7 @@ def cross_entropy(
     single = check.tensor("input", input).ndim == 1
     input, target = _batched("cross_entropy", input, target, weight, reduction)
     if target.dtype.kind == "f":
-        if ignore_index >= 0:
+        if check.integer("ignore_index", ignore_index, -math.inf) >= 0:
             raise ValueError(
                 f"ignore_index: only for class indices, got {ignore_index} with probabilities"
             )

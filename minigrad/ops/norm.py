@@ -236,7 +236,11 @@ def batch_norm(
             came, expected = getattr(residual, what), getattr(input, what)
             if came != expected:
                 raise ValueError(f"residual: expected {what} {expected} as input, got {came}")
-    options: dict[str, Any] = {"batch": training, "eps": eps, "relu": relu}
+    options: dict[str, Any] = {
+        "batch": check.boolean("training", training),
+        "eps": eps,
+        "relu": check.boolean("relu", relu),
+    }
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("running_mean: expected running statistics when training=False")

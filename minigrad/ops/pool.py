@@ -250,6 +250,7 @@ def _geometry(
 ) -> tuple[Window, Pair, Pair]:
     if 0 in input.shape[1:]:
         raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
+    check.boolean("ceil_mode", ceil_mode)
     kernel = check.pair("kernel_size", kernel_size, 1)
     steps = kernel if stride is None else check.pair("stride", stride, 1)
     pads = check.pair("padding", padding, 0)

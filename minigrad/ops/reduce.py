@@ -31,7 +31,8 @@ def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 
 def _over(input: Tensor, dim: Any) -> tuple[int, ...]:
     """The axes to reduce: all for None and, as in PyTorch, for no dimension at all."""
-    return check.axes("dim", None if dim in ((), []) else dim, input.ndim)
+    nothing = isinstance(dim, (tuple, list)) and not dim
+    return check.axes("dim", None if nothing else dim, input.ndim)
 
 
 @op
@@ -44,6 +45,7 @@ def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
 
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64."""
+    keepdim = check.boolean("keepdim", keepdim)
     return _sum(input, axes=_over(input, dim), keepdim=keepdim)
 
 
@@ -59,6 +61,7 @@ def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty."""
     check.floating("input", input)
+    keepdim = check.boolean("keepdim", keepdim)
     return _mean(input, axes=_over(input, dim), keepdim=keepdim)
 
 
@@ -90,6 +93,7 @@ def var(input: Tensor, dim: Any = None, correction: float = 1, keepdim: bool = F
     The default is the unbiased estimate, as in PyTorch; NaN where count − correction is 0.
     """
     check.floating("input", input)
+    keepdim = check.boolean("keepdim", keepdim)
     return _var(input, axes=_over(input, dim), correction=correction, keepdim=keepdim)
 
 
@@ -128,6 +132,7 @@ def _extreme(name: str) -> Callable[..., Any]:
     def extreme(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
             raise NotImplementedError(f"{name}: of two tensors is not supported; use where()")
+        check.boolean("keepdim", keepdim)
         _check_not_empty(name, input, dim)
         if dim is None:
             return _all_extreme(input, name=name)
@@ -158,6 +163,7 @@ min = _extreme("min")
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element along ``dim``, or in the flattened tensor; int64."""
     check.no_bools("input", input)
+    check.boolean("keepdim", keepdim)
     _check_not_empty("argmax", input, dim)
     if dim is None:
         return Tensor(get_xp(input.data).asarray(input.data.argmax()))

@@ -206,6 +206,7 @@ def pad(
         pad: (left, right) of the last dimension, then of the one before it, and so on; from 0.
         mode: only "constant" is supported.
     """
+    check.tensor("input", input)
     check.unsupported("mode", mode, "constant")
     if not isinstance(pad, (tuple, list)):
         raise TypeError(f"pad: expected a tuple or list, got {pad!r}")
@@ -216,11 +217,12 @@ def pad(
     amounts = [check.integer("pad", p, -math.inf) for p in pad]
     if min(amounts, default=0) < 0:
         raise NotImplementedError(f"pad={tuple(pad)} is not supported (only amounts from 0)")
-    check.fits("value", value or 0, input.dtype)
+    value = 0 if value is None else value
+    check.fits("value", value, input.dtype)
     widths = [(0, 0)] * input.ndim
     for i in range(len(amounts) // 2):
         widths[-1 - i] = (amounts[2 * i], amounts[2 * i + 1])
-    return _pad(input, widths=tuple(widths), value=0 if value is None else value)
+    return _pad(input, widths=tuple(widths), value=value)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
@@ -228,7 +230,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 
     ``num_classes=-1`` takes the largest index + 1. Not differentiable.
     """
-    if input.dtype.kind not in "iu":
+    if check.tensor("input", input).dtype.kind not in "iu":
         raise TypeError(f"input: expected integer class indices, got {input.dtype}")
     xp = get_xp(input.data)
     if num_classes == -1:

@@ -33,19 +33,26 @@ def tried(folder, *command):
 @pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's signals and limits")
 def test_nothing_is_lost(tmp_path):
     code, found, said = tried(
-        tmp_path, "-m", "benchmarks.faults", "--each", "2", "--kinds", *HANDFUL
+        tmp_path, "-m", "benchmarks.faults", "--each", "1", "--steps", "800", "--kinds", *HANDFUL
     )
     assert code == 0, said
-    assert found["total"]["cases"] == 2 * len(HANDFUL)
+    assert found["total"]["cases"] == len(HANDFUL)
     assert found["total"]["lost"] == 0
     assert set(found["kinds"]) == set(HANDFUL)
-    assert all(kind["faults"] >= kind["cases"] == 2 for kind in found["kinds"].values())
+    assert all(kind["faults"] >= kind["cases"] == 1 for kind in found["kinds"].values())
     assert found["kinds"]["file size limit"]["ends"].keys() == {"refused in one line"}
+    long = found["long_run"]
+    assert (long["exit code"], long["steps"]) == (0, 800)
+    assert long["peak_memory_mb"] < 1.05 * long["peak_memory_mb_after_a_tenth"]
+    assert long["metrics_bytes_per_epoch"] < 500
+    assert len(long["files"]) == 5
 
 
 def test_a_loss_is_seen(tmp_path):
     """Of runs whose optimiser forgets its moments when it is resumed."""
-    code, found, _ = tried(tmp_path, "-c", FORGETFUL, "--each", "4", "--kinds", "SIGTERM")
+    code, found, _ = tried(
+        tmp_path, "-c", FORGETFUL, "--each", "3", "--steps", "0", "--kinds", "SIGTERM"
+    )
     assert code == 1
     assert found["total"]["lost"] > 0
     assert "other results than undisturbed" in found["kinds"]["SIGTERM"]["reasons"][0]

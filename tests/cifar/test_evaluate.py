@@ -15,6 +15,7 @@ import minigrad as mg
 from cifar import evaluate, plots, train
 from cifar.errors import UserError
 from tests.cifar import tiny
+from tests.cifar.fuzz import mutated, taken_or_refused
 from tests.common import refuses
 
 # ---------------------------------------------------------------------------- figures
@@ -273,3 +274,13 @@ def test_what_cannot_be_evaluated(trained, small, tmp_path):
     ):
         refuses(UserError, text, lambda asked=asked: evaluate.run(asked))
     refuses(UserError, "device: expected", lambda: evaluate.load(out, "tpu"))
+
+
+@given(st.data())
+def test_whatever_the_metadata_hold_is_loaded_or_refused(trained, data):
+    tensors, record = mg.checkpoint.read(trained[0] / "last.safetensors")
+    file = trained[0].parent / "fuzzed.safetensors"
+    mg.save(tensors, file, data.draw(mutated(record)))
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        taken_or_refused(lambda: evaluate.load(file))

@@ -6,10 +6,13 @@ import dataclasses
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cifar import overrides, recipes
+from cifar import overrides, recipes, train
 from cifar.augment import Augmentation
 from cifar.errors import UserError
+from tests.cifar.fuzz import JUNK, taken_or_refused
 
 RECIPE = recipes.Recipe(
     "tiny", "tiny", 2, 16, "Adam", 1e-2, {"weight_decay": 1e-4}, augmentation=Augmentation(crop=1)
@@ -107,3 +110,23 @@ def test_mistakes(text, message):
     with pytest.raises(UserError, match=message) as caught:
         overrides.parse(RECIPE, [text])
     assert "\n" not in str(caught.value)
+
+
+FIELDS = [
+    *(f.name for f in dataclasses.fields(RECIPE)),
+    *(f"augmentation.{f.name}" for f in dataclasses.fields(Augmentation)),
+    *(f"optimizer_options.{name}" for name in ("momentum", "weight_decay", "betas", "params")),
+    *(f"schedule_options.{name}" for name in ("T_max", "milestones", "optimizer")),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(FIELDS), JUNK.map(json.dumps) | st.text(max_size=6))))
+def test_whatever_is_written_is_taken_or_refused_before_anything_is_done(pairs):
+    """Also by the optimiser and the schedule, which are made to see whether they can be."""
+    texts = [f"{field}={value}" for field, value in pairs]
+
+    def act():
+        changes = overrides.parse(recipes.load("resnet-82"), texts)
+        train.checked_recipe(train.Settings("resnet-82", overrides=changes))
+
+    taken_or_refused(act)

@@ -10,12 +10,15 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minigrad as mg
 from benchmarks import collect
 from cifar import cli, plots, report, train
 from cifar.errors import UserError
 from tests.cifar import tiny
+from tests.cifar.fuzz import mutated, taken_or_refused
 from tests.common import refuses
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
@@ -399,3 +402,20 @@ def test_the_usual_place_and_real_pictures(trained):
     images = [e.get("src") for e in elements(path.read_text("utf-8")) if e.tag == "img"]
     assert min(len(src) for src in images[:3]) > 10_000
     path.unlink()
+
+
+@given(st.data())
+def test_whatever_files_hold_is_reported_or_refused(tmp_path_factory, data):
+    """metrics.jsonl, the metadata beside it and the JSON of collected runs, damaged at random."""
+    record, history = run(3).record, run(3).history
+    folder = tmp_path_factory.mktemp("fuzz")
+    both = data.draw(mutated({"record": record, "epochs": history}))
+    if data.draw(st.booleans()):
+        (folder / "runs.json").write_text(json.dumps(data.draw(mutated({"runs": [both]}))))
+    both = both if isinstance(both, dict) else {}
+    lines = both.get("epochs", [])
+    text = "\n".join(json.dumps(line) for line in (lines if isinstance(lines, list) else [lines]))
+    junk = data.draw(st.just(b"") | st.binary(max_size=9))
+    (folder / "metrics.jsonl").write_bytes(text.encode() + junk)
+    mg.save({"a": mg.zeros(1)}, folder / "last.safetensors", both.get("record"))
+    taken_or_refused(lambda: report.rows(report.group(report.find(folder))))
