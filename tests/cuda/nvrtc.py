@@ -22,9 +22,10 @@ def compiled(text: str, target: str, **macros: str) -> bytes:
         return results[0] if results else None
 
     def read(kind: str) -> bytes:
-        content = b" " * call(getattr(nvrtc, f"nvrtcGet{kind}Size"), program)
+        size = call(getattr(nvrtc, f"nvrtcGet{kind}Size"), program)
+        content = bytes(size + 1)  # is written into: Python shares objects of a single byte
         call(getattr(nvrtc, f"nvrtcGet{kind}"), program, content)
-        return content
+        return content[:size]
 
     program = call(nvrtc.nvrtcCreateProgram, text.encode(), b"kernels.cu", 0, [], [])
     error, *_ = nvrtc.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
