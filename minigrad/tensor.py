@@ -157,7 +157,13 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """``shape``, or its entry ``dim``."""
-        return self.shape if dim is None else self.shape[dim]
+        if dim is None:
+            return self.shape
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+            raise TypeError(f"dim: expected a whole number, got {dim!r}")
+        if not -self.ndim <= dim < self.ndim:
+            raise IndexError(f"dim: expected one of {self.ndim} dimensions, got {dim}")
+        return self.shape[dim]
 
     def numel(self) -> int:
         """Number of elements."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -94,6 +95,7 @@ def var(input: Tensor, dim: Any = None, correction: float = 1, keepdim: bool = F
     """
     check.floating("input", input)
     keepdim = check.boolean("keepdim", keepdim)
+    check.number("correction", correction, -math.inf)
     return _var(input, axes=_over(input, dim), correction=correction, keepdim=keepdim)
 
 
