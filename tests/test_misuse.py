@@ -18,9 +18,12 @@ from tests.parity.table import ENTRIES
 
 F = mg.functional
 JUNK = (object(), {}, b"no", slice(1), print, 1j)
-# Operators leave other types to Python, which names both operands; three are no functions, and
-# Identity takes what it is given.
-OTHERS = ("Tensor.T", "Tensor.shape", "Tensor.ndim", "nn.Identity")
+# Operators leave other types to Python, which names both operands; three are no functions, Identity
+# takes what it is given, and the table's batch norms copy or make what they hand over.
+OTHERS = (
+    *("Tensor.T", "Tensor.shape", "Tensor.ndim", "nn.Identity"),
+    *("functional.batch_norm", "nn.BatchNorm1d", "nn.BatchNorm2d"),
+)
 NAMES = [n for n in ENTRIES if "__" not in n and n not in OTHERS]
 
 
@@ -63,6 +66,10 @@ SCORES, LABELS = mg.tensor([[1.0, 2.0]]), mg.tensor([1])
         (lambda: F.max_pool2d(mg.zeros(1, 2, 2), 1, ceil_mode="no"), "ceil_mode: expected True or"),
         (lambda: F.one_hot([1, 2]), "input: expected a Tensor, got list"),
         (lambda: F.pad(X, (1, 1), value="0"), "value: expected a number, got '0'"),
+        (lambda: F.batch_norm(X, b"no", None), "running_mean: expected a Tensor, got bytes"),
+        (lambda: F.batch_norm(X, None, None, training="no"), "training: expected True or False"),
+        (lambda: mg.nn.BatchNorm2d(3)(None), "input: expected a Tensor, got NoneType"),
+        (lambda: mg.nn.BatchNorm2d(3, affine="no"), "affine: expected True or False, got 'no'"),
         (lambda: mg.nn.Flatten()(np.zeros((2, 3))), "input: expected a Tensor, got ndarray"),
     ],
 )

@@ -134,6 +134,8 @@ class _BatchNorm(Module):
         self.num_features = check.integer("num_features", num_features, 1)
         self.eps = check.number("eps", eps, 0)
         self.momentum = check.number("momentum", momentum, 0, 1)
+        check.boolean("affine", affine)
+        check.boolean("bias", bias)
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine and bias else None
         self.running_mean = zeros(num_features)

@@ -345,6 +345,7 @@ def avg_pool2d(
         (N, C, OH, OW), sizes as :func:`max_pool2d`.
     """
     check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
+    check.boolean("count_include_pad", count_include_pad)
     if input.ndim == 3:
         return avg_pool2d(
             input.unsqueeze(0),
