@@ -23,6 +23,7 @@ JUNK = (object(), {}, b"no", slice(1), print, 1j)
 OTHERS = (
     *("Tensor.T", "Tensor.shape", "Tensor.ndim", "nn.Identity"),
     *("functional.batch_norm", "nn.BatchNorm1d", "nn.BatchNorm2d"),
+    "functional.batch_norm with residual and relu",
 )
 NAMES = [n for n in ENTRIES if "__" not in n and n not in OTHERS]
 
@@ -68,6 +69,8 @@ SCORES, LABELS = mg.tensor([[1.0, 2.0]]), mg.tensor([1])
         (lambda: F.pad(X, (1, 1), value="0"), "value: expected a number, got '0'"),
         (lambda: F.batch_norm(X, b"no", None), "running_mean: expected a Tensor, got bytes"),
         (lambda: F.batch_norm(X, None, None, training="no"), "training: expected True or False"),
+        (lambda: F.batch_norm(X, X[0], X[0], relu=1), "relu: expected True or False, got 1"),
+        (lambda: F.batch_norm(X, X[0], X[0], residual=1), "residual: expected a Tensor, got int"),
         (lambda: mg.nn.BatchNorm2d(3)(None), "input: expected a Tensor, got NoneType"),
         (lambda: mg.nn.BatchNorm2d(3, affine="no"), "affine: expected True or False, got 'no'"),
         (lambda: mg.nn.Flatten()(np.zeros((2, 3))), "input: expected a Tensor, got ndarray"),
