@@ -31,15 +31,8 @@ STATE, BEFORE = "state.safetensors", "state-before.safetensors"
 SCHEMA = 3  # of these files; 2 had no opening
 EVALUATION_BATCH = 250
 OPENING = 10  # steps of a run whose outcome is kept, for `cifar verify` to repeat
-DECIDING = (
-    "threads",
-    "kernels",
-    "precision",
-    "blas",
-    "cpu",
-    "device",
-    "versions",
-)  # on how sums are rounded
+# What of a record decides how sums are rounded.
+DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
 LOSSES = ("cross_entropy", "focal_loss")
 
 

@@ -359,20 +359,18 @@ class SGD(Optimizer):
 
     def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
         keep = 1 if fresh else 1 - group["dampening"]  # of zeros nothing else is kept
-        return "sgd", (*self._numbers(group, keep), group["nesterov"])
-
-    def _numbers(self, group: dict[str, Any], keep: float) -> Numbers:
         sign = -1 if group["maximize"] else 1
-        return group["lr"], group["momentum"], keep, group["weight_decay"], sign
+        numbers = group["lr"], group["momentum"], keep, group["weight_decay"], sign
+        return "sgd", (*numbers, group["nesterov"])
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         lr, momentum = group["lr"], group["momentum"]
+        _, (*numbers, nesterov) = self.kernel(group, step, fresh)
         fast = kernels("optim")
 
         def apply(p: Array, g: Array, b: Array | None = None) -> None:
             if fast and b is not None and not fresh and isinstance(p, np.ndarray):
-                numbers = self._numbers(group, 1 - group["dampening"])
-                fast.sgd(p, g, b, *map(p.dtype.type, numbers), group["nesterov"])
+                fast.sgd(p, g, b, *map(p.dtype.type, numbers), nesterov)
                 return
             xp, t = get_xp(p), scratch("update", p)
             g = _decayed(p, g, group)
