@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import minigrad as mg
 from benchmarks import contest, study
 from benchmarks.contest import KEPT, QUICK, Engine
 from benchmarks.study import Call
@@ -35,6 +36,7 @@ NAME = "ops"
 OPTIMIZER = "optimizer"
 LEAST, MOST = 3, 1000  # calls of one part in a turn
 STATE = {"SGD": 1, "RMSprop": 1, "Adam": 2}  # arrays that the recipes' optimisers keep
+KINDS = {"input": "input", "residual": "input", "weight": "parameters", "bias": "parameters"}
 REREAD = ("batch_norm", "relu", "max_pool2d")  # whose derivative depends on the input
 
 
@@ -75,6 +77,7 @@ def _label(call: Call) -> str:
     if call.op in study.PRODUCTS:
         text += " → " + "×".join(map(str, tensors["weight"]))
     usual = {"stride": 1, "padding": 0} if call.op in study.PRODUCTS else {"padding": 0}
+    text += " + residual" * ("residual" in tensors) + " + ReLU" * bool(options.get("relu"))
     for name in ("kernel_size", "stride", "padding", "output_size", "p"):
         value = options.get(name)
         value = value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
@@ -95,8 +98,28 @@ def actions(engine: Engine, case: Case) -> dict[str, tuple[Callable[[], object],
         function, y = _part(engine, call, part)
         x = math.prod(dict(call.tensors)["input"])
         arrays = x + y + x * (part == "input" and call.op in REREAD)
+        if "residual" in dict(call.tensors):
+            # Read, in backward for ReLU only, which makes its gradient an array of its own.
+            relu = bool(dict(call.options).get("relu"))
+            arrays += y * (part == "forward" or relu) + y * (part == "input" and relu)
         made[part] = function, 4 * arrays
     return made
+
+
+def _function(engine: Engine, op: str) -> Callable[..., Any]:
+    """``op`` of the engine's library; batch norm with residual and ReLU as PyTorch users write
+    it."""
+    function: Callable[..., Any] = getattr(engine.functional, op)
+    if op != "batch_norm" or engine.functional is mg.functional:
+        return function
+
+    def batch_norm(residual: Any = None, relu: bool = False, **arguments: Any) -> Any:
+        y = function(**arguments)
+        if residual is not None:
+            y = y + residual
+        return engine.functional.relu(y) if relu else y
+
+    return batch_norm
 
 
 def _part(engine: Engine, call: Call, part: str) -> tuple[Callable[[], object], int]:
@@ -104,16 +127,16 @@ def _part(engine: Engine, call: Call, part: str) -> tuple[Callable[[], object], 
     arguments = dict(call.options)
     wanted = []  # gradients that `part` is about, or of all that the step needs, in forward
     for name, shape in call.tensors:
+        kind = KINDS.get(name)
         if name == "target":
             value = engine.labels(*shape)
         else:
-            value = (engine.activation if name == "input" else engine.parameter)(*shape)
-        kind = {"input": "input", "weight": "parameters", "bias": "parameters"}.get(name)
+            value = (engine.activation if kind == "input" else engine.parameter)(*shape)
         if kind == part or (part == "forward" and kind in call.gradients):
             value.requires_grad = True
             wanted.append(value)
         arguments[name] = value
-    forward = partial(getattr(engine.functional, call.op), **arguments)
+    forward = partial(_function(engine, call.op), **arguments)
     y = forward()
     if part == "forward":
         return forward, y.numel()

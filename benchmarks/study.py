@@ -127,7 +127,7 @@ def calls(model: str, batch: int) -> Counter[Call]:
         tensors, options = [], []
         for argument, value in bound.arguments.items():
             if isinstance(value, mg.Tensor):
-                batched = argument in ("input", "target")
+                batched = argument in ("input", "residual", "target")
                 shape = (batch, *value.shape[1:]) if batched else value.shape
                 tensors.append((argument, shape))
             elif value is not None:

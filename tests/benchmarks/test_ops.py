@@ -28,6 +28,19 @@ CONV = case(
 X, Y = 16 * 3 * 36, 16 * 8 * 36
 POOL = case("max_pool2d", {"input": (16, 3, 6, 6)}, [("kernel_size", 2), ("stride", 2)])
 RELU = case("relu", {"input": (16, 3, 6, 6)})
+NORM = case(
+    "batch_norm",
+    {
+        "input": (16, 3, 6, 6),
+        "running_mean": (3,),
+        "running_var": (3,),
+        "weight": (3,),
+        "bias": (3,),
+        "residual": (16, 3, 6, 6),
+    },
+    [("training", True), ("relu", True)],
+    parts=("forward", "input", "parameters"),
+)
 LOSS = case("cross_entropy", {"input": (4, 10), "target": (4,)})
 
 
@@ -38,6 +51,7 @@ LOSS = case("cross_entropy", {"input": (4, 10), "target": (4,)})
         (CONV, {"forward": X + Y, "input": X + Y, "parameters": X + Y}),
         (POOL, {"forward": X + X // 4, "input": 2 * X + X // 4}),
         (RELU, {"forward": 2 * X, "input": 3 * X}),
+        (NORM, {"forward": 3 * X, "input": 5 * X, "parameters": 3 * X}),
         (LOSS, {"forward": 41, "input": 41}),
     ],
     ids=lambda value: value.op if isinstance(value, ops.Case) else "",
