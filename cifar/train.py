@@ -28,12 +28,13 @@ from cifar.errors import UserError
 
 F = mg.functional
 STATE, BEFORE = "state.safetensors", "state-before.safetensors"
-SCHEMA = 3  # of these files; 2 had no opening
+SCHEMA = 4  # of these files; 2 had no opening, 3 no count of skipped batches
 EVALUATION_BATCH = 250
 OPENING = 10  # steps of a run whose outcome is kept, for `cifar verify` to repeat
 # What of a record decides how sums are rounded.
 DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
 LOSSES = ("cross_entropy", "focal_loss")
+MOST_SKIPPED = 10  # batches in a row, after which it is not the batches that are at fault
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ class Settings:
 class Progress:
     """Where a run is: all that changes besides weights, optimiser and schedule.
 
-    ``loss`` and ``correct`` are sums over the ``seen`` images of the current epoch; ``opening``
-    holds the losses of the run's first steps, and the digest of the weights after them.
+    ``loss`` and ``correct`` are sums over the ``seen`` images of the current epoch, ``skipped``
+    its batches that overflowed (see :class:`Skipping`); ``opening`` holds the losses of the run's
+    first steps, and the digest of the weights after them.
     """
 
     epoch: int = 0
@@ -85,6 +87,7 @@ class Progress:
     loss: float = 0.0
     correct: int = 0
     seconds: float = 0.0
+    skipped: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     opening: dict[str, Any] = field(default_factory=lambda: {"losses": []})
 
@@ -92,6 +95,7 @@ class Progress:
         self.history.append(line)
         self.epoch += 1
         self.step, self.seen, self.loss, self.correct, self.seconds = 0, 0, 0.0, 0, 0.0
+        self.skipped = 0
 
 
 @dataclass
@@ -105,7 +109,7 @@ class Run:
         test: the test set.
         objective: the training loss of (logits, labels), a scalar.
         saved: how far the state on disk is, in words.
-        step: :func:`step` of (images, labels), from the first epoch on.
+        step: :func:`step` of (images, labels), or :class:`Skipping`, from the first epoch on.
         record: what the run is and what can change its results; stored in every file it writes.
     """
 
@@ -283,18 +287,84 @@ def step(
     labels: mg.Tensor,
 ) -> tuple[mg.Tensor, mg.Tensor]:
     """One update of the model from one batch; returns its logits and its loss before that."""
-    logits = model(images)
-    loss = objective(logits, labels)
-    optimizer.zero_grad()
-    loss.backward()
+    logits, loss = gradients(model, objective, optimizer, images, labels)
     optimizer.step()
     return logits, loss
 
 
+def gradients(
+    model: mg.nn.Module,
+    objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor],
+    optimizer: mg.optim.Optimizer,
+    images: mg.Tensor,
+    labels: mg.Tensor,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """:func:`step` without its update."""
+    logits = model(images)
+    loss = objective(logits, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    return logits, loss
+
+
+class Skipping:
+    """:func:`step` that leaves everything as it was where a loss or gradient is not finite.
+
+    For bf16, whose rounding can carry a large number over to infinity in one batch and in none
+    before or after it (cf. Micikevicius et al. 2018, "Mixed precision training", who skip such
+    updates too). Batch norm's running statistics, which the forward pass has moved by then, are put
+    back.
+
+    Args:
+        capture: record all but the update, and replay it (see :class:`minigrad.CapturedStep`).
+
+    Attributes:
+        skipped: whether the last call was one.
+    """
+
+    def __init__(
+        self,
+        model: mg.nn.Module,
+        objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor],
+        optimizer: mg.optim.Optimizer,
+        capture: bool = False,
+    ) -> None:
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.attempt = mg.CapturedStep(self._attempt) if capture else self._attempt
+        self.skipped = False
+
+    def _attempt(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[Any, ...]:
+        """Logits, loss, gradients, whether all is finite, and the buffers as they were before."""
+        before = [buffer.data.copy() for buffer in self.model.buffers()]
+        logits, loss = gradients(self.model, self.objective, self.optimizer, images, labels)
+        found = [p.grad for p in self.model.parameters()]
+        finite = mg.get_xp(loss.data).isfinite(loss.data)
+        for gradient in found:
+            if gradient is not None:
+                finite = finite & mg.get_xp(gradient.data).isfinite(gradient.data).all()
+        return logits, loss, found, finite, before
+
+    def __call__(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[mg.Tensor, mg.Tensor]:
+        logits, loss, found, finite, before = self.attempt(images, labels)
+        self.skipped = not finite
+        if self.skipped:
+            for buffer, value in zip(self.model.buffers(), before, strict=True):
+                buffer.data[...] = value
+        else:
+            for p, gradient in zip(self.model.parameters(), found, strict=True):
+                p.grad = gradient  # a replay writes the recorded ones and assigns none
+            self.optimizer.step()
+        return logits, loss
+
+
 def make_step(this: Run) -> Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]:
-    """:func:`step` of the run as it is now, captured if that is asked for."""
-    present = functools.partial(step, this.model, this.objective, this.optimizer)
-    return mg.CapturedStep(present) if this.settings.capture else present
+    """:func:`step` of the run as it is now, captured if that is asked for; in bf16 one that skips
+    what overflows."""
+    parts, capture = (this.model, this.objective, this.optimizer), this.settings.capture
+    if mg.get_precision() == "bf16":
+        return Skipping(*parts, capture)
+    present = functools.partial(step, *parts)
+    return mg.CapturedStep(present) if capture else present
 
 
 def step_schedule(schedule: Any, held_loss: float) -> None:
@@ -330,6 +400,7 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         disable=not this.settings.progress,
         mininterval=0.5,
     )
+    in_a_row = 0
     with bar:
         batches = this.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
@@ -337,22 +408,31 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
             logits, loss = this.step(images, labels)
             value = loss.item()
             progress.step += 1
-            progress.seen += len(labels)
-            progress.loss += value * len(labels)
-            progress.correct += _correct(logits, labels)
+            in_a_row = in_a_row + 1 if getattr(this.step, "skipped", False) else 0
+            if in_a_row:
+                progress.skipped += 1
+                if in_a_row == MOST_SKIPPED:
+                    what = f"{in_a_row} batches in a row overflowed in bf16, up to"
+                    raise _went_wrong(this, f"{what} {_now(this).removeprefix('at ')}")
+            else:
+                _check_finite(this, value, _now(this))
+                progress.seen += len(labels)
+                progress.loss += value * len(labels)
+                progress.correct += _correct(logits, labels)
             progress.seconds = time.perf_counter() - started
-            _check_finite(this, value, f"at epoch {progress.epoch + 1}, step {progress.step}")
             losses = progress.opening["losses"]
             if progress.epoch == 0 and len(losses) == progress.step - 1 < OPENING:
-                losses.append(value)
+                losses.append(value if math.isfinite(value) else str(value))
                 if progress.step == min(OPENING, len(this.train)):
                     progress.opening["sha256"] = mg.checkpoint.digest(this.model.state_dict())
             bar.update(len(labels))
-            bar.set_postfix(
-                loss=f"{progress.loss / progress.seen:.3f}",
-                acc=f"{progress.correct / progress.seen:.2%}",
-                refresh=False,
-            )
+            seen = max(1, progress.seen)
+            figures = {
+                "loss": f"{progress.loss / seen:.3f}",
+                "acc": f"{progress.correct / seen:.2%}",
+                **({"skipped": progress.skipped} if progress.skipped else {}),
+            }
+            bar.set_postfix(figures, refresh=False)
             if stop:
                 break
 
@@ -396,6 +476,8 @@ def _watched(this: Run) -> Iterator[None]:
 def _end_epoch(this: Run) -> None:
     """Evaluate, step the schedule, write the epoch's line, and save models and state."""
     progress, name = this.progress, this.held_name
+    if not progress.seen:
+        raise _went_wrong(this, f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
     line: dict[str, Any] = {
         "epoch": progress.epoch + 1,
         "lr": this.optimizer.param_groups[0]["lr"],
@@ -417,15 +499,18 @@ def _end_epoch(this: Run) -> None:
         "images_per_second": round(progress.seen / progress.seconds, 1),
         "peak_memory_mb": machine.peak_memory_mb(),
     }
+    if isinstance(this.step, Skipping):
+        line["skipped"] = progress.skipped
     step_schedule(this.schedule, line[f"{name}_loss"])
     progress.end_epoch(line)
     shown = "; ".join(
         f"{part} loss {line[f'{part}_loss']:.4f}, accuracy {line[f'{part}_accuracy']:.2%}"
         for part in ("train", *parts)
     )
+    skipped = f"; {line['skipped']} skipped (overflow)" if line.get("skipped") else ""
     print(
         f"epoch {line['epoch']}: {shown}; {line['seconds']:.0f} s, "
-        f"{line['images_per_second']:.0f} images/s"
+        f"{line['images_per_second']:.0f} images/s{skipped}"
     )
     note |= {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
     note["opening"] = progress.opening
@@ -701,7 +786,7 @@ def _read_state(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], di
         isinstance(note.get(part), dict) for part in ("record", "progress", "optimizer")
     ):
         raise ValueError(f"{path} is not the state of a run")
-    if schema not in (2, SCHEMA):
+    if schema not in (2, 3, SCHEMA):
         age = "a newer" if schema > SCHEMA else "an older"
         raise ValueError(f"{path} is of {age} minigrad (schema {schema}, expected {SCHEMA})")
     return tensors, note

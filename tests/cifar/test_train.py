@@ -766,3 +766,116 @@ def test_bar_is_closed_when_the_loss_fails(small, tmp_path, monkeypatch):
     with pytest.raises(UserError):
         train.run(settings)
     assert stderr.getvalue().endswith("\n")
+
+
+# ---------------------------------------------------------------------------- overflow in bf16
+
+
+def spoil_gradient(model, loss):
+    model[0].weight.grad.data[0, 0, 0, 0] = np.inf
+
+
+def spoil_all(model, loss):
+    loss.data[...] = np.nan
+    for tensor in (
+        model[1].running_mean,
+        model[1].running_var,
+        *(p.grad for p in model[6].parameters()),
+    ):
+        tensor.data[...] = np.nan
+
+
+def overflowing(patch, spoil, at):
+    """Training in bf16 whose ``at``-th attempts, counted from 0, go wrong as ``spoil`` does it."""
+    taken, gradients = itertools.count(), train.gradients
+
+    def attempt(model, objective, *others):
+        logits, loss = gradients(model, objective, *others)
+        if next(taken) in at:
+            spoil(model, loss)
+        return logits, loss
+
+    patch.setattr(mg, "get_precision", lambda: "bf16")
+    patch.setattr(train, "gradients", attempt)
+
+
+@pytest.mark.parametrize("spoil", [spoil_gradient, spoil_all])
+def test_a_batch_that_overflows_in_bf16_is_as_if_it_had_not_been(small, tmp_path, capsys, spoil):
+    at = tiny.STEPS + 1
+    overflowing(small(), spoil, {at})
+    skipped, gone = train.run(tiny.settings(tmp_path / "one"))[-1], itertools.count()
+    assert "; 1 skipped (overflow)" in capsys.readouterr().out
+    assert skipped["skipped"] == 1
+
+    step, patch = train.step, small()
+
+    def without(model, *others):
+        if next(gone) != at:
+            return step(model, *others)
+        before = {name: value.data.copy() for name, value in model.state_dict().items()}
+        logits, loss = train.gradients(model, *others)
+        for name, value in model.state_dict().items():
+            value.data[...] = before[name]
+        return logits, loss
+
+    patch.setattr(train, "step", without)
+    train.run(tiny.settings(tmp_path / "two"))
+    one, two = (tiny.results(tmp_path / name) for name in ("one", "two"))
+    assert {k: v for k, v in one.items() if "/" in k} == {k: v for k, v in two.items() if "/" in k}
+    # The means of the epoch are of the other batches.
+    assert skipped["train_loss"] != two["epoch 2"]["train_loss"] > 0
+    assert skipped["test_loss"] == two["epoch 2"]["test_loss"]
+
+
+def test_too_many_overflows_stop_the_run(small, tmp_path, monkeypatch):
+    overflowing(small(), spoil_all, range(100))
+    text = "every batch of epoch 1 overflowed in bf16; nothing was saved before it; try a smaller"
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path / "epoch")))
+    monkeypatch.setattr(train, "MOST_SKIPPED", 4)
+    text = "4 batches in a row overflowed in bf16, up to epoch 1, step 4; nothing was saved"
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path / "row")))
+
+
+def test_skipped_batches_are_counted_over_a_stop(small, tmp_path):
+    def stopping(path, resume, signals):
+        patch = small(each_batch=send(signals, at=2))
+        overflowing(patch, spoil_all, {1, 3} if path.name == "whole" else {0} if resume else {1})
+        train.run(tiny.settings(path, resume=resume, epochs=1))
+
+    stopping(tmp_path / "whole", False, [])
+    with pytest.raises(KeyboardInterrupt):
+        stopping(tmp_path / "run", False, [signal.SIGTERM])
+    stopping(tmp_path / "run", True, [])
+    assert tiny.results(tmp_path / "run") == tiny.results(tmp_path / "whole")
+    assert tiny.results(tmp_path / "run")["epoch 1"]["skipped"] == 2
+
+
+def test_without_overflow_bf16s_step_is_the_step(whole, small, tmp_path):
+    """Also where a replay leaves another call's gradients with the parameters."""
+
+    class Replayed:
+        def __init__(self, attempt):
+            self.attempt = attempt
+
+        def __call__(self, *batch):
+            result = self.attempt(*batch)
+            for p in self.attempt.__self__.model.parameters():
+                p.grad = mg.zeros(p.shape)
+            return result
+
+    patch = small()
+    overflowing(patch, spoil_all, ())
+    patch.setattr(mg, "CapturedStep", Replayed)
+    make = train.make_step
+    patch.setattr(
+        train,
+        "make_step",
+        lambda run: make(
+            dataclasses.replace(run, settings=dataclasses.replace(run.settings, capture=True))
+        ),
+    )
+    train.run(tiny.settings(tmp_path))
+    assert tiny.results(whole[0]) == {
+        name: {k: v for k, v in value.items() if k != "skipped"} if "epoch" in name else value
+        for name, value in tiny.results(tmp_path).items()
+    }
