@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 # Okabe & Ito, *Color Universal Design* (2008)
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
 
+
+Course: TypeAlias = Mapping[int, Mapping[str, float]]  # figures by epochs done and metric
+NO_COURSE: Course = MappingProxyType({})
 
 PANELS = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
 PARTS = (("train", BLUE, "o"), ("validation", GREEN, "^"), ("test", VERMILION, "s"))
@@ -51,8 +55,11 @@ def _probabilities(logits: np.ndarray) -> np.ndarray:
     return scores / scores.sum(axis=1, keepdims=True)
 
 
-def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) -> None:
-    """Loss and accuracy, training and test, by epoch; the study's figure as a dashed line."""
+def curves(
+    history: list[dict[str, Any]], record: dict[str, Any], path: Path, course: Course = NO_COURSE
+) -> None:
+    """Loss and accuracy, training and test, by epoch; the study's figure in the end as a dashed
+    line, those on its way as diamonds."""
     figure, axes = _figure(1, 2, (10, 4))
     claim = record["recipe"]["claim"]
     for axis, (metric, label, scale) in zip(axes[0], PANELS, strict=True):
@@ -66,8 +73,11 @@ def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) ->
             reference = claim.get(f"{part}_{metric}")
             if reference is not None and record["dataset"] == "cifar10":
                 axis.axhline(
-                    reference * scale, color=colour, ls="--", lw=1, label=f"{part}, in the study"
-                )
+                    reference * scale, color=colour, ls="--", lw=1,
+                    label=f"{part}, the study's in the end",
+                )  # fmt: skip
+                way = f"{part}, the study's on its way"
+                _course(axis, course, f"{part}_{metric}", scale, epochs[-1], colour, way)
         axis.set(xlabel="epoch", ylabel=label, title=metric.capitalize())
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
@@ -79,6 +89,21 @@ def curves(history: list[dict[str, Any]], record: dict[str, Any], path: Path) ->
         fontsize=10,
     )
     _save(figure, path)
+
+
+def _course(
+    axis: Any,
+    course: Course,
+    name: str,
+    scale: float,
+    last: int,
+    colour: str,
+    label: str | None = None,
+) -> None:
+    """Diamonds for a study's figures of that name up to epoch ``last``."""
+    found = [(n, scale * line[name]) for n, line in course.items() if n <= last and name in line]
+    if found:
+        axis.plot(*zip(*found, strict=True), "D", color=colour, mfc="none", ms=8, label=label)
 
 
 def predictions(data: Dataset, logits: np.ndarray, record: dict[str, Any], path: Path) -> None:
@@ -362,6 +387,7 @@ def overlaid(
     path: Path,
     claim: Mapping[str, float] | None = None,
     training: bool = True,
+    course: Course = NO_COURSE,
 ) -> None:
     """Loss and accuracy of many runs by epoch: held-out images solid, training dotted.
 
@@ -369,6 +395,7 @@ def overlaid(
         runs: (label, metrics by epoch); runs of one label share a colour and a legend entry.
         claim: the study's figures by metric, for dashed lines.
         training: draw the training figures too.
+        course: the study's figures on its way, by epoch and metric, for diamonds.
     """
     figure, axes = _figure(1, 2, (11, 4.6))
     labels = list(dict.fromkeys(label for label, _ in runs))
@@ -391,10 +418,12 @@ def overlaid(
                         marker=marker, markersize=3 if len(points) < 30 else 0,
                     )  # fmt: skip
         studies = [(v, name) for name, v in (claim or {}).items() if name.endswith(metric)]
+        for name in {name for line in course.values() for name in line if name.endswith(metric)}:
+            _course(axis, course, name, scale, max(lengths), GREY)
         for i, (value, name) in enumerate(sorted(studies)):
             axis.axhline(value * scale, color=GREY, ls="--", lw=1)
             axis.annotate(
-                f"{name.removesuffix(f'_{metric}')}, in the study",
+                f"{name.removesuffix(f'_{metric}')}, the study's in the end",
                 (0, value * scale),
                 # Points, below or above the line: two may lie close, the lower one below.
                 (4, -10 if i == 0 and len(studies) > 1 else 3),
@@ -420,6 +449,10 @@ def overlaid(
     ]  # fmt: skip
     for label, style in (("held-out images", "-"), ("training", ":"))[: 1 + training]:
         entries += figure.axes[0].plot([], [], color=GREY, ls=style, label=label)
+    if any(epoch <= max(lengths) for epoch in course):
+        entries += figure.axes[0].plot(
+            [], [], "D", color=GREY, mfc="none", label="the study on its way"
+        )
     _legend(figure, entries)
     figure.suptitle(_plain(title))
     _save(figure, path)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import minigrad as mg
-from cifar import plots, tables
+from cifar import plots, recipes, tables
 from cifar.errors import UserError
 
 HEADER: Final = (
@@ -110,6 +110,12 @@ class Group:
         """The study's figures by metric, for runs on the data that it used."""
         claim = self.first["recipe"].get("claim", {})
         return dict(claim) if self.first.get("dataset") == "cifar10" else {}
+
+    @property
+    def course(self) -> plots.Course:
+        """The study's figures on its way, likewise, by epoch."""
+        name = self.first["recipe"].get("name")
+        return recipes.course(name) if self.claims else plots.NO_COURSE
 
     def values(self, metric: str) -> list[float]:
         """The final figure of each run that has it."""
@@ -293,7 +299,7 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
     for one in groups:
         for metric in one.claims or ("test_accuracy",):
             values = one.values(metric)
-            mean, study = _mean(values), one.claims.get(metric)
+            mean, (study, when) = _mean(values), _study(one, metric)
             std = statistics.stdev(values) if len(values) > 1 else None
             found.append(
                 (
@@ -301,15 +307,26 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
                     len(one.runs),
                     _epochs(one),
                     metric.replace("_", " "),
-                    figure(metric, study),
+                    f"{figure(metric, study)}{when}" if study is not None else None,
                     figure(metric, mean),
                     figure(metric, std),
-                    figure(metric, _apart(mean, study), "+"),
+                    None if when.endswith("end") else figure(metric, _apart(mean, study), "+"),
                     f"{statistics.mean(run.minutes for run in one.runs):.1f}",
                     _largest(one.runs, "peak_memory_mb"),
                 )
             )
     return found
+
+
+def _study(one: Group, metric: str) -> tuple[float | None, str]:
+    """The study's figure to hold against the group's, and of what epoch it is where that is not
+    plain: for runs that were cut short, of theirs if the study tells it, else of its end."""
+    claim, done = one.claims.get(metric), max(run.final["epoch"] for run in one.runs)
+    name = one.first["recipe"].get("name")
+    if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
+        return claim, ""
+    on_its_way = one.course.get(done, {}).get(metric)
+    return (claim, " in the end") if on_its_way is None else (on_its_way, f" at epoch {done}")
 
 
 def figure(metric: str, value: float | None, sign: str = "-") -> str | None:
@@ -477,7 +494,7 @@ def _section(one: Group) -> list[str]:
     counts = _tail([one])
     return [
         f"<h2>{_text(one.label)}</h2>",
-        _curves(seeds, one.label, one.claims),
+        _curves(seeds, one.label, one.claims, course=one.course),
         *(
             [
                 _drawn(
@@ -545,9 +562,10 @@ def _curves(
     title: str,
     claim: dict[str, float] | None = None,
     training: bool = True,
+    course: plots.Course = plots.NO_COURSE,
 ) -> str:
     words = f"{title}: loss and accuracy by epoch"
-    return _drawn(words, lambda path: plots.overlaid(runs, title, path, claim, training))
+    return _drawn(words, lambda path: plots.overlaid(runs, title, path, claim, training, course))
 
 
 def _drawn(words: str, draw: Callable[[Path], None]) -> str:

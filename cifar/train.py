@@ -173,7 +173,8 @@ def run(settings: Settings) -> list[dict[str, Any]]:
                     print(f"stopped at {where}; {again}", file=sys.stderr)
                     raise KeyboardInterrupt
                 _end_epoch(this)
-        plots.curves(progress.history, this.record, out / "curves.png")
+        course = recipes.course(recipe.name)
+        plots.curves(progress.history, this.record, out / "curves.png", course)
         logits = _logits(this.model, this.test, 24)
         plots.predictions(test_set, logits, this.record, out / "predictions.png")
         if recipe.long_tail < 1:

@@ -1,7 +1,8 @@
 """The documented recipes, one per file; a file ``some_name.py`` holds the recipe "some-name".
 
 Each file defines ``RECIPE``, a frozen :class:`Recipe`: every number that decides a run, and the
-figures of the study that it reproduces.
+figures of the study that it reproduces; where the study tells of its way there, also ``COURSE``,
+figures by metric after so many epochs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from cifar.augment import Augmentation
@@ -79,5 +81,16 @@ def load(name: str) -> Recipe:
     """
     if name not in names():
         raise UserError(f"recipe: expected one of {', '.join(names())}, got {name!r}")
-    recipe: Recipe = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
+    recipe: Recipe = _module(name).RECIPE
     return recipe
+
+
+def course(name: object) -> Mapping[int, Mapping[str, float]]:
+    """What the study of that recipe tells of its way: figures by metric, by number of epochs done.
+    Empty where it tells nothing, or there is no recipe of that name."""
+    found: Mapping[int, Mapping[str, float]] = MappingProxyType({})
+    return getattr(_module(str(name)), "COURSE", found) if name in names() else found
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

@@ -22,3 +22,5 @@ RECIPE = Recipe(
     ),
     claim={"validation_accuracy": 0.8915, "test_accuracy": 0.8874, "test_loss": 0.5771},
 )
+
+COURSE = {20: {"validation_accuracy": 0.8553}, 30: {"validation_accuracy": 0.8761}}

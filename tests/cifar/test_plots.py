@@ -76,13 +76,36 @@ def test_curves(figures, dataset):
             np.testing.assert_allclose(lines[part].get_xdata(), [1, 2, 3])
             values = [scale * line[f"{part}_{metric}"] for line in HISTORY]
             np.testing.assert_allclose(lines[part].get_ydata(), values)
-        study = [line.get_ydata()[0] for name, line in lines.items() if "in the study" in name]
+        study = [line.get_ydata()[0] for name, line in lines.items() if "in the end" in name]
         assert study == pytest.approx(claims if dataset == "cifar10" else [])
         assert axis.get_xlabel() == "epoch"
         assert metric in axis.get_ylabel() or "nats" in axis.get_ylabel()
     title = figure.get_suptitle()
     for part in ("tiny", dataset, "seed 3", "45.00%"):
         assert part in title
+
+
+def diamonds(axis):
+    """(x, y) of the study's figures on its way."""
+    lines = [line for line in axis.get_lines() if line.get_marker() == "D"]
+    return [
+        (list(line.get_xdata()), list(line.get_ydata())) for line in lines if len(line.get_xdata())
+    ]
+
+
+COURSE = {2: {"test_accuracy": 0.25, "train_loss": 1.0}, 4: {"test_accuracy": 0.5}}
+
+
+def test_a_studys_way_is_drawn_as_far_as_the_run(figures):
+    plots.curves(HISTORY, record(), None, COURSE)
+    plots.curves(HISTORY, record("synthetic"), None, COURSE)
+    plots.overlaid([("a", HISTORY)], "", None, course=COURSE)
+    for figure in (figures[0], figures[2]):
+        loss, accuracy = figure.axes
+        assert diamonds(accuracy) == [([2], [25.0])]
+        assert diamonds(loss) == [([2], [1.0])]
+    assert not any(diamonds(axis) for axis in figures[1].axes)
+    assert "the study on its way" in [t.get_text() for t in figures[2].legends[0].get_texts()]
 
 
 def test_one_epoch_can_be_drawn(tmp_path):

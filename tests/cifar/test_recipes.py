@@ -117,6 +117,18 @@ def test_it_can_be_run(name):
     assert all(0 < s <= 1 for s in recipe.std)
 
 
+def test_the_studys_way():
+    found = {name: recipes.course(name) for name in (*recipes.names(), "another", None)}
+    assert {name: set(course) for name, course in found.items() if course} == {
+        "resnet-82": {1, 50, 100},
+        "dense-residual": {20, 30},
+    }
+    assert found["resnet-82"][1] == {"train_accuracy": 0.2791, "test_accuracy": 0.5060}
+    for name in ("resnet-82", "dense-residual"):
+        for line in found[name].values():
+            assert line.keys() <= recipes.load(name).claim.keys()
+
+
 def test_recipes_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipes.load("simple").lr = 1.0

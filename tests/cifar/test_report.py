@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from benchmarks import collect
-from cifar import cli, plots, report, train
+from cifar import cli, plots, recipes, report, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
@@ -42,7 +42,7 @@ def no_pictures(monkeypatch):
     """Quickly drawn ones; the runs that were asked for."""
     drawn = []
 
-    def overlaid(runs, title, path, claim, training):
+    def overlaid(runs, title, path, claim, training, course):
         drawn.append((title, [label for label, _ in runs], claim))
         path.write_bytes(PIXEL)
 
@@ -281,6 +281,25 @@ def test_a_study_is_drawn_where_its_data_were_used(no_pictures):
     assert [claim for _, _, claim in no_pictures] == [
         None, {"test_accuracy": 0.6, "test_loss": 1}, {},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("epochs", "study", "apart"),
+    [
+        (1, "50.60 % at epoch 1", "-0.60 %"),
+        (2, "94.60 % in the end", None),
+        (200, "94.60 %", "-44.60 %"),
+    ],
+)
+def test_a_run_cut_short_is_held_against_the_studys_way(epochs, study, apart):
+    recipe = recipes.load("resnet-82")
+    one = run(0.5)
+    one.record["recipe"] = dataclasses.asdict(recipe) | {"epochs": epochs}
+    one.history[:] = [one.history[-1] | {"epoch": epochs, "test_accuracy": 0.5}]
+    _, row = report.rows(report.group([one]))
+    found = dict(zip(report.HEADER, row, strict=True))
+    assert (found["figure"], found["study"]) == ("test accuracy", study)
+    assert found["difference"] == apart
 
 
 # ---------------------------------------------------------------------------- recall by class
