@@ -79,7 +79,7 @@ def curves(
                 way = f"{part}, the study's on its way"
                 _course(axis, course, f"{part}_{metric}", scale, epochs[-1], colour, way)
         axis.set(xlabel="epoch", ylabel=label, title=metric.capitalize())
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.grid(alpha=0.3)
         axis.legend()
     figure.suptitle(
@@ -416,6 +416,7 @@ def overlaid(
                     axis.plot(
                         *zip(*points, strict=True), ls=style, lw=width, color=colour,
                         marker=marker, markersize=3 if len(points) < 30 else 0,
+                        mfc="white" if part == "train" else colour,
                     )  # fmt: skip
         studies = [(v, name) for name, v in (claim or {}).items() if name.endswith(metric)]
         for name in {name for line in course.values() for name in line if name.endswith(metric)}:
@@ -436,7 +437,7 @@ def overlaid(
             axis.set_xscale("log")
             axis.xaxis.set_major_formatter("{x:g}")
         else:
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         x = "epoch (logarithmic)" if logarithmic else "epoch"
         axis.set(xlabel=x, ylabel=unit, title=metric.capitalize())
         axis.grid(alpha=0.3)
@@ -447,8 +448,11 @@ def overlaid(
         )[0]
         for i, label in enumerate(labels)
     ]  # fmt: skip
-    for label, style in (("held-out images", "-"), ("training", ":"))[: 1 + training]:
-        entries += figure.axes[0].plot([], [], color=GREY, ls=style, label=label)
+    kinds = (("held-out images", "-", GREY), ("training", ":", "white"))
+    for label, style, fill in kinds[: 1 + training]:
+        entries += figure.axes[0].plot(
+            [], [], color=GREY, ls=style, marker="o", markersize=3, mfc=fill, label=label
+        )
     if any(epoch <= max(lengths) for epoch in course):
         entries += figure.axes[0].plot(
             [], [], "D", color=GREY, mfc="none", label="the study on its way"
