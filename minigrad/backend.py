@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -145,7 +145,7 @@ def move(array: Array, to: device) -> Array:
     if to.type == "cpu":
         return cpu
     # A transposed view is sent as the memory it is a view of, so that the layout survives.
-    order = _memory_order(cpu)
+    order = memory_order(cpu)
     with to.xp.cuda.Device(to.index):
         if to.xp.cuda.get_current_stream().is_capturing():  # its address here would be replayed
             raise RuntimeError("an array of the CPU is moved to the GPU: do so before the step")
@@ -213,8 +213,18 @@ _pool = _Pool()
 POOLED = 1 << 16  # bytes: smaller arrays come from the allocator's own free lists at once
 
 
-def empty(shape: tuple[int, ...], dtype: Any, xp: ModuleType = np) -> Array:
-    """An uninitialised C-order array; large ones on the CPU reuse freed memory."""
+def empty(
+    shape: tuple[int, ...], dtype: Any, xp: ModuleType = np, order: Sequence[int] | None = None
+) -> Array:
+    """An uninitialised array; large ones on the CPU reuse freed memory.
+
+    Args:
+        order: its axes from the outermost to the innermost in memory, as :func:`memory_order` gives
+            them; C order unless given.
+    """
+    if order is not None:
+        memory = empty(tuple(shape[i] for i in order), dtype, xp)
+        return memory.transpose([order.index(i) for i in range(len(shape))])
     dtype = np.dtype(dtype)
     nbytes = math.prod(shape) * dtype.itemsize
     if xp is not np or nbytes < POOLED:
@@ -222,9 +232,11 @@ def empty(shape: tuple[int, ...], dtype: Any, xp: ModuleType = np) -> Array:
     return np.asarray(_Block(_pool.take(nbytes))).view(dtype).reshape(shape)
 
 
-def zeros(shape: tuple[int, ...], dtype: Any, xp: ModuleType = np) -> Array:
+def zeros(
+    shape: tuple[int, ...], dtype: Any, xp: ModuleType = np, order: Sequence[int] | None = None
+) -> Array:
     """:func:`empty` filled with zeros."""
-    array = empty(shape, dtype, xp)
+    array = empty(shape, dtype, xp, order)
     array[...] = 0
     return array
 
@@ -253,7 +265,7 @@ def outer(x: Array) -> Array:
     return x.transpose(x.ndim - 1, *range(x.ndim - 1))
 
 
-def _memory_order(x: Array) -> list[int]:
+def memory_order(x: Array) -> list[int]:
     """Axes of ``x`` from the outermost to the innermost in memory."""
     return sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
 
@@ -275,7 +287,7 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     xp = get_xp(arrays[0])
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     full = [a for a in arrays if a.shape == shape]
-    order = _memory_order(full[0]) if full else list(range(len(shape)))
+    order = memory_order(full[0]) if full else list(range(len(shape)))
     result = empty(tuple(shape[i] for i in order), arrays[0].dtype, xp)
     alike = len(full) == len(arrays)
     memory = [(a if alike else xp.broadcast_to(a, shape)).transpose(order) for a in arrays]
@@ -295,6 +307,25 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     return result.transpose([order.index(i) for i in range(len(shape))])
 
 
+def add(a: Array, b: Array) -> Array:
+    """a + b, of one shape; a large one is shared over cores and keeps a's memory order."""
+    xp = get_xp(a)
+    if xp is np and a.size <= BLOCK:
+        return np.asarray(a + b)
+    return elementwise(lambda out, a, b: xp.add(a, b, out=out), a, b)
+
+
+def add_into(a: Array, b: Array) -> None:
+    """a += b, of one shape, likewise; ``a`` may be a view of any strides."""
+    if a.size <= BLOCK or not isinstance(a, np.ndarray):
+        a += b
+        return
+    order = memory_order(a)
+    a, b = a.transpose(order), b.transpose(order)
+    parts = spans(len(a), -(-a.size // BLOCK))
+    parallel(lambda i: np.add(a[parts[i]], b[parts[i]], out=a[parts[i]]), len(parts), a.size)
+
+
 def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
     """Run ``function(*blocks)`` over the arrays of every job, block by block, in one parallel pass.
 
@@ -303,7 +334,7 @@ def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
     """
     work: list[tuple[Callable[..., Any], list[Array]]] = []
     for function, arrays in jobs:
-        order = _memory_order(arrays[0])
+        order = memory_order(arrays[0])
         memory = [get_xp(a).ascontiguousarray(a.transpose(order)) for a in arrays]
         flat = [m.reshape(-1) for m in memory]
         if not isinstance(flat[0], np.ndarray):

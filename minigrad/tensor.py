@@ -36,7 +36,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move, out_of_memory
+from .backend import (
+    CPU,
+    Array,
+    DeviceError,
+    add,
+    add_into,
+    device,
+    device_of,
+    get_xp,
+    move,
+    out_of_memory,
+)
 from .sums import total
 
 Number: TypeAlias = "bool | int | float"
@@ -306,9 +317,9 @@ class _Gradient:
 
     def add(self, other: Array) -> None:
         if self.owned:
-            self.array += other
+            add_into(self.array, other)
         else:
-            self.array, self.owned = get_xp(other).asarray(self.array + other), True
+            self.array, self.owned = add(self.array, other), True
 
 
 def _count_uses(root: Node) -> dict[Node, int]:

@@ -261,3 +261,30 @@ def test_matmul2d(sizes, layout):
     found = backend.matmul2d(a, b)
     assert found.flags.c_contiguous
     np.testing.assert_allclose(found, a @ b, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 3, 200, 200)])
+def test_sums_of_arrays_in_different_memory_orders(shape):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for _ in "ab")
+    turned = [*range(1, len(shape)), 0]
+    a_inner = np.ascontiguousarray(a.transpose(turned)).transpose(np.argsort(turned))
+    expected = a + b
+    found = backend.add(a_inner, b)
+    np.testing.assert_array_equal(found, expected)
+    assert found.size < backend.BLOCK or backend.memory_order(found) == turned
+    frame = np.zeros(tuple(n + 2 for n in shape), np.float32)
+    part = frame[tuple(slice(1, -1) for _ in shape)]  # a view with gaps
+    backend.add_into(part, a_inner)
+    backend.add_into(part, b)
+    np.testing.assert_array_equal(part, expected)
+    assert np.count_nonzero(frame) == np.count_nonzero(expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (4, 1 << 16)])  # below and above the pool's size
+def test_new_arrays_in_an_order_of_memory(shape):
+    order = [1, *range(2, len(shape)), 0]
+    found = backend.zeros(shape, np.float32, order=order)
+    assert found.shape == shape
+    assert backend.memory_order(found) == order
+    assert not found.any()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import check
-from ..backend import Array, get_xp
+from ..backend import Array, empty, get_xp, memory_order, zeros
 from ..tensor import Backward, Number, Tensor, as_shape, op
 
 Pair = tuple[Array, Backward]
@@ -112,10 +112,10 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
 @op
 def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
     """y = x[index],  dL/dx = zeros with g added at ``index`` (repeated positions add up)."""
-    xp, shape, dtype = get_xp(x), x.shape, x.dtype
+    xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        gx = xp.zeros(shape, dtype)
+        gx = zeros(shape, dtype, xp, order)
         if unique:
             gx[index] = g
         else:
@@ -190,9 +190,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 @op
 def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pair:
     """y = x framed by ``value``,  dL/dx = the part of g inside the frame."""
-    xp = get_xp(x)
     inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
-    y = xp.full(tuple(n + a + b for (a, b), n in zip(widths, x.shape, strict=True)), value, x.dtype)
+    shape = tuple(n + a + b for (a, b), n in zip(widths, x.shape, strict=True))
+    y = empty(shape, x.dtype, get_xp(x), memory_order(x))
+    y[...] = value
     y[inside] = x
     return y, lambda g, needs: (g[inside],)
 

@@ -24,6 +24,7 @@ for its cache: transform, 36 products, transform back.
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 
 import numpy as np
@@ -94,10 +95,16 @@ def _shares(blocks: list[slice], channels: int) -> list[slice]:
     return spans(channels, 1 if len(blocks) >= get_num_threads() else get_num_threads())
 
 
+@functools.cache
+def _kron(dtype: np.dtype) -> Array:
+    """G ⊗ G, which maps a filter's 9 weights to its 36 points."""
+    return np.kron(G, G).astype(dtype)
+
+
 def filter_points(w: Array) -> Array:
     """G w Gᵀ of every filter: (O, C, 3, 3) to (36, O, C)."""
     o, c = w.shape[:2]
-    both = np.kron(G, G).astype(w.dtype)
+    both = _kron(w.dtype)
     u = empty((36, o * c), w.dtype)
     flat = w.reshape(o * c, 9).T
     parts = spans(o * c, get_num_threads(), align=16)
@@ -178,7 +185,7 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
                 total += np.matmul(m_points, v_points, out=product)
 
     parallel(task, len(runs) * len(shares))
-    both = np.kron(G, G).astype(x.dtype)
+    both = _kron(x.dtype)
     gw, points = np.empty((9, o * c), x.dtype), sums.reshape(len(runs), 36, -1)
     parts = spans(o * c, get_num_threads(), align=16)
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad import functional as F
+from minigrad.backend import memory_order
 from tests.common import compare, grid, layouts, refuses, seeds, shapes
 
 
@@ -183,3 +185,12 @@ def test_other_errors():
             NotImplementedError, f"mode='{mode}' {text}", lambda m=mode: mg.ones(2).pad((1, 1), m)
         )
     refuses(NotImplementedError, "pad=", lambda: mg.ones(2).pad((-1, 0)))
+
+
+def test_slices_and_frames_stay_in_the_memory_order_of_their_operand():
+    """Or the operations around them, which want the batch innermost, copy."""
+    x = mg.Tensor(np.zeros((3, 4, 5, 2), np.float32).transpose(3, 0, 1, 2), requires_grad=True)
+    y = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 1))
+    assert memory_order(y.data) == memory_order(x.data) == [1, 2, 3, 0]
+    y.sum().backward()
+    assert memory_order(x.grad.data) == [1, 2, 3, 0]
