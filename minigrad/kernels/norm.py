@@ -34,17 +34,37 @@ def _sum_squares(x, i, n, mean):
 
 
 @jit_sum
-def _sum_products(g, x, i, n, mean):
-    """Σ g (x − mean)."""
-    total = 0.0
+def _sums(g, x, i, n, mean):
+    """Σ g and Σ g (x − mean)."""
+    total, product = 0.0, 0.0
     for start in range(i, i + n, RUN):
         stop = min(start + RUN, i + n)
         gs, xs = g[start:stop], x[start:stop]
-        part = x.dtype.type(0)
+        p, q = x.dtype.type(0), x.dtype.type(0)
         for k in range(len(gs)):
-            part += gs[k] * (xs[k] - mean)
-        total += part
-    return total
+            p += gs[k]
+            q += gs[k] * (xs[k] - mean)
+        total += p
+        product += q
+    return total, product
+
+
+@jit_sum
+def _active_sums(g, y, x, i, n, mean):
+    """Σ g and Σ g (x − mean) where y ≠ 0."""
+    zero = x.dtype.type(0)
+    total, product = 0.0, 0.0
+    for start in range(i, i + n, RUN):
+        stop = min(start + RUN, i + n)
+        gs, ys, xs = g[start:stop], y[start:stop], x[start:stop]
+        p, q = zero, zero
+        for k in range(len(gs)):
+            v = gs[k] if ys[k] != zero else zero
+            p += v
+            q += v * (xs[k] - mean)
+        total += p
+        product += q
+    return total, product
 
 
 @jit
@@ -59,31 +79,49 @@ def moments(x, mean, var):
 
 
 @jit
-def normalize(x, mean, scale, shift, y):
-    """y = (x − mean) scale + shift, each row with its own."""
+def normalize(x, mean, scale, shift, z, floor, y):
+    """y = max((x − mean) scale + shift + z, floor), each row with its own; z may be empty."""
     m = len(x) // len(mean)
     for c in range(len(mean)):
         xs, ys = x[c * m : (c + 1) * m], y[c * m : (c + 1) * m]
         mu, a, b = mean[c], scale[c], shift[c]
-        for k in range(m):
-            ys[k] = (xs[k] - mu) * a + b
+        if len(z):
+            zs = z[c * m : (c + 1) * m]
+            for k in range(m):
+                value = (xs[k] - mu) * a + b + zs[k]
+                ys[k] = floor if value < floor else value  # NaN stays
+        else:
+            for k in range(m):
+                value = (xs[k] - mu) * a + b
+                ys[k] = floor if value < floor else value
 
 
 @jit
-def sums(g, x, mean, r, s, t):
-    """s = Σ g and t = Σ g (x − mean) r of each row."""
+def sums(g, y, x, mean, r, s, t):
+    """s = Σ g and t = Σ g (x − mean) r of each row, where y ≠ 0; everywhere if y is empty."""
     m = len(x) // len(mean)
     for c in range(len(mean)):
-        s[c] = _sum(g, c * m, m)
-        t[c] = _sum_products(g, x, c * m, m, mean[c]) * r[c]
+        if len(y):
+            s[c], product = _active_sums(g, y, x, c * m, m, mean[c])
+        else:
+            s[c], product = _sums(g, x, c * m, m, mean[c])
+        t[c] = product * r[c]
 
 
 @jit
-def gradient(g, x, mean, a, b, d, gx):
-    """gx = a g + b (x − mean) + d, each row with its own."""
+def gradient(g, y, x, mean, a, b, d, gx):
+    """gx = a g + b (x − mean) + d, each row with its own, with 0 for g where y = 0; y may be
+    empty."""
+    zero = x.dtype.type(0)
     m = len(x) // len(mean)
     for c in range(len(mean)):
         gs, xs, out = g[c * m : (c + 1) * m], x[c * m : (c + 1) * m], gx[c * m : (c + 1) * m]
         mu, ac, bc, dc = mean[c], a[c], b[c], d[c]
-        for k in range(m):
-            out[k] = ac * gs[k] + (bc * (xs[k] - mu) + dc)
+        if len(y):
+            ys = y[c * m : (c + 1) * m]
+            for k in range(m):
+                v = gs[k] if ys[k] != zero else zero
+                out[k] = ac * v + (bc * (xs[k] - mu) + dc)
+        else:
+            for k in range(m):
+                out[k] = ac * gs[k] + (bc * (xs[k] - mu) + dc)

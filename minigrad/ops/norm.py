@@ -56,6 +56,7 @@ def _batch_norm(
     y = empty(x.shape, x.dtype, xp)
     r, scale = xp.empty_like(mean), xp.empty_like(mean)
     shift = xp.zeros_like(mean) if b is None else b
+    none, floor = xp.empty(0, x.dtype), x.dtype.type(0 if relu else -np.inf)
 
     def forward(c: slice) -> None:
         if batch and fast:
@@ -68,11 +69,13 @@ def _batch_norm(
         r[c] = 1 / xp.sqrt(var[c] + x.dtype.type(eps))
         scale[c] = r[c] if w is None else r[c] * w[c]
         if fast:
-            fast.normalize(x[c].reshape(-1), mean[c], scale[c], shift[c], y[c].reshape(-1))
-        else:
-            xp.subtract(x[c], mean[c, None], out=y[c])
-            y[c] *= scale[c, None]
-            y[c] += shift[c, None]
+            zc = none if z is None else z[c].reshape(-1)
+            flat = x[c].reshape(-1), mean[c], scale[c], shift[c], zc, floor, y[c].reshape(-1)
+            fast.normalize(*flat)
+            return
+        xp.subtract(x[c], mean[c, None], out=y[c])
+        y[c] *= scale[c, None]
+        y[c] += shift[c, None]
         if z is not None:
             y[c] += z[c]
         if relu:
@@ -90,11 +93,13 @@ def _batch_norm(
         slope, offset = xp.empty_like(mu), xp.empty_like(mu)  # of dL/dx in x − μ
 
         def task(c: slice) -> None:
-            gc = g[c]
-            if active is not None:
+            gc, yc = g[c], none
+            if active is not None and (needs[3] or not fast):
                 gc = gz[c] if needs[3] else scratch("gradient", gc)
                 relu_gradient(gc.reshape(-1), active[c].reshape(-1), g[c].reshape(-1))
-            flat = gc.reshape(-1), x[c].reshape(-1)
+            elif active is not None:
+                yc = active[c].reshape(-1)  # the kernels look at it as they go
+            flat = gc.reshape(-1), yc, x[c].reshape(-1)
             if fast:
                 fast.sums(*flat, mu[c], r[c], s[c], t[c])
             else:

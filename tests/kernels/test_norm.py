@@ -14,7 +14,9 @@ from tests.common import seeds
 @given(st.integers(1, 4), st.sampled_from([1, 7, norm.RUN, 2 * norm.RUN + 3]), seeds)
 def test_rows(c, m, seed):
     generator = np.random.default_rng(seed)
-    x, g = generator.standard_normal((2, c, m))
+    x, g, z = generator.standard_normal((3, c, m))
+    z[:, ::3] = np.nan
+    none = np.empty(0)
     a, b, d, r = generator.standard_normal((4, c))
     mean, var, s, t = np.zeros((4, c))
     flat = x.ravel()
@@ -22,15 +24,20 @@ def test_rows(c, m, seed):
     np.testing.assert_allclose(mean, x.mean(axis=1), 1e-12, 1e-13)
     np.testing.assert_allclose(var, x.var(axis=1), 1e-12, 1e-13)
     y = np.empty(x.size)
-    norm.normalize(flat, mean, a, b, y)
     centred = x - mean[:, None]
-    np.testing.assert_allclose(y.reshape(c, m), centred * a[:, None] + b[:, None], 1e-12, 1e-13)
-    norm.sums(g.ravel(), flat, mean, r, s, t)
-    np.testing.assert_allclose(s, g.sum(axis=1), 1e-12, 1e-12)
-    np.testing.assert_allclose(t, (g * centred).sum(axis=1) * r, 1e-12, 1e-12)
-    norm.gradient(g.ravel(), flat, mean, a, b, d, y)
-    expected = a[:, None] * g + b[:, None] * centred + d[:, None]
-    np.testing.assert_allclose(y.reshape(c, m), expected, 1e-12, 1e-13)
+    for added in none, z.ravel():
+        for floor in -np.inf, 0.0:
+            norm.normalize(flat, mean, a, b, added, floor, y)
+            whole = centred * a[:, None] + b[:, None] + (z if len(added) else 0)
+            np.testing.assert_allclose(y.reshape(c, m), np.maximum(whole, floor), 1e-12, 1e-13)
+    for active, h in ((none, g), (y, np.where(y.reshape(c, m) != 0, g, 0))):
+        out = np.empty(x.size)
+        norm.sums(g.ravel(), active, flat, mean, r, s, t)
+        np.testing.assert_allclose(s, h.sum(axis=1), 1e-12, 1e-12)
+        np.testing.assert_allclose(t, (h * centred).sum(axis=1) * r, 1e-12, 1e-12)
+        norm.gradient(g.ravel(), active, flat, mean, a, b, d, out)
+        expected = a[:, None] * h + b[:, None] * centred + d[:, None]
+        np.testing.assert_allclose(out.reshape(c, m), expected, 1e-12, 1e-13)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
