@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from . import jit
 
+FEW = 8  # images; a loop over fewer costs more to begin than it does
+
 
 @jit
 def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
@@ -44,6 +46,14 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
         for i in range(oh):
             for j in range(ow):
                 at = ((c * oh + i) * ow + j) * n
+                for k in range(n if n < FEW else 0):
+                    a, b = divmod(kh * kw - place[at + k], kw)
+                    row = i * stride[0] - pads[0] + a * dilation[0]
+                    column = j * stride[1] - pads[1] + b * dilation[1]
+                    if 0 <= row < h and 0 <= column < w:
+                        channel[(row * w + column) * n + k] += g[at + k]
+                if n < FEW:
+                    continue
                 gs, where = g[at : at + n], place[at : at + n]
                 for a in range(kh):
                     row = i * stride[0] - pads[0] + a * dilation[0]
