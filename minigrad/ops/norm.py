@@ -264,9 +264,23 @@ def batch_norm(
     xp = get_xp(input.data)
     mean, var = xp.empty(c, input.dtype), xp.empty(c, input.dtype)
     y = _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
-    with np.errstate(all="ignore"):  # overflow shows in the loss, as in the operations
-        for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-            if running is not None:
-                running.data *= 1 - momentum
-                running.data += momentum * now
+    if running_mean is not None and running_var is not None:
+        _track(running_mean.data, running_var.data, mean, var, momentum, count / (count - 1))
     return y
+
+
+@np.errstate(all="ignore")  # overflow shows in the loss, as in the operations
+def _track(
+    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, unbias: float
+) -> None:
+    """Move running statistics towards the batch's, in place; on a GPU in one launch."""
+    dense = running_mean.flags.c_contiguous and running_var.flags.c_contiguous
+    if cuda.usable(mean) and dense:
+        c = len(mean)
+        args = (mean, var, c, momentum, unbias, running_mean, running_var)
+        macros = {"REAL": mean.dtype, "THREADS": THREADS, "PER_THREAD": PER_THREAD}
+        cuda.launch("norm", "track", cuda.blocks(c, THREADS), THREADS, args, **macros)
+        return
+    for running, now in ((running_mean, mean), (running_var, var * unbias)):
+        running *= 1 - momentum
+        running += momentum * now

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad import cuda
 from minigrad.ops import norm
-from tests.common import layouts, seeds
-from tests.cuda.twins import assert_twins, draw
+from tests.common import layouts, leaf, seeds
+from tests.cuda.twins import assert_twins, draw, without_kernels
 
 pytestmark = pytest.mark.usefixtures("on_cpu")
 SEGMENT = norm.THREADS * norm.PER_THREAD
@@ -41,6 +42,34 @@ def test_twins(n, c, size, batch, affine, plus, relu, layout, dtype, seed):
     assert_twins(forward, [x, *affine, z if plus else None], g)
     for one, other in zip(*moments, strict=True):
         np.testing.assert_allclose(one, other, 1e-4 if dtype == np.float32 else 1e-10)
+
+
+@given(
+    *(st.sampled_from([1, 3, norm.THREADS + 1]), st.sampled_from([0.0, 0.1, 1.0])),
+    *(layouts, st.sampled_from([np.float32, np.float64]), seeds),
+)
+def test_running_statistics(c, momentum, layout, dtype, seed):
+    """The same by one kernel as in NumPy, from the same moments; several steps."""
+    x, start = draw((4, c), seed, dtype), draw((2, c), seed + 1, dtype)
+
+    def run():
+        running = [leaf(a, layout=layout, requires_grad=False) for a in start]
+        for _ in range(2):
+            norm._track(*(t.data for t in running), x[0], x[1], momentum, 4 / 3)
+        return [t.numpy() for t in running]
+
+    for ours, theirs in zip(run(), without_kernels(run), strict=True):
+        assert (ours != start).any() or momentum == 0
+        np.testing.assert_allclose(ours, theirs, 1e-6 if dtype == np.float32 else 1e-14)
+
+
+def test_running_statistics_of_a_layer():
+    """As PyTorch's definition has them, the variance unbiased."""
+    layer, x = mg.nn.BatchNorm1d(3), draw((5, 3), 0, np.float32)
+    layer(mg.Tensor(x))
+    found = [layer.running_mean.numpy(), layer.running_var.numpy()]
+    np.testing.assert_allclose(found[0], 0.1 * x.mean(axis=0), 1e-5, 1e-7)
+    np.testing.assert_allclose(found[1], 0.9 + 0.1 * x.var(axis=0, ddof=1), 1e-5)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
