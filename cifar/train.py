@@ -164,7 +164,8 @@ def run(settings: Settings) -> list[dict[str, Any]]:
         progress = this.progress
         with running.stop_on_signals() as stop, _watched(this):
             while progress.epoch < recipe.epochs:
-                _train_epoch(this, stop)
+                with mg.memory.advice(recipe.batch_size, device):
+                    _train_epoch(this, stop)
                 _check_state(this)
                 if stop:
                     _save_state(this)
@@ -499,6 +500,7 @@ def _end_epoch(this: Run) -> None:
         "seconds": round(progress.seconds, 3),
         "images_per_second": round(progress.seen / progress.seconds, 1),
         "peak_memory_mb": machine.peak_memory_mb(),
+        **_gpu_memory(this.train.images.device),
     }
     if isinstance(this.step, Skipping):
         line["skipped"] = progress.skipped
@@ -508,10 +510,11 @@ def _end_epoch(this: Run) -> None:
         f"{part} loss {line[f'{part}_loss']:.4f}, accuracy {line[f'{part}_accuracy']:.2%}"
         for part in ("train", *parts)
     )
+    gpu = f", {line['gpu_memory_mb']:.0f} MB of the GPU" if "gpu_memory_mb" in line else ""
     skipped = f"; {line['skipped']} skipped (overflow)" if line.get("skipped") else ""
     print(
         f"epoch {line['epoch']}: {shown}; {line['seconds']:.0f} s, "
-        f"{line['images_per_second']:.0f} images/s{skipped}"
+        f"{line['images_per_second']:.0f} images/s{gpu}{skipped}"
     )
     note |= {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
     note["opening"] = progress.opening
@@ -521,6 +524,12 @@ def _end_epoch(this: Run) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in progress.history)
     mg.checkpoint.write_text(this.out / "metrics.jsonl", lines)
     _save_state(this)  # last: what was written before it, a resumed run writes again
+
+
+def _gpu_memory(device: mg.device) -> dict[str, float]:
+    """What the run holds of a GPU's memory, in MB of 10^6 bytes; it must not grow from epoch to
+    epoch."""
+    return {} if device.type == "cpu" else {"gpu_memory_mb": round(mg.memory.held(device) / 1e6, 1)}
 
 
 def evaluate(

@@ -14,7 +14,9 @@ is a sum along rows. :func:`inner` gives an operation that memory, :func:`outer`
 from __future__ import annotations
 
 import math
+import re
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -32,7 +34,22 @@ class DeviceError(RuntimeError):
 
 
 class OutOfMemoryError(MemoryError):
-    """An array does not fit into memory: what was being done, what was asked for, what is free."""
+    """An array does not fit into memory: what was being done, what was asked for, what is free.
+
+    Attributes:
+        asked, used, free: on a GPU, bytes asked for, of arrays that are there, and that are left;
+            None where that is not known.
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        asked: int | None = None,
+        used: int | None = None,
+        free: int | None = None,
+    ) -> None:
+        super().__init__(*([text] if text else []))
+        self.asked, self.used, self.free = asked, used, free
 
 
 # ---------------------------------------------------------------------------- devices
@@ -244,12 +261,47 @@ def zeros(
 def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
     """``error``, NumPy's or CuPy's, as one that says where, and how much of a GPU is free."""
     text = f"{doing}: {error}"
-    if type(error).__module__.partition(".")[0] == "cupy":
-        cupy = cupy_module()
-        free, total = cupy.cuda.runtime.memGetInfo()
-        kept = cupy.get_default_memory_pool().free_bytes()  # ours, in pieces that were too small
-        text += f"; {(free + kept) / 2**30:.2f} of {total / 2**30:.2f} GiB are free"
-    return OutOfMemoryError(text)
+    if type(error).__module__.partition(".")[0] != "cupy":
+        return OutOfMemoryError(text)
+    free, total = cupy_module().cuda.runtime.memGetInfo()
+    pool = gpu_pool()
+    if limit := pool.get_limit():
+        free, total = min(free, limit - pool.total_bytes()), min(total, limit)
+    free += pool.free_bytes()  # ours, in pieces that were too small
+    text += f"; {free / 2**30:.2f} of {total / 2**30:.2f} GiB are free"
+    asked = re.search(r"allocating ([\d,]+) bytes", str(error))
+    number = int(asked[1].replace(",", "")) if asked else None
+    return OutOfMemoryError(text, number, pool.used_bytes(), free)
+
+
+def gpu_pool() -> Any:
+    """The pool that gives memory to CuPy's arrays: of a captured step, within it, its own."""
+    cupy = cupy_module()
+    return getattr(cupy.cuda.get_allocator(), "__self__", None) or cupy.get_default_memory_pool()
+
+
+# Pools beside CuPy's own, by who has them, as long as that lives.
+own_pools: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def memory_used(where: device) -> int:
+    """Bytes of the arrays on ``where``; on the CPU of those that the pool made."""
+    if where.type == "cpu":
+        return _pool.used
+    with where.xp.cuda.Device(where.index):
+        return int(gpu_pool().used_bytes())
+
+
+def memory_held(where: device) -> int:
+    """Bytes that minigrad holds on ``where``: of arrays, and of freed ones kept for the next.
+
+    It does not fall until memory runs out, so it is what the most that was ever in use took.
+    """
+    if where.type == "cpu":
+        return _pool.used + _pool.kept
+    with where.xp.cuda.Device(where.index):
+        pools = [where.xp.get_default_memory_pool(), *own_pools.values()]
+        return sum(int(pool.total_bytes()) for pool in pools)
 
 
 # ---------------------------------------------------------------------------- layout
@@ -390,12 +442,16 @@ __all__ = [
     "empty",
     "get_num_threads",
     "get_xp",
+    "gpu_pool",
     "inner",
     "is_gpu_available",
     "matmul2d",
+    "memory_held",
+    "memory_used",
     "move",
     "out_of_memory",
     "outer",
+    "own_pools",
     "parallel",
     "scratch",
     "spans",

@@ -12,7 +12,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .backend import DeviceError, device, get_xp
+from .backend import DeviceError, device, get_xp, own_pools
 from .capture import Slots, recording
 from .tensor import Tensor, observe
 
@@ -120,7 +120,7 @@ class _Side:
         self.device = self.cuda.Device(where.index)
         with self.device:
             self.stream = self.cuda.Stream(non_blocking=True)
-            self.pool = self.cuda.MemoryPool()
+            self.pool = own_pools[self] = self.cuda.MemoryPool()
 
     def __enter__(self) -> None:
         """Work goes to our stream and pool from here on, after what the caller's stream has."""

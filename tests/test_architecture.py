@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("minigrad.threads", "minigrad.kernels", "minigrad.compiled"),
     ("minigrad.backend",),
-    ("minigrad.sums", "minigrad.capture", "minigrad.precision"),
+    ("minigrad.sums", "minigrad.capture", "minigrad.memory", "minigrad.precision"),
     ("minigrad.cuda",),
     ("minigrad.tensor",),
     ("minigrad.check", "minigrad.rng"),

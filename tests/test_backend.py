@@ -116,14 +116,30 @@ def test_nothing_is_moved_while_a_step_is_recorded(monkeypatch):
     refuses(RuntimeError, text, lambda: backend.move(np.ones(3), mg.device("gpu")))
 
 
-def test_out_of_memory_on_a_gpu_says_what_is_free(monkeypatch):
+class Pool:
+    """A pool of CuPy's: 3 GiB in arrays, half of one in pieces."""
+
+    def __init__(self, limit: int) -> None:
+        self.get_limit = lambda: limit
+        self.used_bytes, self.free_bytes = (lambda: 3 << 30), (lambda: 1 << 29)
+        self.total_bytes = lambda: 7 << 29
+
+    def malloc(self, size: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("limit", "free", "text"),
+    [(0, 3 << 29, "1.50 of 8.00 GiB"), (1 << 32, 1 << 30, "1.00 of 4.00 GiB")],
+)
+def test_out_of_memory_on_a_gpu_says_what_is_free(monkeypatch, limit, free, text):
     cupy = fake_cupy(monkeypatch, lambda: 1)
     cupy.cuda.runtime.memGetInfo = lambda: (1 << 30, 8 << 30)
-    cupy.get_default_memory_pool = lambda: SimpleNamespace(free_bytes=lambda: 1 << 29)
+    cupy.cuda.get_allocator = lambda: Pool(limit).malloc
     error = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
-    explained = backend.out_of_memory("conv2d", error("Out of memory allocating 5 bytes"))
+    explained = backend.out_of_memory("conv2d", error("Out of memory allocating 5,000 bytes"))
     assert isinstance(explained, mg.OutOfMemoryError)
-    assert str(explained) == ("conv2d: Out of memory allocating 5 bytes; 1.50 of 8.00 GiB are free")
+    assert str(explained) == f"conv2d: Out of memory allocating 5,000 bytes; {text} are free"
+    assert (explained.asked, explained.used, explained.free) == (5000, 3 << 30, free)
 
 
 def test_memory_that_is_not_there_is_not_counted():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import backend, nn
+from minigrad import backend, memory, nn
 
 SHAPE = (16, 16, 16, 16)  # enough images and channels for every way that an operation has
 ACTIVATION = 4 * 16**4
@@ -116,3 +119,57 @@ def test_200_training_steps_without_the_collector():
     assert objects_then - objects < 90  # one every second step would be more
     assert pooled_then <= pooled
     assert traced_then - traced < 1 << 17  # 6.6 kB a step would be more
+
+
+# ---------------------------------------------------------------------------- how much would fit
+
+sizes = st.lists(st.integers(1, 1 << 30), min_size=1, max_size=9)
+
+
+@given(sizes, st.integers(1, 512), st.integers(0, 1 << 36), st.integers(0, 1 << 36))
+def test_the_batch_that_fits(per_image, batch, before, room):
+    """Of a step that keeps arrays of so many bytes an image one by one: never less than fit, and
+    just as many where it was the last array that did not."""
+    held = [batch * size for size in itertools.accumulate(per_image)]
+    assume(held[-1] > room)
+    failed = next(i for i, size in enumerate(held) if size > room)
+    inside = held[failed - 1] if failed else 0
+    figures = before + inside, batch * per_image[failed], room - inside
+    found = memory.fitting(batch, before, *figures)
+    right = room // sum(per_image)
+    assert right <= found < batch
+    assert failed + 1 < len(per_image) or found == right
+
+
+def test_nothing_is_promised_beyond_what_failed():
+    """Memory enough, but in pieces; or arrays that went before the failure."""
+    assert memory.fitting(8, 100, 150, 10, 500) == 7
+    assert memory.fitting(8, 900, 100, 10, 5) == 7
+    assert memory.fitting(8, 100, 100, 50, 0) == 0
+
+
+def test_advice(monkeypatch):
+    monkeypatch.setattr(memory, "memory_used", lambda where: 100)
+    with (
+        pytest.raises(mg.OutOfMemoryError) as caught,
+        memory.advice(16, mg.device("cpu")),
+    ):
+        raise mg.OutOfMemoryError("conv2d: no", asked=1000, used=700, free=400)
+    assert str(caught.value) == "conv2d: no; of the 16 images of a batch at most about 10 fit"
+    assert (caught.value.asked, caught.value.used, caught.value.free) == (1000, 700, 400)
+    unknown = pytest.raises(mg.OutOfMemoryError, match=r"^a step: no$")
+    with unknown, memory.advice(16, mg.device("cpu")):
+        raise MemoryError("no")  # nothing is known of a CPU's
+    with pytest.raises(KeyError), memory.advice(16, mg.device("cpu")):
+        raise KeyError
+
+
+def test_used_and_held():
+    gc.collect()  # what others left would be given back in between
+    first = backend.empty((1 << 16,), np.uint8)  # counts what was given back until now
+    before, more = memory.used("cpu"), 2 * memory.held("cpu")
+    x = backend.empty((more,), np.uint8)
+    assert memory.used("cpu") == before + more <= memory.held("cpu")
+    del first, x
+    backend.empty((1 << 16,), np.uint8)
+    assert memory.used("cpu") == before < before + more <= memory.held("cpu")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import minigrad as mg
-from cifar import augment, datasets, plots, train
+from cifar import augment, cli, datasets, plots, train
 from cifar.errors import DataError, UserError
 from tests.cifar import test_datasets as cifar10
 from tests.cifar import tiny
@@ -94,6 +94,7 @@ def test_metrics(whole):
         assert line["seconds"] > 0
         assert line["images_per_second"] > 0
         assert line["peak_memory_mb"] > 10
+        assert "gpu_memory_mb" not in line  # of a run on the CPU
 
 
 def test_metadata(whole):
@@ -756,6 +757,24 @@ def test_what_is_captured(small, tmp_path, monkeypatch):
     assert [captured.calls for captured in made] == [tiny.STEPS] * 2
     assert made[1].step.args[2] is this.optimizer is not made[0].step.args[2]
     assert this.optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_a_batch_too_large_for_the_memory(small, tmp_path, monkeypatch, capsys):
+    """What the command says of a GPU that runs out of memory in the second epoch."""
+
+    def fail(number, images):
+        if number == tiny.STEPS + 1:
+            raise mg.OutOfMemoryError("conv2d: no", asked=1000, used=700, free=400)
+        return images
+
+    small(each_batch=fail)
+    monkeypatch.setattr(mg.memory, "memory_used", lambda where: 100)
+    settings = tiny.settings(tmp_path / "run")
+    assert cli.guarded(lambda: train.run(settings)) == 2
+    assert capsys.readouterr().err == (
+        "error: out of memory (conv2d: no; of the 16 images of a batch at most about 10 fit); "
+        "try a smaller --batch-size\n"
+    )
 
 
 def test_bar_is_closed_when_the_loss_fails(small, tmp_path, monkeypatch):
