@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -56,8 +56,10 @@ def run(kind, options, shapes, dtype, layouts, seed):
     ]
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)  # drawn, a rare one is missed now and then
+@settings(max_examples=6)
 @given(
-    *(st.sampled_from(CASES), st.sampled_from([0, 0.1]), st.booleans()),
+    *(st.sampled_from([0, 0.1]), st.booleans()),
     *(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=5),),
     *(st.permutations(dense), st.sampled_from([np.float32, np.float64]), seeds),
 )

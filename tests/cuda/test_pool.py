@@ -48,6 +48,13 @@ def test_max(n, kernel, stride, dilation, ceil_mode, values, data, dtype, seed):
     assert_same(lambda t: mg.functional.max_pool2d(t, *options), x)
 
 
+@pytest.mark.parametrize("padding", [0, 1])
+def test_max_of_nothing_but_minus_infinity(padding):
+    """The first place takes the gradient, as of any equals."""
+    x = np.full((3, 2, 4, 4), -np.inf, np.float32)
+    assert_same(lambda t: mg.functional.max_pool2d(t, 2, 2, padding), x)
+
+
 def test_max_of_a_window_with_more_places_than_a_byte_counts():
     x = draw((2, 1, 20, 20), 0, np.float32)
     assert pool._place_dtype(pool.Window((16, 16))) is np.uint16
