@@ -8,7 +8,7 @@
    the GPU; GFLOP/s (as in :mod:`benchmarks.train_step`) stand beside what PyTorch reached in a big
    product in the same precision on the same card. With bf16, PyTorch's autocast also stores
    activations in 16 bits, which minigrad does not.
-3. Every recipe in full, cheapest first.
+3. Every recipe in full, cheapest first. GPU memory that grows from epoch to epoch is an error.
 
 What is found is in the JSON file after each part, whole at every moment. Run again with the same
 --out, it goes on with what is missing, in the middle of a training too.
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import minigrad as mg
-from benchmarks import collect, contest, study
+from benchmarks import collect, contest, study, traffic
 from cifar import machine, models, recipes, train
 from cifar.errors import UserError
 from cifar.tables import table
@@ -48,6 +48,8 @@ RECIPES = (  # by the cost of a whole run
 PRODUCT = "product"  # in place of a model: a square product, the yardstick
 SIZE = {"gpu": 8192, "cpu": 512}  # its rows and columns
 LEAST = 10.0  # seconds: with less left no part is begun
+WATCHED = 4  # steps whose traffic is counted
+GROWTH = 1.01  # of a run's GPU memory after its first epoch: rounding, not a leak
 TESTS_AT_MOST = 0.4  # of the time that is left
 ROOT = Path(__file__).parents[1]
 CIFAR = (sys.executable, "-m", "cifar")
@@ -103,8 +105,9 @@ def run_tests(expression: str, seconds: float) -> dict[str, Any]:
 
 def measure(
     contestant: str, threads: int, model: str, batch: int, seconds: float
-) -> dict[str, list[float]]:
-    """In the child: seconds of a step, one figure for each turn of several steps."""
+) -> dict[str, Any]:
+    """In the child: "times", seconds of a step, one figure for each turn of several steps; and on
+    a GPU "traffic", a step's kernels and copies, or why it is not known."""
     engine = contest.engine(contestant, threads)
     step = (
         _product(engine, batch) if model == PRODUCT else study.training_step(engine, model, batch)
@@ -120,7 +123,13 @@ def measure(
     for _ in range(3):  # compiles, and tries algorithms
         turn(1)
     steps = max(1, min(100, int(seconds / 10 / turn(1))))
-    return {"times": [turn(steps) for _ in range(8)]}
+    found: dict[str, Any] = {"times": [turn(steps) for _ in range(8)]}
+    if "gpu" in contestant.split():
+        try:
+            found["traffic"] = traffic.watched(lambda: turn(WATCHED)).per(WATCHED)._asdict()
+        except Exception as error:  # the times are worth more
+            found["traffic"] = {"error": f"{type(error).__name__}: {error}"}
+    return found
 
 
 def _product(engine: contest.Engine, size: int) -> Callable[[], Any]:
@@ -136,25 +145,25 @@ def contestants(device: str, precision: str) -> Sequence[str]:
     return ours, theirs, f"{ours} captured", f"{theirs} compiled"
 
 
-def seconds_of(contestant: str, model: str, batch: int, seconds: float) -> list[float] | str:
-    """What :func:`measure` finds in a child, or the line that the child died with."""
+def measured(contestant: str, model: str, batch: int, seconds: float) -> dict[str, Any]:
+    """What :func:`measure` finds in a child, or the "error" that the child died with."""
     work = {"threads": machine.cores(), "model": model, "batch": batch, "seconds": seconds}
     try:
-        times: list[float] = contest.in_child(NAME, contestant, **work)["times"]
+        found: dict[str, Any] = contest.in_child(NAME, contestant, **work)
     except contest.ContestError as error:
-        return str(error)
-    return times
+        return {"error": str(error)}
+    return found
 
 
 def yardstick(names: Sequence[str], size: int, seconds: float) -> dict[str, float | str]:
     """GFLOP/s of each contestant in a product of ``size`` rows and columns, or its error."""
     found: dict[str, float | str] = {}
     for name in names:
-        times = seconds_of(name, PRODUCT, size, seconds)
-        if isinstance(times, str):
-            found[name] = times
+        seen = measured(name, PRODUCT, size, seconds)
+        if "error" in seen:
+            found[name] = seen["error"]
         else:
-            found[name] = 2 * size**3 / statistics.median(times) / 1e9
+            found[name] = 2 * size**3 / statistics.median(seen["times"]) / 1e9
     return found
 
 
@@ -170,16 +179,18 @@ def compare(
     others = [name for name in names if name.startswith("torch")]
     results: dict[str, Any] = {}
     for name in names:
-        times = seconds_of(name, model, batch, seconds)
-        if isinstance(times, str):
-            results[name] = {"error": times}
+        seen = measured(name, model, batch, seconds)
+        if "error" in seen:
+            results[name] = seen
             continue
+        times = seen["times"]
         speed = batch / statistics.median(times)
         results[name] = {
             "images_per_second": speed,
             "by_turn": [batch / t for t in times],
             "gflops": speed * gflop,
             "of_peak": None if isinstance(peak, str) else speed * gflop / peak,
+            "traffic": seen.get("traffic"),
         }
     speeds = {k: row["images_per_second"] for k, row in results.items() if "error" not in row}
     return {
@@ -192,6 +203,15 @@ def compare(
             if ours not in others
         },
     }
+
+
+def growth(megabytes: Sequence[float | None]) -> str | None:
+    """What is wrong with the GPU memory that a run held after each of its epochs, if anything is:
+    the first one shows what it needs. An epoch on another device, before a stop, has None."""
+    known = [m for m in megabytes if m is not None]
+    if not known or known[-1] <= GROWTH * known[0]:
+        return None
+    return f"GPU memory grew from {known[0]} MB after an epoch to {known[-1]} MB after the last"
 
 
 def train_recipe(recipe: str, out: Path, words: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -217,7 +237,9 @@ def train_recipe(recipe: str, out: Path, words: Sequence[str], seconds: float) -
         child.terminate()  # training saves its state and stops
         _, said = child.communicate()
     if child.returncode == 0:
-        return {"finished": True, **collect.gather([out])}
+        found = collect.gather([out])
+        grown = growth([line.get("gpu_memory_mb") for line in found["runs"][0]["epochs"]])
+        return {"finished": True, **found, **({"error": grown} if grown else {})}
     done = 0
     if state.is_file():
         done = len(mg.checkpoint.read(state)[1]["progress"]["history"])
@@ -322,11 +344,18 @@ def show(steps: dict[str, Any]) -> str:
             name,
             row.get("error") or f"{row['images_per_second']:.0f}",
             f"{row['of_peak']:.0%}" if row.get("of_peak") else "",
+            f"{row['traffic']['kernels']:.0f}" if "kernels" in (row.get("traffic") or {}) else "",
             ", ".join(f"{ratio:.2f}" for ratio in steps["ratios"].get(name, {}).values()),
         )
         for name, row in steps["results"].items()
     ]
-    header = (f"{steps['model']}, batch {steps['batch']}", "images/s", "of peak", "/ PyTorch")
+    header = (
+        f"{steps['model']}, batch {steps['batch']}",
+        "images/s",
+        "of peak",
+        "kernels",
+        "/ PyTorch",
+    )
     return table(header, rows) + "\n"
 
 
@@ -361,6 +390,8 @@ def main() -> None:
     except (UserError, mg.DeviceError) as error:
         sys.exit(f"error: {error}")
     for recipe, result in found["trainings"].items():
+        if "error" in result:
+            print(f"{recipe}: error: {result['error']}")
         if "final" in result:
             print(f"{recipe}: test accuracy {result['final']['test_accuracy']['mean']:.4f}")
 

@@ -116,7 +116,7 @@ def test_a_contestant_that_fails(monkeypatch):
     def child(_, contestant, **__):
         if contestant not in seconds:
             raise contest.ContestError(f"{contestant}: no CUDA")
-        return {"times": seconds[contestant]}
+        return {"times": seconds[contestant], "traffic": {"kernels": 7.0}}
 
     monkeypatch.setattr(contest, "in_child", child)
     assert gpu_session.yardstick(names[:2], 1000, 1) == {"minigrad": 4.0, "torch a": 8.0}
@@ -126,7 +126,10 @@ def test_a_contestant_that_fails(monkeypatch):
     assert found["results"]["minigrad"]["of_peak"] is None
     assert found["results"]["torch b"] == {"error": "torch b: no CUDA"}
     assert found["ratios"] == {"minigrad": {"torch a": 0.5}, "minigrad captured": {"torch a": 2.0}}
-    assert "torch b: no CUDA" in gpu_session.show(found)
+    assert found["results"]["minigrad"]["traffic"] == {"kernels": 7.0}
+    shown = gpu_session.show(found)
+    assert "torch b: no CUDA" in shown
+    assert " 7 " in shown
     found = gpu_session.compare("simple", 8, names, 1, 2.0)["results"]["torch a"]
     assert found["of_peak"] == pytest.approx(found["gflops"] / 2)
 
@@ -144,6 +147,23 @@ def test_tests_that_fail(tmp_path, monkeypatch):
     }  # fmt: skip
     assert gpu_session.run_tests("gpu", 0.01) == {"error": "not done after 0 s"}
     assert "error" in gpu_session.run_tests("(", 60)
+
+
+def test_memory_that_grows():
+    assert gpu_session.growth([None, None]) is None
+    assert gpu_session.growth([100.0, 100.9, 100.5, 101.0]) is None
+    assert gpu_session.growth([None, 100.0, 130.0]) == (
+        "GPU memory grew from 100.0 MB after an epoch to 130.0 MB after the last"
+    )
+
+
+def test_a_run_whose_memory_grew(monkeypatch, tmp_path):
+    lines = [{"gpu_memory_mb": m} for m in (100.0, 200.0)]
+    monkeypatch.setattr(gpu_session, "CIFAR", (sys.executable, "-c", ""))
+    monkeypatch.setattr(gpu_session.collect, "gather", lambda _: {"runs": [{"epochs": lines}]})
+    found = gpu_session.train_recipe("tiny", tmp_path, [], 60)
+    assert found["finished"]
+    assert found["error"].startswith("GPU memory grew from 100.0 MB")
 
 
 def test_every_recipe_is_trained():
