@@ -607,16 +607,19 @@ def checked_recipe(settings: Settings) -> recipes.Recipe:
 
 
 def find_device(name: str) -> mg.device:
-    """The device of that name, which a person gave.
+    """The device of that name, which a person gave; of several GPUs the one in use from now on.
 
     Raises:
         UserError: there is none of that name.
         minigrad.DeviceError: CuPy, the driver or the device is missing.
     """
     try:
-        return mg.device(name)
+        found = mg.device(name)
     except ValueError as error:
         raise UserError(str(error)) from None
+    if found.type == "gpu":
+        found.xp.cuda.Device(found.index).use()  # where kernels run and new arrays lie
+    return found
 
 
 def use_precision(name: str | None, device: mg.device) -> None:

@@ -88,6 +88,18 @@ def test_a_run_as_on_the_cpu(gpu, tmp_path):
 
 
 @pytest.mark.usefixtures("small")
+def test_a_run_on_the_second_of_two(gpu, tmp_path):
+    if gpu.xp.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("needs two GPUs")
+    try:
+        train.run(dataclasses.replace(settings(tmp_path / "b"), device="gpu:1"))
+    finally:
+        train.find_device("gpu:0")
+    train.run(settings(tmp_path / "a"))
+    assert tiny.results(tmp_path / "a").keys() == tiny.results(tmp_path / "b").keys()
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("capture", [False, True])
 def test_memory_does_not_grow_from_epoch_to_epoch(gpu, tmp_path, capture, capsys):
     options = {"capture": capture, "overrides": {"epochs": 6}}

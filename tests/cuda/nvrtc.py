@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import pytest
+
+OPTIONS = ("--std=c++17", "-ftz=true")  # ours, and what CuPy adds
+
+
+class Resources(NamedTuple):
+    """What a kernel takes of a multiprocessor."""
+
+    registers: int  # of a thread
+    spilled: int  # bytes of registers that had to go to memory
+    shared: int  # bytes of a block
 
 
 def compiled(text: str, target: str, **macros: str) -> bytes:
@@ -12,9 +23,31 @@ def compiled(text: str, target: str, **macros: str) -> bytes:
 
     What the compiler says is a failure, warnings included.
     """
+    code, log = _compiled(text, target, OPTIONS, macros)
+    assert "warning" not in log, log
+    return code
+
+
+def resources(text: str, target: str, **macros: str) -> dict[str, Resources]:
+    """What each kernel of ``text`` takes on "sm_80", say."""
+    _, log = _compiled(text, target, (*OPTIONS, "--ptxas-options=-v"), macros)
+    found = {}
+    for part in log.split("Compiling entry function '")[1:]:
+        spilled = sum(int(n) for n in re.findall(r"(\d+) bytes spill stores", part))
+        shared = re.search(r"(\d+) bytes smem", part)
+        registers = re.search(r"Used (\d+) registers", part)
+        assert registers, part
+        number = int(shared[1]) if shared else 0
+        found[part.partition("'")[0]] = Resources(int(registers[1]), spilled, number)
+    return found
+
+
+def _compiled(
+    text: str, target: str, given: tuple[str, ...], macros: dict[str, str]
+) -> tuple[bytes, str]:
+    """The code, and what the compiler said."""
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", exc_type=ImportError)
-    options = [f"-arch={target}", "--std=c++17"]
-    options += [f"-D{key}={value}" for key, value in macros.items()]
+    options = [f"-arch={target}", *given, *(f"-D{key}={value}" for key, value in macros.items())]
 
     def call(function: Any, *args: Any) -> Any:
         error, *results = function(*args)
@@ -31,7 +64,6 @@ def compiled(text: str, target: str, **macros: str) -> bytes:
     error, *_ = nvrtc.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
     log = read("ProgramLog").decode()
     assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS, log
-    assert "warning" not in log, log
     code = read("CUBIN" if target.startswith("sm_") else "PTX")
     call(nvrtc.nvrtcDestroyProgram, program)
-    return code
+    return code, log

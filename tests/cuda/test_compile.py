@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minigrad import cuda
-from tests.cuda.nvrtc import compiled
+from tests.cuda.nvrtc import compiled, resources
 from tests.cuda.registry import ARCHITECTURES, DOUBLE, FAMILIES
 
 KERNELS = Path(cuda.__file__).parent / "kernels"
@@ -42,6 +42,32 @@ def test_every_kernel_is_understood(family, macros):
     assert len(names) == cuda.source(family).count('extern "C" __global__') > 0
     for name in names:
         assert cuda.signature(family, name, tuple(macros.items()))
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_kernels_take_of_a_multiprocessor(family, architecture):
+    """No registers in memory, and two blocks at a time of the largest, 256 threads, if they can."""
+    for macros in FAMILIES[family]:
+        found = resources(cuda.source(family), architecture, **macros)
+        assert set(found) == set(cuda.declarations(family))
+        for name, taken in found.items():
+            assert taken.spilled == 0, name
+            assert taken.shared <= 48 << 10, name  # what needs no asking for
+            assert taken.registers <= 128 or (name, macros.get("VEC_ROWS")) == (
+                "weight_gradient",
+                "1",
+            ), f"{name}: {taken}"
+
+
+def test_registers_in_memory_are_seen():
+    text = """extern "C" __global__ void __launch_bounds__(1024) f(float *x, int n) {
+        float a[99];
+        for (int i = 0; i < 99; ++i) a[i] = x[i * n];
+        __syncthreads();
+        for (int i = 0; i < 99; ++i) x[i] = a[98 - i];
+    }"""
+    assert resources(text, "sm_80")["f"].spilled > 0
 
 
 def test_a_warning_fails():
