@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -48,6 +49,7 @@ RECIPES = (  # by the cost of a whole run
 PRODUCT = "product"  # in place of a model: a square product, the yardstick
 SIZE = {"gpu": 8192, "cpu": 512}  # its rows and columns
 LEAST = 10.0  # seconds: with less left no part is begun
+GRACE = 20.0  # seconds for interrupted tests to write their report
 WATCHED = 4  # steps whose traffic is counted
 GROWTH = 1.01  # of a run's GPU memory after its first epoch: rounding, not a leak
 TESTS_AT_MOST = 0.4  # of the time that is left
@@ -73,20 +75,26 @@ class Clock:
 
 
 def run_tests(expression: str, seconds: float) -> dict[str, Any]:
-    """Counts and the names of failures of the tests that pytest's ``-k expression`` selects."""
+    """Counts and the names of failures of the tests that pytest's ``-k expression`` selects; of
+    those done by then, and an "error", where time runs out."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         words = ["-k", expression, "-p", "no:cacheprovider", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *words]
+        child = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        late = {}
         try:
-            command = [sys.executable, "-m", "pytest", *words]
-            done = subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
-            )
+            said, _ = child.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            return {"error": f"not done after {seconds:.0f} s"}
-        if done.returncode > 1:  # not a matter of tests that pass or fail
-            said = (done.stdout + done.stderr).strip().splitlines() or [f"code {done.returncode}"]
-            return {"error": said[-1]}
+            late = {"error": f"not done after {seconds:.0f} s"}
+            said = _interrupt(child)
+        if late and not report.exists():
+            return late
+        if not late and child.returncode > 1:  # not a matter of tests that pass or fail
+            lines = said.strip().splitlines() or [f"code {child.returncode}"]
+            return {"error": lines[-1]}
         suite = ElementTree.parse(report).getroot()[0]
     counts = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
     failed = counts["failures"] + counts["errors"]
@@ -100,7 +108,18 @@ def run_tests(expression: str, seconds: float) -> dict[str, Any]:
             for case in suite.iter("testcase")
             if case.find("failure") is not None or case.find("error") is not None
         ],
+        **late,
     }
+
+
+def _interrupt(child: subprocess.Popen[str]) -> str:
+    """Ctrl-C, at which pytest writes its report; what the child said."""
+    child.send_signal(signal.SIGINT)
+    try:
+        return child.communicate(timeout=GRACE)[0]
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.communicate()[0]
 
 
 def measure(

@@ -146,6 +146,13 @@ def test_tests_that_fail(tmp_path, monkeypatch):
         "passed": 1, "failed": 1, "skipped": 1, "failures": ["test_x::test_gpu_b"],
     }  # fmt: skip
     assert gpu_session.run_tests("gpu", 0.01) == {"error": "not done after 0 s"}
+    (tmp_path / "test_y.py").write_text("import time\ndef test_gpu_slow(): time.sleep(600)\n")
+    for seconds in (5, 20, 80):  # until the others are done before it
+        found = gpu_session.run_tests("gpu", seconds)
+        if found.get("failed"):
+            break
+    assert (found["passed"], found["failed"]) == (1, 1)
+    assert found["error"] == f"not done after {seconds} s"
     assert "error" in gpu_session.run_tests("(", 60)
 
 
