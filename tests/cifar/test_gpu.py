@@ -6,6 +6,7 @@ Operations have their own tests on both devices; here are whole networks and who
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import subprocess
 import sys
@@ -149,6 +150,7 @@ def test_out_of_memory_says_which_batch_fits(gpu):
             step(256)
         most = int(str(caught.value).split("at most about ")[1].split()[0])
         del caught  # and with it the arrays of the frames that it went through
+        gc.collect()
         assert 16 < most < 256
         step(most // 4)
         with pytest.raises(mg.OutOfMemoryError):
