@@ -264,17 +264,17 @@ def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
     if type(error).__module__.partition(".")[0] != "cupy":
         return OutOfMemoryError(text)
     free, total = cupy_module().cuda.runtime.memGetInfo()
-    pool = gpu_pool()
+    pool = _gpu_pool()
     if limit := pool.get_limit():
         free, total = min(free, limit - pool.total_bytes()), min(total, limit)
     free += pool.free_bytes()  # ours, in pieces that were too small
     text += f"; {free / 2**30:.2f} of {total / 2**30:.2f} GiB are free"
     asked = re.search(r"allocating ([\d,]+) bytes", str(error))
     number = int(asked[1].replace(",", "")) if asked else None
-    return OutOfMemoryError(text, number, pool.used_bytes(), free)
+    return OutOfMemoryError(text, number, sum(p.used_bytes() for p in _gpu_pools()), free)
 
 
-def gpu_pool() -> Any:
+def _gpu_pool() -> Any:
     """The pool that gives memory to CuPy's arrays: of a captured step, within it, its own."""
     cupy = cupy_module()
     return getattr(cupy.cuda.get_allocator(), "__self__", None) or cupy.get_default_memory_pool()
@@ -284,12 +284,16 @@ def gpu_pool() -> Any:
 own_pools: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
+def _gpu_pools() -> list[Any]:
+    return [cupy_module().get_default_memory_pool(), *own_pools.values()]
+
+
 def memory_used(where: device) -> int:
     """Bytes of the arrays on ``where``; on the CPU of those that the pool made."""
     if where.type == "cpu":
         return _pool.used
     with where.xp.cuda.Device(where.index):
-        return int(gpu_pool().used_bytes())
+        return sum(int(pool.used_bytes()) for pool in _gpu_pools())
 
 
 def memory_held(where: device) -> int:
@@ -300,8 +304,7 @@ def memory_held(where: device) -> int:
     if where.type == "cpu":
         return _pool.used + _pool.kept
     with where.xp.cuda.Device(where.index):
-        pools = [where.xp.get_default_memory_pool(), *own_pools.values()]
-        return sum(int(pool.total_bytes()) for pool in pools)
+        return sum(int(pool.total_bytes()) for pool in _gpu_pools())
 
 
 # ---------------------------------------------------------------------------- layout
@@ -442,7 +445,6 @@ __all__ = [
     "empty",
     "get_num_threads",
     "get_xp",
-    "gpu_pool",
     "inner",
     "is_gpu_available",
     "matmul2d",

@@ -135,11 +135,13 @@ def test_out_of_memory_on_a_gpu_says_what_is_free(monkeypatch, limit, free, text
     cupy = fake_cupy(monkeypatch, lambda: 1)
     cupy.cuda.runtime.memGetInfo = lambda: (1 << 30, 8 << 30)
     cupy.cuda.get_allocator = lambda: Pool(limit).malloc
+    cupy.get_default_memory_pool = lambda: Pool(0)
+    monkeypatch.setattr(backend, "own_pools", {"a captured step": Pool(limit)})  # counts too
     error = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
     explained = backend.out_of_memory("conv2d", error("Out of memory allocating 5,000 bytes"))
     assert isinstance(explained, mg.OutOfMemoryError)
     assert str(explained) == f"conv2d: Out of memory allocating 5,000 bytes; {text} are free"
-    assert (explained.asked, explained.used, explained.free) == (5000, 3 << 30, free)
+    assert (explained.asked, explained.used, explained.free) == (5000, 6 << 30, free)
 
 
 def test_memory_that_is_not_there_is_not_counted():
