@@ -146,7 +146,11 @@ CPU = device("cpu")
 
 def get_xp(array: Array) -> ModuleType:
     """The module whose functions take ``array``: NumPy or CuPy."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else cupy_module()
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    if not hasattr(type(array), "__cuda_array_interface__"):
+        raise TypeError(f"array: expected an array of NumPy or CuPy, got {type(array).__name__}")
+    return cupy_module()
 
 
 def device_of(array: Array) -> device:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .tensor import Tensor
+from .tensor import Tensor, as_bool, is_writable, shown
+
+boolean = as_bool
 
 
 def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") -> Tensor:
@@ -42,16 +46,50 @@ def vector(name: str, value: Any, size: int, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{name}: expected dtype {dtype} as input, got {value.dtype}")
 
 
-def boolean(name: str, value: Any) -> bool:
-    """A flag: what is merely true or false to Python, such as "no", is more likely a mistake."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
+def writable(name: str, value: Tensor) -> None:
+    """``value`` is about to be changed in place."""
+    if not is_writable(value.data):
+        raise ValueError(f"{name}: expected memory that can be written to, got a read-only array")
+
+
+def items(name: str, value: Any, what: str) -> list[Any]:
+    """An iterable's items; ``what`` they should be. A set has no order to rely on."""
+    if isinstance(value, (set, frozenset, str, bytes, Tensor)) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name}: expected a sequence of {what}, got {type(value).__name__}")
+    return list(value)
+
+
+def mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: expected a dict, got {type(value).__name__}")
+    return value
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {type(value).__name__}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected a str, got {type(value).__name__}")
+    return value
+
+
+def path(name: str, value: Any) -> Path:
+    try:
+        found = Path(value)
+    except TypeError:
+        found = None
+    if found is None or "\0" in str(found):
+        raise TypeError(f"{name}: expected a path, got {shown(value)}")
+    return found
 
 
 def integer(name: str, value: Any, minimum: float) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+        raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
     if value < minimum:
         raise ValueError(f"{name}: expected a whole number from {minimum}, got {value}")
     return int(value)
@@ -61,40 +99,44 @@ def pair(name: str, value: Any, minimum: int) -> tuple[int, int]:
     """An int or a pair of ints (height, width), each at least ``minimum``, as a pair."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2:
-        raise ValueError(f"{name}: expected an int or a pair of ints, got {value!r}")
+        raise ValueError(f"{name}: expected an int or a pair of ints, got {shown(value)}")
     first, second = (integer(name, v, minimum) for v in values)
     return first, second
 
 
 def number(name: str, value: Any, low: float, high: float = float("inf")) -> float:
     """A real number in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {shown(value)}")
     if not low <= value <= high:
         bounds = f"from {low}" if high == float("inf") else f"between {low} and {high}"
-        raise ValueError(f"{name}: expected a number {bounds}, got {value}")
-    return float(value)
+        raise ValueError(f"{name}: expected a number {bounds}, got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: {shown(value)} does not fit into float64") from None
 
 
 def fits(name: str, value: Any, dtype: np.dtype[Any]) -> None:
     """``value`` must be a number that ``dtype`` can hold (for bool, int64)."""
     if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
+        raise TypeError(f"{name}: expected a number, got {shown(value)}")
     dtype = np.dtype(np.int64) if dtype.kind == "b" else dtype
-    low, high = -math.inf, math.inf
-    if dtype.kind == "f" and math.isfinite(value):
+    if dtype.kind == "f":
         high = float(np.finfo(dtype).max)
         low = -high
-    elif dtype.kind != "f":
+        special = value != value or value in (math.inf, -math.inf)
+    else:
         low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    if not low <= value <= high and not (dtype.kind == "f" and math.isnan(value)):
-        raise ValueError(f"{name}: {value} does not fit into {dtype}")
+        special = False
+    if not (special or low <= value <= high):
+        raise ValueError(f"{name}: {shown(value)} does not fit into {dtype}")
 
 
 def axis(name: str, value: Any, ndim: int) -> int:
     """A dimension in [-ndim, ndim) as one in [0, ndim); a 0-d tensor has dimension 0 and -1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+        raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
     span = max(ndim, 1)
     if not -span <= value < span:
         raise IndexError(f"{name}: expected a dimension from {-span} to {span - 1}, got {value}")
@@ -113,14 +155,15 @@ def axes(name: str, value: Any, ndim: int) -> tuple[int, ...]:
 
 
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"{name}: expected {', '.join(map(repr, allowed))}, got {value!r}")
-    return str(value)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}: expected {', '.join(map(repr, allowed))}, got {shown(value)}")
+    return value
 
 
 def unsupported(option: str, value: Any, *supported: Any) -> None:
     """Raise NotImplementedError naming ``option`` unless ``value`` is one of ``supported``."""
-    if not any(value is s or value == s for s in supported):
+    plain = isinstance(value, (bool, int, float, str, np.generic))  # an array's == is an array
+    if not any(value is s or (plain and value == s) for s in supported):
         raise NotImplementedError(
-            f"{option}={value!r} is not supported (only {', '.join(map(repr, supported))})"
+            f"{option}={shown(value)} is not supported (only {', '.join(map(repr, supported))})"
         )

@@ -34,9 +34,11 @@ def set_precision(precision: str | None) -> None:
             default: "tf32" on cards that have it (compute capability 8.0 and above), else "fp32".
 
     Raises:
-        ValueError: another name.
+        TypeError, ValueError: something else.
     """
     global _asked
+    if precision is not None and not isinstance(precision, str):
+        raise TypeError(f"precision: expected a str or None, got {type(precision).__name__}")
     if precision not in (None, *PRECISIONS):
         names = ", ".join(map(repr, PRECISIONS))
         raise ValueError(f"precision: expected one of {names}, got {precision!r}")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backend import BLOCK, device, empty, move, parallel, spans
-from .tensor import Tensor, as_dtype, as_shape
+from .tensor import Tensor, as_dtype, as_shape, naming_what_was_asked, shown
 
 _key = np.random.SeedSequence(0).generate_state(2, np.uint64)
 _draws = 0
@@ -34,7 +34,7 @@ def manual_seed(seed: int, *stream: int) -> None:
     global _key, _draws
     for number in (seed, *stream):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
-            raise ValueError(f"seed: expected whole numbers from 0, got {(seed, *stream)}")
+            raise ValueError(f"seed: expected whole numbers from 0, got {shown((seed, *stream))}")
     _key = np.random.SeedSequence(int(seed), spawn_key=tuple(map(int, stream))).generate_state(
         2, np.uint64
     )
@@ -95,10 +95,12 @@ def randn(
 
     Drawn on the CPU, so a seed gives the same values on every device.
     """
-    values = (
-        generator().standard_normal(as_shape(size, at_least=1), np.float32).astype(as_dtype(dtype))
-    )
-    return Tensor(move(values, _device(device)), requires_grad)
+    shape, to, where = as_shape(size, at_least=1), as_dtype(dtype), _device(device)
+    if to.kind != "f":
+        raise TypeError(f"dtype: expected a floating dtype, got {to}")
+    with naming_what_was_asked("randn", shape, to):
+        values = generator().standard_normal(shape, np.float32).astype(to)
+        return Tensor(move(values, where), requires_grad)
 
 
 _device = device  # the class, where a parameter is called device

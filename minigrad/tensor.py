@@ -30,6 +30,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -83,6 +85,17 @@ class no_grad(contextlib.ContextDecorator):
     def _recreate_cm(self) -> no_grad:
         return no_grad()
 
+    def __call__(self, func: Any) -> Any:
+        if not callable(func):
+            raise TypeError(f"no_grad: expected a function to decorate, got {type(func).__name__}")
+        if inspect.isgeneratorfunction(func) or inspect.iscoroutinefunction(func):
+            # Its body runs only after the call has returned, and would be recorded.
+            raise NotImplementedError(
+                "no_grad: decorating a generator or coroutine is not supported; "
+                "write 'with no_grad():' inside it"
+            )
+        return super().__call__(func)
+
 
 @contextlib.contextmanager
 def observe(observer: Observer, sweep_observer: SweepObserver | None = None) -> Iterator[None]:
@@ -124,24 +137,26 @@ class Tensor:
         requires_grad: whether ``backward`` fills ``grad`` (leaf) or passes through (result).
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_grad", "data", "node", "requires_grad")
     __array_ufunc__ = None  # numpy_array * tensor must come to Tensor.__rmul__, not broadcast
     __hash__ = object.__hash__
 
     data: Array
-    grad: Tensor | None
+    _grad: Tensor | None
     node: Node | None
     requires_grad: bool
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data = as_array(data)
+        if requires_grad is not False:  # as it is for every result
+            requires_grad = as_bool("requires_grad", requires_grad)
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
                 f"requires_grad: only floating dtypes can require gradients, got {self.data.dtype}"
             )
-        self.grad = None
+        self._grad = None
         self.node = None
-        self.requires_grad = bool(requires_grad)
+        self.requires_grad = requires_grad
 
     # -- what it is
 
@@ -160,6 +175,17 @@ class Tensor:
     @property
     def device(self) -> device:
         return device_of(self.data)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that ``backward`` added up."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            check_gradient("grad", self, gradient)
+        self._grad = gradient
 
     @property
     def is_leaf(self) -> bool:
@@ -184,6 +210,11 @@ class Tensor:
         if not self.ndim:
             raise TypeError("len() of a 0-d tensor")
         return int(self.data.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -257,7 +288,7 @@ class Tensor:
             retain_graph: keep the graph for another call.
             create_graph: not supported, gradients are first order only.
         """
-        if create_graph:
+        if as_bool("create_graph", create_graph):
             raise NotImplementedError(
                 "backward: create_graph=True (gradients are first order only)"
             )
@@ -271,16 +302,9 @@ class Tensor:
                 )
             seed = get_xp(self.data).ones_like(self.data)
         else:
-            if not isinstance(gradient, Tensor):
-                raise TypeError(f"gradient: expected a Tensor, got {type(gradient).__name__}")
+            check_gradient("gradient", self, gradient)
             seed = gradient.data
-            for what, came, expected in (
-                ("shape", gradient.shape, self.shape),
-                ("dtype", gradient.dtype, self.dtype),
-                ("device", gradient.device, self.device),
-            ):
-                if came != expected:
-                    raise ValueError(f"gradient: expected {what} {expected}, got {came}")
+        retain_graph = as_bool("retain_graph", retain_graph)
         _sweep(self if self.node is None else self.node, seed, retain_graph)
 
     if TYPE_CHECKING:  # Bound by minigrad.ops.methods: every operation is also a method.
@@ -302,6 +326,18 @@ class Tensor:
         def __le__(self, other: Tensor | Number) -> Tensor: ...
         def __gt__(self, other: Tensor | Number) -> Tensor: ...
         def __ge__(self, other: Tensor | Number) -> Tensor: ...
+
+
+def check_gradient(name: str, of: Tensor, gradient: Any) -> None:
+    """``gradient`` must be a Tensor of the shape, dtype and device of ``of``."""
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {type(gradient).__name__}")
+    if gradient.data.shape == of.data.shape and _kind(gradient.data) == _kind(of.data):
+        return  # a device takes a moment to name
+    for what in ("shape", "dtype", "device"):
+        came, expected = getattr(gradient, what), getattr(of, what)
+        if came != expected:
+            raise ValueError(f"{name}: expected {what} {expected}, got {came}")
 
 
 # ---------------------------------------------------------------------------- the sweep
@@ -361,13 +397,19 @@ def _sweep(root: Node | Tensor, seed: Array, retain_graph: bool) -> None:
                 uses[child] -= 1
                 if uses[child] == 0:
                     ready.append(child)
+    for leaf in gradients:  # all, before any changes: ``data`` may have been replaced
+        assert isinstance(leaf, Tensor)
+        if leaf._grad is not None:
+            check_gradient("grad", leaf, leaf._grad)
     for leaf, gradient in gradients.items():
         assert isinstance(leaf, Tensor)
-        if leaf.grad is None:
+        if leaf._grad is None:
             array = gradient.array if gradient.owned else gradient.array.copy(order="K")
-            leaf.grad = Tensor(array)
+            leaf._grad = Tensor(array)
+        elif is_writable(leaf._grad.data):
+            leaf._grad.data += gradient.array
         else:
-            leaf.grad.data += gradient.array
+            leaf._grad = Tensor(leaf._grad.data + gradient.array)
 
 
 def _send(
@@ -392,7 +434,9 @@ def _send(
         if target is None or result is None:
             continue
         result = xp.asarray(result)  # 0-d arrays multiply to a NumPy scalar
-        owned = id(result) not in seen and not xp.may_share_memory(result, g)
+        # A view that repeats elements, as a mean's gradient is, can be read but not added into.
+        repeated = 0 in result.strides
+        owned = id(result) not in seen and not repeated and not xp.may_share_memory(result, g)
         seen.append(id(result))
         if result.shape != target.shape:
             result, owned = _unbroadcast(result, target.shape), True
@@ -470,7 +514,7 @@ def _unwrap(name: str, x: Any) -> Any:
 
 def _kind(array: Array) -> Any:
     """Dtype and device, as something cheap to compare."""
-    return array.dtype if type(array) is np.ndarray else (array.dtype, array.device.id)
+    return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
 
 
 def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
@@ -491,25 +535,34 @@ def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
 
 # ---------------------------------------------------------------------------- making tensors
 
-_KINDS = "biuf"  # bool, signed, unsigned, float: no complex, no objects
+# Bools, signed, unsigned, floats of this machine's byte order: no complex numbers, no objects.
+_DTYPES = frozenset(np.dtype(code) for code in "?bhilqBHILQefd")
 
 
-def as_array(data: Any) -> Array:
-    """``data`` as an array: shared if it is one, else copied; Python floats become float32."""
-    if isinstance(data, Tensor):
+def as_array(data: Any, floats: Any = np.float32) -> Array:
+    """``data`` as an array: shared if it is one, else copied; Python floats become ``floats``."""
+    if type(data) is np.ndarray:
+        array = data
+    elif isinstance(data, Tensor):
         return data.data
-    if isinstance(data, np.generic):
-        array = np.asarray(data)
-    elif hasattr(data, "__cuda_array_interface__") or isinstance(data, np.ndarray):
+    elif isinstance(data, np.ma.MaskedArray):
+        raise TypeError("data: expected plain numbers, got MaskedArray; fill what it masks first")
+    elif isinstance(data, (np.generic, np.ndarray)):
+        array = np.asarray(data)  # not a subclass: a matrix multiplies in another way
+    elif hasattr(data, "__cuda_array_interface__"):
         array = data
     else:
         try:
             array = np.asarray(data)
         except ValueError as error:
             raise ValueError(f"data: expected a rectangular nest of numbers ({error})") from None
-        if array.dtype == np.float64 and not _holds_arrays(data):
-            array = array.astype(np.float32)
-    if array.dtype.kind not in _KINDS:
+        if not _holds_arrays(data):
+            if array.dtype == np.uint64:  # NumPy's refuge for what int64 does not hold
+                raise ValueError(f"data: {array.max()} does not fit into int64")
+            if array.dtype == np.float64:
+                with np.errstate(all="ignore"):  # infinity where it overflows, as in PyTorch
+                    array = array.astype(floats)
+    if array.dtype not in _DTYPES:
         raise TypeError(f"data: expected numbers, got {type(data).__name__} of {array.dtype}")
     return array
 
@@ -539,37 +592,75 @@ def tensor(
     Raises:
         ValueError: a Python number does not fit into the integer ``dtype`` asked for.
     """
-    array = as_array(data)
+    array = as_array(data) if dtype is None else as_array(data, np.float64)  # rounded but once
     to = as_dtype(dtype) if dtype is not None else array.dtype
     if to.kind in "iu" and not isinstance(data, Tensor) and not hasattr(data, "dtype"):
         low, high = np.iinfo(to).min, np.iinfo(to).max
-        for number in array[~((array >= low) & (array <= high))]:
+        rounded = array.dtype.kind == "f" and to.itemsize == 8  # 2^63 - 1 as a float is 2^63
+        below = array < float(high) if rounded else array <= high
+        for number in array[~((array >= low) & below)]:
             raise ValueError(f"data: {number} does not fit into {to}")
     where = device_of(array) if device is None else _device(device)
-    return Tensor(move(array, where).astype(to), requires_grad)
+    with np.errstate(all="ignore"):
+        return Tensor(move(array, where).astype(to), requires_grad)
 
 
 _device = device  # the class, where a parameter is called device
 
 
-def as_dtype(dtype: Any) -> np.dtype[Any]:
+def shown(value: Any) -> str:
+    """``value`` as an error shows it: on one line, and not all of a long one."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def as_dtype(
+    dtype: Any, name: str = "dtype", what: str = "a NumPy dtype or its name"
+) -> np.dtype[Any]:
     """``dtype`` as a NumPy dtype of a supported kind: bool, integer or floating."""
     try:
-        found = None if dtype is None else np.dtype(dtype)  # np.dtype(None) is float64
-    except TypeError:
+        # np.dtype(None) is float64, and that of whatever has a dtype its dtype.
+        found = None if dtype is None or isinstance(dtype, Tensor) else np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
         found = None
     if found is None:
-        raise TypeError(f"dtype: expected a NumPy dtype or its name, got {dtype!r}")
-    if found.kind not in _KINDS or found.itemsize > 8:
-        raise TypeError(f"dtype: expected bool, integer or float up to 64 bits, got {found}")
+        raise TypeError(f"{name}: expected {what}, got {shown(dtype)}")
+    if found not in _DTYPES:
+        raise TypeError(f"{name}: expected bool, integer or float up to 64 bits, got {found}")
     return found
+
+
+def as_bool(name: str, value: Any) -> bool:
+    """A flag: what is merely true or false to Python, such as "no", is more likely a mistake."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)
+
+
+def is_writable(array: Array) -> bool:
+    """Whether ``array`` may be written into, as NumPy's may not always be."""
+    return not isinstance(array, np.ndarray) or array.flags.writeable
 
 
 def _filled(
     fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
-    shape = as_shape(size, at_least=1)
-    return Tensor(getattr(_device(where).xp, fill)(shape, as_dtype(dtype)), requires_grad)
+    shape, to, xp = as_shape(size, at_least=1), as_dtype(dtype), _device(where).xp
+    with naming_what_was_asked(fill, shape, to):
+        return Tensor(getattr(xp, fill)(shape, to), requires_grad)
+
+
+@contextlib.contextmanager
+def naming_what_was_asked(
+    name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Iterator[None]:
+    """OutOfMemoryError that says so where an array of ``shape`` does not fit into memory."""
+    try:
+        if math.prod(shape) * dtype.itemsize >= 1 << 63:  # for NumPy a ValueError
+            raise MemoryError("more bytes than there are addresses")
+        yield
+    except MemoryError as error:
+        raise out_of_memory(f"{name} of size {shape} and dtype {dtype}", error) from error
 
 
 def as_shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
@@ -578,9 +669,11 @@ def as_shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
         raise TypeError("size: expected the sizes or a tuple of them, () for a 0-d tensor")
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
+    if len(size) > 64:  # NumPy's limit
+        raise ValueError(f"size: expected at most 64 dimensions, got {len(size)}")
     for n in size:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-            raise ValueError(f"size: expected whole numbers from 0, got {size}")
+            raise ValueError(f"size: expected whole numbers from 0, got {shown(size)}")
     return tuple(int(n) for n in size)
 
 

@@ -20,6 +20,8 @@ import threadpoolctl
 
 FEW = 1 << 19  # elements: one thread passes over them in little more than handing over costs
 
+MOST = 4096  # threads
+
 _local = threading.local()  # .busy: inside a task; .buffers: this thread's workspaces
 _lock = threading.Lock()
 
@@ -27,7 +29,7 @@ _lock = threading.Lock()
 def _default_threads() -> int:
     asked = os.environ.get("MINIGRAD_NUM_THREADS", "")
     if asked:
-        if not asked.isdecimal() or int(asked) < 1:
+        if not asked.isdecimal() or not 1 <= int(asked) <= MOST:
             raise ValueError(f"MINIGRAD_NUM_THREADS={asked!r}: expected a whole number from 1")
         return int(asked)
     if hasattr(os, "sched_getaffinity"):
@@ -51,8 +53,10 @@ def set_num_threads(threads: int) -> None:
     over more threads rounds differently.
     """
     global _threads, _team
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads: expected a whole number from 1, got {threads!r}")
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads: expected a whole number, got {type(threads).__name__}")
+    if not 1 <= threads <= MOST:  # each is started, and has memory of its own
+        raise ValueError(f"threads: expected a whole number from 1 to {MOST}, got {threads}")
     with _lock:
         if _team is not None:
             _team.stop()

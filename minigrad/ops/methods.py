@@ -28,7 +28,7 @@ def to(self: Tensor, target: Any) -> Tensor:
     if isinstance(target, device) or (isinstance(target, str) and _names_device(target)):
         where = device(target)
         return self if self.device == where else _to_device(self, where=where)
-    dtype = as_dtype(target)
+    dtype = as_dtype(target, "target", "a device, or a NumPy dtype or its name")
     if self.dtype == dtype:
         return self
     if self.requires_grad and dtype.kind != "f":

@@ -37,7 +37,7 @@ def test_to_changes_only_what_differs(device):
 
 @pytest.mark.parametrize("target", ["tpu", "float99", 3.5, None])
 def test_to_something_unknown(target):
-    refuses(TypeError, "dtype: expected", lambda: mg.ones(2).to(target))
+    refuses(TypeError, "target: expected", lambda: mg.ones(2).to(target))
 
 
 @pytest.mark.skipif(mg.is_gpu_available(), reason="there is a GPU")
