@@ -11,6 +11,9 @@ import importlib
 import importlib.util
 import os
 from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 
 def _available() -> bool:
@@ -50,6 +53,8 @@ def set_compiled(enabled: bool) -> None:
     _enabled = enabled
 
 
-def kernels(name: str) -> ModuleType | None:
-    """The module ``minigrad.kernels.<name>``, or None where plain NumPy is to be used."""
-    return importlib.import_module(f"minigrad.kernels.{name}") if _enabled else None
+def kernels(name: str, dtype: np.dtype[Any]) -> ModuleType | None:
+    """The module ``minigrad.kernels.<name>`` for arrays of ``dtype``, or None where plain NumPy is
+    to be used: Numba knows no float16."""
+    usable = _enabled and dtype.char in "fd"
+    return importlib.import_module(f"minigrad.kernels.{name}") if usable else None

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import minigrad as mg
@@ -16,11 +17,13 @@ from tests.common import refuses
 
 def test_switch():
     assert mg.is_compiled(), "the test extra installs Numba"
-    assert compiled.kernels("norm").__name__ == "minigrad.kernels.norm"
+    float32, float16 = np.dtype(np.float32), np.dtype(np.float16)
+    assert compiled.kernels("norm", float32).__name__ == "minigrad.kernels.norm"
+    assert compiled.kernels("norm", float16) is None
     mg.set_compiled(False)
     try:
         assert not mg.is_compiled()
-        assert compiled.kernels("norm") is None
+        assert compiled.kernels("norm", float32) is None
     finally:
         mg.set_compiled(True)
 

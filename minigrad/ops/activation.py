@@ -34,7 +34,7 @@ def _relu(x: Array) -> Pair:
 def relu_gradient(out: Array, y: Array, g: Array) -> None:
     """Fill ``out`` with g where y ≠ 0, else 0; all flat."""
     xp = get_xp(g)
-    fast = kernels("activation") if xp is np else None
+    fast = kernels("activation", g.dtype) if xp is np else None
     if cuda.usable(y):
         grid, args = cuda.blocks(y.size, THREADS), (y, g, y.size, out)
         cuda.launch("activation", "relu_gradient", grid, THREADS, args, REAL=y.dtype)

@@ -25,11 +25,11 @@ def suits(x: Array, w_shape: tuple[int, ...], stride: Pair, groups: int, few: in
     FORWARD or BACKWARD, up to where it measured faster than matrix products."""
     if not isinstance(x, np.ndarray) or stride != (1, 1) or groups != 1 or x.shape[3] < 4:
         return False
-    return min(w_shape[0], w_shape[1]) <= few and kernels("direct") is not None
+    return min(w_shape[0], w_shape[1]) <= few and kernels("direct", x.dtype) is not None
 
 
-def _compiled() -> ModuleType:
-    module = kernels("direct")
+def _compiled(x: Array) -> ModuleType:
+    module = kernels("direct", x.dtype)
     assert module is not None  # see `suits`
     return module
 
@@ -44,7 +44,7 @@ def _offsets(x: Array, kernel: tuple[int, ...], dilation: Pair) -> Array:
 
 def correlate(x: Array, w: Array, b: Array | None, dilation: Pair, size: Pair) -> Array:
     """As :func:`minigrad.ops.conv.correlate` at stride 1, for an output of ``size`` (OH, OW)."""
-    compiled = _compiled()
+    compiled = _compiled(x)
     wide, n = x.shape[2:]
     o, (oh, ow) = len(w), size
     offsets, bias = _offsets(x, w.shape[2:], dilation), np.zeros(0, x.dtype) if b is None else b
@@ -62,7 +62,7 @@ def correlate(x: Array, w: Array, b: Array | None, dilation: Pair, size: Pair) -
 def weight_gradient(x: Array, g: Array, shape: tuple[int, ...], dilation: Pair) -> Array:
     """As :func:`minigrad.ops.conv.weight_gradient` at stride 1. Every thread adds up rows of its
     own, so the rounding is the same from run to run."""
-    compiled = _compiled()
+    compiled = _compiled(x)
     wide, n = x.shape[2:]
     o, oh, ow = g.shape[:3]
     offsets = _offsets(x, shape[2:], dilation)

@@ -41,7 +41,7 @@ def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array
         return by_kernel(x), lambda g, needs: (by_kernel(g),)
 
     keep = move(draw().keep_mask((*x.shape[1:], *x.shape[:1]), p), device_of(x))
-    fast = kernels("activation") if xp is np else None
+    fast = kernels("activation", x.dtype) if xp is np else None
 
     def task(out: Array, a: Array, k: Array) -> None:
         if fast:

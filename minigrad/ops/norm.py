@@ -48,7 +48,7 @@ def _batch_norm(
     if cuda.usable(x):
         return _cuda_batch_norm(x, w, b, residual, mean, var, batch, eps, relu)
     xp = get_xp(x)
-    fast = kernels("norm") if xp is np else None
+    fast = kernels("norm", x.dtype) if xp is np else None
     shape = inner(x).shape
     x = inner(x).reshape(len(mean), -1)
     z = None if residual is None else inner(residual).reshape(x.shape)
@@ -243,7 +243,7 @@ def batch_norm(
                 raise ValueError(f"residual: expected {what} {expected} as input, got {came}")
     options: dict[str, Any] = {
         "batch": check.boolean("training", training),
-        "eps": eps,
+        "eps": check.number("eps", eps, 0),
         "relu": check.boolean("relu", relu),
     }
     if not training:
@@ -253,7 +253,10 @@ def batch_norm(
         return _batch_norm(input, weight, bias, residual, **options)
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean: expected both or none of running_mean and running_var")
-    check.number("eps", eps, 0)
+    momentum = check.number("momentum", momentum, 0, 1)
+    for name, t in (("running_mean", running_mean), ("running_var", running_var)):
+        if t is not None:
+            check.writable(name, t)
     if eps == 0:
         raise ValueError("eps: expected a number above 0 when training, got 0")
     count = input.numel() // max(1, c)

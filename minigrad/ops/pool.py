@@ -76,7 +76,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     lowest = x.dtype.type(-np.inf) if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     if cuda.usable(x):
         return _cuda_max_pool2d(x, window, pads, out, lowest)
-    fast = kernels("pool") if xp is np and x.dtype.kind == "f" else None
+    fast = kernels("pool", x.dtype) if xp is np else None
     if fast:
         return _compiled_max_pool2d(fast, x, window, pads, out, lowest)
     framed = _framed(x, window, pads, out, lowest)

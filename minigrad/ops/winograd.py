@@ -54,7 +54,7 @@ G = np.array(
 def suits(x: Array, outputs: int, size: Pair) -> bool:
     """True if this file's way is there and is the faster one for x (C, H, W, N) and that many
     output channels of ``size`` (OH, OW)."""
-    if not isinstance(x, np.ndarray) or kernels("winograd") is None:
+    if not isinstance(x, np.ndarray) or kernels("winograd", x.dtype) is None:
         return False
     c, n = x.shape[0], x.shape[3]
     down, across = _tiles(size)
@@ -67,8 +67,8 @@ def _tiles(size: Pair) -> Pair:
     return -(-size[0] // 4), -(-size[1] // 4)
 
 
-def _compiled() -> ModuleType:
-    module = kernels("winograd")
+def _compiled(x: Array) -> ModuleType:
+    module = kernels("winograd", x.dtype)
     assert module is not None  # see `suits`
     return module
 
@@ -115,7 +115,7 @@ def filter_points(w: Array) -> Array:
 def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     """x (C, H, W, N) with ``padding`` zeros around, 0 to 2, seen through w (O, C, 3, 3), + b:
     (O, OH, OW, N)."""
-    compiled = _compiled()
+    compiled = _compiled(x)
     c, h, wide, n = x.shape
     o = len(w)
     oh, ow = h + 2 * padding[0] - 2, wide + 2 * padding[1] - 2
@@ -151,7 +151,7 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     Every thread adds up its own fixed share of the blocks, so the rounding is the same from run
     to run.
     """
-    compiled = _compiled()
+    compiled = _compiled(x)
     c, h, wide, n = x.shape
     o, oh, ow = g.shape[:3]
     down, across = _tiles((oh, ow))
