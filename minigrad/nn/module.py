@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,14 +10,28 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, move
-from ..tensor import Tensor
+from ..tensor import Tensor, is_writable
 
 
 def raw(value: Any) -> Array:
-    """The array of a Tensor, or of what NumPy can read, such as PyTorch tensors on the CPU."""
+    """The array of a Tensor, or of what NumPy can read, such as PyTorch tensors on the CPU; of
+    anything else an array of objects."""
     if isinstance(value, Tensor):
         return value.data
-    return value if hasattr(value, "__cuda_array_interface__") else np.asarray(value)
+    if hasattr(value, "__cuda_array_interface__"):
+        return value
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; PyTorch's bfloat16, and others
+        return np.array(None)
+
+
+def misfit(array: Array, shape: tuple[int, ...]) -> str:
+    """Why ``array`` cannot be loaded in place of one of ``shape``; "" if it can."""
+    if array.dtype.kind not in "biuf":
+        return f"expected numbers, got {array.dtype}"
+    came = tuple(array.shape)
+    return "" if came == shape else f"expected shape {shape}, got {came}"
 
 
 class IncompatibleKeys(NamedTuple):
@@ -73,6 +88,8 @@ class Module:
     ) -> Iterator[tuple[str, Module]]:
         """This module and all below it with dotted paths ("" for itself), each once."""
         check.unsupported("memo", memo, None)
+        check.text("prefix", prefix)
+        check.boolean("remove_duplicate", remove_duplicate)
         seen: set[int] = set()
         pending: list[tuple[str, Module]] = [(prefix, self)]
         while pending:
@@ -93,6 +110,7 @@ class Module:
     ) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers, module by module, each module's parameters first."""
         found = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        check.boolean("recurse", recurse)
         seen: set[int] = set()
         for path, module in found if recurse else [(prefix, self)]:
             members = [*module._members(Tensor)]
@@ -146,18 +164,19 @@ class Module:
     def to(self, target: Any) -> Module:
         """Move all parameters, gradients and buffers to a device, or those of floating dtype to
         another floating dtype ("float64"), in place; returns itself."""
+        if Tensor(0.0).to(target).dtype.kind != "f":  # before anything is changed
+            raise TypeError(f"target: expected a device or a floating dtype, got {target!r}")
         for _, t in self._named_tensors():
             new = t.detach().to(target)
-            if new.dtype == t.dtype or (t.dtype.kind == new.dtype.kind == "f"):
+            if new.dtype == t.dtype or t.dtype.kind == "f":
                 t.data = new.data
                 if t.grad is not None:
                     t.grad = t.grad.to(target)
-            elif new.dtype.kind != "f":
-                raise TypeError(f"to: expected a device or a floating dtype, got {target!r}")
         return self
 
     def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Call ``fn`` on every module below, then on this one; returns itself."""
+        check.function("fn", fn)
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -170,6 +189,7 @@ class Module:
         under each of its names, as in PyTorch."""
         check.unsupported("destination", destination, None)
         check.unsupported("keep_vars", keep_vars, False)
+        check.text("prefix", prefix)
         return {
             prefix + name: value.detach()
             for name, value in self._named_tensors(remove_duplicate=False)
@@ -194,8 +214,10 @@ class Module:
                 been changed then.
         """
         check.unsupported("assign", assign, False)
+        check.boolean("strict", strict)
         own = dict(self._named_tensors(remove_duplicate=False))
-        values = {name: raw(value) for name, value in state_dict.items()}
+        given = check.mapping("state_dict", state_dict)
+        values = {name: raw(value) for name, value in given.items()}
         missing = [name for name in own if name not in values]
         unexpected = [name for name in values if name not in own]
         problems = []
@@ -204,15 +226,15 @@ class Module:
             problems += [f"unexpected {name}" for name in unexpected]
         shared = [name for name in own if name in values]
         for name in shared:
-            value, expected = values[name], own[name].shape
-            if tuple(value.shape) != expected:
-                problems.append(f"{name}: expected shape {expected}, got {tuple(value.shape)}")
-            elif value.dtype.kind not in "biuf":
-                problems.append(f"{name}: expected numbers, got {value.dtype}")
+            if problem := misfit(values[name], own[name].shape):
+                problems.append(f"{name}: {problem}")
+            if not is_writable(own[name].data):
+                problems.append(f"{name}: the model's own array is read-only")
         if problems:
             raise ValueError(f"state_dict for {type(self).__name__}: " + "; ".join(problems))
-        for name in shared:
-            own[name].data[...] = move(values[name], own[name].device)
+        with np.errstate(all="ignore"):  # infinity where a value overflows, as in PyTorch
+            for name in shared:
+                own[name].data[...] = move(values[name], own[name].device)
         return IncompatibleKeys(missing, unexpected)
 
     if TYPE_CHECKING:  # Bound by minigrad.nn.fusion, which knows the layers.
@@ -242,6 +264,11 @@ class _Chain(Module):
         for name, module in modules:
             if not isinstance(module, Module):
                 raise TypeError(f"modules: expected Modules, got {type(module).__name__} at {name}")
+            check.text("modules: a name", name)
+            if not name or "." in name or (hasattr(self, name) and name not in vars(self)):
+                raise ValueError(
+                    f"modules: expected names that are free and without dots, got {name!r}"
+                )
             setattr(self, name, module)
 
     def __iter__(self) -> Iterator[Module]:
@@ -269,24 +296,33 @@ class Sequential(_Chain):
 
     def __getitem__(self, index: int | slice) -> Any:
         """A module, or a Sequential of several under the names they have here."""
-        found = list(self._members(Module))[index]
-        return Sequential(dict(found)) if isinstance(found, list) else found[1]
+        members = list(self._members(Module))
+        if isinstance(index, slice):
+            return Sequential(dict(members[index]))
+        return members[_position(index, len(members))][1]
 
 
 class ModuleList(_Chain):
     """A list of modules whose parameters are found; it has no forward of its own."""
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
-        self._fill(_numbered(modules or ()))
+        self._fill(_numbered(() if modules is None else check.items("modules", modules, "Modules")))
 
     def __getitem__(self, index: int | slice) -> Any:
-        found = list(self)[index]
-        return ModuleList(found) if isinstance(found, list) else found
+        if isinstance(index, slice):
+            return ModuleList(list(self)[index])
+        return list(self)[_position(index, len(self))]
 
     def append(self, module: Module) -> ModuleList:
         """Add ``module`` at the end; returns itself."""
         self._fill(_numbered([module], start=len(self)))
         return self
+
+
+def _position(index: Any, count: int) -> int:
+    if not -count <= check.integer("index", index, -math.inf) < count:
+        raise IndexError(f"index: expected one of {count} modules, got {index}")
+    return int(index)
 
 
 def _numbered(modules: Iterable[Module], start: int = 0) -> Iterator[tuple[str, Module]]:

@@ -19,8 +19,8 @@ import numpy as np
 from .. import capture, check, cuda
 from ..backend import Array, device, device_of, get_xp, move, scratch, update
 from ..compiled import kernels
-from ..nn.module import raw
-from ..tensor import Tensor
+from ..nn.module import misfit, raw
+from ..tensor import Tensor, check_gradient
 
 Rule = Callable[..., None]
 Numbers = tuple[float, ...]
@@ -47,10 +47,10 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError("params: expected an iterable of Parameters, got a single Tensor")
-        entries = list(params)
+        entries = check.items("params", params, "Parameters")
         if not entries:
             raise ValueError("params: expected at least one parameter, got none")
-        self.defaults = defaults
+        self.defaults = dict(check.mapping("defaults", defaults))
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
@@ -58,15 +58,24 @@ class Optimizer:
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters under "params" with options of their own."""
-        unknown = set(param_group) - set(self.defaults) - {"params", "initial_lr"}
+        unknown = [
+            name
+            for name in check.mapping("param_group", param_group)
+            if name not in ("params", "initial_lr", *self.defaults)
+        ]
         if unknown:
-            raise ValueError(f"params: unknown group options {sorted(unknown)}")
+            raise ValueError(f"params: unknown group options {sorted(map(str, unknown))}")
+        if "params" not in param_group:
+            raise ValueError(f"param_group: expected an entry params, got {sorted(param_group)}")
         members = param_group["params"]
-        members = [members] if isinstance(members, Tensor) else list(members)
+        if isinstance(members, Tensor):
+            members = [members]
+        members = check.items("params", members, "Parameters")
         seen = {id(p) for p in self._parameters()}
         for p in members:
             if not isinstance(p, Tensor) or p.node is not None:
-                raise TypeError(f"params: expected leaf Tensors, got {type(p).__name__}")
+                what = "the result of an operation" if isinstance(p, Tensor) else type(p).__name__
+                raise TypeError(f"params: expected leaf Tensors, got {what}")
             if id(p) in seen:
                 raise ValueError("params: a parameter appears twice")
             seen.add(id(p))
@@ -75,9 +84,13 @@ class Optimizer:
         self.param_groups.append(group)
 
     def check_options(self, group: dict[str, Any]) -> None:
-        """Raise for options out of range."""
-        check.number("lr", group["lr"], 0)
-        check.number("weight_decay", group["weight_decay"], 0)
+        """Raise for options of a wrong type or out of range."""
+        for name in ("lr", "initial_lr", "weight_decay"):
+            if name in group:  # a subclass may have none
+                check.number(name, group[name], 0)
+        for name in ("maximize", "nesterov", "centered", "decoupled_weight_decay"):
+            if name in group:
+                check.boolean(name, group[name])
 
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the state arrays that ``group``'s options need."""
@@ -111,8 +124,17 @@ class Optimizer:
 
         Args:
             closure: called first, to compute the gradients anew; its result is returned.
+
+        Raises:
+            TypeError, ValueError, NotImplementedError: an option, a gradient or a parameter that
+                cannot be used. Nothing has changed then.
         """
-        loss = None if closure is None else closure()
+        loss = None if closure is None else check.function("closure", closure)()
+        for group in self.param_groups:
+            self.check_options(group)
+            for p in group["params"]:
+                if p.grad is not None:
+                    _check_updatable(p, p.grad)
         jobs, launches = [], _Launches()
         for number, group in enumerate(self.param_groups):
             names = self.active_slots(group)
@@ -137,11 +159,6 @@ class Optimizer:
     def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
         """Count the step and see that ``names`` are in ``p``'s state, laid out as ``p`` is; returns
         whether any of them is new."""
-        if not _is_dense(p.data):
-            raise NotImplementedError(
-                f"params: a parameter must fill its memory without gaps or overlaps, got shape "
-                f"{p.shape} with strides {p.data.strides}"
-            )
         if not names and not self.counts_steps:
             return False
         state = self.state.setdefault(p, {})
@@ -188,22 +205,28 @@ class Optimizer:
         Raises:
             ValueError: groups, shapes or names that do not fit. Nothing has changed then.
         """
-        absent = {"state", "param_groups"} - set(state_dict)
+        absent = {"state", "param_groups"} - set(check.mapping("state_dict", state_dict))
         if absent:
             raise ValueError(f"state_dict: expected keys state and param_groups, no {absent}")
-        saved_groups = state_dict["param_groups"]
-        came = [len(group["params"]) for group in saved_groups]
+        states = check.mapping("state_dict: state", state_dict["state"])
+        saved_groups = check.items("state_dict: param_groups", state_dict["param_groups"], "dicts")
+        came = [_numbers_of(group) for group in saved_groups]
+        sizes = [len(numbers) for numbers in came]
         expected = [len(group["params"]) for group in self.param_groups]
-        if came != expected:
-            raise ValueError(f"state_dict: expected groups of {expected} parameters, got {came}")
+        if sizes != expected:
+            raise ValueError(f"state_dict: expected groups of {expected} parameters, got {sizes}")
+        if unknown := [*states.keys() - {n for numbers in came for n in numbers}]:
+            raise ValueError(
+                f"state_dict: state: expected parameters of the groups, got {unknown[:5]}"
+            )
         groups, state = [], {}
-        for group, saved in zip(self.param_groups, saved_groups, strict=True):
+        for group, saved, numbers in zip(self.param_groups, saved_groups, came, strict=True):
             known = {k: saved[k] for k in ("initial_lr", *self.defaults) if k in saved}
             groups.append({**group, **known})
             self.check_options(groups[-1])
-            for number, p in zip(saved["params"], group["params"], strict=True):
-                if number in state_dict["state"]:
-                    state[p] = self._loaded(p, groups[-1], number, state_dict["state"][number])
+            for number, p in zip(numbers, group["params"], strict=True):
+                if number in states:
+                    state[p] = self._loaded(p, groups[-1], number, states[number])
         self.param_groups, self.state = groups, state
 
     def _loaded(
@@ -211,16 +234,17 @@ class Optimizer:
     ) -> dict[str, Any]:
         """``p``'s state from a saved one, checked and copied."""
         what = f"state_dict: state of parameter {number}"
-        arrays = {k: raw(v) for k, v in saved.items() if k != "step" and v is not None}
+        check.mapping(what, saved)
+        saved = {k: v for k, v in saved.items() if v is not None}  # as PyTorch's, where unused
+        arrays = {k: raw(v) for k, v in saved.items() if k != "step"}
         needed = {*self.active_slots(group), *(["step"] if self.counts_steps else [])}
         absent, unknown = needed - set(saved), set(arrays) - set(self.slots)
         if absent or unknown:
-            raise ValueError(f"{what}: expected {sorted(needed)}, got {sorted(saved)}")
+            raise ValueError(f"{what}: expected {sorted(needed)}, got {sorted(map(str, saved))}")
         for name, array in arrays.items():
-            if tuple(array.shape) != p.shape:
-                shape = tuple(array.shape)
-                raise ValueError(f"{what}: {name}: expected shape {p.shape}, got {shape}")
-        steps = {"step": int(saved["step"])} if self.counts_steps else {}
+            if problem := misfit(array, p.shape):
+                raise ValueError(f"{what}: {name}: {problem}")
+        steps = {"step": _steps(f"{what}: step", saved["step"])} if self.counts_steps else {}
         return steps | {name: _laid_out_as(p.data, array) for name, array in arrays.items()}
 
     def _parameters(self) -> Iterable[Tensor]:
@@ -269,6 +293,37 @@ def _chunks(sizes: tuple[int, ...], where: device) -> tuple[Array, Array, int]:
     starts = np.cumsum([0, *(cuda.blocks(size, CHUNK) for size in sizes)])
     device_arrays = (move(a, where) for a in (np.array(sizes, np.int64), starts.astype(np.int32)))
     return (*device_arrays, int(starts[-1]))
+
+
+def _check_updatable(p: Tensor, gradient: Tensor) -> None:
+    """``p`` must be floating, dense and writable, ``gradient`` like it: its data may have been
+    replaced since it came."""
+    check.floating("params", p)
+    check_gradient("grad", p, gradient)
+    if not _is_dense(p.data):
+        raise NotImplementedError(
+            f"params: a parameter must fill its memory without gaps or overlaps, got shape "
+            f"{p.shape} with strides {p.data.strides}"
+        )
+    check.writable("params", p)
+
+
+def _numbers_of(group: Any) -> list[Any]:
+    """The parameters' numbers in a saved group, each once."""
+    what = "state_dict: params"
+    entries = check.mapping("state_dict: a group", group).get("params")
+    numbers = [check.integer(what, n, 0) for n in check.items(what, entries, "numbers")]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"{what}: expected numbers that differ, got {check.shown(numbers)}")
+    return numbers
+
+
+def _steps(name: str, value: Any) -> int:
+    """A saved count of steps: a whole number, perhaps in an array of one float, as PyTorch's."""
+    array = raw(value)
+    if array.size != 1 or array.dtype.kind not in "iuf" or not float(array.item()).is_integer():
+        raise ValueError(f"{name}: expected a whole number, got {check.shown(value)}")
+    return check.integer(name, int(array.item()), 0)
 
 
 def _is_dense(x: Array) -> bool:
@@ -366,10 +421,10 @@ class SGD(Optimizer):
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         lr, momentum = group["lr"], group["momentum"]
         _, (*numbers, nesterov) = self.kernel(group, step, fresh)
-        fast = kernels("optim")
 
         def apply(p: Array, g: Array, b: Array | None = None) -> None:
-            if fast and b is not None and not fresh and isinstance(p, np.ndarray):
+            fast = kernels("optim", p.dtype) if isinstance(p, np.ndarray) else None
+            if fast and b is not None and not fresh:
                 fast.sgd(p, g, b, *map(p.dtype.type, numbers), nesterov)
                 return
             xp, t = get_xp(p), scratch("update", p)
@@ -439,9 +494,12 @@ class Adam(Optimizer):
         super().check_options(group)
         check.unsupported("amsgrad", group["amsgrad"], False)
         check.number("eps", group["eps"], 0)
-        for beta in group["betas"]:
-            if not 0 <= beta < 1:
-                raise ValueError(f"betas: expected two numbers in [0, 1), got {group['betas']}")
+        betas = group["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise TypeError(f"betas: expected a pair of numbers, got {check.shown(betas)}")
+        for beta in betas:
+            if check.number("betas", beta, 0) >= 1:
+                raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
 
     def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
         beta1, beta2 = group["betas"]
@@ -458,10 +516,10 @@ class Adam(Optimizer):
         _, numbers = self.kernel(group, step, fresh)
         rate, eps, one_less_beta1, beta2, decay, shrink, _ = numbers
         in_gradient = {**group, "weight_decay": decay}
-        fast = kernels("optim")
 
         def apply(p: Array, g: Array, m: Array, v: Array) -> None:
-            if fast and isinstance(p, np.ndarray):
+            fast = kernels("optim", p.dtype) if isinstance(p, np.ndarray) else None
+            if fast:
                 fast.adam(p, g, m, v, *map(p.dtype.type, numbers))
                 return
             xp, t = get_xp(p), scratch("update", p)

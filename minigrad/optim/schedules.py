@@ -11,7 +11,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import check
+from ..tensor import Tensor
 from .optimizers import Optimizer
 
 
@@ -25,29 +28,34 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
-        self.optimizer = optimizer
-        self.last_epoch = check.integer("last_epoch", last_epoch, -1) + 1
-        for group in optimizer.param_groups:
-            if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
-            elif "initial_lr" not in group:
-                raise KeyError('last_epoch: resuming needs "initial_lr" in every parameter group')
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
-        self._apply()
+        self.optimizer = _checked(optimizer)
+        check.integer("last_epoch", last_epoch, -1)
+        groups = optimizer.param_groups
+        if last_epoch != -1 and not all("initial_lr" in group for group in groups):
+            raise ValueError('last_epoch: resuming needs "initial_lr" in every parameter group')
+        self.base_lrs = [group.get("initial_lr", group["lr"]) for group in groups]
+        self._go_to(last_epoch + 1, self.base_lrs)
+        for group, initial in zip(groups, self.base_lrs, strict=True):
+            group["initial_lr"] = initial
 
     def rate(self, initial: float, epoch: int) -> float:
         raise NotImplementedError
 
-    def _apply(self) -> None:
-        for group, initial in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = self.rate(initial, self.last_epoch)
+    def _go_to(self, epoch: int, initials: list[float]) -> None:
+        """Set the rates of ``epoch``, or nothing if one of them cannot be."""
+        try:
+            rates = [check.number("lr", self.rate(initial, epoch), 0) for initial in initials]
+        except OverflowError as error:
+            raise ValueError(
+                f"lr: expected a number at epoch {check.shown(epoch)}: {error}"
+            ) from None
+        self.last_epoch, self.base_lrs = epoch, initials
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def step(self) -> None:
         """Go on to the next epoch; call it after the epoch's optimiser steps."""
-        self.last_epoch += 1
-        self._apply()
+        self._go_to(self.last_epoch + 1, self.base_lrs)
 
     def get_last_lr(self) -> list[float]:
         """The rate now in force for each group."""
@@ -58,9 +66,32 @@ class LRScheduler:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        self.last_epoch, self.base_lrs = state_dict["last_epoch"], list(state_dict["base_lrs"])
-        self._apply()
+        """Continue from a saved state.
+
+        Raises:
+            TypeError, ValueError: entries are missing or do not fit. Nothing has changed then.
+        """
+        epoch, initials = _entries(state_dict, "last_epoch", "base_lrs")
+        initials = check.items("base_lrs", initials, "numbers")
+        if len(initials) != len(self.base_lrs):
+            expected = len(self.base_lrs)
+            raise ValueError(f"base_lrs: expected {expected} numbers, got {len(initials)}")
+        initials = [check.number("base_lrs", initial, 0) for initial in initials]
+        self._go_to(check.integer("last_epoch", epoch, 0), initials)
+
+
+def _checked(optimizer: Any) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
+    return optimizer
+
+
+def _entries(state_dict: Any, *names: str) -> list[Any]:
+    """A saved state's entries, all of which must be there."""
+    absent = [name for name in names if name not in check.mapping("state_dict", state_dict)]
+    if absent:
+        raise ValueError(f"state_dict: expected entries {list(names)}, no {absent}")
+    return [state_dict[name] for name in names]
 
 
 class LambdaLR(LRScheduler):
@@ -69,13 +100,13 @@ class LambdaLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float], last_epoch: int = -1
     ) -> None:
-        if not callable(lr_lambda):
+        if isinstance(lr_lambda, (list, tuple)):
             raise NotImplementedError("lr_lambda: only one function for all groups is supported")
-        self.lr_lambda = lr_lambda
+        self.lr_lambda = check.function("lr_lambda", lr_lambda)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, initial: float, epoch: int) -> float:
-        return initial * self.lr_lambda(epoch)
+        return initial * check.number("lr_lambda: its result", self.lr_lambda(epoch), 0)
 
 
 class StepLR(LRScheduler):
@@ -84,7 +115,8 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self.step_size, self.gamma = check.integer("step_size", step_size, 1), gamma
+        self.step_size = check.integer("step_size", step_size, 1)
+        self.gamma = check.number("gamma", gamma, 0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, initial: float, epoch: int) -> float:
@@ -101,8 +133,9 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones = sorted(check.integer("milestones", m, 0) for m in milestones)
-        self.gamma = gamma
+        numbers = check.items("milestones", milestones, "whole numbers")
+        self.milestones = sorted(check.integer("milestones", m, 0) for m in numbers)
+        self.gamma = check.number("gamma", gamma, 0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, initial: float, epoch: int) -> float:
@@ -115,7 +148,8 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        self.T_max, self.eta_min = check.integer("T_max", T_max, 1), eta_min
+        self.T_max = check.integer("T_max", T_max, 1)
+        self.eta_min = check.number("eta_min", eta_min, 0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, initial: float, epoch: int) -> float:
@@ -150,18 +184,17 @@ class ReduceLROnPlateau:
         min_lr: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
         if isinstance(min_lr, (list, tuple)):
             raise NotImplementedError("min_lr: only one bound for all groups is supported")
-        if not 0 < factor < 1:
+        if not 0 < check.number("factor", factor, -math.inf) < 1:
             raise ValueError(f"factor: expected a number between 0 and 1, got {factor}")
-        self.optimizer = optimizer
+        self.optimizer = _checked(optimizer)
         self.mode = check.choice("mode", mode, ("min", "max"))
         self.factor, self.patience = factor, check.integer("patience", patience, 0)
-        self.threshold = threshold
+        self.threshold = check.number("threshold", threshold, -math.inf)
         self.threshold_mode = check.choice("threshold_mode", threshold_mode, ("rel", "abs"))
-        self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
+        self.cooldown = check.integer("cooldown", cooldown, 0)
+        self.min_lr, self.eps = check.number("min_lr", min_lr, 0), check.number("eps", eps, 0)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
 
@@ -174,9 +207,13 @@ class ReduceLROnPlateau:
             bar = self.best - sign * self.threshold
         return sign * metric < sign * bar
 
-    def step(self, metrics: float) -> None:
+    def step(self, metrics: float | Tensor) -> None:
         """Take note of the metric at the end of an epoch."""
-        metric = float(metrics)
+        if isinstance(metrics, Tensor) and metrics.numel() != 1:
+            raise ValueError(f"metrics: expected one number, got shape {metrics.shape}")
+        metric = metrics.item() if isinstance(metrics, Tensor) else metrics
+        check.fits("metrics", metric, np.dtype(np.float64))  # NaN is no improvement
+        metric = float(metric)
         self.last_epoch += 1
         if self._better(metric):
             self.best, self.num_bad_epochs = metric, 0
@@ -202,5 +239,10 @@ class ReduceLROnPlateau:
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        vars(self).update({name: state_dict[name] for name in self.state_dict()})
+        """Continue from a saved state; see :meth:`LRScheduler.load_state_dict`."""
+        names = list(self.state_dict())
+        best, *counts = _entries(state_dict, *names)
+        check.number("best", best, -math.inf)
+        for name, count in zip(names[1:], counts, strict=True):
+            check.integer(name, count, 0)
+        vars(self).update(zip(names, (best, *counts), strict=True))

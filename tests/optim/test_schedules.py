@@ -162,7 +162,7 @@ def test_what_is_refused():
     for error, text, make in (
         (TypeError, "optimizer: ", lambda: optim.StepLR("SGD", 1)),
         (TypeError, "optimizer: ", lambda: optim.ReduceLROnPlateau("SGD")),
-        (KeyError, "initial_lr", lambda: optim.StepLR(ours, 1, last_epoch=3)),
+        (ValueError, "initial_lr", lambda: optim.StepLR(ours, 1, last_epoch=3)),
         (ValueError, "step_size: ", lambda: optim.StepLR(ours, 0)),
         (TypeError, "step_size: ", lambda: optim.StepLR(ours, 1.5)),
         (ValueError, "milestones: ", lambda: optim.MultiStepLR(ours, [-1])),
