@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from .backend import Array, get_xp
@@ -20,8 +20,7 @@ from .nn import Module
 from .tensor import Node, Tensor, observe
 
 
-@contextmanager
-def detect_anomaly(model: Module | None = None) -> Iterator[None]:
+def detect_anomaly(model: Module | None = None) -> AbstractContextManager[None]:
     """Raise FloatingPointError as soon as an operation on this thread, or its derivative, gives NaN
     or infinity.
 
@@ -31,6 +30,11 @@ def detect_anomaly(model: Module | None = None) -> Iterator[None]:
     """
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"model: expected a Module or None, got {type(model).__name__}")
+    return _searching(model)  # not this itself, which would see a mistake only when entered
+
+
+@contextmanager
+def _searching(model: Module | None) -> Iterator[None]:
     search = _Search(model)
     try:
         with observe(search.after_forward, search.after_backward):
@@ -44,8 +48,11 @@ class _Search:
         self.model = model
         self.running: list[str] = []  # paths of the modules whose forward runs now
         self.places: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
-        self.watched = list(model.named_modules()) if model is not None else []
-        for path, module in self.watched:
+        self.watched = [
+            (module, vars(module).get("forward"))  # one of its own: of another search, perhaps
+            for module in (model.modules() if model is not None else ())
+        ]
+        for path, module in model.named_modules() if model is not None else ():
             self._watch(path or type(module).__name__, module)
 
     def _watch(self, path: str, module: Module) -> None:
@@ -61,8 +68,10 @@ class _Search:
         module.forward = watched  # type: ignore[method-assign]  # found before the class's own
 
     def end(self) -> None:
-        for _, module in self.watched:
+        for module, before in self.watched:
             del module.forward
+            if before is not None:
+                module.forward = before  # type: ignore[method-assign]
 
     def after_forward(
         self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Tensor

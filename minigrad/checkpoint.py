@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import check
 from .backend import CPU, device, move
 from .tensor import Tensor
 
@@ -95,10 +96,14 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
         OSError: the file cannot be written; what was there before is untouched.
     """
     arrays = {}
-    for name, value in tensors.items():
+    check.path("path", path)
+    for name, value in check.mapping("tensors", tensors).items():
+        check.text("tensors: a name", name)
         array = value.data if isinstance(value, Tensor) else value
-        if not hasattr(array, "dtype") or isinstance(array, np.generic):
+        if not (isinstance(array, np.ndarray) or hasattr(array, "__cuda_array_interface__")):
             raise TypeError(f"tensors: expected Tensors, got {type(value).__name__} for {name!r}")
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise TypeError(f"tensors: expected numbers, got {array.dtype} for {name!r}")
         arrays[name] = np.ascontiguousarray(move(array, CPU))
         if np.ndim(array) == 0:  # ascontiguousarray makes a 0-d array 1-d
             arrays[name] = arrays[name].reshape(())
@@ -115,7 +120,10 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        text = json.dumps(metadata)
+        try:
+            text = json.dumps(metadata)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"metadata: expected what JSON can hold ({error})") from None
         note = {"minigrad": text, "sha256": digest(arrays, text)}
 
         def write(temporary: Path) -> None:
@@ -155,7 +163,7 @@ def read(
 ) -> tuple[dict[str, Tensor], Any]:
     """:func:`load`, and the metadata that :func:`save` was given (None in a foreign file)."""
     where = _device(device)
-    if not Path(path).is_file():
+    if not check.path("path", path).is_file():
         raise FileNotFoundError(f"path: no such file: {path}")
     if _is_pytorchs(path):
         return _read_pytorchs(path, where), None

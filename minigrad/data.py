@@ -16,6 +16,8 @@ Transform = Callable[[Tensor, np.random.Generator], Tensor]
 
 def replayable(seed: int, *stream: int) -> np.random.Generator:
     """A generator whose draws depend on the numbers alone: the same for the same (seed, …)."""
+    for name, number in (("seed", seed), *(("stream", n) for n in stream)):
+        check.integer(name, number, 0)
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream)))
 
 
@@ -59,9 +61,10 @@ class DataLoader:
             )
         self.images, self.labels = images, labels
         self.batch_size = check.integer("batch_size", batch_size, 1)
-        self.shuffle, self.transform = shuffle, transform
+        self.shuffle = check.boolean("shuffle", shuffle)
+        self.transform = None if transform is None else check.function("transform", transform)
         self.seed = check.integer("seed", seed, 0)
-        self.drop_last = drop_last
+        self.drop_last = check.boolean("drop_last", drop_last)
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -81,6 +84,12 @@ class DataLoader:
             images = Tensor(self.images.data[index])
             if self.transform is not None:
                 images = self.transform(images, replayable(self.seed, 1, number, batch))
+                count = len(index)
+                if not isinstance(images, Tensor) or images.shape[:1] != (count,):
+                    came = getattr(images, "shape", type(images).__name__)
+                    raise ValueError(
+                        f"transform: expected a Tensor of {count} images from it, got {came}"
+                    )
             yield images, Tensor(self.labels.data[index])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -12,6 +12,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from . import check
 from .backend import DeviceError, device, get_xp, own_pools
 from .capture import Slots, recording
 from .tensor import Tensor, observe
@@ -54,9 +55,8 @@ class CapturedStep:
     """
 
     def __init__(self, step: Callable[..., Any], warm: int = 3) -> None:
-        if warm < 1:
-            raise ValueError(f"warm: expected at least 1 call, got {warm}")
-        self._step, self._warm = step, warm
+        self._step = check.function("step", step)
+        self._warm = check.integer("warm", warm, 1)
         self._signature: Signature | None = None
         self._side: _Side | None = None
         self._slots = Slots()
@@ -71,6 +71,10 @@ class CapturedStep:
             DeviceError: the inputs are not on a GPU.
             CaptureError: something in ``step`` cannot be recorded.
         """
+        if not inputs:
+            raise TypeError("inputs: expected at least one Tensor, got none")
+        for x in inputs:
+            check.tensor("inputs", x)
         signature = tuple((x.shape, x.dtype, x.data.strides, x.device) for x in inputs)
         if self._signature is None:
             self._side = _Side(inputs[0].device)

@@ -83,16 +83,22 @@ def export(
     check.floating("args", check.tensor("args", args))
     if not args.ndim:
         raise ValueError("args: expected shape (N, ...), got ()")
-    for argument, names in (("input_names", input_names), ("output_names", output_names)):
-        if isinstance(names, str) or len(names) != 1:
-            raise ValueError(f"{argument}: expected a sequence of one name, got {names!r}")
+    input_name = _one_name("input_names", input_names, model)
+    output_name = _one_name("output_names", output_names, model)
+    if input_name == output_name:
+        raise ValueError(f"output_names: expected another name than the input's {input_name!r}")
+    check.path("f", f)
+    check.text("doc_string", doc_string)
+    for entry in check.mapping("metadata", {} if metadata is None else metadata).items():
+        for part in entry:
+            check.text("metadata", part)
     rng = np.random.default_rng(0)
     inputs = [
         Tensor(rng.normal(size=(n, *args.shape[1:])).astype(args.dtype)).to(args.device)
         for n in BATCHES
     ]
     with _evaluation_mode(model):
-        graph = _Graph(model, inputs, input_names[0], output_names[0])
+        graph = _Graph(model, inputs, input_name, output_name)
     proto = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes,
@@ -113,6 +119,14 @@ def export(
         what = str(error).strip().splitlines()[0]
         raise NotImplementedError(f"onnx: ONNX does not allow what came of it ({what})") from error
     write_atomically(f, lambda file: file.write_bytes(proto.SerializeToString()))
+
+
+def _one_name(argument: str, names: Any, model: Module) -> str:
+    if not isinstance(names, (tuple, list)) or len(names) != 1 or not isinstance(names[0], str):
+        raise ValueError(f"{argument}: expected a sequence of one name, got {check.shown(names)}")
+    if not names[0] or names[0] in model.state_dict():  # which would be taken in its place
+        raise ValueError(f"{argument}: expected a name that is not the model's, got {names[0]!r}")
+    return names[0]
 
 
 @contextmanager

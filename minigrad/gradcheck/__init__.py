@@ -45,7 +45,11 @@ def gradcheck(
         check.number(name, value, 0)
     if not eps:
         raise ValueError("eps: expected a step above 0, got 0")
-    args = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    check.function("func", func)
+    check.boolean("raise_exception", raise_exception)
+    if isinstance(inputs, Tensor):
+        inputs = [inputs]
+    args = check.items("inputs", inputs, "arguments")
     checked = [
         i
         for i, x in enumerate(args)

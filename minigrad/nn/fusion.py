@@ -144,6 +144,8 @@ def fuse(model: Module, *example: Any) -> Module:
         TypeError: no example is given.
         RuntimeError: a module is in training mode.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a Module, got {type(model).__name__}")
     if not example:
         raise TypeError(
             "fuse: expected an example of the model's input, such as minigrad.zeros(1, 3, 32, 32)"

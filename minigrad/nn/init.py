@@ -7,32 +7,44 @@ that one output sums, ``fan_out`` the number of outputs that one input reaches.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from .. import check, rng
 from ..backend import device_of, move
 from ..tensor import Tensor
 
+LARGE = 1e300  # beyond it NumPy cannot draw from an interval
 
-def _fill(tensor: Tensor, values: Any) -> Tensor:
-    tensor.data[...] = move(values.astype(tensor.dtype), device_of(tensor.data))
+
+def _fill(tensor: Tensor, draw: Callable[..., Any], *numbers: float) -> Tensor:
+    """Fill with ``draw(generator, *numbers, shape)``."""
+    check.floating("tensor", check.tensor("tensor", tensor))
+    check.writable("tensor", tensor)
+    with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
+        values = draw(rng.generator(), *numbers, tensor.shape).astype(tensor.dtype)
+    tensor.data[...] = move(values, device_of(tensor.data))
     return tensor
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
-    check.number("b", b, a)
-    return _fill(tensor, rng.generator().uniform(a, b, tensor.shape))
+    a = check.number("a", a, -LARGE, LARGE)
+    return _fill(tensor, np.random.Generator.uniform, a, check.number("b", b, a, LARGE))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draw from the normal distribution."""
-    check.number("std", std, 0)
-    return _fill(tensor, rng.generator().normal(mean, std, tensor.shape))
+    mean, std = check.number("mean", mean, -math.inf), check.number("std", std, 0)
+    return _fill(tensor, np.random.Generator.normal, mean, std)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
+    check.fits("val", val, check.tensor("tensor", tensor).dtype)
+    check.writable("tensor", tensor)
     tensor.data[...] = val
     return tensor
 
@@ -51,15 +63,16 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance of activations after ``nonlinearity``."""
     gains = dict.fromkeys(("linear", "conv2d", "sigmoid"), 1.0)
     gains |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    check.choice("nonlinearity", nonlinearity, (*gains, "leaky_relu"))
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else param
+        slope = 0.01 if param is None else check.number("param", param, -math.inf)
         return math.sqrt(2 / (1 + slope**2))
-    return gains[check.choice("nonlinearity", nonlinearity, (*gains, "leaky_relu"))]
+    return gains[nonlinearity]
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (O, I) or (O, I, KH, KW)."""
-    if tensor.ndim < 2:
+    if check.tensor("tensor", tensor).ndim < 2:
         raise ValueError(f"tensor: expected at least 2 dimensions, got shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
@@ -67,20 +80,21 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Uniform with variance 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    bound = check.number("gain", gain, 0) * math.sqrt(6 / max(1, sum(fans(tensor))))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with variance 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+    std = check.number("gain", gain, 0) * math.sqrt(2 / max(1, sum(fans(tensor))))
+    return normal_(tensor, 0.0, std)
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fan_in, fan_out = fans(tensor)
     check.choice("mode", mode, ("fan_in", "fan_out"))
     fan = fan_in if mode == "fan_in" else fan_out
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+    return calculate_gain(nonlinearity, check.number("a", a, -math.inf)) / math.sqrt(max(1, fan))
 
 
 def kaiming_uniform_(

@@ -26,7 +26,7 @@ class Linear(Module):
         self.in_features = check.integer("in_features", in_features, 1)
         self.out_features = check.integer("out_features", out_features, 1)
         self.weight = Parameter(zeros(out_features, in_features))
-        self.bias = Parameter(zeros(out_features)) if bias else None
+        self.bias = Parameter(zeros(out_features)) if check.boolean("bias", bias) else None
         init.default_(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Conv2d(Module):
                 f"out_channels={out_channels}, got {groups}"
             )
         self.weight = Parameter(zeros(out_channels, in_channels // groups, *self.kernel_size))
-        self.bias = Parameter(zeros(out_channels)) if bias else None
+        self.bias = Parameter(zeros(out_channels)) if check.boolean("bias", bias) else None
         init.default_(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -144,6 +144,8 @@ class _BatchNorm(Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         check.tensor("input", x, self.ndims, self.layout)
+        if self.training:
+            check.writable("num_batches_tracked", self.num_batches_tracked)
         y = F.batch_norm(
             x,
             self.running_mean,
