@@ -148,7 +148,7 @@ def comparison_overflow() -> None:
 def kinds() -> None:
     only_ours_refuses(TypeError, "data: expected numbers", lambda m: m.tensor([1j]))
     torch.ones(2).to(torch.bfloat16)
-    refuses(TypeError, "dtype: expected", lambda: mg.ones(2).to("bfloat16"))
+    refuses(TypeError, "target: expected", lambda: mg.ones(2).to("bfloat16"))
 
 
 @row("byte-masks", ("got uint8", "got int32"), ("__getitem__", "where"))
@@ -189,8 +189,14 @@ def unchecked_numbers() -> None:
         lambda m: functions(m).cross_entropy(m.ones(1, 2), m.tensor([0]), label_smoothing=-0.1),
         lambda m: functions(m).avg_pool2d(m.ones(1, 2, 2), 2, divisor_override=-1),
         lambda m: functions(m).conv2d(m.ones(0, 1, 1, 1), m.ones(1, 1, 1, 1), dilation=0),
+        lambda m: m.optim.lr_scheduler.StepLR(_sgd(m), 1, gamma=-1),
+        lambda m: m.optim.lr_scheduler.CosineAnnealingLR(_sgd(m), 1, eta_min=-1),
     ):
         only_ours_refuses(ValueError, "expected a", call)
+
+
+def _sgd(library: Any) -> Any:
+    return library.optim.SGD([library.zeros(1)], 0.1)
 
 
 # ---------------------------------------------------------------------------- values
@@ -312,6 +318,24 @@ def conv_infinite_weights() -> None:
     assert np.isnan(mx.grad.numpy()).sum() == 3
 
 
+@row("flags")
+def flags() -> None:
+    for call in (
+        lambda m: m.nn.Linear(1, 1, bias="no"),
+        lambda m: m.optim.RMSprop([m.zeros(1)], centered=1),
+    ):
+        only_ours_refuses(TypeError, "expected True or False, got", call)
+
+
+@row("unknown-states")
+def unknown_states() -> None:
+    def load(m: Any) -> None:
+        optimizer = m.optim.Adam([m.zeros(1)])
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": {"0": {}}})
+
+    only_ours_refuses(ValueError, "state: expected parameters of the groups, got ['0']", load)
+
+
 @row("random-draws")
 def random_draws() -> None:
     torch.manual_seed(0)
@@ -399,6 +423,7 @@ def no_in_place() -> None:
 OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("exponent as a Tensor", lambda m: m.ones(2) ** m.ones(2)),
     ("max: of two tensors", lambda m: m.ones(2).max(m.ones(2))),
+    ("decorating a generator", lambda m: m.no_grad()(lambda: (yield))),
     ("pad=(-1, 0)", lambda m: functions(m).pad(m.ones(3), (-1, 0))),
     ("mode='replicate'", lambda m: functions(m).pad(m.ones(1, 3), (1, 1), mode="replicate")),
     ("inplace=True", lambda m: functions(m).relu(m.ones(2), inplace=True)),

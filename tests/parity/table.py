@@ -521,6 +521,12 @@ def whole(d: Drawer) -> Call:
     return Call([d.array(d([(), (1,), (1, 1)]) if d.integer(0, 2) else d.shape())])
 
 
+@entry("Tensor.__iter__", tuple, tuple)
+def iterated(d: Drawer) -> Call:
+    """One part at least: there must be a result."""
+    return Call([d.array(() if d.rarely() else (d.integer(1, 3), *d.shape(0, 2)))])
+
+
 @entry("Tensor.size", theirs=lambda x, *a: x.size(*a) if a else tuple(x.size()))
 def size(d: Drawer) -> Call:
     x = d.array(d.shape())
