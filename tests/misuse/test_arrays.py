@@ -42,7 +42,7 @@ def outcome(
             seed = change(grid(first.shape, seed=1).astype(first.dtype))
             first.backward(mg.Tensor(seed), retain_graph=True)
             first.backward(mg.Tensor(seed))
-    except OUR_REFUSALS as error:
+    except (*OUR_REFUSALS, OverflowError) as error:  # int(infinity)
         return [str(error)]
     grads = [x.grad for x in xs if x is not None and x.grad is not None]
     return [host(y) if isinstance(y, mg.Tensor) else y for y in (*outputs, *grads)]
@@ -58,7 +58,7 @@ def plain():
 
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("name", ENTRIES)
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_read_only_arrays_are_as_good_as_any(name, data):
     call, _, wanted = data.draw(calls(ENTRIES[name]))
