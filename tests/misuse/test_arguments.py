@@ -193,6 +193,8 @@ calls("nn.Parameter", nn.Parameter, _held, data=[1.0], requires_grad=True)
 calls("device", mg.device, {}, spec="cpu")
 calls("get_xp", mg.get_xp, {"array": ("array",)}, array=np.ones(2))
 calls("manual_seed", lambda seed, stream: mg.manual_seed(seed, stream), _many, seed=0, stream=0)
+calls("memory.used", mg.memory.used, {}, where="cpu")
+calls("memory.held", mg.memory.held, {}, where="cpu")
 calls("set_num_threads", mg.set_num_threads, {}, threads=1)
 calls("set_precision", mg.set_precision, {}, precision="fp32")
 calls("set_compiled", mg.set_compiled, {}, enabled=True)
@@ -279,6 +281,7 @@ calls("nn.init.default_", init.default_, {"weight": ("tensor",), "bias": ("tenso
 
 SAYS = {  # where an error calls an argument otherwise
     "spec": "device",
+    "where": "device",
     "stream": "seed|stream",
     "func": "func|no_grad",
     "bias": "bias|tensor",
@@ -508,8 +511,9 @@ ELSEWHERE = {
         optim.ReduceLROnPlateau.get_last_lr optim.ReduceLROnPlateau.state_dict
     """,
     "a module, whose functions are here": """
-        checkpoint data functional nn onnx optim nn.init optim.lr_scheduler
+        checkpoint data functional memory nn onnx optim nn.init optim.lr_scheduler
     """,
+    "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.node Tensor.requires_grad",
     "tested here by themselves": "save load",
     "for subclasses": """
@@ -546,6 +550,7 @@ def test_every_public_name_is_misused():
     public = {
         *(f"{home}{name}" for home, module in homes.items() for name in module.__all__),
         *(f"data.{name}" for name in defined(data)),
+        *(f"memory.{name}" for name in defined(mg.memory)),
         *(f"nn.init.{name}" for name in defined(init)),
         *(f"{path}.{name}" for path, kind in kinds.items() for name in methods(kind)),
         *(f"Tensor.{name}" for name in own),
