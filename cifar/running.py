@@ -1,5 +1,5 @@
-"""What a run needs of the system: a folder to itself, signals that stop it at a step, and a life
-longer than its terminal's."""
+"""What commands need of the system: a folder or a download to themselves, signals that stop a run
+at a step, and a life longer than its terminal's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -28,19 +28,61 @@ def alone_in(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle, folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
                 f"out: another run is writing into {folder}; wait for it, or choose another --out"
             ) from None
-        except OSError as error:  # NFS locks no folders
-            print(
-                f"note: {folder} cannot be locked ({error.strerror}); let no other run write there",
-                file=sys.stderr,
-            )
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def in_turn(file: Path, waiting: str) -> Iterator[None]:
+    """Hold ``file``, which is made for this and removed at the end, against every other process;
+    while another one holds it, say ``waiting`` and wait.
+
+    As in :func:`alone_in`, a process that was killed may leave the file, but no lock.
+    """
+    while True:
+        with file.open("a") as held:
+            try:
+                _lock(held.fileno(), file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"note: {waiting}", file=sys.stderr)
+                _lock(held.fileno(), file, fcntl.LOCK_EX)
+            if not _is_at(held.fileno(), file):  # who held it removed it: others lock a new one
+                continue
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+            return
+
+
+def _lock(handle: int, path: Path, how: int) -> None:
+    """``flock``, or a note where the file system has none.
+
+    Raises:
+        BlockingIOError: another process holds it, and ``how`` is not to wait.
+    """
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:  # NFS locks no folders
+        print(
+            f"note: {path} cannot be locked ({error.strerror}); let no other run write there",
+            file=sys.stderr,
+        )
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether ``path`` is the open file."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(handle), path.stat())
+    return False
 
 
 @contextmanager

@@ -9,6 +9,9 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent import futures
 
 import pytest
 
@@ -59,6 +62,47 @@ def test_folders_that_cannot_be_locked_are_said(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         f"note: {tmp_path} cannot be locked (Bad file descriptor); let no other run write there\n"
     )
+
+
+def test_turns_are_taken_and_leave_nothing(tmp_path):
+    """However many want one at once: each has it alone, also where a file was left."""
+    (tmp_path / "lock").write_text("")
+    inside, most = [], []
+
+    def take(number):
+        for _ in range(20):
+            with running.in_turn(tmp_path / "lock", f"{number} waits"):
+                inside.append(number)
+                most.append(len(inside))
+                time.sleep(0.001)
+                inside.remove(number)
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(take, range(4)))
+    assert most == [1] * 80
+    assert os.listdir(tmp_path) == []
+
+
+def test_waiting_is_said_and_can_be_stopped(tmp_path, capsys):
+    def interrupt():
+        while "note: it is busy" not in said():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    heard = []
+
+    def said():
+        heard.append(capsys.readouterr().err)
+        return "".join(heard)
+
+    with running.in_turn(tmp_path / "lock", ""):
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt), running.in_turn(tmp_path / "lock", "it is busy"):
+            pytest.fail("two at once")
+        thread.join()
+        assert (tmp_path / "lock").exists()
+    assert said() == "note: it is busy\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
