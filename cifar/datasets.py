@@ -13,20 +13,25 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import shutil
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import zlib
+from collections.abc import Callable
+from concurrent import futures
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar import pickles, synthetic
+from cifar import pickles, running, synthetic
 from cifar.errors import DataError, UserError
 
 __all__ = ["Dataset", "classes", "find", "load", "names"]
@@ -34,6 +39,8 @@ __all__ = ["Dataset", "classes", "find", "load", "names"]
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Floats = NDArray[Any]  # float32; NumPy's stubs do not know that a Python float leaves it so
+
+_T = TypeVar("_T")
 
 _SPLITS: Final = ("train", "test")
 
@@ -268,16 +275,26 @@ def _how_to_get_it(spec: _Spec) -> str:
 # --- Downloading and unpacking ------------------------------------------------------------------
 
 
+_SCRATCH: Final = ".unpacking-"  # how the names of folders begin that files are unpacked into
 _TIMEOUT: Final = (10, 60)  # seconds to connect, and between two pieces of the answer
-_PACE: Final = (60, 60_000)  # seconds, and the fewest bytes that must come in each such span
+# Seconds in which an answer must begin, whatever comes before it, and the fewest bytes that must
+# come in each such span from then on.
+_PACE: Final = (60, 60_000)
 
 
 class _MirrorError(Exception):
     """This mirror failed; the next one may not."""
 
 
+def _in_turn(root: Path, spec: _Spec) -> AbstractContextManager[None]:
+    """Hold what lies in ``root``, waiting while another process downloads or unpacks there."""
+    waiting = f"waiting for another process that downloads or unpacks CIFAR-10 in {root}"
+    return running.in_turn(root / f".{spec.archive}.lock", waiting)
+
+
 def _download(root: Path, spec: _Spec) -> Path:
-    """Fetch the archive into `root` from the first mirror that has the right bytes.
+    """Fetch the archive into `root` from the first mirror that has the right bytes, unless another
+    process just did.
 
     An interrupted download leaves `<archive>.part`, which the next mirror, or the next call,
     goes on from. The final name appears only once the hash is right.
@@ -285,38 +302,50 @@ def _download(root: Path, spec: _Spec) -> Path:
     Raises:
         DataError: every mirror failed, or `root` cannot be written.
     """
-    # Imported here, because it and requests take 0.2 s that most runs need not spend.
-    import pooch
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _in_turn(root, spec):
+            archive = root / spec.archive
+            if not archive.exists():
+                _fetch_from_any(archive, spec)
+            return archive
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataError(
+            f"cannot write CIFAR-10 to {root}: {reason}; "
+            "point --data-dir or $MINIGRAD_DATA at a folder you can write"
+        ) from None
 
-    part = root / f"{spec.archive}.part"
 
-    def downloader(url: str, output: str, _: object) -> None:
-        _fetch(url, part, spec)
-        os.replace(part, output)
-
+def _fetch_from_any(archive: Path, spec: _Spec) -> None:
+    part = archive.with_name(f"{archive.name}.part")
     failures = []
     for url in spec.mirrors:
         while True:
+            resumed = part.exists()
             try:
-                resumed = part.exists()
-                root.mkdir(parents=True, exist_ok=True)
-                known_hash = f"sha256:{spec.archive_sha256}"
-                return Path(pooch.retrieve(url, known_hash, spec.archive, root, None, downloader))
+                _fetch(url, part, spec)
             except _MirrorError as error:
                 reason = str(error)
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise DataError(
-                    f"cannot write CIFAR-10 to {root}: {reason}; "
-                    "point --data-dir or $MINIGRAD_DATA at a folder you can write"
-                ) from None
-            except ValueError:  # pooch: not the known hash; the file is gone already
+            else:
+                if _sha256(part) == spec.archive_sha256:
+                    part.replace(archive)
+                    return
+                part.unlink()
                 if resumed:  # the fault may lie in the part that came from elsewhere
                     continue
                 reason = "sent wrong bytes (SHA-256 differs)"
             failures.append(f"{urlsplit(url).netloc}: {reason}")
             break
     raise DataError(f"could not download CIFAR-10 ({'; '.join(failures)}); {_how_to_get_it(spec)}")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _fetch(url: str, part: Path, spec: _Spec) -> None:
@@ -327,6 +356,7 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
             the failure stays in `part`.
         OSError: `part` cannot be written.
     """
+    # Imported here, because requests takes 0.2 s that most runs need not spend.
     import requests
     from requests.adapters import HTTPAdapter
     from tqdm import tqdm
@@ -347,7 +377,16 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
             session.adapters.clear()
             for scheme in spec.schemes:
                 session.mount(scheme, HTTPAdapter())
-            with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+
+            def unread(response: requests.Response, **_: object) -> None:
+                if response.is_redirect:  # requests reads what it holds, which might have no end
+                    response.close()
+
+            def ask() -> requests.Response:
+                hooks = {"response": unread}
+                return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, hooks=hooks)
+
+            with _within(_PACE[0], ask) as response:
                 if response.status_code == 200:  # the whole file, whether or not a part was asked
                     have = 0
                 elif response.status_code != 206:
@@ -381,7 +420,7 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
                             began, before = now, have
     except requests.exceptions.InvalidSchema:
         raise _MirrorError(f"is not, or leads away from, {' or '.join(spec.schemes)}") from None
-    except (requests.exceptions.Timeout, TimeoutError):
+    except (requests.exceptions.Timeout, TimeoutError, futures.TimeoutError):
         raise _MirrorError("timed out") from None
     except requests.exceptions.ConnectionError:
         raise _MirrorError("cannot connect") from None
@@ -394,8 +433,30 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
         raise _MirrorError(f"stopped at {have} of {size} bytes")
 
 
+def _within(seconds: float, act: Callable[[], _T]) -> _T:
+    """What ``act()`` returns or raises.
+
+    A server may trickle its headers so that no wait for a byte is ever too long. Nothing ends a
+    thread that waits for them, so it is left behind, until the server or the process ends.
+
+    Raises:
+        concurrent.futures.TimeoutError: it takes longer than that.
+    """
+    outcome: futures.Future[_T] = futures.Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(act())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="download", daemon=True).start()
+    return outcome.result(seconds)
+
+
 def _unpack(archive: Path, spec: _Spec) -> Path:
-    """Verify `archive` and unpack the batch files beside it, all of them or none.
+    """Verify `archive` and unpack the batch files beside it, all of them or none, unless another
+    process just did.
 
     Only regular files with the known names are written, under names of our own making, so no
     member of the archive, whatever its path or type, reaches anything else.
@@ -403,53 +464,57 @@ def _unpack(archive: Path, spec: _Spec) -> Path:
     Raises:
         DataError: the archive is damaged or the folder beside it cannot be written.
     """
-    import pooch
-
-    def damaged(what: str) -> DataError:
-        return DataError(
-            f"{archive}: {what}; delete it and load again, or restore it from {spec.mirrors[-1]}"
-        )
-
     target = archive.parent / spec.folder
-    wanted = {f"{spec.folder}/{file.name}": file for file in spec.files}
     try:
-        if not archive.is_file():
-            raise damaged("not a regular file")
-        if (size := archive.stat().st_size) != spec.archive_size:
-            raise damaged(f"{size} bytes, expected {spec.archive_size}")
-        if (digest := pooch.file_hash(str(archive))) != spec.archive_sha256:
-            raise damaged(f"SHA-256 {digest}, expected {spec.archive_sha256}")
-        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=archive.parent) as scratch:
-            unpacked = Path(scratch) / spec.folder
-            unpacked.mkdir()
-            with tarfile.open(archive, "r:gz") as tar:
-                for member in tar:
-                    if member.size > _MAX_FILE:
-                        raise damaged(f"member {member.name!r} has {member.size} bytes")
-                    file = wanted.pop(member.name, None)
-                    if file is None:
-                        continue
-                    stream = tar.extractfile(member) if member.isreg() else None
-                    if stream is None:
-                        raise damaged(f"member {member.name!r} is not a regular file")
-                    (unpacked / file.name).write_bytes(stream.read())
-            if wanted:
-                raise damaged(f"no member {min(wanted)!r}")
-            try:
-                unpacked.rename(target)
-            except OSError:
-                if not target.is_dir():  # if it is, another process was faster
-                    raise
+        with _in_turn(archive.parent, spec):
+            if not target.is_dir():
+                for stray in archive.parent.glob(f"{_SCRATCH}*"):  # of a process that was killed
+                    shutil.rmtree(stray, ignore_errors=True)
+                _unpack_to(target, archive, spec)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise damaged(f"not a gzipped tar file ({error})") from None
+        raise _damaged_archive(archive, spec, f"not a gzipped tar file ({error})") from None
     except OSError as error:  # gzip.BadGzipFile is one, with no errno
         if error.errno is None:
-            raise damaged(f"not a gzipped tar file ({error})") from None
+            raise _damaged_archive(archive, spec, f"not a gzipped tar file ({error})") from None
         raise DataError(
             f"cannot unpack {archive}: {error.strerror}; copy it to a folder you can write and "
             "point --data-dir at that"
         ) from None
     return target
+
+
+def _unpack_to(target: Path, archive: Path, spec: _Spec) -> None:
+    damaged = functools.partial(_damaged_archive, archive, spec)
+    wanted = {f"{spec.folder}/{file.name}": file for file in spec.files}
+    if not archive.is_file():
+        raise damaged("not a regular file")
+    if (size := archive.stat().st_size) != spec.archive_size:
+        raise damaged(f"{size} bytes, expected {spec.archive_size}")
+    if (digest := _sha256(archive)) != spec.archive_sha256:
+        raise damaged(f"SHA-256 {digest}, expected {spec.archive_sha256}")
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=archive.parent) as scratch:
+        unpacked = Path(scratch) / spec.folder
+        unpacked.mkdir()
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if member.size > _MAX_FILE:
+                    raise damaged(f"member {member.name!r} has {member.size} bytes")
+                file = wanted.pop(member.name, None)
+                if file is None:
+                    continue
+                stream = tar.extractfile(member) if member.isreg() else None
+                if stream is None:
+                    raise damaged(f"member {member.name!r} is not a regular file")
+                (unpacked / file.name).write_bytes(stream.read())
+        if wanted:
+            raise damaged(f"no member {min(wanted)!r}")
+        unpacked.rename(target)
+
+
+def _damaged_archive(archive: Path, spec: _Spec, what: str) -> DataError:
+    return DataError(
+        f"{archive}: {what}; delete it and load again, or restore it from {spec.mirrors[-1]}"
+    )
 
 
 # --- Reading ------------------------------------------------------------------------------------

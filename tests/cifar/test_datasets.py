@@ -9,12 +9,16 @@ import io
 import os
 import pickle
 import pickletools
+import signal
 import struct
+import subprocess
+import sys
 import tarfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +27,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cifar import datasets, pickles
+from cifar import datasets, pickles, running
 from cifar.errors import DataError, UserError
 
 ROWS = 10
@@ -615,12 +619,14 @@ def test_archive_of_wrong_size_or_hash(tmp_path: Path) -> None:
 class Mirror:
     """A local server; the path says how it behaves.
 
-    `asked` lists (path, Range) of each request; `cut` is set when a client hangs up on it.
+    `asked` lists (path, Range) of each request; `cut` is set when a client hangs up on it; "gated"
+    sends its second half once `gate` is set.
     """
 
     port: int
     asked: list[tuple[str, str | None]]
     cut: threading.Event
+    gate: threading.Event
 
     def url(self, behaviour: str) -> str:
         return f"http://127.0.0.1:{self.port}/{behaviour}"
@@ -638,6 +644,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
+
+    def pour(self) -> None:
+        """256 MB, unless the client hangs up before."""
+        try:
+            for _ in range(256):
+                self.wfile.write(bytes(1 << 20))
+        except ConnectionError:
+            self.server.cut.set()  # type: ignore[attr-defined]
 
     def do_GET(self) -> None:
         path, asked = self.path.strip("/"), self.headers.get("Range")
@@ -657,11 +671,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, ARCHIVE, **{"Content-Length": str(10**15)})
         elif path == "endless":
             self.answer(200, ARCHIVE, **{"Content-Length": ""})
-            try:
-                for _ in range(256):
-                    self.wfile.write(bytes(1 << 20))
-            except ConnectionError:
-                self.server.cut.set()  # type: ignore[attr-defined]
+            self.pour()
         elif path == "silent-end":
             self.answer(200, ARCHIVE[:-1], **{"Content-Length": ""})
         elif path == "wrong":
@@ -674,8 +684,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 for byte in ARCHIVE[:200]:
                     self.wfile.write(bytes([byte]))
                     time.sleep(0.02)
+        elif path == "head-trickle":
+            head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+            with contextlib.suppress(ConnectionError):
+                for byte in head:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.05)
+                self.wfile.write(ARCHIVE)
         elif path == "stall":
             time.sleep(0.6)
+        elif path == "gated":  # half of it, and the rest when the test says so
+            self.send_response(200)
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(ARCHIVE[: size // 2])
+                self.server.gate.wait(30)  # type: ignore[attr-defined]
+                self.wfile.write(ARCHIVE[size // 2 :])
+        elif path == "endless-redirect":
+            self.answer(302, b"", Location="/good", **{"Content-Length": ""})
+            self.pour()
         elif path.startswith("to-"):
             self.answer(302, b"", Location=path.removeprefix("to-") + ":///etc/passwd")
         else:
@@ -685,11 +713,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    mirror = Mirror(server.server_port, [], threading.Event())
-    server.asked, server.cut = mirror.asked, mirror.cut  # type: ignore[attr-defined]
+    mirror = Mirror(server.server_port, [], threading.Event(), threading.Event())
+    vars(server).update(asked=mirror.asked, cut=mirror.cut, gate=mirror.gate)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield mirror
+    mirror.gate.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -776,6 +805,14 @@ def test_an_endless_answer_is_cut(
     assert not part.exists()
 
 
+def test_what_a_redirection_holds_is_not_read(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(download(monkeypatch, mirror, "endless-redirect")) == ROWS
+    assert [path for path, _ in mirror.asked] == ["endless-redirect", "good"]
+    assert mirror.cut.wait(5)
+
+
 def test_starts_over_where_ranges_are_ignored(
     part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -813,7 +850,8 @@ def test_a_bad_part_of_full_length(
         ("wrong-part", "another part"),
         ("missing", "HTTP 404"),
         ("stall", "timed out"),
-        ("trickle", "sent fewer than 1000 bytes in 0.3 s"),
+        ("head-trickle", "timed out"),
+        ("trickle", "sent fewer than 1000 bytes in 0.5 s"),
         ("to-file", "leads away"),
         ("to-ftp", "leads away"),
     ],
@@ -822,7 +860,7 @@ def test_a_bad_mirror_is_left_for_the_next(
     part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
 ) -> None:
     monkeypatch.setattr(datasets, "_TIMEOUT", (5, 0.2))
-    monkeypatch.setattr(datasets, "_PACE", (0.3, 1000))
+    monkeypatch.setattr(datasets, "_PACE", (0.5, 1000))
     message = refusal(lambda: download(monkeypatch, mirror, behaviour))
     assert f"127.0.0.1:{mirror.port}: " in message
     assert said in message
@@ -859,3 +897,105 @@ def test_unwritable_place(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.Mo
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "file" / "below"))
     message = refusal(lambda: download(monkeypatch, mirror, "good"))
     assert f"cannot write CIFAR-10 to {tmp_path / 'file' / 'below'}" in message
+
+
+# --- Several processes at once ------------------------------------------------------------------
+
+
+def meanwhile(act: Callable[[], datasets.Dataset]) -> futures.Future[datasets.Dataset]:
+    """What `act()` comes to in a thread; locks tell threads apart as they do processes."""
+    return futures.ThreadPoolExecutor(1).submit(act)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("waited for 30 s")
+
+
+def test_two_downloads_at_once_are_one(
+    cache: Path,
+    part: Path,
+    mirror: Mirror,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = meanwhile(lambda: download(monkeypatch, mirror, "gated"))
+    wait_for(part.exists)
+    second = meanwhile(lambda: datasets.load("cifar10", "train"))
+    said = ""
+
+    def is_said() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "note: waiting for another process that downloads or unpacks CIFAR-10 in" in said
+
+    wait_for(is_said)
+    mirror.gate.set()
+    assert (len(first.result(30)), len(second.result(30))) == (ROWS, 2 * ROWS)
+    assert mirror.asked == [("gated", None)]
+    assert sorted(path.name for path in cache.iterdir()) == [FOLDER, "cifar-10-python.tar.gz"]
+
+
+def test_who_waited_for_a_download_that_failed_tries_in_turn(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running.in_turn(part.with_name(".cifar-10-python.tar.gz.lock"), ""):
+        part.write_bytes(ARCHIVE[:9])
+        waiting = meanwhile(lambda: download(monkeypatch, mirror, "good"))
+        with pytest.raises(futures.TimeoutError):
+            waiting.result(0.2)
+    assert len(waiting.result(30)) == ROWS
+    assert mirror.asked == [("good", "bytes=9-")]
+
+
+def test_a_download_that_was_killed_holds_up_nobody(
+    part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import sys, tests.cifar.test_datasets as t\n"
+        "spec = t.replace(t.SPEC, schemes=('http://',), mirrors=(sys.argv[1],))\n"
+        "t.datasets._download(t.Path(sys.argv[2]), spec)\n"
+    )
+    command = [sys.executable, "-c", code, mirror.url("gated"), str(part.parent)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: part.exists() and part.stat().st_size == len(ARCHIVE) // 2)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert len(download(monkeypatch, mirror, "good")) == ROWS
+    assert mirror.asked[1:] == [("good", f"bytes={len(ARCHIVE) // 2}-")]
+    assert sorted(path.name for path in part.parent.iterdir()) == [
+        FOLDER,
+        "cifar-10-python.tar.gz",
+    ]
+
+
+def test_what_a_killed_unpacking_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    stray = write(tmp_path / "place" / ".unpacking-x1y2" / FOLDER, FILES)
+    unpack(tmp_path, ARCHIVE)
+    assert not stray.exists()
+    assert left_in(tmp_path) == [FOLDER, "cifar-10-python.tar.gz"]
+
+
+def test_two_unpackings_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second neither removes nor repeats what the first one is at."""
+    opened, gate, really = [], threading.Event(), tarfile.open
+
+    def open_slowly(*given: object) -> object:
+        opened.append(left_in(tmp_path))
+        assert gate.wait(30)
+        return really(*given)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(tarfile, "open", open_slowly)
+    write(tmp_path / "place", {"cifar-10-python.tar.gz": ARCHIVE})
+    first = meanwhile(lambda: datasets.load("cifar10", "test", tmp_path / "place"))
+    wait_for(lambda: opened)
+    second = meanwhile(lambda: datasets.load("cifar10", "train", tmp_path / "place"))
+    with pytest.raises(futures.TimeoutError):
+        second.result(0.3)
+    gate.set()
+    assert (len(first.result(30)), len(second.result(30))) == (ROWS, 2 * ROWS)
+    assert len(opened) == 1
+    assert left_in(tmp_path) == [FOLDER, "cifar-10-python.tar.gz"]
