@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, models, plots, subsets, train
+from cifar import augment, datasets, models, notes, plots, subsets, train
 from cifar.errors import UserError
 
 SPLITS = ("test", "train", "validation")
@@ -134,7 +133,8 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
         raise UserError(f"out: cannot make the folder {out}: {error.strerror}") from None
 
     scores = logits(trained, data.images, settings.progress)
-    l2 = trained.record["recipe"].get("l2", 0.0)
+    recipe = {"l2": 0.0, **trained.record["recipe"]}
+    l2 = _checked(trained.path, recipe, "l2", lambda value: notes.is_number(value, 0))
     term = train.penalty(trained.model, l2).item() if l2 else 0.0
     evaluation = measure(scores, data.labels, data.classes, term)
     what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
@@ -155,8 +155,8 @@ def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> 
         return datasets.load(name, "test", data_dir)
     # An earlier version's record has neither.
     recipe = {"validation": 0, "long_tail": 1.0, **trained.record["recipe"]}
-    count = _checked(trained.path, recipe, "validation", lambda value: isinstance(value, int))
-    share = _checked(trained.path, recipe, "long_tail", lambda v: isinstance(v, (int, float)))
+    count = _checked(trained.path, recipe, "validation", notes.is_whole)
+    share = _checked(trained.path, recipe, "long_tail", notes.is_number)
     if split == "validation" and not count:
         raise UserError(
             f"split: {trained.path} was trained with no images held out; choose test or train"
@@ -199,10 +199,10 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
     path = find(run, last)
     where = train.find_device(device)
     try:
-        tensors, record = mg.checkpoint.read(path, where)
+        tensors, record = notes.read(path, where)
     except ValueError as error:
-        raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
-    recipe = record.get("recipe") if isinstance(record, dict) else None
+        raise UserError(f"run: {error}") from None
+    recipe = record.get("recipe")
     if not isinstance(recipe, dict):
         raise UserError(
             f"run: {path} is not a model that training wrote: it names no recipe "
@@ -214,7 +214,8 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
     name = _checked(path, recipe, "model", lambda value: isinstance(value, str))
     model = models.create(name, len(classes), seed=0)  # its weights are replaced
     try:
-        model.load_state_dict(tensors)
+        with np.errstate(over="ignore", invalid="ignore"):  # `logits` tells of what is not finite
+            model.load_state_dict(tensors)
     except ValueError as error:
         raise UserError(f"run: {path} does not hold the model {name!r}: {error!s:.120}") from None
     model = model.to(str(where)).eval()
@@ -237,11 +238,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_channels(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
-    )
+    return isinstance(value, list) and len(value) == 3 and all(notes.is_number(v) for v in value)
 
 
 def _some(classes: tuple[str, ...]) -> str:
@@ -250,15 +247,21 @@ def _some(classes: tuple[str, ...]) -> str:
 
 def describe(record: dict[str, Any]) -> str:
     """The recipe, seed and epoch of a file's metadata, as far as they are there."""
-    numbers = {"seed": record.get("seed"), "epoch": record.get("metrics", {}).get("epoch")}
-    known = [f"{what} {number}" for what, number in numbers.items() if number is not None]
-    return ", ".join([record["recipe"].get("name", record["recipe"]["model"]), *known])
+    metrics, recipe = record.get("metrics"), record["recipe"]
+    epoch = metrics.get("epoch") if isinstance(metrics, dict) else None
+    numbers = {"seed": record.get("seed"), "epoch": epoch}
+    known = [f"{what} {number}" for what, number in numbers.items() if notes.is_whole(number)]
+    return ", ".join([notes.brief(recipe.get("name", recipe["model"])), *known])
 
 
 def logits(
     trained: Trained, images: NDArray[np.uint8], progress: bool = False
 ) -> NDArray[np.float32]:
-    """What the model says of uint8 images (N, 3, 32, 32): float32 (N, classes)."""
+    """What the model says of uint8 images (N, 3, 32, 32): float32 (N, classes).
+
+    Raises:
+        UserError: it says NaN or infinity, as no model that training wrote does.
+    """
     transform = augment.evaluation(trained.mean, trained.std)
     unlabelled = mg.tensor(np.zeros(len(images), np.int64), device=trained.device)
     batches = mg.data.DataLoader(
@@ -273,7 +276,10 @@ def logits(
         for batch, _ in batches:
             found.append(trained.model(batch).cpu().numpy())
             bar.update(len(found[-1]))
-    return np.concatenate(found)
+    scores = np.concatenate(found)
+    if not np.isfinite(scores).all():
+        raise UserError(f"run: {trained.path} is not a usable model: its logits are not finite")
+    return scores
 
 
 # ---------------------------------------------------------------------------- the figures

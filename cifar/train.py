@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, machine, models, plots, recipes, running, subsets
+from cifar import augment, datasets, machine, models, notes, plots, recipes, running, subsets
 from cifar.errors import UserError
 
 F = mg.functional
@@ -754,7 +754,11 @@ def _load_state(this: Run, device: mg.device) -> None:
     except ValueError as error:
         raise UserError(f"resume: {error}; {_way_out(this.out)}") from None
     came, saved = _identity(this.record), _identity(note["record"])
-    different = [f"{k} {saved.get(k)}, not {came[k]}" for k in came if saved.get(k) != came[k]]
+    different = [
+        f"{k} {notes.brief(saved.get(k))}, not {notes.brief(came[k])}"
+        for k in came
+        if saved.get(k) != came[k]
+    ]
     if different:
         raise UserError(f"resume: the run in {this.out} has {'; '.join(different)}")
     for change in changes(note["record"], this.record):
@@ -764,20 +768,99 @@ def _load_state(this: Run, device: mg.device) -> None:
             file=sys.stderr,
         )
     try:
-        this.model.load_state_dict(_below("model.", tensors))
-        states = {
-            int(number): {"step": step, **_below(f"optimizer.{number}.", tensors)}
-            for number, step in note["optimizer"]["steps"].items()
-        }
-        if this.schedule:
-            this.schedule.load_state_dict(note["schedule"])
-        this.optimizer.load_state_dict(
-            {"state": states, "param_groups": note["optimizer"]["param_groups"]}
+        _put_back(this, tensors, note)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = notes.brief(error)
+        raise UserError(f"resume: {path} does not fit the recipe: {why}") from None
+    done = this.progress.epoch
+    if done >= this.recipe.epochs and "test_accuracy" not in this.progress.history[-1]:
+        raise UserError(
+            f"epochs: expected more than the {done} that are done, since the test set is kept for "
+            f"the last one, got {this.recipe.epochs}"
         )
-        this.progress = Progress(**note["progress"])
-        this.saved = _until(note["progress"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"resume: {path} does not fit the recipe: {error!s:.120}") from None
+    this.saved = _until(note["progress"])
+
+
+def _put_back(this: Run, tensors: dict[str, mg.Tensor], note: dict[str, Any]) -> None:
+    """Let the run be what a state says, after a look at all that training will rely on.
+
+    Raises:
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is not what
+            :func:`_save_state` writes of such a run.
+    """
+    progress = this.progress = _checked_progress(this, note["progress"])
+    own, saved = this.model.state_dict(), note["optimizer"]
+    for name, value in tensors.items():
+        like = own.get(name.removeprefix("model."))
+        dtype = "float32" if like is None else like.dtype  # the optimiser's is its parameters'
+        _expect(f"{name} of dtype", value.dtype, value.dtype == dtype)
+        if value.dtype.kind == "f":
+            finite = bool(mg.get_xp(value.data).isfinite(value.data).all())
+            _expect(f"{name} with", "NaN or infinity", finite)
+    this.model.load_state_dict(_below("model.", tensors))
+
+    done = progress.epoch * len(this.train) + progress.step
+    states = {}
+    for number, step in saved["steps"].items():
+        _expect("steps", step, notes.is_whole(step, 0, done))
+        states[int(number)] = {"step": step, **_below(f"optimizer.{number}.", tensors)}
+    if this.schedule:
+        _check_schedule(this.schedule.state_dict(), note["schedule"], progress.epoch)
+        this.schedule.load_state_dict(note["schedule"])
+    groups = this.optimizer.state_dict()["param_groups"]
+    for group, came in zip(groups, saved["param_groups"], strict=True):
+        for name in {"lr", "initial_lr"} & group.keys():  # all else is the recipe's
+            _expect(name, came[name], notes.is_number(came[name], 0))
+            group[name] = came[name]
+    this.optimizer.load_state_dict({"state": states, "param_groups": groups})
+    different = sorted(_state(this).keys() ^ tensors.keys())
+    _expect("tensors, among them", different, not different)
+
+
+def _expect(name: str, came: object, fits: bool) -> None:
+    if not fits:
+        raise ValueError(f"{name} {notes.brief(came)}")
+
+
+def _checked_progress(this: Run, came: dict[str, Any]) -> Progress:
+    """Where a state says that its run is, if it can be there.
+
+    Raises:
+        AttributeError, TypeError, ValueError: it cannot.
+    """
+    p = Progress(**came)
+    losses = p.opening["losses"]
+    seen = min(p.step * this.recipe.batch_size, len(this.train.images))
+    begun = sys.float_info.min if p.step else 0  # seconds: images are divided by them
+    for name, fits in (
+        ("history", isinstance(p.history, list) and len(p.history) == p.epoch),
+        ("step", notes.is_whole(p.step, 0, len(this.train))),
+        ("seen", notes.is_whole(p.seen, seen, seen)),
+        ("loss", notes.is_number(p.loss)),
+        ("correct", notes.is_whole(p.correct, 0, seen)),
+        ("seconds", notes.is_number(p.seconds, begun)),
+        ("opening", isinstance(losses, list) and all(map(notes.is_number, losses))),
+    ):
+        _expect(name, getattr(p, name), fits)
+    for epoch, line in enumerate(p.history, start=1):
+        _expect("epoch", line["epoch"], notes.is_whole(line["epoch"], epoch, epoch))
+        for name in ("train_loss", "train_accuracy", f"{this.held_name}_accuracy", *line):
+            most = 1 if name.endswith("_accuracy") else notes.LARGEST
+            _expect(name, line[name], notes.is_number(line[name], -most, most))
+    return p
+
+
+def _check_schedule(own: dict[str, Any], came: dict[str, Any], epoch: int) -> None:
+    """Raise unless ``came`` is of the kinds of numbers that a schedule's ``own`` state is of."""
+    for name, like in own.items():
+        value, most = came[name], epoch if name == "last_epoch" else math.inf
+        if isinstance(like, list):
+            fits = len(value) == len(like) and all(notes.is_number(v, 0) for v in value)
+        elif isinstance(like, int):
+            fits = notes.is_whole(value, 0, most)
+        else:  # infinite before the first epoch
+            fits = notes.is_number(value, -math.inf, math.inf)
+        _expect(f"schedule's {name}", value, fits)
 
 
 def _read_state(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], dict[str, Any]]:
@@ -788,15 +871,18 @@ def _read_state(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], di
             names it and says which.
     """
     try:
-        tensors, note = mg.checkpoint.read(path, device)
+        tensors, note = notes.read(path, device)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
-    except ValueError as error:
-        raise ValueError(str(error).removeprefix("path: ")) from None
-    note = note if isinstance(note, dict) else {}
-    schema = note.get("schema")
-    if not isinstance(schema, int) or not all(
-        isinstance(note.get(part), dict) for part in ("record", "progress", "optimizer")
+    schema: Any = note.get("schema")
+    record, progress = note.get("record"), note.get("progress")
+    if (
+        not notes.is_whole(schema)
+        or not isinstance(record, dict)
+        or not isinstance(record.get("recipe"), dict)
+        or not isinstance(progress, dict)
+        or not all(notes.is_whole(progress.get(name, 0)) for name in ("epoch", "step"))
+        or not isinstance(note.get("optimizer"), dict)
     ):
         raise ValueError(f"{path} is not the state of a run")
     if schema not in (2, 3, SCHEMA):
@@ -823,7 +909,7 @@ def _until(progress: dict[str, Any]) -> str:
 def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two records and decides how sums are rounded, in words."""
     return [
-        f"{name} {then[name]}, not {now[name]}"
+        f"{name} {notes.brief(then[name])}, not {notes.brief(now[name])}"
         for name in DECIDING
         if name in then and then[name] != now[name]
     ]
@@ -832,9 +918,9 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def _identity(record: dict[str, Any]) -> dict[str, Any]:
     """What a resumed run must share with the saved one, in the types that JSON keeps."""
     recipe = {k: v for k, v in record["recipe"].items() if k not in ("name", "epochs", "claim")}
-    shared = {k: record[k] for k in ("seed", "dataset", "data_fingerprint")}
+    shared = {k: record.get(k) for k in ("seed", "dataset", "data_fingerprint")}
     same: dict[str, Any] = json.loads(
-        json.dumps({"recipe": record["recipe"]["name"], **recipe, **shared})
+        json.dumps({"recipe": record["recipe"].get("name"), **recipe, **shared})
     )
     return same
 

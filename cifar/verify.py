@@ -6,25 +6,38 @@ verified = run(Settings("runs/simple-seed0"))
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import minigrad as mg
-from cifar import overrides, recipes, train
+from cifar import notes, overrides, recipes, train
 from cifar.errors import UserError
 
 FILES = ("last.safetensors", train.STATE)  # the second is all that a run of less than an epoch has
-RECORD = {
-    "recipe": dict,
-    "dataset": str,
-    "data_fingerprint": str,
-    "seed": int,
-    "device": str,
-    "threads": int,
+MOST_THREADS = 1024  # that a file can make this machine start
+Checks: TypeAlias = Mapping[str, Callable[[Any], bool]]
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+def _are_losses(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(notes.is_number, value))
+
+
+RECORD: Checks = {
+    "recipe": _is(dict),
+    "dataset": _is(str),
+    "data_fingerprint": _is(str),
+    "seed": notes.is_whole,
+    "device": _is(str),
+    "threads": lambda value: notes.is_whole(value, 1, MOST_THREADS),
 }
+OPENING: Checks = {"losses": _are_losses, "sha256": _is(str)}
 
 
 @dataclass(frozen=True)
@@ -107,18 +120,21 @@ def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     if path is None:
         raise UserError(f"run: there is no {' or '.join(map(str, places))}; name one of training's")
     try:
-        _, note = mg.checkpoint.read(path)
+        _, note = notes.read(path)
     except ValueError as error:
-        raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
-    note = note if isinstance(note, dict) else {}
-    record, opening = note.get("record", note), note.get("progress", note).get("opening")
-    for holder, expected in ((record, RECORD), (opening, {"losses": list, "sha256": str})):
-        for name, kind in expected.items():
-            if not isinstance(holder, dict) or type(holder.get(name)) is not kind:
-                raise UserError(
-                    f"run: {path} does not tell of the first steps of a run (no {name})"
-                )
-    return path, record, opening
+        raise UserError(f"run: {error}") from None
+    record, progress = note.get("record", note), note.get("progress", note)
+    opening = progress.get("opening") if isinstance(progress, dict) else None
+    return path, _checked(path, record, RECORD), _checked(path, opening, OPENING)
+
+
+def _checked(path: Path, came: Any, expected: Checks) -> dict[str, Any]:
+    """``came``, if it is a dict that has all that is expected."""
+    found = came if isinstance(came, dict) else {}
+    for name, fits in expected.items():
+        if not fits(found.get(name)):
+            raise UserError(f"run: {path} does not tell of the first steps of a run (no {name})")
+    return found
 
 
 def _overrides(stored: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +148,7 @@ def _overrides(stored: dict[str, Any]) -> dict[str, Any]:
 def _as_it_was(record: dict[str, Any]) -> Iterator[None]:
     """The number of threads and the kind of kernels that the record tells of."""
     threads, compiled = mg.get_num_threads(), mg.is_compiled()
-    mg.set_num_threads(max(1, record["threads"]))
+    mg.set_num_threads(record["threads"])
     if record.get("kernels") == "NumPy":
         mg.set_compiled(False)
     try:

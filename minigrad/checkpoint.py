@@ -179,10 +179,17 @@ def read(
                 f"path: {path} is damaged: its SHA-256 is not the one it was saved with"
             )
         tensors = {name: Tensor(move(array, where)) for name, array in arrays.items()}
-        return tensors, None if text is None else json.loads(text)
+        return tensors, _metadata(path, text)
     except TypeError as error:
         raise ValueError(f"path: {path} has a dtype that NumPy lacks ({error})") from None
-    except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
+    except (SafetensorError, RecursionError) as error:
+        raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
+
+
+def _metadata(path: str | os.PathLike[str], text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:  # no JSON, or a number of more digits than Python reads
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
 
 

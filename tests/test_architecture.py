@@ -37,7 +37,7 @@ LAYERS = (
     ("minigrad.onnx",),
     ("minigrad",),
     ("cifar",),
-    ("cifar.errors", "cifar.machine", "cifar.pickles", "cifar.tables"),
+    ("cifar.errors", "cifar.machine", "cifar.notes", "cifar.pickles", "cifar.tables"),
     ("cifar.running", "cifar.synthetic"),
     ("cifar.augment",),
     ("cifar.datasets", "cifar.models", "cifar.recipes"),

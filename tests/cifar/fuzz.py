@@ -20,8 +20,9 @@ JUNK = st.recursive(
 
 
 @st.composite
-def mutated(draw: Any, document: Any) -> Any:
-    """``document`` with one or two of its values, at any depth, replaced, left out or added to."""
+def mutated(draw: Any, document: Any, junk: st.SearchStrategy[Any] = JUNK) -> Any:
+    """``document`` with one or two of its values, at any depth, replaced by ``junk``, left out or
+    added to."""
     found = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 2))):
         place, key = found, None
@@ -31,9 +32,10 @@ def mutated(draw: Any, document: Any) -> Any:
             key = draw(st.sampled_from(list(keys)))
             place = holder[key]
         if key is None:
-            return draw(JUNK)
+            return draw(junk)
         if draw(st.integers(0, 3)):
-            holder[key] = draw(JUNK)
+            added = isinstance(holder, dict) and not draw(st.integers(0, 4))
+            holder["more" if added else key] = draw(junk)
         else:
             del holder[key]
     return found
