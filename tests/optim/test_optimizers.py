@@ -343,6 +343,7 @@ def test_plain_adam_state_is_not_adamws():
         ("SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov: "),
         ("Adam", {"betas": (1.0, 0.9)}, "betas: "),
         ("Adam", {"betas": (0.9, -0.1)}, "betas: "),
+        ("Adam", {"betas": (0.9,)}, "betas: expected two numbers in [0, 1), got (0.9,)"),
         ("AdamW", {"eps": -1e-8}, "eps: "),
         ("RMSprop", {"alpha": -1}, "alpha: "),
         ("RMSprop", {"eps": -1}, "eps: "),
@@ -351,6 +352,14 @@ def test_plain_adam_state_is_not_adamws():
 )
 def test_options_out_of_range(name, options, text):
     refuses(ValueError, text, lambda: getattr(optim, name)([mg.zeros(1)], **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("SGD", "nesterov"), ("Adam", "maximize"), ("RMSprop", "centered")]
+)
+def test_flags_are_true_or_false(name, flag):
+    text = f"{flag}: expected True or False, got 'no'"
+    refuses(TypeError, text, lambda: getattr(optim, name)([mg.zeros(1)], **{flag: "no"}))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -157,6 +159,15 @@ def test_resuming_a_plateau(arguments, metrics, data):
         assert lrs(other) == lrs(ours)
 
 
+def test_a_rate_beyond_all_numbers_is_infinite():
+    """Python's own power would be an OverflowError."""
+    ours, _ = optimizers()
+    schedule = optim.StepLR(ours, 1, 1e300)
+    for _ in range(2):
+        schedule.step()
+    assert lrs(ours) == [math.inf] * 2
+
+
 def test_what_is_refused():
     ours, _ = optimizers()
     for error, text, make in (
@@ -172,6 +183,13 @@ def test_what_is_refused():
         (ValueError, "factor: ", lambda: optim.ReduceLROnPlateau(ours, factor=1)),
         (ValueError, "threshold_mode: ", lambda: optim.ReduceLROnPlateau(ours, threshold_mode="x")),
         (ValueError, "patience: ", lambda: optim.ReduceLROnPlateau(ours, patience=-1)),
+        (TypeError, "gamma: ", lambda: optim.StepLR(ours, 1, "x")),
+        (TypeError, "gamma: ", lambda: optim.MultiStepLR(ours, [1], "x")),
+        (TypeError, "eta_min: ", lambda: optim.CosineAnnealingLR(ours, 1, "x")),
+        (TypeError, "threshold: ", lambda: optim.ReduceLROnPlateau(ours, threshold="x")),
+        (TypeError, "cooldown: ", lambda: optim.ReduceLROnPlateau(ours, cooldown="x")),
+        (TypeError, "min_lr: ", lambda: optim.ReduceLROnPlateau(ours, min_lr="x")),
+        (TypeError, "eps: ", lambda: optim.ReduceLROnPlateau(ours, eps="x")),
         (NotImplementedError, "min_lr: ", lambda: optim.ReduceLROnPlateau(ours, min_lr=[0, 0])),
     ):
         refuses(error, text, make)
