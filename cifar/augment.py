@@ -103,12 +103,13 @@ def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
         float32 (N, C, H, W), its memory batch-innermost.
     """
     xp = mg.get_xp(images.data)
-    scale = xp.asarray(1 / (255 * np.asarray(std)), np.float32)
-    shift = xp.asarray(np.asarray(mean) / np.asarray(std), np.float32)
-    # Batch innermost, as convolutions like it; moving bytes costs less than moving floats.
-    memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0))
-    out = memory * scale[:, None, None, None]
-    out -= shift[:, None, None, None]
+    with np.errstate(all="ignore"):  # of an odd mean or std the loss tells
+        scale = xp.asarray(1 / (255 * np.asarray(std)), np.float32)
+        shift = xp.asarray(np.asarray(mean) / np.asarray(std), np.float32)
+        # Batch innermost, as convolutions like it; moving bytes costs less than moving floats.
+        memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0))
+        out = memory * scale[:, None, None, None]
+        out -= shift[:, None, None, None]
     return mg.Tensor(out.transpose(3, 0, 1, 2))
 
 

@@ -6,6 +6,7 @@ its dotted name: a new field needs nothing here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import types
@@ -72,7 +73,7 @@ def _value(text: str, hint: Any) -> Any:
     bare_list = typing.get_origin(hint) is tuple and not text.startswith("[")
     try:
         return json.loads(f"[{text}]" if bare_list else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"None": None, "True": True, "False": False}.get(text, text)
 
 
@@ -103,7 +104,8 @@ def _fit(hint: Any, value: Any) -> Any:
         if value.keys() <= hints.keys():
             return hint(**{key: _fit(hints[key], v) for key, v in value.items()})
     elif hint is float and type(value) in (int, float):
-        return float(value)
+        with contextlib.suppress(OverflowError):
+            return float(value)
     elif isinstance(hint, type) and type(value) is hint:
         return value
     raise ValueError

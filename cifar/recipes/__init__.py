@@ -8,6 +8,7 @@ figures by metric after so many epochs.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ class Recipe:
         augmentation: of training images.
         mean, std: per channel (red, green, blue), of pixels in [0, 1]; they normalise the input.
         claim: the study's own figures, by metric.
+
+    Raises:
+        UserError: a restart before the first epoch, or at a rate that is none.
     """
 
     name: str
@@ -66,6 +70,12 @@ class Recipe:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     claim: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for epoch, lr in self.restarts:  # the other numbers are tried before training begins
+            if epoch < 0 or not 0 < lr < math.inf:
+                expected = "epochs from 0, each with a finite rate above 0"
+                raise UserError(f"restarts: expected {expected}, got {self.restarts}")
 
 
 def names() -> tuple[str, ...]:

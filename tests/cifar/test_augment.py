@@ -295,6 +295,14 @@ def test_normalize(layout, n, dtype):
     assert ours.data.transpose(1, 2, 3, 0).flags.c_contiguous
 
 
+@pytest.mark.parametrize(("mean", "std"), [(1e300, 1.0), (0.0, 1e-300)])
+def test_normalizing_beyond_all_numbers_is_quiet(mean, std):
+    """Warnings are errors in this suite; the loss of such images will tell."""
+    ours = augment.normalize(mg.Tensor(pixels(2)), (mean, 0, 0), (std, 1, 1))
+    assert not np.isfinite(ours.numpy()[:, 0]).all()
+    assert np.isfinite(ours.numpy()[:, 1:]).all()
+
+
 @pytest.mark.parametrize("options", [Augmentation(), *STUDIES], ids=str)
 def test_transforms(options, device):
     images = pixels(8, 32, 32)

@@ -131,7 +131,8 @@ def other(draw, tensors):
                     found[name] = array.astype(draw(st.sampled_from(DTYPES)))
             case 4 if array.dtype.kind == "f" and array.size:
                 values = [np.nan, np.inf, -1.0, 3e38, 1e-45]
-                array.reshape(-1)[0] = draw(st.sampled_from(values))
+                with np.errstate(all="ignore"):
+                    array.reshape(-1)[0] = draw(st.sampled_from(values))
     return found
 
 
@@ -319,6 +320,28 @@ def test_weights_that_are_not_finite(finished, tmp_path, value, dtype):
         asked = evaluate.Settings(str(tmp_path / "x.safetensors"), device="cpu", progress=False)
         text = "x.safetensors is not a usable model: its logits are not finite"
         refuses(UserError, text, lambda: evaluate.run(asked))
+
+
+@pytest.mark.parametrize("value", ["x", -1, 10**400, float("nan")])
+def test_an_l2_term_that_is_none(finished, tmp_path, value):
+    tensors, note = mg.checkpoint.read(finished / "last.safetensors")
+    note["recipe"]["l2"] = value
+    mg.save(tensors, tmp_path / "x.safetensors", note)
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        asked = evaluate.Settings(str(tmp_path / "x.safetensors"), device="cpu", progress=False)
+        text = "x.safetensors is not a model that training wrote: l2 "
+        refuses(UserError, text, lambda: evaluate.run(asked))
+
+
+@pytest.mark.parametrize("opening", [None, [], {"losses": []}, {"losses": [None], "sha256": ""}])
+def test_openings_that_cannot_be_verified(finished, tmp_path, opening):
+    tensors, note = mg.checkpoint.read(finished / "last.safetensors")
+    for crafted in ({**note, "opening": opening}, {**note, "progress": opening}):
+        mg.save(tensors, tmp_path / "x.safetensors", crafted)
+        text = "x.safetensors does not tell of the first steps of a run (no losses)"
+        asked = verify.Settings(str(tmp_path / "x.safetensors"))
+        refuses(UserError, text, lambda asked=asked: verify.run(asked))
 
 
 def test_a_file_cannot_start_more_threads_than_machines_have(finished, tmp_path):

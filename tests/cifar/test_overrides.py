@@ -91,6 +91,8 @@ def test_every_field_of_every_recipe_can_be_set_to_what_it_is(name):
         ("lr=fast", "lr: expected a number, got 'fast'"),
         ("lr=", "lr: expected a number, got ''"),
         ("lr=true", "lr: expected a number"),
+        (f"lr={'9' * 400}", "lr: expected a number"),
+        (f"restarts={'[' * 9**5}", "restarts: expected a list of"),
         ("epochs=1.5", "epochs: expected a whole number, got '1.5'"),
         ("epochs=true", "epochs: expected a whole number"),
         ("class_balance=x", "class_balance: expected a number or null, got 'x'"),

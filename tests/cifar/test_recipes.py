@@ -134,5 +134,12 @@ def test_recipes_cannot_be_changed():
         recipes.load("simple").lr = 1.0
 
 
+@pytest.mark.parametrize("restarts", [((-1, 0.1),), ((0, 0.1), (1, -5.0)), ((1, float("inf")),)])
+def test_restarts_that_cannot_be(restarts):
+    text = "restarts: expected epochs from 0, each with a finite rate above 0, got ("
+    recipe = recipes.load("simple")
+    refuses(UserError, text, lambda: dataclasses.replace(recipe, restarts=restarts))
+
+
 def test_unknown_recipe():
     refuses(UserError, "recipe: expected one of ", lambda: recipes.load("nonesuch"))
