@@ -831,15 +831,17 @@ def _checked_progress(this: Run, came: dict[str, Any]) -> Progress:
     p = Progress(**came)
     losses = p.opening["losses"]
     seen = min(p.step * this.recipe.batch_size, len(this.train.images))
+    _expect("skipped", p.skipped, notes.is_whole(p.skipped, 0, p.step))
+    least = max(0, seen - p.skipped * this.recipe.batch_size)
     begun = sys.float_info.min if p.step else 0  # seconds: images are divided by them
     for name, fits in (
         ("history", isinstance(p.history, list) and len(p.history) == p.epoch),
         ("step", notes.is_whole(p.step, 0, len(this.train))),
-        ("seen", notes.is_whole(p.seen, seen, seen)),
+        ("seen", notes.is_whole(p.seen, least, seen)),
         ("loss", notes.is_number(p.loss)),
-        ("correct", notes.is_whole(p.correct, 0, seen)),
+        ("correct", notes.is_whole(p.correct, 0, p.seen)),
         ("seconds", notes.is_number(p.seconds, begun)),
-        ("opening", isinstance(losses, list) and all(map(notes.is_number, losses))),
+        ("opening", isinstance(losses, list) and all(map(_is_loss, losses))),
     ):
         _expect(name, getattr(p, name), fits)
     for epoch, line in enumerate(p.history, start=1):
@@ -848,6 +850,11 @@ def _checked_progress(this: Run, came: dict[str, Any]) -> Progress:
             most = 1 if name.endswith("_accuracy") else notes.LARGEST
             _expect(name, line[name], notes.is_number(line[name], -most, most))
     return p
+
+
+def _is_loss(value: object) -> bool:
+    """A number, or the word for what is none, of a step that was skipped."""
+    return notes.is_number(value) or value in ("nan", "inf", "-inf")
 
 
 def _check_schedule(own: dict[str, Any], came: dict[str, Any], epoch: int) -> None:

@@ -94,6 +94,14 @@ def _entries(state_dict: Any, *names: str) -> list[Any]:
     return [state_dict[name] for name in names]
 
 
+def _power(base: float, exponent: int) -> float:
+    """``base ** exponent``, infinite where Python raises OverflowError."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf
+
+
 class LambdaLR(LRScheduler):
     """initial · ``lr_lambda(epoch)``."""
 
@@ -120,7 +128,7 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def rate(self, initial: float, epoch: int) -> float:
-        return float(initial * self.gamma ** (epoch // self.step_size))
+        return initial * _power(self.gamma, epoch // self.step_size)
 
 
 class MultiStepLR(LRScheduler):
@@ -139,7 +147,7 @@ class MultiStepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def rate(self, initial: float, epoch: int) -> float:
-        return float(initial * self.gamma ** bisect_right(self.milestones, epoch))
+        return initial * _power(self.gamma, bisect_right(self.milestones, epoch))
 
 
 class CosineAnnealingLR(LRScheduler):
