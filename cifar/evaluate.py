@@ -242,7 +242,7 @@ def _is_channels(value: Any) -> bool:
 
 
 def _some(classes: tuple[str, ...]) -> str:
-    return ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
+    return ", ".join(map(notes.brief, classes[:3])) + (", …" if len(classes) > 3 else "")
 
 
 def describe(record: dict[str, Any]) -> str:

@@ -99,9 +99,10 @@ def run(settings: Settings) -> Verified:
     with _as_it_was(record):
         _, this = train.prepare(asked, train.checked_recipe(asked), device, path.parent)
         if this.record["data_fingerprint"] != record["data_fingerprint"]:
+            then, now = (notes.brief(r["data_fingerprint"])[:12] for r in (record, this.record))
             raise UserError(
-                f"data_dir: the run was trained on other images of {record['dataset']} (SHA-256 "
-                f"{record['data_fingerprint']:.12}, not {this.record['data_fingerprint']:.12})"
+                f"data_dir: the run was trained on other images of {this.record['dataset']} "
+                f"(SHA-256 {then}, not {now})"
             )
         again = train.opening(this)
     return Verified(

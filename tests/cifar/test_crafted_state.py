@@ -140,7 +140,7 @@ def other(draw, tensors):
                 found[name] = array[..., None] if draw(st.booleans()) else array.reshape(-1)[:1]
             case 3:
                 with np.errstate(all="ignore"):
-                    found[name] = array.astype(draw(st.sampled_from(DTYPES)))
+                    found[name] = array.real.astype(draw(st.sampled_from(DTYPES)))
             case 4 if array.dtype.kind == "f" and array.size:
                 values = [np.nan, np.inf, -1.0, 3e38, 1e-45]
                 with np.errstate(all="ignore"):
@@ -243,6 +243,7 @@ OTHERS = {
     ],
     "plateau": [
         (put("schedule", "best", value="x"), "schedule's best x"),
+        (put("schedule", "best", value=10**400), "schedule's best 1000"),
         (put("schedule", "num_bad_epochs", value=1.5), "schedule's num_bad_epochs 1.5"),
     ],
 }
@@ -334,16 +335,34 @@ def test_weights_that_are_not_finite(finished, tmp_path, value, dtype):
         refuses(UserError, text, lambda: evaluate.run(asked))
 
 
-@pytest.mark.parametrize("value", ["x", -1, 10**400, float("nan")])
-def test_an_l2_term_that_is_none(finished, tmp_path, value):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("l2", value) for value in ("x", -1, 10**400, float("nan"))),
+        *((name, [1, value, 1]) for name in ("mean", "std") for value in (True, 10**400, 1e39)),
+    ],
+)
+def test_recipes_numbers_that_are_none(finished, tmp_path, name, value):
     tensors, note = mg.checkpoint.read(finished / "last.safetensors")
-    note["recipe"]["l2"] = value
+    note["recipe"][name] = value
     mg.save(tensors, tmp_path / "x.safetensors", note)
     with pytest.MonkeyPatch.context() as patch:
         tiny.install(patch.setattr)
         asked = evaluate.Settings(str(tmp_path / "x.safetensors"), device="cpu", progress=False)
-        text = "x.safetensors is not a model that training wrote: l2 "
+        text = f"x.safetensors is not a model that training wrote: {name} "
         refuses(UserError, text, lambda: evaluate.run(asked))
+
+
+def test_lines_within_a_files_texts_break_no_message(finished, tmp_path):
+    tensors, note = mg.checkpoint.read(finished / "last.safetensors")
+    note["classes"][0] = note["data_fingerprint"] = "a\nb"
+    mg.save(tensors, tmp_path / "x.safetensors", note)
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        file = str(tmp_path / "x.safetensors")
+        asked = evaluate.Settings(file, device="cpu", progress=False)
+        refuses(UserError, "tells a b, class 1, class 2", lambda: evaluate.run(asked))
+        refuses(UserError, "(SHA-256 a b, not ", lambda: verify.run(verify.Settings(file)))
 
 
 @pytest.mark.parametrize("opening", [None, [], {"losses": []}, {"losses": [None], "sha256": ""}])
