@@ -841,7 +841,7 @@ def _checked_progress(this: Run, came: dict[str, Any]) -> Progress:
         ("loss", notes.is_number(p.loss)),
         ("correct", notes.is_whole(p.correct, 0, p.seen)),
         ("seconds", notes.is_number(p.seconds, begun)),
-        ("opening", isinstance(losses, list) and all(map(_is_loss, losses))),
+        ("opening", isinstance(losses, list) and all(map(is_loss, losses))),
     ):
         _expect(name, getattr(p, name), fits)
     for epoch, line in enumerate(p.history, start=1):
@@ -852,8 +852,8 @@ def _checked_progress(this: Run, came: dict[str, Any]) -> Progress:
     return p
 
 
-def _is_loss(value: object) -> bool:
-    """A number, or the word for what is none, of a step that was skipped."""
+def is_loss(value: object) -> bool:
+    """Of an opening: a number, or the word for what is none, of a step that was skipped."""
     return notes.is_number(value) or value in ("nan", "inf", "-inf")
 
 

@@ -26,7 +26,7 @@ def _is(kind: type) -> Callable[[Any], bool]:
 
 
 def _are_losses(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0 and all(map(notes.is_number, value))
+    return isinstance(value, list) and len(value) > 0 and all(map(train.is_loss, value))
 
 
 RECORD: Checks = {
@@ -61,14 +61,14 @@ class Verified:
 
     Attributes:
         path: the file that the run was read from.
-        then, now: the losses of the steps.
+        then, now: the losses of the steps; words for infinity and NaN, of steps that were skipped.
         same_weights: whether the weights after them are the same, bit for bit.
         changes: what differs and decides how sums are rounded, in words.
     """
 
     path: Path
-    then: list[float]
-    now: list[float]
+    then: list[float | str]
+    now: list[float | str]
     same_weights: bool
     changes: list[str]
 
@@ -79,8 +79,8 @@ class Verified:
 
 
 def run(settings: Settings) -> Verified:
-    """Repeat the first steps with the number of threads, and with compiled kernels or without, as
-    the run had them.
+    """Repeat the first steps with the number of threads or the precision, and with compiled kernels
+    or without, as the run had them.
 
     Raises:
         UserError: the run cannot be read or does not tell of its first steps; its data set is not
@@ -96,7 +96,7 @@ def run(settings: Settings) -> Verified:
         overrides=_overrides(record["recipe"]),
         progress=False,
     )
-    with _as_it_was(record):
+    with _as_it_was(record, device):
         _, this = train.prepare(asked, train.checked_recipe(asked), device, path.parent)
         if this.record["data_fingerprint"] != record["data_fingerprint"]:
             then, now = (notes.brief(r["data_fingerprint"])[:12] for r in (record, this.record))
@@ -146,14 +146,19 @@ def _overrides(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _as_it_was(record: dict[str, Any]) -> Iterator[None]:
-    """The number of threads and the kind of kernels that the record tells of."""
-    threads, compiled = mg.get_num_threads(), mg.is_compiled()
+def _as_it_was(record: dict[str, Any], device: mg.device) -> Iterator[None]:
+    """The number of threads, the kind of kernels and, on a GPU, the precision that the record tells
+    of."""
+    threads, compiled, precision = mg.get_num_threads(), mg.is_compiled(), mg.get_precision()
     mg.set_num_threads(record["threads"])
     if record.get("kernels") == "NumPy":
         mg.set_compiled(False)
+    if device.type == "gpu":
+        train.use_precision(record.get("precision"), device)
     try:
         yield
     finally:
         mg.set_num_threads(threads)
         mg.set_compiled(compiled)
+        if device.type == "gpu":
+            mg.set_precision(precision)

@@ -6,6 +6,14 @@ from . import jit
 
 
 @jit
+def relu(out, x):
+    """out = max(x, 0); NaN stays."""
+    zero = x.dtype.type(0)
+    for k in range(len(out)):
+        out[k] = zero if x[k] < zero else x[k]
+
+
+@jit
 def relu_gradient(out, y, g):
     """out = g where y is not 0, else 0 (y = max(x, 0), or NaN)."""
     zero = g.dtype.type(0)

@@ -25,7 +25,8 @@ THREADS = 256  # of a block of kernels/activation.cu
 def _relu(x: Array) -> Pair:
     """y = max(x, 0),  dL/dx = g where y ≠ 0 (so also where x is NaN), else 0."""
     xp = get_xp(x)
-    y = elementwise(lambda out, a: xp.maximum(a, 0, out=out), x)
+    fast = kernels("activation", x.dtype) if xp is np else None
+    y = elementwise(fast.relu if fast else lambda out, a: xp.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
         return y, lambda g, needs: (None,)
     return y, lambda g, needs: (elementwise(relu_gradient, y, g),)

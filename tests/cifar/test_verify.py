@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ import minigrad as mg
 from cifar import cli, datasets, recipes, train, verify
 from cifar.errors import UserError
 from tests.cifar import tiny
+from tests.cifar.test_train import overflowing, spoil_all, spoil_gradient
 from tests.common import refuses
 
 
@@ -123,6 +125,24 @@ def test_threads_and_kernels_are_those_of_the_run(small, tmp_path, monkeypatch):
     assert seen == [before[0] + 2]
     assert found.changes == []
     assert (mg.get_num_threads(), mg.is_compiled()) == before
+
+
+def test_the_precision_is_that_of_the_run():
+    before = mg.get_precision()
+    record = {"threads": 1, "precision": "bf16"}
+    with verify._as_it_was(record, SimpleNamespace(type="gpu")):
+        assert mg.get_precision() == "bf16"
+    assert mg.get_precision() == before
+
+
+@pytest.mark.parametrize("spoil", [spoil_gradient, spoil_all])
+def test_skipped_steps_are_repeated(small, tmp_path, spoil):
+    overflowing(small(), spoil, {2})
+    train.run(tiny.settings(tmp_path, epochs=2))
+    overflowing(small(), spoil, {2})
+    assert verify.run(verify.Settings(str(tmp_path))).matches
+    overflowing(small(), spoil, {3})
+    assert not verify.run(verify.Settings(str(tmp_path))).matches
 
 
 def test_other_data_are_refused(run):

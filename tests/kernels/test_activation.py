@@ -16,6 +16,8 @@ def test_kernels(dtype):
     out = np.empty_like(y)
     activation.relu_gradient(out, y, g)
     np.testing.assert_array_equal(out, np.where(y != 0, g, 0))
+    activation.relu(out, y)
+    np.testing.assert_array_equal(out, np.maximum(y, 0))
     keep = np.arange(len(g)) % 3 == 0
     activation.masked(out, g, keep, dtype(1.25))
     with np.errstate(invalid="ignore"):
