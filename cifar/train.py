@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -34,6 +34,9 @@ OPENING = 10  # steps of a run whose outcome is kept, for `cifar verify` to repe
 # What of a record decides how sums are rounded.
 DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
 LOSSES = ("cross_entropy", "focal_loss")
+
+Objective: TypeAlias = Callable[[mg.Tensor, mg.Tensor], mg.Tensor]  # of logits and labels
+Step: TypeAlias = Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]  # of a batch
 MOST_SKIPPED = 10  # batches in a row, after which it is not the batches that are at fault
 
 
@@ -120,14 +123,14 @@ class Run:
     model: mg.nn.Module
     optimizer: mg.optim.Optimizer
     schedule: Any
-    objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor]
+    objective: Objective
     train: mg.data.DataLoader
     held: mg.data.DataLoader
     held_name: str
     test: mg.data.DataLoader
     progress: Progress
     saved: str = "nothing was saved before it"
-    step: Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]] | None = None
+    step: Step | None = None
 
     @property
     def best(self) -> dict[str, Any]:
@@ -253,7 +256,7 @@ def make_optimizer(
 
 def make_objective(
     recipe: recipes.Recipe, model: mg.nn.Module, counts: np.ndarray, device: mg.device
-) -> Callable[[mg.Tensor, mg.Tensor], mg.Tensor]:
+) -> Objective:
     """The training loss of (logits, labels): the recipe's loss and its L2 term."""
     weight = None
     if recipe.class_balance is not None:
@@ -283,7 +286,7 @@ def penalty(model: mg.nn.Module, factor: float) -> mg.Tensor:
 
 def step(
     model: mg.nn.Module,
-    objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor],
+    objective: Objective,
     optimizer: mg.optim.Optimizer,
     images: mg.Tensor,
     labels: mg.Tensor,
@@ -296,7 +299,7 @@ def step(
 
 def gradients(
     model: mg.nn.Module,
-    objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor],
+    objective: Objective,
     optimizer: mg.optim.Optimizer,
     images: mg.Tensor,
     labels: mg.Tensor,
@@ -327,7 +330,7 @@ class Skipping:
     def __init__(
         self,
         model: mg.nn.Module,
-        objective: Callable[[mg.Tensor, mg.Tensor], mg.Tensor],
+        objective: Objective,
         optimizer: mg.optim.Optimizer,
         capture: bool = False,
     ) -> None:
@@ -359,7 +362,7 @@ class Skipping:
         return logits, loss
 
 
-def make_step(this: Run) -> Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]:
+def make_step(this: Run) -> Step:
     """:func:`step` of the run as it is now, captured if that is asked for; in bf16 one that skips
     what overflows."""
     parts, capture = (this.model, this.objective, this.optimizer), this.settings.capture
