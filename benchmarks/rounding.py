@@ -1,0 +1,92 @@
+"""How far rounding carries the gradients of a training's first step from float64's, on the CPU.
+
+    python -m benchmarks.rounding                       # all recipes, about two minutes
+    python -m benchmarks.rounding --recipe four-block
+
+minigrad and PyTorch take the step from the same weights, on the same augmented batch, with the same
+dropout masks (see :mod:`cifar.compare`), in float64 and in float32. Figures are the largest
+difference of any gradient from PyTorch's in float64, divided by the largest of these: of minigrad
+in float64, which shows that the arithmetic is the same, then of each in float32. There a value
+within rounding of zero may pass ReLU on one side only, and of two equal ones in a pooling window
+either may win: one such element changes a gradient by far more than rounding does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+from benchmarks import contest
+from cifar import compare, machine, recipes, train
+from cifar.tables import table
+
+Gradients = dict[str, np.ndarray]
+HEADER = ("recipe", "float64", "float32", "float32, plain NumPy", "PyTorch, float32")
+
+
+def first_gradients(recipe: str, dtype: str, dataset: str = "auto") -> dict[str, Gradients]:
+    """Of minigrad and PyTorch, by contestant and parameter."""
+    asked = train.Settings(recipe, "cpu", dataset, seed=0, progress=False)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        place = Path(folder)
+        _, this = train.prepare(asked, train.checked_recipe(asked), mg.device("cpu"), place)
+    contestants = compare.make_contestants(this, dtype, "cpu")
+    images, labels = (t.numpy() for t in next(iter(this.train.epoch(0))))
+    found = {}
+    for name, one in contestants.items():
+        one.start_epoch(0)
+        mg.manual_seed(asked.seed, 0, 0)  # dropout's stream
+        one.step(images, labels)
+        found[name] = {key: value.astype(np.float64) for key, value in one.gradients().items()}
+    return found
+
+
+def measure(recipe: str, dataset: str = "auto") -> dict[str, Any]:
+    """The recipe's figures under the names of :data:`HEADER`."""
+    exact = first_gradients(recipe, "float64", dataset)
+    rounded = first_gradients(recipe, "float32", dataset)
+    compiled = mg.is_compiled()
+    mg.set_compiled(False)
+    try:
+        plain = first_gradients(recipe, "float32", dataset)
+    finally:
+        mg.set_compiled(compiled)
+    truth = exact[compare.THEIRS]
+    came = (
+        exact[compare.OURS],
+        rounded[compare.OURS],
+        plain[compare.OURS],
+        rounded[compare.THEIRS],
+    )
+    away = (compare.difference(gradients, truth)[1] for gradients in came)
+    return dict(zip(HEADER, (recipe, *away), strict=True))
+
+
+def show(rows: Sequence[dict[str, Any]]) -> str:
+    """A table of the figures."""
+    return table(HEADER, [(r["recipe"], *(f"{r[name]:.1e}" for name in HEADER[1:])) for r in rows])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--recipe", action="append", choices=recipes.names(), help="only this one")
+    parser.add_argument("--dataset", default="auto", help="cifar10, synthetic or auto")
+    parser.add_argument("--out", type=contest.new_file, help="write the results to this JSON file")
+    given = parser.parse_args()
+    rows = [measure(name, given.dataset) for name in given.recipe or recipes.names()]
+    print(show(rows))
+    if given.out:
+        machine.write(given.out, {"machine": contest.describe(), "results": rows})
+
+
+if __name__ == "__main__":
+    contest.run(main)
