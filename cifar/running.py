@@ -7,12 +7,15 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from cifar.errors import UserError
+
+POLL = 0.05  # seconds between two looks at a lock that another process holds
 
 
 @contextmanager
@@ -45,13 +48,17 @@ def in_turn(file: Path, waiting: str) -> Iterator[None]:
 
     As in :func:`alone_in`, a process that was killed may leave the file, but no lock.
     """
+    said = False
     while True:
         with file.open("a") as held:
             try:
                 _lock(held.fileno(), file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"note: {waiting}", file=sys.stderr)
-                _lock(held.fileno(), file, fcntl.LOCK_EX)
+                if not said:
+                    print(f"note: {waiting}", file=sys.stderr)
+                    said = True
+                time.sleep(POLL)  # not inside flock, where a signal to another thread is not seen
+                continue
             if not _is_at(held.fileno(), file):  # who held it removed it: others lock a new one
                 continue
             try:
