@@ -82,8 +82,9 @@ def run_tests(expression: str, seconds: float) -> dict[str, Any]:
         words = ["-k", expression, "-p", "no:cacheprovider", f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", *words]
         child = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=_heed_interrupts,
+        )  # fmt: skip
         late = {}
         try:
             said, _ = child.communicate(timeout=seconds)
@@ -110,6 +111,11 @@ def run_tests(expression: str, seconds: float) -> dict[str, Any]:
         ],
         **late,
     }
+
+
+def _heed_interrupts() -> None:
+    """In a child: what shells start in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _interrupt(child: subprocess.Popen[str]) -> str:

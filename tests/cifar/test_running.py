@@ -97,6 +97,7 @@ def test_waiting_is_said_and_can_be_stopped(tmp_path, capsys):
         heard.append(capsys.readouterr().err)
         return "".join(heard)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     with running.in_turn(tmp_path / "lock", ""):
         thread = threading.Thread(target=interrupt)
         thread.start()
@@ -104,6 +105,7 @@ def test_waiting_is_said_and_can_be_stopped(tmp_path, capsys):
             pytest.fail("two at once")
         thread.join()
         assert (tmp_path / "lock").exists()
+    signal.signal(signal.SIGINT, before)
     assert said() == "note: it is busy\n"
 
 
