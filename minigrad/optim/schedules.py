@@ -95,11 +95,11 @@ def _entries(state_dict: Any, *names: str) -> list[Any]:
 
 
 def _power(base: float, exponent: int) -> float:
-    """``base ** exponent``, infinite where Python raises OverflowError."""
+    """``base ** exponent``, its limit where Python raises OverflowError."""
     try:
         return float(base**exponent)
     except OverflowError:
-        return math.inf
+        return math.inf if base > 1 else float(base == 1)
 
 
 class LambdaLR(LRScheduler):

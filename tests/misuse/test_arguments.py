@@ -131,7 +131,7 @@ calls(
 calls(
     "optim.StepLR",
     optim.StepLR,
-    {"step_size": ("huge",)},
+    {"step_size": ("huge",), "last_epoch": ("huge",)},
     optimizer=updated(),
     step_size=2,
     gamma=0.1,
