@@ -31,7 +31,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
-            _lock(handle, folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle, folder)
         except BlockingIOError:
             raise UserError(
                 f"out: another run is writing into {folder}; wait for it, or choose another --out"
@@ -52,7 +52,7 @@ def in_turn(file: Path, waiting: str) -> Iterator[None]:
     while True:
         with file.open("a") as held:
             try:
-                _lock(held.fileno(), file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(held.fileno(), file)
             except BlockingIOError:
                 if not said:
                     print(f"note: {waiting}", file=sys.stderr)
@@ -68,14 +68,14 @@ def in_turn(file: Path, waiting: str) -> Iterator[None]:
             return
 
 
-def _lock(handle: int, path: Path, how: int) -> None:
-    """``flock``, or a note where the file system has none.
+def _lock(handle: int, path: Path) -> None:
+    """``flock`` without waiting, or a note where the file system has none.
 
     Raises:
-        BlockingIOError: another process holds it, and ``how`` is not to wait.
+        BlockingIOError: another process holds it.
     """
     try:
-        fcntl.flock(handle, how)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError as error:  # NFS locks no folders
