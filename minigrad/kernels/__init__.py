@@ -20,16 +20,31 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     Products are fused with sums, but sums keep their order, so results do not depend on how a
     loop was vectorised.
     """
-    return _compile(function, {"contract", "nsz"})
+    return _compile(function, {"contract", "nsz"}, inline=False)
 
 
-def jit_sum(function: Callable[..., Any]) -> Callable[..., Any]:
-    """:func:`jit` for functions that may add in another order: one partial sum per vector lane."""
-    return _compile(function, {"contract", "nsz", "reassoc"})
+def inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` for the parts of a kernel, which become one piece of machine code with it.
+
+    A part left as a function of its own would be compiled twice, alone and within the kernel, and
+    the process that compiles takes the one, those that read the kernel from disk the other. The two
+    are vectorised differently, and so round differently: a resumed run would not be the same.
+    """
+    return _compile(function, {"contract", "nsz"}, inline=True)
 
 
-def _compile(function: Callable[..., Any], fastmath: set[str]) -> Callable[..., Any]:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+def inline_sum(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`inline` for parts that may add in another order: one partial sum per vector lane."""
+    return _compile(function, {"contract", "nsz", "reassoc"}, inline=True)
+
+
+def _compile(function: Callable[..., Any], fastmath: set[str], inline: bool) -> Callable[..., Any]:
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "forceinline": inline,
+    }
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither this folder nor the user's cache can be written to

@@ -7,10 +7,10 @@ that is loaded is used four times.
 
 from __future__ import annotations
 
-from . import jit, jit_sum
+from . import inline, inline_sum, jit
 
 
-@jit
+@inline
 def _add_16(y, i, step, x, j0, j1, j2, j3, w, k, taps, n):
     """Four rows of y, ``step`` apart from i on, += a 4 x 4 piece of w @ four runs of x."""
     y0, y1 = y[i : i + n], y[i + step : i + step + n]
@@ -32,14 +32,14 @@ def _add_16(y, i, step, x, j0, j1, j2, j3, w, k, taps, n):
         y3[e] += d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
 
 
-@jit
+@inline
 def _add_1(y, i, x, j, w, n):
     ys, xs = y[i : i + n], x[j : j + n]
     for e in range(n):
         ys[e] += w * xs[e]
 
 
-@jit
+@inline
 def _fill(y, i, value, n):
     ys = y[i : i + n]
     for e in range(n):
@@ -67,7 +67,7 @@ def correlate(x, row, offsets, w, bias, outputs, height, run, first, last, y):
                 _add_16(y, at, step, x, j0, j1, j2, j3, w, o * taps + t, taps, run)
 
 
-@jit_sum
+@inline_sum
 def _dot_16(g, i, step, x, j0, j1, j2, j3, w, k, taps, n):
     """A 4 x 4 piece of w += the dot products of four rows of g with four runs of x."""
     g0, g1 = g[i : i + n], g[i + step : i + step + n]
@@ -97,7 +97,7 @@ def _dot_16(g, i, step, x, j0, j1, j2, j3, w, k, taps, n):
         k += taps
 
 
-@jit_sum
+@inline_sum
 def _dot_1(g, i, x, j, n):
     gs, xs = g[i : i + n], x[j : j + n]
     total = x.dtype.type(0)

@@ -3,12 +3,12 @@ passes after the first find them in cache."""
 
 from __future__ import annotations
 
-from . import jit, jit_sum
+from . import inline_sum, jit
 
 RUN = 1024  # values added in their own dtype before the sum goes on in float64
 
 
-@jit_sum
+@inline_sum
 def _sum(x, i, n):
     total = 0.0
     for start in range(i, i + n, RUN):
@@ -20,7 +20,7 @@ def _sum(x, i, n):
     return total
 
 
-@jit_sum
+@inline_sum
 def _sum_squares(x, i, n, mean):
     """Σ (x − mean)²."""
     total = 0.0
@@ -33,7 +33,7 @@ def _sum_squares(x, i, n, mean):
     return total
 
 
-@jit_sum
+@inline_sum
 def _sums(g, x, i, n, mean):
     """Σ g and Σ g (x − mean)."""
     total, product = 0.0, 0.0
@@ -49,7 +49,7 @@ def _sums(g, x, i, n, mean):
     return total, product
 
 
-@jit_sum
+@inline_sum
 def _active_sums(g, y, x, i, n, mean):
     """Σ g and Σ g (x − mean) where y ≠ 0."""
     zero = x.dtype.type(0)

@@ -9,12 +9,12 @@ over at least N neighbouring elements.
 
 from __future__ import annotations
 
-from . import jit
+from . import inline, jit
 
 TILES = 4  # of one row that the first step of `input_points` takes together
 
 
-@jit
+@inline
 def _bt(d, i, s, v, j, t, n):
     """v = Bᵀ d for n columns: six rows of d, s apart from i on, to six of v, t apart from j on."""
     d0, d1, d2 = d[i : i + n], d[i + s : i + s + n], d[i + 2 * s : i + 2 * s + n]
@@ -34,7 +34,7 @@ def _bt(d, i, s, v, j, t, n):
         v3[x], v4[x] = even + odd, even - odd
 
 
-@jit
+@inline
 def _at(m, i, s, y, j, t, n):
     """y = Aᵀ m for n columns: six rows of m to four of y."""
     m0, m1, m2 = m[i : i + n], m[i + s : i + s + n], m[i + 2 * s : i + 2 * s + n]
@@ -54,7 +54,7 @@ def _at(m, i, s, y, j, t, n):
         y3[x] = aaa * odd_a + bbb * odd_b + m5[x]
 
 
-@jit
+@inline
 def _a(g, i, s, m, j, t, n):
     """m = A g for n columns: four rows of g to six of m."""
     g0, g1 = g[i : i + n], g[i + s : i + s + n]
@@ -73,21 +73,21 @@ def _a(g, i, s, m, j, t, n):
         m3[x], m4[x] = even + odd, even - odd
 
 
-@jit
+@inline
 def _copy(x, i, y, j, n):
     source, target = x[i : i + n], y[j : j + n]
     for k in range(n):
         target[k] = source[k]
 
 
-@jit
+@inline
 def _fill(y, j, n, value):
     target = y[j : j + n]
     for k in range(n):
         target[k] = value
 
 
-@jit
+@inline
 def _add(y, j, n, value):
     target = y[j : j + n]
     for k in range(n):
