@@ -637,8 +637,15 @@ class RMSprop(Optimizer):
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         alpha = group["alpha"]
+        _, (*numbers, centered) = self.kernel(group, step, fresh)
 
         def apply(p: Array, g: Array, v: Array, *more: Array) -> None:
+            fast = kernels("optim", p.dtype) if isinstance(p, np.ndarray) else None
+            if fast:
+                b = more[0] if group["momentum"] else p[:0]
+                mean = more[-1] if centered else p[:0]
+                fast.rmsprop(p, g, v, b, mean, *map(p.dtype.type, numbers), centered)
+                return
             xp, t = get_xp(p), scratch("update", p)
             g = _decayed(p, g, group)
             xp.multiply(g, g, out=t)

@@ -12,6 +12,10 @@ RULES = {
     "SGD, Nesterov": {"momentum": 0.9, "nesterov": True},
     "Adam": {},
     "AdamW": {},
+    "RMSprop": {},
+    "RMSprop, momentum": {"momentum": 0.9},
+    "RMSprop, centered": {"centered": True},
+    "RMSprop, both": {"centered": True, "momentum": 0.9},
 }
 
 
