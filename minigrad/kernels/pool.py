@@ -1,4 +1,4 @@
-"""Max pooling of flat (C, H, W, N) memory; sizes as in :mod:`minigrad.ops.conv`."""
+"""Pooling of flat (C, H, W, N) memory; sizes as in :mod:`minigrad.ops.conv`."""
 
 from __future__ import annotations
 
@@ -65,3 +65,46 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
                         out, left = channel[start : start + n], kh * kw - a * kw - b
                         for k in range(n):
                             out[k] += gs[k] if where[k] == left else zero
+
+
+@jit
+def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y):
+    """y = Σ of each window of channels first … last − 1, times the window's ``scale`` (OH · OW)."""
+    for c in range(first, last):
+        for i in range(oh):
+            top = i * stride[0] - pads[0]
+            for j in range(ow):
+                left = j * stride[1] - pads[1]
+                at, factor = ((c * oh + i) * ow + j) * n, scale[i * ow + j]
+                total = y[at : at + n]
+                for k in range(n):
+                    total[k] = x.dtype.type(0)
+                for row in range(max(0, top), min(h, top + kernel[0])):
+                    for column in range(max(0, left), min(w, left + kernel[1])):
+                        start = ((c * h + row) * w + column) * n
+                        tap = x[start : start + n]
+                        for k in range(n):
+                            total[k] += tap[k]
+                for k in range(n):
+                    total[k] *= factor
+
+
+@jit
+def share(g, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, gx):
+    """gx = Σ of scale · g over the windows that see it, channels first … last − 1."""
+    for c in range(first, last):
+        channel = gx[c * h * w * n : (c + 1) * h * w * n]
+        for k in range(len(channel)):
+            channel[k] = g.dtype.type(0)
+        for i in range(oh):
+            top = i * stride[0] - pads[0]
+            for j in range(ow):
+                left = j * stride[1] - pads[1]
+                at, factor = ((c * oh + i) * ow + j) * n, scale[i * ow + j]
+                gs = g[at : at + n]
+                for row in range(max(0, top), min(h, top + kernel[0])):
+                    for column in range(max(0, left), min(w, left + kernel[1])):
+                        start = (row * w + column) * n
+                        out = channel[start : start + n]
+                        for k in range(n):
+                            out[k] += gs[k] * factor

@@ -289,6 +289,9 @@ def _avg_pool2d(
 
         return outer(y), gather
 
+    fast = kernels("pool", x.dtype) if xp is np else None
+    if fast:
+        return _compiled_avg_pool2d(fast, x, window, pads, y, scale.reshape(-1))
     framed = _framed(x, window, pads, out, 0)
     frame_shape = framed.shape
     taps = _taps(framed, window, out)
@@ -317,6 +320,31 @@ def _avg_pool2d(
 
         parallel(task, len(pieces))
         return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
+
+    return outer(y), backward
+
+
+def _compiled_avg_pool2d(
+    fast: ModuleType, x: Array, window: Window, pads: Pair, y: Array, scale: Array
+) -> tuple[Array, Backward]:
+    """:func:`_avg_pool2d` into y by kernels, without frames: one pass each way."""
+    c, h, w, n = x.shape
+    sizes = h, w, n, *y.shape[1:3], window.kernel, window.stride, pads, scale
+    pieces, flat = _channels(x), x.reshape(-1)
+
+    def forward(i: int) -> None:
+        fast.mean(flat, pieces[i].start, pieces[i].stop, *sizes, y.reshape(-1))
+
+    parallel(forward, len(pieces), x.size)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        flat, gx = inner(g).reshape(-1), empty((c, h, w, n), g.dtype)
+
+        def task(i: int) -> None:
+            fast.share(flat, pieces[i].start, pieces[i].stop, *sizes, gx.reshape(-1))
+
+        parallel(task, len(pieces), x.size)
+        return (outer(gx),)
 
     return outer(y), backward
 
