@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .threads import get_num_threads, parallel, spans, workspace
+from .threads import aligned, get_num_threads, parallel, spans, workspace
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
 
@@ -217,7 +217,7 @@ class _Pool:
             found = self._drop(nbytes) if nbytes in self.free else None
             while self.kept and used + self.kept > peak:
                 self._drop(next(iter(self.free)))
-            raw = np.empty(nbytes, np.uint8) if found is None else found
+            raw = aligned(nbytes) if found is None else found
             self.used, self.peak = used, peak  # not before: there may be no such memory
         return raw
 

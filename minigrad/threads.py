@@ -22,6 +22,8 @@ FEW = 1 << 19  # elements: one thread passes over them in little more than handi
 
 MOST = 4096  # threads
 
+LINE = 64  # bytes of a cache line
+
 _local = threading.local()  # .busy: inside a task; .buffers: this thread's workspaces
 _lock = threading.Lock()
 
@@ -206,6 +208,13 @@ def spans(size: int, pieces: int, align: int = 1) -> list[slice]:
     return [slice(low, high) for low, high in pairwise(cuts) if low < high]
 
 
+def aligned(nbytes: int) -> np.ndarray:
+    """Uninitialised bytes from the start of a cache line on: no vector is loaded from two."""
+    raw = np.empty(nbytes + LINE, np.uint8)
+    start = -raw.__array_interface__["data"][0] % LINE
+    return raw[start : start + nbytes]
+
+
 def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """This thread's reused, uninitialised scratch array called ``name``.
 
@@ -218,5 +227,5 @@ def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
     need = math.prod(shape) * dtype.itemsize
     raw = buffers.get(name)
     if raw is None or raw.nbytes < need:
-        raw = buffers[name] = np.empty(need, np.uint8)
+        raw = buffers[name] = aligned(need)
     return raw[:need].view(dtype).reshape(shape)

@@ -33,6 +33,7 @@ from ..tensor import Backward, Tensor, op
 from . import direct, implicit, winograd
 
 Pair = tuple[int, int]
+Edges = tuple[Pair, Pair]  # zeros (before, after) rows and columns; negative cuts off
 Block = tuple[slice, slice]  # rows and columns of output positions
 
 COLUMN_BYTES = 3 << 19  # of one block's columns: a core's second-level cache
@@ -70,12 +71,9 @@ class Window:
         )
 
 
-def frame(x: Array, height: Pair, width: Pair) -> Array:
-    """(C, H, W, N) with (before, after) zeros added to height and width; negative cuts off.
-
-    ``x`` itself, or a view, where no zeros are added.
-    """
-    (top, bottom), (left, right) = height, width
+def frame(x: Array, edges: Edges) -> Array:
+    """(C, H, W, N) with zeros around; ``x`` itself, or a view, where none are added."""
+    (top, bottom), (left, right) = edges
     x = x[:, max(-top, 0) : x.shape[1] + min(bottom, 0), max(-left, 0) : x.shape[2] + min(right, 0)]
     top, bottom, left, right = (max(edge, 0) for edge in (top, bottom, left, right))
     if not (top or bottom or left or right):
@@ -128,18 +126,21 @@ def columns(windows: Array, block: Block) -> Array:
     return part.reshape(c * kh * kw, -1)
 
 
-def correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
-    """y[o] = Σ over c, kh, kw of w[o, c, kh, kw] · x[c] seen through the window, + b[o].
+def correlate(
+    x: Array, w: Array, b: Array | None, edges: Edges, window: Window, groups: int
+) -> Array:
+    """y[o] = Σ over c, kh, kw of w[o, c, kh, kw] · x[c], framed, seen through the window, + b[o].
 
-    x (C, H, W, N), already padded; w (O, C/G, KH, KW); y (O, OH, OW, N).
+    x (C, H, W, N); w (O, C/G, KH, KW); y (O, OH, OW, N).
     """
     xp = get_xp(x)
     c, n = x.shape[0], x.shape[3]
     o, cg = w.shape[:2]
-    oh, ow = window.output(*x.shape[1:3])
-    if direct.suits(x, w.shape, window.stride, groups, direct.FORWARD):
-        return direct.correlate(x, w, b, window.dilation, (oh, ow))
-    windows = window.views(x)
+    oh, ow = window.output(*(size + sum(e) for size, e in zip(x.shape[1:3], edges, strict=True)))
+    if window.stride == (1, 1) and direct.suits(x, w.shape, groups, direct.FORWARD):
+        before = edges[0][0], edges[1][0]
+        return direct.correlate(x, w, b, before, window.dilation, (oh, ow))
+    windows = window.views(frame(x, edges))
     filters = w.reshape(groups, o // groups, -1)
     y = empty((o, oh, ow, n), x.dtype, xp)
     pieces = blocks(x, oh, ow, filters.shape[2] * n * x.itemsize)
@@ -160,19 +161,21 @@ def correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int) 
 
 
 def weight_gradient(
-    x: Array, g: Array, shape: tuple[int, ...], window: Window, groups: int
+    x: Array, g: Array, shape: tuple[int, ...], edges: Edges, window: Window, groups: int
 ) -> Array:
-    """dL/dw[o, c, kh, kw] = Σ over positions of g[o] · x[c] seen through the window at (kh, kw).
+    """dL/dw[o, c, kh, kw] = Σ over positions of g[o] · x[c], framed, seen through the window at
+    (kh, kw).
 
     The columns are made again, block by block, not kept since forward. Every thread adds up its
     own fixed share of the blocks, so the rounding is the same from run to run.
     """
-    if direct.suits(x, shape, window.stride, groups, direct.BACKWARD):
-        return direct.weight_gradient(x, g, shape, window.dilation)
+    if direct.suits(x, shape, groups, direct.BACKWARD):
+        before = edges[0][0], edges[1][0]
+        return direct.weight_gradient(x, g, shape, before, window.stride, window.dilation)
     xp = get_xp(x)
     o, cg = shape[:2]
     oh, ow, n = g.shape[1:]
-    windows = window.views(x)
+    windows = window.views(frame(x, edges))
     depth = cg * shape[2] * shape[3]
     pieces = blocks(x, oh, ow, depth * n * x.itemsize)
     shares = spans(len(pieces), get_num_threads())
@@ -212,8 +215,9 @@ def input_gradient(
     where channels are as many on both sides.
     """
     o, cg = w.shape[:2]
-    few = direct.suits(g, w.shape, window.stride, groups, direct.FORWARD)
-    way = flipped if few or (window.stride == (1, 1) and o < 2 * groups * cg) else col2im
+    stays = window.stride == (1, 1)
+    few = stays and direct.suits(g, w.shape, groups, direct.FORWARD)
+    way = flipped if few or (stays and o < 2 * groups * cg) else col2im
     return way(g, w, size, padding, window, groups)
 
 
@@ -221,11 +225,11 @@ def flipped(g: Array, w: Array, size: Pair, padding: Pair, window: Window, group
     """dL/dx at stride 1 as a correlation: of g, padded, with the filters turned by 180° and their
     channel axes exchanged. It only gathers."""
     # An input pixel at i is seen by outputs i + p − d(k−1) … i + p.
-    edges = tuple(
+    height, width = (
         (reach - 1 - p, n + p - g.shape[axis])
         for axis, (reach, p, n) in enumerate(zip(window.reach, padding, size, strict=True), 1)
     )
-    return correlate(frame(g, *edges), turned(w, groups), None, window, groups)
+    return correlate(g, turned(w, groups), None, (height, width), window, groups)
 
 
 def turned(w: Array, groups: int) -> Array:
@@ -277,7 +281,7 @@ def _conv2d(
     x = inner(x)
     if implicit.suits(x):
         return _on_gpu(x, w, b, size, padding, window, groups)
-    edges = tuple((p, p) for p in padding)
+    edges = (padding[0], padding[0]), (padding[1], padding[1])
     plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
     fast = plain and winograd.suits(x, len(w), size)
 
@@ -291,7 +295,7 @@ def _conv2d(
         if needs[1] and fast:
             gw = winograd.weight_gradient(x, g, padding)
         elif needs[1]:
-            gw = weight_gradient(frame(x, *edges), g, w.shape, window, groups)
+            gw = weight_gradient(x, g, w.shape, edges, window, groups)
         return (
             None if gx is None else outer(gx),
             gw,
@@ -300,7 +304,7 @@ def _conv2d(
 
     if fast:
         return outer(winograd.correlate(x, w, b, padding)), backward
-    return outer(correlate(frame(x, *edges), w, b, window, groups)), backward
+    return outer(correlate(x, w, b, edges, window, groups)), backward
 
 
 def _on_gpu(

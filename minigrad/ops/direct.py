@@ -1,9 +1,11 @@
-"""Convolution at stride 1 straight from the image, for layers of few channels.
+"""Convolution straight from the image, for layers of few channels.
 
 im2col copies KH·KW times the image, and a matrix product of few rows cannot make up for it. In
 batch-innermost memory a row of outputs and everything that one weight multiplies for it are
 contiguous runs, so the sums of :func:`minigrad.ops.conv.correlate` can be taken where the image
-lies. The loops are compiled (:mod:`minigrad.kernels.direct`).
+lies, without a frame; those of the weights' gradient also at stride s, from s x s images of every
+s-th pixel ("space to depth"; forward this measured no faster than matrix products). The loops are
+compiled (:mod:`minigrad.kernels.direct`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..backend import Array, empty, get_num_threads, parallel, spans
+from ..backend import Array, empty, get_num_threads, parallel, spans, workspace
 from ..compiled import kernels
 
 Pair = tuple[int, int]
@@ -20,10 +22,10 @@ Pair = tuple[int, int]
 FORWARD, BACKWARD = 16, 32  # channels: in `correlate`, in `weight_gradient`
 
 
-def suits(x: Array, w_shape: tuple[int, ...], stride: Pair, groups: int, few: int) -> bool:
+def suits(x: Array, w_shape: tuple[int, ...], groups: int, few: int) -> bool:
     """True if this file's way is there, and x (C, H, W, N) or the output has ``few`` channels:
     FORWARD or BACKWARD, up to where it measured faster than matrix products."""
-    if not isinstance(x, np.ndarray) or stride != (1, 1) or groups != 1 or x.shape[3] < 4:
+    if not isinstance(x, np.ndarray) or groups != 1 or x.shape[3] < 4:
         return False
     return min(w_shape[0], w_shape[1]) <= few and kernels("direct", x.dtype) is not None
 
@@ -34,45 +36,94 @@ def _compiled(x: Array) -> ModuleType:
     return module
 
 
-def _offsets(x: Array, kernel: tuple[int, ...], dilation: Pair) -> Array:
-    """Where each tap (c, kh, kw) reads for the first output, counted in elements of flat x."""
+def _channels(count: int) -> Array:
+    """0 … count − 1, filled up to a multiple of four by repeating the last ones: of three the
+    third, of two both, of one the one, each as often as the others of its kind."""
+    rest = count % 4
+    last = {0: [], 1: [1, 1, 1], 2: [2, 1], 3: [1]}[rest]
+    return np.sort([*range(count), *(count - k for k in last)])
+
+
+def _taps(
+    x: Array, kernel: tuple[int, ...], before: Pair, stride: Pair, dilation: Pair
+) -> tuple[Array, Array, Array, Array, Array, int, int, int]:
+    """What a kernel of (KH, KW) places reads of x (C, H, W, N), as :mod:`minigrad.kernels.direct`
+    takes it: x, starts, planes, down, right, h, wide, n."""
     c, h, w, n = x.shape
-    places = np.arange(x.size // n).reshape(c, h, w) * n
-    (kh, kw), (dh, dw) = kernel, dilation
-    return places[:, : dh * kh : dh, : dw * kw : dw].reshape(-1)
+    # Row r of x is row r // s of image r % s. Only images that a tap reads are made.
+    (down, top), (right, left) = (
+        divmod(np.arange(k) * d - p, s)
+        for k, d, p, s in zip(kernel, dilation, before, stride, strict=True)
+    )
+    images = np.zeros((len(top), len(left)), np.int64)
+    if stride != (1, 1):
+        tops, top = np.unique(top, return_inverse=True)
+        lefts, left = np.unique(left, return_inverse=True)
+        x = _images(x, tops, lefts, stride)
+        images, (h, w) = top[:, None] * len(lefts) + left, x.shape[3:5]
+    plane = h * w * n
+    starts = images.reshape(-1) * (c * plane)
+    return x.reshape(-1), starts, _channels(c) * plane, down, right, h, w * n, n
 
 
-def correlate(x: Array, w: Array, b: Array | None, dilation: Pair, size: Pair) -> Array:
-    """As :func:`minigrad.ops.conv.correlate` at stride 1, for an output of ``size`` (OH, OW)."""
-    compiled = _compiled(x)
-    wide, n = x.shape[2:]
-    o, (oh, ow) = len(w), size
-    offsets, bias = _offsets(x, w.shape[2:], dilation), np.zeros(0, x.dtype) if b is None else b
-    y = empty((o, oh, ow, n), x.dtype)
-    rows = spans(oh, 4 * get_num_threads())
-    flat = x.reshape(-1), wide * n, offsets, np.ascontiguousarray(w).reshape(-1), bias, o, oh
+def _images(x: Array, tops: Array, lefts: Array, stride: Pair) -> Array:
+    """Every s-th pixel from each of ``tops`` and ``lefts`` on: (tops, lefts, C, H/s, W/s, N), with
+    zeros where a last row or column is beyond x."""
+    (c, h, w, n), (sh, sw) = x.shape, stride
+    images = empty((len(tops), len(lefts), c, -(-h // sh), -(-w // sw), n), x.dtype)
 
     def task(i: int) -> None:
-        compiled.correlate(*flat, ow * n, rows[i].start, rows[i].stop, y.reshape(-1))
+        a, b = divmod(i // c, len(lefts))
+        part, image = x[i % c, tops[a] :: sh, lefts[b] :: sw], images[a, b, i % c]
+        tall, wide = part.shape[:2]
+        image[:tall, :wide] = part
+        image[tall:], image[:, wide:] = 0, 0
+
+    parallel(task, len(tops) * len(lefts) * c, x.size)
+    return images
+
+
+def correlate(
+    x: Array, w: Array, b: Array | None, before: Pair, dilation: Pair, size: Pair
+) -> Array:
+    """As :func:`minigrad.ops.conv.correlate` at stride 1, with zeros ``before`` x (above, to the
+    left), and after it as far as an output of ``size`` (OH, OW) reaches."""
+    compiled = _compiled(x)
+    (o, c, kh, kw), n, (oh, ow) = w.shape, x.shape[3], size
+    taps = _taps(x, (kh, kw), before, (1, 1), dilation)
+    # A channel that is there twice has half its weights each time: exact, also for infinity.
+    channels = _channels(c)
+    filters = np.zeros((-(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
+    filters[:o] = w.transpose(0, 2, 3, 1)[..., channels]
+    filters /= np.bincount(channels)[channels].astype(x.dtype)
+    bias = np.zeros(0, x.dtype) if b is None else b
+    y = empty((o, oh, ow, n), x.dtype)
+    rows = spans(oh, 4 * get_num_threads())
+
+    def task(i: int) -> None:
+        sums = workspace("sums", (4 * compiled.APART,), y.dtype)
+        sizes = o, oh, ow * n, rows[i].start, rows[i].stop
+        compiled.correlate(*taps, filters.reshape(-1), bias, *sizes, y.reshape(-1), sums)
 
     parallel(task, len(rows))
     return y
 
 
-def weight_gradient(x: Array, g: Array, shape: tuple[int, ...], dilation: Pair) -> Array:
-    """As :func:`minigrad.ops.conv.weight_gradient` at stride 1. Every thread adds up rows of its
-    own, so the rounding is the same from run to run."""
+def weight_gradient(
+    x: Array, g: Array, shape: tuple[int, ...], before: Pair, stride: Pair, dilation: Pair
+) -> Array:
+    """As :func:`minigrad.ops.conv.weight_gradient`, with zeros as in :func:`correlate`. Every
+    thread adds up rows of its own, so the rounding is the same from run to run."""
     compiled = _compiled(x)
-    wide, n = x.shape[2:]
-    o, oh, ow = g.shape[:3]
-    offsets = _offsets(x, shape[2:], dilation)
-    rows = spans(oh, get_num_threads())
-    sums = np.zeros((len(rows), o * len(offsets)), x.dtype)
+    (o, c, kh, kw), (oh, ow, n) = shape, g.shape[1:]
+    taps = _taps(x, (kh, kw), before, stride, dilation)
+    channels, rows = _channels(c), spans(oh, get_num_threads())
+    sums = np.zeros((len(rows), -(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
 
     def task(i: int) -> None:
-        first, last = rows[i].start, rows[i].stop
-        flat = x.reshape(-1), wide * n, offsets, g.reshape(-1), o, oh, ow * n
-        compiled.weight_gradient(*flat, first, last, sums[i])
+        sizes = o, oh, ow * n, rows[i].start, rows[i].stop
+        compiled.weight_gradient(*taps, g.reshape(-1), *sizes, sums[i].reshape(-1))
 
     parallel(task, len(rows))
-    return sums.sum(axis=0).reshape(shape)
+    first = np.searchsorted(channels, np.arange(c))
+    return np.ascontiguousarray(sums.sum(axis=0)[:o, :, :, first].transpose(0, 3, 1, 2))

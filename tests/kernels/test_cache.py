@@ -49,10 +49,10 @@ def bits():
             y.backward(tensor(*y.shape).detach())
             show("norm", y, x.grad, w.grad, b.grad, z.grad)
         x = tensor(n, 3, 8, 8)
-        y = F.max_pool2d(F.dropout(F.relu(x), 0.5), 3, 2)
+        y = F.avg_pool2d(F.max_pool2d(F.dropout(F.relu(x), 0.5), 3, 2), 2)
         y.backward(tensor(*y.shape).detach())
         show("pool", y, x.grad)
-    for make in optim.SGD, optim.Adam:
+    for make in optim.SGD, optim.Adam, optim.RMSprop:
         p = nn.Parameter(tensor(77).detach())
         optimizer = make([p], lr=0.1, weight_decay=0.1)
         for _ in range(2):
