@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -251,7 +251,7 @@ def augmentations(
 STROKES = (
     {"color": BLUE, "lw": 1.3, "zorder": 3},
     {"color": ORANGE, "lw": 4, "zorder": 2},
-    {"color": GREY, "lw": 1.3, "ls": ":", "zorder": 4},
+    {"color": GREY, "lw": 1.3, "ls": ":", "zorder": 2.5},
 )
 
 
@@ -280,15 +280,27 @@ def _stroke(index: int) -> dict[str, Any]:
     return STROKES[min(index, len(STROKES) - 1)]
 
 
+def _labels(names: Iterable[str]) -> dict[str, str]:
+    """The legend's text for each contestant: one for all further runs of PyTorch together."""
+    labels = {name: _plain(name) for name in names}  # an empty one is left out
+    reruns = [name for name in labels if name.startswith("PyTorch, ")]
+    if len(reruns) > 1:
+        numbers = [name.removeprefix("PyTorch, ").split()[0] for name in reruns]
+        labels |= dict.fromkeys(reruns, "")
+        labels[reruns[0]] = f"PyTorch, {', '.join(numbers)} threads"
+    return labels
+
+
 def _by_step(axis: Any, series: Mapping[str, list[float]], metric: str) -> None:
     """One line per contestant, smoothed by a running mean where there are hundreds of steps."""
     window = max(1, len(next(iter(series.values()))) // 100)
     scale = 100 if metric == "accuracy" else 1
+    labels = _labels(series)
     for i, (name, values) in enumerate(series.items()):
         means = scale * np.convolve(values, np.full(window, 1 / window), "valid")
         marker = "o" if len(means) < 3 else None
         steps = np.arange(window, len(values) + 1)
-        axis.plot(steps, means, label=_plain(name), marker=marker, **_stroke(i))
+        axis.plot(steps, means, label=labels[name] or "_", marker=marker, **_stroke(i))
     unit = "accuracy (%)" if metric == "accuracy" else "loss (nats)"
     mean = f", mean of the last {window}" if window > 1 else ""
     axis.set(xlabel="step", ylabel=f"{unit} of the batch{mean}", title=f"{metric} by step")
@@ -299,8 +311,10 @@ def _by_step(axis: Any, series: Mapping[str, list[float]], metric: str) -> None:
 def _by_epoch(axis: Any, found: Mapping[str, Any], metric: str) -> None:
     """Training and held-out figures of every contestant."""
     scale = 100 if metric == "accuracy" else 1
+    labels = _labels(found["losses"])
     for part, _, marker in PARTS:
         for i, name in enumerate(found["losses"]):
+            label = f"{labels[name]}, {part}" if labels[name] else "_"
             points = [
                 (line["epoch"], scale * line[name][f"{part}_{metric}"])
                 for line in found["epochs"]
@@ -309,7 +323,7 @@ def _by_epoch(axis: Any, found: Mapping[str, Any], metric: str) -> None:
             if points:
                 axis.plot(
                     *zip(*points, strict=True), marker=marker, markersize=9 if i == 1 else 5,
-                    label=f"{_plain(name)}, {part}", **_stroke(i),
+                    label=label, **_stroke(i),
                 )  # fmt: skip
     axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axis.set_xlim(0.5, len(found["epochs"]) + 0.5)
@@ -323,8 +337,10 @@ def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -
     """Relative differences from PyTorch on a logarithmic scale: minigrad's solid, PyTorch's own on
     other numbers of threads dotted."""
     quantities = (("logits", BLUE, "o"), ("gradients", ORANGE, "s"), ("weights", GREEN, "^"))
+    labels = _labels(differences)
     for i, (name, lines) in enumerate(differences.items()):
         for quantity, colour, marker in quantities:
+            label = f"{quantity}, {labels[name]}" if labels[name] else "_"
             points = [
                 (line["step"], line[f"{quantity}_relative"])
                 for line in lines
@@ -333,7 +349,7 @@ def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -
             if points:
                 axis.plot(
                     *zip(*points, strict=True), color=colour, ls=":" if i else "-", lw=1.3,
-                    marker=marker, markersize=3, label=f"{quantity}, {_plain(name)}",
+                    marker=marker, markersize=3, label=label, zorder=2.5 if i else 3,
                 )  # fmt: skip
     axis.set_yscale("log")
     if max((line["step"] for lines in differences.values() for line in lines), default=1) > 200:

@@ -337,8 +337,11 @@ def test_class_counts(figures, tmp_path):
 
 
 @pytest.mark.parametrize("speed", [True, False])
-def test_comparison(figures, speed):
-    names = ("minigrad", "PyTorch", "PyTorch, 1 thread")
+@pytest.mark.parametrize("threads", ["1 thread", "1, 3 threads"])
+def test_comparison(figures, speed, threads):
+    """However many runs PyTorch has, they are one line of the legend."""
+    reruns = ["PyTorch, 1 thread", "PyTorch, 3 threads"][: threads.count(",") + 1]
+    names, last = ("minigrad", "PyTorch", *reruns), f"PyTorch, {threads}"
     one = {"train_loss": 1.5, "train_accuracy": 0.4, "test_loss": 1.2, "test_accuracy": 0.6}
     line = {f"{q}_relative": 0.0 for q in ("logits", "gradients", "weights")}
     found = {
@@ -350,7 +353,7 @@ def test_comparison(figures, speed):
         "accuracies": {name: [0.25, 0.5] for name in names},
         "differences": {
             name: [{"step": 1, **line}, {"step": 2, **line, "weights_relative": 1e-3}]
-            for name in (names[0], names[2])
+            for name in (names[0], *reruns)
         },
         "epochs": [{"epoch": 1, **dict.fromkeys(names, one)}],
         "speed": {name: {"seconds_per_step": 0.5, "peak_memory_mb": None} for name in names[:2]}
@@ -361,11 +364,14 @@ def test_comparison(figures, speed):
     loss, by_epoch, differences, accuracy, _, bars = figure.axes
     assert all(axis.get_title() and axis.get_xlabel() and axis.get_ylabel() for axis in
                (loss, by_epoch, differences, accuracy))  # fmt: skip
-    assert [line.get_label() for line in loss.get_lines()] == list(names)
+    assert len(loss.get_lines()) == len(names)
+    assert [t.get_text() for t in loss.get_legend().get_texts()] == [*names[:2], last]
     np.testing.assert_allclose(accuracy.get_lines()[0].get_ydata(), [25, 50])
-    assert len(by_epoch.get_lines()) == 6  # training and test
-    shown = {line.get_label(): line.get_ydata() for line in differences.get_lines()}
-    assert list(shown) == [f"weights, {name}" for name in (names[0], names[2])]
-    np.testing.assert_allclose(shown["weights, minigrad"], [1e-3])  # a logarithm shows no 0
+    assert len(by_epoch.get_lines()) == 2 * len(names)  # training and test
+    assert len(by_epoch.get_legend().get_texts()) == 6
+    texts = [t.get_text() for t in differences.get_legend().get_texts()]
+    assert texts == ["weights, minigrad", f"weights, {last}"]
+    for line in differences.get_lines():
+        np.testing.assert_allclose(line.get_ydata(), [1e-3])  # a logarithm shows no 0
     assert len([c for c in bars.containers if isinstance(c, BarContainer)]) == 2 * speed
     assert ("not measured" in [text.get_text() for text in bars.texts]) != speed
