@@ -37,11 +37,10 @@ def _compiled(x: Array) -> ModuleType:
 
 
 def _channels(count: int) -> Array:
-    """0 … count − 1, filled up to a multiple of four by repeating the last ones: of three the
-    third, of two both, of one the one, each as often as the others of its kind."""
-    rest = count % 4
-    last = {0: [], 1: [1, 1, 1], 2: [2, 1], 3: [1]}[rest]
-    return np.sort([*range(count), *(count - k for k in last)])
+    """0 … count − 1, filled up to a multiple of four by repeating: the last channel once, the last
+    two once each, or the last three times."""
+    again = ([], [1, 1, 1], [1, 2], [1])[count % 4]
+    return np.sort([*range(count), *(count - k for k in again)])
 
 
 def _taps(
@@ -91,7 +90,8 @@ def correlate(
     compiled = _compiled(x)
     (o, c, kh, kw), n, (oh, ow) = w.shape, x.shape[3], size
     taps = _taps(x, (kh, kw), before, (1, 1), dilation)
-    # A channel that is there twice has half its weights each time: exact, also for infinity.
+    # A channel that is there twice has half its weights each time: exact but for subnormal ones,
+    # also where x is infinite.
     channels = _channels(c)
     filters = np.zeros((-(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
     filters[:o] = w.transpose(0, 2, 3, 1)[..., channels]

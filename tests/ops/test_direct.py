@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,15 @@ def test_equals_the_definition(
     finally:
         mg.set_compiled(True)
     np.testing.assert_allclose(gw, expected, 1e-11, 1e-11)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_infinity(channels):
+    """Channels repeated to fill up fours make no NaN of it."""
+    x, w = np.ones((channels, 3, 3, 4)), np.arange(1.0, 1 + channels).reshape(1, -1, 1, 1)
+    x[-1, 1, 1], x[0, 0, 0] = np.inf, -np.inf
+    y = direct.correlate(x, w, None, (0, 0), (1, 1), (3, 3))
+    np.testing.assert_array_equal(y, (x * w.reshape(-1, 1, 1, 1)).sum(axis=0, keepdims=True))
 
 
 def test_where_it_is_used():
