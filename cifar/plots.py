@@ -281,12 +281,13 @@ def _stroke(index: int) -> dict[str, Any]:
 
 
 def _labels(names: Iterable[str]) -> dict[str, str]:
-    """The legend's text for each contestant: one for all further runs of PyTorch together."""
-    labels = {name: _plain(name) for name in names}  # an empty one is left out
+    """The legend's text for each contestant: one for all further runs of PyTorch together, and _,
+    which matplotlib leaves out with what follows it, for the rest of them."""
+    labels = {name: _plain(name) for name in names}
     reruns = [name for name in labels if name.startswith("PyTorch, ")]
     if len(reruns) > 1:
         numbers = [name.removeprefix("PyTorch, ").split()[0] for name in reruns]
-        labels |= dict.fromkeys(reruns, "")
+        labels |= dict.fromkeys(reruns, "_")
         labels[reruns[0]] = f"PyTorch, {', '.join(numbers)} threads"
     return labels
 
@@ -300,7 +301,7 @@ def _by_step(axis: Any, series: Mapping[str, list[float]], metric: str) -> None:
         means = scale * np.convolve(values, np.full(window, 1 / window), "valid")
         marker = "o" if len(means) < 3 else None
         steps = np.arange(window, len(values) + 1)
-        axis.plot(steps, means, label=labels[name] or "_", marker=marker, **_stroke(i))
+        axis.plot(steps, means, label=labels[name], marker=marker, **_stroke(i))
     unit = "accuracy (%)" if metric == "accuracy" else "loss (nats)"
     mean = f", mean of the last {window}" if window > 1 else ""
     axis.set(xlabel="step", ylabel=f"{unit} of the batch{mean}", title=f"{metric} by step")
@@ -314,7 +315,6 @@ def _by_epoch(axis: Any, found: Mapping[str, Any], metric: str) -> None:
     labels = _labels(found["losses"])
     for part, _, marker in PARTS:
         for i, name in enumerate(found["losses"]):
-            label = f"{labels[name]}, {part}" if labels[name] else "_"
             points = [
                 (line["epoch"], scale * line[name][f"{part}_{metric}"])
                 for line in found["epochs"]
@@ -323,7 +323,7 @@ def _by_epoch(axis: Any, found: Mapping[str, Any], metric: str) -> None:
             if points:
                 axis.plot(
                     *zip(*points, strict=True), marker=marker, markersize=9 if i == 1 else 5,
-                    label=label, **_stroke(i),
+                    label=f"{labels[name]}, {part}", **_stroke(i),
                 )  # fmt: skip
     axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axis.set_xlim(0.5, len(found["epochs"]) + 0.5)
@@ -340,7 +340,7 @@ def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -
     labels = _labels(differences)
     for i, (name, lines) in enumerate(differences.items()):
         for quantity, colour, marker in quantities:
-            label = f"{quantity}, {labels[name]}" if labels[name] else "_"
+            label = "_" if labels[name] == "_" else f"{quantity}, {labels[name]}"
             points = [
                 (line["step"], line[f"{quantity}_relative"])
                 for line in lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import jit
+from . import inline, jit
 
 FEW = 8  # images; a loop over fewer costs more to begin than it does
 
@@ -67,20 +67,27 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
                             out[k] += gs[k] if where[k] == left else zero
 
 
+@inline
+def _inside(i, step, pad, length, size):
+    """First and last + 1 of the elements of an axis of ``size`` that its window i sees."""
+    first = i * step - pad
+    return max(0, first), min(size, first + length)
+
+
 @jit
 def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y):
     """y = Σ of each window of channels first … last − 1, times the window's ``scale`` (OH · OW)."""
     for c in range(first, last):
         for i in range(oh):
-            top = i * stride[0] - pads[0]
+            top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
             for j in range(ow):
-                left = j * stride[1] - pads[1]
+                left, right = _inside(j, stride[1], pads[1], kernel[1], w)
                 at, factor = ((c * oh + i) * ow + j) * n, scale[i * ow + j]
                 total = y[at : at + n]
                 for k in range(n):
                     total[k] = x.dtype.type(0)
-                for row in range(max(0, top), min(h, top + kernel[0])):
-                    for column in range(max(0, left), min(w, left + kernel[1])):
+                for row in range(top, bottom):
+                    for column in range(left, right):
                         start = ((c * h + row) * w + column) * n
                         tap = x[start : start + n]
                         for k in range(n):
@@ -97,13 +104,13 @@ def share(g, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, gx):
         for k in range(len(channel)):
             channel[k] = g.dtype.type(0)
         for i in range(oh):
-            top = i * stride[0] - pads[0]
+            top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
             for j in range(ow):
-                left = j * stride[1] - pads[1]
+                left, right = _inside(j, stride[1], pads[1], kernel[1], w)
                 at, factor = ((c * oh + i) * ow + j) * n, scale[i * ow + j]
                 gs = g[at : at + n]
-                for row in range(max(0, top), min(h, top + kernel[0])):
-                    for column in range(max(0, left), min(w, left + kernel[1])):
+                for row in range(top, bottom):
+                    for column in range(left, right):
                         start = (row * w + column) * n
                         out = channel[start : start + n]
                         for k in range(n):

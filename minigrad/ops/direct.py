@@ -44,10 +44,10 @@ def _channels(count: int) -> Array:
 
 
 def _taps(
-    x: Array, kernel: tuple[int, ...], before: Pair, stride: Pair, dilation: Pair
+    x: Array, channels: Array, kernel: Pair, before: Pair, stride: Pair, dilation: Pair
 ) -> tuple[Array, Array, Array, Array, Array, int, int, int]:
-    """What a kernel of (KH, KW) places reads of x (C, H, W, N), as :mod:`minigrad.kernels.direct`
-    takes it: x, starts, planes, down, right, h, wide, n."""
+    """What a kernel of (KH, KW) places reads of ``channels`` of x (C, H, W, N), as
+    :mod:`minigrad.kernels.direct` takes it: x, starts, planes, down, right, h, wide, n."""
     c, h, w, n = x.shape
     # Row r of x is row r // s of image r % s. Only images that a tap reads are made.
     (down, top), (right, left) = (
@@ -62,7 +62,7 @@ def _taps(
         images, (h, w) = top[:, None] * len(lefts) + left, x.shape[3:5]
     plane = h * w * n
     starts = images.reshape(-1) * (c * plane)
-    return x.reshape(-1), starts, _channels(c) * plane, down, right, h, w * n, n
+    return x.reshape(-1), starts, channels * plane, down, right, h, w * n, n
 
 
 def _images(x: Array, tops: Array, lefts: Array, stride: Pair) -> Array:
@@ -89,10 +89,10 @@ def correlate(
     left), and after it as far as an output of ``size`` (OH, OW) reaches."""
     compiled = _compiled(x)
     (o, c, kh, kw), n, (oh, ow) = w.shape, x.shape[3], size
-    taps = _taps(x, (kh, kw), before, (1, 1), dilation)
+    channels = _channels(c)
+    taps = _taps(x, channels, (kh, kw), before, (1, 1), dilation)
     # A channel that is there twice has half its weights each time: exact but for subnormal ones,
     # also where x is infinite.
-    channels = _channels(c)
     filters = np.zeros((-(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
     filters[:o] = w.transpose(0, 2, 3, 1)[..., channels]
     filters /= np.bincount(channels)[channels].astype(x.dtype)
@@ -116,8 +116,8 @@ def weight_gradient(
     thread adds up rows of its own, so the rounding is the same from run to run."""
     compiled = _compiled(x)
     (o, c, kh, kw), (oh, ow, n) = shape, g.shape[1:]
-    taps = _taps(x, (kh, kw), before, stride, dilation)
     channels, rows = _channels(c), spans(oh, get_num_threads())
+    taps = _taps(x, channels, (kh, kw), before, stride, dilation)
     sums = np.zeros((len(rows), -(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
 
     def task(i: int) -> None:
