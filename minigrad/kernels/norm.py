@@ -1,7 +1,9 @@
 """Batch norm along rows: flat (C, M) memory, a channel's M values next to each other, so that the
-passes after the first find them in cache."""
+passes after the first find them in cache. :mod:`minigrad.ops.norm` has the maths, and the names."""
 
 from __future__ import annotations
+
+from math import sqrt
 
 from . import inline_sum, jit
 
@@ -50,16 +52,18 @@ def _sums(g, x, i, n, mean):
 
 
 @inline_sum
-def _active_sums(g, y, x, i, n, mean):
-    """Σ g and Σ g (x − mean) where y ≠ 0."""
+def _active_sums(g, y, x, i, n, mean, h, j):
+    """h = g where y ≠ 0, else 0, from j on; Σ h and Σ h (x − mean)."""
     zero = x.dtype.type(0)
     total, product = 0.0, 0.0
-    for start in range(i, i + n, RUN):
-        stop = min(start + RUN, i + n)
-        gs, ys, xs = g[start:stop], y[start:stop], x[start:stop]
+    for start in range(0, n, RUN):
+        count = min(RUN, n - start)
+        first, to = i + start, j + start
+        gs, ys, xs = g[first : first + count], y[first : first + count], x[first : first + count]
+        hs = h[to : to + count]
         p, q = zero, zero
-        for k in range(len(gs)):
-            v = gs[k] if ys[k] != zero else zero
+        for k in range(count):
+            hs[k] = v = gs[k] if ys[k] != zero else zero
             p += v
             q += v * (xs[k] - mean)
         total += p
@@ -68,60 +72,62 @@ def _active_sums(g, y, x, i, n, mean):
 
 
 @jit
-def moments(x, mean, var):
-    """The mean and biased variance of each row."""
-    m = len(x) // len(mean)
-    for c in range(len(mean)):
-        exact = _sum(x, c * m, m) / m
-        mean[c] = exact
-        # The mean is rounded: what is left of it in x − mean is no variance.
-        var[c] = _sum_squares(x, c * m, m, mean[c]) / m - (exact - mean[c]) ** 2
+def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
+    """y = max((x − mean) scale + b + z, floor) with r = 1 / √(var + eps) and scale = w r, each row
+    with its own. With ``batch`` mean and (biased) var are the row's, and written.
 
-
-@jit
-def normalize(x, mean, scale, shift, z, floor, y):
-    """y = max((x − mean) scale + shift + z, floor), each row with its own; z may be empty."""
+    w, b and z may be empty.
+    """
     m = len(x) // len(mean)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
     for c in range(len(mean)):
+        if batch:
+            exact = _sum(x, c * m, m) / m
+            mean[c] = exact
+            # The mean is rounded: what is left of it in x − mean is no variance.
+            var[c] = _sum_squares(x, c * m, m, mean[c]) / m - (exact - mean[c]) ** 2
+        r[c] = one / sqrt(var[c] + eps)
+        scale[c] = r[c] * w[c] if len(w) else r[c]
+        mu, a, shift = mean[c], scale[c], b[c] if len(b) else zero
         xs, ys = x[c * m : (c + 1) * m], y[c * m : (c + 1) * m]
-        mu, a, b = mean[c], scale[c], shift[c]
         if len(z):
             zs = z[c * m : (c + 1) * m]
             for k in range(m):
-                value = (xs[k] - mu) * a + b + zs[k]
+                value = (xs[k] - mu) * a + shift + zs[k]
                 ys[k] = floor if value < floor else value  # NaN stays
         else:
             for k in range(m):
-                value = (xs[k] - mu) * a + b
+                value = (xs[k] - mu) * a + shift
                 ys[k] = floor if value < floor else value
 
 
 @jit
-def sums(g, y, x, mean, r, s, t):
-    """s = Σ g and t = Σ g (x − mean) r of each row, where y ≠ 0; everywhere if y is empty."""
+def backward(g, y, x, batch, mean, r, scale, s, t, gx, h):
+    """h = g where y ≠ 0, else 0; s = Σ h and t = Σ h (x − mean) r of each row, and
+    gx = scale (h − s/m − (x − mean) r t/m), or scale h unless ``batch``.
+
+    y may be empty: then h is g, and not written. h has all rows, or just one where it is not
+    wanted. gx may be empty.
+    """
     m = len(x) // len(mean)
     for c in range(len(mean)):
+        i = j = c * m
+        source = g
         if len(y):
-            s[c], product = _active_sums(g, y, x, c * m, m, mean[c])
+            j %= len(h)
+            s[c], product = _active_sums(g, y, x, i, m, mean[c], h, j)
+            source = h
         else:
-            s[c], product = _sums(g, x, c * m, m, mean[c])
+            s[c], product = _sums(g, x, i, m, mean[c])
         t[c] = product * r[c]
-
-
-@jit
-def gradient(g, y, x, mean, a, b, d, gx):
-    """gx = a g + b (x − mean) + d, each row with its own, with 0 for g where y = 0; y may be
-    empty."""
-    zero = x.dtype.type(0)
-    m = len(x) // len(mean)
-    for c in range(len(mean)):
-        gs, xs, out = g[c * m : (c + 1) * m], x[c * m : (c + 1) * m], gx[c * m : (c + 1) * m]
-        mu, ac, bc, dc = mean[c], a[c], b[c], d[c]
-        if len(y):
-            ys = y[c * m : (c + 1) * m]
+        if len(gx) == 0:
+            continue
+        hs, xs, out = source[j : j + m], x[i : i + m], gx[i : i + m]
+        mu, a = mean[c], scale[c]
+        if batch:
+            slope, offset = -a * r[c] * t[c] / m, -a * s[c] / m
             for k in range(m):
-                v = gs[k] if ys[k] != zero else zero
-                out[k] = ac * v + (bc * (xs[k] - mu) + dc)
+                out[k] = a * hs[k] + (slope * (xs[k] - mu) + offset)
         else:
             for k in range(m):
-                out[k] = ac * gs[k] + (bc * (xs[k] - mu) + dc)
+                out[k] = a * hs[k]

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from .. import check, cuda
-from ..backend import BLOCK, Array, empty, get_xp, inner, outer, parallel, scratch, spans
+from ..backend import (
+    BLOCK,
+    Array,
+    empty,
+    get_num_threads,
+    get_xp,
+    inner,
+    outer,
+    parallel,
+    scratch,
+    spans,
+)
 from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 from .activation import relu_gradient
 
 
-def _rows(x: Array, task: Callable[[slice], None]) -> None:
-    """Run ``task`` on cache-sized blocks of the rows of ``x`` (C, M), over all cores."""
-    pieces = spans(len(x), -(-x.size // BLOCK) if isinstance(x, np.ndarray) else 1)
-    parallel(lambda i: task(pieces[i]), len(pieces), x.size)
+def _rows(x: Array, task: Callable[[slice], None], fast: ModuleType | None) -> None:
+    """Run ``task`` on blocks of the rows of ``x`` (C, M), over all cores. NumPy's pass over a block
+    after another, so it should fit a cache; compiled kernels pass over one row after another."""
+    pieces = 1
+    if isinstance(x, np.ndarray):
+        pieces = 2 * get_num_threads() if fast else -(-x.size // BLOCK)
+    parts = spans(len(x), pieces)
+    parallel(lambda i: task(parts[i]), len(parts), x.size)
 
 
 @op
@@ -55,73 +71,71 @@ def _batch_norm(
     m = x.shape[1]
     y = empty(x.shape, x.dtype, xp)
     r, scale = xp.empty_like(mean), xp.empty_like(mean)
-    shift = xp.zeros_like(mean) if b is None else b
     none, floor = xp.empty(0, x.dtype), x.dtype.type(0 if relu else -np.inf)
+    eps = x.dtype.type(eps)
+
+    def rows(array: Array | None, c: slice) -> Array:
+        """The values of channels ``c`` of a (C,) or (C, M) array that may be missing."""
+        return none if array is None else array[c].reshape(-1)
 
     def forward(c: slice) -> None:
-        if batch and fast:
-            fast.moments(x[c].reshape(-1), mean[c], var[c])
-        elif batch:
+        if fast:
+            kept = mean[c], var[c], r[c], scale[c]
+            added = rows(w, c), rows(b, c), rows(z, c)
+            fast.forward(rows(x, c), *added, eps, floor, batch, *kept, rows(y, c))
+            return
+        if batch:
             mean[c] = x[c].mean(axis=1)
             centred = x[c] - mean[c, None]
             # The mean is rounded: what is left of it in x − μ is no variance.
             var[c] = xp.square(centred).mean(axis=1) - xp.square(centred.mean(axis=1))
-        r[c] = 1 / xp.sqrt(var[c] + x.dtype.type(eps))
+        r[c] = 1 / xp.sqrt(var[c] + eps)
         scale[c] = r[c] if w is None else r[c] * w[c]
-        if fast:
-            zc = none if z is None else z[c].reshape(-1)
-            flat = x[c].reshape(-1), mean[c], scale[c], shift[c], zc, floor, y[c].reshape(-1)
-            fast.normalize(*flat)
-            return
         xp.subtract(x[c], mean[c, None], out=y[c])
         y[c] *= scale[c, None]
-        y[c] += shift[c, None]
+        if b is not None:
+            y[c] += b[c, None]
         if z is not None:
             y[c] += z[c]
         if relu:
             xp.maximum(y[c], 0, out=y[c])
 
-    _rows(x, forward)
+    _rows(x, forward, fast)
     mu = mean.copy()  # the caller's array may change before backward
     active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = inner(g).reshape(x.shape)
-        gx = empty(g.shape, g.dtype, xp)
+        gx = empty(g.shape, g.dtype, xp) if needs[0] else None
         gz = g if active is None or not needs[3] else empty(g.shape, g.dtype, xp)
         s, t = xp.empty_like(mu), xp.empty_like(mu)
-        slope, offset = xp.empty_like(mu), xp.empty_like(mu)  # of dL/dx in x − μ
 
         def task(c: slice) -> None:
-            gc, yc = g[c], none
-            if active is not None and (needs[3] or not fast):
-                gc = gz[c] if needs[3] else scratch("gradient", gc)
-                relu_gradient(gc.reshape(-1), active[c].reshape(-1), g[c].reshape(-1))
-            elif active is not None:
-                yc = active[c].reshape(-1)  # the kernels look at it as they go
-            flat = gc.reshape(-1), yc, x[c].reshape(-1)
+            h = gz[c]
+            if active is not None and not needs[3]:
+                h = scratch("gradient", g[c.start : c.start + 1] if fast else g[c])
             if fast:
-                fast.sums(*flat, mu[c], r[c], s[c], t[c])
-            else:
-                s[c] = gc.sum(axis=1)
-                t[c] = (gc * (x[c] - mu[c, None])).sum(axis=1) * r[c]
-            if not needs[0]:
+                flat = rows(g, c), rows(active, c), rows(x, c)
+                kept = mu[c], r[c], scale[c]
+                fast.backward(*flat, batch, *kept, s[c], t[c], rows(gx, c), h.reshape(-1))
                 return
-            slope[c], offset[c] = -scale[c] * r[c] * t[c] / m, -scale[c] * s[c] / m
+            if active is not None:
+                relu_gradient(h.reshape(-1), active[c].reshape(-1), g[c].reshape(-1))
+            s[c] = h.sum(axis=1)
+            t[c] = (h * (x[c] - mu[c, None])).sum(axis=1) * r[c]
+            if gx is None:
+                return
             if not batch:
-                xp.multiply(gc, scale[c, None], out=gx[c])
-            elif fast:
-                out = gx[c].reshape(-1)
-                fast.gradient(*flat, mu[c], scale[c], slope[c], offset[c], out)
-            else:
-                xp.subtract(x[c], mu[c, None], out=gx[c])
-                gx[c] *= slope[c, None]
-                gx[c] += offset[c, None]
-                gx[c] += gc * scale[c, None]
+                xp.multiply(h, scale[c, None], out=gx[c])
+                return
+            xp.subtract(x[c], mu[c, None], out=gx[c])
+            gx[c] *= (-scale[c] * r[c] * t[c] / m)[:, None]
+            gx[c] -= (scale[c] * s[c] / m)[:, None]
+            gx[c] += h * scale[c, None]
 
-        _rows(x, task)
+        _rows(x, task, fast)
         return (
-            outer(gx.reshape(shape)) if needs[0] else None,
+            None if gx is None else outer(gx.reshape(shape)),
             t,
             s,
             outer(gz.reshape(shape)) if needs[3] else None,

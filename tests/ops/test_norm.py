@@ -27,6 +27,25 @@ def test_many_channels_or_pixels(device, shape):
     compare(training(batch_norm), training(reference), arrays, device=device, numerical=False)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+def test_residual_and_relu_in_the_same_pass(device, training, residual, relu):
+    statistics = grid((2,), 4), grid((2,), 5, 0.5, 2.0)
+
+    def fused(x, w, b, z=None):
+        mean, var = (leaf(a.astype(x.dtype), device, requires_grad=False) for a in statistics)
+        return batch_norm(x, mean, var, w, b, training, residual=z, relu=relu)
+
+    def apart(x, w, b, z=0):
+        mean, var = (torch.tensor(a, dtype=x.dtype) for a in statistics)
+        y = reference(x, mean, var, w, b, training) + z
+        return torch.relu(y) if relu else y
+
+    arrays = [grid((3, 2, 4, 5)), grid((2,), 1), grid((2,), 2), grid((3, 2, 4, 5), 3)]
+    compare(fused, apart, arrays[: 4 if residual else 3], device=device, numerical=False)
+
+
 def test_statistics_may_change_before_backward():
     x, mean, var = leaf(grid((4, 3))), mg.zeros(3, dtype="float64"), mg.ones(3, dtype="float64")
     w = leaf(grid((3,), 1))
