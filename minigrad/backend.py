@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .threads import aligned, get_num_threads, parallel, spans, workspace
+from .threads import aligned, distribute, get_num_threads, parallel, spans, workspace
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
 
@@ -401,7 +401,7 @@ def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
             continue
         for part in spans(flat[0].size, -(-flat[0].size // BLOCK), align=16):
             work.append((function, [a[part] for a in flat]))
-    parallel(lambda i: work[i][0](*work[i][1]), len(work))
+    parallel(lambda i: work[i][0](*work[i][1]), len(work), sum(len(a[0]) for _, a in work))
 
 
 def scratch(name: str, like: Array) -> Array:
@@ -445,6 +445,7 @@ __all__ = [
     "cupy_module",
     "device",
     "device_of",
+    "distribute",
     "elementwise",
     "empty",
     "get_num_threads",

@@ -8,10 +8,11 @@ core's cache and runs them here; BLAS threads of its own would only fight for th
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -155,57 +156,74 @@ if hasattr(os, "register_at_fork"):
 def parallel(task: Callable[[int], Any], count: int, elements: int | None = None) -> None:
     """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all.
 
-    ``elements`` is how many all tasks together pass over, where that may be so few that one thread
-    is done before another would have begun.
+    ``elements`` is given by tasks that call no BLAS: how many all of them together pass over. That
+    may be so few that one thread is done before another would have begun.
 
     Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially, and
     so does a thread that finds the workers busy for another. The first exception of a task is
     raised here once the other threads have stopped.
     """
+
+    def work(numbers: Iterable[int]) -> None:
+        for i in numbers:
+            task(i)
+
+    if elements is not None and elements < FEW:
+        work(range(count))
+    else:
+        distribute(work, count, blas=elements is None)
+
+
+def distribute(work: Callable[[Iterable[int]], Any], count: int, blas: bool = True) -> None:
+    """:func:`parallel` for tasks that a thread sets up once for all of its own: every thread calls
+    ``work(numbers)``, and ``numbers`` gives it one of 0 … count - 1 whenever it asks for another.
+
+    With ``blas`` it has one thread until all are done.
+    """
+    if getattr(_local, "busy", False):
+        work(range(count))
+        return
     numbers = iter(range(count))  # next() on it is atomic under the interpreter lock
 
-    def work() -> None:
+    def share() -> None:
         _local.busy = True
         try:
             # Like operations on the calling thread: NaN and infinity are values, not warnings.
             with np.errstate(all="ignore"):
-                for i in numbers:
-                    task(i)
+                work(numbers)
         finally:
             _local.busy = False
 
-    if getattr(_local, "busy", False):
-        for i in numbers:
-            task(i)
-        return
-    if elements is not None and elements < FEW:
-        count = 1
     team = _get_team()
     if not team.free.acquire(blocking=False):
-        work()
+        share()
         return
     try:
-        with team.one_blas_thread(), contextlib.ExitStack() as waiting:
+        with team.one_blas_thread() if blas else _NOTHING, contextlib.ExitStack() as waiting:
             for worker in team.workers[: count - 1]:
-                worker.start(work)
+                worker.start(share)
                 waiting.callback(worker.wait)
-            work()
+            share()
     finally:
         team.free.release()
 
 
-def spans(size: int, pieces: int, align: int = 1) -> list[slice]:
+_NOTHING = contextlib.nullcontext()
+
+
+@functools.lru_cache(maxsize=1024)  # the same few sizes in every training step
+def spans(size: int, pieces: int, align: int = 1) -> tuple[slice, ...]:
     """Cut ``range(size)`` into at most ``pieces`` slices, none empty, of near-equal length.
 
     Inner borders fall on multiples of ``align``, and lengths differ by at most one of them.
 
     >>> spans(10, 3)
-    [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
+    (slice(0, 3, None), slice(3, 6, None), slice(6, 10, None))
     """
     units = -(-size // align)
     pieces = max(1, min(pieces, units))
     cuts = [min(i * units // pieces * align, size) for i in range(pieces + 1)]
-    return [slice(low, high) for low, high in pairwise(cuts) if low < high]
+    return tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
 
 
 def aligned(nbytes: int) -> np.ndarray:

@@ -92,7 +92,7 @@ def frame(x: Array, edges: Edges) -> Array:
     return y
 
 
-def split(x: Array, count: int) -> list[slice]:
+def split(x: Array, count: int) -> tuple[slice, ...]:
     """``count`` channels shared out over the CPU's cores; all in one piece on a GPU."""
     return spans(count, get_num_threads() if isinstance(x, np.ndarray) else 1)
 
@@ -236,7 +236,7 @@ def turned(w: Array, groups: int) -> Array:
     """Filters turned by 180°, channel axes exchanged: (O, C/G, KH, KW) to (C, O/G, KH, KW)."""
     o, cg, kh, kw = w.shape
     w = w.reshape(groups, o // groups, cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
-    return get_xp(w).ascontiguousarray(w).reshape(groups * cg, o // groups, kh, kw)
+    return w.reshape(groups * cg, o // groups, kh, kw)
 
 
 def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:

@@ -34,10 +34,10 @@ def _output(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) 
     return n - 1 if ceil_mode and (n - 1) * stride >= size + padding else n
 
 
-def _channels(x: Array) -> list[slice]:
+def _channels(x: Array) -> tuple[slice, ...]:
     """Blocks of channels that fit a core's cache on the CPU, at least one per core."""
     if not isinstance(x, np.ndarray):
-        return [slice(0, len(x))]
+        return (slice(0, len(x)),)
     return spans(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
 
 

@@ -24,12 +24,20 @@ for its cache: transform, 36 products, transform back.
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterable
 from types import ModuleType
 
 import numpy as np
 
-from ..backend import Array, empty, get_num_threads, parallel, spans, workspace
+from ..backend import (
+    Array,
+    distribute,
+    empty,
+    get_num_threads,
+    parallel,
+    spans,
+    workspace,
+)
 from ..compiled import kernels
 
 Pair = tuple[int, int]
@@ -37,18 +45,6 @@ Pair = tuple[int, int]
 BLOCK_BYTES = 2 << 20  # of the points of one block in `correlate`: beyond a core's cache it slows
 SUM_BYTES = 4 << 20  # in `weight_gradient`, where every block also adds up all filters' points
 _PAD = 16  # elements between planes, lest all 36 fall on the same cache sets
-
-# G: row p holds 1, p, p² over the product of p's distances to the other points.
-G = np.array(
-    [
-        [16 / 9, 0, 0],
-        [-1, -1 / 2, -1 / 4],
-        [-1, 1 / 2, -1 / 4],
-        [1 / 9, 1 / 6, 1 / 4],
-        [1 / 9, -1 / 6, 1 / 4],
-        [0, 0, 1],
-    ]
-)
 
 
 def suits(x: Array, outputs: int, size: Pair) -> bool:
@@ -83,33 +79,35 @@ def _planes(name: str, channels: int, columns: int, dtype: np.dtype) -> tuple[Ar
     return flat.reshape(-1), plane, points
 
 
-def _blocks(tiles: int, bytes_per_tile: int, budget: int) -> list[slice]:
+def _blocks(tiles: int, bytes_per_tile: int, budget: int) -> tuple[slice, ...]:
     """Tiles cut into blocks within the budget, as many for each thread."""
     count = -(-tiles * bytes_per_tile // budget)
     threads = get_num_threads()
     return spans(tiles, -(-count // threads) * threads)
 
 
-def _shares(blocks: list[slice], channels: int) -> list[slice]:
+def _shares(blocks: tuple[slice, ...], channels: int) -> tuple[slice, ...]:
     """Output channels shared out over the threads where blocks are too few to keep all busy."""
     return spans(channels, 1 if len(blocks) >= get_num_threads() else get_num_threads())
 
 
-@functools.cache
-def _kron(dtype: np.dtype) -> Array:
-    """G ⊗ G, which maps a filter's 9 weights to its 36 points."""
-    return np.kron(G, G).astype(dtype)
+def _longest(parts: tuple[slice, ...]) -> int:
+    return max(part.stop - part.start for part in parts)
 
 
 def filter_points(w: Array) -> Array:
-    """G w Gᵀ of every filter: (O, C, 3, 3) to (36, O, C)."""
+    """G w Gᵀ of every filter: (O, C, 3, 3) of any strides to (36, O, C)."""
+    compiled = _compiled(w)
     o, c = w.shape[:2]
-    both = _kron(w.dtype)
-    u = empty((36, o * c), w.dtype)
-    flat = w.reshape(o * c, 9).T
-    parts = spans(o * c, get_num_threads(), align=16)
-    parallel(lambda i: np.matmul(both, flat[:, parts[i]], out=u[:, parts[i]]), len(parts), u.size)
-    return u.reshape(36, o, c)
+    u, filters = empty((36, o, c), w.dtype), w.reshape(o, c, 9)
+    parts = spans(o, get_num_threads())
+
+    def task(i: int) -> None:
+        scratch = workspace("filters", (compiled.filter_scratch(c),), w.dtype)
+        compiled.filter_points(filters, parts[i].start, parts[i].stop, u.reshape(-1), scratch)
+
+    parallel(task, len(parts), u.size)
+    return u
 
 
 def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
@@ -125,23 +123,25 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     flat, bias = x.reshape(-1), np.zeros(0, x.dtype) if b is None else b
     blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, BLOCK_BYTES)
     shares = _shares(blocks, o)
+    columns, most = _longest(blocks) * n, _longest(shares)
 
-    def task(i: int) -> None:
-        block, share = blocks[i // len(shares)], shares[i % len(shares)]
-        first, tiles = block.start, block.stop - block.start
-        v, v_plane, v_points = _planes("input points", c, tiles * n, x.dtype)
-        scratch = workspace("input tile", (compiled.input_scratch(n),), x.dtype)
-        compiled.input_points(
-            flat, c, h, wide, n, *padding, across, first, tiles, v, v_plane, scratch
-        )
-        part = y[share]
-        m, m_plane, m_points = _planes("output points", len(part), tiles * n, x.dtype)
-        np.matmul(u[:, share], v_points, out=m_points)
-        scratch = workspace("output tile", (compiled.tile_scratch(n),), x.dtype)
-        own, bs = part.reshape(-1), bias[share]
-        compiled.outputs(m, m_plane, len(part), oh, ow, n, across, first, tiles, bs, own, scratch)
+    def work(numbers: Iterable[int]) -> None:
+        v, v_plane, v_points = _planes("input points", c, columns, x.dtype)
+        m, m_plane, m_points = _planes("output points", most, columns, x.dtype)
+        scratch = workspace("tile", (compiled.tile_scratch(n),), x.dtype)
+        for i in numbers:
+            block, share = blocks[i // len(shares)], shares[i % len(shares)]
+            where = across, block.start, block.stop - block.start
+            compiled.input_points(
+                flat, c, h, wide, n, *padding, *where, v, v_plane, columns, scratch
+            )
+            seen, part = slice(where[2] * n), y[share]
+            np.matmul(u[:, share], v_points[..., seen], out=m_points[:, : len(part), seen])
+            size = len(part), oh, ow, n
+            own, bs = part.reshape(-1), bias[share]
+            compiled.outputs(m, m_plane, columns, *size, *where, bs, own, scratch)
 
-    parallel(task, len(blocks) * len(shares))
+    distribute(work, len(blocks) * len(shares))
     return y
 
 
@@ -158,42 +158,39 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     flat = x.reshape(-1)
     blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, SUM_BYTES)
     shares = _shares(blocks, o)
+    columns = _longest(blocks) * n
     runs = spans(len(blocks), get_num_threads())
     sums = empty((len(runs), 36, o, c), x.dtype)
 
     def task(i: int) -> None:
         run, share = blocks[runs[i // len(shares)]], shares[i % len(shares)]
         total, part = sums[i // len(shares)][:, share], g[share]
+        own, size = part.reshape(-1), (len(part), oh, ow, n)
+        v, v_plane, v_points = _planes("input points", c, columns, x.dtype)
+        m, m_plane, m_points = _planes("output points", len(part), columns, x.dtype)
+        scratch = workspace("tile", (compiled.tile_scratch(n),), x.dtype)
         for k, block in enumerate(run):
-            first, tiles = block.start, block.stop - block.start
-            v, v_plane, v_points = _planes("input points", c, tiles * n, x.dtype)
-            scratch = workspace("input tile", (compiled.input_scratch(n),), x.dtype)
+            where = across, block.start, block.stop - block.start
             compiled.input_points(
-                flat, c, h, wide, n, *padding, across, first, tiles, v, v_plane, scratch
+                flat, c, h, wide, n, *padding, *where, v, v_plane, columns, scratch
             )
-            m, m_plane, m_points = _planes("output points", len(part), tiles * n, x.dtype)
-            scratch = workspace("output tile", (compiled.tile_scratch(n),), x.dtype)
-            own = part.reshape(-1)
-            compiled.gradient_points(
-                own, len(part), oh, ow, n, across, first, tiles, m, m_plane, scratch
-            )
-            v_points = v_points.transpose(0, 2, 1)
+            compiled.gradient_points(own, *size, *where, m, m_plane, columns, scratch)
+            seen = slice(where[2] * n)
+            left, right = m_points[..., seen], v_points[..., seen].transpose(0, 2, 1)
             if k == 0:
-                np.matmul(m_points, v_points, out=total)
+                np.matmul(left, right, out=total)
             else:
                 product = workspace("filter points", total.shape, total.dtype)
-                total += np.matmul(m_points, v_points, out=product)
+                total += np.matmul(left, right, out=product)
 
     parallel(task, len(runs) * len(shares))
-    both = _kron(x.dtype)
-    gw, points = np.empty((9, o * c), x.dtype), sums.reshape(len(runs), 36, -1)
-    parts = spans(o * c, get_num_threads(), align=16)
+    gw, points = np.empty((o, c, 3, 3), x.dtype), sums.reshape(-1)
+    parts = spans(o, get_num_threads())
 
     def finish(i: int) -> None:
-        total = points[0][:, parts[i]]
-        for other in points[1:]:
-            total += other[:, parts[i]]
-        np.matmul(both.T, total, out=gw[:, parts[i]])
+        scratch = workspace("filters", (compiled.filter_scratch(c),), x.dtype)
+        sizes = len(runs), o, c, parts[i].start, parts[i].stop
+        compiled.filter_gradient(points, *sizes, gw.reshape(-1), scratch)
 
     parallel(finish, len(parts), points.size)
-    return gw.T.reshape(o, c, 3, 3)
+    return gw
