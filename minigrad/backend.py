@@ -393,9 +393,10 @@ def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
     """
     work: list[tuple[Callable[..., Any], list[Array]]] = []
     for function, arrays in jobs:
-        order = memory_order(arrays[0])
-        memory = [get_xp(a).ascontiguousarray(a.transpose(order)) for a in arrays]
-        flat = [m.reshape(-1) for m in memory]
+        if not all(a.flags.c_contiguous for a in arrays):
+            order = memory_order(arrays[0])
+            arrays = tuple(get_xp(a).ascontiguousarray(a.transpose(order)) for a in arrays)
+        flat = [a.reshape(-1) for a in arrays]
         if not isinstance(flat[0], np.ndarray):
             function(*flat)
             continue

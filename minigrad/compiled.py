@@ -7,6 +7,7 @@ rounding only. ``MINIGRAD_COMPILED=0`` in the environment, or ``set_compiled(Fal
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -56,5 +57,9 @@ def set_compiled(enabled: bool) -> None:
 def kernels(name: str, dtype: np.dtype[Any]) -> ModuleType | None:
     """The module ``minigrad.kernels.<name>`` for arrays of ``dtype``, or None where plain NumPy is
     to be used: Numba knows no float16."""
-    usable = _enabled and dtype.char in "fd"
-    return importlib.import_module(f"minigrad.kernels.{name}") if usable else None
+    return _module(name) if _enabled and dtype.char in "fd" else None
+
+
+@functools.cache
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"minigrad.kernels.{name}")

@@ -10,6 +10,7 @@ compiled (:mod:`minigrad.kernels.direct`).
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 
 import numpy as np
@@ -36,6 +37,7 @@ def _compiled(x: Array) -> ModuleType:
     return module
 
 
+@functools.cache
 def _channels(count: int) -> Array:
     """0 … count − 1, filled up to a multiple of four by repeating: the last channel once, the last
     two once each, or the last three times."""
@@ -49,20 +51,22 @@ def _taps(
     """What a kernel of (KH, KW) places reads of ``channels`` of x (C, H, W, N), as
     :mod:`minigrad.kernels.direct` takes it: x, starts, planes, down, right, h, wide, n."""
     c, h, w, n = x.shape
-    # Row r of x is row r // s of image r % s. Only images that a tap reads are made.
-    (down, top), (right, left) = (
-        divmod(np.arange(k) * d - p, s)
-        for k, d, p, s in zip(kernel, dilation, before, stride, strict=True)
-    )
+    (tops, top, down), (lefts, left, right) = map(_places, kernel, before, stride, dilation)
     images = np.zeros((len(top), len(left)), np.int64)
     if stride != (1, 1):
-        tops, top = np.unique(top, return_inverse=True)
-        lefts, left = np.unique(left, return_inverse=True)
         x = _images(x, tops, lefts, stride)
         images, (h, w) = top[:, None] * len(lefts) + left, x.shape[3:5]
     plane = h * w * n
     starts = images.reshape(-1) * (c * plane)
     return x.reshape(-1), starts, channels * plane, down, right, h, w * n, n
+
+
+@functools.cache
+def _places(kernel: int, before: int, stride: int, dilation: int) -> tuple[Array, Array, Array]:
+    """Along one axis: the remainders r of the images r, r + s, r + 2 s … that some place reads,
+    which of them each place reads, and how many of its rows after the output's."""
+    down, remainders = divmod(np.arange(kernel) * dilation - before, stride)
+    return *np.unique(remainders, return_inverse=True), down
 
 
 def _images(x: Array, tops: Array, lefts: Array, stride: Pair) -> Array:
@@ -105,7 +109,7 @@ def correlate(
         sizes = o, oh, ow * n, rows[i].start, rows[i].stop
         compiled.correlate(*taps, filters.reshape(-1), bias, *sizes, y.reshape(-1), sums)
 
-    parallel(task, len(rows))
+    parallel(task, len(rows), w.size * oh * ow * n)
     return y
 
 
@@ -124,6 +128,6 @@ def weight_gradient(
         sizes = o, oh, ow * n, rows[i].start, rows[i].stop
         compiled.weight_gradient(*taps, g.reshape(-1), *sizes, sums[i].reshape(-1))
 
-    parallel(task, len(rows))
+    parallel(task, len(rows), sums[0].size * oh * ow * n)
     first = np.searchsorted(channels, np.arange(c))
     return np.ascontiguousarray(sums.sum(axis=0)[:o, :, :, first].transpose(0, 3, 1, 2))

@@ -138,7 +138,9 @@ class Optimizer:
         jobs, launches = [], _Launches()
         for number, group in enumerate(self.param_groups):
             names = self.active_slots(group)
+            # Nearly always all parameters of a group are at the same step.
             kernel_of = functools.cache(functools.partial(self.kernel, group))
+            rule_of = functools.cache(functools.partial(self.rule, group))
             for p in group["params"]:
                 if p.grad is not None:
                     fresh = self._prepare(p, names)
@@ -147,7 +149,7 @@ class Optimizer:
                     when = state.get("step", 0), fresh
                     kernel = kernel_of(*when) if cuda.usable(p.data) else None
                     if kernel is None:
-                        jobs.append((self.rule(group, *when), arrays))
+                        jobs.append((rule_of(*when), arrays))
                     else:
                         launches.add((number, *kernel), p, arrays)
         if jobs and capture.is_recording():
