@@ -7,6 +7,33 @@ from . import inline, jit
 FEW = 8  # images; a loop over fewer costs more to begin than it does
 
 
+@inline
+def _runs(offset, step, w, n, ow):
+    """Where output columns j see an input column, j · step + offset, that is there: the first j,
+    how many runs of neighbouring elements they see, and how long each is."""
+    first = max(0, -(offset // step))
+    last = min(ow, (w - 1 - offset) // step + 1)
+    count = max(0, last - first)
+    return (first, 1, count * n) if step == 1 else (first, count, n)
+
+
+@inline
+def _take_larger(x, i, left, best, where, j, n):
+    xs, ys, places = x[i : i + n], best[j : j + n], where[j : j + n]
+    for k in range(n):
+        v, u = xs[k], ys[k]
+        larger = (v > u) | ((v != v) & (u == u))
+        ys[k] = v if larger else u
+        places[k] = left if larger else places[k]
+
+
+@inline
+def _add_where(g, where, j, left, gx, i, n):
+    gs, places, out = g[j : j + n], where[j : j + n], gx[i : i + n]
+    for k in range(n):
+        out[k] += gs[k] if places[k] == left else gx.dtype.type(0)
+
+
 @jit
 def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
     """y = the largest of each window of channels first … last − 1, and where it is: the number of
@@ -14,24 +41,18 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
     kh, kw = kernel
     for c in range(first, last):
         for i in range(oh):
-            for j in range(ow):
-                at = ((c * oh + i) * ow + j) * n
-                best, where = y[at : at + n], place[at : at + n]
-                for k in range(n):
-                    best[k], where[k] = lowest, kh * kw
-                for a in range(kh):
-                    row = i * stride[0] - pads[0] + a * dilation[0]
-                    for b in range(kw):
-                        column = j * stride[1] - pads[1] + b * dilation[1]
-                        if row < 0 or row >= h or column < 0 or column >= w:
-                            continue
-                        start = ((c * h + row) * w + column) * n
-                        tap, left = x[start : start + n], place.dtype.type(kh * kw - a * kw - b)
-                        for k in range(n):
-                            v, u = tap[k], best[k]
-                            larger = (v > u) | ((v != v) & (u == u))
-                            best[k] = v if larger else u
-                            where[k] = left if larger else where[k]
+            at = (c * oh + i) * ow * n
+            best, where = y[at : at + ow * n], place[at : at + ow * n]
+            for k in range(ow * n):
+                best[k], where[k] = lowest, kh * kw
+            for a in range(kh):
+                row = i * stride[0] - pads[0] + a * dilation[0]
+                for b in range(kw if 0 <= row < h else 0):
+                    offset, left = b * dilation[1] - pads[1], place.dtype.type(kh * kw - a * kw - b)
+                    start, runs, length = _runs(offset, stride[1], w, n, ow)
+                    for j in range(start, start + runs):
+                        seen = ((c * h + row) * w + j * stride[1] + offset) * n
+                        _take_larger(x, seen, left, best, where, j * n, length)
 
 
 @jit
@@ -44,27 +65,24 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
         for k in range(len(channel)):
             channel[k] = zero
         for i in range(oh):
-            for j in range(ow):
-                at = ((c * oh + i) * ow + j) * n
-                for k in range(n if n < FEW else 0):
-                    a, b = divmod(kh * kw - place[at + k], kw)
+            at = (c * oh + i) * ow * n
+            gs, where = g[at : at + ow * n], place[at : at + ow * n]
+            if n < FEW and stride[1] > 1:
+                for j in range(ow * n):
+                    a, b = divmod(kh * kw - where[j], kw)
                     row = i * stride[0] - pads[0] + a * dilation[0]
-                    column = j * stride[1] - pads[1] + b * dilation[1]
+                    column = j // n * stride[1] - pads[1] + b * dilation[1]
                     if 0 <= row < h and 0 <= column < w:
-                        channel[(row * w + column) * n + k] += g[at + k]
-                if n < FEW:
-                    continue
-                gs, where = g[at : at + n], place[at : at + n]
-                for a in range(kh):
-                    row = i * stride[0] - pads[0] + a * dilation[0]
-                    for b in range(kw):
-                        column = j * stride[1] - pads[1] + b * dilation[1]
-                        if row < 0 or row >= h or column < 0 or column >= w:
-                            continue
-                        start = (row * w + column) * n
-                        out, left = channel[start : start + n], kh * kw - a * kw - b
-                        for k in range(n):
-                            out[k] += gs[k] if where[k] == left else zero
+                        channel[(row * w + column) * n + j % n] += gs[j]
+                continue
+            for a in range(kh):
+                row = i * stride[0] - pads[0] + a * dilation[0]
+                for b in range(kw if 0 <= row < h else 0):
+                    offset, left = b * dilation[1] - pads[1], kh * kw - a * kw - b
+                    start, runs, length = _runs(offset, stride[1], w, n, ow)
+                    for j in range(start, start + runs):
+                        seen = (row * w + j * stride[1] + offset) * n
+                        _add_where(gs, where, j * n, left, channel, seen, length)
 
 
 @inline

@@ -131,7 +131,7 @@ def _compiled_max_pool2d(
     y = empty((c, *out, n), x.dtype)
     place = empty(y.shape, _place_dtype(window))
     shape, steps = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
-    pieces = _channels(y)
+    pieces, taps = _channels(y), y.size * math.prod(window.kernel)
 
     def forward(i: int) -> None:
         part = pieces[i]
@@ -146,7 +146,7 @@ def _compiled_max_pool2d(
             place.reshape(-1),
         )
 
-    parallel(forward, len(pieces), x.size)
+    parallel(forward, len(pieces), taps)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         flat = inner(g).reshape(-1)
@@ -158,7 +158,7 @@ def _compiled_max_pool2d(
                 flat, place.reshape(-1), part.start, part.stop, *shape, *steps, gx.reshape(-1)
             )
 
-        parallel(task, len(pieces), x.size)
+        parallel(task, len(pieces), taps)
         return (outer(gx),)
 
     return outer(y), backward
