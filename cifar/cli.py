@@ -462,7 +462,7 @@ def guarded(action: Callable[[], int]) -> int:
         return _complain(str(error))
     except MemoryError as error:
         what = f" ({error})" if str(error) else ""
-        return _complain(f"out of memory{what}; try a smaller --batch-size")
+        return _complain(f"out of memory{what}")
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output, such as head, has seen enough

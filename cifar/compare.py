@@ -114,6 +114,7 @@ class Comparison:
         return list(self.losses)
 
 
+@running.batches_can_be_smaller()
 def run(settings: Settings) -> tuple[Comparison, Path]:
     """Compare as ``settings`` say; returns the figures and the folder they were written to.
 

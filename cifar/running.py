@@ -1,5 +1,5 @@
 """What commands need of the system: a folder or a download to themselves, signals that stop a run
-at a step, and a life longer than its terminal's."""
+at a step, a life longer than its terminal's, and what to do when memory runs out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+import minigrad as mg
 from cifar.errors import UserError
 
 POLL = 0.05  # seconds between two looks at a lock that another process holds
@@ -150,3 +151,13 @@ class _Heedless:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)
+
+
+@contextmanager
+def batches_can_be_smaller() -> Iterator[None]:
+    """Of a command that takes a batch size: where memory runs out, the error says so."""
+    try:
+        yield
+    except MemoryError as error:
+        advice = "try a smaller --batch-size"
+        raise mg.OutOfMemoryError(f"{error}; {advice}" if str(error) else advice) from error

@@ -138,6 +138,7 @@ class Run:
         return max(self.progress.history, key=lambda line: line[f"{self.held_name}_accuracy"])
 
 
+@running.batches_can_be_smaller()
 def run(settings: Settings) -> list[dict[str, Any]]:
     """Train as ``settings`` say and return the metrics, one dict per epoch.
 
@@ -205,7 +206,9 @@ def prepare(
         images, labels = (mg.tensor(a, device=device) for a in (data.images, data.labels))
         return mg.data.DataLoader(images, labels, size, **options)
 
-    test = batches(test_set, EVALUATION_BATCH, transform=evaluation)
+    # Evaluation keeps few of a batch's arrays: what fits in training, or 32 images, fits.
+    at_once = min(EVALUATION_BATCH, max(32, recipe.batch_size))
+    test = batches(test_set, at_once, transform=evaluation)
     optimizer, schedule = make_optimizer(recipe, model)
     this = Run(
         settings,
@@ -223,7 +226,7 @@ def prepare(
             transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
             seed=settings.seed,
         ),
-        batches(held_set, EVALUATION_BATCH, transform=evaluation) if held_set else test,
+        batches(held_set, at_once, transform=evaluation) if held_set else test,
         held_set.split if held_set else "test",
         test,
         Progress(),

@@ -15,6 +15,7 @@ from concurrent import futures
 
 import pytest
 
+import minigrad as mg
 from cifar import running
 from cifar.errors import UserError
 from tests.common import refuses
@@ -185,3 +186,16 @@ def test_hang_ups_end_what_comes_after(capsys):
         raise ZeroDivisionError
     assert signal.getsignal(signal.SIGHUP) is before
     assert capsys.readouterr().out == "said\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "try a smaller --batch-size"),
+        (mg.OutOfMemoryError("conv2d: 5 GiB"), "conv2d: 5 GiB; try a smaller --batch-size"),
+    ],
+)
+def test_batches_can_be_smaller(error, text):
+    with pytest.raises(mg.OutOfMemoryError) as caught, running.batches_can_be_smaller():
+        raise error
+    assert str(caught.value) == text

@@ -772,8 +772,8 @@ def test_a_batch_too_large_for_the_memory(small, tmp_path, monkeypatch, capsys):
     settings = tiny.settings(tmp_path / "run")
     assert cli.guarded(lambda: train.run(settings)) == 2
     assert capsys.readouterr().err == (
-        "error: out of memory (conv2d: no; of the 16 images of a batch at most about 10 fit); "
-        "try a smaller --batch-size\n"
+        "error: out of memory (conv2d: no; of the 16 images of a batch at most about 10 fit; "
+        "try a smaller --batch-size)\n"
     )
 
 
