@@ -73,6 +73,8 @@ def _batch_norm(
     r, scale = xp.empty_like(mean), xp.empty_like(mean)
     none, floor = xp.empty(0, x.dtype), x.dtype.type(0 if relu else -np.inf)
     eps = x.dtype.type(eps)
+    if not batch:  # the caller's may be read-only, and may change before backward
+        mean, var = mean.copy(), var.copy()
 
     def rows(array: Array | None, c: slice) -> Array:
         """The values of channels ``c`` of a (C,) or (C, M) array that may be missing."""
@@ -101,14 +103,13 @@ def _batch_norm(
             xp.maximum(y[c], 0, out=y[c])
 
     _rows(x, forward, fast)
-    mu = mean.copy()  # the caller's array may change before backward
     active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = inner(g).reshape(x.shape)
         gx = empty(g.shape, g.dtype, xp) if needs[0] else None
         gz = g if active is None or not needs[3] else empty(g.shape, g.dtype, xp)
-        s, t = xp.empty_like(mu), xp.empty_like(mu)
+        s, t = xp.empty_like(mean), xp.empty_like(mean)
 
         def task(c: slice) -> None:
             h = gz[c]
@@ -116,19 +117,19 @@ def _batch_norm(
                 h = scratch("gradient", g[c.start : c.start + 1] if fast else g[c])
             if fast:
                 flat = rows(g, c), rows(active, c), rows(x, c)
-                kept = mu[c], r[c], scale[c]
+                kept = mean[c], r[c], scale[c]
                 fast.backward(*flat, batch, *kept, s[c], t[c], rows(gx, c), h.reshape(-1))
                 return
             if active is not None:
                 relu_gradient(h.reshape(-1), active[c].reshape(-1), g[c].reshape(-1))
             s[c] = h.sum(axis=1)
-            t[c] = (h * (x[c] - mu[c, None])).sum(axis=1) * r[c]
+            t[c] = (h * (x[c] - mean[c, None])).sum(axis=1) * r[c]
             if gx is None:
                 return
             if not batch:
                 xp.multiply(h, scale[c, None], out=gx[c])
                 return
-            xp.subtract(x[c], mu[c, None], out=gx[c])
+            xp.subtract(x[c], mean[c, None], out=gx[c])
             gx[c] *= (-scale[c] * r[c] * t[c] / m)[:, None]
             gx[c] -= (scale[c] * s[c] / m)[:, None]
             gx[c] += h * scale[c, None]
