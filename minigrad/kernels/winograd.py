@@ -9,102 +9,114 @@ applied twice, every step a loop over at least N neighbouring elements.
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import inline, jit
 
-TILES = 4  # of one row that the first step of `input_points` takes together
+TILES = 4  # of one row that are transformed together
 FILTERS = 256  # that are transformed together, if one row of them is not more
+
+# The one-dimensional transforms are all of one form: of n columns, the rows of one array from i on,
+# s apart, become rows of another from j on, t apart. Where there are ``runs`` of such columns, they
+# begin at i, i + far … and at j, j + n … Offsets are unsigned, for then no index counts from an
+# array's end, and the compiler can see, once for all runs, that nothing written is read again.
+U = np.uint64
 
 
 @inline
-def _bt(d, i, s, v, j, t, n):
-    """v = Bᵀ d for n columns: six rows of d, s apart from i on, to six of v, t apart from j on."""
-    d0, d1, d2 = d[i : i + n], d[i + s : i + s + n], d[i + 2 * s : i + 2 * s + n]
-    i += 3 * s
-    d3, d4, d5 = d[i : i + n], d[i + s : i + s + n], d[i + 2 * s : i + 2 * s + n]
-    v0, v1, v2 = v[j : j + n], v[j + t : j + t + n], v[j + 2 * t : j + 2 * t + n]
-    j += 3 * t
-    v3, v4, v5 = v[j : j + n], v[j + t : j + t + n], v[j + 2 * t : j + 2 * t + n]
-    c = d.dtype.type
-    p, q, half, quarter, k, kk = c(0.5625), c(2.5), c(0.5), c(0.25), c(1.5), c(2.25)
-    for x in range(n):
-        v0[x] = p * d0[x] - q * d2[x] + d4[x]
-        v5[x] = p * d1[x] - q * d3[x] + d5[x]
-        even, odd = d4[x] - kk * d2[x], half * (d3[x] - kk * d1[x])
-        v1[x], v2[x] = even + odd, even - odd
-        even, odd = d4[x] - quarter * d2[x], k * (d3[x] - quarter * d1[x])
-        v3[x], v4[x] = even + odd, even - odd
+def _six(i, s):
+    """i and the five places s, 2 s … 5 s after it."""
+    return U(i), U(i + s), U(i + 2 * s), U(i + 3 * s), U(i + 4 * s), U(i + 5 * s)
+
+
+@inline
+def _bt(d, i, s, v, j, t, n, runs=1, far=0):
+    """v = Bᵀ d: six rows to six."""
+    i0, i1, i2, i3, i4, i5 = _six(i, s)
+    j0, j1, j2, j3, j4, j5 = _six(j, t)
+    f = d.dtype.type
+    p, q, half, quarter, k, kk = f(0.5625), f(2.5), f(0.5), f(0.25), f(1.5), f(2.25)
+    for run in range(U(runs)):
+        for x in range(U(n)):
+            a, b = run * U(far) + x, run * U(n) + x
+            d0, d1, d2 = d[i0 + a], d[i1 + a], d[i2 + a]
+            d3, d4, d5 = d[i3 + a], d[i4 + a], d[i5 + a]
+            v[j0 + b] = p * d0 - q * d2 + d4
+            v[j5 + b] = p * d1 - q * d3 + d5
+            even, odd = d4 - kk * d2, half * (d3 - kk * d1)
+            v[j1 + b], v[j2 + b] = even + odd, even - odd
+            even, odd = d4 - quarter * d2, k * (d3 - quarter * d1)
+            v[j3 + b], v[j4 + b] = even + odd, even - odd
 
 
 @inline
 def _at(m, i, s, y, j, t, n):
-    """y = Aᵀ m for n columns: six rows of m to four of y."""
-    m0, m1, m2 = m[i : i + n], m[i + s : i + s + n], m[i + 2 * s : i + 2 * s + n]
-    i += 3 * s
-    m3, m4, m5 = m[i : i + n], m[i + s : i + s + n], m[i + 2 * s : i + 2 * s + n]
-    y0, y1 = y[j : j + n], y[j + t : j + t + n]
-    y2, y3 = y[j + 2 * t : j + 2 * t + n], y[j + 3 * t : j + 3 * t + n]
-    c = m.dtype.type
-    a, b = c(0.5), c(1.5)
-    aa, bb, aaa, bbb = c(0.25), c(2.25), c(0.125), c(3.375)
-    for x in range(n):
-        even_a, odd_a = m1[x] + m2[x], m1[x] - m2[x]
-        even_b, odd_b = m3[x] + m4[x], m3[x] - m4[x]
-        y0[x] = m0[x] + even_a + even_b
-        y1[x] = a * odd_a + b * odd_b
-        y2[x] = aa * even_a + bb * even_b
-        y3[x] = aaa * odd_a + bbb * odd_b + m5[x]
+    """y = Aᵀ m: six rows to four."""
+    i0, i1, i2, i3, i4, i5 = _six(i, s)
+    j0, j1, j2, j3, _, _ = _six(j, t)
+    f = m.dtype.type
+    p, pp, ppp = f(0.5), f(0.25), f(0.125)
+    q, qq, qqq = f(1.5), f(2.25), f(3.375)
+    for x in range(U(n)):
+        m0, m1, m2 = m[i0 + x], m[i1 + x], m[i2 + x]
+        m3, m4, m5 = m[i3 + x], m[i4 + x], m[i5 + x]
+        even_p, odd_p = m1 + m2, m1 - m2
+        even_q, odd_q = m3 + m4, m3 - m4
+        y[j0 + x] = m0 + even_p + even_q
+        y[j1 + x] = p * odd_p + q * odd_q
+        y[j2 + x] = pp * even_p + qq * even_q
+        y[j3 + x] = ppp * odd_p + qqq * odd_q + m5
 
 
 @inline
-def _a(g, i, s, m, j, t, n):
-    """m = A g for n columns: four rows of g to six of m."""
-    g0, g1 = g[i : i + n], g[i + s : i + s + n]
-    g2, g3 = g[i + 2 * s : i + 2 * s + n], g[i + 3 * s : i + 3 * s + n]
-    m0, m1, m2 = m[j : j + n], m[j + t : j + t + n], m[j + 2 * t : j + 2 * t + n]
-    j += 3 * t
-    m3, m4, m5 = m[j : j + n], m[j + t : j + t + n], m[j + 2 * t : j + 2 * t + n]
-    c = g.dtype.type
-    a, b = c(0.5), c(1.5)
-    aa, bb, aaa, bbb = c(0.25), c(2.25), c(0.125), c(3.375)
-    for x in range(n):
-        m0[x], m5[x] = g0[x], g3[x]
-        even, odd = g0[x] + aa * g2[x], a * g1[x] + aaa * g3[x]
-        m1[x], m2[x] = even + odd, even - odd
-        even, odd = g0[x] + bb * g2[x], b * g1[x] + bbb * g3[x]
-        m3[x], m4[x] = even + odd, even - odd
+def _a(g, i, s, m, j, t, n, runs=1, far=0):
+    """m = A g: four rows to six."""
+    i0, i1, i2, i3, _, _ = _six(i, s)
+    j0, j1, j2, j3, j4, j5 = _six(j, t)
+    f = g.dtype.type
+    p, pp, ppp = f(0.5), f(0.25), f(0.125)
+    q, qq, qqq = f(1.5), f(2.25), f(3.375)
+    for run in range(U(runs)):
+        for x in range(U(n)):
+            a, b = run * U(far) + x, run * U(n) + x
+            g0, g1, g2, g3 = g[i0 + a], g[i1 + a], g[i2 + a], g[i3 + a]
+            m[j0 + b], m[j5 + b] = g0, g3
+            even, odd = g0 + pp * g2, p * g1 + ppp * g3
+            m[j1 + b], m[j2 + b] = even + odd, even - odd
+            even, odd = g0 + qq * g2, q * g1 + qqq * g3
+            m[j3 + b], m[j4 + b] = even + odd, even - odd
 
 
 @inline
 def _g(w, i, s, u, j, t, n):
-    """u = G w for n columns: three rows of w to six of u."""
-    w0, w1, w2 = w[i : i + n], w[i + s : i + s + n], w[i + 2 * s : i + 2 * s + n]
-    u0, u1, u2 = u[j : j + n], u[j + t : j + t + n], u[j + 2 * t : j + 2 * t + n]
-    j += 3 * t
-    u3, u4, u5 = u[j : j + n], u[j + t : j + t + n], u[j + 2 * t : j + 2 * t + n]
-    c = w.dtype.type
-    half, quarter, sixth, ninth, k = c(1 / 2), c(1 / 4), c(1 / 6), c(1 / 9), c(16 / 9)
-    for x in range(n):
-        u0[x], u5[x] = k * w0[x], w2[x]
-        even, odd = -w0[x] - quarter * w2[x], half * w1[x]
-        u1[x], u2[x] = even - odd, even + odd
-        even, odd = ninth * w0[x] + quarter * w2[x], sixth * w1[x]
-        u3[x], u4[x] = even + odd, even - odd
+    """u = G w: three rows to six."""
+    i0, i1, i2, _, _, _ = _six(i, s)
+    j0, j1, j2, j3, j4, j5 = _six(j, t)
+    f = w.dtype.type
+    half, quarter, sixth, ninth, k = f(1 / 2), f(1 / 4), f(1 / 6), f(1 / 9), f(16 / 9)
+    for x in range(U(n)):
+        w0, w1, w2 = w[i0 + x], w[i1 + x], w[i2 + x]
+        u[j0 + x], u[j5 + x] = k * w0, w2
+        even, odd = -w0 - quarter * w2, half * w1
+        u[j1 + x], u[j2 + x] = even - odd, even + odd
+        even, odd = ninth * w0 + quarter * w2, sixth * w1
+        u[j3 + x], u[j4 + x] = even + odd, even - odd
 
 
 @inline
 def _gt(u, i, s, w, j, t, n):
-    """w = Gᵀ u for n columns: six rows of u to three of w."""
-    u0, u1, u2 = u[i : i + n], u[i + s : i + s + n], u[i + 2 * s : i + 2 * s + n]
-    i += 3 * s
-    u3, u4, u5 = u[i : i + n], u[i + s : i + s + n], u[i + 2 * s : i + 2 * s + n]
-    w0, w1, w2 = w[j : j + n], w[j + t : j + t + n], w[j + 2 * t : j + 2 * t + n]
-    c = u.dtype.type
-    half, quarter, sixth, ninth, k = c(1 / 2), c(1 / 4), c(1 / 6), c(1 / 9), c(16 / 9)
-    for x in range(n):
-        a, b = u1[x] + u2[x], u3[x] + u4[x]
-        w0[x] = k * u0[x] - a + ninth * b
-        w1[x] = half * (u2[x] - u1[x]) + sixth * (u3[x] - u4[x])
-        w2[x] = quarter * (b - a) + u5[x]
+    """w = Gᵀ u: six rows to three."""
+    i0, i1, i2, i3, i4, i5 = _six(i, s)
+    j0, j1, j2, _, _, _ = _six(j, t)
+    f = u.dtype.type
+    half, quarter, sixth, ninth, k = f(1 / 2), f(1 / 4), f(1 / 6), f(1 / 9), f(16 / 9)
+    for x in range(U(n)):
+        u0, u1, u2 = u[i0 + x], u[i1 + x], u[i2 + x]
+        u3, u4, u5 = u[i3 + x], u[i4 + x], u[i5 + x]
+        near, far = u1 + u2, u3 + u4
+        w[j0 + x] = k * u0 - near + ninth * far
+        w[j1 + x] = half * (u2 - u1) + sixth * (u3 - u4)
+        w[j2 + x] = quarter * (far - near) + u5
 
 
 @inline
@@ -172,11 +184,10 @@ def input_points(
             for r in range(6):
                 _fill(scratch, r * wide * n, left * n, zero)
                 _fill(scratch, (r * wide + right) * n, (wide - right) * n, zero)
-            for tile in range(count):
-                at = c * pitch + (k + tile) * n
-                for r in range(6):
-                    start = (r * wide + 4 * tile) * n
-                    _bt(scratch, start, n, v, at + 6 * r * plane, plane, n)
+            at = c * pitch + k * n
+            for r in range(6):
+                to = at + 6 * r * plane
+                _bt(scratch, r * wide * n, n, v, to, plane, n, count, 4 * n)
             k += count
 
 
@@ -207,22 +218,25 @@ def outputs(m, plane, pitch, channels, h, w, n, across, first, tiles, bias, y, s
 def gradient_points(g, channels, h, w, n, across, first, tiles, m, plane, pitch, scratch):
     """m = A g Aᵀ for tiles first … first + tiles − 1 of the image g, zero beyond its edges."""
     zero = g.dtype.type(0)
-    edge = scratch[24 * n :]
+    edge = scratch[24 * TILES * n :]
     for c in range(channels):
-        for k in range(tiles):
+        k = 0
+        while k < tiles:
             row, column = divmod(first + k, across)
+            count = min(TILES, across - column, tiles - k)
+            at, run = c * pitch + k * n, 4 * count * n
             start = ((c * h + 4 * row) * w + 4 * column) * n
-            down, wide = min(4, h - 4 * row), min(4, w - 4 * column)
-            if down == 4 and wide == 4:
-                _a(g, start, w * n, scratch, 0, 4 * n, 4 * n)
+            down, inside = min(4, h - 4 * row), min(run, (w - 4 * column) * n)
+            if down == 4 and inside == run:
+                _a(g, start, w * n, scratch, 0, run, run)
             else:
-                _fill(edge, 0, 16 * n, zero)
+                _fill(edge, 0, 4 * run, zero)
                 for r in range(down):
-                    _copy(g, start + r * w * n, edge, 4 * r * n, wide * n)
-                _a(edge, 0, 4 * n, scratch, 0, 4 * n, 4 * n)
-            at = c * pitch + k * n
+                    _copy(g, start + r * w * n, edge, r * run, inside)
+                _a(edge, 0, run, scratch, 0, run, run)
             for r in range(6):
-                _a(scratch, r * 4 * n, n, m, at + 6 * r * plane, plane, n)
+                _a(scratch, r * run, n, m, at + 6 * r * plane, plane, n, count, 4 * n)
+            k += count
 
 
 def filter_scratch(c: int) -> int:

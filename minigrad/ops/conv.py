@@ -292,8 +292,8 @@ def _conv2d(
             gx = winograd.correlate(g, turned(w, 1), None, (2 - padding[0], 2 - padding[1]))
         elif needs[0]:
             gx = input_gradient(g, w, (h, wide), padding, window, groups)
-        # Of so few channels Winograd's products are too small to be fast.
-        if needs[1] and fast and not direct.suits(x, w.shape, groups, direct.FORWARD):
+        # An image's three channels make its products too small to be fast.
+        if needs[1] and fast and not direct.suits(x, w.shape, groups, 4):
             gw = winograd.weight_gradient(x, g, padding)
         elif needs[1]:
             gw = weight_gradient(x, g, w.shape, edges, window, groups)
