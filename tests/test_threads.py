@@ -65,6 +65,21 @@ def test_nested_calls_run_on_the_same_thread(number):
 
 
 @pytest.mark.parametrize("nested", [False, True])
+def test_distribute_sets_up_once_per_thread(number, nested):
+    begun, seen, ready = [], [], threading.Barrier(1 if nested else number)
+
+    def work(numbers):
+        ready.wait(timeout=10)  # so that every thread comes
+        begun.append(threading.get_ident())
+        seen.extend(numbers)
+
+    run = lambda: threads.distribute(work, 50)  # noqa: E731
+    threads.parallel(lambda i: run(), 1) if nested else run()
+    assert sorted(seen) == list(range(50))
+    assert len(begun) == len(set(begun)) == (1 if nested else number)
+
+
+@pytest.mark.parametrize("nested", [False, True])
 def test_an_exception_reaches_the_caller_and_the_pool_survives(number, nested):
     def fail(i):
         if i == 5:
