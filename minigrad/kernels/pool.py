@@ -8,17 +8,18 @@ FEW = 8  # images; a loop over fewer costs more to begin than it does
 
 
 @inline
-def _runs(offset, step, w, n, ow):
-    """Where output columns j see an input column, j · step + offset, that is there: the first j,
-    how many runs of neighbouring elements they see, and how long each is."""
-    first = max(0, -(offset // step))
-    last = min(ow, (w - 1 - offset) // step + 1)
-    count = max(0, last - first)
-    return (first, 1, count * n) if step == 1 else (first, count, n)
+def _seen(offset, step, w, first, last):
+    """Of output columns j = first … last − 1 those whose input column, j · step + offset, is there:
+    the first, and how many."""
+    if last - first == 1:  # without a division
+        return first, 1 if 0 <= first * step + offset < w else 0
+    first = max(first, -(offset // step))
+    return first, max(0, min(last, (w - 1 - offset) // step + 1) - first)
 
 
 @inline
 def _take_larger(x, i, left, best, where, j, n):
+    """best = the larger of itself and x, and where = ``left`` if that is x: n from i and j on."""
     xs, ys, places = x[i : i + n], best[j : j + n], where[j : j + n]
     for k in range(n):
         v, u = xs[k], ys[k]
@@ -29,9 +30,14 @@ def _take_larger(x, i, left, best, where, j, n):
 
 @inline
 def _add_where(g, where, j, left, gx, i, n):
+    """gx += g where ``where`` is ``left``: n from i and j on."""
     gs, places, out = g[j : j + n], where[j : j + n], gx[i : i + n]
     for k in range(n):
         out[k] += gs[k] if places[k] == left else gx.dtype.type(0)
+
+
+# Along a row, one step is one output pixel, n elements; or the whole row at stride 1, where the
+# pixels that a place in the windows sees are neighbours like the windows.
 
 
 @jit
@@ -39,20 +45,23 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
     """y = the largest of each window of channels first … last − 1, and where it is: the number of
     places in the window from there to its end. The first of equals, or the first NaN."""
     kh, kw = kernel
+    step = ow if stride[1] == 1 else 1
     for c in range(first, last):
         for i in range(oh):
-            at = (c * oh + i) * ow * n
-            best, where = y[at : at + ow * n], place[at : at + ow * n]
-            for k in range(ow * n):
-                best[k], where[k] = lowest, kh * kw
-            for a in range(kh):
-                row = i * stride[0] - pads[0] + a * dilation[0]
-                for b in range(kw if 0 <= row < h else 0):
-                    offset, left = b * dilation[1] - pads[1], place.dtype.type(kh * kw - a * kw - b)
-                    start, runs, length = _runs(offset, stride[1], w, n, ow)
-                    for j in range(start, start + runs):
-                        seen = ((c * h + row) * w + j * stride[1] + offset) * n
-                        _take_larger(x, seen, left, best, where, j * n, length)
+            for j in range(0, ow, step):
+                row_start = (c * oh + i) * ow
+                at = (row_start + j) * n
+                best, where = y[at : at + step * n], place[at : at + step * n]
+                for k in range(step * n):
+                    best[k], where[k] = lowest, kh * kw
+                for a in range(kh):
+                    row = i * stride[0] - pads[0] + a * dilation[0]
+                    for b in range(kw if 0 <= row < h else 0):
+                        offset = b * dilation[1] - pads[1]
+                        low, count = _seen(offset, stride[1], w, j, j + step)
+                        start = ((c * h + row) * w + low * stride[1] + offset) * n
+                        left = place.dtype.type(kh * kw - a * kw - b)
+                        _take_larger(x, start, left, y, place, (row_start + low) * n, count * n)
 
 
 @jit
@@ -60,29 +69,31 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
     """gx = Σ of g over the windows whose largest element is there, channels first … last − 1."""
     kh, kw = kernel
     zero = gx.dtype.type(0)
+    step = ow if stride[1] == 1 else 1
     for c in range(first, last):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
         for k in range(len(channel)):
             channel[k] = zero
         for i in range(oh):
-            at = (c * oh + i) * ow * n
-            gs, where = g[at : at + ow * n], place[at : at + ow * n]
-            if n < FEW and stride[1] > 1:
-                for j in range(ow * n):
-                    a, b = divmod(kh * kw - where[j], kw)
+            for j in range(0, ow, step):
+                row_start = (c * oh + i) * ow
+                if step == 1 and n < FEW:
+                    for k in range(n):
+                        at = (row_start + j) * n + k
+                        a, b = divmod(kh * kw - place[at], kw)
+                        row = i * stride[0] - pads[0] + a * dilation[0]
+                        column = j * stride[1] - pads[1] + b * dilation[1]
+                        if 0 <= row < h and 0 <= column < w:
+                            channel[(row * w + column) * n + k] += g[at]
+                    continue
+                for a in range(kh):
                     row = i * stride[0] - pads[0] + a * dilation[0]
-                    column = j // n * stride[1] - pads[1] + b * dilation[1]
-                    if 0 <= row < h and 0 <= column < w:
-                        channel[(row * w + column) * n + j % n] += gs[j]
-                continue
-            for a in range(kh):
-                row = i * stride[0] - pads[0] + a * dilation[0]
-                for b in range(kw if 0 <= row < h else 0):
-                    offset, left = b * dilation[1] - pads[1], kh * kw - a * kw - b
-                    start, runs, length = _runs(offset, stride[1], w, n, ow)
-                    for j in range(start, start + runs):
-                        seen = (row * w + j * stride[1] + offset) * n
-                        _add_where(gs, where, j * n, left, channel, seen, length)
+                    for b in range(kw if 0 <= row < h else 0):
+                        offset, left = b * dilation[1] - pads[1], kh * kw - a * kw - b
+                        low, count = _seen(offset, stride[1], w, j, j + step)
+                        start = (row * w + low * stride[1] + offset) * n
+                        at = (row_start + low) * n
+                        _add_where(g, place, at, left, channel, start, count * n)
 
 
 @inline

@@ -73,8 +73,7 @@ def _batch_norm(
     r, scale = xp.empty_like(mean), xp.empty_like(mean)
     none, floor = xp.empty(0, x.dtype), x.dtype.type(0 if relu else -np.inf)
     eps = x.dtype.type(eps)
-    if not batch:  # the caller's may be read-only, and may change before backward
-        mean, var = mean.copy(), var.copy()
+    statistics, (mean, var) = (mean, var), (mean.copy(), var.copy())  # the caller's may change
 
     def rows(array: Array | None, c: slice) -> Array:
         """The values of channels ``c`` of a (C,) or (C, M) array that may be missing."""
@@ -103,6 +102,9 @@ def _batch_norm(
             xp.maximum(y[c], 0, out=y[c])
 
     _rows(x, forward, fast)
+    if batch:
+        for theirs, found in zip(statistics, (mean, var), strict=True):
+            theirs[...] = found
     active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
