@@ -398,6 +398,7 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         this.optimizer, this.schedule = make_optimizer(recipe, this.model, progress.epoch)
     this.model.train()
     started = time.perf_counter() - progress.seconds
+    first = this.step is None
     if this.step is None or restarts:
         this.step = make_step(this)
     bar = tqdm(
@@ -410,6 +411,8 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
     )
     in_a_row = 0
     with bar:
+        if first and this.record["kernels"] != "NumPy":
+            bar.set_postfix_str("first step: its kernels are compiled once")
         batches = this.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream

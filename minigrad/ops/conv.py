@@ -292,8 +292,7 @@ def _conv2d(
             gx = winograd.correlate(g, turned(w, 1), None, (2 - padding[0], 2 - padding[1]))
         elif needs[0]:
             gx = input_gradient(g, w, (h, wide), padding, window, groups)
-        # An image's three channels make its products too small to be fast.
-        if needs[1] and fast and not direct.suits(x, w.shape, groups, 4):
+        if needs[1] and fast:
             gw = winograd.weight_gradient(x, g, padding)
         elif needs[1]:
             gw = weight_gradient(x, g, w.shape, edges, window, groups)

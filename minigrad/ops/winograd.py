@@ -54,7 +54,7 @@ def suits(x: Array, outputs: int, size: Pair) -> bool:
         return False
     c, n = x.shape[0], x.shape[3]
     down, across = _tiles(size)
-    points = 36 * down * across * (1 + 6 / c + 6 / outputs)  # the transforms as measured
+    points = 36 * down * across * (1 + 9 / c + 9 / outputs)  # the transforms as measured
     return n >= 16 and points < 9 * size[0] * size[1]
 
 
