@@ -168,17 +168,14 @@ def parallel(task: Callable[[int], Any], count: int, elements: int | None = None
         for i in numbers:
             task(i)
 
-    if elements is not None and elements < FEW:
-        work(range(count))
-    else:
-        distribute(work, count, blas=elements is None)
+    distribute(work, count, elements)
 
 
-def distribute(work: Callable[[Iterable[int]], Any], count: int, blas: bool = True) -> None:
+def distribute(
+    work: Callable[[Iterable[int]], Any], count: int, elements: int | None = None
+) -> None:
     """:func:`parallel` for tasks that a thread sets up once for all of its own: every thread calls
     ``work(numbers)``, and ``numbers`` gives it one of 0 … count - 1 whenever it asks for another.
-
-    With ``blas`` it has one thread until all are done.
     """
     if getattr(_local, "busy", False):
         work(range(count))
@@ -194,21 +191,20 @@ def distribute(work: Callable[[Iterable[int]], Any], count: int, blas: bool = Tr
         finally:
             _local.busy = False
 
+    few = elements is not None and elements < FEW
     team = _get_team()
-    if not team.free.acquire(blocking=False):
+    if few or not team.free.acquire(blocking=False):
         share()
         return
+    blas = team.one_blas_thread() if elements is None else contextlib.nullcontext()
     try:
-        with team.one_blas_thread() if blas else _NOTHING, contextlib.ExitStack() as waiting:
+        with blas, contextlib.ExitStack() as waiting:
             for worker in team.workers[: count - 1]:
                 worker.start(share)
                 waiting.callback(worker.wait)
             share()
     finally:
         team.free.release()
-
-
-_NOTHING = contextlib.nullcontext()
 
 
 @functools.lru_cache(maxsize=1024)  # the same few sizes in every training step

@@ -97,6 +97,12 @@ def test_an_exception_reaches_the_caller_and_the_pool_survives(number, nested):
     assert sorted(seen) == list(range(8))
 
 
+@pytest.mark.parametrize("elements", [None, 1, threads.FEW])
+def test_overflow_is_no_warning(number, elements):
+    large = np.array([3e38], np.float32)
+    threads.parallel(lambda i: np.multiply(large, large), 4, elements)
+
+
 def test_blas_is_held_to_one_thread_inside_a_task():
     known = {library.filepath for library in threads._get_team().blas}  # NumPy's, not SciPy's
     if not known:

@@ -29,15 +29,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..backend import (
-    Array,
-    distribute,
-    empty,
-    get_num_threads,
-    parallel,
-    spans,
-    workspace,
-)
+from ..backend import Array, distribute, empty, get_num_threads, parallel, spans, workspace
 from ..compiled import kernels
 
 Pair = tuple[int, int]
