@@ -164,6 +164,7 @@ def move(array: Array, to: device) -> Array:
         return array
     cpu = array if isinstance(array, np.ndarray) else array.get(order="A")
     if to.type == "cpu":
+        raise_alarms()
         return cpu
     # A transposed view is sent as the memory it is a view of, so that the layout survives.
     order = memory_order(cpu)
@@ -171,6 +172,48 @@ def move(array: Array, to: device) -> Array:
         if to.xp.cuda.get_current_stream().is_capturing():  # its address here would be replayed
             raise RuntimeError("an array of the CPU is moved to the GPU: do so before the step")
         return to.xp.asarray(cpu.transpose(order)).transpose(np.argsort(order).tolist())
+
+
+# ---------------------------------------------------------------------------- late errors
+
+
+class Alarm:
+    """A word by which kernels say that their input is wrong, since they cannot raise.
+
+    It lies in the CPU's memory, to which GPUs can write (CUDA C++ Programming Guide, "Unified
+    Virtual Address Space"), so it costs nothing to look at it. That is done whenever values have
+    come from a GPU, as the kernels that made them are over by then.
+
+    Args:
+        error: the exception for a word other than 0.
+        xp: module of the kernels' arrays.
+
+    Attributes:
+        word: int64 (1,) for the kernels: 0 as long as all is well.
+    """
+
+    def __init__(self, error: Callable[[int], Exception], xp: ModuleType) -> None:
+        self.error = error
+        self.seen = self.word = np.zeros(1, np.int64)
+        if xp is not np:
+            pinned = xp.cuda.alloc_pinned_memory(self.seen.nbytes)
+            self.seen = np.frombuffer(pinned, np.int64, 1)
+            self.seen[0] = 0
+            here = xp.cuda.Device().id
+            memory = xp.cuda.UnownedMemory(pinned.ptr, self.seen.nbytes, pinned, here)
+            self.word = xp.ndarray((1,), np.int64, xp.cuda.MemoryPointer(memory, 0))
+        _alarms.append(self)
+
+
+_alarms: list[Alarm] = []
+
+
+def raise_alarms() -> None:
+    """Raise, once, what a kernel has found wrong."""
+    for alarm in _alarms:
+        if value := int(alarm.seen[0]):
+            alarm.seen[0] = 0
+            raise alarm.error(value)
 
 
 # ---------------------------------------------------------------------------- memory
@@ -440,6 +483,7 @@ def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
 
 __all__ = [
     "CPU",
+    "Alarm",
     "Array",
     "DeviceError",
     "OutOfMemoryError",
@@ -461,6 +505,7 @@ __all__ = [
     "outer",
     "own_pools",
     "parallel",
+    "raise_alarms",
     "scratch",
     "spans",
     "update",

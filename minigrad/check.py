@@ -87,11 +87,13 @@ def path(name: str, value: Any) -> Path:
     return found
 
 
-def integer(name: str, value: Any, minimum: float) -> int:
+def integer(name: str, value: Any, minimum: float, maximum: float = math.inf) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
     if value < minimum:
         raise ValueError(f"{name}: expected a whole number from {minimum}, got {value}")
+    if value > maximum:
+        raise ValueError(f"{name}: expected a whole number up to {maximum}, got {value}")
     return int(value)
 
 

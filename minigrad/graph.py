@@ -38,8 +38,7 @@ class CapturedStep:
 
     What ``step`` does in Python happens no more in a replay, but for three things, which are asked
     for anew before each: the learning rate and other options of an optimiser's groups, its count of
-    steps, and the draws of dropout. Class indices in labels are not checked in a replay; one that
-    is no class counts as ignored.
+    steps, and the draws of dropout.
 
     Inputs of other shapes, dtypes or strides than those of the first call (the last batch of an
     epoch, say) run ``step`` as it is.

@@ -49,6 +49,7 @@ from .backend import (
     get_xp,
     move,
     out_of_memory,
+    raise_alarms,
 )
 from .sums import total
 
@@ -259,7 +260,9 @@ class Tensor:
         """The value of a one-element tensor as a Python number."""
         if self.data.size != 1:
             raise ValueError(f"item(): expected a tensor with one element, got shape {self.shape}")
-        return self.data.item()
+        value = self.data.item()
+        raise_alarms()
+        return value
 
     def zero_grad(self) -> None:
         """Forget ``grad`` (None, as PyTorch's ``set_to_none=True``)."""

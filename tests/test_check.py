@@ -69,6 +69,11 @@ def test_what_passes(found, expected):
             "n: expected a whole number from 0, got -1",
         ),
         (
+            lambda: check.integer("n", 4, 0, 3),
+            ValueError,
+            "n: expected a whole number up to 3, got 4",
+        ),
+        (
             lambda: check.pair("p", (1,), 0),
             ValueError,
             "p: expected an int or a pair of ints, got (1,)",

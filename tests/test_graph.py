@@ -116,6 +116,17 @@ def test_the_count_of_steps_goes_on():
 
 
 @pytest.mark.usefixtures("side")
+def test_labels_are_checked_in_replays_too():
+    run = mg.CapturedStep(F.cross_entropy, warm=1)
+    x = inner(3, 4, seed=0)
+    for _ in range(3):
+        run(x, mg.tensor([0, 3, 1])).item()
+    loss = run(x, mg.tensor([0, 4, 1]))
+    refuses(IndexError, "target: expected class indices from 0 to 3", loss.item)
+    run(x, mg.tensor([0, 3, 1])).item()
+
+
+@pytest.mark.usefixtures("side")
 def test_when_the_step_itself_runs():
     calls = []
 

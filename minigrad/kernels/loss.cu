@@ -4,6 +4,21 @@
 // `shifts` (2, M) holds what turns x into ln softmax(x): each column's maximum and, apart from it so
 // that large logits lose no digits, ln Σ e^(x − max).
 
+// Which class indices are `used`: those that are classes, from 0 up to C, and (if `ignoring`) not
+// `ignored`; and as `safe` ones, 0 in place of the others. One that is neither a class nor ignored
+// is written to `alarm`; of several, any.
+extern "C" __global__ void class_indices(const long long *index, bool ignoring, long long ignored,
+                                         int C, long long M, long long *__restrict__ safe,
+                                         bool *__restrict__ used, long long *alarm) {
+    long long m = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (m >= M) return;
+    long long c = index[m];
+    bool counts = !(ignoring && c == ignored), is_class = c >= 0 && c < C;
+    used[m] = counts && is_class;
+    safe[m] = used[m] ? c : 0;
+    if (counts && !is_class) *alarm = c;
+}
+
 // Weighted, smoothed one-hot columns `target` (C, M) of class indices, 0 where not `used`, and
 // `each` (M), the weights of the true classes. `weight` (C) may be null: ones.
 extern "C" __global__ void distribution(const long long *index, const bool *used,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .. import capture, check, cuda
-from ..backend import Array, get_xp
+from .. import check, cuda
+from ..backend import Alarm, Array, get_xp
 from ..sums import total
 from ..tensor import Backward, Tensor, op
 from .activation import log_softmax_array
@@ -73,11 +75,10 @@ def _cross_entropy(
     return _reduced(loss, norm, reduction, shape), backward
 
 
-def _run(name: str, like: Array, *args: Any) -> None:
-    """A kernel of kernels/loss.cu with a thread per column of ``like`` (C, M)."""
+def _run(name: str, dtype: Any, columns: int, *args: Any) -> None:
+    """A kernel of kernels/loss.cu with a thread per column."""
     threads = 128
-    grid = cuda.blocks(like.shape[1], threads)
-    cuda.launch("loss", name, grid, threads, args, REAL=like.dtype)
+    cuda.launch("loss", name, cuda.blocks(columns, threads), threads, args, REAL=dtype)
 
 
 def _cuda_cross_entropy(
@@ -87,13 +88,13 @@ def _cuda_cross_entropy(
     xp, shape = get_xp(x), x.shape
     z, target = xp.ascontiguousarray(_classes_first(x)), xp.ascontiguousarray(target)
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
-    _run("cross_entropy", z, z, target, *z.shape, from_log, shifts, loss)
+    _run("cross_entropy", z.dtype, z.shape[1], z, target, *z.shape, from_log, shifts, loss)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = _slopes(g, norm, reduction, z.dtype)
         gz = xp.empty_like(z)
         args = (z, target, shifts, used, g, g.size > 1, *z.shape, from_log, gz)
-        _run("cross_entropy_gradient", z, *args)
+        _run("cross_entropy_gradient", z.dtype, z.shape[1], *args)
         return (_classes_back(gz, shape),)
 
     return _reduced(loss, norm, reduction, shape), backward
@@ -142,15 +143,14 @@ def _cuda_focal_loss(
     """:func:`_focal_loss` by CUDA kernels."""
     xp, shape = get_xp(x), x.shape
     z = xp.ascontiguousarray(_classes_first(x))
-    target = target.astype(np.int64, copy=False)
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
-    _run("focal", z, z, target, weight, gamma, *z.shape, shifts, loss)
+    _run("focal", z.dtype, z.shape[1], z, target, weight, gamma, *z.shape, shifts, loss)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = _slopes(g, norm, reduction, z.dtype)
         gz = xp.empty_like(z)
         args = (z, target, weight, shifts, g, g.size > 1, gamma, *z.shape, gz)
-        _run("focal_gradient", z, *args)
+        _run("focal_gradient", z.dtype, z.shape[1], *args)
         return (_classes_back(gz, shape),)
 
     return _reduced(loss, norm, reduction, shape), backward
@@ -170,8 +170,12 @@ def _batched(
     return (input, target) if input.ndim > 1 else (input.unsqueeze(0), target.unsqueeze(0))
 
 
-def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, Array]:
-    """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count."""
+def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Array, Array]:
+    """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count.
+
+    What is no class is an error: at once on the CPU; on a GPU, where to look would make every step
+    wait, it counts as ignored and is told when values are read next.
+    """
     expected = (input.shape[0], *input.shape[2:])
     if target.shape != expected:
         raise ValueError(
@@ -180,18 +184,36 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int) -> tuple[Array, A
         )
     if target.dtype.kind not in "iu":
         raise TypeError(f"target: expected integer class indices, got {target.dtype}")
-    check.integer("ignore_index", ignore_index, -math.inf)
+    if ignore_index is not None:
+        check.integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
     flat, classes = target.data.reshape(-1), input.shape[1]
-    used = flat != ignore_index
+    if classes == 0:
+        raise ValueError(f"input: expected at least one class, got shape {input.shape}")
+    xp = get_xp(flat)
+    if cuda.usable(input.data):
+        flat = xp.ascontiguousarray(flat.astype(np.int64, copy=False))
+        safe, used = xp.empty_like(flat), xp.empty(flat.shape, bool)
+        alarm, ignoring = _alarm(classes, ignore_index, xp), ignore_index is not None
+        args = (flat, ignoring, ignore_index or 0, classes, len(flat), safe, used, alarm.word)
+        _run("class_indices", input.dtype, len(flat), *args)
+        return safe, used
+    used = xp.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
     bad = used & ((flat < 0) | (flat >= classes))
-    if capture.is_recording():
-        used &= ~bad  # nothing can be looked at; at least they must not be used as addresses
-    elif bad.any():
-        raise IndexError(
-            f"target: expected class indices from 0 to {classes - 1}"
-            f" (or ignore_index={ignore_index}), got {int(flat[bad][0])}"
-        )
-    return get_xp(flat).where(used, flat, 0), used
+    if bad.any():
+        raise _no_class(classes, ignore_index, int(flat[bad][0]))
+    return xp.where(used, flat, 0), used
+
+
+def _no_class(classes: int, ignore_index: int | None, came: int) -> IndexError:
+    ignored = "" if ignore_index is None else f" (or ignore_index={ignore_index})"
+    return IndexError(
+        f"target: expected class indices from 0 to {classes - 1}{ignored}, got {came}"
+    )
+
+
+@functools.cache  # kernels write to it as long as the process lives
+def _alarm(classes: int, ignore_index: int | None, xp: ModuleType) -> Alarm:
+    return Alarm(functools.partial(_no_class, classes, ignore_index), xp)
 
 
 @np.errstate(all="ignore")  # as in the operations
@@ -203,9 +225,8 @@ def _distribution(
     if cuda.usable(input.data):
         target, each = xp.empty((classes, len(flat)), dtype), xp.empty(len(flat), dtype)
         weights = None if weight is None else xp.ascontiguousarray(weight.data)
-        args = (flat.astype(np.int64, copy=False), used, weights)
         numbers = (1 - smoothing, smoothing / classes, classes, len(flat))
-        _run("distribution", target, *args, *numbers, target, each)
+        _run("distribution", dtype, len(flat), flat, used, weights, *numbers, target, each)
         return target, each
     w = xp.ones(classes, dtype) if weight is None else weight.data
     each = xp.where(used, w[flat], dtype.type(0))
@@ -334,12 +355,10 @@ def focal_loss(
     gamma = check.number("gamma", gamma, 0)
     single = check.tensor("input", input).ndim == 1
     input, target = _batched("focal_loss", input, target, weight, reduction)
-    flat, used = _indices(input, target, -100)
-    if not capture.is_recording() and not used.all():
-        raise IndexError("target: focal_loss has no ignore_index; got the class index -100")
+    flat, used = _indices(input, target, None)
     xp = get_xp(input.data)
     w = xp.ones(input.shape[1], input.dtype) if weight is None else weight.data
-    each = w[flat]
+    each = xp.where(used, w[flat], input.dtype.type(0))
     y = _focal_loss(
         input, target=flat, weight=each, norm=each.sum(), gamma=gamma, reduction=reduction
     )

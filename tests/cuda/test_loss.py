@@ -98,6 +98,33 @@ def test_no_targets_at_all():
     np.testing.assert_array_equal(x.grad.numpy(), np.zeros((4, 3)))
 
 
+@pytest.mark.parametrize("bad", [3, -1, 2**40, -(2**63)])
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "focal_loss"])
+def test_what_is_no_class(name, bad):
+    """It counts as ignored, and is told once, when a value is read."""
+    loss, x = getattr(F, name), draw((4, 3), 0, np.float32)
+    a, b = leaf(x), leaf(x[[0, 2, 3]])
+    wrong = loss(a, mg.tensor([0, bad, 2, 1]))
+    wrong.backward()
+    other = mg.ones(1)
+    expected = "" if name == "focal_loss" else r" \(or ignore_index=-100\)"
+    text = rf"^target: expected class indices from 0 to 2{expected}, got {bad}$"
+    with pytest.raises(IndexError, match=text):
+        other.item()
+    right = loss(b, mg.tensor([0, 2, 1]))
+    right.backward()
+    assert other.item() == 1
+    np.testing.assert_allclose(wrong.item(), right.item(), rtol=1e-6)
+    np.testing.assert_allclose(a.grad.numpy()[[0, 2, 3]], b.grad.numpy(), rtol=1e-6)
+    assert not a.grad.numpy()[1].any()
+
+
+def test_ignored_classes_are_no_mistake():
+    x = mg.Tensor(draw((3, 3), 0, np.float32))
+    for ignored in (-(2**63), -100, 0, 2, 3, 2**63 - 1):
+        F.cross_entropy(x, mg.tensor([1, ignored, 1]), ignore_index=ignored).item()
+
+
 def test_an_empty_batch():
     x = mg.Tensor(np.empty((0, 3), np.float32), requires_grad=True)
     target = mg.Tensor(np.empty(0, np.int64))

@@ -216,8 +216,12 @@ def test_other_errors():
     refuses(TypeError, text, lambda: F.cross_entropy(x, soft.detach().to("float64")))
     text = "gamma: expected a number from 0, got -1"
     refuses(ValueError, text, lambda: F.focal_loss(x, mg.tensor([0, 1]), -1))
-    text = "target: focal_loss has no ignore_index; got the class index -100"
+    text = "target: expected class indices from 0 to 2, got -100"
     refuses(IndexError, text, lambda: F.focal_loss(x, mg.tensor([0, -100])))
+    text = "ignore_index: expected a whole number up to 9223372036854775807"
+    refuses(ValueError, text, lambda: F.nll_loss(x, mg.tensor([0, 1]), ignore_index=2**63))
+    text = "input: expected at least one class, got shape (2, 0)"
+    refuses(ValueError, text, lambda: F.cross_entropy(mg.zeros(2, 0), mg.tensor([0, 1])))
     text = "target: expected input's shape (2, 3), got (3,)"
     refuses(ValueError, text, lambda: F.mse_loss(x, x[0]))
     refuses(TypeError, "target: expected a floating dtype", lambda: F.mse_loss(x, x.to("int64")))
