@@ -31,6 +31,7 @@ STATE, BEFORE = "state.safetensors", "state-before.safetensors"
 SCHEMA = 4  # of these files; 2 had no opening, 3 no count of skipped batches
 EVALUATION_BATCH = 250
 OPENING = 10  # steps of a run whose outcome is kept, for `cifar verify` to repeat
+READ_EVERY = {"cpu": 0.0, "gpu": 0.5}  # seconds: a loss that is read is waited for
 # What of a record decides how sums are rounded.
 DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
 LOSSES = ("cross_entropy", "focal_loss")
@@ -389,6 +390,41 @@ def opening(this: Run) -> dict[str, Any]:
     return this.progress.opening
 
 
+class Tally:
+    """What came of steps, left on the device until it is read of all of them at once: the CPU then
+    waits for the GPU, and the GPU for the CPU to ask for more."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int, bool]] = []
+        self.losses: list[mg.Tensor] = []
+        self.hits: list[mg.Tensor] = []
+
+    def add(
+        self, number: int, logits: mg.Tensor, loss: mg.Tensor, labels: mg.Tensor, skipped: bool
+    ) -> None:
+        self.steps.append((number, len(labels), skipped))
+        self.losses.append(mg.Tensor(loss.data.copy()))  # a captured step's next loss lies there
+        self.hits.append((logits.argmax(1) == labels).sum())
+
+    def read(self) -> list[tuple[int, int, bool, float, int]]:
+        """Of every step since the last reading: its number, images, whether it was skipped, loss
+        and right guesses."""
+        if not self.steps:
+            return []
+        losses, hits = _read(self.losses), _read(self.hits)
+        found = [
+            (*step, loss, hit) for step, loss, hit in zip(self.steps, losses, hits, strict=True)
+        ]
+        self.steps, self.losses, self.hits = [], [], []
+        return found
+
+
+def _read(values: list[mg.Tensor]) -> list[Any]:
+    """Scalars' values, by one copy from the device."""
+    found: list[Any] = mg.stack(values).cpu().numpy().tolist()
+    return found
+
+
 def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
     """One pass over the training set, from ``progress.step`` on; returns early on a signal, and
     after so many ``steps``."""
@@ -409,7 +445,22 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         disable=not this.settings.progress,
         mininterval=0.5,
     )
-    in_a_row = 0
+    in_a_row, tally, read = 0, Tally(), started
+    every = READ_EVERY[this.train.images.device.type]
+
+    def take_in() -> None:
+        """Read what the steps came to, and show it."""
+        for number, images, skipped, loss, hits in tally.read():
+            _enter(this, number, images, skipped, loss, hits)
+        progress.seconds = time.perf_counter() - started
+        seen = max(1, progress.seen)
+        figures = {
+            "loss": f"{progress.loss / seen:.3f}",
+            "acc": f"{progress.correct / seen:.2%}",
+            **({"skipped": progress.skipped} if progress.skipped else {}),
+        }
+        bar.set_postfix(figures, refresh=False)
+
     with bar:
         if first and this.record["kernels"] != "NumPy":
             bar.set_postfix_str("first step: its kernels are compiled once")
@@ -417,35 +468,38 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
             logits, loss = this.step(images, labels)
-            value = loss.item()
             progress.step += 1
-            in_a_row = in_a_row + 1 if getattr(this.step, "skipped", False) else 0
-            if in_a_row:
-                progress.skipped += 1
-                if in_a_row == MOST_SKIPPED:
-                    what = f"{in_a_row} batches in a row overflowed in bf16, up to"
-                    raise _went_wrong(this, f"{what} {_now(this).removeprefix('at ')}")
-            else:
-                _check_finite(this, value, _now(this))
-                progress.seen += len(labels)
-                progress.loss += value * len(labels)
-                progress.correct += _correct(logits, labels)
-            progress.seconds = time.perf_counter() - started
-            losses = progress.opening["losses"]
-            if progress.epoch == 0 and len(losses) == progress.step - 1 < OPENING:
-                losses.append(value if math.isfinite(value) else str(value))
-                if progress.step == min(OPENING, len(this.train)):
-                    progress.opening["sha256"] = mg.checkpoint.digest(this.model.state_dict())
+            skipped = getattr(this.step, "skipped", False)
+            in_a_row = in_a_row + 1 if skipped else 0
+            if in_a_row == MOST_SKIPPED:
+                what = f"{in_a_row} batches in a row overflowed in bf16, up to"
+                raise _went_wrong(this, f"{what} {_now(this).removeprefix('at ')}")
+            tally.add(progress.step, logits, loss, labels, skipped)
+            opening = progress.epoch == 0 and progress.step <= OPENING
+            if opening or time.perf_counter() >= read + every:
+                take_in()
+                read = time.perf_counter()
             bar.update(len(labels))
-            seen = max(1, progress.seen)
-            figures = {
-                "loss": f"{progress.loss / seen:.3f}",
-                "acc": f"{progress.correct / seen:.2%}",
-                **({"skipped": progress.skipped} if progress.skipped else {}),
-            }
-            bar.set_postfix(figures, refresh=False)
             if stop:
                 break
+        take_in()
+
+
+def _enter(this: Run, number: int, images: int, skipped: bool, loss: float, hits: int) -> None:
+    """Into the run's progress, what came of its last step or, on a GPU, of one before it."""
+    progress = this.progress
+    if skipped:
+        progress.skipped += 1
+    else:
+        _check_finite(this, loss, f"at epoch {progress.epoch + 1}, step {number}")
+        progress.seen += images
+        progress.loss += loss * images
+        progress.correct += hits
+    losses = progress.opening["losses"]
+    if progress.epoch == 0 and len(losses) == number - 1 < OPENING:
+        losses.append(loss if math.isfinite(loss) else str(loss))
+        if number == min(OPENING, len(this.train)):
+            progress.opening["sha256"] = mg.checkpoint.digest(this.model.state_dict())
 
 
 def _check_finite(this: Run, loss: float, when: str) -> None:
@@ -547,15 +601,19 @@ def evaluate(
     """Mean cross-entropy (and the L2 term) over ``data`` and its :func:`confusion`, in evaluation
     mode."""
     model.eval()
-    loss, counts = 0.0, np.zeros((), np.int64)
+    losses, guesses, truths = [], [], []  # read at the end: to read waits for a GPU
     with mg.no_grad():
         for images, labels in data:
             logits = model(images)
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            guesses = logits.argmax(1).cpu().numpy()
-            counts = counts + confusion(guesses, labels.cpu().numpy(), logits.shape[1])
+            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
+            guesses.append(logits.argmax(1))
+            truths.append(labels)
         term = penalty(model, l2).item() if l2 else 0.0
-    return loss / len(data.images) + term, counts
+    loss = 0.0
+    for value in _read(losses):
+        loss += value
+    guessed, true = (mg.cat(parts).cpu().numpy() for parts in (guesses, truths))
+    return loss / len(data.images) + term, confusion(guessed, true, logits.shape[1])
 
 
 def confusion(guesses: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -573,10 +631,6 @@ def _per_class(counts: np.ndarray, classes: list[str]) -> dict[str, dict[str, fl
         name: {"recall": hit / max(1, count), "support": count}
         for name, hit, count in zip(classes, hits, support, strict=True)
     }
-
-
-def _correct(logits: mg.Tensor, labels: mg.Tensor) -> int:
-    return int((logits.argmax(1) == labels).sum().item())
 
 
 def _logits(model: mg.nn.Module, data: mg.data.DataLoader, count: int) -> np.ndarray:

@@ -197,6 +197,37 @@ def test_bits_do_not_depend_on_chance_in_threads(small, tmp_path, threads):
     assert tiny.results(tmp_path / "a") == tiny.results(tmp_path / "b")
 
 
+def test_losses_may_be_read_later(whole, small, tmp_path):
+    """Those of many steps at once, as on a GPU; here, but for the first epoch's, only at its end
+    and where it is left."""
+    patch, read = small(each_batch=send([signal.SIGINT], tiny.STEPS + 2)), []
+    take = train.Tally.read
+    patch.setattr(train.Tally, "read", lambda self: read.append(take(self)) or read[-1])
+    patch.setitem(train.READ_EVERY, "cpu", np.inf)
+    settings = tiny.settings(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train.run(settings)
+    train.run(dataclasses.replace(settings, resume=True))
+    assert tiny.results(tmp_path / "run") == tiny.results(whole[0])
+    found = [[number for number, *_ in steps] for steps in read if steps]
+    assert found == [[1], [2], [3], [4], [5], [1, 2, 3], [4, 5]]
+
+
+def test_a_loss_that_is_read_later_tells_its_step(small, tmp_path):
+    small(each_batch=spoil).setitem(train.READ_EVERY, "cpu", np.inf)
+    with pytest.raises(UserError, match="loss: became nan at epoch 2, step 2;"):
+        train.run(tiny.settings(tmp_path / "run"))
+
+
+def test_evaluation_takes_no_more_images_than_fit(small, tmp_path):
+    for batch, expected in ((2, 32), (100, 100), (1000, 250)):
+        settings = tiny.settings(tmp_path, batch_size=batch)
+        recipe = train.checked_recipe(settings)
+        _, this = train.prepare(settings, recipe, mg.device("cpu"), tmp_path)
+        assert this.train.batch_size == batch
+        assert this.held.batch_size == this.test.batch_size == expected
+
+
 def test_overrides_replace_the_recipes_values(small, tmp_path):
     history = train.run(tiny.settings(tmp_path / "run", epochs=1, lr=0.5, batch_size=40))
     assert [line["lr"] for line in history] == [0.5]
