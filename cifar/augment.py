@@ -104,12 +104,13 @@ def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
     """
     xp = mg.get_xp(images.data)
     with np.errstate(all="ignore"):  # of an odd mean or std the loss tells
-        scale = xp.asarray(1 / (255 * np.asarray(std)), np.float32)
-        shift = xp.asarray(np.asarray(mean) / np.asarray(std), np.float32)
+        mean, std = np.asarray(mean), np.asarray(std)
+        numbers = xp.asarray(np.array((1 / (255 * std), mean / std), np.float32))  # sent as one
+        scale, shift = numbers[..., None, None, None]
         # Batch innermost, as convolutions like it; moving bytes costs less than moving floats.
         memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0))
-        out = memory * scale[:, None, None, None]
-        out -= shift[:, None, None, None]
+        out = memory * scale
+        out -= shift
     return mg.Tensor(out.transpose(3, 0, 1, 2))
 
 
@@ -204,24 +205,26 @@ def moved(images: mg.Tensor, moves: Moves, fill: str, interpolation: str) -> mg.
     """
     xp = mg.get_xp(images.data)
     n, c, h, w = images.shape
-    rows, cols = _maps(moves, h, w)
+    maps = _maps(moves, h, w)
     bilinear = interpolation == "bilinear"
-    above, below = _reach(rows, h, w, h, bilinear)
-    left, right = _reach(cols, h, w, w, bilinear)
+    above, below = _reach(maps[0], h, w, h, bilinear)
+    left, right = _reach(maps[1], h, w, w, bilinear)
     # All the reading is done in an image wide enough, so that no place needs to be looked at to
     # see whether it lies outside. Channels first: one table of indices then serves all of them.
     margins = ((0, 0), (0, 0), (above, below), (left, right))
     padded = xp.pad(images.data.transpose(1, 0, 2, 3), margins, FILLS[fill])
     height, width = padded.shape[2:]
-    rows[2] += above
-    cols[2] += left
-    i, down = _places(rows, h, w, bilinear, xp)
-    j, across = _places(cols, h, w, bilinear, xp)
+    maps[:, 2] += np.array([[above], [left]], np.float32)
+    if not bilinear:
+        maps[:, 2] += np.float32(0.5)
+    rows, cols = (_at(*pair, h, w) for pair in zip(maps, xp.asarray(maps), strict=True))
+    top, start = xp.floor(rows), xp.floor(cols)
+    i, j = top.astype(np.int64), start.astype(np.int64)
     index = i * width + j + xp.arange(n) * (height * width)  # (H, W, N)
     pixels = padded.reshape(c, -1)
     if not bilinear:
         return mg.Tensor(pixels.take(index, axis=1).transpose(3, 0, 1, 2))
-    pixels = pixels.astype(np.float32)
+    pixels, down, across = pixels.astype(np.float32), rows - top, cols - start
 
     def row(index: Any) -> Any:
         here, there = pixels.take(index, axis=1), pixels.take(index + 1, axis=1)
@@ -255,21 +258,20 @@ def _reach(place: np.ndarray, h: int, w: int, size: int, bilinear: bool) -> tupl
     return math.ceil(-low) + bilinear, math.ceil(high) - (size - 1) + bilinear
 
 
-def _places(place: np.ndarray, h: int, w: int, bilinear: bool, xp: Any) -> tuple[Any, Any]:
-    """Where the map ``place`` points from every pixel: whole pixels and what is beyond them.
+def _at(place: np.ndarray, there: Any, h: int, w: int) -> Any:
+    """Where the map ``place``, which ``there`` is on the device, points from every pixel.
 
     Returns:
-        int64 pixels and float32 remainders in [0, 1), both (H, W, N), with 1 in place of H or W
-        where nothing depends on it (so that without a rotation there is little to compute).
+        float32 (H, W, N), with 1 in place of H or W where nothing depends on it (so that without a
+        rotation there is little to compute).
     """
-    of_y, of_x, offset = xp.asarray(place)
-    at = offset if bilinear else offset + np.float32(0.5)
+    of_y, of_x, at = there
+    xp = mg.get_xp(there)
     if place[0].any():
         at = at + xp.arange(h, dtype=np.float32)[:, None, None] * of_y
     if place[1].any():
         at = at + xp.arange(w, dtype=np.float32)[:, None] * of_x
-    whole = xp.floor(at)
-    return whole.astype(np.int64), at - whole
+    return at
 
 
 def _between(a: Any, b: Any, part: Any) -> Any:

@@ -264,7 +264,8 @@ def cross_entropy(
         A scalar, or a loss per target with "none".
 
     Raises:
-        IndexError: a class index outside [0, C).
+        IndexError: a class index outside [0, C); on a GPU, where it counts as ignored, not before
+            values are read next (``item()``, ``cpu()``).
     """
     check.unsupported("size_average", size_average, None)
     check.unsupported("reduce", reduce, None)
