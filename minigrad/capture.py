@@ -17,29 +17,69 @@ import numpy as np
 from .backend import Array, get_xp
 
 Values = Callable[[], Sequence[float]]
+PIECE = 4096  # bytes of memory that are refilled as one
+ALIGNED = 16  # bytes
+
+
+class _Piece:
+    """Bytes on the device, handed out bit by bit, and what is to be in them."""
+
+    def __init__(self, nbytes: int, xp: ModuleType) -> None:
+        self.here = np.zeros(nbytes, np.uint8)
+        self.there = xp.empty(nbytes, np.uint8)  # zeros would be recorded, and replayed
+        self.used = 0
+
+    def fits(self, nbytes: int) -> bool:
+        return self.used + nbytes <= len(self.here)
+
+    def take(self, nbytes: int) -> tuple[np.ndarray, Array]:
+        part = slice(self.used, self.used + nbytes)
+        self.used += -(-nbytes // ALIGNED) * ALIGNED
+        return self.here[part], self.there[part]
+
+    def send(self) -> None:
+        # asarray uploads behind the program; ndarray.set would wait for the GPU.
+        self.there[: self.used] = get_xp(self.there).asarray(self.here[: self.used])
 
 
 class Slots:
-    """The varying numbers of one recorded step: where they live and what they are next.
+    """The numbers that a recorded step reads: where they live and what they are next.
 
     Attributes:
-        buffers: the device arrays handed out, in order.
-        values: for each, the function that gives its numbers for the step at hand.
         kept: other arrays that the recorded kernels read, alive as long as this.
     """
 
     def __init__(self) -> None:
-        self.buffers: list[Array] = []
-        self.values: list[Values] = []
         self.kept: list[Array] = []
+        self._pieces: list[_Piece] = []
+        self._varying: list[tuple[np.ndarray, Values]] = []
+        self._constant: list[_Piece] = []  # not sent yet
+
+    def varying(self, values: Values, count: int, dtype: Any, xp: ModuleType) -> Array:
+        """Memory for ``count`` numbers of ``values()``, anew in each refill."""
+        nbytes = count * np.dtype(dtype).itemsize
+        if not (self._pieces and self._pieces[-1].fits(nbytes)):
+            self._pieces.append(_Piece(max(PIECE, nbytes), xp))
+        here, there = self._pieces[-1].take(nbytes)
+        self._varying.append((here.view(dtype), values))
+        return there.view(dtype)
+
+    def constant(self, numbers: np.ndarray, xp: ModuleType) -> Array:
+        """Memory that holds ``numbers`` from the first refill on."""
+        piece = _Piece(numbers.nbytes, xp)
+        here, there = piece.take(numbers.nbytes)
+        here.view(numbers.dtype)[...] = numbers
+        self._constant.append(piece)
+        return there.view(numbers.dtype)
 
     def refill(self) -> None:
         """Ask every function once, in the order in which the step asked for its array, and put
         the numbers where the recorded kernels read them."""
-        for buffer, values in zip(self.buffers, self.values, strict=True):
-            # asarray uploads behind the program; ndarray.set would wait for the GPU.
-            numbers = _numbers(values, buffer.size, buffer.dtype)
-            buffer[...] = get_xp(buffer).asarray(numbers)
+        for here, values in self._varying:
+            here[...] = _numbers(values, here.size, here.dtype)
+        for piece in (*self._constant, *self._pieces):
+            piece.send()
+        self._constant = []
 
 
 class _Recording(threading.local):
@@ -90,10 +130,15 @@ def varying(values: Values, count: int, dtype: Any, xp: ModuleType) -> Array:
     """
     if _recording.slots is None:
         return xp.asarray(_numbers(values, count, dtype))
-    buffer = xp.empty(count, dtype)  # zeros would be recorded, and replayed after the refill
-    _recording.slots.buffers.append(buffer)
-    _recording.slots.values.append(values)
-    return buffer
+    return _recording.slots.varying(values, count, dtype, xp)
+
+
+def constant(numbers: np.ndarray, xp: ModuleType) -> Array:
+    """``numbers`` on CuPy's current device: sent at once or, in a recording, before it is first
+    replayed, for what the recording itself sends would be sent in each replay."""
+    if _recording.slots is None:
+        return xp.asarray(numbers)
+    return _recording.slots.constant(numbers, xp)
 
 
 def _numbers(values: Values, count: int, dtype: Any) -> np.ndarray:

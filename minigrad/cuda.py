@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .backend import Array, cupy_module
-from .capture import varying
+from .capture import constant
 
 Dim: TypeAlias = int | tuple[int, ...]
 Defines: TypeAlias = tuple[tuple[str, str], ...]
@@ -215,8 +215,7 @@ def _launch(
 
 def _table(arrays: list[Array]) -> Array:
     """The addresses of ``arrays`` on the device."""
-    addresses = [a.data.ptr for a in arrays]
-    return varying(lambda: addresses, len(arrays), np.uint64, cupy_module())
+    return constant(np.array([a.data.ptr for a in arrays], np.uint64), cupy_module())
 
 
 @functools.cache

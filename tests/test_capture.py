@@ -34,7 +34,26 @@ def test_in_a_recording():
         np.testing.assert_array_equal(a, [step, 7])
         assert b[0] == 2**53 + 1
     np.testing.assert_array_equal(capture.varying(counter(5), 2, np.float32, np), [5, 7])
-    assert len(slots.buffers) == 2
+
+
+def test_numbers_are_sent_in_few_pieces(monkeypatch):
+    """All that vary as one, until a piece is full; what does not vary, once."""
+    slots, sent = capture.Slots(), []
+    send = capture._Piece.send
+    monkeypatch.setattr(capture._Piece, "send", lambda self: sent.append(self.used) or send(self))
+    with capture.recording(slots):
+        small = [capture.varying(counter(i), 2, dtype, np) for i, dtype in enumerate(("f4", "u8"))]
+        fixed = capture.constant(np.arange(3, dtype=np.uint64), np)
+        large = capture.varying(lambda: range(1000), 1000, np.float64, np)
+    for step in range(2):
+        slots.refill()
+        for i, array in enumerate(small):
+            np.testing.assert_array_equal(array, [step + i, 7])
+            assert array.ctypes.data % capture.ALIGNED == 0
+        np.testing.assert_array_equal(fixed, [0, 1, 2])
+        np.testing.assert_array_equal(large, np.arange(1000))
+    assert sent == [32, 32, 8000, 32, 8000]
+    np.testing.assert_array_equal(capture.constant(np.arange(3), np), [0, 1, 2])
 
 
 def test_refill_keeps_the_order_of_the_step():
