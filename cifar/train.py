@@ -680,8 +680,7 @@ def find_device(name: str) -> mg.device:
         found = mg.device(name)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if found.type == "gpu":
-        found.xp.cuda.Device(found.index).use()  # where kernels run and new arrays lie
+    found.use()
     return found
 
 

@@ -19,6 +19,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -128,6 +129,14 @@ class device:
         """The array module: NumPy or CuPy."""
         return np if self.type == "cpu" else cupy_module()
 
+    def use(self) -> None:
+        """Compute on this GPU from now on, in this thread, as ``torch.cuda.set_device`` does.
+
+        Operations take tensors of the GPU in use, at first ``gpu:0``. The CPU is always in use.
+        """
+        if self.type == "gpu":
+            self.xp.cuda.Device(self.index).use()
+
     def __repr__(self) -> str:
         return f"device({str(self)!r})"
 
@@ -162,16 +171,36 @@ def move(array: Array, to: device) -> Array:
     """``array`` on the device ``to``, in the same layout; itself if it is there already."""
     if device_of(array) == to:
         return array
-    cpu = array if isinstance(array, np.ndarray) else array.get(order="A")
-    if to.type == "cpu":
-        raise_alarms()
-        return cpu
     # A transposed view is sent as the memory it is a view of, so that the layout survives.
-    order = memory_order(cpu)
-    with to.xp.cuda.Device(to.index):
+    order = memory_order(array)
+    memory, back = array.transpose(order), np.argsort(order).tolist()
+    if not isinstance(array, np.ndarray):
+        with array.device:
+            memory = memory.get()
+        raise_alarms()
+    if to.type == "cpu":
+        return memory.transpose(back)
+    with on(to):
         if to.xp.cuda.get_current_stream().is_capturing():  # its address here would be replayed
             raise RuntimeError("an array of the CPU is moved to the GPU: do so before the step")
-        return to.xp.asarray(cpu.transpose(order)).transpose(np.argsort(order).tolist())
+        return to.xp.asarray(memory).transpose(back)
+
+
+def on(where: device) -> AbstractContextManager[Any]:
+    """Within it new arrays lie on that device."""
+    return where.xp.cuda.Device(where.index) if where.type == "gpu" else nullcontext()
+
+
+def check_current(name: str, array: Array) -> None:
+    """On a GPU, kernels run on the current device; raise if ``array`` is on another."""
+    if isinstance(array, np.ndarray):
+        return
+    here, current = array.device.id, cupy_module().cuda.runtime.getDevice()
+    if here != current:
+        raise DeviceError(
+            f"{name}: a tensor is on gpu:{here} while gpu:{current} is in use; "
+            f'call minigrad.device("gpu:{here}").use() first'
+        )
 
 
 # ---------------------------------------------------------------------------- late errors
@@ -339,7 +368,7 @@ def memory_used(where: device) -> int:
     """Bytes of the arrays on ``where``; on the CPU of those that the pool made."""
     if where.type == "cpu":
         return _pool.used
-    with where.xp.cuda.Device(where.index):
+    with on(where):
         return sum(int(pool.used_bytes()) for pool in _gpu_pools())
 
 
@@ -350,7 +379,7 @@ def memory_held(where: device) -> int:
     """
     if where.type == "cpu":
         return _pool.used + _pool.kept
-    with where.xp.cuda.Device(where.index):
+    with on(where):
         return sum(int(pool.total_bytes()) for pool in _gpu_pools())
 
 
@@ -487,6 +516,7 @@ __all__ = [
     "Array",
     "DeviceError",
     "OutOfMemoryError",
+    "check_current",
     "cupy_module",
     "device",
     "device_of",
@@ -501,6 +531,7 @@ __all__ = [
     "memory_held",
     "memory_used",
     "move",
+    "on",
     "out_of_memory",
     "outer",
     "own_pools",

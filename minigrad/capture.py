@@ -68,9 +68,10 @@ class Slots:
         """Memory that holds ``numbers`` from the first refill on."""
         piece = _Piece(numbers.nbytes, xp)
         here, there = piece.take(numbers.nbytes)
-        here.view(numbers.dtype)[...] = numbers
+        here.view(numbers.dtype)[...] = numbers.reshape(-1)
         self._constant.append(piece)
-        return there.view(numbers.dtype)
+        self.kept.append(piece.there)
+        return there.view(numbers.dtype).reshape(numbers.shape)
 
     def refill(self) -> None:
         """Ask every function once, in the order in which the step asked for its array, and put

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .backend import DeviceError
 from .tensor import Tensor, as_bool, is_writable, shown
 
 boolean = as_bool
@@ -36,14 +37,23 @@ def no_bools(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def vector(name: str, value: Any, size: int, dtype: np.dtype[Any]) -> None:
-    """``value`` must be None or a Tensor of shape (size,) and the dtype of the input."""
+def vector(name: str, value: Any, size: int, input: Tensor) -> None:
+    """``value`` must be None or a Tensor of shape (size,), with the input's dtype and device."""
     if value is None:
         return
     if tensor(name, value).shape != (size,):
         raise ValueError(f"{name}: expected shape ({size},), got {value.shape}")
-    if value.dtype != dtype:
-        raise TypeError(f"{name}: expected dtype {dtype} as input, got {value.dtype}")
+    if value.dtype != input.dtype:
+        raise TypeError(f"{name}: expected dtype {input.dtype} as input, got {value.dtype}")
+    beside(name, value, input)
+
+
+def beside(name: str, value: Tensor, input: Tensor) -> None:
+    """``value`` must be on the input's device."""
+    if isinstance(value.data, np.ndarray) and isinstance(input.data, np.ndarray):
+        return  # a device takes a moment to name
+    if value.device != input.device:
+        raise DeviceError(f"{name}: expected on {input.device} as input, got on {value.device}")
 
 
 def writable(name: str, value: Tensor) -> None:

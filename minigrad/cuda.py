@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .backend import Array, cupy_module
+from .backend import Array, DeviceError, cupy_module
 from .capture import constant
 
 Dim: TypeAlias = int | tuple[int, ...]
@@ -205,6 +205,10 @@ def _launch(
     shared: int,
 ) -> None:
     """Hand checked arguments to the GPU."""
+    for value in values:
+        for array in value if isinstance(value, list) else [value]:
+            if isinstance(array, np.ndarray):  # of one element CuPy would take the value
+                raise DeviceError(f"{name}: expected arrays on a GPU, got one on the CPU")
     function = _function(family, name, defines)
     if shared > _STATIC_SHARED:
         function.max_dynamic_shared_size_bytes = shared

@@ -44,8 +44,10 @@ class CapturedStep:
     epoch, say) run ``step`` as it is.
 
     Args:
-        step: a function of Tensors on one GPU that computes, and reads no value: no ``item()``,
-            ``numpy()`` or ``cpu()`` in it, and on a GPU no ``matmul`` but through ``linear``.
+        step: a function of Tensors on one GPU that computes, and neither reads a value nor sends
+            one: no ``item()``, ``numpy()`` or ``cpu()`` in it, no index that is a list or an array
+            of the CPU, no ``cat`` or ``stack`` of more than a few tensors, and no ``matmul`` but
+            through ``linear``.
         warm: calls before the recording, at least one.
 
     Returned Tensors are the same at each replay, with new contents: read them, or copy them, before
@@ -134,8 +136,9 @@ class _Side:
             self.stack.enter_context(context)
 
     def __exit__(self, *_: object) -> None:
+        done = self.stream.record()  # an event of this device
         self.stack.close()
-        self.callers.wait_event(self.stream.record())
+        self.callers.wait_event(done)
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[list[Any]]:

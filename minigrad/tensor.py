@@ -44,10 +44,12 @@ from .backend import (
     DeviceError,
     add,
     add_into,
+    check_current,
     device,
     device_of,
     get_xp,
     move,
+    on,
     out_of_memory,
     raise_alarms,
 )
@@ -521,9 +523,15 @@ def _kind(array: Array) -> Any:
 
 
 def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
+    """Raise unless all tensors share a floating dtype and a device, on a GPU the current one."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     # Nearly always all are alike, and the names below cost more than a small operation.
-    if len({_kind(x.data) for x in tensors}) < 2:
+    kinds = {_kind(x.data) for x in tensors}
+    if len(kinds) == 1 and isinstance(tensors[0].data, np.ndarray):
+        return
+    for x in tensors:
+        check_current(name, x.data)
+    if len(kinds) < 2:
         return
     devices = dict.fromkeys(str(x.device) for x in tensors)
     if len(devices) > 1:
@@ -648,9 +656,9 @@ def is_writable(array: Array) -> bool:
 def _filled(
     fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
-    shape, to, xp = as_shape(size, at_least=1), as_dtype(dtype), _device(where).xp
-    with naming_what_was_asked(fill, shape, to):
-        return Tensor(getattr(xp, fill)(shape, to), requires_grad)
+    shape, to, where = as_shape(size, at_least=1), as_dtype(dtype), _device(where)
+    with naming_what_was_asked(fill, shape, to), on(where):
+        return Tensor(getattr(where.xp, fill)(shape, to), requires_grad)
 
 
 @contextlib.contextmanager

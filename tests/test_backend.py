@@ -107,6 +107,22 @@ def test_gpu_numbers(monkeypatch):
     refuses(mg.DeviceError, text, lambda: mg.device("gpu:2"))
 
 
+def test_the_gpu_in_use(monkeypatch):
+    cupy = fake_cupy(monkeypatch, lambda: 2)
+    current = [0]
+    cupy.cuda.runtime.getDevice = lambda: current[0]
+    cupy.cuda.Device = lambda index: SimpleNamespace(use=lambda: current.__setitem__(0, index))
+    array = SimpleNamespace(device=SimpleNamespace(id=1))
+    text = (
+        'mul: a tensor is on gpu:1 while gpu:0 is in use; call minigrad.device("gpu:1").use() first'
+    )
+    refuses(mg.DeviceError, text, lambda: backend.check_current("mul", array))
+    mg.device("cpu").use()
+    mg.device("gpu:1").use()
+    backend.check_current("mul", array)
+    backend.check_current("mul", np.ones(1))
+
+
 def test_nothing_is_moved_while_a_step_is_recorded(monkeypatch):
     """A graph would copy from the same address of the CPU at every replay."""
     cupy = fake_cupy(monkeypatch, lambda: 1)

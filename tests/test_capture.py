@@ -43,16 +43,17 @@ def test_numbers_are_sent_in_few_pieces(monkeypatch):
     monkeypatch.setattr(capture._Piece, "send", lambda self: sent.append(self.used) or send(self))
     with capture.recording(slots):
         small = [capture.varying(counter(i), 2, dtype, np) for i, dtype in enumerate(("f4", "u8"))]
-        fixed = capture.constant(np.arange(3, dtype=np.uint64), np)
+        fixed = capture.constant(np.arange(6).reshape(2, 3), np)
         large = capture.varying(lambda: range(1000), 1000, np.float64, np)
     for step in range(2):
         slots.refill()
         for i, array in enumerate(small):
             np.testing.assert_array_equal(array, [step + i, 7])
             assert array.ctypes.data % capture.ALIGNED == 0
-        np.testing.assert_array_equal(fixed, [0, 1, 2])
+        np.testing.assert_array_equal(fixed, [[0, 1, 2], [3, 4, 5]])
         np.testing.assert_array_equal(large, np.arange(1000))
-    assert sent == [32, 32, 8000, 32, 8000]
+    assert sent == [48, 32, 8000, 32, 8000]
+    assert any(np.shares_memory(fixed, array) for array in slots.kept)
     np.testing.assert_array_equal(capture.constant(np.arange(3), np), [0, 1, 2])
 
 

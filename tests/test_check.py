@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ X = mg.ones(2, 3)
     [
         (lambda: check.tensor("x", X, (2,)), X),
         (lambda: check.floating("x", X), X),
-        (lambda: check.vector("w", None, 3, X.dtype), None),
+        (lambda: check.vector("w", None, 3, X), None),
         (lambda: check.integer("n", np.int64(3), 3), 3),
         (lambda: check.pair("p", 2, 0), (2, 2)),
         (lambda: check.pair("p", [1, np.int32(2)], 1), (1, 2)),
@@ -52,14 +54,19 @@ def test_what_passes(found, expected):
         ),
         (lambda: check.floating("x", X > 0), TypeError, "x: expected a floating dtype, got bool"),
         (
-            lambda: check.vector("w", X, 3, X.dtype),
+            lambda: check.vector("w", X, 3, X),
             ValueError,
             "w: expected shape (3,), got (2, 3)",
         ),
         (
-            lambda: check.vector("w", X[0], 3, "f8"),
+            lambda: check.vector("w", X[0], 3, X.to("float64")),
             TypeError,
-            "w: expected dtype f8 as input, got float32",
+            "w: expected dtype float64 as input, got float32",
+        ),
+        (
+            lambda: check.beside("w", X, SimpleNamespace(data=None, device="gpu:1")),
+            mg.DeviceError,
+            "w: expected on gpu:1 as input, got on cpu",
         ),
         (lambda: check.integer("n", 1.0, 0), TypeError, "n: expected a whole number, got 1.0"),
         (lambda: check.integer("n", True, 0), TypeError, "n: expected a whole number, got True"),

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import cuda
 from tests.common import refuses
 
@@ -149,8 +150,9 @@ def test_cupy(monkeypatch, capsys):
 
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(RawModule=Module, asarray=np.asarray))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    on_gpu = SimpleNamespace(dtype=FLOAT, flags=SimpleNamespace(c_contiguous=True))
     for grid in (1, 2):
-        scale(grid=grid, shared=50_000)
+        scale(grid=grid, args=(on_gpu, on_gpu, 6, 2, True), shared=50_000)
     many([], None, 3)
     module, name, *calls = asked
     assert module["options"] == ("--std=c++17", "-DREAL=float")
@@ -163,6 +165,14 @@ def test_cupy(monkeypatch, capsys):
     assert (null.dtype, null, n) == (np.uint64, 0, 3)
     shown = "compiling CUDA kernels: door …\r\033[K"
     assert capsys.readouterr().err == 2 * shown, "once per set of macros"
+
+
+def test_arrays_of_the_cpu():
+    """CuPy hands one of one element over by value, which a kernel would take for an address."""
+    text = "scale: expected arrays on a GPU, got one on the CPU"
+    refuses(mg.DeviceError, text, lambda: scale(args=(array(1), array(1), 1, 2, True)))
+    text = "many: expected arrays on a GPU, got one on the CPU"
+    refuses(mg.DeviceError, text, lambda: many([array(1)], None, 1))
 
 
 def test_usable():

@@ -12,6 +12,7 @@ positions, copies their columns into a reused buffer that fits its cache, and mu
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +98,16 @@ def split(x: Array, count: int) -> tuple[slice, ...]:
     return spans(count, get_num_threads() if isinstance(x, np.ndarray) else 1)
 
 
+def over(x: Array, task: Callable[[int], object], count: int) -> None:
+    """``task(0) … task(count - 1)``: on the CPU in parallel; on a GPU on this thread, for another
+    would have another device and stream."""
+    if isinstance(x, np.ndarray):
+        parallel(task, count)
+    else:
+        for i in range(count):
+            task(i)
+
+
 def blocks(x: Array, oh: int, ow: int, bytes_per_position: int) -> list[Block]:
     """Cut OH x OW output positions into runs: several whole rows, or a part of one row.
 
@@ -156,7 +167,7 @@ def correlate(
             out += b[channels, None]
 
     assert c == cg * groups
-    parallel(task, len(pieces) * groups)
+    over(x, task, len(pieces) * groups)
     return y
 
 
@@ -263,7 +274,7 @@ def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups
                 for b in range(kw):
                     target[:, a, b, rows, cols] += gcolumns[a, b]
 
-    parallel(task, len(shares))
+    over(g, task, len(shares))
     return gx[:, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
 
 
@@ -382,7 +393,7 @@ def conv2d(
             f"weight: expected (O, {c}/{groups}, KH, KW) with O a multiple of groups={groups} "
             f"for input {input.shape}, got {weight.shape}"
         )
-    check.vector("bias", bias, o, input.dtype)
+    check.vector("bias", bias, o, input)
     window = Window((kh, kw), check.pair("stride", stride, 1), check.pair("dilation", dilation, 1))
     if isinstance(padding, str):
         input, padding = _named_padding(input, padding, window)

@@ -116,7 +116,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if input.dtype != weight.dtype:
         raise TypeError(f"weight: expected dtype {input.dtype} as input, got {weight.dtype}")
-    check.vector("bias", bias, weight.shape[0], input.dtype)
+    check.vector("bias", bias, weight.shape[0], input)
     rows = input if input.ndim == 2 else input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
     y = _linear(rows, weight, bias)
     return y if input.ndim == 2 else y.reshape(*input.shape[:-1], weight.shape[0])

@@ -161,12 +161,12 @@ def _batched(
 ) -> tuple[Tensor, Tensor]:
     """Check what all classification losses share; a single (C,) prediction becomes (1, C)."""
     check.floating("input", check.tensor("input", input))
-    check.tensor("target", target)
+    check.beside("target", check.tensor("target", target), input)
     check.choice("reduction", reduction, REDUCTIONS)
     if input.ndim == 0:
         raise ValueError(f"input: {name} expects (C,), (N, C) or (N, C, d1, ...), got shape ()")
     classes = input.shape[1 if input.ndim > 1 else 0]
-    check.vector("weight", weight, classes, input.dtype)
+    check.vector("weight", weight, classes, input)
     return (input, target) if input.ndim > 1 else (input.unsqueeze(0), target.unsqueeze(0))
 
 

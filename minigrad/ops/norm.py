@@ -251,7 +251,7 @@ def batch_norm(
         "bias": bias,
     }
     for name, t in named.items():
-        check.vector(name, t, c, input.dtype)
+        check.vector(name, t, c, input)
     if residual is not None:
         check.tensor("residual", residual)
         for what in ("shape", "dtype"):

@@ -21,6 +21,7 @@ from ..backend import (
     spans,
     zeros,
 )
+from ..capture import constant
 from ..compiled import kernels
 from ..tensor import Backward, Tensor, op
 from .conv import Pair, Window
@@ -277,7 +278,7 @@ def _avg_pool2d(
     x = inner(x)
     c, h, w, n = x.shape
     y = empty((c, *out, n), x.dtype, xp)
-    scale = xp.asarray(1 / divisor, x.dtype)[..., None]  # (OH, OW, 1)
+    scale = constant((1 / divisor).astype(x.dtype), xp)[..., None]  # (OH, OW, 1)
     if cuda.usable(x):
         sizes = _sizes(x.shape, out, window, pads)
         _pool_by_kernel("avg_pool", y, (x, scale), sizes, y)
