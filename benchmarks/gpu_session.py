@@ -2,7 +2,8 @@
 
     python -m benchmarks.gpu_session --budget 25m --data DIR --out benchmarks/results/gpu.json
 
-1. The tests that need a GPU.
+1. The tests that need a GPU, but for the calls of tests/parity: these are for every dtype and
+   shape, for each of which CuPy compiles kernels, and come after the next part.
 2. A training step of every model, as it is and captured, beside PyTorch's, eager and compiled, in
    the same precision. Speed is the median over turns of many steps, each turn ended by waiting for
    the GPU; GFLOP/s (as in :mod:`benchmarks.train_step`) stand beside what PyTorch reached in a big
@@ -52,7 +53,7 @@ LEAST = 10.0  # seconds: with less left no part is begun
 GRACE = 20.0  # seconds for interrupted tests to write their report
 WATCHED = 4  # steps whose traffic is counted
 GROWTH = 1.01  # of a run's GPU memory after its first epoch: rounding, not a leak
-TESTS_AT_MOST = 0.4  # of the time that is left
+TESTS = {"tests": ("not parity", 0.4), "parity": ("parity", 0.2)}  # at most of the time left
 ROOT = Path(__file__).parents[1]
 CIFAR = (sys.executable, "-m", "cifar")
 
@@ -327,9 +328,14 @@ def session(given: argparse.Namespace) -> dict[str, Any]:
         part[name] = result
         machine.write(given.out, found)
 
-    if "tests" not in found and given.tests and not clock.up():
-        keep(found, "tests", run_tests(given.tests, TESTS_AT_MOST * clock.left()))
-        print(f"tests: {found['tests']}", flush=True)
+    def test(part: str) -> None:
+        if part not in found and given.tests and not clock.up():
+            which, at_most = TESTS[part]
+            expression = f"({given.tests}) and {which}"
+            keep(found, part, run_tests(expression, at_most * clock.left()))
+            print(f"{part}: {found[part]}", flush=True)
+
+    test("tests")
     if "yardstick" not in found and not clock.up():
         keep(found, "yardstick", yardstick(names[:2], SIZE[device.type], given.seconds))
         print(f"GFLOP/s of a product: {found['yardstick']}", flush=True)
@@ -339,6 +345,7 @@ def session(given: argparse.Namespace) -> dict[str, Any]:
             peak = found["yardstick"][names[1]]
             keep(found["steps"], model, compare(model, batch, names, given.seconds, peak))
             print(show(found["steps"][model]), flush=True)
+    test("parity")
     for recipe in given.recipe or RECIPES:
         if found["trainings"].get(recipe, {}).get("finished") or clock.up():
             continue

@@ -130,6 +130,15 @@ def _check_not_empty(name: str, input: Tensor, dim: int | None) -> None:
         raise ValueError(f"{name}: an empty reduction has no value, got shape {input.shape}")
 
 
+def _place(name: str, x: Array, axis: int) -> Array:
+    """x.argmax(axis) or x.argmin(axis): the first NaN, if there is one."""
+    xp, found = get_xp(x), getattr(x, name)(axis=axis)
+    if xp is not np and x.dtype.kind == "f":  # of several NaN CuPy may take any
+        nan = xp.isnan(x)
+        found = xp.where(nan.any(axis=axis), nan.argmax(axis=axis), found)
+    return xp.asarray(found)
+
+
 def _extreme(name: str) -> Callable[..., Any]:
     def extreme(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
@@ -141,7 +150,7 @@ def _extreme(name: str) -> Callable[..., Any]:
         axis = check.axis("dim", dim, input.ndim)
         if input.ndim == 0:
             return Extreme(input, Tensor(get_xp(input.data).zeros((), np.int64)))
-        indices = get_xp(input.data).expand_dims(getattr(input.data, f"arg{name}")(axis=axis), axis)
+        indices = get_xp(input.data).expand_dims(_place(f"arg{name}", input.data, axis), axis)
         values = _take_along(input, indices=indices, axis=axis)
         if keepdim:
             return Extreme(values, Tensor(indices))
@@ -168,9 +177,9 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     check.boolean("keepdim", keepdim)
     _check_not_empty("argmax", input, dim)
     if dim is None:
-        return Tensor(get_xp(input.data).asarray(input.data.argmax()))
+        return Tensor(_place("argmax", input.data.reshape(-1), 0))
     axis = check.axis("dim", dim, input.ndim)
     if input.ndim == 0:
         return Tensor(get_xp(input.data).zeros((), np.int64))
-    found = get_xp(input.data).asarray(input.data.argmax(axis=axis))
+    found = _place("argmax", input.data, axis)
     return Tensor(get_xp(input.data).expand_dims(found, axis) if keepdim else found)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .. import check
-from ..backend import Array, empty, get_xp, memory_order, zeros
+from .. import check, cuda
+from ..backend import Alarm, Array, empty, get_xp, memory_order, zeros
 from ..tensor import Backward, Number, Tensor, as_shape, op
 
 Pair = tuple[Array, Backward]
+
+THREADS = 256  # of a block of kernels/index.cu
 
 
 @op
@@ -113,16 +117,64 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
 def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
     """y = x[index],  dL/dx = zeros with g added at ``index`` (repeated positions add up)."""
     xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
+    if cuda.usable(x) or xp is not np:
+        _check_within(x, index)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         gx = zeros(shape, dtype, xp, order)
         if unique:
             gx[index] = g
+        elif cuda.usable(g):
+            _cuda_add_at(gx, index, g)
         else:
             xp.add.at(gx, index, g)
         return (gx,)
 
     return xp.asarray(x[index]), backward
+
+
+def _cuda_add_at(gx: Array, index: Any, g: Array) -> None:
+    """``add.at`` in the order of g's elements, as NumPy's; CuPy's is in any order."""
+    xp, order, n = get_xp(g), memory_order(gx), g.size
+    memory = gx.transpose(order)
+    places = xp.arange(gx.size).reshape(memory.shape).transpose(np.argsort(order).tolist())
+    elements = xp.sort(places[index].reshape(-1) * n + xp.arange(n))
+    args = (xp.ascontiguousarray(g), elements, n, memory)
+    cuda.launch("index", "add_at", cuda.blocks(n, THREADS), THREADS, args, REAL=g.dtype)
+
+
+def _check_within(x: Array, index: tuple[Any, ...]) -> None:
+    """What NumPy checks itself, and CuPy does not: integers in arrays that are no indices of x.
+
+    Arrays of a GPU are not waited for: an error in them is told when values are read next.
+    """
+    taken = [0 if p is None or p is Ellipsis else _takes(p) for p in index]
+    axis = 0
+    for part, count in zip(index, taken, strict=True):
+        if getattr(part, "ndim", 0) and part.dtype != np.bool_ and axis < x.ndim and part.size:
+            size, here = x.shape[axis], isinstance(part, np.ndarray)
+            if size and cuda.usable(x) and here == isinstance(x, np.ndarray):
+                flat = get_xp(part).ascontiguousarray(part.reshape(-1).astype(np.int64, copy=False))
+                args = (flat, flat.size, size, _alarm(get_xp(x)).word)
+                grid = cuda.blocks(flat.size, THREADS)
+                cuda.launch("index", "within", grid, THREADS, args, REAL=x.dtype)
+            elif len(bad := part[(part < -size) | (part >= size)]):
+                raise _out_of_bounds(int(bad[0]))
+        axis += x.ndim - sum(taken) if part is Ellipsis else count
+
+
+def _takes(part: Any) -> int:
+    """Dimensions that a part of an index stands for."""
+    return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
+
+
+def _out_of_bounds(value: int) -> IndexError:
+    return IndexError(f"index: {value} is out of bounds")
+
+
+@functools.cache  # kernels write to it as long as the process lives
+def _alarm(xp: ModuleType) -> Alarm:
+    return Alarm(_out_of_bounds, xp)
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:
@@ -131,6 +183,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     parts = index if isinstance(index, tuple) else (index,)
     raw = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
     raw = tuple(np.asarray(p) if isinstance(p, list) else p for p in raw)
+    raw = tuple(int(p) if isinstance(p, (np.int32, np.int64)) else p for p in raw)
     for part in raw:
         if hasattr(part, "dtype"):
             if part.dtype not in (np.bool_, np.int32, np.int64):

@@ -29,7 +29,8 @@ def session(monkeypatch, tmp_path):
     monkeypatch.setattr(gpu_session, "CIFAR", command)
     monkeypatch.setattr(gpu_session, "RECIPES", ("tiny",))
     out = tmp_path / "x.json"
-    (tmp_path / "test_x.py").write_text("def test_one(): pass\n")
+    for name in ("x", "parity"):
+        (tmp_path / f"test_{name}.py").write_text("def test_one(): pass\n")
     monkeypatch.setattr(gpu_session, "ROOT", tmp_path)
     words = "--device cpu --dataset synthetic --epochs 2 --batch 2 --seconds 0.01 --model simple"
 
@@ -44,8 +45,10 @@ def session(monkeypatch, tmp_path):
 
 def test_a_session(session, monkeypatch, capsys):
     found = session("10m", "--tests", "one")
-    tests = found["tests"]
-    assert (tests["passed"], tests["failed"], tests["skipped"], tests["failures"]) == (1, 0, 0, [])
+    for part in ("tests", "parity"):
+        tests = found[part]
+        assert tests["failures"] == []
+        assert (tests["passed"], tests["failed"], tests["skipped"]) == (1, 0, 0)
     assert set(found["yardstick"]) == {"minigrad", "torch channels_last"}
     steps = found["steps"]["simple"]
     for name, row in steps["results"].items():
@@ -99,7 +102,7 @@ def test_training_that_is_stopped_goes_on_later(tmp_path, monkeypatch):
 
 def test_no_time_left(session):
     found = session("1s", "--tests", "x")
-    assert not {"tests", "yardstick"} & set(found)
+    assert not {"tests", "yardstick", "parity"} & set(found)
     assert found["steps"] == found["trainings"] == {}
 
 

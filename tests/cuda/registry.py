@@ -24,6 +24,7 @@ FAMILIES: dict[str, list[dict[str, str]]] = {
         "0 64 3 3 4 4 1 1", "1 128 3 3 4 4 1 1", "2 128 1 1 4 4 2 2", "1 16 5 5 1 1 1 1"
     ),
     "dropout": reals(),
+    "index": reals(),
     "loss": reals(),
     "norm": reals(THREADS=norm.THREADS, PER_THREAD=norm.PER_THREAD),
     "optim": reals(CHUNK=optimizers.CHUNK),

@@ -343,6 +343,28 @@ def random_draws() -> None:
     assert torch.randn(4).tolist() != mg.randn(4).numpy().tolist()
 
 
+@row("gpu-subnormals")
+def gpu_subnormals() -> None:
+    _need_a_gpu()
+    x = np.full(2, 1e-39, np.float32)
+    assert (torch.tensor(x) * 2).tolist() == pytest.approx([2e-39] * 2)
+    assert (mg.tensor(x, device="gpu") * 2).cpu().numpy().tolist() == [0, 0]
+
+
+@row("gpu-late-errors")
+def gpu_late_errors() -> None:
+    _need_a_gpu()
+    x = mg.ones(3, device="gpu")
+    picked = x[mg.tensor([3], device="gpu")]
+    refuses(IndexError, "index: 3 is out of bounds", picked.cpu)
+    assert x.cpu().numpy().tolist() == [1, 1, 1]
+
+
+def _need_a_gpu() -> None:
+    if not mg.is_gpu_available():
+        pytest.skip("no GPU: CuPy or a CUDA device is missing")
+
+
 # ---------------------------------------------------------------------------- shapes
 
 

@@ -744,6 +744,7 @@ def _norm_layer(library: Any, loads: Callable[[Any, dict[str, Any]], Any]) -> Ca
         name = "BatchNorm2d" if x.ndim == 4 else "BatchNorm1d"
         layer = getattr(library, name)(3, **options)
         loads(layer, state)
+        layer.to(x.device)
         layer.train(training)
         # Twice: what the first batch leaves behind is seen by the second.
         return layer(layer(x)), *layer.buffers()

@@ -1,0 +1,24 @@
+// Indexing with arrays. Macro: REAL.
+
+// Whether each of M indices is that of one of `size` elements, counted from either end. One that is
+// not is written to `alarm`; of several, any.
+extern "C" __global__ void within(const long long *index, long long M, long long size,
+                                  long long *alarm) {
+    long long m = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (m < M && (index[m] < -size || index[m] >= size)) *alarm = index[m];
+}
+
+// y[p] = Σ of x[m] over the m whose place is p, in their order; other elements stay. `sorted` holds
+// place · M + m of each of the M elements, in ascending order. A thread for each: the first of a
+// place adds them all up.
+extern "C" __global__ void add_at(const REAL *__restrict__ x,
+                                  const long long *__restrict__ sorted, long long M,
+                                  REAL *__restrict__ y) {
+    long long k = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (k >= M) return;
+    long long place = sorted[k] / M;
+    if (k > 0 && sorted[k - 1] / M == place) return;
+    REAL sum = 0;
+    for (; k < M && sorted[k] / M == place; ++k) sum += x[sorted[k] % M];
+    y[place] = sum;
+}
