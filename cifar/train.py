@@ -37,7 +37,8 @@ DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "version
 LOSSES = ("cross_entropy", "focal_loss")
 
 Objective: TypeAlias = Callable[[mg.Tensor, mg.Tensor], mg.Tensor]  # of logits and labels
-Step: TypeAlias = Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]  # of a batch
+# Of a batch's images and labels; its loss and how many guesses were right, scalars both.
+Step: TypeAlias = Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]
 MOST_SKIPPED = 10  # batches in a row, after which it is not the batches that are at fault
 
 
@@ -113,7 +114,7 @@ class Run:
         test: the test set.
         objective: the training loss of (logits, labels), a scalar.
         saved: how far the state on disk is, in words.
-        step: :func:`step` of (images, labels), or :class:`Skipping`, from the first epoch on.
+        step: of (images, labels), see :func:`make_step`; from the first epoch on.
         record: what the run is and what can change its results; stored in every file it writes.
     """
 
@@ -316,8 +317,25 @@ def gradients(
     return logits, loss
 
 
+def outcome(
+    model: mg.nn.Module,
+    objective: Objective,
+    optimizer: mg.optim.Optimizer,
+    images: mg.Tensor,
+    labels: mg.Tensor,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """:func:`step`; the batch's loss and how many guesses were right."""
+    logits, loss = step(model, objective, optimizer, images, labels)
+    return loss, hits(logits, labels)
+
+
+def hits(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
+    """How many guesses are right, an int64 scalar."""
+    return (logits.argmax(1) == labels).sum()
+
+
 class Skipping:
-    """:func:`step` that leaves everything as it was where a loss or gradient is not finite.
+    """:func:`outcome` that leaves everything as it was where a loss or gradient is not finite.
 
     For bf16, whose rounding can carry a large number over to infinity in one batch and in none
     before or after it (cf. Micikevicius et al. 2018, "Mixed precision training", who skip such
@@ -343,7 +361,7 @@ class Skipping:
         self.skipped = False
 
     def _attempt(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[Any, ...]:
-        """Logits, loss, gradients, whether all is finite, and the buffers as they were before."""
+        """Loss, hits, gradients, whether all is finite, and the buffers as they were before."""
         before = [buffer.data.copy() for buffer in self.model.buffers()]
         logits, loss = gradients(self.model, self.objective, self.optimizer, images, labels)
         found = [p.grad for p in self.model.parameters()]
@@ -351,10 +369,10 @@ class Skipping:
         for gradient in found:
             if gradient is not None:
                 finite = finite & mg.get_xp(gradient.data).isfinite(gradient.data).all()
-        return logits, loss, found, finite, before
+        return loss, hits(logits, labels), found, finite, before
 
     def __call__(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[mg.Tensor, mg.Tensor]:
-        logits, loss, found, finite, before = self.attempt(images, labels)
+        loss, right, found, finite, before = self.attempt(images, labels)
         self.skipped = not finite
         if self.skipped:
             for buffer, value in zip(self.model.buffers(), before, strict=True):
@@ -363,16 +381,16 @@ class Skipping:
             for p, gradient in zip(self.model.parameters(), found, strict=True):
                 p.grad = gradient  # a replay writes the recorded ones and assigns none
             self.optimizer.step()
-        return logits, loss
+        return loss, right
 
 
 def make_step(this: Run) -> Step:
-    """:func:`step` of the run as it is now, captured if that is asked for; in bf16 one that skips
-    what overflows."""
+    """:func:`outcome` of the run as it is now, captured if that is asked for; in bf16
+    :class:`Skipping`."""
     parts, capture = (this.model, this.objective, this.optimizer), this.settings.capture
     if mg.get_precision() == "bf16":
         return Skipping(*parts, capture)
-    present = functools.partial(step, *parts)
+    present = functools.partial(outcome, *parts)
     return mg.CapturedStep(present) if capture else present
 
 
@@ -400,11 +418,11 @@ class Tally:
         self.hits: list[mg.Tensor] = []
 
     def add(
-        self, number: int, logits: mg.Tensor, loss: mg.Tensor, labels: mg.Tensor, skipped: bool
+        self, number: int, images: int, skipped: bool, loss: mg.Tensor, hits: mg.Tensor
     ) -> None:
-        self.steps.append((number, len(labels), skipped))
-        self.losses.append(mg.Tensor(loss.data.copy()))  # a captured step's next loss lies there
-        self.hits.append((logits.argmax(1) == labels).sum())
+        self.steps.append((number, images, skipped))
+        self.losses.append(mg.Tensor(loss.data.copy()))  # a captured step writes the next there
+        self.hits.append(mg.Tensor(hits.data.copy()))
 
     def read(self) -> list[tuple[int, int, bool, float, int]]:
         """Of every step since the last reading: its number, images, whether it was skipped, loss
@@ -467,14 +485,14 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         batches = this.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
-            logits, loss = this.step(images, labels)
+            loss, right = this.step(images, labels)
             progress.step += 1
             skipped = getattr(this.step, "skipped", False)
             in_a_row = in_a_row + 1 if skipped else 0
             if in_a_row == MOST_SKIPPED:
                 what = f"{in_a_row} batches in a row overflowed in bf16, up to"
                 raise _went_wrong(this, f"{what} {_now(this).removeprefix('at ')}")
-            tally.add(progress.step, logits, loss, labels, skipped)
+            tally.add(progress.step, len(labels), skipped, loss, right)
             opening = progress.epoch == 0 and progress.step <= OPENING
             if opening or time.perf_counter() >= read + every:
                 take_in()
