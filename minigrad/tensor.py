@@ -433,15 +433,16 @@ def _send(
     assert len(results) == len(inputs), f"{name}: {len(results)} gradients, {len(inputs)} inputs"
     if _mode.sweep_observer is not None:
         _mode.sweep_observer(node, g, results)
-    xp = get_xp(g)
     seen: list[int] = []
     for target, result in zip(inputs, results, strict=True):
         if target is None or result is None:
             continue
+        xp = get_xp(result)  # not g's after a move to another device
         result = xp.asarray(result)  # 0-d arrays multiply to a NumPy scalar
         # A view that repeats elements, as a mean's gradient is, can be read but not added into.
         repeated = 0 in result.strides
-        owned = id(result) not in seen and not repeated and not xp.may_share_memory(result, g)
+        shared = xp is get_xp(g) and xp.may_share_memory(result, g)
+        owned = not (id(result) in seen or repeated or shared)
         seen.append(id(result))
         if result.shape != target.shape:
             result, owned = _unbroadcast(result, target.shape), True
