@@ -55,10 +55,10 @@ struct Moments {
 
 // The moments of two sets of values together (Chan, Golub & LeVeque 1979).
 __device__ inline Moments join(Moments a, Moments b) {
-    double count = a.count + b.count;
-    if (count == 0) return a;
-    double d = b.mean - a.mean;
-    return {count, a.mean + d * (b.count / count),
+    if (b.count == 0) return a;
+    if (a.count == 0) return b;
+    double count = a.count + b.count, d = b.mean - a.mean;
+    return {count, a.mean * (a.count / count) + b.mean * (b.count / count),
             a.squares + b.squares + d * d * (a.count * b.count / count)};
 }
 

@@ -117,7 +117,8 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
 def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
     """y = x[index],  dL/dx = zeros with g added at ``index`` (repeated positions add up)."""
     xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
-    if cuda.usable(x) or xp is not np:
+    y = xp.asarray(x[index])
+    if y.size and (cuda.usable(x) or xp is not np):
         _check_within(x, index)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -130,7 +131,7 @@ def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
             xp.add.at(gx, index, g)
         return (gx,)
 
-    return xp.asarray(x[index]), backward
+    return y, backward
 
 
 def _cuda_add_at(gx: Array, index: Any, g: Array) -> None:

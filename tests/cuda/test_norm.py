@@ -89,6 +89,17 @@ def test_long_rows_far_from_zero(offset):
     np.testing.assert_allclose(t[0], (g * standard).sum(), 1e-4, 0.3 if offset else 1e-2)
 
 
+@pytest.mark.parametrize("n", [3, SEGMENT + 5, 40 * SEGMENT])
+def test_an_infinite_mean(n):
+    """In one segment, or in several: there are warps with nothing to add."""
+    x = draw((n, 2), 0, np.float32)
+    x[[0, -1], 1] = -np.inf
+    mean, var = np.zeros((2, 2), np.float32)
+    norm._batch_norm.raw(x, *[None] * 3, mean=mean, var=var, batch=True, eps=0.1, relu=False)
+    np.testing.assert_allclose(mean, [x[:, 0].mean(), -np.inf], 1e-5, 1e-6)
+    np.testing.assert_allclose(var, [x[:, 0].var(), np.nan], 1e-5)
+
+
 def test_infinities_do_not_spread_where_the_moments_are_constants():
     x, g = draw((2, 3, 2, 5), 0, np.float32)
     x[1, 0, 2] = np.inf
