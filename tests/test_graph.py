@@ -257,7 +257,7 @@ def test_training_on_a_gpu(device):
         mg.manual_seed(0)
         model = nn.Sequential(
             *(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 16, 10)),
+            *(nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 4, 10)),
         ).to(device)
         optimizer = mg.optim.Adam(model.parameters())
 

@@ -1,0 +1,1 @@
+"""The tests of GPUs on a strict stand-in for CuPy: see cupy/__init__.py here and __main__.py."""
