@@ -215,20 +215,27 @@ class ContestError(Exception):
     """A contestant failed; the message is one line."""
 
 
-def in_child(benchmark: str, contestant: str, **work: Any) -> Any:
+def in_child(benchmark: str, contestant: str, most: float | None = None, **work: Any) -> Any:
     """``benchmarks.<benchmark>.measure(contestant, **work)`` in a new process.
 
+    Args:
+        most: seconds that it may take.
+
     Raises:
-        ContestError: it failed.
+        ContestError: it failed, or took longer.
     """
-    result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.contest", f"benchmarks.{benchmark}"],
-        input=json.dumps({"contestant": contestant, **work}),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=_environment(contestant),
-    )
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "benchmarks.contest", f"benchmarks.{benchmark}"],
+            input=json.dumps({"contestant": contestant, **work}),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_environment(contestant),
+            timeout=most,
+        )
+    except subprocess.TimeoutExpired:
+        raise ContestError(f"{contestant}: not done after {most:.0f} s") from None
     if result.returncode:
         said = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
         raise ContestError(f"{contestant}: {said[-1]}")

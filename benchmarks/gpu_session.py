@@ -51,6 +51,7 @@ PRODUCT = "product"  # in place of a model: a square product, the yardstick
 SIZE = {"gpu": 8192, "cpu": 512}  # its rows and columns
 LEAST = 10.0  # seconds: with less left no part is begun
 GRACE = 20.0  # seconds for interrupted tests to write their report
+MOST = 240.0  # seconds of one contestant, with all that it compiles
 WATCHED = 4  # steps whose traffic is counted
 GROWTH = 1.01  # of a run's GPU memory after its first epoch: rounding, not a leak
 TESTS = {"tests": ("not parity", 0.4), "parity": ("parity", 0.2)}  # at most of the time left
@@ -175,7 +176,7 @@ def measured(contestant: str, model: str, batch: int, seconds: float) -> dict[st
     """What :func:`measure` finds in a child, or the "error" that the child died with."""
     work = {"threads": machine.cores(), "model": model, "batch": batch, "seconds": seconds}
     try:
-        found: dict[str, Any] = contest.in_child(NAME, contestant, **work)
+        found: dict[str, Any] = contest.in_child(NAME, contestant, MOST, **work)
     except contest.ContestError as error:
         return {"error": str(error)}
     return found

@@ -38,6 +38,12 @@ def test_a_child():
     assert 0 < found["memory_mb"] < 500
 
 
+def test_a_child_that_does_not_end():
+    work = {"threads": 1, "model": "simple", "batch": 2, "steps": 10**9}
+    with pytest.raises(contest.ContestError, match=r"^minigrad: not done after 0 s$"):
+        contest.in_child("train_step", "minigrad", 0.1, **work)
+
+
 def test_a_child_that_fails(capsys):
     def work():
         contest.in_child("train_step", "minigrad", threads=1, model="no", batch=2, steps=1)

@@ -116,7 +116,7 @@ def test_a_contestant_that_fails(monkeypatch):
     names = ("minigrad", "torch a", "minigrad captured", "torch b")
     seconds = {"minigrad": [0.5, 0.25, 0.5], "torch a": [0.25], "minigrad captured": [0.125]}
 
-    def child(_, contestant, **__):
+    def child(_, contestant, most, **__):
         if contestant not in seconds:
             raise contest.ContestError(f"{contestant}: no CUDA")
         return {"times": seconds[contestant], "traffic": {"kernels": 7.0}}
