@@ -197,6 +197,7 @@ class FakeStream:
         self.log.append(f"{self.name} left")
 
     def record(self) -> str:
+        self.log.append(f"{self.name} noted")
         return self.name
 
     def wait_event(self, event: str) -> None:
@@ -232,8 +233,10 @@ def test_our_work_comes_between_the_callers(made):
     with side:
         log.append("work")
     assert log == [
-        *("own waits for caller", "own pool", "own in use", "work", "own left"),
-        "caller waits for own",
+        *("caller noted", "own waits for caller", "own pool", "own in use"),
+        "work",
+        "own noted",  # while its device is in use
+        *("own left", "caller waits for own"),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,21 @@ def test_realistic_sizes(device, channels, kernel, stride):
     arrays.append(grid((32,)))
     options = {"device": device, "numerical": False, "loosen": 10}  # sums of 8192 terms
     compare(conv2d, reference, arrays, params, **options)
+
+
+def test_a_gpus_work_stays_on_its_thread():
+    """Another has a device and a stream of its own."""
+    done = []
+
+    def task(i: int) -> None:
+        time.sleep(0.01)  # for another to wake up
+        done.append((i, threading.get_ident()))
+
+    conv.over(object(), task, 4)
+    assert done == [(i, threading.get_ident()) for i in range(4)]
+    done.clear()
+    conv.over(np.zeros(1), task, 4)
+    assert sorted(i for i, _ in done) == [0, 1, 2, 3]
 
 
 def test_empty_batch():
