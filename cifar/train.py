@@ -509,7 +509,7 @@ def _enter(this: Run, number: int, images: int, skipped: bool, loss: float, hits
     if skipped:
         progress.skipped += 1
     else:
-        _check_finite(this, loss, f"at epoch {progress.epoch + 1}, step {number}")
+        _check_finite(this, loss, _now(this, number))
         progress.seen += images
         progress.loss += loss * images
         progress.correct += hits
@@ -539,8 +539,9 @@ def _went_wrong(this: Run, what: str) -> UserError:
     return UserError(f"{what}; {this.saved}; try a smaller --lr{find}")
 
 
-def _now(this: Run) -> str:
-    return f"at epoch {this.progress.epoch + 1}, step {this.progress.step}"
+def _now(this: Run, step: int | None = None) -> str:
+    step = this.progress.step if step is None else step
+    return f"at epoch {this.progress.epoch + 1}, step {step}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ is a sum along rows. :func:`inner` gives an operation that memory, :func:`outer`
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import threading
@@ -213,15 +214,11 @@ class Alarm:
     Virtual Address Space"), so it costs nothing to look at it. That is done whenever values have
     come from a GPU, as the kernels that made them are over by then.
 
-    Args:
-        error: the exception for a word other than 0.
-        xp: module of the kernels' arrays.
-
     Attributes:
         word: int64 (1,) for the kernels: 0 as long as all is well.
     """
 
-    def __init__(self, error: Callable[[int], Exception], xp: ModuleType) -> None:
+    def __init__(self, xp: ModuleType, error: Callable[[int], Exception]) -> None:
         self.error = error
         self.seen = self.word = np.zeros(1, np.int64)
         if xp is not np:
@@ -231,10 +228,16 @@ class Alarm:
             here = xp.cuda.Device().id
             memory = xp.cuda.UnownedMemory(pinned.ptr, self.seen.nbytes, pinned, here)
             self.word = xp.ndarray((1,), np.int64, xp.cuda.MemoryPointer(memory, 0))
-        _alarms.append(self)
 
 
 _alarms: list[Alarm] = []
+
+
+@functools.cache  # kernels write to it as long as the process lives
+def alarm(xp: ModuleType, error: Callable[..., Exception], *about: Any) -> Alarm:
+    """The alarm of kernels on ``xp``'s arrays whose exception is ``error(*about, word)``."""
+    _alarms.append(Alarm(xp, functools.partial(error, *about)))
+    return _alarms[-1]
 
 
 def raise_alarms() -> None:
@@ -512,10 +515,10 @@ def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
 
 __all__ = [
     "CPU",
-    "Alarm",
     "Array",
     "DeviceError",
     "OutOfMemoryError",
+    "alarm",
     "check_current",
     "cupy_module",
     "device",

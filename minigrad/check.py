@@ -48,12 +48,12 @@ def vector(name: str, value: Any, size: int, input: Tensor) -> None:
     beside(name, value, input)
 
 
-def beside(name: str, value: Tensor, input: Tensor) -> None:
-    """``value`` must be on the input's device."""
-    if isinstance(value.data, np.ndarray) and isinstance(input.data, np.ndarray):
+def beside(name: str, value: Tensor, other: Tensor, called: str = "input") -> None:
+    """``value`` must be on the device of ``other``."""
+    if isinstance(value.data, np.ndarray) and isinstance(other.data, np.ndarray):
         return  # a device takes a moment to name
-    if value.device != input.device:
-        raise DeviceError(f"{name}: expected on {input.device} as input, got on {value.device}")
+    if value.device != other.device:
+        raise DeviceError(f"{name}: expected on {other.device} as {called}, got on {value.device}")
 
 
 def writable(name: str, value: Tensor) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import check
-from .backend import DeviceError, device_of, move
+from .backend import device_of, move
 from .tensor import Tensor
 
 Transform = Callable[[Tensor, np.random.Generator], Tensor]
@@ -55,10 +55,7 @@ class DataLoader:
                 f"labels: expected shape (N,) for images (N, ...), got {labels.shape} for "
                 f"{images.shape}"
             )
-        if labels.device != images.device:
-            raise DeviceError(
-                f"labels: expected on {images.device} as images, got on {labels.device}"
-            )
+        check.beside("labels", labels, images, "images")
         self.images, self.labels = images, labels
         self.batch_size = check.integer("batch_size", batch_size, 1)
         self.shuffle = check.boolean("shuffle", shuffle)

@@ -526,13 +526,10 @@ def _kind(array: Array) -> Any:
 def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
     """Raise unless all tensors share a floating dtype and a device, on a GPU the current one."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
+    if tensors:  # the others are on the same device, or refused
+        check_current(name, tensors[0].data)
     # Nearly always all are alike, and the names below cost more than a small operation.
-    kinds = {_kind(x.data) for x in tensors}
-    if len(kinds) == 1 and isinstance(tensors[0].data, np.ndarray):
-        return
-    for x in tensors:
-        check_current(name, x.data)
-    if len(kinds) < 2:
+    if len({_kind(x.data) for x in tensors}) < 2:
         return
     devices = dict.fromkeys(str(x.device) for x in tensors)
     if len(devices) > 1:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from .. import check, cuda
-from ..backend import Alarm, Array, get_xp
+from ..backend import Array, alarm, get_xp
 from ..sums import total
 from ..tensor import Backward, Tensor, op
 from .activation import log_softmax_array
@@ -193,8 +191,8 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[A
     if cuda.usable(input.data):
         flat = xp.ascontiguousarray(flat.astype(np.int64, copy=False))
         safe, used = xp.empty_like(flat), xp.empty(flat.shape, bool)
-        alarm, ignoring = _alarm(classes, ignore_index, xp), ignore_index is not None
-        args = (flat, ignoring, ignore_index or 0, classes, len(flat), safe, used, alarm.word)
+        word, ignoring = alarm(xp, _no_class, classes, ignore_index).word, ignore_index is not None
+        args = (flat, ignoring, ignore_index or 0, classes, len(flat), safe, used, word)
         _run("class_indices", input.dtype, len(flat), *args)
         return safe, used
     used = xp.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
@@ -209,11 +207,6 @@ def _no_class(classes: int, ignore_index: int | None, came: int) -> IndexError:
     return IndexError(
         f"target: expected class indices from 0 to {classes - 1}{ignored}, got {came}"
     )
-
-
-@functools.cache  # kernels write to it as long as the process lives
-def _alarm(classes: int, ignore_index: int | None, xp: ModuleType) -> Alarm:
-    return Alarm(functools.partial(_no_class, classes, ignore_index), xp)
 
 
 @np.errstate(all="ignore")  # as in the operations

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from .. import check, cuda
-from ..backend import Alarm, Array, empty, get_xp, memory_order, zeros
+from ..backend import Array, alarm, empty, get_xp, memory_order, zeros
 from ..tensor import Backward, Number, Tensor, as_shape, op
 
 Pair = tuple[Array, Backward]
@@ -149,33 +147,34 @@ def _check_within(x: Array, index: tuple[Any, ...]) -> None:
 
     Arrays of a GPU are not waited for: an error in them is told when values are read next.
     """
-    taken = [0 if p is None or p is Ellipsis else _takes(p) for p in index]
-    axis = 0
-    for part, count in zip(index, taken, strict=True):
-        if getattr(part, "ndim", 0) and part.dtype != np.bool_ and axis < x.ndim and part.size:
-            size, here = x.shape[axis], isinstance(part, np.ndarray)
-            if size and cuda.usable(x) and here == isinstance(x, np.ndarray):
-                flat = get_xp(part).ascontiguousarray(part.reshape(-1).astype(np.int64, copy=False))
-                args = (flat, flat.size, size, _alarm(get_xp(x)).word)
-                grid = cuda.blocks(flat.size, THREADS)
-                cuda.launch("index", "within", grid, THREADS, args, REAL=x.dtype)
-            elif len(bad := part[(part < -size) | (part >= size)]):
-                raise _out_of_bounds(int(bad[0]))
-        axis += x.ndim - sum(taken) if part is Ellipsis else count
+    axis, known = 0, sum(map(_takes, index))
+    for part in index:
+        if getattr(part, "ndim", 0) and part.dtype != np.bool_ and part.size:
+            _check_axis(x, part, x.shape[axis])
+        axis += x.ndim - known if part is Ellipsis else _takes(part)
 
 
 def _takes(part: Any) -> int:
-    """Dimensions that a part of an index stands for."""
+    """Dimensions that a part of an index stands for; what an ellipsis does, the others tell."""
+    if part is None or part is Ellipsis:
+        return 0
     return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
+
+
+def _check_axis(x: Array, part: Array, size: int) -> None:
+    """:func:`_check_within` for one array of integers, of a dimension of that size."""
+    xp = get_xp(part)
+    if size and cuda.usable(x) and xp is get_xp(x):
+        flat = xp.ascontiguousarray(part.reshape(-1).astype(np.int64, copy=False))
+        args = (flat, flat.size, size, alarm(xp, _out_of_bounds).word)
+        grid = cuda.blocks(flat.size, THREADS)
+        cuda.launch("index", "within", grid, THREADS, args, REAL=x.dtype)
+    elif len(bad := part[(part < -size) | (part >= size)]):
+        raise _out_of_bounds(int(bad[0]))
 
 
 def _out_of_bounds(value: int) -> IndexError:
     return IndexError(f"index: {value} is out of bounds")
-
-
-@functools.cache  # kernels write to it as long as the process lives
-def _alarm(xp: ModuleType) -> Alarm:
-    return Alarm(_out_of_bounds, xp)
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:
