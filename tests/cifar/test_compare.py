@@ -15,7 +15,6 @@ from PIL import Image
 import minigrad as mg
 from cifar import cli, compare, plots, recipes, reference
 from cifar.errors import UserError
-from cifar.reference import training
 from tests.cifar import tiny, twins
 from tests.common import refuses
 
@@ -74,31 +73,28 @@ def test_whole_models_in_float64(case, tmp_path):
 
 @pytest.mark.parametrize("case", CASES)
 def test_first_gradients_in_float32(case, tmp_path):
-    """To 1e-4 of the largest; those of resnet-82, where PyTorch's float32 is 1e-2 from its own
-    float64, no further than three times that.
+    """As near to float64's as three times PyTorch's float32 is, or as 1e-4 of the largest.
 
-    A value that rounding puts on the other side of a ReLU's zero, or a tie in a pooling window,
-    changes a gradient by far more than rounding does; so one batch of three must agree.
+    Rounding that puts a value on the other side of a ReLU's zero, or breaks a tie in a pooling
+    window, changes a gradient by far more than rounding does. How often that happens depends on the
+    processor's vector unit, so the bar is PyTorch's own distance, and one batch of three must pass.
     """
     name, changes = CASES[case]
     found = []
     for seed in range(3):
-        this, comparison = twins.prepare(name, tmp_path, 1, seed=seed, batch_size=8, **changes)
-        start = {k: v.cpu().numpy().copy() for k, v in this.model.state_dict().items()}
-        _, contestants = lockstep(this, comparison, "float32")
-        limit = 1e-4
-        if name == "resnet-82":
-            exact = training.Training(this.recipe, compare._counts(this), "float64")
-            exact.load(start)
-            exact.start_epoch(0)
-            exact.step(*(t.cpu().numpy() for t in next(this.train.epoch(0))))
-            theirs = contestants["PyTorch"].gradients()
-            limit = 3 * compare.difference(theirs, exact.gradients())[1]
-            assert limit < 0.1
-        found.append((comparison.differences["minigrad"][0]["gradients_relative"], limit))
-        if found[-1][0] < limit:
+
+        def gradients(dtype, seed=seed):
+            with twins.small_models():
+                run = twins.prepare(name, tmp_path, 1, seed=seed, batch_size=8, **changes)
+                return [one.gradients() for one in lockstep(*run, dtype)[1].values()]
+
+        _, exact = gradients("float64")
+        ours, theirs = (compare.difference(g, exact)[1] for g in gradients("float32"))
+        assert theirs < 0.05
+        found.append((ours, max(1e-4, 3 * theirs)))
+        if found[-1][0] < found[-1][1]:
             return
-    pytest.fail(f"gradients differ by (relative, expected less than): {found}")
+    pytest.fail(f"gradients differ from float64's by (relative, expected less than): {found}")
 
 
 # ---------------------------------------------------------------------------- its parts

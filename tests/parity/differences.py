@@ -256,7 +256,8 @@ def _gelu_limits(entry: Entry, call: Call) -> str:
 @row("gelu-infinity", differs=_gelu_limits)
 def gelu_infinity() -> None:
     x = np.array([np.inf] * 16, np.float32)
-    assert set(T.gelu(torch.tensor(x)).isnan().tolist()) == {True}
+    theirs = set(T.gelu(torch.tensor(x)).tolist())  # NaN or infinity, by the processor
+    assert all(math.isnan(value) or value == math.inf for value in theirs)
     assert F.gelu(mg.tensor(x)).numpy().tolist() == x.tolist()
 
 
