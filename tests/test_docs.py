@@ -1,0 +1,72 @@
+"""What the README and docs tell a reader to type is understood."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cifar import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLACEHOLDERS = {"SEED": "0", "RECIPE": "simple"}
+
+
+def commands(text):
+    """Every command of the ``sh`` blocks of ``text`` as words, without variables in front."""
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            for part in line.split("&&"):
+                words = [PLACEHOLDERS.get(w, w) for w in shlex.split(part, comments=True)]
+                while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+                    words.pop(0)
+                if words:
+                    yield words
+
+
+COMMANDS = [(page.name, words) for page in PAGES for words in commands(page.read_text("utf-8"))]
+
+
+def of(*program):
+    return [
+        pytest.param(words[len(program) :], id=f"{page}: {shlex.join(words)}")
+        for page, words in COMMANDS
+        if words[: len(program)] == [*program]
+    ]
+
+
+@pytest.mark.parametrize("arguments", of("cifar"))
+def test_cifar_understands(arguments):
+    cli.parse(arguments)
+
+
+@pytest.mark.parametrize("arguments", of("python", "-m"))
+def test_modules_are_there(arguments):
+    module = arguments[0]
+    if module not in ("venv", "pytest"):
+        path = ROOT.joinpath(*module.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+
+
+@pytest.mark.parametrize("arguments", of("python"))
+def test_scripts_are_there(arguments):
+    assert arguments[0] == "-m" or (ROOT / arguments[0]).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_installs_are_editable_and_of_extras_that_exist(page):
+    """An edit or a new recipe is seen at once; the name minigrad on PyPI is somebody else's."""
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    text = page.read_text("utf-8")
+    for arguments in re.findall(r"pip install ([^`\n&]*)", text):
+        extra = re.fullmatch(r"-e '\.\[(\S+)\]'", arguments.strip())
+        assert extra, f"pip install {arguments}"
+        assert re.search(rf"^{extra[1]} = \[", project, re.MULTILINE)
+
+
+def test_commands_are_found():
+    assert len(of("cifar")) > 15
+    assert len(of("python", "-m")) > 5
