@@ -3,10 +3,15 @@ a digest of all that is in them, and PyTorch's .pt files."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import secrets
+import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,30 +28,84 @@ from .tensor import Tensor
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place of ``path``.
 
-    A reader, or a crash at any moment, finds either the old file or the whole new one.
+    A reader, or a crash at any moment, finds either the old file or the whole new one, which keeps
+    the old one's mode and owner. Links are followed. A pipe, a terminal or another device is
+    written to and stays what it is, as does a file that standard output goes to.
 
     Raises:
         OSError: as the file system says; the old file is untouched and the temporary one gone.
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    status = _status(path)
+    if status is not None and (not stat.S_ISREG(status.st_mode) or _stream(status) is not None):
+        _write_through(path, status, write)
+        return
+    target = Path(os.path.realpath(path))
+    if status is not None:
+        os.close(os.open(target, os.O_WRONLY))  # a file that may not be written to stays, too
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    mode = 0o666 if status is None else 0o600 | status.st_mode & 0o777
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
+        last = status or os.fstat(handle)  # of a new file, as the umask or the folder has it
+        os.close(handle)
         write(temporary)
         with temporary.open("rb") as file:
+            if status is not None:
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), last.st_uid, last.st_gid)
+            os.fchmod(file.fileno(), last.st_mode & 0o777)
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if hasattr(os, "O_DIRECTORY"):  # make the rename itself durable
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """What lies where ``path`` leads, or None if nothing does.
+
+    Raises:
+        OSError: it cannot be told, or is nothing that a file may be written to.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if stat.S_ISBLK(status.st_mode):
+        raise OSError(errno.EINVAL, "Is a disk", str(path))
+    return status
+
+
+def _stream(status: os.stat_result) -> int | None:
+    """The number of this process's own output, 1 or 2, that goes to the very file, if one does."""
+    for number in (1, 2):
+        with suppress(OSError):  # it is closed
+            if os.path.samestat(os.fstat(number), status):
+                return number
+    return None
+
+
+def _write_through(
+    path: str | os.PathLike[str], status: os.stat_result, write: Callable[[Path], object]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "whole"
+        write(temporary)
+        number = _stream(status)
+        for stream in (sys.stdout, sys.stderr):
+            if number is not None and stream is not None:
+                stream.flush()
+        place = path if number is None else os.dup(number)
+        with temporary.open("rb") as source, open(place, "wb") as sink:
+            shutil.copyfileobj(source, sink)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -58,13 +117,15 @@ def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:
     """Let ``name``, in the same folder, be what ``path`` is now, whatever is written to ``path``
     afterwards. It costs no copy: both are names of one file until then.
 
-    Nothing is kept where ``path`` does not exist, and on file systems without hard links.
+    Links are followed. Nothing is kept where ``path`` does not exist, and on file systems without
+    hard links.
     """
-    temporary = Path(name).with_name(f".{Path(name).name}.link.part")
+    target = Path(os.path.realpath(name))
+    temporary = target.with_name(f".{target.name[:40]}.link.part")
     temporary.unlink(missing_ok=True)
     with suppress(OSError):
-        os.link(path, temporary)
-        temporary.replace(name)
+        os.link(os.path.realpath(path), temporary)
+        temporary.replace(target)
     temporary.unlink(missing_ok=True)  # replace() does nothing if both are one file already
 
 
@@ -72,12 +133,6 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """Delete what writers into ``folder`` left when they were killed. None may be at work there."""
     for temporary in Path(folder).glob(".*.part"):
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any = None) -> None:

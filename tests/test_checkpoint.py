@@ -7,7 +7,9 @@ import json
 import os
 import resource
 import stat
+import subprocess
 import sys
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import checkpoint, nn
-from tests.common import LAYOUTS, grid, host, lay_out, refuses
+from tests.common import LAYOUTS, grid, host, lay_out, refuses, unprivileged
+
+ROOT = Path(__file__).parents[1]
 
 DTYPES = [
     *("bool", "float16", "float32", "float64"),
@@ -408,6 +412,125 @@ def test_permissions_follow_the_umask(file):
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o200])
+def test_a_file_that_is_replaced_keeps_its_mode_and_owner(file, mode):
+    file.write_text("")
+    file.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(file, 1, 2)
+    before = file.stat()
+    mg.save({"a": mg.zeros(1)}, file)
+    after = file.stat()
+    assert after.st_size > 0
+    for what in ("st_mode", "st_uid", "st_gid"):
+        assert getattr(after, what) == getattr(before, what)
+
+
+def test_nobody_else_may_read_a_private_file_while_it_is_written(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("")
+    path.chmod(0o600)
+    seen = []
+    checkpoint.write_atomically(path, lambda part: seen.append(part.stat().st_mode & 0o777))
+    assert seen == [0o600]
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt", "txt"])
+def test_a_link_stays_one(tmp_path, suffix):
+    """To a file, to another link, and to nothing yet."""
+    target, middle, link = (tmp_path / name for name in ("far/x", "middle", f"x.{suffix}"))
+    target.parent.mkdir()
+    middle.symlink_to("far/x")
+    link.symlink_to("middle")
+    for text in ("one", "two"):
+        if suffix == "txt":
+            checkpoint.write_text(link, text)
+        else:
+            mg.save({text: mg.zeros(1)}, link)
+            assert list(mg.load(link)) == [text]
+        assert (os.readlink(link), os.readlink(middle)) == ("middle", "far/x")
+        assert not target.is_symlink()
+        assert names(tmp_path) == sorted(["far", "middle", link.name])
+        assert names(target.parent) == ["x"]
+
+
+def test_links_that_lead_round_in_a_circle(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        checkpoint.write_text(tmp_path / "a", "x")
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_what_a_link_leads_to_is_kept(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "x").symlink_to("far/x")
+    checkpoint.write_text(tmp_path / "x", "one")
+    checkpoint.keep(tmp_path / "x", tmp_path / "kept")
+    checkpoint.write_text(tmp_path / "x", "two")
+    assert (tmp_path / "kept").read_text() == "one"
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = "x" * 500_000  # more than a pipe holds
+    with futures.ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(pipe.read_text)
+        checkpoint.write_text(pipe, content)
+        assert reader.result(10) == content
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path):
+    """A terminal stands for /dev/null, which a mistake here would remove."""
+    reader, terminal = os.openpty()
+    name = os.ttyname(terminal)
+    link = tmp_path / "link"
+    link.symlink_to(name)
+    try:
+        for path in (name, link):
+            checkpoint.write_text(path, "text")
+            assert os.read(reader, 100) == b"text"
+            assert stat.S_ISCHR(os.stat(name).st_mode)
+    finally:
+        os.close(reader)
+        os.close(terminal)
+
+
+def test_standard_output_is_written_to_where_it_stands(tmp_path):
+    """As ``--csv /dev/stdout >> file``: neither what was there nor what comes after is lost."""
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    code = (
+        "from minigrad import checkpoint\n"
+        "print('first')\ncheckpoint.write_text('/dev/stdout', 'text\\n')\nprint('last')"
+    )
+    with log.open("a") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True, cwd=ROOT)
+    assert log.read_text() == "before\nfirst\ntext\nlast\n"
+    assert names(tmp_path) == ["log"]
+
+
+def test_a_file_that_may_not_be_written_to_is_not_replaced():
+    with unprivileged() as folder:
+        path = folder / "x"
+        path.write_text("old")
+        path.chmod(0o444)
+        with pytest.raises(PermissionError, match="x"):
+            checkpoint.write_text(path, "new")
+        assert path.read_text() == "old"
+        assert names(folder) == ["x"]
+
+
+def test_a_name_as_long_as_a_file_may_have(tmp_path):
+    path = tmp_path / ("ä" * 127)
+    checkpoint.write_text(path, "x")
+    checkpoint.keep(path, tmp_path / ("ö" * 127))
+    assert [len(name) for name in names(tmp_path)] == [127, 127]
 
 
 def test_text_is_utf8_with_plain_line_ends(tmp_path):
