@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,8 +25,9 @@ def replayable(seed: int, *stream: int) -> np.random.Generator:
 class DataLoader:
     """Batches (images, labels), shuffled by (seed, epoch), changed by (seed, epoch, batch).
 
-    Since nothing depends on what was drawn before, an epoch can be entered at any batch and gives
-    from there on the very batches of an uninterrupted run.
+    Iterating again gives the next epoch: a new order and new augmentation. :meth:`epoch` gives the
+    one asked for. Nothing depends on what was drawn before, so an epoch can be entered at any batch
+    and gives from there on the very batches of an uninterrupted run.
 
     Args:
         images: Tensor (N, ...), of any dtype, on the device on which batches are made.
@@ -62,6 +64,7 @@ class DataLoader:
         self.transform = None if transform is None else check.function("transform", transform)
         self.seed = check.integer("seed", seed, 0)
         self.drop_last = check.boolean("drop_last", drop_last)
+        self._epochs = itertools.count()
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -90,5 +93,8 @@ class DataLoader:
             yield images, Tensor(self.labels.data[index])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of epoch 0, however often it is called."""
-        return self.epoch()
+        """The batches of the next epoch: of epoch 0 the first time, of epoch 1 the second, …
+
+        A run that is to be resumed asks for its epochs by number (:meth:`epoch`).
+        """
+        return self.epoch(next(self._epochs))

@@ -87,10 +87,19 @@ def test_transform_draws_differ_by_seed_epoch_and_batch():
     assert len(draws) == 8
 
 
-def test_iterating_is_epoch_0():
+def test_iterating_again_is_the_next_epoch():
+    data = loader(shuffle=True, transform=add_noise)
+    for epoch in range(3):
+        list(data.epoch(7))  # an epoch asked for by number is not counted
+        for ours, expected in zip(data, data.epoch(epoch), strict=True):
+            for a, b in zip(ours, expected, strict=True):
+                np.testing.assert_array_equal(host(a), host(b))
+
+
+def test_iterators_at_the_same_time_are_epochs_of_their_own():
     data = loader(shuffle=True)
-    for a, b in zip(numbers(data), numbers(data.epoch(0)), strict=True):
-        np.testing.assert_array_equal(a, b)
+    first, second = iter(data), iter(data)
+    assert not np.array_equal(np.concatenate(numbers(first)), np.concatenate(numbers(second)))
 
 
 def test_the_data_are_not_changed_and_batches_not_shared():
