@@ -5,40 +5,22 @@ numbers: as easy as 1, 2, 3*, SC 2011): its output is a pure function of a key a
 key is a hash of ``manual_seed``'s arguments, the counter starts at the number of the draw, so a
 training loop that calls ``manual_seed(seed, epoch, step)`` draws in a resumed run just what it drew
 in the uninterrupted one, and no state has to be saved.
+
+The main thread's sequence is also that of every thread that has not called ``manual_seed``: such
+threads share its draws, each of which is made once, in no particular order. A thread that calls it
+has a sequence of its own from then on, and draws what it would draw alone.
 """
 
 from __future__ import annotations
 
+import itertools
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .backend import BLOCK, device, empty, move, parallel, spans
 from .tensor import Tensor, as_dtype, as_shape, naming_what_was_asked, shown
-
-_key = np.random.SeedSequence(0).generate_state(2, np.uint64)
-_draws = 0
-
-
-def manual_seed(seed: int, *stream: int) -> None:
-    """Start the sequence of random draws anew.
-
-    Args:
-        seed: whole number from 0, the run's seed.
-        stream: whole numbers from 0 that pick an independent sequence of that seed, such as epoch
-            and step.
-
-    Raises:
-        ValueError: a negative number or something else than a whole number.
-    """
-    global _key, _draws
-    for number in (seed, *stream):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
-            raise ValueError(f"seed: expected whole numbers from 0, got {shown((seed, *stream))}")
-    _key = np.random.SeedSequence(int(seed), spawn_key=tuple(map(int, stream))).generate_state(
-        2, np.uint64
-    )
-    _draws = 0
 
 
 class Draw(NamedTuple):
@@ -71,16 +53,60 @@ class Draw(NamedTuple):
         return keep
 
 
+class _Sequence:
+    """The draws of one seed, each made once, whichever threads ask."""
+
+    def __init__(self, seed: int, *stream: int) -> None:
+        first, second = np.random.SeedSequence(seed, spawn_key=stream).generate_state(2, np.uint64)
+        self._key = int(first), int(second)
+        self._numbers = itertools.count()  # next() is atomic, and no lock that a fork could take
+
+    def next(self) -> Draw:
+        return Draw(self._key, next(self._numbers))
+
+
+_shared = _Sequence(0)
+
+
+class _Thread(threading.local):
+    own: _Sequence | None = None  # from the thread's first manual_seed on
+
+
+_thread = _Thread()
+
+
+def manual_seed(seed: int, *stream: int) -> None:
+    """Start the calling thread's sequence of random draws anew.
+
+    In the main thread that is also the sequence of all threads that have not called this. Two
+    models trained in two threads draw what they would draw alone if each thread calls it.
+
+    Args:
+        seed: whole number from 0, the run's seed.
+        stream: whole numbers from 0 that pick an independent sequence of that seed, such as epoch
+            and step.
+
+    Raises:
+        ValueError: a negative number or something else than a whole number.
+    """
+    global _shared
+    for number in (seed, *stream):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
+            raise ValueError(f"seed: expected whole numbers from 0, got {shown((seed, *stream))}")
+    sequence = _Sequence(int(seed), *map(int, stream))
+    _thread.own = sequence
+    if threading.current_thread() is threading.main_thread():
+        _shared = sequence
+
+
 def threshold(drop: float) -> int:
     """The 32-bit word from which on an entry is kept; 2^32, beyond all, for ``drop`` 1."""
     return round(drop * 2**32)
 
 
 def next_draw() -> Draw:
-    """The next draw of the sequence."""
-    global _draws
-    _draws += 1
-    return Draw((int(_key[0]), int(_key[1])), _draws - 1)
+    """The next draw of the calling thread's sequence."""
+    return (_thread.own or _shared).next()
 
 
 def generator() -> np.random.Generator:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -44,6 +47,60 @@ def test_a_longer_draw_does_not_move_the_next():
         rng.generator().random(size)
         found.append(rng.generator().random())
     assert found[0] == found[1]
+
+
+# ---------------------------------------------------------------------------- threads
+
+
+@pytest.fixture
+def switching_often():
+    """Threads take turns every few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def in_threads(count, work):
+    """What ``work(number, wait)`` returns in each of ``count`` new threads; ``wait`` is for all."""
+    wait = Barrier(count).wait
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda number: work(number, wait), range(count)))
+
+
+@pytest.mark.usefixtures("switching_often")
+def test_threads_that_share_a_sequence_draw_each_of_it_once():
+    def work(number, wait):
+        wait()
+        return [rng.next_draw() for _ in range(5000)]
+
+    mg.manual_seed(5)
+    draws = [draw for found in in_threads(4, work) for draw in found]
+    mg.manual_seed(5)
+    assert sorted(draws) == [rng.next_draw() for _ in range(4 * 5000)]
+
+
+@pytest.mark.usefixtures("switching_often")
+def test_a_thread_that_seeds_draws_what_it_would_alone():
+    """Two models in two threads, each step seeded as training does."""
+    layer, x = mg.nn.Dropout(0.5), mg.ones(4, 8)
+
+    def train(seed, wait):
+        wait()
+        masks = []
+        for step in range(20):
+            mg.manual_seed(seed % 2, step)
+            masks += [layer(layer(x)).numpy().copy() for _ in range(2)]
+        return masks
+
+    alone = [train(seed, lambda: None) for seed in (0, 1)]
+    assert not np.array_equal(alone[0], alone[1])
+    mg.manual_seed(3)
+    for seed, together in enumerate(in_threads(4, train)):
+        np.testing.assert_array_equal(together, alone[seed % 2])
+    expected = rng.next_draw()  # nobody has touched the main thread's
+    mg.manual_seed(3)
+    assert rng.next_draw() == expected
 
 
 @pytest.mark.parametrize("drop", [0.0, 0.25, 0.5, 1.0])
