@@ -29,7 +29,11 @@ class Function(nn.Module):
 
     def __init__(self, function, **members):
         self.function = function
-        vars(self).update(members)
+        for name, member in members.items():
+            if type(member) is mg.Tensor:
+                self.register_buffer(name, member)
+            else:
+                setattr(self, name, member)
 
     def forward(self, x):
         return self.function(x)

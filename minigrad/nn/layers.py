@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import check
@@ -22,11 +23,14 @@ class Linear(Module):
     Shapes: input (..., F), output (..., O), ``weight`` (O, F), ``bias`` (O,).
     """
 
+    bias: Parameter | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = check.integer("in_features", in_features, 1)
         self.out_features = check.integer("out_features", out_features, 1)
         self.weight = Parameter(zeros(out_features, in_features))
-        self.bias = Parameter(zeros(out_features)) if check.boolean("bias", bias) else None
+        biased = check.boolean("bias", bias)
+        self.register_parameter("bias", Parameter(zeros(out_features)) if biased else None)
         init.default_(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,6 +47,8 @@ class Conv2d(Module):
     Shapes: input (N, C, H, W), output (N, O, OH, OW), ``weight`` (O, C/groups, KH, KW),
     ``bias`` (O,).
     """
+
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -76,7 +82,8 @@ class Conv2d(Module):
                 f"out_channels={out_channels}, got {groups}"
             )
         self.weight = Parameter(zeros(out_channels, in_channels // groups, *self.kernel_size))
-        self.bias = Parameter(zeros(out_channels)) if check.boolean("bias", bias) else None
+        biased = check.boolean("bias", bias)
+        self.register_parameter("bias", Parameter(zeros(out_channels)) if biased else None)
         init.default_(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,8 +122,15 @@ class _BatchNorm(Module):
         ValueError: wrong shape, or one value per channel in training.
     """
 
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     ndims: tuple[int, ...] = ()
     layout = ""
+    _added: Mapping[str, int] = {"num_batches_tracked": 2}
 
     def __init__(
         self,
@@ -136,11 +150,12 @@ class _BatchNorm(Module):
         self.momentum = check.number("momentum", momentum, 0, 1)
         check.boolean("affine", affine)
         check.boolean("bias", bias)
-        self.weight = Parameter(ones(num_features)) if affine else None
-        self.bias = Parameter(zeros(num_features)) if affine and bias else None
-        self.running_mean = zeros(num_features)
-        self.running_var = ones(num_features)
-        self.num_batches_tracked = tensor(0)
+        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
+        shifted = affine and bias
+        self.register_parameter("bias", Parameter(zeros(num_features)) if shifted else None)
+        self.register_buffer("running_mean", zeros(num_features))
+        self.register_buffer("running_var", ones(num_features))
+        self.register_buffer("num_batches_tracked", tensor(0))
 
     def forward(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         check.tensor("input", x, self.ndims, self.layout)

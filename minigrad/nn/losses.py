@@ -11,10 +11,12 @@ from .module import Module
 
 
 class _Loss(Module):
+    weight: Tensor | None
+
     def __init__(self, weight: Tensor | None, reduction: str) -> None:
-        self.weight = (
-            None if weight is None else check.tensor("weight", weight, (1,), "(C,)").detach()
-        )
+        if weight is not None:
+            weight = check.tensor("weight", weight, (1,), "(C,)").detach()
+        self.register_buffer("weight", weight)
         self.reduction = check.choice("reduction", reduction, ("mean", "sum", "none"))
 
 

@@ -1,4 +1,4 @@
-"""Module: parameters, buffers and submodules found by walking attributes in definition order."""
+"""Module: parameters, buffers and submodules, found among the attributes in definition order."""
 
 from __future__ import annotations
 
@@ -50,22 +50,89 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad)
 
 
+class _Kind(NamedTuple):
+    """What an attribute was registered as, and may be from then on: one of these, or None."""
+
+    of: type
+    persistent: bool = True
+
+
 class Module:
     """Base of layers and models: assign members in ``__init__``, write ``forward``.
 
-    Nothing is registered: a member that is a Parameter is one, one that is another Tensor is a
-    buffer (state that is saved but not learnt), one that is a Module is a child. Names are the
+    Assigning a Parameter or a Module registers it; :meth:`register_buffer` registers a buffer
+    (state that is saved but not learnt). Any other Tensor is a plain attribute. Names are the
     attribute paths joined by dots, as in PyTorch, so ``state_dict`` keys equal PyTorch's for the
     same tree.
     """
 
     training: bool = True
+    _registered: Mapping[str, _Kind] = {}
+    _added: Mapping[str, int] = {}  # by name, the first version of PyTorch's class that saves it
 
     def forward(self, *args: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
+
+    # -- registering members
+
+    def _register(self, name: str, of: type, persistent: bool = True) -> None:
+        # Made here, so that a subclass need not call super().__init__().
+        vars(self).setdefault("_registered", {})[name] = _Kind(of, persistent)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        was = self._registered[name].of if name in self._registered else object
+        if isinstance(value, Parameter):
+            self._register(name, Parameter)
+        elif isinstance(value, Module) and was is not Parameter:
+            self._register(name, Module)
+        elif value is not None and not isinstance(value, was):
+            came = type(value).__name__
+            raise TypeError(f"{name}: expected a {was.__name__} or None, got {came}")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        vars(self).get("_registered", {}).pop(name, None)
+
+    def _check_free(self, argument: str, name: Any, of: type) -> None:
+        """``name`` must be without dots, and that of no attribute but one registered as ``of``."""
+        kind = self._registered.get(check.text(argument, name))
+        if not name or "." in name or (hasattr(self, name) and (kind is None or kind.of is not of)):
+            raise ValueError(f"{argument}: expected a free one without dots, got {name!r}")
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Make ``tensor`` the attribute ``name``, which moves with the module but is not learnt.
+
+        A Tensor assigned to it later is a buffer too. None keeps the place for one.
+
+        Args:
+            name: without dots; that of a buffer, or of no attribute.
+            tensor: Tensor or None.
+            persistent: whether it is in ``state_dict``.
+        """
+        self._check_free("name", name, Tensor)
+        if tensor is not None:
+            check.tensor("tensor", tensor)
+        if isinstance(tensor, Parameter):
+            raise TypeError("tensor: expected a Tensor that is not learnt, got a Parameter")
+        self._register(name, Tensor, check.boolean("persistent", persistent))
+        setattr(self, name, tensor)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Make ``param`` the attribute ``name``, as assigning it does. None keeps the place.
+
+        Args:
+            name: without dots; that of a parameter, or of no attribute.
+            param: Parameter or None.
+        """
+        self._check_free("name", name, Parameter)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"param: expected a Parameter or None, got {type(param).__name__}")
+        self._register(name, Parameter)
+        setattr(self, name, param)
 
     # -- finding members
 
@@ -98,26 +165,37 @@ class Module:
                 continue
             seen.add(id(module))
             yield path, module
-            dot = f"{path}." if path else ""
-            pending += reversed([(dot + name, m) for name, m in module._members(Module)])
+            below = [(_joined(path, name), m) for name, m in module._members(Module)]
+            pending += reversed(below)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
 
+    def _own_tensors(self, saved: bool) -> Iterator[tuple[str, Tensor]]:
+        """This module's parameters, then its buffers, those that are ``saved`` or all."""
+        yield from self._members(Parameter)
+        for name, value in self._members(Tensor):
+            kind = self._registered.get(name)
+            if kind and kind.of is Tensor and (kind.persistent or not saved):
+                yield name, value
+
     def _named_tensors(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+        self,
+        prefix: str = "",
+        recurse: bool = True,
+        remove_duplicate: bool = True,
+        saved: bool = False,
     ) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers, module by module, each module's parameters first."""
         found = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         check.boolean("recurse", recurse)
         seen: set[int] = set()
         for path, module in found if recurse else [(prefix, self)]:
-            members = [*module._members(Tensor)]
-            for name, value in sorted(members, key=lambda m: not isinstance(m[1], Parameter)):
+            for name, value in module._own_tensors(saved):
                 if not remove_duplicate or id(value) not in seen:
                     seen.add(id(value))
-                    yield (f"{path}.{name}" if path else name), value
+                    yield _joined(path, name), value
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -185,20 +263,23 @@ class Module:
     def state_dict(
         self, *, destination: None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Tensor]:
-        """Parameters and buffers by dotted name: the live arrays, not copies. A shared one is there
-        under each of its names, as in PyTorch."""
+        """Parameters and persistent buffers by dotted name: the live arrays, not copies. A shared
+        one is there under each of its names, as in PyTorch."""
         check.unsupported("destination", destination, None)
         check.unsupported("keep_vars", keep_vars, False)
         check.text("prefix", prefix)
         return {
             prefix + name: value.detach()
-            for name, value in self._named_tensors(remove_duplicate=False)
+            for name, value in self._named_tensors(remove_duplicate=False, saved=True)
         }
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
         """Copy values into parameters and buffers of the same names.
+
+        States that PyTorch accepts although they are old are accepted too: without
+        ``num_batches_tracked``, which then stays as it is, and with a scalar of shape (1,).
 
         Args:
             state_dict: name → Tensor or array (NumPy's, CuPy's, or a PyTorch tensor on the CPU) of
@@ -215,10 +296,14 @@ class Module:
         """
         check.unsupported("assign", assign, False)
         check.boolean("strict", strict)
-        own = dict(self._named_tensors(remove_duplicate=False))
+        own = dict(self._named_tensors(remove_duplicate=False, saved=True))
         given = check.mapping("state_dict", state_dict)
         values = {name: raw(value) for name, value in given.items()}
-        missing = [name for name in own if name not in values]
+        for name in own:
+            if own[name].ndim == 0 and name in values and values[name].shape == (1,):
+                values[name] = values[name].reshape(())
+        optional = self._added_after(getattr(state_dict, "_metadata", {}))
+        missing = [name for name in own if name not in values and name not in optional]
         unexpected = [name for name in values if name not in own]
         problems = []
         if strict:
@@ -236,6 +321,15 @@ class Module:
             for name in shared:
                 own[name].data[...] = move(values[name], own[name].device)
         return IncompatibleKeys(missing, unexpected)
+
+    def _added_after(self, metadata: Mapping[str, Mapping[str, int]]) -> set[str]:
+        """Names that a state may lack which PyTorch saved with this metadata (none: the oldest)."""
+        return {
+            _joined(path, name)
+            for path, module in self.named_modules(remove_duplicate=False)
+            for name, version in module._added.items()
+            if metadata.get(path, {}).get("version", 0) < version
+        }
 
     if TYPE_CHECKING:  # Bound by minigrad.nn.fusion, which knows the layers.
 
@@ -257,6 +351,10 @@ class Module:
         return f"{type(self).__name__}(\n  {body}\n)"
 
 
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
 class _Chain(Module):
     """What the containers share: submodules in order, reached by number."""
 
@@ -264,11 +362,7 @@ class _Chain(Module):
         for name, module in modules:
             if not isinstance(module, Module):
                 raise TypeError(f"modules: expected Modules, got {type(module).__name__} at {name}")
-            check.text("modules: a name", name)
-            if not name or "." in name or (hasattr(self, name) and name not in vars(self)):
-                raise ValueError(
-                    f"modules: expected names that are free and without dots, got {name!r}"
-                )
+            self._check_free("modules: a name", name, Module)
             setattr(self, name, module)
 
     def __iter__(self) -> Iterator[Module]:

@@ -82,7 +82,7 @@ Call = tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, ...]]]
 CALLS: dict[str, Call] = {}
 
 
-def calls(name: str, function: Callable[..., Any], may: dict[str, Any], **rightly: Any) -> None:
+def calls(name: str, function: Callable[..., Any], may: dict[str, Any], /, **rightly: Any) -> None:
     CALLS[name] = (function, rightly, may)
 
 
@@ -253,6 +253,14 @@ for _name, _options in {
 calls("nn.Module.train", lambda mode: model().train(mode), {}, mode=True)
 calls("nn.Module.zero_grad", model().zero_grad, {}, set_to_none=True)
 calls("nn.Module.to", lambda target: model().to(target), {}, target="cpu")
+calls(
+    "nn.Module.register_buffer", lambda **options: nn.Module().register_buffer(**options),
+    {"name": ("text",), "tensor": ("tensor",)}, name="a", tensor=None, persistent=True,
+)  # fmt: skip
+calls(
+    "nn.Module.register_parameter", lambda **options: nn.Module().register_parameter(**options),
+    {"name": ("text",)}, name="a", param=None,
+)  # fmt: skip
 calls("nn.Module.apply", lambda fn: nn.ReLU().apply(fn), {"fn": ("function",)}, fn=repr)
 calls(
     "nn.Module.load_state_dict", lambda **options: model().load_state_dict(**options), {},

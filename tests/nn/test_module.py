@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from tests.common import host, refuses, signature
 
 MEMBERS = (
     "apply buffers children eval load_state_dict modules named_buffers named_children "
-    "named_modules named_parameters parameters state_dict train zero_grad"
+    "named_modules named_parameters parameters register_buffer register_parameter state_dict train "
+    "zero_grad"
 )
 LIBRARIES = {"minigrad": nn, "torch": torch.nn}
 
@@ -26,16 +28,16 @@ def residual(lib):
         def __init__(self, width):
             super().__init__()
             self.norm = lib.BatchNorm2d(width)
-            buffer = np.full(2, 7, np.float32)
-            if lib is nn:
-                self.steps = mg.tensor(buffer)
-            else:
-                self.register_buffer("steps", torch.tensor(buffer))
+            tensor = mg.tensor if lib is nn else torch.tensor
+            self.register_buffer("steps", tensor(np.full(2, 7, np.float32)))
+            self.register_buffer("cache", tensor(np.zeros(3, np.float32)), persistent=False)
+            self.register_buffer("mask", None)
+            self.register_parameter("shift", None)
+            self.plain = tensor(np.zeros(1, np.float32))
             self.convs = lib.ModuleList(
                 [lib.Conv2d(width, width, 3, padding=1), lib.Conv2d(width, width, 1, bias=False)]
             )
-            ones = np.ones((1,), np.float32)
-            self.scale = lib.Parameter(mg.tensor(ones) if lib is nn else torch.tensor(ones))
+            self.scale = lib.Parameter(tensor(np.ones((1,), np.float32)))
 
         def forward(self, x, gain=1.0):
             y = self.norm(x)
@@ -83,8 +85,9 @@ each_tree = pytest.mark.parametrize("tree", TREES, ids=lambda t: t.__name__)
 def twins(tree):
     """The same tree in both libraries with PyTorch's random weights, buffers moved off defaults."""
     theirs, ours = tree(torch.nn), tree(nn)
-    for b in theirs.buffers():
-        b.copy_(torch.rand(b.shape) + 1)
+    for name, b in theirs.named_buffers():
+        if name in theirs.state_dict():
+            b.copy_(torch.rand(b.shape) + 1)
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
 
@@ -239,7 +242,129 @@ def test_calling_passes_keywords():
     refuses(NotImplementedError, "Module defines no forward()", lambda: nn.Module()(x))
 
 
+# ---------------------------------------------------------------------------- registering
+
+
+def members(module):
+    """Names of the parameters, of the buffers, and of what is saved."""
+    found = module.named_parameters(), module.named_buffers(), module.state_dict().items()
+    return [[name for name, _ in pairs] for pairs in found]
+
+
+STEPS = {
+    "a tensor set in forward": lambda m, lib, t: setattr(m, "features", t(2)),
+    "a buffer": lambda m, lib, t: m.register_buffer("a", t(2)),
+    "a buffer assigned anew": lambda m, lib, t: setattr(m, "a", t(3)),
+    "a buffer not saved": lambda m, lib, t: m.register_buffer("b", t(2), persistent=False),
+    "assigned anew, still not saved": lambda m, lib, t: setattr(m, "b", t(1)),
+    "a place for a buffer": lambda m, lib, t: m.register_buffer("c", None),
+    "taken": lambda m, lib, t: setattr(m, "c", t(2)),
+    "a buffer set to None": lambda m, lib, t: setattr(m, "a", None),
+    "and back, in its old place": lambda m, lib, t: setattr(m, "a", t(2)),
+    "a saved buffer registered as one that is not": lambda m, lib, t: m.register_buffer(
+        "a", t(2), persistent=False
+    ),
+    "a place for a parameter": lambda m, lib, t: m.register_parameter("p", None),
+    "taken by a parameter": lambda m, lib, t: setattr(m, "p", lib.Parameter(t(2))),
+    "a parameter set to None": lambda m, lib, t: setattr(m, "p", None),
+    "a parameter in a buffer's place": lambda m, lib, t: setattr(m, "c", lib.Parameter(t(2))),
+    "a place for another buffer": lambda m, lib, t: m.register_buffer("d", None),
+    "a module in a buffer's place": lambda m, lib, t: setattr(m, "d", lib.Linear(1, 1)),
+    "a parameter in a module's place": lambda m, lib, t: setattr(m, "d", lib.Parameter(t(1))),
+    "removed": lambda m, lib, t: delattr(m, "a"),
+    "a plain tensor under the name": lambda m, lib, t: setattr(m, "a", t(2)),
+}
+
+
+def test_what_is_registered_is_pytorchs():
+    twins = [(lib.Module(), lib, zeros) for lib, zeros in ((nn, mg.zeros), (torch.nn, torch.zeros))]
+    for name, step in STEPS.items():
+        for twin in twins:
+            step(*twin)
+        assert members(twins[0][0]) == members(twins[1][0]), name
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "mistake"),
+    [
+        (TypeError, "a: expected a Tensor or None, got int", lambda m, t: setattr(m, "a", 1)),
+        (TypeError, "p: expected a Parameter or None, got", lambda m, t: setattr(m, "p", t(1))),
+        (TypeError, "p: expected a Param", lambda m, t: setattr(m, "p", m.l)),
+        (TypeError, "l: expected a Module or None, got", lambda m, t: setattr(m, "l", t(1))),
+        (TypeError, "none: expected a Parameter", lambda m, t: setattr(m, "none", t(1))),
+        (TypeError, "tensor: expected a Tensor", lambda m, t: m.register_buffer("x", 1)),
+        (TypeError, "name: expected a str", lambda m, t: m.register_buffer(1, t(1))),
+        (ValueError, "name: expected a free", lambda m, t: m.register_buffer("x.y", t(1))),
+        (ValueError, "name: expected a free", lambda m, t: m.register_buffer("", t(1))),
+        (ValueError, "got 'forward'", lambda m, t: m.register_buffer("forward", t(1))),
+        (ValueError, "got 'p'", lambda m, t: m.register_buffer("p", t(1))),
+        (TypeError, "param: expected a Param", lambda m, t: m.register_parameter("x", t(1))),
+        (ValueError, "got 'a'", lambda m, t: m.register_parameter("a", None)),
+        (ValueError, "name: expected a free", lambda m, t: m.register_parameter("x.y", None)),
+    ],
+)
+def test_mistakes_in_registering(error, text, mistake):
+    found = []
+    for lib, zeros in ((nn, mg.zeros), (torch.nn, torch.zeros)):
+        module = lib.Module()
+        module.register_buffer("a", zeros(1))
+        module.register_parameter("none", None)
+        module.p, module.l = lib.Parameter(zeros(1)), lib.Linear(1, 1)
+        found.append((module, lambda m=module, zeros=zeros: mistake(m, zeros)))
+    (module, ours), (_, theirs) = found
+    before = members(module)
+    with pytest.raises((KeyError, TypeError)):
+        theirs()
+    refuses(error, text, ours)
+    assert members(module) == before
+
+
+def test_a_parameter_is_no_buffer():
+    with pytest.raises(TypeError, match="tensor: expected a Tensor that is not learnt"):
+        nn.Module().register_buffer("x", nn.Parameter([1.0]))
+
+
+def test_buffers_that_are_not_saved_move_too():
+    module = nn.Module()
+    module.register_buffer("x", mg.zeros(2), persistent=False)
+    module.kept = mg.zeros(2)
+    module.to("float64")
+    assert (module.x.dtype, module.kept.dtype) == (np.float64, np.float32)
+    assert copy.deepcopy(module).state_dict() == {}
+    assert [*dict(copy.deepcopy(module).named_buffers())] == ["x"]
+
+
 # ---------------------------------------------------------------------------- loading
+
+
+OLD = {
+    "no count": lambda state: state.pop("1.num_batches_tracked"),
+    "a count with an axis": lambda state: state.update(
+        {"1.num_batches_tracked": torch.tensor([7])}
+    ),
+    "counts": lambda state: state.update({"1.num_batches_tracked": torch.tensor([7, 8])}),
+    "no mean": lambda state: state.pop("1.running_mean"),
+    "a weight with another axis": lambda state: state.update({"1.weight": torch.ones(1, 4)}),
+}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("change", OLD)
+def test_states_of_old_are_taken_as_pytorch_takes_them(change, metadata, strict):
+    """PyTorch's own states tell the version of each module; a plain dict may be of any age."""
+    ours, theirs = twins(sequential)
+    state = theirs.state_dict() if metadata else dict(theirs.state_dict())
+    OLD[change](state)
+    try:
+        expected = tuple(theirs.load_state_dict(state, strict))
+    except RuntimeError:
+        with pytest.raises(ValueError, match="1\\."):
+            ours.load_state_dict(state, strict)
+        return
+    assert ours.load_state_dict(state, strict) == expected
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[name].numpy(), value.numpy())
 
 
 def test_every_misfit_is_named_and_nothing_changes():
