@@ -11,7 +11,7 @@ from .ops.arithmetic import where
 from .ops.shape import cat, stack
 from .precision import get_precision, set_precision
 from .rng import manual_seed, randn
-from .tensor import Tensor, no_grad, ones, tensor, zeros
+from .tensor import Tensor, no_grad, ones, op, tensor, zeros
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -41,6 +41,7 @@ __all__ = [
     "no_grad",
     "ones",
     "onnx",
+    "op",
     "optim",
     "randn",
     "save",

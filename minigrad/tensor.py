@@ -7,20 +7,11 @@ An operation is one function of raw arrays that returns its result and its own d
         '''y = a b,  dL/da = g b,  dL/db = g a'''
         return a * b, lambda g, needs: (g * b, g * a)
 
-:func:`op` turns it into a function of Tensors and records a :class:`Node` on the tape: the closure,
-and the nodes it sends gradients to. :meth:`Tensor.backward` walks the tape from the result to the
-leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). What backward needs is what the
-closure names; nothing else is kept. Gradients are first order only: backward is not recorded.
-
-The contract of an operation:
-
-- ``name(*arrays, **params) -> (y, backward)`` and ``backward(g, needs)`` returns one gradient or
-  None per array, ``needs[i]`` saying whether anybody asked for the i-th.
-- A returned gradient is new memory, or ``g`` or a view of it; it is never an array the closure
-  keeps, and backward never writes into ``g`` or into what the closure keeps.
-- A gradient may have the broadcast shape of the result; the engine sums it to the input's shape.
-- The closure names arrays, never the output Tensor: no reference cycle, so memory is freed by
-  reference count as the sweep passes.
+:func:`op`, where the contract stands, turns it into a function of Tensors and records a
+:class:`Node` on the tape: the closure, and the nodes it sends gradients to. :meth:`Tensor.backward`
+walks the tape from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008,
+ch. 3). What backward needs is what the closure names; nothing else is kept. Gradients are first
+order only: backward is not recorded.
 
 Writing into ``tensor.data`` between forward and backward is not detected: operations keep the very
 arrays they saw, so the gradients would be those of the overwritten values.
@@ -430,13 +421,19 @@ def _send(
         results = backward(g, tuple(target is not None for target in inputs))
     except MemoryError as error:
         raise out_of_memory(f"backward of {name}", error) from error
-    assert len(results) == len(inputs), f"{name}: {len(results)} gradients, {len(inputs)} inputs"
+    if type(results) is not tuple or len(results) != len(inputs):
+        raise TypeError(
+            f"{name}: backward: expected a tuple of {len(inputs)} gradients, an array or None for "
+            f"each input, got {_described(results)}"
+        )
     if _mode.sweep_observer is not None:
         _mode.sweep_observer(node, g, results)
     seen: list[int] = []
-    for target, result in zip(inputs, results, strict=True):
+    for i, (target, result) in enumerate(zip(inputs, results, strict=True)):
         if target is None or result is None:
             continue
+        if type(result) is not np.ndarray and not _is_array(result):
+            raise _unfit(name, i, f"an array of {target.dtype}", _described(result))
         xp = get_xp(result)  # not g's after a move to another device
         result = xp.asarray(result)  # 0-d arrays multiply to a NumPy scalar
         # A view that repeats elements, as a mean's gradient is, can be read but not added into.
@@ -445,22 +442,33 @@ def _send(
         owned = not (id(result) in seen or repeated or shared)
         seen.append(id(result))
         if result.shape != target.shape:
+            try:
+                stretched = np.broadcast_shapes(result.shape, target.shape) == result.shape
+            except ValueError:
+                stretched = False
+            if not stretched:
+                expected = f"shape {target.shape} or one that it broadcasts to"
+                raise _unfit(name, i, expected, result.shape)
             result, owned = _unbroadcast(result, target.shape), True
-        assert result.dtype == target.dtype, f"{name}: {result.dtype} gradient of {target.dtype}"
+        if result.dtype != target.dtype:
+            raise _unfit(name, i, f"an array of {target.dtype}", result.dtype)
         if target in gradients:
             gradients[target].add(result)
         else:
             gradients[target] = _Gradient(result, owned)
 
 
+def _unfit(name: str, i: int, expected: str, came: object) -> TypeError:
+    return TypeError(f"{name}: backward: gradient of input {i}: expected {expected}, got {came}")
+
+
 def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
-    """Sum ``g`` to ``shape``: the transpose of NumPy's broadcasting."""
+    """Sum ``g`` to ``shape``, which broadcasts to its own: the transpose of broadcasting."""
     extra = g.ndim - len(shape)
     stretched = tuple(
         i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
     )
     summed = total(g, stretched, keepdims=True) if stretched else g
-    assert summed.shape[extra:] == tuple(shape), f"gradient of shape {g.shape} for {shape}"
     return summed.reshape(shape)
 
 
@@ -468,28 +476,64 @@ def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 def op(function: Callable[..., tuple[Array, Backward]]) -> Callable[..., Tensor]:
-    """Make a function of Tensors from ``function(*arrays, **params) -> (y, backward)``.
+    """Make a differentiable function of Tensors from a function of arrays; a decorator.
 
-    Positional arguments may be Tensors, None, or Python and NumPy scalars; scalars reach
-    ``function`` as Python numbers, so they never change a dtype. Tensors must share one device and
-    one floating dtype. The raw function stays reachable as ``.raw``.
+    ``function(*arrays, **params)`` returns ``(y, backward)``: the result, an array, and the
+    derivative, ``backward(g, needs)``, which takes the gradient of the result and returns a tuple
+    with an array or None for each positional argument::
+
+        @mg.op
+        def scale(x, w):
+            return x * w, lambda g, needs: (g * w, g * x)
+
+    The contract:
+
+    - ``needs[i]`` says whether anybody asked for the gradient of argument i; None stands for zeros.
+    - A gradient has the dtype of its argument, and its shape or one that it broadcasts to, such as
+      that of the result: the engine sums it back.
+    - A gradient is new memory, or ``g`` or a view of it. It is never an array that the closure
+      keeps, and backward writes neither into ``g`` nor into what the closure keeps.
+    - The closure names arrays, never the Tensor that comes of it: no reference cycle, so memory is
+      freed by reference count as the sweep passes.
+
+    Returns:
+        A function whose positional arguments may be Tensors, None, or Python and NumPy scalars.
+        Scalars reach ``function`` as Python numbers, so they never change a dtype. Tensors share
+        one device and one floating dtype. Keyword arguments are handed on as they are. The
+        undecorated function is its attribute ``raw``.
+
+    Raises:
+        TypeError: what ``function`` or ``backward`` returns breaks the contract; raised by the call
+            or by ``Tensor.backward``. :func:`gradcheck` finds values that are wrong.
     """
-    name = function.__name__.strip("_")
+    if not callable(function):
+        raise TypeError(f"function: expected a function to decorate, got {type(function).__name__}")
+    name = getattr(function, "__name__", type(function).__name__).strip("_")
 
     @functools.wraps(function)
     def apply(*inputs: Any, **params: Any) -> Tensor:
         arrays = [_unwrap(name, x) for x in inputs]
-        _check_alike(name, inputs)
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+        _check_alike(name, tensors)
+        for key, value in params.items():
+            if isinstance(value, Tensor):  # no gradient would come of it
+                raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
         with np.errstate(all="ignore"):  # as in _sweep
             try:
-                y, backward = function(*arrays, **params)
+                returned = function(*arrays, **params)
             except MemoryError as error:
                 raise out_of_memory(name, error) from error
-        recorded = is_grad_enabled() and any(
-            isinstance(x, Tensor) and x.requires_grad for x in inputs
-        )
-        result = Tensor(y)
-        if recorded:
+        if type(returned) is not tuple or len(returned) != 2 or not callable(returned[1]):
+            raise _breach(name, returned)
+        y, backward = returned
+        if type(y) is not np.ndarray and not _is_array(y):
+            raise _breach(name, returned)
+        try:
+            result = Tensor(y)
+        except TypeError:
+            raise _breach(name, returned) from None
+        recorded = _mode.enabled and True in [x.requires_grad for x in tensors]
+        if recorded and y.dtype.kind == "f":
             result.requires_grad = True
             result.node = Node(name, y, tuple(_target(x) for x in inputs), backward)
         if _mode.observer is not None:
@@ -498,6 +542,28 @@ def op(function: Callable[..., tuple[Array, Backward]]) -> Callable[..., Tensor]
 
     apply.raw = function  # type: ignore[attr-defined]
     return apply
+
+
+def _breach(name: str, returned: Any) -> TypeError:
+    return TypeError(
+        f"{name}: expected it to return (y, backward), an array of numbers and a function of "
+        f"(g, needs), got {_described(returned)}"
+    )
+
+
+def _is_array(x: Any) -> bool:
+    """Whether ``x`` is what an operation may return: an array, or NumPy's scalar in place of one
+    without dimensions."""
+    return isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__cuda_array_interface__")
+
+
+def _described(returned: Any) -> str:
+    """What an operation returned, as an error says it."""
+    if isinstance(returned, tuple):
+        inner = ", ".join(map(_described, returned[:8]))
+        return f"({inner}{', ...' if len(returned) > 8 else ''})"
+    kind = type(returned).__name__
+    return f"{kind} of {returned.dtype}" if hasattr(returned, "dtype") else kind
 
 
 def _target(x: Any) -> Node | Tensor | None:
@@ -523,9 +589,8 @@ def _kind(array: Array) -> Any:
     return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
 
 
-def _check_alike(name: str, inputs: tuple[Any, ...]) -> None:
-    """Raise unless all tensors share a floating dtype and a device, on a GPU the current one."""
-    tensors = [x for x in inputs if isinstance(x, Tensor)]
+def _check_alike(name: str, tensors: list[Tensor]) -> None:
+    """Raise unless all share a floating dtype and a device, on a GPU the current one."""
     if tensors:  # the others are on the same device, or refused
         check_current(name, tensors[0].data)
     # Nearly always all are alike, and the names below cost more than a small operation.

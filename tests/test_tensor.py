@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import operator
+import re
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import Tensor
-from minigrad.tensor import is_grad_enabled, observe, op
+from minigrad import Tensor, op
+from minigrad.tensor import is_grad_enabled, observe
 from tests.common import compare, grid, leaf, refuses, seeds
 
 # ---------------------------------------------------------------------------- making tensors
@@ -449,20 +453,113 @@ def test_op_records_only_what_needs_it():
     assert callable(backward)
 
 
+def test_an_integer_result_requires_no_gradient():
+    @op
+    def rounded(x):
+        return x.astype(np.int64), lambda g, needs: (None,)
+
+    assert not rounded(mg.ones(2, requires_grad=True)).requires_grad
+
+
+def zeros_like(x):
+    return lambda g, needs: (np.zeros_like(x),)
+
+
 @pytest.mark.parametrize(
-    ("gradients", "match"),
+    ("function", "came"),
     [
-        (lambda g: (g, g), "broken: 2 gradients, 1 inputs"),
-        (lambda g: (g.astype(np.float32),), "broken: float32 gradient of float64"),
-        (lambda g: (g[:1].reshape(1, 1).repeat(5, 1),), "gradient of shape"),
+        (lambda x: x * 2, "ndarray of float32"),
+        (lambda x: None, "NoneType"),
+        (lambda x: (x * 2,), "(ndarray of float32)"),
+        (lambda x: (x * 2, x, x), "(ndarray of float32, ndarray of float32, ndarray of float32)"),
+        (lambda x: (x * 2, None), "(ndarray of float32, NoneType)"),
+        (lambda x: (x * 2, x), "(ndarray of float32, ndarray of float32)"),
+        (lambda x: [x * 2, zeros_like(x)], "list"),
+        (lambda x: (mg.Tensor(x * 2), zeros_like(x)), "(Tensor of float32, function)"),
+        (lambda x: ([1.0], zeros_like(x)), "(list, function)"),
+        (lambda x: (float(x.sum()), zeros_like(x)), "(float, function)"),
+        (lambda x: (x * 1j, zeros_like(x)), "(ndarray of complex64, function)"),
     ],
 )
-def test_a_broken_derivative_is_caught(gradients, match):
+@pytest.mark.parametrize("shape", [(2, 3), (2,)])
+def test_an_operation_that_returns_something_else(function, came, shape):
+    """Two rows are no result and derivative."""
+
+    def broken(x):
+        return function(x)
+
+    text = "broken: expected it to return (y, backward), an array of numbers and a function of "
+    for grad in (True, False):
+        x = mg.ones(shape, requires_grad=grad)
+        refuses(TypeError, f"{text}(g, needs), got {came}", lambda x=x: op(broken)(x))
+
+
+def test_numpys_scalars_are_arrays_without_dimensions():
+    @op
+    def total(x):
+        return x.sum(), lambda g, needs: (np.broadcast_to(g, x.shape),)
+
+    assert mg.gradcheck(total, leaf(grid((2, 3))))
+    assert total(mg.ones(2)).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("gradients", "text"),
+    [
+        (lambda g: g, "a tuple of 1 gradients, an array or None for each input, got ndarray"),
+        (lambda g: None, "a tuple of 1 gradients, an array or None for each input, got NoneType"),
+        (lambda g: [g], "a tuple of 1 gradients, an array or None for each input, got list"),
+        (lambda g: (), "a tuple of 1 gradients, an array or None for each input, got ()"),
+        (lambda g: (g, g), "a tuple of 1 gradients, an array or None for each input, got (nda"),
+        (lambda g: (g.astype(np.float32),), "gradient of input 0: expected an array of float64"),
+        (lambda g: (1.0,), "gradient of input 0: expected an array of float64, got float"),
+        (lambda g: (mg.Tensor(g),), "expected an array of float64, got Tensor of float64"),
+        (lambda g: (g[..., :1],), "expected shape (1, 2) or one that it broadcasts to, got (1, 1)"),
+        (lambda g: (g[0],), "expected shape (1, 2) or one that it broadcasts to, got (2,)"),
+        (lambda g: (np.zeros((4, 3)),), "expected shape (1, 2) or one that it broadcasts to, got"),
+    ],
+)
+def test_a_broken_derivative_is_caught(gradients, text):
     @op
     def broken(x):
         return x * 1, lambda g, needs: gradients(g)
 
-    refuses(AssertionError, match, lambda: broken(leaf(grid((2,)))).sum().backward())
+    y = broken(leaf(grid((1, 2)))).sum()
+    with pytest.raises(TypeError, match=re.escape(text)) as caught:
+        y.backward()
+    assert str(caught.value).startswith("broken: backward: ")
+
+
+def test_a_second_gradient_is_named_as_such():
+    @op
+    def broken(x, w, n):
+        return x * w * n, lambda g, needs: (g, g[:1], None)
+
+    y = broken(leaf(grid((2,))), leaf(grid((2,))), 3)
+    refuses(TypeError, "broken: backward: gradient of input 1: ", lambda: y.sum().backward())
+
+
+def test_what_op_takes():
+    refuses(TypeError, "function: expected a function to decorate, got int", lambda: op(3))
+    twice = op(functools.partial(lambda n, x: (x * n, lambda g, needs: (g * n,)), 2))
+    assert mg.gradcheck(twice, leaf(grid((2,))))
+
+    @op
+    def scale(x, *, w):
+        return x * w, lambda g, needs: (g * w,)
+
+    for w in (mg.ones(2), mg.nn.Parameter(mg.ones(2))):
+        text = "scale: w: expected a Tensor as a positional argument only"
+        refuses(TypeError, text, lambda w=w: scale(mg.ones(2), w=w))
+
+
+def test_the_page_on_operations():
+    page = Path(__file__).parents[1] / "docs/operations.md"
+    space: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, space)
+    assert mg.gradcheck(space["scaled_add"], [leaf(grid((3, 4))), leaf(grid((4,), 1))])
+    assert space["swish"](mg.zeros(2)).numpy().tolist() == [0, 0]
 
 
 def test_operand_errors(device):

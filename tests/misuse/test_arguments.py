@@ -205,6 +205,7 @@ calls(
     inputs=mg.tensor([1.0], "float64", requires_grad=True), eps=1e-6, atol=1e-5, rtol=1e-3,
     raise_exception=True,
 )  # fmt: skip
+calls("op", mg.op, {"function": ("function",)}, function=len)
 calls("CapturedStep", mg.CapturedStep, {"step": ("function",), "warm": ("huge",)}, step=len, warm=1)
 calls("CapturedStep.__call__", captured, {"inputs": ("tensor",)}, inputs=mg.ones(1))
 

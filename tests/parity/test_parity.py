@@ -40,7 +40,7 @@ ELSEWHERE = {
     "OutOfMemoryError", "get_num_threads", "get_xp", "gradcheck",
     "is_compiled", "is_gpu_available", "load", "manual_seed", "memory", "nn",
     "no_grad",
-    "onnx", "optim", "save",
+    "onnx", "op", "optim", "save",
     "set_compiled", "set_num_threads", "set_precision", "get_precision", "Tensor",
     "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
