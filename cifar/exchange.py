@@ -10,9 +10,12 @@ has them), so a file of weights serves both.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +53,10 @@ class Import:
 
     Attributes:
         recipe: whose network the weights are of; its normalisation is that of the images.
-        file: weights by name, .safetensors or .pt (needs minigrad[torch]), such as PyTorch's
-            torch.save(model.state_dict(), "X.pt") writes.
+        file: weights by name, such as safetensors or torch.save(model.state_dict(), "X.pt") write
+            (which needs minigrad[torch]), or a checkpoint that holds such a dict. Its content says
+            what it is, not its name. Where all names begin alike, such as "net.", what they begin
+            with is left out if the network's names do not have it.
         out: the .safetensors file to write.
         dataset: cifar10 or synthetic, which gives the classes their names.
         set: FIELD=VALUE, any field of the recipe that the weights were trained with another value
@@ -119,13 +124,8 @@ def adopt(settings: Import) -> mg.nn.Module:
             above = " above 0" if low == 0 else ""
             raise UserError(f"{name}: expected finite numbers{above}, got {getattr(recipe, name)}")
     classes = datasets.classes(settings.dataset)
-    try:
-        tensors = mg.load(settings.file)
-    except FileNotFoundError:
-        raise UserError(f"file: {settings.file} is not a file") from None
-    except (ValueError, ImportError) as error:
-        raise UserError(f"file: {str(error).removeprefix('path: ')}") from None
     model = models.create(recipe.model, len(classes), seed=0)  # its weights are replaced
+    tensors = _weights(settings.file, model.state_dict().keys())
     try:
         model.load_state_dict(tensors)
     except ValueError as error:
@@ -141,6 +141,27 @@ def adopt(settings: Import) -> mg.nn.Module:
     with _writing(settings.out):
         mg.save(model.state_dict(), settings.out, record)
     return model
+
+
+def _weights(file: str, names: Set[str]) -> dict[str, mg.Tensor]:
+    """The tensors of ``file``, by names that fit ``names`` as well as leaving out what all begin
+    with can make them; what was done is said."""
+    try:
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always")
+            tensors = mg.load(file)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"file: {str(error).removeprefix('path: ')}") from None
+    said = [str(remark.message) for remark in remarks]
+    places = zip(*(name.split(".")[:-1] for name in tensors), strict=False)
+    shared = [parts[0] for parts in itertools.takewhile(lambda parts: len(set(parts)) == 1, places)]
+    prefixes = ["".join(f"{part}." for part in shared[:count]) for count in range(len(shared) + 1)]
+    prefix = max(prefixes, key=lambda p: len({name.removeprefix(p) for name in tensors} & names))
+    if prefix:
+        said.append(f"{file}: all names have lost their first part {prefix!r:.80}")
+    for line in said:
+        print(f"note: {line}", file=sys.stderr)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
 def _suffix(out: str, known: tuple[str, ...]) -> str:

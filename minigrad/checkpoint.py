@@ -8,15 +8,17 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
@@ -179,7 +181,7 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any
             text = json.dumps(metadata)
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(f"metadata: expected what JSON can hold ({error})") from None
-        note = {"minigrad": text, "sha256": digest(arrays, text)}
+        note = {_NOTE: text, _DIGEST: digest(arrays, text)}
 
         def write(temporary: Path) -> None:
             try:
@@ -201,50 +203,131 @@ def digest(tensors: Mapping[str, Any], text: str = "") -> str:
     return found.hexdigest()
 
 
-def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str, Tensor]:
-    """The named tensors of a safetensors file, or of a PyTorch file if its name ends in .pt or
-    .pth, on ``device``. Nothing in the file is executed.
+def readable(path: str | os.PathLike[str]) -> Path:
+    """``path``, which is a regular file that this process may read.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: of the kind that says why it is not, such as FileNotFoundError or PermissionError.
+    """
+    found = check.path("path", path)
+    try:
+        regular = stat.S_ISREG(os.stat(found).st_mode)
+        if regular or found.is_dir():  # to open a pipe might wait for ever
+            found.open("rb").close()
+    except OSError as error:
+        raise type(error)(f"path: cannot read {path}: {error.strerror}") from None
+    if not regular:
+        raise OSError(f"path: cannot read {path}: Not a regular file")
+    return found
+
+
+def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str, Tensor]:
+    """The named tensors of a safetensors file or a PyTorch file, on ``device``. Which of the two it
+    is, its content says, not its name. Nothing in the file is executed.
+
+    What is done to a file of other programs is said in a warning: bfloat16, which NumPy lacks,
+    becomes float32; of a dict that holds one or more state dicts, such as
+    ``{"net": ..., "acc": ...}``, one is taken; and where all names begin with "module." or
+    "_orig_mod.", as DataParallel and torch.compile leave them, they lose it.
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
         ValueError: it is not a whole file of named tensors, or not as :func:`save` wrote it.
         ImportError: it is a PyTorch file, and PyTorch is missing.
     """
-    return read(path, device)[0]
+    return _read(path, device)[0]
 
 
 def read(
     path: str | os.PathLike[str], device: str | device = "cpu"
 ) -> tuple[dict[str, Tensor], Any]:
     """:func:`load`, and the metadata that :func:`save` was given (None in a foreign file)."""
+    return _read(path, device)
+
+
+def _read(path: str | os.PathLike[str], device: str | device) -> tuple[dict[str, Tensor], Any]:
     where = _device(device)
-    if not check.path("path", path).is_file():
-        raise FileNotFoundError(f"path: no such file: {path}")
-    if _is_pytorchs(path):
-        return _read_pytorchs(path, where), None
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            notes = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text, expected = notes.get("minigrad"), notes.get("sha256")
-        if text is not None and expected is not None and digest(arrays, text) != expected:
+    with readable(path).open("rb") as file:
+        start = file.read(9)
+        file.seek(0)
+        metadata = None
+        remarks: list[str] = []
+        if start[8:] == b"{":
+            arrays, ours, metadata = _read_safetensors(path, file.read(), remarks)
+        elif start[:4] == b"PK\3\4" or start[:1] == b"\x80":
+            arrays, ours = _read_pytorchs(path, file, remarks), False
+        else:
             raise ValueError(
-                f"path: {path} is damaged: its SHA-256 is not the one it was saved with"
+                f"path: {path} is not a whole file of tensors: neither safetensors nor PyTorch's"
             )
-        tensors = {name: Tensor(move(array, where)) for name, array in arrays.items()}
-        return tensors, _metadata(path, text)
-    except TypeError as error:
-        raise ValueError(f"path: {path} has a dtype that NumPy lacks ({error})") from None
-    except (SafetensorError, RecursionError) as error:
-        raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
+    if not ours:
+        arrays = _without_wrappers(arrays, remarks)
+    tensors = {name: Tensor(move(array, where)) for name, array in arrays.items()}
+    for remark in remarks:
+        warnings.warn(f"{path}: {remark}", stacklevel=3)
+    return tensors, metadata
 
 
-def _metadata(path: str | os.PathLike[str], text: str | None) -> Any:
+# ---------------------------------------------------------------------------- safetensors
+
+_DTYPES: Final = {
+    "BOOL": "bool",
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+}
+_WIDENED: Final = "bfloat16, which NumPy lacks, has become float32"
+# What `save` notes in a file: each name and, of a digest, the length of its value.
+_NOTE, _DIGEST, _DIGITS = "minigrad", "sha256", 64
+
+
+def _read_safetensors(
+    path: str | os.PathLike[str], raw: bytes, remarks: list[str]
+) -> tuple[dict[str, np.ndarray], bool, Any]:
+    """The arrays, whether :func:`save` wrote them, and its metadata."""
+    from safetensors import SafetensorError, deserialize
+
     try:
-        return None if text is None else json.loads(text)
-    except ValueError as error:  # no JSON, or a number of more digits than Python reads
+        content = dict(deserialize(raw))
+        size = int.from_bytes(raw[:8], "little")
+        notes = json.loads(raw[8 : 8 + size]).get("__metadata__") or {}
+    except (SafetensorError, RecursionError, ValueError) as error:
+        raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
+    arrays = {}
+    for name, found in sorted(content.items()):
+        if found["dtype"] == "BF16":
+            bits = np.frombuffer(found["data"], np.uint16).astype(np.uint32)
+            array = (bits << 16).view(np.float32)
+            remarks += [] if _WIDENED in remarks else [_WIDENED]
+        elif found["dtype"] in _DTYPES:
+            array = np.frombuffer(found["data"], _DTYPES[found["dtype"]])
+        else:
+            raise ValueError(
+                f"path: {path} has a dtype that NumPy lacks ({found['dtype']} of {name!r:.80})"
+            )
+        arrays[name] = array.reshape(found["shape"])
+    if not _is_ours(notes):
+        return arrays, False, None
+    text, expected = notes.get(_NOTE), notes.get(_DIGEST)
+    if text is None or expected is None:
+        raise ValueError(f"path: {path} is damaged: it has lost its SHA-256 or its metadata")
+    if digest(arrays, text) != expected:
+        raise ValueError(f"path: {path} is damaged: its SHA-256 is not the one it was saved with")
+    return arrays, True, _metadata(path, text)
+
+
+def _is_ours(notes: Mapping[str, str]) -> bool:
+    """Whether :func:`save` wrote a file with these notes, also where bits of their names have
+    flipped: the lengths, which no flipped bit changes, tell its pair of notes from others."""
+    lengths = {len(name.encode()): len(value.encode()) for name, value in notes.items()}
+    pair = lengths.keys() == {len(_NOTE), len(_DIGEST)} and len(notes) == 2
+    return _NOTE in notes or (pair and lengths[len(_DIGEST)] == _DIGITS)
+
+
+def _metadata(path: str | os.PathLike[str], text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, or more digits than Python reads
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
 
 
@@ -252,6 +335,9 @@ _device = device  # the class, where a parameter is called device
 
 
 # ---------------------------------------------------------------------------- PyTorch's files
+
+_WRAPPERS: Final = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+_HOLDERS: Final = ("state_dict", "model_state_dict", "model", "net", "weights")
 
 
 def _is_pytorchs(path: str | os.PathLike[str]) -> bool:
@@ -263,35 +349,98 @@ def _pytorch() -> Any:
         import torch
     except ImportError as error:
         raise ImportError(
-            f"path: .pt and .pth files need PyTorch, which cannot be imported ({error}); "
+            f"path: PyTorch files need PyTorch, which cannot be imported ({error}); "
             "install it with: pip install 'minigrad[torch]'"
         ) from error
     return torch
 
 
-def _read_pytorchs(path: str | os.PathLike[str], where: device) -> dict[str, Tensor]:
+def _read_pytorchs(
+    path: str | os.PathLike[str], file: BinaryIO, remarks: list[str]
+) -> dict[str, np.ndarray]:
     torch = _pytorch()
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(file, map_location="cpu", weights_only=True)
+        why = f"it holds a {type(found).__name__}"
     except (OSError, MemoryError):
         raise
-    except Exception:  # its readers of archives and pickles each have their own
-        found = None
+    except Exception as error:  # its readers of archives and pickles each have their own
+        found, why = None, _reason(str(error))
     if not isinstance(found, dict):
         raise ValueError(
             f"path: {path} is not a whole PyTorch file of tensors alone, as "
-            "torch.save(model.state_dict(), path) writes"
+            f"torch.save(model.state_dict(), path) writes: {why}"
         )
-    tensors = {}
+    arrays = {}
+    for name, value in _state_dict(path, found, remarks).items():
+        if value.dtype == torch.bfloat16:
+            value = value.float()
+            remarks += [] if _WIDENED in remarks else [_WIDENED]
+        try:
+            array = value.detach().numpy()
+            supported = array.dtype.name in _DTYPES.values()
+        except (TypeError, RuntimeError):  # 8-bit floats; sparse
+            supported = False
+        if not supported:
+            what = f"{value.dtype}, {value.layout}".replace("torch.", "")
+            raise ValueError(f"path: {path} has tensors that NumPy lacks ({what})")
+        arrays[name] = array
+    return arrays
+
+
+def _reason(error: str) -> str:
+    """What PyTorch, in many words, has against a file."""
+    if asked := re.search(r"GLOBAL (\S+)", error):
+        return f"it also needs {asked[1]!r:.80}"
+    return f"it is {'a TorchScript archive' if 'TorchScript' in error else 'damaged, or another'}"
+
+
+def _state_dict(
+    path: str | os.PathLike[str], found: dict[Any, Any], remarks: list[str]
+) -> dict[str, Any]:
+    """``found``, or the one state dict in it that is the model's."""
+    wrong = _no_tensor(found)
+    if wrong is None:
+        return found
+    inner = {k: v for k, v in found.items() if isinstance(v, dict) and v and not _no_tensor(v)}
+    known = [name for name in _HOLDERS if name in inner] or list(inner)
+    if not inner:
+        for name in _HOLDERS:  # whose is the more telling reason
+            if isinstance(value := found.get(name), dict) and (inside := _no_tensor(value)):
+                wrong = f"{inside} in {name!r}"
+                break
+        raise ValueError(
+            f"path: {path} is not a plain state dict: expected tensors by name, got {wrong}"
+        )
+    if len(inner) > 1 and known == list(inner):
+        names = ", ".join(f"{name!r:.40}" for name in known)
+        raise ValueError(f"path: {path} holds several state dicts: {names}; save one of them alone")
+    chosen = known[0]
+    others = ", ".join(f"{name!r:.40}" for name in found if name != chosen)
+    remarks.append(f"took the state dict {chosen!r:.40}" + (f", left {others}" if others else ""))
+    state: dict[str, Any] = inner[chosen]
+    return state
+
+
+def _no_tensor(found: dict[Any, Any]) -> str | None:
+    """The first entry that is not a tensor by name, in words."""
+    import torch
+
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise ValueError(
-                f"path: {path} is not a plain state dict: expected tensors by name, got "
-                f"{type(value).__name__} for {name!r}"
-            )
-        try:
-            tensors[name] = Tensor(move(value.detach().numpy(), where))
-        except (TypeError, RuntimeError):  # bfloat16; sparse
-            what = f"{value.dtype}, {value.layout}".replace("torch.", "")
-            raise ValueError(f"path: {path} has tensors that NumPy lacks ({what})") from None
-    return tensors
+            return f"{type(value).__name__} for {name!r:.80}"
+    return None
+
+
+def _without_wrappers(arrays: dict[str, np.ndarray], remarks: list[str]) -> dict[str, np.ndarray]:
+    prefix = ""
+    while arrays and (
+        found := [w for w in _WRAPPERS if all(name.startswith(prefix + w) for name in arrays)]
+    ):
+        prefix += found[0]
+    if not prefix or prefix in arrays:
+        return arrays
+    remarks.append(f"all names have lost their first part {prefix!r}")
+    return {name.removeprefix(prefix): array for name, array in arrays.items()}

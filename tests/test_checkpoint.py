@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import stat
 import subprocess
 import sys
+import zipfile
 from concurrent import futures
 from pathlib import Path
 
@@ -104,11 +106,39 @@ def test_we_read_the_safetensors_librarys(file):
         np.testing.assert_array_equal(tensors[name].numpy(), value.numpy())
 
 
-def test_a_dtype_that_numpy_lacks_is_named(file):
-    safetensors.torch.save_file({"half": torch.zeros(2, dtype=torch.bfloat16)}, file)
-    with pytest.raises(ValueError, match="bfloat16") as caught:
-        mg.load(file)
-    assert str(file) in str(caught.value)
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [("float8_e4m3fn", "F8_E4M3"), ("float8_e5m2", "F8_E5M2"), ("float8_e8m0fnu", "F8_E8M0"),
+     ("complex64", "C64")],
+)  # fmt: skip
+def test_a_dtype_that_numpy_lacks_is_named(file, dtype, name):
+    safetensors.torch.save_file({"odd": torch.zeros(2, dtype=getattr(torch, dtype))}, file)
+    text = f"path: {file} has a dtype that NumPy lacks ({name} of 'odd')"
+    refuses(ValueError, text, lambda: mg.load(file))
+
+
+def test_every_dtype_of_the_format_is_read_or_named(file):
+    """As raw headers, for the libraries write only some of them."""
+    for name in ("F4", "F6_E2M3", "F6_E3M2", "F8_E5M2FNUZ", "F8_E4M3FNUZ", "X"):
+        head = json.dumps({"a": {"dtype": name, "shape": [8], "data_offsets": [0, 8]}}).encode()
+        file.write_bytes(len(head).to_bytes(8, "little") + head + bytes(8))
+        refuses(ValueError, str(file), lambda: mg.load(file))
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_bfloat16_is_widened_and_that_is_said(tmp_path, suffix):
+    file = tmp_path / f"x.{suffix}"
+    values = torch.tensor([[1.0, -0.0, 3.14159], [float("inf"), 1e-40, 1e38]])
+    state = {"half": values.to(torch.bfloat16), "empty": torch.zeros(0, dtype=torch.bfloat16)}
+    (safetensors.torch.save_file if suffix == "safetensors" else torch.save)(state, file)
+    with pytest.warns(UserWarning, match=f"{file}: bfloat16.*has become float32") as said:
+        found = mg.load(file)
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    for name, value in state.items():
+        expected = value.float().numpy()
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name].numpy().view(np.int32), expected.view(np.int32))
 
 
 @in_one_folder
@@ -168,12 +198,14 @@ class Trap:
     ("content", "text"),
     [
         (Trap(), "is not a whole PyTorch file of tensors alone"),
-        (torch.nn.Linear(1, 1), "is not a whole PyTorch file of tensors alone"),
-        (torch.zeros(1), "is not a whole PyTorch file of tensors alone"),
+        (Trap(), "path) writes: it also needs 'print'"),
+        (torch.nn.Linear(1, 1), "writes: it also needs 'torch.nn.modules.linear.Linear'"),
+        (torch.zeros(1), "writes: it holds a Tensor"),
         ({"epoch": 3}, "is not a plain state dict: expected tensors by name, got int for 'epoch'"),
-        ({"model": {"a": torch.zeros(1)}}, "expected tensors by name, got dict for 'model'"),
+        ({"acc": 1, "net": {"a": None}}, "by name, got NoneType for 'a' in 'net'"),
+        ({"a": {"x": torch.zeros(1)}, "b": {"x": torch.zeros(1)}}, "several state dicts: 'a', 'b'"),
         ({1: torch.zeros(1)}, "expected tensors by name, got Tensor for 1"),
-        ({"a": torch.zeros(1, dtype=torch.bfloat16)}, "that NumPy lacks (bfloat16, strided)"),
+        ({"a": torch.zeros(1, dtype=torch.float8_e5m2)}, "NumPy lacks (float8_e5m2, strided)"),
         ({"a": torch.zeros(1, dtype=torch.complex64)}, "that NumPy lacks (complex64, strided)"),
         ({"a": torch.zeros(1, 1).to_sparse()}, "that NumPy lacks (float32, sparse_coo)"),
     ],
@@ -186,6 +218,83 @@ def test_pytorch_files_of_anything_else(tmp_path, capsys, content, text):
     assert capsys.readouterr().out == ""
 
 
+def lenet(prefix=""):
+    return {
+        f"{prefix}conv.weight": torch.ones(1, 2),
+        f"{prefix}bn.num_batches_tracked": torch.tensor(3),
+    }
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.pth.tar", "x.ckpt", "x.bin", "x.safetensors", "x"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pytorch_file_of_any_name(tmp_path, name, legacy):
+    torch.save(lenet(), tmp_path / name, _use_new_zipfile_serialization=not legacy)
+    assert mg.load(tmp_path / name)["conv.weight"].numpy().tolist() == [[1, 1]]
+
+
+def test_a_safetensors_file_of_any_name(tmp_path):
+    safetensors.torch.save_file(lenet(), tmp_path / "x.bin")
+    (tmp_path / "x.bin").rename(tmp_path / "x.pt")
+    assert sorted(mg.load(tmp_path / "x.pt")) == sorted(lenet())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            {"net": lenet(), "acc": 93.2, "epoch": 7},
+            "took the state dict 'net', left 'acc', 'epoch'",
+        ),
+        ({"state_dict": lenet()}, "took the state dict 'state_dict'"),
+        (
+            {"ours": lenet(), "optimizer": {"state": {0: {"step": torch.zeros(())}}}},
+            "took the state dict 'ours', left 'optimizer'",
+        ),
+        (
+            {"ema": lenet(), "model": lenet(), "best": torch.zeros(1)},
+            "took the state dict 'model', left 'ema', 'best'",
+        ),
+        (lenet("module."), "all names have lost their first part 'module.'"),
+        (lenet("_orig_mod."), "all names have lost their first part '_orig_mod.'"),
+        (lenet("module._orig_mod."), "all names have lost their first part 'module._orig_mod.'"),
+        (lenet("_orig_mod.module."), "all names have lost their first part '_orig_mod.module.'"),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value,
+)
+def test_the_commonest_checkpoints(tmp_path, content, said):
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.warns(UserWarning, match=re.escape(f"x.pt: {said}") + "$"):
+        found = mg.load(tmp_path / "x.pt")
+    assert found.keys() == lenet().keys()
+    assert found["conv.weight"].numpy().tolist() == [[1, 1]]
+
+
+def test_the_names_of_a_foreign_safetensors_file_lose_a_wrapper_too(file):
+    safetensors.torch.save_file(lenet("module."), file, {"format": "pt"})
+    with pytest.warns(UserWarning, match="lost their first part 'module.'"):
+        assert mg.load(file).keys() == lenet().keys()
+
+
+@pytest.mark.parametrize(
+    "names_", [("net.a", "net.b"), ("module.a", "b"), ("module.",), ("module.x", "modules.x"), ()]
+)
+def test_names_that_may_be_the_models_own_stay(tmp_path, names_):
+    torch.save({name: torch.zeros(1) for name in names_}, tmp_path / "x.pt")
+    assert tuple(mg.load(tmp_path / "x.pt")) == names_
+
+
+def test_names_in_files_of_ours_stay(file):
+    mg.save({"module.a": mg.zeros(1)}, file)
+    assert list(mg.load(file)) == ["module.a"]
+
+
+def test_a_torchscript_archive_is_named(tmp_path):
+    torch.save(lenet(), tmp_path / "x.pt")
+    with zipfile.ZipFile(tmp_path / "x.pt", "a") as archive:
+        archive.writestr("x/constants.pkl", b"")  # what tells it from others
+    refuses(ValueError, "it is a TorchScript archive", lambda: mg.load(tmp_path / "x.pt"))
+
+
 @in_one_folder
 @given(st.data())
 def test_damaged_pytorch_files(tmp_path, data):
@@ -194,16 +303,17 @@ def test_damaged_pytorch_files(tmp_path, data):
     content = file.read_bytes()
     cut = content[: data.draw(st.integers(0, len(content) - 1))]
     file.write_bytes(data.draw(st.sampled_from([cut, data.draw(st.binary(max_size=300))])))
-    refuses(ValueError, f"{file} is not a whole PyTorch file", lambda: mg.load(file))
+    refuses(ValueError, f"{file} is not a whole ", lambda: mg.load(file))
 
 
 def test_pytorch_files_without_pytorch(tmp_path, monkeypatch):
     file = tmp_path / "x.pt"
-    file.write_text("x")
+    mg.save({"a": mg.zeros(1)}, file)
+    before = file.read_bytes()
     monkeypatch.setitem(sys.modules, "torch", None)
     for act in (lambda: mg.load(file), lambda: mg.save({"a": mg.zeros(1)}, file)):
         refuses(ImportError, "pip install 'minigrad[torch]'", act)
-    assert file.read_text() == "x"
+    assert file.read_bytes() == before
 
 
 def test_a_pytorch_file_holds_no_metadata(tmp_path):
@@ -224,7 +334,7 @@ def test_truncated_files_are_refused(tmp_path, data):
     content = whole.read_bytes()
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
-    refuses(ValueError, f"{cut} is not a whole safetensors file", lambda: mg.load(cut))
+    refuses(ValueError, f"{cut} is not a whole ", lambda: mg.load(cut))
 
 
 @in_one_folder
@@ -232,17 +342,45 @@ def test_truncated_files_are_refused(tmp_path, data):
 def test_foreign_files_are_refused(tmp_path, content):
     foreign = tmp_path / "foreign.bin"
     foreign.write_bytes(content)
-    refuses(ValueError, f"{foreign} is not a whole safetensors file", lambda: mg.load(foreign))
+    refuses(ValueError, f"{foreign} is not a whole ", lambda: mg.load(foreign))
+
+
+def write_note(file, text):
+    """As a crafted file has it: with a digest that fits."""
+    arrays = {"a": np.zeros(1)}
+    notes = {"minigrad": text, "sha256": checkpoint.digest(arrays, text)}
+    safetensors.numpy.save_file(arrays, file, notes)
 
 
 def test_metadata_that_is_not_json_is_refused(file):
-    safetensors.numpy.save_file({"a": np.zeros(1)}, file, {"minigrad": "{half"})
+    write_note(file, "{half")
     refuses(ValueError, str(file), lambda: mg.load(file))
 
 
-def test_missing_files(tmp_path):
-    for path in (tmp_path / "none.safetensors", tmp_path):
-        refuses(FileNotFoundError, str(path), lambda path=path: mg.load(path))
+def test_files_that_cannot_be_read_say_why(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("")
+    for name, error, why in (
+        ("none", FileNotFoundError, "No such file or directory"),
+        ("", IsADirectoryError, "Is a directory"),
+        ("file/x", NotADirectoryError, "Not a directory"),
+        ("pipe", OSError, "Not a regular file"),
+    ):
+        path = tmp_path / name
+        text = f"path: cannot read {path}: {why}"
+        refuses(error, text, lambda path=path: mg.load(path))
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_permission_denied_is_said_as_such(suffix):
+    with unprivileged() as folder:
+        path = folder / f"x.{suffix}"
+        path.write_text("")
+        path.chmod(0)
+        refuses(PermissionError, f"{path}: Permission denied", lambda: mg.load(path))
+        folder.chmod(0o600)
+        refuses(PermissionError, f"{path}: Permission denied", lambda: mg.load(path))
+        folder.chmod(0o700)
 
 
 @in_one_folder
@@ -259,12 +397,49 @@ def test_no_flipped_bit_is_taken_for_a_value(tmp_path, data):
     flipped.write_bytes(raw)
     found, metadata = tensors, note
     with contextlib.suppress(ValueError):
-        # Read: the bit was in the digest's name, so that none is looked for, or in the padding.
-        found, metadata = checkpoint.read(flipped)
-    assert metadata in (note, None)
+        found, metadata = checkpoint.read(flipped)  # read: the bit was in the padding
+    assert metadata == note
     assert list(found) == list(tensors)
     for name, value in tensors.items():
         np.testing.assert_array_equal(found[name].numpy(), value.numpy())
+
+
+@in_one_folder
+@given(st.data())
+def test_flips_in_the_names_of_the_digest_do_not_hide_a_changed_weight(tmp_path, data):
+    """Of either name, of both, or of the name of all metadata."""
+    file = tmp_path / "x.safetensors"
+    mg.save({"a": mg.tensor(grid((3, 4)))}, file, {"lr": 0.125})
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    chosen = data.draw(
+        st.sets(st.sampled_from([b"minigrad", b"sha256", b"__metadata__"]), min_size=1)
+    )
+    for name in chosen:
+        start = raw.index(b'"' + name + b'"') + 1
+        for place in data.draw(st.sets(st.integers(start, start + len(name) - 1), min_size=1)):
+            raw[place] ^= 1 << data.draw(st.integers(0, 7))
+    file.write_bytes(raw)
+    refuses(ValueError, f"path: {file} is ", lambda: mg.load(file))
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [None, {}, {"format": "pt"}, {"sha256": "0" * 64}, {"format": "pt", "modelspec": "x" * 64},
+     {"a": "b", "c": "d", "e": "f"}],
+)  # fmt: skip
+def test_a_foreign_file_needs_no_digest(file, notes):
+    safetensors.numpy.save_file({"a": np.zeros(1)}, file, notes)
+    assert checkpoint.read(file)[1] is None
+
+
+@pytest.mark.parametrize("lost", ["sha256", "minigrad"])
+def test_a_file_of_ours_that_has_lost_its_digest(file, lost):
+    mg.save({"a": mg.zeros(1)}, file)
+    raw = file.read_bytes()
+    file.write_bytes(raw.replace(lost.encode(), lost.upper().encode()))
+    text = f"path: {file} is damaged: it has lost its SHA-256 or its metadata"
+    refuses(ValueError, text, lambda: mg.load(file))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -276,7 +451,7 @@ def test_a_changed_value_of_any_dtype_is_refused(file, dtype):
 
 
 def test_metadata_nested_beyond_reason_is_refused(file):
-    safetensors.numpy.save_file({"a": np.zeros(1)}, file, {"minigrad": "[" * 100_000})
+    write_note(file, "[" * 100_000)
     refuses(ValueError, f"{file} is not a whole safetensors file", lambda: mg.load(file))
 
 

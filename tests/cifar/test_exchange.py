@@ -148,6 +148,64 @@ def test_there_and_back_is_the_same_model(run, tmp_path, suffix):
     assert evaluate.describe(back.record) == "tiny"
 
 
+@pytest.mark.parametrize(
+    ("name", "wrap", "said"),
+    [
+        (
+            "x.pth.tar",
+            lambda state: {"state_dict": state, "epoch": 3},
+            ["took the state dict 'state_d"],
+        ),
+        (
+            "x.ckpt",
+            lambda state: {"state_dict": prefixed("net.", state)},
+            ["took ", "lost their first part 'net.'"],
+        ),
+        ("x.bin", lambda state: prefixed("module.", state), ["lost their first part 'module.'"]),
+        (
+            "x",
+            lambda state: prefixed("_orig_mod.model.", state),
+            ["part '_orig_mod.'", "first part 'model.'"],
+        ),
+        (
+            "x.pt",
+            lambda state: {"net": {k: halved(t) for k, t in state.items()}, "acc": 9.5},
+            ["bfloat16", "'net'"],
+        ),
+        ("x.pt", lambda state: state, []),
+    ],
+)
+def test_checkpoints_as_they_are_found(run, tmp_path, capsys, name, wrap, said):
+    theirs = twin()
+    state = {k: torch.randint(-4, 4, t.shape).to(t.dtype) for k, t in theirs.state_dict().items()}
+    torch.save(wrap(state), tmp_path / name)
+    model = exchange.adopt(Import("tiny", str(tmp_path / name), str(tmp_path / "out.safetensors")))
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), state[key].numpy())
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith(f"note: {tmp_path / name}: ") for line in lines)
+    assert len(lines) == len(said)
+    for words in said:
+        assert any(words in line for line in lines)
+
+
+def prefixed(prefix, state):
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+def halved(value):
+    return value.to(torch.bfloat16) if value.is_floating_point() else value
+
+
+def test_a_layer_that_is_missing_is_named_without_the_prefix(run, tmp_path):
+    state = twin().state_dict()
+    del state["6.bias"]
+    torch.save(prefixed("net.", state), tmp_path / "x.pt")
+    asked = Import("tiny", str(tmp_path / "x.pt"), str(tmp_path / "out.safetensors"))
+    refuses(UserError, "does not hold the model 'tiny': state_dict", lambda: exchange.adopt(asked))
+    refuses(UserError, "missing 6.bias", lambda: exchange.adopt(asked))
+
+
 # ---------------------------------------------------------------------------- mistakes
 
 
@@ -173,14 +231,15 @@ def test_what_cannot_be_written(run, tmp_path, out, text):
 @pytest.mark.parametrize(("suffix", "package"), [("onnx", "onnx"), ("pt", "torch")])
 def test_a_missing_package_is_named(run, tmp_path, monkeypatch, suffix, package):
     file = tmp_path / f"x.{suffix}"
+    theirs = tmp_path / "theirs"
+    torch.save({}, theirs)
     monkeypatch.setitem(sys.modules, package, None)
     text = f"pip install 'minigrad[{package}]'"
     refuses(UserError, text, lambda: exchange.export(Export(run, str(file))))
     if package == "torch":
-        file.write_text("x")
-        asked = Import("tiny", str(file), str(tmp_path / "y.safetensors"))
+        asked = Import("tiny", str(theirs), str(tmp_path / "y.safetensors"))
         refuses(UserError, text, lambda: exchange.adopt(asked))
-    assert os.listdir(tmp_path) == (["x.pt"] if package == "torch" else [])
+    assert os.listdir(tmp_path) == ["theirs"]
 
 
 @pytest.mark.parametrize(
@@ -189,9 +248,10 @@ def test_a_missing_package_is_named(run, tmp_path, monkeypatch, suffix, package)
         ({"recipe": "nonesuch"}, "recipe: expected one of "),
         ({"dataset": "mnist"}, "unknown data set 'mnist'"),
         ({"out": "x.pt"}, "out: expected a file that ends in .safetensors, got x.pt"),
-        ({"file": "nowhere.pt"}, "file: nowhere.pt is not a file"),
-        ({"file": "text.pt"}, "file: text.pt is not a whole PyTorch file of tensors alone"),
-        ({"file": "text"}, "file: text is not a whole safetensors file"),
+        ({"file": "nowhere.pt"}, "file: cannot read nowhere.pt: No such file or directory"),
+        ({"file": "."}, "file: cannot read .: Is a directory"),
+        ({"file": "text"}, "file: text is not a whole file of tensors: neither safetensors nor"),
+        ({"file": "float8"}, "file: float8 has a dtype that NumPy lacks (F8_E4M3 of '0.weight')"),
         ({"file": "other.pt"}, "file: other.pt does not hold the model 'simple': state_dict for "),
         ({"set": ("std=1,0,1",)}, "std: expected finite numbers above 0, got (1.0, 0.0, 1.0)"),
         ({"set": ("mean=1,1,Infinity",)}, "mean: expected finite numbers, got"),
@@ -201,7 +261,8 @@ def test_a_missing_package_is_named(run, tmp_path, monkeypatch, suffix, package)
 def test_what_cannot_be_imported(tmp_path, monkeypatch, changes, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text").write_text("no weights")
-    (tmp_path / "text.pt").write_text("no weights")
+    eight = {"0.weight": torch.zeros(1, dtype=torch.float8_e4m3fn)}
+    safetensors.torch.save_file(eight, tmp_path / "float8")
     mg.save({"0.weight": mg.zeros(32, 3, 3, 3), "x": mg.zeros(1)}, "other.pt")
     before = sorted(os.listdir())
     asked = dataclasses.replace(Import("simple", "other.pt", "out.safetensors"), **changes)
