@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import tarfile
 import tempfile
@@ -22,7 +23,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent import futures
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
@@ -223,8 +224,15 @@ def _places(data_dir: str | os.PathLike[str] | None) -> tuple[Path, ...]:
     """Where to look, in order; the first is where a download goes."""
     if data_dir is not None:
         place = Path(data_dir).expanduser()
-        if not place.is_dir():
-            what = "is not a folder" if place.exists() else "does not exist"
+        try:
+            is_folder, what = stat.S_ISDIR(place.stat().st_mode), "is not a folder"
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            is_folder, what = (
+                False,
+                "does not exist" if missing else f"cannot be read ({error.strerror})",
+            )
+        if not is_folder:
             raise DataError(f"data folder {place} {what}; create it or name another --data-dir")
         return (place,)
     cache = Path("~/.cache/minigrad").expanduser()
@@ -236,6 +244,8 @@ def _find(places: tuple[Path, ...], spec: _Spec) -> Path | None:
     """The folder of batch files in the first place that has one, unpacked now if need be."""
     for place in places:
         try:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                (place / spec.folder).stat()  # tells what is_dir() does not: permission denied
             if (place / spec.folder).is_dir():
                 return place / spec.folder
             if any((place / file.name).exists() for file in spec.files):

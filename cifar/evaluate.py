@@ -175,18 +175,23 @@ def find(run: str | os.PathLike[str], last: bool = False) -> Path:
         UserError: there is none.
     """
     path = Path(run)
-    if path.is_dir():
-        file = path / ("last.safetensors" if last else "best.safetensors")
-        if not file.is_file():
+    is_folder = os.path.isdir(path)
+    file = path / ("last.safetensors" if last else "best.safetensors") if is_folder else path
+    try:
+        mg.checkpoint.readable(file)
+    except FileNotFoundError:
+        if is_folder:
             raise UserError(
                 f"run: no {file.name} in the folder {path}; name one that training wrote"
-            )
-        return file
-    if not path.is_file():
-        raise UserError(f"run: {path} does not exist; name a run's folder or .safetensors file")
-    if last:
+            ) from None
+        raise UserError(
+            f"run: {path} does not exist; name a run's folder or .safetensors file"
+        ) from None
+    except OSError as error:
+        raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
+    if last and not is_folder:
         raise UserError(f"last: chooses within a run's folder, but {path} is a file")
-    return path
+    return file
 
 
 def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -> Trained:

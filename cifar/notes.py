@@ -21,12 +21,12 @@ def read(
     """The tensors of a file that training wrote, and its note; {} of any other file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or its note is not of texts and numbers; the message names it.
+        ValueError: it cannot be read, is damaged, or its note is not of texts and numbers; the
+            message names it and says which.
     """
     try:
         tensors, note = mg.checkpoint.read(path, device)
-    except ValueError as error:
+    except (OSError, ValueError, ImportError) as error:
         raise ValueError(str(error).removeprefix("path: ")) from None
     if not _is_plain(note):
         raise ValueError(

@@ -133,9 +133,11 @@ def read(files: Sequence[str | os.PathLike[str]]) -> tuple[list[str], Images]:
     ids: list[str] = []
     parts: list[Images] = []
     for file in map(Path, files):
-        if not file.is_file():
-            what = "is not a file" if file.exists() else "does not exist"
-            raise UserError(f"{file}: {what}; name {_KINDS}")
+        try:
+            mg.checkpoint.readable(file)
+        except OSError as error:
+            why = str(error).removeprefix("path: ")
+            raise UserError(f"files: {why}; name {_KINDS}") from None
         rows: Sequence[object]
         if _is_pickle(file):
             rows, images = read_pickle(file)

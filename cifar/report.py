@@ -150,7 +150,7 @@ def find(folder: Path) -> list[Run]:
     if not folder.is_dir():
         raise UserError(f"folder: {folder} is not a folder; name one that holds runs")
     found: dict[str, Run] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in _files(folder):
         runs: Iterable[Run] = ()
         if path.name == "metrics.jsonl":
             runs = [_from_folder(path.parent)]
@@ -162,6 +162,14 @@ def find(folder: Path) -> list[Run]:
     if not found:
         raise UserError(f"folder: there is no run in {folder}; name one that training wrote into")
     return list(found.values())
+
+
+def _files(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:  # not left out in silence
+        raise UserError(f"folder: cannot read {error.filename}: {error.strerror}")
+
+    walk = os.walk(folder, onerror=refuse)
+    return sorted(Path(place, name) for place, _, names in walk for name in names)
 
 
 def _from_folder(folder: Path) -> Run:

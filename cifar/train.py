@@ -958,10 +958,7 @@ def _read_state(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], di
         ValueError: the file is damaged, another minigrad's, or none of training's; the message
             names it and says which.
     """
-    try:
-        tensors, note = notes.read(path, device)
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
+    tensors, note = notes.read(path, device)
     schema: Any = note.get("schema")
     record, progress = note.get("record"), note.get("progress")
     if (

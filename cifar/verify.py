@@ -6,6 +6,7 @@ verified = run(Settings("runs/simple-seed0"))
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,10 +117,7 @@ def run(settings: Settings) -> Verified:
 
 def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     """The file, the record and the opening that are in it."""
-    places = [run / name for name in FILES] if run.is_dir() else [run]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise UserError(f"run: there is no {' or '.join(map(str, places))}; name one of training's")
+    path = _find(run)
     try:
         _, note = notes.read(path)
     except ValueError as error:
@@ -127,6 +125,18 @@ def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     record, progress = note.get("record", note), note.get("progress", note)
     opening = progress.get("opening") if isinstance(progress, dict) else None
     return path, _checked(path, record, RECORD), _checked(path, opening, OPENING)
+
+
+def _find(run: Path) -> Path:
+    places = [run / name for name in FILES] if os.path.isdir(run) else [run]
+    for place in places:
+        try:
+            return mg.checkpoint.readable(place)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"run: {str(error).removeprefix('path: ')}") from None
+    raise UserError(f"run: there is no {' or '.join(map(str, places))}; name one of training's")
 
 
 def _checked(path: Path, came: Any, expected: Checks) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 
 from cifar import datasets, pickles, running
 from cifar.errors import DataError, UserError
+from tests.common import unprivileged
 
 ROWS = 10
 NAMES = datasets._CIFAR10.classes
@@ -483,6 +484,21 @@ def test_data_dir_must_be_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     message = refusal(lambda: datasets.load(name, "test", tmp_path / "file"))
     assert f"{tmp_path / 'file'} is not a folder" in message
+
+
+def test_a_place_that_cannot_be_read_is_not_one_that_is_empty() -> None:
+    with unprivileged() as folder:
+        (folder / "data" / FOLDER).mkdir(parents=True)
+        (folder / "data").chmod(0o600)
+        for name, said in (
+            ("data", f"{folder}/data cannot be searched: Permission denied"),
+            ("data/x", f"data folder {folder}/data/x cannot be read (Permission denied)"),
+        ):
+            assert said in refusal(lambda name=name: datasets.load("auto", "test", folder / name))
+        (folder / "data").chmod(0o700)
+        (folder / "data" / FOLDER / "batches.meta").touch(0)
+        message = refusal(lambda: datasets.load("auto", "test", folder / "data"))
+        assert f"{folder}/data/{FOLDER}/batches.meta: " in message
 
 
 def test_data_dir_may_start_with_a_tilde(home: Path) -> None:

@@ -16,7 +16,7 @@ from cifar import evaluate, plots, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
-from tests.common import refuses
+from tests.common import refuses, unprivileged
 
 # ---------------------------------------------------------------------------- figures
 
@@ -221,10 +221,18 @@ def test_runs_that_are_not_there(trained, tmp_path):
     for run, text in (
         (tmp_path / "nowhere", "nowhere does not exist"),
         (tmp_path, "run: no best.safetensors in the folder"),
-        (tmp_path / "text", "text is not a whole safetensors file"),
+        (tmp_path / "text", "text is not a whole file of tensors"),
         (state, "is not a model that training wrote: it names no recipe"),
     ):
         refuses(UserError, text, lambda run=run: evaluate.load(run))
+    with unprivileged() as folder:
+        (folder / "best.safetensors").touch(0)
+        for run in (folder, folder / "best.safetensors"):
+            text = f"run: cannot read {folder}/best.safetensors: Permission denied"
+            refuses(UserError, text, lambda run=run: evaluate.load(run))
+        folder.chmod(0)
+        text = f"run: cannot read {folder}/x: Permission denied"
+        refuses(UserError, text, lambda: evaluate.load(folder / "x"))
     refuses(UserError, "run: no last.safetensors", lambda: evaluate.find(tmp_path, last=True))
     refuses(UserError, "last: chooses within", lambda: evaluate.find(state, last=True))
 

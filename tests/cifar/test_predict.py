@@ -16,7 +16,7 @@ from PIL import Image
 from cifar import evaluate, predict, train
 from cifar.errors import UserError
 from tests.cifar import tiny
-from tests.common import refuses
+from tests.common import refuses, unprivileged
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (32, 32, 3), np.uint8)
@@ -300,8 +300,20 @@ def test_ids(tmp_path, monkeypatch):
 
 
 def test_files_that_are_none(tmp_path):
-    refuses(UserError, "nowhere.png: does not exist", lambda: predict.read(["nowhere.png"]))
-    refuses(UserError, f"{tmp_path}: is not a file", lambda: predict.read([tmp_path]))
+    refuses(
+        UserError,
+        "nowhere.png: No such file or directory; name",
+        lambda: predict.read(["nowhere.png"]),
+    )
+    with unprivileged() as folder:
+        (folder / "x.png").touch(0)
+        text = f"files: cannot read {folder}/x.png: Permission denied"
+        refuses(UserError, text, lambda: predict.read([folder / "x.png"]))
+    refuses(
+        UserError,
+        f"files: cannot read {tmp_path}: Is a directory",
+        lambda: predict.read([tmp_path]),
+    )
 
 
 def test_a_name_that_is_not_utf8(tmp_path):

@@ -19,7 +19,7 @@ from cifar import cli, plots, recipes, report, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
-from tests.common import refuses
+from tests.common import refuses, unprivileged
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 
@@ -105,6 +105,10 @@ def test_collected_runs_are_the_same_runs(trained, tmp_path):
 def test_folders_without_runs(tmp_path):
     refuses(UserError, "there is no run in", lambda: report.find(tmp_path))
     refuses(UserError, "is not a folder", lambda: report.find(tmp_path / "x"))
+    with unprivileged() as folder:
+        (folder / "run").mkdir(0)
+        text = f"folder: cannot read {folder}/run: Permission denied"
+        refuses(UserError, text, lambda: report.find(folder))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from cifar import cli, datasets, recipes, train, verify
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.test_train import overflowing, spoil_all, spoil_gradient
-from tests.common import refuses
+from tests.common import refuses, unprivileged
 
 
 @pytest.fixture
@@ -162,8 +162,12 @@ def test_files_that_do_not_tell(run, name):
 def test_no_run(tmp_path):
     text = f"run: there is no {tmp_path}/last.safetensors or {tmp_path}/state.safetensors; name one"
     refuses(UserError, text, lambda: verify.run(verify.Settings(str(tmp_path))))
+    with unprivileged() as folder:
+        (folder / "last.safetensors").touch(0)
+        text = f"run: cannot read {folder}/last.safetensors: Permission denied"
+        refuses(UserError, text, lambda: verify.run(verify.Settings(str(folder))))
     (tmp_path / "last.safetensors").write_bytes(b"?")
-    text = f"run: {tmp_path}/last.safetensors is not a whole safetensors file"
+    text = f"run: {tmp_path}/last.safetensors is not a whole file of tensors"
     refuses(UserError, text, lambda: verify.run(verify.Settings(str(tmp_path))))
 
 
