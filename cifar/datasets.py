@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from cifar import pickles, running, synthetic
 from cifar.errors import DataError, UserError
 
-__all__ = ["Dataset", "classes", "find", "load", "names"]
+__all__ = ["Dataset", "chosen_folder", "classes", "find", "holds_batches", "load", "names"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -105,7 +105,8 @@ def load(
 
     Args:
         name: "cifar10", "synthetic", or "auto": CIFAR-10 if it is on this machine, otherwise the
-            synthetic set after a loud notice on stderr. "cifar10" never falls back.
+            synthetic set after a loud notice on stderr. "cifar10" never falls back, nor does "auto"
+            where `data_dir` or `$MINIGRAD_DATA` names a folder.
         split: "train" or "test".
         data_dir: the only place to look for CIFAR-10: a folder that holds `cifar-10-batches-py`
             or `cifar-10-python.tar.gz`, or `cifar-10-batches-py` itself. None looks in
@@ -126,6 +127,11 @@ def load(
     places = _places(data_dir)
     folder = _find(places, _CIFAR10)
     if folder is None and name == "auto":
+        if named := _named(data_dir):
+            raise DataError(
+                f"CIFAR-10 is not in {_join(places)}, and {named} names a folder; choose "
+                "--dataset cifar10 (170 MB are downloaded there) or --dataset synthetic"
+            )
         _announce_synthetic(places)
         return load("synthetic", split)
     if folder is None:
@@ -144,6 +150,17 @@ def find(data_dir: str | os.PathLike[str] | None = None) -> tuple[Path | None, s
     """
     places = _places(data_dir)
     return _find(places, _CIFAR10), _join(places)
+
+
+def chosen_folder(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """The folder of CIFAR-10's batch files, if `data_dir` or `$MINIGRAD_DATA` was to say where it
+    is; None if nobody said."""
+    return _find(_places(data_dir), _CIFAR10) if _named(data_dir) else None
+
+
+def holds_batches(folder: str | os.PathLike[str]) -> bool:
+    """Whether it is a folder that holds CIFAR-10's batch files, unpacked."""
+    return all((Path(folder) / file.name).is_file() for file in _CIFAR10.files)
 
 
 # --- What CIFAR-10 is ---------------------------------------------------------------------------
@@ -238,6 +255,13 @@ def _places(data_dir: str | os.PathLike[str] | None) -> tuple[Path, ...]:
     cache = Path("~/.cache/minigrad").expanduser()
     chosen = os.environ.get("MINIGRAD_DATA")
     return (Path(chosen).expanduser(), cache) if chosen else (cache,)
+
+
+def _named(data_dir: str | os.PathLike[str] | None) -> str:
+    """Who said where CIFAR-10 is, or ""."""
+    if data_dir is not None:
+        return "--data-dir"
+    return "$MINIGRAD_DATA" if os.environ.get("MINIGRAD_DATA") else ""
 
 
 def _find(places: tuple[Path, ...], spec: _Spec) -> Path | None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -95,8 +96,14 @@ def _is_at(handle: int, path: Path) -> bool:
 
 @contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
-    """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once."""
+    """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once.
+
+    Outside the main thread, where Python handles no signals, it stays empty.
+    """
     stop: list[int] = []
+    if not _in_main_thread():
+        yield stop
+        return
 
     def note(number: int, _: Any) -> None:
         if stop:
@@ -111,10 +118,18 @@ def stop_on_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def _in_main_thread() -> bool:
+    """Whether signals and streams, which belong to the whole process, are this thread's to set."""
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def outliving_its_terminal() -> Iterator[None]:
     """Go on when the terminal, or whoever reads the output, goes away: SIGHUP is ignored, and what
-    can no longer be shown is dropped."""
+    can no longer be shown is dropped. Outside the main thread nothing is changed."""
+    if not _in_main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     out, err = (cast(TextIO, _Heedless(stream)) for stream in (sys.stdout, sys.stderr))
     try:

@@ -199,6 +199,7 @@ def prepare(
     test_set = datasets.load(training_set.name, "test", settings.data_dir)
     training_set, held_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
+    _check_smallest_batch(recipe, training_set)
 
     model = models.create(recipe.model, len(training_set.classes), settings.seed).to(device)
     record = _record(settings, recipe, device, training_set, counts, model)
@@ -244,6 +245,23 @@ def prepare(
     if recipe.long_tail < 1:
         print("images per class: " + ", ".join(map(str, counts)))
     return test_set, this
+
+
+def _check_smallest_batch(recipe: recipes.Recipe, data: datasets.Dataset) -> None:
+    """Raise before training where an epoch has a batch of one image that the model cannot train on:
+    batch norm of vectors needs two."""
+    if (len(data) % recipe.batch_size or recipe.batch_size) > 1:
+        return
+    one = mg.zeros(1, *data.images.shape[1:])
+    model = models.create(recipe.model, len(data.classes), 0).train()
+    try:
+        with mg.no_grad():
+            model(one)
+    except ValueError as error:
+        raise UserError(
+            f"batch_size: {recipe.batch_size} of {len(data):,} training images leaves a batch of "
+            f"one, on which {recipe.model} cannot train ({error}); choose another --batch-size"
+        ) from None
 
 
 def make_optimizer(

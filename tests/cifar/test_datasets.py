@@ -518,14 +518,13 @@ def test_auto_announces_the_synthetic_set(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "_download", unreachable)
-    monkeypatch.setenv("MINIGRAD_DATA", "/nowhere/at/all")
+    monkeypatch.setenv("MINIGRAD_DATA", "")
     assert datasets.load("auto", "test").name == "synthetic"
     said = capsys.readouterr()
     assert said.out == ""
     for words in (
         "USING THE SYNTHETIC SET",
         "NOTHING about CIFAR-10",
-        "/nowhere/at/all",
         str(home / ".cache/minigrad"),
         "--dataset cifar10",
         "--data-dir",
@@ -533,6 +532,37 @@ def test_auto_announces_the_synthetic_set(
         assert words in said.err
     datasets.load("auto", "test")
     assert capsys.readouterr().err == ""  # once is enough
+
+
+def test_auto_never_falls_back_from_a_named_folder(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(datasets, "_download", unreachable)
+    message = refusal(lambda: datasets.load("auto", "test", tmp_path / "empty"))
+    assert f"not in {tmp_path / 'empty'}, and --data-dir names a folder" in message
+    assert "--dataset synthetic" in message
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "empty"))
+    message = refusal(lambda: datasets.load("auto", "test"))
+    assert f"not in {tmp_path / 'empty'} or {home / '.cache/minigrad'}, and $MINIGRAD" in message
+    assert capsys.readouterr() == ("", "")
+    write(home / ".cache/minigrad" / FOLDER, FILES)  # the next place, as for cifar10
+    assert datasets.load("auto", "test").name == "cifar10"
+
+
+def test_the_folder_that_was_chosen(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = write(home / ".cache/minigrad" / FOLDER, FILES)
+    given_ = write(tmp_path / "given" / FOLDER, FILES)
+    assert datasets.chosen_folder() is None
+    assert datasets.chosen_folder(tmp_path / "given") == given_
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "empty"))
+    assert datasets.chosen_folder() == cache
+    assert datasets.holds_batches(given_)
+    assert not datasets.holds_batches(tmp_path / "given")
+    (given_ / "test_batch").unlink()
+    assert not datasets.holds_batches(given_)
 
 
 def test_auto_does_not_hide_damage(tmp_path: Path) -> None:

@@ -122,6 +122,18 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
     assert signal.getsignal(number) is before
 
 
+def test_outside_the_main_thread_signals_and_streams_are_left_alone():
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+    def inside():
+        with running.outliving_its_terminal(), running.stop_on_signals() as stop:
+            now = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+            return stop, now, sys.stdout
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside).result() == ([], handlers, sys.stdout)
+
+
 # ---------------------------------------------------------------------------- the terminal
 
 

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import minigrad as mg
-from cifar import augment, cli, datasets, plots, train
+from cifar import augment, cli, datasets, models, plots, train
 from cifar.errors import DataError, UserError
+from minigrad import nn
 from tests.cifar import test_datasets as cifar10
 from tests.cifar import tiny
 from tests.common import refuses
@@ -197,6 +199,13 @@ def test_bits_do_not_depend_on_chance_in_threads(small, tmp_path, threads):
     assert tiny.results(tmp_path / "a") == tiny.results(tmp_path / "b")
 
 
+def test_a_thread_trains_like_the_main_one(whole, small, tmp_path):
+    """Only the main thread can handle signals."""
+    with futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(train.run, tiny.settings(tmp_path / "run")).result()
+    assert tiny.results(tmp_path / "run") == tiny.results(whole[0])
+
+
 def test_losses_may_be_read_later(whole, small, tmp_path):
     """Those of many steps at once, as on a GPU; here, but for the first epoch's, only at its end
     and where it is left."""
@@ -226,6 +235,25 @@ def test_evaluation_takes_no_more_images_than_fit(small, tmp_path):
         _, this = train.prepare(settings, recipe, mg.device("cpu"), tmp_path)
         assert this.train.batch_size == batch
         assert this.held.batch_size == this.test.batch_size == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch"), [({"batch_size": 79}, 79), ({"batch_size": 1}, 1), (
+        {"batch_size": 16, "validation": 15}, 16)]
+)  # fmt: skip
+def test_a_batch_of_one_is_refused_before_training_where_it_cannot_be(
+    small, tmp_path, changes, batch
+):
+    """Batch norm of vectors, or of one pixel, has no variance over a single image."""
+    settings = tiny.settings(tmp_path / "run", epochs=1, **changes)
+    train.run(settings)  # batch norm of planes has
+    norm, create = nn.BatchNorm1d(10), tiny.create
+    small().setattr(models, "create", lambda *given: nn.Sequential(*create(*given), norm))
+    images = 80 - changes.get("validation", 0)
+    text = f"batch_size: {batch} of {images} training images leaves a batch of one, on which tiny"
+    settings = dataclasses.replace(settings, out=str(tmp_path / "refused"))
+    refuses(UserError, text, lambda: train.run(settings))
+    assert os.listdir(tmp_path) == ["run"]
 
 
 def test_overrides_replace_the_recipes_values(small, tmp_path):
