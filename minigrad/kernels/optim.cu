@@ -4,7 +4,8 @@
 // `arrays` holds the addresses of `count` parameters, then of their gradients, then of each state
 // array, in the same order; `sizes` (count) their elements. Parameter i belongs to the blocks from
 // starts[i] to before starts[i + 1], CHUNK elements each. `numbers` are the rule's, in memory because
-// some change from step to step, and a captured step's arguments cannot.
+// some change from step to step, and a captured step's arguments cannot. What follows from an option,
+// such as take = 1 − keep of a mean, is computed in float64 before it becomes REAL.
 //
 // Macros: REAL, CHUNK. Blocks of any size.
 
@@ -26,11 +27,16 @@ __device__ inline Chunk my_chunk(const long long *sizes, const int *starts, int 
     return {low, first, first + CHUNK < size ? first + CHUNK : size};
 }
 
-// g ← sign g + decay p;  b ← momentum b + keep g;  p ← p − lr b, or lr (g + momentum b). With
+// keep mean + take x with keep + take = 1, in whichever form rounds the smaller part.
+__device__ inline REAL towards(REAL mean, REAL x, REAL keep, REAL take) {
+    return take < REAL(0.5) ? mean + (x - mean) * take : x - (x - mean) * keep;
+}
+
+// g ← sign g + decay p;  b ← momentum b + take g;  p ← p − lr b, or lr (g + momentum b). With
 // momentum 0 there is no b, and p ← p − lr g.
 extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, const int *starts,
                                int count, const REAL *numbers) {
-    const REAL lr = numbers[0], momentum = numbers[1], keep = numbers[2], decay = numbers[3];
+    const REAL lr = numbers[0], momentum = numbers[1], take = numbers[2], decay = numbers[3];
     const REAL sign = numbers[4];
     const bool nesterov = numbers[5] != 0;
     Chunk chunk = my_chunk(sizes, starts, count);
@@ -39,39 +45,40 @@ extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, cons
     REAL *b = momentum != 0 ? arrays[2 * count + chunk.parameter] : nullptr;
     for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
         REAL d = sign * g[i] + decay * p[i], v = d;
-        if (b) b[i] = v = momentum * b[i] + keep * d;
+        if (b) b[i] = v = momentum * b[i] + take * d;
         p[i] -= lr * (nesterov ? d + momentum * v : v);
     }
 }
 
-// p ← shrink p;  g ← sign g + decay p;  m ← m + (g − m) one_less_beta1;
-// v ← beta2 v + (1 − beta2) g²;  p ← p − rate m / (√v + eps).
+// p ← shrink p;  g ← sign g + decay p;  m ← keep1 m + take1 g;  v ← keep2 v + take2 g²;
+// p ← p − rate m / (√v + eps).
 extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, const int *starts,
                                 int count, const REAL *numbers) {
-    const REAL rate = numbers[0], eps = numbers[1], one_less_beta1 = numbers[2], beta2 = numbers[3];
-    const REAL decay = numbers[4], shrink = numbers[5], sign = numbers[6];
+    const REAL rate = numbers[0], eps = numbers[1], keep1 = numbers[2], take1 = numbers[3];
+    const REAL keep2 = numbers[4], take2 = numbers[5];
+    const REAL decay = numbers[6], shrink = numbers[7], sign = numbers[8];
     Chunk chunk = my_chunk(sizes, starts, count);
     REAL *p = arrays[chunk.parameter];
     const REAL *g = arrays[count + chunk.parameter];
     REAL *m = arrays[2 * count + chunk.parameter], *v = arrays[3 * count + chunk.parameter];
     for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
         REAL q = shrink * p[i], d = sign * g[i] + decay * q;
-        REAL first = m[i] + (d - m[i]) * one_less_beta1;
-        REAL second = beta2 * v[i] + (1 - beta2) * (d * d);
+        REAL first = towards(m[i], d, keep1, take1);
+        REAL second = keep2 * v[i] + take2 * (d * d);
         m[i] = first;
         v[i] = second;
         p[i] = q - rate * (first / (sqrt(second) + eps));
     }
 }
 
-// g ← sign g + decay p;  v ← alpha v + (1 − alpha) g²;  u = g / (√v + eps), where `centered` takes
-// √(v − mean²) with mean ← mean + (g − mean)(1 − alpha);  b ← momentum b + u;  p ← p − lr b, or
-// p − lr u with momentum 0. State: v, then b with momentum, then mean if `centered`.
+// g ← sign g + decay p;  v ← keep v + take g²;  u = g / (√v + eps), where `centered` takes
+// √(v − mean²) with mean ← keep mean + take g;  b ← momentum b + u;  p ← p − lr b, or p − lr u with
+// momentum 0. State: v, then b with momentum, then mean if `centered`.
 extern "C" __global__ void rmsprop(REAL *const *arrays, const long long *sizes, const int *starts,
                                    int count, const REAL *numbers) {
-    const REAL lr = numbers[0], alpha = numbers[1], eps = numbers[2], decay = numbers[3];
-    const REAL momentum = numbers[4], sign = numbers[5];
-    const bool centered = numbers[6] != 0;
+    const REAL lr = numbers[0], keep = numbers[1], take = numbers[2], eps = numbers[3];
+    const REAL decay = numbers[4], momentum = numbers[5], sign = numbers[6];
+    const bool centered = numbers[7] != 0;
     Chunk chunk = my_chunk(sizes, starts, count);
     REAL *p = arrays[chunk.parameter];
     const REAL *g = arrays[count + chunk.parameter];
@@ -79,10 +86,10 @@ extern "C" __global__ void rmsprop(REAL *const *arrays, const long long *sizes, 
     REAL *b = momentum != 0 ? arrays[3 * count + chunk.parameter] : nullptr;
     REAL *mean = centered ? arrays[(b ? 4 : 3) * count + chunk.parameter] : nullptr;
     for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
-        REAL d = sign * g[i] + decay * p[i], spread = alpha * v[i] + (1 - alpha) * (d * d);
+        REAL d = sign * g[i] + decay * p[i], spread = keep * v[i] + take * (d * d);
         v[i] = spread;
         if (mean) {
-            mean[i] += (d - mean[i]) * (1 - alpha);
+            mean[i] = towards(mean[i], d, keep, take);
             spread -= mean[i] * mean[i];
         }
         REAL u = d / (sqrt(spread) + eps);

@@ -1,4 +1,7 @@
-"""Optimisers: one pass over parameter, gradient and state, where NumPy needs one per product."""
+"""Optimisers: one pass over parameter, gradient and state, where NumPy needs one per product.
+
+What follows from an option, such as take = 1 − keep of a mean, the caller computes in float64.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,41 @@ from . import jit
 
 
 @jit
-def sgd(p, g, b, lr, momentum, keep, decay, sign, nesterov):
-    """g ← sign g + decay p;  b ← momentum b + keep g;  p ← p − lr b, or lr (g + momentum b)."""
+def sgd(p, g, b, lr, momentum, take, decay, sign, nesterov):
+    """g ← sign g + decay p;  b ← momentum b + take g;  p ← p − lr b, or lr (g + momentum b)."""
     for k in range(len(p)):
         d = sign * g[k] + decay * p[k]
-        v = momentum * b[k] + keep * d
+        v = momentum * b[k] + take * d
         b[k] = v
         p[k] -= lr * ((d + momentum * v) if nesterov else v)
 
 
 @jit
-def adam(p, g, m, v, rate, eps, one_less_beta1, beta2, decay, shrink, sign):
-    """p ← shrink p;  g ← sign g + decay p;  both moments;  p ← p − rate m / (√v + eps)."""
-    one_less_beta2 = p.dtype.type(1) - beta2
+def adam(p, g, m, v, rate, eps, keep1, take1, keep2, take2, decay, shrink, sign):
+    """p ← shrink p;  g ← sign g + decay p;  m, the mean of g, and v, of g²;
+    p ← p − rate m / (√v + eps)."""
+    near = take1 < 0.5
     for k in range(len(p)):
         q = shrink * p[k]
         d = sign * g[k] + decay * q
-        m[k] += (d - m[k]) * one_less_beta1
-        v[k] = beta2 * v[k] + one_less_beta2 * (d * d)
+        away = d - m[k]
+        m[k] = m[k] + away * take1 if near else d - away * keep1
+        v[k] = keep2 * v[k] + take2 * (d * d)
         p[k] = q - rate * (m[k] / (sqrt(v[k]) + eps))
 
 
 @jit
-def rmsprop(p, g, v, b, mean, lr, alpha, eps, decay, momentum, sign, centered):
+def rmsprop(p, g, v, b, mean, lr, keep, take, eps, decay, momentum, sign, centered):
     """g ← sign g + decay p;  v, the mean of g²;  p ← p − lr u with u = g / √v, or with momentum
     b ← momentum b + u,  p ← p − lr b. b and mean may be empty where they are not used."""
-    one_less_alpha = p.dtype.type(1) - alpha
+    near = take < 0.5
     for k in range(len(p)):
         d = sign * g[k] + decay * p[k]
-        v[k] = alpha * v[k] + one_less_alpha * (d * d)
+        v[k] = keep * v[k] + take * (d * d)
         spread = v[k]
         if centered:
-            mean[k] += (d - mean[k]) * one_less_alpha
+            away = d - mean[k]
+            mean[k] = mean[k] + away * take if near else d - away * keep
             spread -= mean[k] * mean[k]
         u = d / (sqrt(spread) + eps)
         if momentum != 0:

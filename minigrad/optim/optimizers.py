@@ -345,15 +345,37 @@ def _laid_out_as(like: Array, values: Array) -> Array:
     return array
 
 
-def _decayed(p: Array, g: Array, group: dict[str, Any]) -> Array:
-    """g + λ p in scratch (L2 regularisation as PyTorch's ``weight_decay``), or g itself; −g first
-    when maximising."""
-    if group["weight_decay"] == 0 and not group["maximize"]:
+def _numbers(group: dict[str, Any], *names: str) -> Numbers:
+    """Options as Python floats, in which all that follows from them is computed: 1 − β in float32,
+    where β may be close to 1, would be mostly rounding."""
+    return tuple(float(group[name]) for name in names)
+
+
+def _sign(group: dict[str, Any]) -> float:
+    return -1.0 if group["maximize"] else 1.0
+
+
+def _decayed(p: Array, g: Array, decay: float, sign: float) -> Array:
+    """±g + λ p in scratch (L2 regularisation as PyTorch's ``weight_decay``), or g itself."""
+    if decay == 0 and sign == 1:
         return g
     d = scratch("decayed", p)
     xp = get_xp(p)
-    xp.multiply(p, group["weight_decay"], out=d)
-    return xp.subtract(d, g, out=d) if group["maximize"] else xp.add(d, g, out=d)
+    xp.multiply(p, decay, out=d)
+    return xp.subtract(d, g, out=d) if sign < 0 else xp.add(d, g, out=d)
+
+
+def _move_towards(mean: Array, g: Array, keep: float, take: float, t: Array) -> None:
+    """mean ← keep mean + take g with keep + take = 1, in place, in whichever form rounds the
+    smaller part (PyTorch's ``lerp_``)."""
+    xp = get_xp(g)
+    xp.subtract(g, mean, out=t)
+    if take < 0.5:
+        t *= take
+        mean += t
+    else:
+        t *= keep
+        xp.subtract(g, t, out=mean)
 
 
 def _unsupported(**options: Any) -> None:
@@ -415,14 +437,14 @@ class SGD(Optimizer):
         return self.slots if group["momentum"] else ()
 
     def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
-        keep = 1 if fresh else 1 - group["dampening"]  # of zeros nothing else is kept
-        sign = -1 if group["maximize"] else 1
-        numbers = group["lr"], group["momentum"], keep, group["weight_decay"], sign
-        return "sgd", (*numbers, group["nesterov"])
+        names = ("lr", "momentum", "dampening", "weight_decay")
+        lr, momentum, dampening, decay = _numbers(group, *names)
+        take = 1 if fresh else 1 - dampening  # of zeros nothing is kept
+        return "sgd", (lr, momentum, take, decay, _sign(group), group["nesterov"])
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
-        lr, momentum = group["lr"], group["momentum"]
         _, (*numbers, nesterov) = self.kernel(group, step, fresh)
+        lr, momentum, take, decay, sign = numbers
 
         def apply(p: Array, g: Array, b: Array | None = None) -> None:
             fast = kernels("optim", p.dtype) if isinstance(p, np.ndarray) else None
@@ -430,15 +452,14 @@ class SGD(Optimizer):
                 fast.sgd(p, g, b, *map(p.dtype.type, numbers), nesterov)
                 return
             xp, t = get_xp(p), scratch("update", p)
-            g = _decayed(p, g, group)
+            g = _decayed(p, g, decay, sign)
             if b is not None:
                 if fresh:
                     b[...] = g
                 else:
                     b *= momentum
-                    b += xp.multiply(g, 1 - group["dampening"], out=t)
-                ahead = group["nesterov"]
-                g = xp.add(g, xp.multiply(b, momentum, out=t), out=t) if ahead else b
+                    b += xp.multiply(g, take, out=t)
+                g = xp.add(g, xp.multiply(b, momentum, out=t), out=t) if nesterov else b
             p -= xp.multiply(g, lr, out=t)
 
         return apply
@@ -504,20 +525,20 @@ class Adam(Optimizer):
                 raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
 
     def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
-        beta1, beta2 = group["betas"]
+        lr, eps, weight_decay = _numbers(group, "lr", "eps", "weight_decay")
+        beta1, beta2 = map(float, group["betas"])
         # With r = √(1 − β₂ᵗ), m̂ / (√v̂ + ε) is m / (√v + ε r) times r / (1 − β₁ᵗ): one pass less.
         root = (1 - beta2**step) ** 0.5
-        rate = group["lr"] * root / (1 - beta1**step)
+        rate = lr * root / (1 - beta1**step)
         decoupled = group["decoupled_weight_decay"]
-        decay = 0 if decoupled else group["weight_decay"]
-        shrink = 1 - group["lr"] * group["weight_decay"] if decoupled else 1
-        sign = -1 if group["maximize"] else 1
-        return "adam", (rate, group["eps"] * root, 1 - beta1, beta2, decay, shrink, sign)
+        decay = 0 if decoupled else weight_decay
+        shrink = 1 - lr * weight_decay if decoupled else 1
+        moments = beta1, 1 - beta1, beta2, 1 - beta2
+        return "adam", (rate, eps * root, *moments, decay, shrink, _sign(group))
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
         _, numbers = self.kernel(group, step, fresh)
-        rate, eps, one_less_beta1, beta2, decay, shrink, _ = numbers
-        in_gradient = {**group, "weight_decay": decay}
+        rate, eps, keep1, take1, keep2, take2, decay, shrink, sign = numbers
 
         def apply(p: Array, g: Array, m: Array, v: Array) -> None:
             fast = kernels("optim", p.dtype) if isinstance(p, np.ndarray) else None
@@ -527,11 +548,11 @@ class Adam(Optimizer):
             xp, t = get_xp(p), scratch("update", p)
             if shrink != 1:
                 p *= shrink
-            g = _decayed(p, g, in_gradient)
-            m += xp.multiply(xp.subtract(g, m, out=t), one_less_beta1, out=t)
+            g = _decayed(p, g, decay, sign)
+            _move_towards(m, g, keep1, take1, t)
             xp.multiply(g, g, out=t)
-            t *= 1 - beta2
-            v *= beta2
+            t *= take2
+            v *= keep2
             v += t
             xp.sqrt(v, out=t)
             t += eps
@@ -634,42 +655,43 @@ class RMSprop(Optimizer):
 
     def kernel(self, group: dict[str, Any], step: int, fresh: bool) -> tuple[str, Numbers]:
         names = ("lr", "alpha", "eps", "weight_decay", "momentum")
-        sign = -1 if group["maximize"] else 1
-        return "rmsprop", (*(group[name] for name in names), sign, group["centered"])
+        lr, alpha, eps, decay, momentum = _numbers(group, *names)
+        numbers = lr, alpha, 1 - alpha, eps, decay, momentum, _sign(group)
+        return "rmsprop", (*numbers, group["centered"])
 
     def rule(self, group: dict[str, Any], step: int, fresh: bool) -> Rule:
-        alpha = group["alpha"]
         _, (*numbers, centered) = self.kernel(group, step, fresh)
+        lr, keep, take, eps, decay, momentum, sign = numbers
 
         def apply(p: Array, g: Array, v: Array, *more: Array) -> None:
             fast = kernels("optim", p.dtype) if isinstance(p, np.ndarray) else None
             if fast:
-                b = more[0] if group["momentum"] else p[:0]
+                b = more[0] if momentum else p[:0]
                 mean = more[-1] if centered else p[:0]
                 fast.rmsprop(p, g, v, b, mean, *map(p.dtype.type, numbers), centered)
                 return
             xp, t = get_xp(p), scratch("update", p)
-            g = _decayed(p, g, group)
+            g = _decayed(p, g, decay, sign)
             xp.multiply(g, g, out=t)
-            t *= 1 - alpha
-            v *= alpha
+            t *= take
+            v *= keep
             v += t
-            if group["centered"]:
+            if centered:
                 mean = more[-1]
-                mean += xp.multiply(xp.subtract(g, mean, out=t), 1 - alpha, out=t)
+                _move_towards(mean, g, keep, take, t)
                 xp.multiply(mean, mean, out=t)
                 xp.sqrt(xp.subtract(v, t, out=t), out=t)
             else:
                 xp.sqrt(v, out=t)
-            t += group["eps"]
+            t += eps
             xp.divide(g, t, out=t)
-            if group["momentum"]:
+            if momentum:
                 b = more[0]
-                b *= group["momentum"]
+                b *= momentum
                 b += t
-                xp.multiply(b, group["lr"], out=t)
+                xp.multiply(b, lr, out=t)
             else:
-                t *= group["lr"]
+                t *= lr
             p -= t
 
         return apply

@@ -26,11 +26,16 @@ FACTORIES = {
             {"momentum": 0.9, "nesterov": True},
         ],
     ),
-    "Adam": (mg.optim.Adam, [{}, {"eps": 1e-3}]),
-    "AdamW": (mg.optim.AdamW, [{}, {"betas": (0.5, 0.6)}]),
+    "Adam": (mg.optim.Adam, [{}, {"eps": 1e-3}, {"betas": (0, 0.999999)}]),
+    "AdamW": (mg.optim.AdamW, [{}, {"betas": (0.5, 0.6)}, {"betas": (0.999999, 0.9)}]),
     "RMSprop": (
         mg.optim.RMSprop,
-        [{}, {"momentum": 0.9}, {"centered": True}, {"momentum": 0.9, "centered": True}],
+        [
+            {},
+            {"momentum": 0.9},
+            {"centered": True, "alpha": 0.999999},
+            {"momentum": 0.9, "centered": True},
+        ],
     ),
 }
 CASES = [(kind, options) for kind, sets in FACTORIES.values() for options in sets]

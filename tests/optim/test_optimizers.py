@@ -175,6 +175,46 @@ def test_groups_have_their_own_options_and_lr_can_be_changed(name):
     assert [g["lr"] for g in pair[0].param_groups] == [0.2, 0.05, BUSY[name]["lr"]]
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("Adam", {"betas": (0.9, 0.999999)}),
+        ("Adam", {"betas": (0.999999, 0.99)}),
+        ("AdamW", {"betas": (0.5, 0.9999999)}),
+        ("RMSprop", {"alpha": 0.999999}),
+        ("RMSprop", {"alpha": 0.999999, "centered": True}),
+        ("SGD", {"momentum": 0.9, "dampening": 0.9999999}),
+    ],
+)
+@pytest.mark.parametrize("number", [float, np.float32])
+def test_factors_close_to_one(name, options, number):
+    """1 − β in float32 would be mostly rounding, also of an option that is a float32."""
+
+    def rounded(value, number):
+        if isinstance(value, tuple):
+            return tuple(rounded(v, number) for v in value)
+        return value if isinstance(value, bool) else number(value)
+
+    twins = Twins(dtype=np.float32)
+    options = {key: rounded(value, number) for key, value in options.items()}
+    ours = getattr(optim, name)(twins.ours, lr=1e-2, **options)
+    options = {key: rounded(value, float) for key, value in options.items()}
+    theirs = getattr(torch.optim, name)(twins.theirs, lr=1e-2, **options)
+    for _ in range(3):
+        twins.step(ours, theirs)
+    twins.check(2e-5)
+
+
+def test_no_memory_of_a_large_gradient():
+    """β₁ = 0 keeps nothing, where m + (g − m) keeps the rounding of m."""
+    p = mg.zeros(1, requires_grad=True)
+    optimizer = optim.Adam([p], lr=1, betas=(0, 0))
+    for g in (1e8, 1.0, 1.0):
+        p.grad = mg.tensor([g])
+        optimizer.step()
+    assert host(p).tolist() == [-3]
+
+
 def test_momentum_switched_on_during_a_run():
     twins = Twins()
     pair = make("SGD", twins, lr=0.1, dampening=0.5)
