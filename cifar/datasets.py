@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import queue
 import shutil
 import stat
 import sys
@@ -21,9 +22,8 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable
-from concurrent import futures
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
@@ -390,11 +390,7 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
             the failure stays in `part`.
         OSError: `part` cannot be written.
     """
-    # Imported here, because requests takes 0.2 s that most runs need not spend.
-    import requests
-    from requests.adapters import HTTPAdapter
     from tqdm import tqdm
-    from urllib3.exceptions import HTTPError
 
     have, size = part.stat().st_size if part.exists() else 0, spec.archive_size
     if have == size:
@@ -402,25 +398,68 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
     if have > size:
         part.unlink()
         have = 0
-    headers = {"Accept-Encoding": "identity"}
+    seconds, least = _PACE
+    with _ahead(_answer(url, have, spec)) as following:
+        try:
+            have, _ = following(seconds) or (have, b"")
+        except queue.Empty:
+            raise _MirrorError("timed out") from None
+        began, before = time.monotonic(), have
+        with (
+            part.open("ab" if have else "wb") as file,
+            tqdm(
+                desc=f"CIFAR-10 from {urlsplit(url).netloc}",
+                initial=have,
+                total=size,
+                unit="B",
+                unit_scale=True,
+            ) as bar,
+        ):
+            while have < size:
+                if (now := time.monotonic()) - began >= seconds:
+                    if have - before < least:
+                        raise _MirrorError(f"sent fewer than {least} bytes in {seconds} s")
+                    began, before = now, have
+                try:
+                    found = following(began + seconds - now)
+                except queue.Empty:
+                    continue
+                if found is None:
+                    raise _MirrorError(f"stopped at {have} of {size} bytes")
+                file.write(found[1])
+                bar.update(len(found[1]))
+                have += len(found[1])
+
+
+def _answer(url: str, have: int, spec: _Spec) -> Iterator[tuple[int, bytes]]:
+    """The bytes from `have` on, or from the first if `url` sends them all, in pieces, each with the
+    place that it begins at. The first is empty; `spec.archive_size` is the end of the last.
+
+    Raises:
+        _MirrorError: whatever went wrong on the way.
+    """
+    # Imported here, because requests takes 0.2 s that most runs need not spend.
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    size, headers = spec.archive_size, {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
+
+    def unread(response: requests.Response, **_: object) -> None:
+        if response.is_redirect:  # requests reads what it holds, which might have no end
+            response.close()
+
     try:
         with requests.Session() as session:
             # A session without an adapter for a scheme refuses it, redirects included.
             session.adapters.clear()
             for scheme in spec.schemes:
                 session.mount(scheme, HTTPAdapter())
-
-            def unread(response: requests.Response, **_: object) -> None:
-                if response.is_redirect:  # requests reads what it holds, which might have no end
-                    response.close()
-
-            def ask() -> requests.Response:
-                hooks = {"response": unread}
-                return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, hooks=hooks)
-
-            with _within(_PACE[0], ask) as response:
+            hooks = {"response": unread}
+            with session.get(
+                url, headers=headers, stream=True, timeout=_TIMEOUT, hooks=hooks
+            ) as response:
                 if response.status_code == 200:  # the whole file, whether or not a part was asked
                     have = 0
                 elif response.status_code != 206:
@@ -430,62 +469,62 @@ def _fetch(url: str, part: Path, spec: _Spec) -> None:
                 offered = response.headers.get("Content-Length", str(size - have))
                 if offered != str(size - have):
                     raise _MirrorError(f"offers {offered[:20]} bytes, expected {size - have}")
-                with (
-                    part.open("ab" if have else "wb") as file,
-                    tqdm(
-                        desc=f"CIFAR-10 from {urlsplit(url).netloc}",
-                        initial=have,
-                        total=size,
-                        unit="B",
-                        unit_scale=True,
-                    ) as bar,
+                yield have, b""
+                # read1 gives what is there: whole chunks of a trickle would take days.
+                while have < size and (
+                    piece := response.raw.read1(min(1 << 18, size - have), decode_content=False)
                 ):
-                    (seconds, least), began, before = _PACE, time.monotonic(), have
-                    # read1 gives what is there: whole chunks of a trickle would take days.
-                    while chunk := response.raw.read1(1 << 18, decode_content=False):
-                        have += len(chunk)
-                        if have > size:
-                            break
-                        file.write(chunk)
-                        bar.update(len(chunk))
-                        if (now := time.monotonic()) - began > seconds:
-                            if have - before < least:
-                                raise _MirrorError(f"sent fewer than {least} bytes in {seconds} s")
-                            began, before = now, have
+                    yield have, piece
+                    have += len(piece)
+    except _MirrorError:
+        raise
     except requests.exceptions.InvalidSchema:
         raise _MirrorError(f"is not, or leads away from, {' or '.join(spec.schemes)}") from None
-    except (requests.exceptions.Timeout, TimeoutError, futures.TimeoutError):
+    except (requests.exceptions.Timeout, TimeoutError):
         raise _MirrorError("timed out") from None
     except requests.exceptions.ConnectionError:
         raise _MirrorError("cannot connect") from None
-    except (requests.exceptions.RequestException, HTTPError) as error:
+    except Exception as error:  # what a server sends leads the libraries to many more
         raise _MirrorError(f"broke off ({type(error).__name__})") from None
-    if have > size:
-        part.unlink()
-        raise _MirrorError(f"sent more than {size} bytes")
-    if have < size:
-        raise _MirrorError(f"stopped at {have} of {size} bytes")
 
 
-def _within(seconds: float, act: Callable[[], _T]) -> _T:
-    """What ``act()`` returns or raises.
+@contextmanager
+def _ahead(items: Iterator[_T]) -> Iterator[Callable[[float], _T | None]]:
+    """Let another thread run through `items`: a function that waits so many seconds for the next
+    one, which is None at the end, or raises what it came to.
 
-    A server may trickle its headers so that no wait for a byte is ever too long. Nothing ends a
-    thread that waits for them, so it is left behind, until the server or the process ends.
+    A server may trickle headers, or lines after the last piece, so that no wait for a byte is ever
+    too long. Nothing ends a thread that waits for them, so it is left behind, until the server or
+    the process ends.
 
     Raises:
-        concurrent.futures.TimeoutError: it takes longer than that.
+        queue.Empty: by that function; it takes longer.
     """
-    outcome: futures.Future[_T] = futures.Future()
+    found: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
+    over = threading.Event()
 
     def work() -> None:
+        error = None
         try:
-            outcome.set_result(act())
-        except BaseException as error:
-            outcome.set_exception(error)
+            for item in items:
+                found.put((item, None))
+                if over.is_set():
+                    break
+        except BaseException as caught:
+            error = caught
+        found.put((None, error))
+
+    def following(seconds: float) -> _T | None:
+        item, error = found.get(timeout=seconds)
+        if error is not None:
+            raise error
+        return item
 
     threading.Thread(target=work, name="download", daemon=True).start()
-    return outcome.result(seconds)
+    try:
+        yield following
+    finally:
+        over.set()
 
 
 def _unpack(archive: Path, spec: _Spec) -> Path:
