@@ -32,6 +32,17 @@ layouts = st.sampled_from(LAYOUTS)
 seeds = st.integers(0, 2**32 - 1)
 
 
+@contextmanager
+def set_compiled(enabled: bool) -> Iterator[None]:
+    """Compiled kernels, or plain NumPy; afterwards what it was before."""
+    before = mg.is_compiled()
+    mg.set_compiled(enabled)
+    try:
+        yield
+    finally:
+        mg.set_compiled(before)
+
+
 def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 1) -> st.SearchStrategy:
     return st.lists(st.integers(min_side, 4), min_size=min_dims, max_size=max_dims).map(tuple)
 

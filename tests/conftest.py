@@ -12,6 +12,9 @@ from hypothesis import settings
 import minigrad as mg
 
 pytest.register_assert_rewrite("tests.common")
+
+from tests.common import set_compiled  # noqa: E402  # after what rewrites its assertions
+
 torch.set_num_threads(1)
 settings.register_profile(
     "minigrad", max_examples=30, deadline=None, derandomize=bool(os.environ.get("CI"))
@@ -30,9 +33,18 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["compiled", "NumPy"], scope="module")
 def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiled kernels and plain NumPy in turn, for operations that have both."""
-    mg.set_compiled(request.param == "compiled")
-    yield
-    mg.set_compiled(True)
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+    with set_compiled(request.param == "compiled"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Iterator[None]:
+    """Compiled kernels, whatever the environment says; skipped without Numba."""
+    pytest.importorskip("numba")
+    with set_compiled(True):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -12,20 +12,17 @@ import pytest
 
 import minigrad as mg
 from minigrad import compiled
-from tests.common import refuses
+from tests.common import refuses, set_compiled
 
 
+@pytest.mark.usefixtures("compiled")
 def test_switch():
-    assert mg.is_compiled(), "the test extra installs Numba"
     float32, float16 = np.dtype(np.float32), np.dtype(np.float16)
     assert compiled.kernels("norm", float32).__name__ == "minigrad.kernels.norm"
     assert compiled.kernels("norm", float16) is None
-    mg.set_compiled(False)
-    try:
+    with set_compiled(False):
         assert not mg.is_compiled()
         assert compiled.kernels("norm", float32) is None
-    finally:
-        mg.set_compiled(True)
 
 
 def test_wrong_type():
@@ -40,6 +37,7 @@ def test_without_numba(monkeypatch):
     refuses(ModuleNotFoundError, "MINIGRAD_COMPILED=1", compiled._default)
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(("value", "enabled"), [("", True), ("0", False), ("1", True)])
 def test_environment(monkeypatch, value, enabled):
     monkeypatch.setenv("MINIGRAD_COMPILED", value)
@@ -56,7 +54,7 @@ def test_plain_numpy_never_imports_numba():
         "import sys, minigrad as mg; from minigrad import nn\n"
         "net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2))\n"
         "net(mg.randn(16, 3, 8, 8)).sum().backward()\n"
-        "assert 'numba' not in sys.modules"
+        "assert sys.modules.get('numba') is None"
     )
     environment = {**os.environ, "MINIGRAD_COMPILED": "0"}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)

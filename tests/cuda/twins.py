@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import minigrad as mg
 from minigrad import cuda
 from minigrad.backend import inner
-from tests.common import TOLERANCE, lay_out
+from tests.common import TOLERANCE, lay_out, set_compiled
 
 
 def draw(shape: Sequence[int], seed: int, dtype: Any, layout: str = "C") -> np.ndarray:
@@ -23,11 +22,8 @@ def without_kernels(function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)`` with operations in plain NumPy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda, "usable", lambda x: False)
-        mg.set_compiled(False)
-        try:
+        with set_compiled(False):
             return function(*args)
-        finally:
-            mg.set_compiled(True)
 
 
 @np.errstate(all="ignore")  # as in the engine

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.kernels import norm
 from tests.common import seeds
+
+norm = pytest.importorskip("minigrad.kernels.norm")
 
 
 @given(st.integers(1, 4), st.sampled_from([1, 7, norm.RUN, 2 * norm.RUN + 3]), seeds)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from tests.common import set_compiled
 
 RULES = {
     "SGD": {"momentum": 0.9, "dampening": 0.1},
@@ -26,16 +27,13 @@ def test_twins(name, maximize):
     found = []
     gradients = generator.standard_normal((5, 1000))
     for compiled in (True, False):
-        mg.set_compiled(compiled)
-        try:
+        with set_compiled(compiled):
             p = mg.tensor(np.linspace(-1, 1, 1000), dtype="float64", requires_grad=True)
             options = {"lr": 0.1, "weight_decay": 0.01, "maximize": maximize, **RULES[name]}
             optimizer = getattr(mg.optim, name.partition(",")[0])([p], **options)
             for g in gradients:
                 p.grad = mg.tensor(g, dtype="float64")
                 optimizer.step()
-        finally:
-            mg.set_compiled(True)
         state = [v for k, v in sorted(optimizer.state[p].items()) if k != "step"]
         found.append([p.data, *state])
     for one, other in zip(*found, strict=True):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from tests.common import leaf, seeds
+from tests.common import leaf, seeds, set_compiled
 
 VALUES = np.array([0, 1, -1, 2, np.nan, np.inf, -np.inf], np.float32)
 pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
@@ -23,13 +23,10 @@ def test_twins(kernel, stride, dilation, images, data, values, seed):
     options = (kernel, stride, padding, dilation, data.draw(st.booleans()))
     results = []
     for compiled in (True, False):
-        mg.set_compiled(compiled)
-        try:
+        with set_compiled(compiled):
             t = leaf(x, layout="batch innermost")
             y = mg.functional.max_pool2d(t, *options)
             y.backward(mg.ones(y.shape))
             results.append((y.detach().numpy(), t.grad.numpy()))
-        finally:
-            mg.set_compiled(True)
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn
-from tests.common import grid, host, refuses
+from tests.common import grid, host, refuses, set_compiled
 from tests.parity.driver import OUR_REFUSALS, Call, Entry, calls
 from tests.parity.table import ENTRIES
 
@@ -51,9 +51,8 @@ def outcome(
 @pytest.fixture
 def plain():
     """Plain NumPy; the compiled kernels' loops are tried below, which compile for each kind."""
-    mg.set_compiled(False)
-    yield
-    mg.set_compiled(True)
+    with set_compiled(False):
+        yield
 
 
 @pytest.mark.usefixtures("plain")
@@ -94,9 +93,9 @@ def layer_outcome(name: str, change: Callable[[np.ndarray], np.ndarray]) -> list
     return [host(t) for t in (y, x.grad, w.grad, b.grad) if t is not None]
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", LAYERS)
 def test_read_only_arrays_in_compiled_kernels(name):
-    assert mg.is_compiled()
     found, expected = layer_outcome(name, read_only), layer_outcome(name, np.copy)
     for ours, theirs in zip(found, expected, strict=True):  # other loops, which round otherwise
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6 * np.abs(theirs).max())

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.ops import conv, direct
-from tests.common import seeds
+from tests.common import seeds, set_compiled
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 pairs = lambda low, high: st.tuples(*[st.integers(low, high)] * 2)  # noqa: E731
 
@@ -38,13 +40,10 @@ def test_equals_the_definition(
     if stride == (1, 1):
         y = direct.correlate(x, w, b, before, dilation, out)
     gw = direct.weight_gradient(x, g, w.shape, before, stride, dilation)
-    mg.set_compiled(False)
-    try:
+    with set_compiled(False):
         if stride == (1, 1):
             np.testing.assert_allclose(y, conv.correlate(x, w, b, edges, window, 1), 1e-11, 1e-11)
         expected = conv.weight_gradient(x, g, w.shape, edges, window, 1)
-    finally:
-        mg.set_compiled(True)
     np.testing.assert_allclose(gw, expected, 1e-11, 1e-11)
 
 

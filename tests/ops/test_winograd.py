@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.ops import conv, winograd
-from tests.common import seeds
+from tests.common import seeds, set_compiled
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 WINDOW = conv.Window((3, 3))
 sides = st.integers(1, 4)
@@ -85,8 +87,5 @@ def test_where_it_is_used():
     assert not winograd.suits(x, 64, (2, 2)), "four of five products would be thrown away"
     assert not winograd.suits(x[:2], 64, (16, 16)), "the transforms cost more than they save"
     assert not winograd.suits(x[..., :4], 64, (16, 16)), "runs of four elements are too short"
-    mg.set_compiled(False)
-    try:
+    with set_compiled(False):
         assert not winograd.suits(x, 64, (16, 16))
-    finally:
-        mg.set_compiled(True)
