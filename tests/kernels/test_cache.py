@@ -67,6 +67,7 @@ def bits():
 def test_compiled_and_found_on_disk(tmp_path):
     path = os.pathsep.join(sys.path)
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": path}
+    environment["MINIGRAD_COMPILED"] = "1"
     command = [sys.executable, "-c", f"from {__name__} import bits; bits()"]
     first, second = (
         subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
