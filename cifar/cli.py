@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import io
 import itertools
 import os
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -43,6 +44,8 @@ from cifar import (
     verify,
 )
 from cifar.errors import UserError
+
+T = TypeVar("T")
 
 # ---------------------------------------------------------------------------- what can be asked for
 
@@ -184,32 +187,27 @@ class Compare(compare.Settings):
         return compare.Settings(**given)
 
 
-def _command(settings: type, name: str, words: str | None = None) -> Any:
-    return Annotated[settings, tyro.conf.subcommand(name, description=words)]
-
-
-COMMANDS: Any = typing.Union[  # noqa: UP007  # of a tuple made here
-    _command(Data, "data"),
-    _command(Recipes, "recipes"),
-    _command(Models, "models"),
-    _command(Augment, "augment"),
-    _command(Train, "train"),
-    _command(
+# What each command takes, and what it does where its settings do not say that themselves.
+COMMANDS: dict[str, tuple[type, str | None]] = {
+    "data": (Data, None),
+    "recipes": (Recipes, None),
+    "models": (Models, None),
+    "augment": (Augment, None),
+    "train": (Train, None),
+    "evaluate": (
         evaluate.Settings,
-        "evaluate",
         "Loss, accuracy and per-class scores of a trained model, as a table, JSON and pictures.",
     ),
-    _command(
-        predict.Settings, "predict", "What a trained model takes pictures for, and how surely."
+    "predict": (predict.Settings, "What a trained model takes pictures for, and how surely."),
+    "verify": (verify.Settings, None),
+    "compare": (Compare, None),
+    "report": (
+        report.Settings,
+        "All runs in a folder beside the studies' figures, as a page.",
     ),
-    _command(verify.Settings, "verify"),
-    _command(Compare, "compare"),
-    _command(
-        report.Settings, "report", "All runs in a folder beside the studies' figures, as a page."
-    ),
-    _command(exchange.Export, "export"),
-    _command(exchange.Import, "import"),
-]
+    "export": (exchange.Export, None),
+    "import": (exchange.Import, None),
+}
 
 
 def parse(arguments: Sequence[str]) -> Any:
@@ -219,25 +217,62 @@ def parse(arguments: Sequence[str]) -> Any:
         UserError: the arguments are not understood.
         SystemExit: after --help.
     """
-    boxed = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(boxed):
-            return tyro.cli(
-                COMMANDS,
-                prog="cifar",
-                description="Studies of CIFAR-10 on minigrad. `cifar COMMAND --help` says more.",
-                args=list(arguments),
-                config=(
-                    tyro.conf.PositionalRequiredArgs,
-                    tyro.conf.PositionalMetavarFromFieldName,
-                    tyro.conf.DisallowNone,
-                    tyro.conf.FlagCreatePairsOff,
-                ),
-            )
+    command = arguments[0] if arguments else ""
+    if command not in COMMANDS and not command.startswith("-"):  # as --help does
+        raise _no_command(command)
+    shown, boxed = io.StringIO(), io.StringIO()
+    try:  # where stdout is a terminal, tyro colours its errors
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(boxed):
+            asked, unknown = _tyro(arguments, return_unknown_args=True)
     except SystemExit as stop:
-        if stop.code:
-            raise UserError(_unboxed(boxed.getvalue())) from None
-        raise
+        if not stop.code:
+            _tyro(arguments)  # again, for its help on this terminal
+        if command not in COMMANDS:
+            raise _no_command(command) from None
+        raise UserError(f"{_unboxed(boxed.getvalue())} (see cifar {command} --help)") from None
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        near = _nearest(name, _flags(type(asked)))
+        raise UserError(f"unknown argument {name!r}{near} (see cifar {command} --help)")
+    return asked
+
+
+def _no_command(came: str) -> UserError:
+    what = f"unknown command {came!r}{_nearest(came, COMMANDS)}" if came else "command"
+    return UserError(f"{what}: expected one of {', '.join(COMMANDS)} (see cifar --help)")
+
+
+def _flags(settings: type) -> list[str]:
+    fields = [field for field in dataclasses.fields(settings) if field.name != "overrides"]
+    names = [("no-" if field.default is True else "") + field.name for field in fields]
+    return ["--" + name.replace("_", "-") for name in names]
+
+
+def _tyro(arguments: Sequence[str], **options: Any) -> Any:
+    commands = tuple(
+        Annotated[settings, tyro.conf.subcommand(name, description=words)]
+        for name, (settings, words) in COMMANDS.items()
+    )
+    any_command: Any = typing.Union[commands]  # noqa: UP007  # of a tuple made here
+    return tyro.cli(
+        any_command,
+        prog="cifar",
+        description="Studies of CIFAR-10 on minigrad. `cifar COMMAND --help` says more.",
+        args=list(arguments),
+        config=(
+            tyro.conf.PositionalRequiredArgs,
+            tyro.conf.PositionalMetavarFromFieldName,
+            tyro.conf.DisallowNone,
+            tyro.conf.FlagCreatePairsOff,
+        ),
+        **options,
+    )
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    """The one of ``words`` that was probably meant, as a question; nothing if none is like it."""
+    found = difflib.get_close_matches(word, list(words), 1, 0.7)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def _unboxed(text: str) -> str:
@@ -245,7 +280,7 @@ def _unboxed(text: str) -> str:
     _, *lines = (line.strip("│ ") for line in text.splitlines())
     told = itertools.dropwhile(_is_blank, lines)
     paragraph = itertools.takewhile(lambda line: not _is_blank(line), told)
-    return " ".join(paragraph).rstrip(".") + " (see --help)"
+    return " ".join(paragraph).removeprefix("Error parsing ").rstrip(".")
 
 
 def _is_blank(line: str) -> bool:
@@ -453,39 +488,24 @@ ACTIONS: dict[type, Callable[[Any], int]] = {
 }
 
 
-def guarded(action: Callable[[], int]) -> int:
-    """The exit code of ``action()``; a person's mistake becomes one line on stderr and 2."""
-    try:
-        code = action()
-        sys.stdout.flush()
-    except (UserError, mg.DeviceError) as error:
-        return _complain(str(error))
-    except MemoryError as error:
-        what = f" ({error})" if str(error) else ""
-        return _complain(f"out of memory{what}")
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # whoever read our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a process that SIGPIPE ended
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}")
-    return code
+def guarded(parse: Callable[[], T], act: Callable[[T], int]) -> int:
+    """The exit code of ``act(parse())``; a person's mistake becomes one line on stderr and 2."""
 
+    def checked(asked: T) -> int:
+        try:  # what the environment asks for, before any work
+            mg.get_num_threads()
+            if os.environ.get("MINIGRAD_COMPILED"):
+                mg.is_compiled()
+        except (ImportError, ValueError) as error:
+            raise UserError(str(error)) from None
+        return act(asked)
 
-def _complain(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
-    return 2
+    return mg.console.run(parse, checked, (UserError, mg.DeviceError))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without "×" gets "?", no traceback
-
-    def act() -> int:
-        asked = parse(sys.argv[1:] if arguments is None else arguments)
-        return ACTIONS[type(asked)](asked)
-
-    return guarded(act)
+    return guarded(
+        lambda: parse(sys.argv[1:] if arguments is None else arguments),
+        lambda asked: ACTIONS[type(asked)](asked),
+    )

@@ -135,7 +135,7 @@ def load(
         _announce_synthetic(places)
         return load("synthetic", split)
     if folder is None:
-        if not download:
+        if not download or not places:
             raise DataError(f"CIFAR-10 is not in {_join(places)}; {_how_to_get_it(_CIFAR10)}")
         folder = _unpack(_download(places[0], _CIFAR10), _CIFAR10)
     return _read_split(folder, split, _CIFAR10)
@@ -240,7 +240,7 @@ _CIFAR10 = _Spec(
 def _places(data_dir: str | os.PathLike[str] | None) -> tuple[Path, ...]:
     """Where to look, in order; the first is where a download goes."""
     if data_dir is not None:
-        place = Path(data_dir).expanduser()
+        place = _expanded(data_dir)
         try:
             is_folder, what = stat.S_ISDIR(place.stat().st_mode), "is not a folder"
         except OSError as error:
@@ -252,9 +252,22 @@ def _places(data_dir: str | os.PathLike[str] | None) -> tuple[Path, ...]:
         if not is_folder:
             raise DataError(f"data folder {place} {what}; create it or name another --data-dir")
         return (place,)
-    cache = Path("~/.cache/minigrad").expanduser()
-    chosen = os.environ.get("MINIGRAD_DATA")
-    return (Path(chosen).expanduser(), cache) if chosen else (cache,)
+    places = []
+    if chosen := os.environ.get("MINIGRAD_DATA"):
+        places = [_expanded(chosen, "$MINIGRAD_DATA: ")]
+        if places[0].exists() and not places[0].is_dir():
+            raise DataError(f"$MINIGRAD_DATA: data folder {places[0]} is not a folder")
+    with suppress(RuntimeError):  # a user without a home has no cache
+        places.append(Path("~/.cache/minigrad").expanduser())
+    return tuple(places)
+
+
+def _expanded(folder: str | os.PathLike[str], whose: str = "") -> Path:
+    """`folder` with the home that a "~" or "~user" at its start stands for."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise DataError(f"{whose}data folder {folder}: there is no such home folder") from None
 
 
 def _named(data_dir: str | os.PathLike[str] | None) -> str:
@@ -296,7 +309,7 @@ def _announce_synthetic(places: tuple[Path, ...]) -> None:
 
 
 def _join(places: tuple[Path, ...]) -> str:
-    return " or ".join(str(place) for place in places)
+    return " or ".join(map(str, places)) or "the usual places: there is no home folder"
 
 
 def _how_to_get_it(spec: _Spec) -> str:

@@ -37,8 +37,8 @@ class Export:
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
         out: the file to write. X.safetensors: weights and what is known of the run. X.pt: weights
-            that torch.load reads (needs minigrad[torch]). X.onnx: graph and weights, for any batch
-            size (needs minigrad[onnx]).
+            that torch.load reads (needs the extra torch). X.onnx: graph and weights, for any batch
+            size (needs the extra onnx).
         last: of a folder, the weights after the last epoch, not those of the best one.
     """
 
@@ -54,7 +54,7 @@ class Import:
     Attributes:
         recipe: whose network the weights are of; its normalisation is that of the images.
         file: weights by name, such as safetensors or torch.save(model.state_dict(), "X.pt") write
-            (which needs minigrad[torch]), or a checkpoint that holds such a dict. Its content says
+            (which needs the extra torch), or a checkpoint that holds such a dict. Its content says
             what it is, not its name. Where all names begin alike, such as "net.", what they begin
             with is left out if the network's names do not have it.
         out: the .safetensors file to write.

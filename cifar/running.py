@@ -131,41 +131,15 @@ def outliving_its_terminal() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    out, err = (cast(TextIO, _Heedless(stream)) for stream in (sys.stdout, sys.stderr))
+    out, err = (
+        cast(TextIO, mg.console.Stream(stream, heedless=True))
+        for stream in (sys.stdout, sys.stderr)
+    )
     try:
         with redirect_stdout(out), redirect_stderr(err):
             yield
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-class _Heedless:
-    """A stream that does not mind when nobody can be reached through it any more."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            self._hush()
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            self._hush()
-
-    def _hush(self) -> None:
-        """Send what the stream still holds, and all that follows, nowhere."""
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self._stream.fileno())
-        os.close(null)
 
 
 @contextmanager

@@ -74,12 +74,12 @@ def parse(arguments: list[str] | None = None) -> train.Settings:
 def main(arguments: list[str] | None = None) -> int:
     """Train; returns the exit code."""
 
-    def act() -> int:
-        last = train.run(parse(arguments))[-1]
+    def act(settings: train.Settings) -> int:
+        last = train.run(settings)[-1]
         print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
         return 0
 
-    return cli.guarded(act)
+    return cli.guarded(lambda: parse(arguments), act)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
-from . import checkpoint, data, functional, memory, nn, onnx, optim
+from . import checkpoint, console, data, functional, memory, nn, onnx, optim
 from .anomaly import detect_anomaly
 from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
@@ -24,6 +24,7 @@ __all__ = [
     "Tensor",
     "cat",
     "checkpoint",
+    "console",
     "data",
     "detect_anomaly",
     "device",

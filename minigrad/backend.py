@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .console import install
 from .threads import aligned, distribute, get_num_threads, parallel, spans, workspace
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
@@ -61,10 +62,9 @@ def cupy_module() -> ModuleType:
     """CuPy; raises DeviceError that says how to install it where it is missing."""
     try:
         import cupy
-    except ImportError as error:
+    except Exception as error:  # of a broken one, anything
         raise DeviceError(
-            f"device 'gpu' needs CuPy, which cannot be imported ({error}); "
-            "install it with: pip install 'minigrad[gpu]'"
+            f"device 'gpu' needs CuPy, which cannot be imported ({error}); {install('gpu')}"
         ) from error
     return cupy
 

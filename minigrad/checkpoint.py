@@ -24,6 +24,7 @@ import numpy as np
 
 from . import check
 from .backend import CPU, device, move
+from .console import install
 from .tensor import Tensor
 
 
@@ -347,10 +348,10 @@ def _is_pytorchs(path: str | os.PathLike[str]) -> bool:
 def _pytorch() -> Any:
     try:
         import torch
-    except ImportError as error:
+    except Exception as error:  # of a broken one, anything
         raise ImportError(
             f"path: PyTorch files need PyTorch, which cannot be imported ({error}); "
-            "install it with: pip install 'minigrad[torch]'"
+            f"{install('torch')}"
         ) from error
     return torch
 

@@ -247,4 +247,4 @@ def _progress(text: str) -> Iterator[None]:
         yield
     finally:
         if terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print("\r" + " " * (len(text) + 2) + "\r", end="", file=sys.stderr, flush=True)

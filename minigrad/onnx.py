@@ -21,6 +21,7 @@ import numpy as np
 from . import check
 from .backend import CPU, Array, move
 from .checkpoint import write_atomically
+from .console import install
 from .nn import Module
 from .ops.conv import Pair, Window
 from .tensor import Tensor, no_grad, observe
@@ -67,16 +68,15 @@ def export(
         doc_string: what the file says of itself.
 
     Raises:
-        ImportError: the package onnx is missing (``pip install 'minigrad[onnx]'``).
+        ImportError: the package onnx is missing (the extra ``onnx`` installs it).
         NotImplementedError: the model uses an operation that has no rule, or what it does depends
             on its input in a way that operations do not tell.
     """
     try:
         import onnx
-    except ImportError as error:
+    except Exception as error:  # of a broken one, anything
         raise ImportError(
-            f"onnx: the package onnx cannot be imported ({error}); "
-            "install it with: pip install 'minigrad[onnx]'"
+            f"onnx: the package onnx cannot be imported ({error}); {install('onnx')}"
         ) from error
     if not isinstance(model, Module):
         raise TypeError(f"model: expected a Module, got {type(model).__name__}")

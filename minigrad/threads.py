@@ -33,19 +33,27 @@ def _default_threads() -> int:
     asked = os.environ.get("MINIGRAD_NUM_THREADS", "")
     if asked:
         if not asked.isdecimal() or not 1 <= int(asked) <= MOST:
-            raise ValueError(f"MINIGRAD_NUM_THREADS={asked!r}: expected a whole number from 1")
+            what = f"a whole number from 1 to {MOST}"
+            raise ValueError(f"MINIGRAD_NUM_THREADS: expected {what}, got {asked!r}")
         return int(asked)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-_threads = _default_threads()
+_threads: int | None = None  # not asked for yet: a wrong number is an error of its first use
 _team: _Team | None = None
 
 
 def get_num_threads() -> int:
-    """Number of threads that CPU operations use (default: the cores this process may run on)."""
+    """Number of threads that CPU operations use (default: the cores this process may run on).
+
+    Raises:
+        ValueError: MINIGRAD_NUM_THREADS is wrong.
+    """
+    global _threads
+    if _threads is None:
+        _threads = _default_threads()
     return _threads
 
 
@@ -139,7 +147,7 @@ def _get_team() -> _Team:
     global _team
     with _lock:
         if _team is None:
-            _team = _Team(_threads - 1)
+            _team = _Team(get_num_threads() - 1)
         return _team
 
 

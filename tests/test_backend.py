@@ -58,7 +58,7 @@ def no_cupy(monkeypatch):
 def test_gpu_without_cupy_says_how_to_install_it(spec):
     text = (
         "device 'gpu' needs CuPy, which cannot be imported (No module named 'cupy'); "
-        "install it with: pip install 'minigrad[gpu]'"
+        "run pip install -e '.[gpu]' in the folder of the checkout"
     )
     refuses(mg.DeviceError, text, lambda: mg.device(spec))
     refuses(mg.DeviceError, text, lambda: mg.zeros(2, device=spec))

@@ -312,7 +312,7 @@ def test_pytorch_files_without_pytorch(tmp_path, monkeypatch):
     before = file.read_bytes()
     monkeypatch.setitem(sys.modules, "torch", None)
     for act in (lambda: mg.load(file), lambda: mg.save({"a": mg.zeros(1)}, file)):
-        refuses(ImportError, "pip install 'minigrad[torch]'", act)
+        refuses(ImportError, "pip install -e '.[torch]'", act)
     assert file.read_bytes() == before
 
 

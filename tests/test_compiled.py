@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -29,12 +28,55 @@ def test_wrong_type():
     refuses(TypeError, "enabled: expected a bool, got int", lambda: mg.set_compiled(1))
 
 
-def test_without_numba(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    refuses(ModuleNotFoundError, "pip install 'minigrad[fast]'", lambda: mg.set_compiled(True))
-    assert compiled._default() is False
+@pytest.fixture
+def broken(monkeypatch, tmp_path):
+    """A way to put another Numba in place of the one installed: a module that runs ``code``."""
+
+    def put(code):
+        (tmp_path / "numba").mkdir()
+        (tmp_path / "numba" / "__init__.py").write_text(code, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numba"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(compiled, "_enabled", None)
+    monkeypatch.delenv("MINIGRAD_COMPILED", raising=False)
+    return put
+
+
+def test_without_numba(monkeypatch, broken):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert not mg.is_compiled()
+    text = "needs Numba, which cannot be imported (ModuleNotFoundError: "
+    refuses(ImportError, text, lambda: mg.set_compiled(True))
+    refuses(ImportError, mg.console.install("fast"), lambda: mg.set_compiled(True))
     monkeypatch.setenv("MINIGRAD_COMPILED", "1")
-    refuses(ModuleNotFoundError, "MINIGRAD_COMPILED=1", compiled._default)
+    refuses(ImportError, f"MINIGRAD_COMPILED=1: {text}", compiled._default)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ImportError('Numba needs NumPy 2.0 or less. Got NumPy 2.3.')",
+        "import no_such_thing",
+        "raise OSError('libllvmlite.so: file too short')",
+        "None.njit",
+        "1 +",
+    ],
+)
+def test_a_broken_numba_is_told_once_and_done_without(broken, code, monkeypatch):
+    broken(code)
+    x = mg.tensor([1.0, -1.0])
+    with pytest.warns(RuntimeWarning) as heard:
+        y = mg.functional.relu(x)
+    assert y.numpy().tolist() == [1, 0]
+    assert not mg.is_compiled()
+    (said,) = (str(one.message) for one in heard)
+    assert said.startswith("compiled kernels: needs Numba, which cannot be imported (")
+    assert said.endswith("; until then plain NumPy computes")
+    refuses(ImportError, "set_compiled(True): needs Numba", lambda: mg.set_compiled(True))
+    monkeypatch.setenv("MINIGRAD_COMPILED", "1")
+    refuses(ImportError, "MINIGRAD_COMPILED=1: needs Numba", compiled._default)
 
 
 @pytest.mark.usefixtures("compiled")
@@ -46,7 +88,7 @@ def test_environment(monkeypatch, value, enabled):
 
 def test_environment_with_another_value(monkeypatch):
     monkeypatch.setenv("MINIGRAD_COMPILED", "yes")
-    refuses(ValueError, "MINIGRAD_COMPILED='yes': expected 0 or 1", compiled._default)
+    refuses(ValueError, "MINIGRAD_COMPILED: expected 0 or 1, got 'yes'", compiled._default)
 
 
 def test_plain_numpy_never_imports_numba():

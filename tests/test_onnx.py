@@ -374,6 +374,6 @@ def test_the_package_is_missing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     refuses(
         ImportError,
-        "pip install 'minigrad[onnx]'",
+        "pip install -e '.[onnx]'",
         lambda: mg.onnx.export(nn.ReLU(), mg.zeros(1), tmp_path / "x.onnx"),
     )

@@ -174,7 +174,9 @@ def test_environment_variable(value, found):
     )
     assert found in run.stdout + run.stderr
     if found == "ValueError":
-        assert f"MINIGRAD_NUM_THREADS={value!r}: expected a whole number from 1" in run.stderr
+        assert f"MINIGRAD_NUM_THREADS: expected a whole number from 1 to 4096, got {value!r}" in (
+            run.stderr
+        )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

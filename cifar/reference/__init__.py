@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+import minigrad as mg
 from cifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def require_torch(what: str) -> None:
     """
     try:
         importlib.import_module("torch")
-    except ImportError:
+    except Exception as error:  # of a broken one, anything
         raise UserError(
-            f"{what} needs PyTorch, which is not installed; "
-            "install it with: pip install 'minigrad[torch]'"
+            f"{what} needs PyTorch, which cannot be imported ({error}); "
+            f"{mg.console.install('torch')}"
         ) from None

@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import rng
+from .. import console, rng
+from ..compiled import is_compiled
 from ..tensor import Tensor
+from ..threads import get_num_threads
 from . import gradcheck
 
 
@@ -107,9 +109,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return console.run(lambda: parser().parse_args(argv), check, (CannotCheck,))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check what the options name, and say what came of it."""
+    name = options.function
     try:
-        options = parser().parse_args(argv)
-        function = find(options.function)
+        get_num_threads(), is_compiled()  # what the environment asks for is there
+        function = find(name)
         rng.manual_seed(options.seed)
         inputs = inputs_of(function, options)
 
@@ -120,18 +128,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         tolerances = {name: getattr(options, name) for name in ("eps", "atol", "rtol")}
         gradcheck(repeatable, inputs, **tolerances)
-    except CannotCheck as error:
-        print(f"gradcheck: {error}", file=sys.stderr)
-        return 2
+    except CannotCheck:
+        raise
     except AssertionError as error:
-        print(f"{options.function} is wrong: {error}", file=sys.stderr)
+        print(f"{name} is wrong: {console.one_line(error)}", file=sys.stderr)
         return 1
     except Exception as error:
-        text = " ".join(str(error).split())
-        print(f"gradcheck: {options.function}: {type(error).__name__}: {text}", file=sys.stderr)
-        return 2
+        raise CannotCheck(f"{name}: {type(error).__name__}: {error}") from error
     shapes = ", ".join(str(x.shape) if isinstance(x, Tensor) else repr(x) for x in inputs)
-    print(f"{options.function} is right for inputs {shapes}")
+    print(f"{name} is right for inputs {shapes}")
     return 0
 
 

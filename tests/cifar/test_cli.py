@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import pty
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,6 +51,7 @@ COMMANDS = {
     "import": exchange.Import,
 }
 LOAD = datasets.load
+ROOT = Path(__file__).parents[2]
 POSITIONAL = {"name", "recipe"}  # besides those that must be given
 
 
@@ -368,9 +372,14 @@ def test_ctrl_c(small, here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", f"Expected one of {{{', '.join(COMMANDS)}}}"),
-        ("nonesuch", "nonesuch"),
-        ("--frobnicate", "--frobnicate"),
+        ("", f"command: expected one of {', '.join(COMMANDS)} (see cifar --help)"),
+        ("nonesuch", f"unknown command 'nonesuch': expected one of {', '.join(COMMANDS)} ("),
+        ("trian simple", "unknown command 'trian' (did you mean train?): expected one of data, "),
+        ("--frobnicate", "unknown command '--frobnicate': expected one of "),
+        ("train simple --epohcs 3", "unknown argument '--epohcs' (did you mean --epochs?) (see c"),
+        ("train simple --epohcs=3", "unknown argument '--epohcs' (did you mean --epochs?) (see c"),
+        ("train simple --progress", "unknown argument '--progress' (did you mean --no-progress?)"),
+        ("train simple --nonsense", "unknown argument '--nonsense' (see cifar train --help)"),
         ("train", "RECIPE"),
         ("train nonesuch", "recipe: expected one of "),
         ("train ../simple", "recipe: expected one of "),
@@ -462,31 +471,67 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
         assert_one_error(code, capsys.readouterr(), text)
 
 
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (UserError("two\nlines"), "error: two lines\n"),
-        (mg.DeviceError("no device"), "error: no device\n"),
-        (MemoryError(), "error: out of memory\n"),
-        (mg.OutOfMemoryError("conv2d: 5 GiB"), "error: out of memory (conv2d: 5 GiB)\n"),
-        (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied\n"),
-        (OSError("odd"), "error: odd\n"),
-    ],
-)
-def test_guarded(capsys, error, text):
-    def fail():
+@pytest.mark.parametrize("error", [UserError("two\nlines"), mg.DeviceError("two lines")])
+def test_a_mistake_of_the_user(capsys, error):
+    def fail(_):
         raise error
 
-    assert cli.guarded(fail) == 2
-    assert capsys.readouterr() == ("", text)
+    assert cli.guarded(lambda: 0, fail) == 2
+    assert capsys.readouterr() == ("", "error: two lines\n")
 
 
-def test_guarded_passes_on_what_is_no_mistake_of_the_user():
-    assert cli.guarded(lambda: 1) == 1
-    with pytest.raises(ZeroDivisionError):
-        cli.guarded(lambda: 1 // 0)
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("MINIGRAD_NUM_THREADS", "two", "expected a whole number from 1 to 4096, got 'two'"),
+        ("MINIGRAD_NUM_THREADS", "5000", "expected a whole number from 1 to 4096, got '5000'"),
+        ("MINIGRAD_COMPILED", "yes", "expected 0 or 1, got 'yes'"),
+        ("MINIGRAD_DATA", "file", "$MINIGRAD_DATA: data folder file is not a folder"),
+        ("MINIGRAD_DATA", "~nobody-here/x", "$MINIGRAD_DATA: data folder ~nobody-here/x: there is"),
+    ],
+)
+def test_what_the_environment_says_wrongly(here, name, value, text):
+    Path("file").touch()
+    for program in (("-m", "cifar", "data"), (ROOT / "examples/train_cnn.py",)):
+        done = subprocess.run(
+            [sys.executable, *program], cwd=here, capture_output=True, text=True, check=False,
+            env=os.environ | {name: value, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: ")
+        assert text in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sorted(os.listdir()) == ["file"]
+
+
+def on_a_terminal(arguments):
+    """What a person sees who calls the command: terminals have colours."""
+    inner, outer = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cifar", *arguments], cwd=ROOT, stdout=outer, stderr=outer,
+        env={k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(outer)
+    shown = b""
+    with process, contextlib.suppress(OSError):  # EIO: the other side is closed
+        while piece := os.read(inner, 1 << 16):
+            shown += piece
+    os.close(inner)
+    return process.returncode, shown.decode()
+
+
+def test_a_mistake_on_a_terminal():
+    text = "error: unknown argument '--nonsense' (see cifar train --help)\r\n"
+    assert on_a_terminal(["train", "simple", "--nonsense"]) == (2, text)
+
+
+def test_help_on_a_terminal_has_colours():
+    code, text = on_a_terminal(["recipes", "--help"])
+    assert code == 0
+    assert "\x1b[1m" in text
+    assert text.count("usage") == 1
 
 
 def test_the_installed_command_is_this_one():
-    lines = (Path(__file__).parents[2] / "pyproject.toml").read_text().splitlines()
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
     assert 'cifar = "cifar.cli:main"' in lines

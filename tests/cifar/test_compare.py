@@ -231,5 +231,5 @@ def test_without_pytorch(small, monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(reference.importlib, "import_module", import_module)
-    text = "cifar compare needs PyTorch, which is not installed; install it with: pip install "
+    text = "cifar compare needs PyTorch, which cannot be imported ("
     refuses(UserError, text, lambda: compare.run(compare.Settings("tiny", device="cpu")))

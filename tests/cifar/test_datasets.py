@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 import pickletools
+import pwd
 import signal
 import struct
 import subprocess
@@ -454,6 +455,30 @@ def test_places_in_order(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "chosen"))
     assert str(chosen) in refusal(lambda: datasets.load("cifar10", "test"))
     assert str(given_) in refusal(lambda: datasets.load("cifar10", "test", tmp_path / "given"))
+
+
+def test_a_user_without_a_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container that is run under a number of a user whom /etc/passwd does not have."""
+
+    def getpwuid(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+    assert datasets.load("auto", "test").name == "synthetic"
+    where = "the usual places: there is no home folder"
+    assert f"was not found in {where}" in capsys.readouterr().err
+    assert f"not in {where}; put" in refusal(lambda: datasets.load("cifar10", "test"))
+    assert datasets.find() == (None, where)
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path))
+    assert datasets.find() == (None, str(tmp_path))
+    message = "data folder ~/data: there is no such home folder"
+    assert refusal(lambda: datasets.find("~/data")) == message
+    monkeypatch.setenv("MINIGRAD_DATA", "~nobody-here")
+    message = "$MINIGRAD_DATA: data folder ~nobody-here: there is no such home folder"
+    assert refusal(datasets.find) == message
 
 
 def test_data_dir_is_the_only_place(tmp_path: Path, home: Path) -> None:

@@ -234,7 +234,7 @@ def test_a_missing_package_is_named(run, tmp_path, monkeypatch, suffix, package)
     theirs = tmp_path / "theirs"
     torch.save({}, theirs)
     monkeypatch.setitem(sys.modules, package, None)
-    text = f"pip install 'minigrad[{package}]'"
+    text = mg.console.install(package)
     refuses(UserError, text, lambda: exchange.export(Export(run, str(file))))
     if package == "torch":
         asked = Import("tiny", str(theirs), str(tmp_path / "y.safetensors"))

@@ -830,7 +830,7 @@ def test_a_batch_too_large_for_the_memory(small, tmp_path, monkeypatch, capsys):
     small(each_batch=fail)
     monkeypatch.setattr(mg.memory, "memory_used", lambda where: 100)
     settings = tiny.settings(tmp_path / "run")
-    assert cli.guarded(lambda: train.run(settings)) == 2
+    assert cli.guarded(lambda: settings, train.run) == 2
     assert capsys.readouterr().err == (
         "error: out of memory (conv2d: no; of the 16 images of a batch at most about 10 fit; "
         "try a smaller --batch-size)\n"

@@ -190,7 +190,7 @@ def test_a_gpu_that_is_not_there(small, tmp_path, capsys):
 def test_a_gpu_without_cupy(small, tmp_path, capsys):
     small.setitem(sys.modules, "cupy", None)  # import raises
     code = train_cnn.main(["--device", "gpu"])
-    assert_one_error(code, capsys.readouterr().err, "pip install 'minigrad[gpu]'")
+    assert_one_error(code, capsys.readouterr().err, "pip install -e '.[gpu]'")
     assert train_cnn.main(["--device", "auto", "--epochs", "1"]) == 0
     assert "on cpu" in capsys.readouterr().out
 

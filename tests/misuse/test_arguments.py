@@ -520,7 +520,7 @@ ELSEWHERE = {
         optim.ReduceLROnPlateau.get_last_lr optim.ReduceLROnPlateau.state_dict
     """,
     "a module, whose functions are here": """
-        checkpoint data functional memory nn onnx optim nn.init optim.lr_scheduler
+        checkpoint console data functional memory nn onnx optim nn.init optim.lr_scheduler
     """,
     "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.node Tensor.requires_grad",

@@ -36,7 +36,7 @@ def test_as_pytorch(device, name, data):
 # Names that no table of drawn calls can hold, and where they are tested instead.
 ELSEWHERE = {
     "CaptureError", "CapturedStep",
-    "DeviceError", "checkpoint", "data", "detect_anomaly", "device", "functional",
+    "DeviceError", "checkpoint", "console", "data", "detect_anomaly", "device", "functional",
     "OutOfMemoryError", "get_num_threads", "get_xp", "gradcheck",
     "is_compiled", "is_gpu_available", "load", "manual_seed", "memory", "nn",
     "no_grad",
