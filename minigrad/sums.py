@@ -1,17 +1,51 @@
-"""Sums as exact as PyTorch's, in any memory order.
+"""Sums as exact as PyTorch's, in any memory order and dtype.
 
 NumPy adds pairwise, so that rounding grows with the logarithm of the number of terms, but only
 along contiguous memory. Along any other axis it adds one slice after another, and rounding grows
 with their number: the mean of 10⁵ float32 values near 10⁴ is then off by a thousandth of itself.
+
+A float16 has eleven bits and ends at 65504, too few for a sum. What adds up float16 numbers does so
+in float32 and rounds the result once, as PyTorch does.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .backend import Array
 
-RUN = 32  # slices at most that are added one after another
+RUN = 32  # terms at most that are added one after another in their own dtype
+
+
+def adding_dtype(dtype: np.dtype[Any], terms: int = 1) -> np.dtype[Any]:
+    """The dtype in which to add ``terms`` values of ``dtype`` one after another."""
+    if dtype == np.float16:
+        return np.dtype(np.float32)
+    return np.dtype(np.float64) if dtype.kind == "f" and terms > RUN else dtype
+
+
+def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an operation on raw arrays (see :mod:`minigrad.tensor`) compute float16 in float32."""
+
+    def cast(x: Any, dtype: type) -> Any:
+        return x.astype(dtype) if getattr(x, "dtype", None) in (np.float16, np.float32) else x
+
+    @functools.wraps(function)
+    def apply(*arrays: Any, **params: Any) -> Any:
+        if not any(getattr(x, "dtype", None) == np.float16 for x in arrays):
+            return function(*arrays, **params)
+        y, backward = function(*(cast(x, np.float32) for x in arrays), **params)
+
+        def rounded(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+            return tuple(cast(d, np.float16) for d in backward(cast(g, np.float32), needs))
+
+        return cast(y, np.float16), rounded
+
+    return apply
 
 
 def total(x: Array, axes: tuple[int, ...] | int, keepdims: bool = False) -> Array:
@@ -21,6 +55,8 @@ def total(x: Array, axes: tuple[int, ...] | int, keepdims: bool = False) -> Arra
     sums in the same way, by views and without a copy of ``x``.
     """
     axes = (axes,) if isinstance(axes, int) else axes
+    if x.dtype == np.float16:
+        return total(x.astype(np.float32), axes, keepdims).astype(np.float16)
     if not isinstance(x, np.ndarray):
         return x.sum(axis=axes, keepdims=keepdims)  # CuPy adds in a tree
     if len(axes) == x.ndim and (x.flags.c_contiguous or x.T.flags.c_contiguous):

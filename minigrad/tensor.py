@@ -393,12 +393,12 @@ def _sweep(root: Node | Tensor, seed: Array, retain_graph: bool) -> None:
                 uses[child] -= 1
                 if uses[child] == 0:
                     ready.append(child)
-    for leaf in gradients:  # all, before any changes: ``data`` may have been replaced
-        assert isinstance(leaf, Tensor)
+    # What has been frozen since forward takes none.
+    leaves = {x: g for x, g in gradients.items() if isinstance(x, Tensor) and x.requires_grad}
+    for leaf in leaves:  # all, before any changes: ``data`` may have been replaced
         if leaf._grad is not None:
             check_gradient("grad", leaf, leaf._grad)
-    for leaf, gradient in gradients.items():
-        assert isinstance(leaf, Tensor)
+    for leaf, gradient in leaves.items():
         if leaf._grad is None:
             array = gradient.array if gradient.owned else gradient.array.copy(order="K")
             leaf._grad = Tensor(array)

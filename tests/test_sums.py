@@ -1,7 +1,11 @@
-"""Sums in any memory order, and PyTorch's accuracy wherever long sums are taken."""
+"""Sums in any memory order and dtype, and PyTorch's accuracy wherever long sums are taken."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad import ops
 from minigrad.sums import RUN, total
-from tests.common import LAYOUTS, grid, lay_out, layouts, leaf, seeds
+from minigrad.tensor import observe
+from tests.common import LAYOUTS, grid, host, lay_out, layouts, leaf, seeds
 
 F, T = mg.functional, torch.nn.functional
 
@@ -139,3 +145,188 @@ def test_batch_norm(layout, offset, scale):
     truth = (exact - by[0]) / by[1]
     # The mean itself is rounded to float32, which moves every value by up to offset / std units.
     as_good(y, ty, truth, np.abs(truth).max() + abs(offset) / by[1].min())
+
+
+def near(shape: tuple[int, ...], value: float, seed: int = 0) -> np.ndarray:
+    """Numbers of one sign, whose sum rounds as far as it can."""
+    return value * (1 + 0.1 * np.random.default_rng(seed).random(shape))
+
+
+def peak(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros with a one in the middle, the largest element of nearly every large window."""
+    x = np.zeros(shape)
+    x[(..., *(n // 2 for n in shape[-2:]))] = 1
+    return x
+
+
+def repeated(x: Any) -> Any:
+    return x[np.zeros(60_000, np.int64)]
+
+
+Function = Callable[..., Any]
+# What of a module, F or T, is called, and the arrays it is given; the gradient is all of one sign.
+LONG_AXES: dict[str, tuple[Function, list[np.ndarray]]] = {
+    "adaptive_avg_pool2d": (
+        lambda m, x: m.adaptive_avg_pool2d(x, 1),
+        [near((2, 2, 300, 300), 100)],
+    ),
+    "adaptive, uneven": (
+        lambda m, x: m.adaptive_avg_pool2d(x, (3, 1)),
+        [near((2, 1, 400, 300), 100)],
+    ),
+    "adaptive, many cells": (
+        lambda m, x: m.adaptive_avg_pool2d(x, 60),
+        [near((2, 1, 1, 1), 100)],
+    ),
+    "avg_pool2d": (lambda m, x: m.avg_pool2d(x, 100), [near((2, 2, 100, 100), 100)]),
+    "avg_pool2d, overlapping": (lambda m, x: m.avg_pool2d(x, 50, 1), [near((2, 1, 100, 100), 1)]),
+    "max_pool2d, overlapping": (lambda m, x: m.max_pool2d(x, 50, 1), [peak((2, 1, 100, 100))]),
+    "linear": (
+        lambda m, x, w, b: m.linear(x, w, b),
+        [near((300, 100, 4), 1), near((3, 4), 1), near((3,), 1)],
+    ),
+    "conv2d": (
+        lambda m, x, w, b: m.conv2d(x, w, b, padding=1),
+        [near((4, 2, 96, 96), 1), near((2, 2, 3, 3), 1), near((2,), 1)],
+    ),
+    "conv2d by Winograd": (
+        lambda m, x, w, b: m.conv2d(x, w, b, padding=1),
+        [near((32, 32, 32, 32), 1), near((32, 32, 3, 3), 1), near((32,), 1)],
+    ),
+    "batch_norm": (
+        lambda m, x, w, b: m.batch_norm(x, None, None, w, b, training=True),
+        [near((100, 2, 20, 20), 1), near((2,), 1), near((2,), 1)],
+    ),
+    "mse_loss": (lambda m, x, y: m.mse_loss(x, y), [near((400, 300), 3), near((400, 300), 1)]),
+    "index": (lambda m, x: repeated(x), [near((3, 4), 1)]),
+}
+
+
+AS_PYTORCH = {"linear", "conv2d", "conv2d by Winograd", "batch_norm"}  # by BLAS, or ill-conditioned
+
+
+@pytest.mark.parametrize("layout", ["C", "batch innermost"])
+@pytest.mark.parametrize("name", LONG_AXES)
+@pytest.mark.usefixtures("each_way")
+def test_long_axes(name, layout):
+    """Results and gradients, as far off as PyTorch's or less."""
+    function, arrays = LONG_AXES[name]
+    arrays = [a.astype(np.float32) for a in arrays]
+    ours = [leaf(a, layout=layout) for a in arrays]
+    theirs, exact = (
+        [torch.tensor(a, dtype=t, requires_grad=True) for a in arrays]
+        for t in (torch.float32, torch.float64)
+    )
+    y, ty, truth = function(F, *ours), function(T, *theirs), function(T, *exact)
+    g = near(tuple(truth.shape), 1, 1).astype(np.float32)
+    y.backward(leaf(g, layout=layout, requires_grad=False))
+    ty.backward(torch.tensor(g))
+    truth.backward(torch.tensor(g, dtype=torch.float64))
+    found = [
+        (y, ty, truth),
+        *((a.grad, b.grad, c.grad) for a, b, c in zip(ours, theirs, exact, strict=True)),
+    ]
+    for mine, pytorchs, right in found:
+        expected = right.detach().numpy()
+        first, second = errors(mine, pytorchs, expected, np.abs(expected))
+        assert first <= (4 * second + 4 if name in AS_PYTORCH else 5), (first, second)
+
+
+# ---------------------------------------------------------------------------- float16
+
+
+def rows(m: Any, x: mg.Tensor) -> mg.Tensor:
+    return x + mg.ones(3000, 4, dtype=x.dtype)
+
+
+def classes(n: int) -> mg.Tensor:
+    return mg.tensor(np.arange(n) % 3)
+
+
+SMALL = {"max", "min", "softmax", "cross_entropy", "nll_loss", "focal_loss", "probabilities"}
+# Sums beyond 65504, the largest float16, or of ones beyond 2048, where + 1 changes nothing more.
+HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
+    "sum": (lambda m, x: x.sum(), [near((60_000,), 0.9)]),
+    "mean": (lambda m, x: x.mean(), [near((70_000,), 1)]),
+    "mean of rows": (lambda m, x: x.mean(0), [near((70_000, 2), 1)]),
+    "var": (lambda m, x: x.var(), [near((70_000,), 1000)]),
+    "max": (lambda m, x: x.max(), [np.ones(70_000)]),
+    "min": (lambda m, x: x.min(), [np.ones(70_000)]),
+    "broadcast": (rows, [near((4,), 1)]),
+    "matmul": (lambda m, a, b: a @ b, [near((2, 3, 5000), 1), near((5000, 4), 1)]),
+    "softmax": (lambda m, x: m.softmax(x, 1), [near((2, 5000), 1)]),
+    "log_softmax": (lambda m, x: m.log_softmax(x, 1), [near((2, 70_000), 1)]),
+    "cross_entropy": (
+        lambda m, x: m.cross_entropy(x, classes(70_000)),
+        [near((70_000, 3), 5)],
+    ),
+    "smoothed": (
+        lambda m, x, w: m.cross_entropy(x, classes(7000), w, label_smoothing=0.1, reduction="sum"),
+        [near((7000, 3), 5), np.full(3, 0.5)],
+    ),
+    "nll_loss": (lambda m, x: m.nll_loss(x, classes(70_000)), [near((70_000, 3), -1)]),
+    "focal_loss": (
+        lambda m, x, w: m.focal_loss(x, classes(70_000), 2.0, w),
+        [near((70_000, 3), 5), near((3,), 2)],
+    ),
+    "mse_loss": (lambda m, x, y: m.mse_loss(x, y), [near((70_000,), 200), near((70_000,), 9)]),
+    "gelu": (lambda m, x: m.gelu(x), [np.linspace(-4, 4, 999)]),
+    "gelu, large": (lambda m, x: m.gelu(x, "tanh"), [near((9,), 600)]),
+    "batch_norm": (
+        lambda m, x, w, b: m.batch_norm(x, None, None, w, b, training=True),
+        [grid((3000, 2), 0, -6e4, 6e4), near((2,), 1), near((2,), 1)],
+    ),
+    "batch_norm, running": (
+        lambda m, x: m.batch_norm(x, mg.zeros(2, dtype=x.dtype), mg.ones(2, dtype=x.dtype)),
+        [near((3000, 2), 1)],
+    ),
+    "probabilities": (
+        lambda m, x: m.cross_entropy(x, (x.detach() * 0 + 0.3)),
+        [near((70_000, 3), 5)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+@pytest.mark.usefixtures("each_way")
+def test_float16_is_added_up_in_float32(name):
+    """As in float64, but for one rounding."""
+    function, arrays = HALF[name]
+    arrays = [a.astype(np.float16) for a in arrays]
+    found = []
+    for dtype in (np.float16, np.float64):
+        inputs = [leaf(a.astype(dtype)) for a in arrays]
+        y = function(F, *inputs)
+        g = near(y.shape, 1000 if name in SMALL else 1, 1).astype(np.float16)
+        y.backward(mg.Tensor(g.astype(dtype)))
+        found.append([y, *(x.grad for x in inputs if x.grad is not None)])
+    for half, truth in zip(*found, strict=True):
+        assert half.dtype == np.float16
+        exact = host(truth)
+        assert np.isfinite(exact.astype(np.float16)).all()
+        limit = 2.0**-24 + 2e-5 * np.abs(exact).max()
+        np.testing.assert_allclose(host(half).astype(np.float64), exact, 2.0**-10, limit)
+
+
+# Each element on its own, or elements moved about.
+SUMLESS = {
+    *("abs", "cat", "clamp", "div", "dropout", "exp", "expand", "leaky_relu", "log", "neg", "pad"),
+    *("permute", "pow", "relu", "sigmoid", "sqrt", "sub", "take_along", "tanh", "to_device"),
+    *("to_dtype", "where"),
+}
+
+
+def test_every_operation_that_adds_up_is_tested_in_float16():
+    done: set[str] = set()
+    with observe(lambda name, *_: done.add(name)):
+        for function, arrays in HALF.values():
+            function(F, *(mg.Tensor(a.astype(np.float16)) for a in arrays))
+    names = set()
+    for module in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
+        members = vars(importlib.import_module(module.name)).values()
+        names |= {
+            f.raw.__name__.strip("_")
+            for f in members
+            if inspect.isfunction(f) and hasattr(f, "raw")
+        }
+    assert names - done == SUMLESS, (names - done) ^ SUMLESS

@@ -276,6 +276,21 @@ def test_each_leaf_owns_its_gradient(name):
         one += 1  # also: every one of them is writable
 
 
+@pytest.mark.parametrize("when", ["after forward", "and back again", "only after forward"])
+def test_requires_grad_switched_between_forward_and_backward(when):
+    found = []
+    for module in (mg, torch):
+        x, w = (module.ones(3, requires_grad=True) for _ in range(2))
+        w.requires_grad_(when != "only after forward")
+        y = (x * w).sum()
+        w.requires_grad_(when == "only after forward")
+        if when == "and back again":
+            w.requires_grad_(True)
+        y.backward()
+        found.append([None if t.grad is None else t.grad.numpy().tolist() for t in (x, w)])
+    assert found[0] == found[1]
+
+
 def test_unused_and_integer_inputs_get_no_gradient():
     x, unused = leaf(grid((2,))), leaf(grid((2,)))
     count = mg.tensor([2, 3])

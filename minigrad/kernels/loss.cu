@@ -1,5 +1,6 @@
 // Classification losses of (C, M) memory, classes first: a thread per column, which is one
-// prediction. The formulas stand in minigrad/ops/loss.py. Macro: REAL.
+// prediction. The formulas stand in minigrad/ops/loss.py. Macros: REAL; SUM: the type that sums over
+// classes are added up in.
 //
 // `shifts` (2, M) holds what turns x into ln softmax(x): each column's maximum and, apart from it so
 // that large logits lose no digits, ln Σ e^(x − max).
@@ -39,11 +40,12 @@ extern "C" __global__ void distribution(const long long *index, const bool *used
 // The column's shifts, or zeros where x is ln softmax already.
 __device__ inline void find_shifts(const REAL *x, int C, long long M, long long m, bool from_log,
                                    REAL *shifts) {
-    REAL most = x[m], sum = 0;
+    REAL most = x[m];
+    SUM sum = 0;
     for (int c = 1; c < C; ++c) most = x[c * M + m] > most ? x[c * M + m] : most;
     for (int c = 0; c < C && !from_log; ++c) sum += exp(x[c * M + m] - most);
     shifts[m] = from_log ? 0 : most;
-    shifts[M + m] = from_log ? 0 : log(sum);
+    shifts[M + m] = from_log ? 0 : log((REAL)sum);
 }
 
 // loss = −Σ target ln p, where 0 · −∞ counts as 0; p = softmax(x), or e^x with `from_log`.
@@ -53,7 +55,8 @@ extern "C" __global__ void cross_entropy(const REAL *__restrict__ x,
     long long m = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (m >= M) return;
     find_shifts(x, C, M, m, from_log, shifts);
-    REAL most = shifts[m], rest = shifts[M + m], sum = 0;
+    REAL most = shifts[m], rest = shifts[M + m];
+    SUM sum = 0;
     for (int c = 0; c < C; ++c) {
         REAL t = target[c * M + m];
         sum += t == 0 ? t : t * (x[c * M + m] - most - rest);
@@ -71,11 +74,12 @@ extern "C" __global__ void cross_entropy_gradient(const REAL *__restrict__ x,
                                                   REAL *__restrict__ gx) {
     long long m = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (m >= M) return;
-    REAL most = shifts[m], rest = shifts[M + m], slope = g[g_per_column ? m : 0], all = 0;
+    REAL most = shifts[m], rest = shifts[M + m], slope = g[g_per_column ? m : 0];
+    SUM all = 0;
     bool counts = !used || used[m];
     for (int c = 0; c < C; ++c) all += target[c * M + m];
     for (int c = 0; c < C; ++c) {
-        REAL p = from_log ? 0 : exp(x[c * M + m] - most - rest) * all;
+        REAL p = from_log ? 0 : exp(x[c * M + m] - most - rest) * (REAL)all;
         gx[c * M + m] = counts ? (p - target[c * M + m]) * slope : 0;
     }
 }

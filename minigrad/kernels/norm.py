@@ -3,7 +3,7 @@ passes after the first find them in cache. :mod:`minigrad.ops.norm` has the math
 
 from __future__ import annotations
 
-from math import sqrt
+from math import isfinite, sqrt
 
 from . import inline_sum, jit
 
@@ -11,11 +11,12 @@ RUN = 1024  # values added in their own dtype before the sum goes on in float64
 
 
 @inline_sum
-def _sum(x, i, n):
+def _sum(x, i, n, zero):
+    """Σ x, runs of it in the dtype of ``zero``."""
     total = 0.0
     for start in range(i, i + n, RUN):
         run = x[start : min(start + RUN, i + n)]
-        part = x.dtype.type(0)
+        part = zero
         for k in range(len(run)):
             part += run[k]
         total += part
@@ -23,12 +24,12 @@ def _sum(x, i, n):
 
 
 @inline_sum
-def _sum_squares(x, i, n, mean):
-    """Σ (x − mean)²."""
+def _sum_squares(x, i, n, mean, zero):
+    """Σ (x − mean)², runs of it in the dtype of ``zero``."""
     total = 0.0
     for start in range(i, i + n, RUN):
         run = x[start : min(start + RUN, i + n)]
-        part = x.dtype.type(0)
+        part = zero
         for k in range(len(run)):
             part += (run[k] - mean) * (run[k] - mean)
         total += part
@@ -82,10 +83,13 @@ def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for c in range(len(mean)):
         if batch:
-            exact = _sum(x, c * m, m) / m
+            exact = _sum(x, c * m, m, zero) / m
             mean[c] = exact
             # The mean is rounded: what is left of it in x − mean is no variance.
-            var[c] = _sum_squares(x, c * m, m, mean[c]) / m - (exact - mean[c]) ** 2
+            var[c] = _sum_squares(x, c * m, m, mean[c], zero) / m - (exact - mean[c]) ** 2
+            if not isfinite(var[c]):  # a run may have overflowed
+                exact = _sum(x, c * m, m, 0.0) / m
+                mean[c], var[c] = exact, _sum_squares(x, c * m, m, exact, 0.0) / m
         r[c] = one / sqrt(var[c] + eps)
         scale[c] = r[c] * w[c] if len(w) else r[c]
         mu, a, shift = mean[c], scale[c], b[c] if len(b) else zero

@@ -5,7 +5,7 @@
 // threadIdx.x runs over the batch; blockIdx.x and threadIdx.y over the P positions: outputs
 // (C, OH, OW) forward, pixels (C, H, W) backward.
 //
-// Macros: REAL, and PLACE: the type of a place in the window.
+// Macros: REAL; SUM: the type that sums are added up in; PLACE: that of a place in the window.
 
 struct Position {
     int c, row, column;
@@ -71,7 +71,7 @@ extern "C" __global__ void max_pool_gradient(const REAL *__restrict__ g,
     if (p >= P) return;
     Position i = position(p, H, W);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
-        REAL sum = 0;
+        SUM sum = 0;
         for (int a = 0; a < KH; ++a) {
             int row = window_of(i.row, a, SH, PH, DH, OH);
             for (int b = 0; row >= 0 && b < KW; ++b) {
@@ -94,7 +94,7 @@ extern "C" __global__ void avg_pool(const REAL *__restrict__ x, const REAL *__re
     if (p >= P) return;
     Position o = position(p, OH, OW);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
-        REAL sum = 0;
+        SUM sum = 0;
         for (int a = 0; a < KH; ++a) {
             int row = o.row * SH - PH + a * DH;
             if (row < 0 || row >= H) continue;
@@ -116,7 +116,7 @@ extern "C" __global__ void avg_pool_gradient(const REAL *__restrict__ g,
     if (p >= P) return;
     Position i = position(p, H, W);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
-        REAL sum = 0;
+        SUM sum = 0;
         for (int a = 0; a < KH; ++a) {
             int row = window_of(i.row, a, SH, PH, DH, OH);
             for (int b = 0; row >= 0 && b < KW; ++b) {
@@ -148,7 +148,7 @@ extern "C" __global__ void adaptive_avg_pool(const REAL *__restrict__ x, unsigne
     int top = cell_start(o.row, H, OH), bottom = cell_end(o.row, H, OH);
     int left = cell_start(o.column, W, OW), right = cell_end(o.column, W, OW);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
-        REAL sum = 0;
+        SUM sum = 0;
         for (int row = top; row < bottom; ++row)
             for (int column = left; column < right; ++column)
                 sum += x[at(o.c, row, column, H, W, N) + n];
@@ -166,7 +166,7 @@ extern "C" __global__ void adaptive_avg_pool_gradient(const REAL *__restrict__ g
     int top = cell_start(i.row, OH, H), bottom = cell_end(i.row, OH, H);
     int left = cell_start(i.column, OW, W), right = cell_end(i.column, OW, W);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {
-        REAL sum = 0;
+        SUM sum = 0;
         for (int row = top; row < bottom; ++row)
             for (int column = left; column < right; ++column) {
                 int height = cell_end(row, H, OH) - cell_start(row, H, OH);

@@ -104,25 +104,26 @@ def _inside(i, step, pad, length, size):
 
 
 @jit
-def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y):
-    """y = Σ of each window of channels first … last − 1, times the window's ``scale`` (OH · OW)."""
+def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
+    """y = Σ of each window of channels first … last − 1, times the window's ``scale`` (OH · OW),
+    added up in the dtype of ``sums`` (N)."""
     for c in range(first, last):
         for i in range(oh):
             top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
             for j in range(ow):
                 left, right = _inside(j, stride[1], pads[1], kernel[1], w)
                 at, factor = ((c * oh + i) * ow + j) * n, scale[i * ow + j]
-                total = y[at : at + n]
+                out = y[at : at + n]
                 for k in range(n):
-                    total[k] = x.dtype.type(0)
+                    sums[k] = sums.dtype.type(0)
                 for row in range(top, bottom):
                     for column in range(left, right):
                         start = ((c * h + row) * w + column) * n
                         tap = x[start : start + n]
                         for k in range(n):
-                            total[k] += tap[k]
+                            sums[k] += tap[k]
                 for k in range(n):
-                    total[k] *= factor
+                    out[k] = sums[k] * factor
 
 
 @jit
@@ -131,7 +132,7 @@ def share(g, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, gx):
     for c in range(first, last):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
         for k in range(len(channel)):
-            channel[k] = g.dtype.type(0)
+            channel[k] = gx.dtype.type(0)
         for i in range(oh):
             top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
             for j in range(ow):

@@ -12,7 +12,7 @@ import numpy as np
 from .. import check, cuda
 from ..backend import Array, elementwise, get_xp
 from ..compiled import kernels
-from ..sums import total
+from ..sums import in_float32, total
 from ..tensor import Backward, Tensor, op
 from .arithmetic import as_float
 
@@ -136,6 +136,7 @@ def erf(x: Array) -> Array:
 
 
 @op
+@in_float32
 def _gelu(x: Array) -> Pair:
     """y = x Φ(x),  dL/dx = g (Φ(x) + x φ(x)), with the normal distribution Φ and density φ."""
     xp = get_xp(x)
@@ -148,6 +149,7 @@ def _gelu(x: Array) -> Pair:
 
 
 @op
+@in_float32
 def _gelu_tanh(x: Array) -> Pair:
     """y = x (1 + t) / 2, t = tanh(√(2/π) (x + 0.044715 x³));  dL/dx by the product rule."""
     xp, c = get_xp(x), math.sqrt(2 / math.pi)
@@ -175,6 +177,7 @@ def log_softmax_array(x: Array, axis: int) -> Array:
 
 
 @op
+@in_float32
 def _softmax(x: Array, *, axis: int) -> Pair:
     """y = e^x / Σ e^x,  dL/dx = y (g − Σ g y)."""
     y = get_xp(x).exp(x - x.max(axis=axis, keepdims=True))
@@ -183,6 +186,7 @@ def _softmax(x: Array, *, axis: int) -> Pair:
 
 
 @op
+@in_float32
 def _log_softmax(x: Array, *, axis: int) -> Pair:
     """y = x − ln Σ e^x,  dL/dx = g − e^y Σ g."""
     y = log_softmax_array(x, axis)

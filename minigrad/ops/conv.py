@@ -30,6 +30,7 @@ from ..backend import (
     workspace,
     zeros,
 )
+from ..sums import in_float32
 from ..tensor import Backward, Tensor, op
 from . import direct, implicit, winograd
 
@@ -279,6 +280,7 @@ def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups
 
 
 @op
+@in_float32
 def _conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:

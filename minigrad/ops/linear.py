@@ -6,6 +6,7 @@ import math
 
 from .. import check
 from ..backend import Array, get_xp, inner, matmul2d, outer
+from ..sums import in_float32, total
 from ..tensor import Backward, Tensor, op
 from . import implicit
 
@@ -17,6 +18,7 @@ def _product(a: Array, b: Array) -> Array:
 
 
 @op
+@in_float32
 def _matmul(a: Array, b: Array) -> Pair:
     """Y = A B,  dL/dA = G Bᵀ,  dL/dB = Aᵀ G, over the last two axes; the others broadcast."""
 
@@ -59,6 +61,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 
 @op
+@in_float32
 def _linear(x: Array, w: Array, b: Array | None) -> Pair:
     """Y = X Wᵀ + b,  dL/dX = G W,  dL/dW = Gᵀ X,  dL/db = Σ rows of G.
 
@@ -75,7 +78,7 @@ def _linear(x: Array, w: Array, b: Array | None) -> Pair:
         return (
             matmul2d(w.T, g.T).T if needs[0] else None,
             matmul2d(g.T, x) if needs[1] else None,
-            g.sum(axis=0) if needs[2] else None,
+            total(g, 0) if needs[2] else None,
         )
 
     return yt.T, backward

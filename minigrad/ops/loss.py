@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import check, cuda
 from ..backend import Array, alarm, get_xp
-from ..sums import total
+from ..sums import adding_dtype, in_float32, total
 from ..tensor import Backward, Tensor, op
 from .activation import log_softmax_array
 
@@ -46,6 +46,7 @@ def _spread(g: Array, weight: Any, reduction: str) -> Array:
 
 
 @op
+@in_float32
 def _cross_entropy(
     x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
 ) -> tuple[Array, Backward]:
@@ -73,10 +74,10 @@ def _cross_entropy(
     return _reduced(loss, norm, reduction, shape), backward
 
 
-def _run(name: str, dtype: Any, columns: int, *args: Any) -> None:
+def _run(name: str, dtype: Any, columns: int, *args: Any, classes: int) -> None:
     """A kernel of kernels/loss.cu with a thread per column."""
-    threads = 128
-    cuda.launch("loss", name, cuda.blocks(columns, threads), threads, args, REAL=dtype)
+    threads, macros = 128, {"REAL": dtype, "SUM": adding_dtype(dtype, classes)}
+    cuda.launch("loss", name, cuda.blocks(columns, threads), threads, args, **macros)
 
 
 def _cuda_cross_entropy(
@@ -86,13 +87,14 @@ def _cuda_cross_entropy(
     xp, shape = get_xp(x), x.shape
     z, target = xp.ascontiguousarray(_classes_first(x)), xp.ascontiguousarray(target)
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
-    _run("cross_entropy", z.dtype, z.shape[1], z, target, *z.shape, from_log, shifts, loss)
+    args = (z, target, *z.shape, from_log, shifts, loss)
+    _run("cross_entropy", z.dtype, z.shape[1], *args, classes=len(z))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = _slopes(g, norm, reduction, z.dtype)
         gz = xp.empty_like(z)
         args = (z, target, shifts, used, g, g.size > 1, *z.shape, from_log, gz)
-        _run("cross_entropy_gradient", z.dtype, z.shape[1], *args)
+        _run("cross_entropy_gradient", z.dtype, z.shape[1], *args, classes=len(z))
         return (_classes_back(gz, shape),)
 
     return _reduced(loss, norm, reduction, shape), backward
@@ -105,6 +107,7 @@ def _slopes(g: Array, norm: Any, reduction: str, dtype: Any) -> Array:
 
 
 @op
+@in_float32
 def _focal_loss(
     x: Array, *, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
 ) -> tuple[Array, Backward]:
@@ -142,13 +145,14 @@ def _cuda_focal_loss(
     xp, shape = get_xp(x), x.shape
     z = xp.ascontiguousarray(_classes_first(x))
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
-    _run("focal", z.dtype, z.shape[1], z, target, weight, gamma, *z.shape, shifts, loss)
+    args = (z, target, weight, gamma, *z.shape, shifts, loss)
+    _run("focal", z.dtype, z.shape[1], *args, classes=len(z))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = _slopes(g, norm, reduction, z.dtype)
         gz = xp.empty_like(z)
         args = (z, target, weight, shifts, g, g.size > 1, gamma, *z.shape, gz)
-        _run("focal_gradient", z.dtype, z.shape[1], *args)
+        _run("focal_gradient", z.dtype, z.shape[1], *args, classes=len(z))
         return (_classes_back(gz, shape),)
 
     return _reduced(loss, norm, reduction, shape), backward
@@ -193,7 +197,7 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[A
         safe, used = xp.empty_like(flat), xp.empty(flat.shape, bool)
         word, ignoring = alarm(xp, _no_class, classes, ignore_index).word, ignore_index is not None
         args = (flat, ignoring, ignore_index or 0, classes, len(flat), safe, used, word)
-        _run("class_indices", input.dtype, len(flat), *args)
+        _run("class_indices", input.dtype, len(flat), *args, classes=classes)
         return safe, used
     used = xp.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
     bad = used & ((flat < 0) | (flat >= classes))
@@ -214,14 +218,15 @@ def _distribution(
     input: Tensor, flat: Array, used: Array, weight: Tensor | None, smoothing: float
 ) -> tuple[Array, Array]:
     """Weighted, smoothed one-hot columns (C, M), and the (M,) weights of the true classes."""
-    xp, dtype, classes = get_xp(input.data), input.dtype, input.shape[1]
+    xp, dtype, classes = get_xp(input.data), adding_dtype(input.dtype), input.shape[1]
     if cuda.usable(input.data):
         target, each = xp.empty((classes, len(flat)), dtype), xp.empty(len(flat), dtype)
         weights = None if weight is None else xp.ascontiguousarray(weight.data)
         numbers = (1 - smoothing, smoothing / classes, classes, len(flat))
-        _run("distribution", dtype, len(flat), flat, used, weights, *numbers, target, each)
+        args = (flat, used, weights, *numbers, target, each)
+        _run("distribution", dtype, len(flat), *args, classes=classes)
         return target, each
-    w = xp.ones(classes, dtype) if weight is None else weight.data
+    w = xp.ones(classes, dtype) if weight is None else weight.data.astype(dtype, copy=False)
     each = xp.where(used, w[flat], dtype.type(0))
     target = xp.zeros((classes, len(flat)), dtype)
     target[flat, xp.arange(len(flat))] = each * dtype.type(1 - smoothing)
@@ -294,7 +299,7 @@ def _probabilities(
         raise TypeError(f"target: expected dtype {input.dtype} as input, got {target.dtype}")
     if target.requires_grad:
         raise NotImplementedError("target: gradients of target probabilities are not supported")
-    columns = _classes_first(target.data)
+    columns = _classes_first(target.data).astype(adding_dtype(target.dtype), copy=False)
     if smoothing:
         columns = columns * (1 - smoothing) + smoothing / input.shape[1]
     if weight is not None:
@@ -351,8 +356,9 @@ def focal_loss(
     input, target = _batched("focal_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, None)
     xp = get_xp(input.data)
-    w = xp.ones(input.shape[1], input.dtype) if weight is None else weight.data
-    each = xp.where(used, w[flat], input.dtype.type(0))
+    dtype = adding_dtype(input.dtype)
+    w = xp.ones(input.shape[1], dtype) if weight is None else weight.data.astype(dtype, copy=False)
+    each = xp.where(used, w[flat], dtype.type(0))
     y = _focal_loss(
         input, target=flat, weight=each, norm=each.sum(), gamma=gamma, reduction=reduction
     )
@@ -360,6 +366,7 @@ def focal_loss(
 
 
 @op
+@in_float32
 def _mse_loss(a: Array, b: Array, *, reduction: str) -> tuple[Array, Backward]:
     """ℓ = (a − b)², their mean, sum or all;  dL/da = 2 g (a − b) / m = −dL/db."""
     d = a - b

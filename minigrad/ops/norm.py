@@ -22,6 +22,7 @@ from ..backend import (
     spans,
 )
 from ..compiled import kernels
+from ..sums import adding_dtype, in_float32
 from ..tensor import Backward, Tensor, op
 from .activation import relu_gradient
 
@@ -36,7 +37,20 @@ def _rows(x: Array, task: Callable[[slice], None], fast: ModuleType | None) -> N
     parallel(lambda i: task(parts[i]), len(parts), x.size)
 
 
+def _moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each row."""
+    xp = get_xp(x)
+    exact = x.mean(axis=1, dtype=np.float64)
+    mean = exact.astype(x.dtype)
+    # What the mean lost in rounding is left in x − μ, and no variance.
+    var = xp.square(x - mean[:, None]).mean(axis=1) - xp.square(exact - mean)
+    if not xp.isfinite(var).all():  # the squares overflowed
+        var = xp.square(x - exact[:, None]).mean(axis=1)
+    return mean, var
+
+
 @op
+@in_float32
 def _batch_norm(
     x: Array,
     w: Array | None,
@@ -86,10 +100,7 @@ def _batch_norm(
             fast.forward(rows(x, c), *added, eps, floor, batch, *kept, rows(y, c))
             return
         if batch:
-            mean[c] = x[c].mean(axis=1)
-            centred = x[c] - mean[c, None]
-            # The mean is rounded: what is left of it in x − μ is no variance.
-            var[c] = xp.square(centred).mean(axis=1) - xp.square(centred.mean(axis=1))
+            mean[c], var[c] = _moments(x[c])
         r[c] = 1 / xp.sqrt(var[c] + eps)
         scale[c] = r[c] if w is None else r[c] * w[c]
         xp.subtract(x[c], mean[c, None], out=y[c])
@@ -263,10 +274,12 @@ def batch_norm(
         "eps": check.number("eps", eps, 0),
         "relu": check.boolean("relu", relu),
     }
+    dtype = adding_dtype(input.dtype)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("running_mean: expected running statistics when training=False")
-        options |= {"mean": running_mean.data, "var": running_var.data}
+        mean, var = (t.data.astype(dtype, copy=False) for t in (running_mean, running_var))
+        options |= {"mean": mean, "var": var}
         return _batch_norm(input, weight, bias, residual, **options)
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean: expected both or none of running_mean and running_var")
@@ -282,7 +295,7 @@ def batch_norm(
             f"input: expected more than one value per channel when training, got {input.shape}"
         )
     xp = get_xp(input.data)
-    mean, var = xp.empty(c, input.dtype), xp.empty(c, input.dtype)
+    mean, var = xp.empty(c, dtype), xp.empty(c, dtype)
     y = _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
     if running_mean is not None and running_var is not None:
         _track(running_mean.data, running_var.data, mean, var, momentum, count / (count - 1))

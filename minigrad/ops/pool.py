@@ -19,10 +19,12 @@ from ..backend import (
     parallel,
     scratch,
     spans,
+    workspace,
     zeros,
 )
 from ..capture import constant
 from ..compiled import kernels
+from ..sums import adding_dtype, in_float32, total
 from ..tensor import Backward, Tensor, op
 from .conv import Pair, Window
 
@@ -62,14 +64,21 @@ def _taps(x: Array, window: Window, out: Pair) -> list[Array]:
     return [views[:, a, b] for a in range(kh) for b in range(kw)]
 
 
+def _meeting(window: Window, out: Pair) -> int:
+    """The most windows that one pixel can lie in."""
+    sizes = zip(window.kernel, window.reach, window.stride, out, strict=True)
+    return math.prod(min(k, -(-reach // s), o) for k, reach, s, o in sizes)
+
+
 @op
+@in_float32
 def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Array, Backward]:
     """y = the largest of each window;  dL/dx = Σ of g over the windows whose largest x is.
 
     Of equal elements the first in row order counts, and NaN is larger than all, as in PyTorch
     (whose gradient goes to another place in windows with several NaN, or with −∞ alone).
-    What backward keeps is one byte or two per output: the place of the largest in its window,
-    counted from the window's end.
+    What backward keeps is an integer per output, one byte where that is enough: the place of the
+    largest in its window, counted from the window's end.
     """
     xp = get_xp(x)
     x = inner(x)
@@ -106,7 +115,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = inner(g)
-        gx = zeros(frame_shape, g.dtype, xp)
+        gx = zeros(frame_shape, adding_dtype(g.dtype, _meeting(window, out)), xp)
         targets = _taps(gx, window, out)
 
         def task(i: int) -> None:
@@ -115,13 +124,17 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
                 target[part] += g[part] * (place[part] == len(targets) - k)
 
         parallel(task, len(pieces))
-        return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
+        gx = gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
+        return (outer(gx.astype(g.dtype, copy=False)),)
 
     return outer(y), backward
 
 
 def _place_dtype(window: Window) -> type:
-    return np.uint8 if window.kernel[0] * window.kernel[1] < 256 else np.uint16
+    """The smallest dtype for numbers up to that of a window's places."""
+    places = math.prod(window.kernel)
+    dtypes = (np.uint8, np.uint16, np.uint32)
+    return next((dtype for dtype in dtypes if places <= np.iinfo(dtype).max), np.int64)
 
 
 def _compiled_max_pool2d(
@@ -151,7 +164,7 @@ def _compiled_max_pool2d(
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         flat = inner(g).reshape(-1)
-        gx = empty((c, h, w, n), g.dtype)
+        gx = empty((c, h, w, n), adding_dtype(g.dtype, _meeting(window, out)))
 
         def task(i: int) -> None:
             part = pieces[i]
@@ -160,7 +173,7 @@ def _compiled_max_pool2d(
             )
 
         parallel(task, len(pieces), taps)
-        return (outer(gx),)
+        return (outer(gx.astype(g.dtype, copy=False)),)
 
     return outer(y), backward
 
@@ -174,14 +187,17 @@ def _pool_by_kernel(
     arrays: tuple[Array, ...],
     sizes: tuple[int, ...],
     *results: Any,
+    terms: int,
     place: Any = np.uint8,
 ) -> None:
-    """Run a kernel with a row of threads over the batch for every position of ``y`` (C, …, N)."""
+    """Run a kernel with a row of threads over the batch for every position of ``y`` (C, …, N),
+    which is at most a sum of that many ``terms``."""
     positions, n = math.prod(y.shape[:-1]), y.shape[-1]
     row = min(THREADS, 1 << max(n - 1, 0).bit_length())
     grid = cuda.blocks(positions, THREADS // row) if n else 0
     args = (*arrays, positions, *sizes, *results)
-    macros = {"REAL": y.dtype, "PLACE": np.dtype(place)}
+    adds = adding_dtype(y.dtype, terms)
+    macros = {"REAL": y.dtype, "SUM": adds, "PLACE": np.dtype(place)}
     cuda.launch("pool", name, grid, (row, THREADS // row), args, **macros)
 
 
@@ -198,12 +214,12 @@ def _cuda_max_pool2d(
     y = xp.empty((shape[0], *out, shape[-1]), x.dtype)
     place = xp.empty(y.shape, _place_dtype(window))
     sizes = _sizes(shape, out, window, pads)
-    _pool_by_kernel("max_pool", y, (x,), sizes, lowest, y, place, place=place.dtype)
+    _pool_by_kernel("max_pool", y, (x,), sizes, lowest, y, place, terms=1, place=place.dtype)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         gx = xp.empty(shape, g.dtype)
-        arrays = (inner(g), place)
-        _pool_by_kernel("max_pool_gradient", gx, arrays, sizes, gx, place=place.dtype)
+        options = {"terms": _meeting(window, out), "place": place.dtype}
+        _pool_by_kernel("max_pool_gradient", gx, (inner(g), place), sizes, gx, **options)
         return (outer(gx),)
 
     return outer(y), backward
@@ -270,6 +286,7 @@ def _geometry(
 
 
 @op
+@in_float32
 def _avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
 ) -> tuple[Array, Backward]:
@@ -279,13 +296,14 @@ def _avg_pool2d(
     c, h, w, n = x.shape
     y = empty((c, *out, n), x.dtype, xp)
     scale = constant((1 / divisor).astype(x.dtype), xp)[..., None]  # (OH, OW, 1)
+    meeting = _meeting(window, out)
     if cuda.usable(x):
         sizes = _sizes(x.shape, out, window, pads)
-        _pool_by_kernel("avg_pool", y, (x, scale), sizes, y)
+        _pool_by_kernel("avg_pool", y, (x, scale), sizes, y, terms=math.prod(window.kernel))
 
         def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            gx = xp.empty((c, h, w, n), g.dtype)
-            _pool_by_kernel("avg_pool_gradient", gx, (inner(g), scale), sizes, gx)
+            gx, arrays = xp.empty((c, h, w, n), g.dtype), (inner(g), scale)
+            _pool_by_kernel("avg_pool_gradient", gx, arrays, sizes, gx, terms=meeting)
             return (outer(gx),)
 
         return outer(y), gather
@@ -300,17 +318,16 @@ def _avg_pool2d(
 
     def forward(i: int) -> None:
         part = pieces[i]
-        total = y[part]
-        total[...] = taps[0][part]
+        sums = taps[0][part].astype(adding_dtype(x.dtype, len(taps)))
         for tap in taps[1:]:
-            total += tap[part]
-        total *= scale
+            sums += tap[part]
+        xp.multiply(sums, scale, out=y[part], casting="same_kind")
 
     parallel(forward, len(pieces))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = inner(g)
-        gx = zeros(frame_shape, g.dtype, xp)
+        gx = zeros(frame_shape, adding_dtype(g.dtype, meeting), xp)
         targets = _taps(gx, window, out)
 
         def task(i: int) -> None:
@@ -320,7 +337,8 @@ def _avg_pool2d(
                 target[part] += share
 
         parallel(task, len(pieces))
-        return (outer(gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]),)
+        gx = gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
+        return (outer(gx.astype(g.dtype, copy=False)),)
 
     return outer(y), backward
 
@@ -332,20 +350,23 @@ def _compiled_avg_pool2d(
     c, h, w, n = x.shape
     sizes = h, w, n, *y.shape[1:3], window.kernel, window.stride, pads, scale
     pieces, flat = _channels(x), x.reshape(-1)
+    adds = adding_dtype(x.dtype, math.prod(window.kernel))
 
     def forward(i: int) -> None:
-        fast.mean(flat, pieces[i].start, pieces[i].stop, *sizes, y.reshape(-1))
+        sums = workspace("sums", (n,), adds)
+        fast.mean(flat, pieces[i].start, pieces[i].stop, *sizes, y.reshape(-1), sums)
 
     parallel(forward, len(pieces), x.size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        flat, gx = inner(g).reshape(-1), empty((c, h, w, n), g.dtype)
+        flat = inner(g).reshape(-1)
+        gx = empty((c, h, w, n), adding_dtype(g.dtype, _meeting(window, y.shape[1:3])))
 
         def task(i: int) -> None:
             fast.share(flat, pieces[i].start, pieces[i].stop, *sizes, gx.reshape(-1))
 
         parallel(task, len(pieces), x.size)
-        return (outer(gx),)
+        return (outer(gx.astype(g.dtype, copy=False)),)
 
     return outer(y), backward
 
@@ -402,19 +423,23 @@ def avg_pool2d(
 
 
 @op
+@in_float32
 def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, columns alike;  dL/dx = Σ g / count."""
     xp = get_xp(x)
     x = inner(x)
     c, h, w, n = shape = x.shape
     y = empty((c, *out, n), x.dtype, xp)
+    # The most pixels of a cell, and the most cells that a pixel can lie in.
+    pixels = math.prod(size // cells + 2 for size, cells in zip((h, w), out, strict=True))
+    meeting = math.prod(cells // size + 2 for size, cells in zip((h, w), out, strict=True))
     if cuda.usable(x):
         sizes = (h, w, n, *out)
-        _pool_by_kernel("adaptive_avg_pool", y, (x,), sizes, y)
+        _pool_by_kernel("adaptive_avg_pool", y, (x,), sizes, y, terms=pixels)
 
         def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            gx = xp.empty(shape, g.dtype)
-            _pool_by_kernel("adaptive_avg_pool_gradient", gx, (inner(g),), sizes, gx)
+            gx, arrays = xp.empty(shape, g.dtype), (inner(g),)
+            _pool_by_kernel("adaptive_avg_pool_gradient", gx, arrays, sizes, gx, terms=meeting)
             return (outer(gx),)
 
         return outer(y), gather
@@ -430,15 +455,16 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
         for j in range(out[1])
     ]
     for i, j, rows, cols in cells:
-        y[:, i, j] = x[:, rows, cols].mean(axis=(1, 2))
+        cell = x[:, rows, cols]
+        y[:, i, j] = total(cell, (1, 2)) / (cell.shape[1] * cell.shape[2])
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = inner(g)
-        gx = zeros(shape, g.dtype, xp)
+        gx = zeros(shape, adding_dtype(g.dtype, meeting), xp)
         for i, j, rows, cols in cells:
             target = gx[:, rows, cols]
             target += (g[:, i, j] / (target.shape[1] * target.shape[2]))[:, None, None]
-        return (outer(gx),)
+        return (outer(gx.astype(g.dtype, copy=False)),)
 
     return outer(y), backward
 

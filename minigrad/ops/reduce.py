@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, get_xp
-from ..sums import total
+from ..sums import in_float32, total
 from ..tensor import Backward, Tensor, op
 
 Pair = tuple[Array, Backward]
@@ -51,6 +51,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x / m,  dL/dx = g / m repeated."""
     shape = x.shape
@@ -67,6 +68,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     """y = Σ (x − x̄)² / (m − c),  dL/dx = 2 g (x − x̄) / (m − c).
 
@@ -100,6 +102,7 @@ def var(input: Tensor, dim: Any = None, correction: float = 1, keepdim: bool = F
 
 
 @op
+@in_float32
 def _all_extreme(x: Array, *, name: str) -> Pair:
     """y = max x,  dL/dx = g shared equally by the elements that equal y (likewise min)."""
     xp = get_xp(x)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import check, cuda
 from ..backend import Array, alarm, empty, get_xp, memory_order, zeros
+from ..sums import adding_dtype
 from ..tensor import Backward, Number, Tensor, as_shape, op
 
 Pair = tuple[Array, Backward]
@@ -120,14 +121,15 @@ def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
         _check_within(x, index)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        gx = zeros(shape, dtype, xp, order)
+        adds = dtype if unique else adding_dtype(dtype, g.size)
+        gx, g = zeros(shape, adds, xp, order), g.astype(adds, copy=False)
         if unique:
             gx[index] = g
         elif cuda.usable(g):
             _cuda_add_at(gx, index, g)
         else:
             xp.add.at(gx, index, g)
-        return (gx,)
+        return (gx.astype(dtype, copy=False),)
 
     return y, backward
 

@@ -12,6 +12,12 @@ def reals(**others: object) -> list[dict[str, str]]:
     return [{"REAL": real, **rest} for real in ("float", "double")]
 
 
+def sums() -> list[dict[str, str]]:
+    """REAL, and SUM for few terms and for many."""
+    pairs = ("float", "float"), ("double", "double"), ("float", "double")
+    return [{"REAL": real, "SUM": by} for real, by in pairs]
+
+
 def convolutions(*sets: str) -> list[dict[str, str]]:
     """Macros of conv.cu: precision, rows of a tile, kernel, how wide copies are, data stride."""
     names = ("PRECISION", "BM", "KH", "KW", "VEC_ROWS", "VEC_COLUMNS", "DOWN_H", "DOWN_W")
@@ -25,10 +31,15 @@ FAMILIES: dict[str, list[dict[str, str]]] = {
     ),
     "dropout": reals(),
     "index": reals(),
-    "loss": reals(),
+    "loss": sums(),
     "norm": reals(THREADS=norm.THREADS, PER_THREAD=norm.PER_THREAD),
     "optim": reals(CHUNK=optimizers.CHUNK),
-    "pool": [*reals(PLACE="unsigned char"), *reals(PLACE="unsigned short")],
+    "pool": [
+        {**macros, "PLACE": place}
+        for macros, place in zip(
+            sums(), ("unsigned char", "unsigned short", "unsigned"), strict=True
+        )
+    ],
 }
 # Turing, A100, RTX 30, RTX 40, Hopper.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90")

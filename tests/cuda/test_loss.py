@@ -14,7 +14,7 @@ from tests.cuda.twins import draw, without_kernels
 pytestmark = pytest.mark.usefixtures("on_cpu")
 F = mg.functional
 
-shapes = st.sampled_from([(1, 1), (1, 10), (5, 3), (130, 4), (3, 4, 2), (2, 3, 5, 7)])
+shapes = st.sampled_from([(1, 1), (1, 10), (5, 3), (130, 4), (2, 40), (3, 4, 2), (2, 3, 5, 7)])
 dtypes = st.sampled_from([np.float32, np.float64])
 reductions = st.sampled_from(["mean", "sum", "none"])
 

@@ -61,6 +61,24 @@ def test_max_of_a_window_with_more_places_than_a_byte_counts():
     assert_same(lambda t: mg.functional.max_pool2d(t, 16, 2), x)
 
 
+@pytest.mark.parametrize("place", [0, 299, 65_535])
+def test_max_of_a_window_with_more_places_than_two_bytes_count(place):
+    x = np.zeros((2, 1, 256, 256), np.float32)
+    x.reshape(2, -1)[:, place] = 1
+    t = leaf(x)
+    mg.functional.max_pool2d(t, 256).sum().backward()
+    np.testing.assert_array_equal(t.grad.numpy(), x)
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize("stride", [1, 6])
+def test_windows_whose_sums_are_long(name, stride):
+    """Outputs of 36 pixels, and pixels that lie in 36 windows: both are added up in float64."""
+    x = draw((3, 2, 12, 12), 0, np.float32)
+    x[:, 0, 5, 6] = 9  # the largest in many windows
+    assert_same(lambda t: getattr(mg.functional, name)(t, 6, stride), x)
+
+
 @given(
     *(batches, pairs(1, 4), pairs(1, 3), st.booleans(), st.booleans()),
     *(st.sampled_from([None, 3]), st.data(), dtypes, seeds),
@@ -82,4 +100,4 @@ def test_more_positions_than_can_be_counted():
     y = np.broadcast_to(np.float32(0), (1 << 12, 1 << 10, 1 << 10, 1))
     x, place = np.zeros(1, np.float32), np.zeros(1, np.uint8)
     with pytest.raises(OverflowError, match="max_pool: P: 4294967296 does not fit uint32"):
-        pool._pool_by_kernel("max_pool", y, (x,), (1,) * 13, 0.0, x, place)
+        pool._pool_by_kernel("max_pool", y, (x,), (1,) * 13, 0.0, x, place, terms=1)

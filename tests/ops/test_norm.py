@@ -55,6 +55,27 @@ def test_statistics_may_change_before_backward():
     np.testing.assert_allclose(w.grad.numpy(), (x.data / np.sqrt(1 + 1e-5)).sum(0))
 
 
+@pytest.mark.parametrize("scale", [1e18, 1e30])
+@pytest.mark.parametrize("constant", [True, False])
+def test_numbers_whose_squares_overflow(scale, constant):
+    """As in PyTorch: the variance is infinite, and y 0, only where float32 cannot hold it."""
+    shape = (8, 3, 4, 4)
+    x = np.full(shape, scale, np.float32) if constant else grid(shape).astype(np.float32) * scale
+    x, g = x.astype(np.float32), grid(shape, 1).astype(np.float32)
+    found = []
+    for module, function in ((mg, batch_norm), (torch, reference)):
+        t, mean, var = module.tensor(x, requires_grad=True), module.zeros(3), module.ones(3)
+        y = function(t, mean, var, training=True)
+        y.backward(module.tensor(g))
+        found.append([v.detach().numpy() for v in (y, t.grad, mean, var)])
+    (y, gx, *statistics), (ty, tgx, *expected) = found
+    if not constant:  # else y is what is left of the mean's rounding
+        np.testing.assert_allclose(y, ty, 1e-4, 1e-5)
+        assert (y == 0).all() == (scale == 1e30)
+    np.testing.assert_allclose(gx, tgx, 1e-4, 1e-6 * np.abs(tgx).max())
+    np.testing.assert_allclose(statistics, expected, 1e-4, 1e-7 * scale)
+
+
 def test_a_constant_channel_has_no_gradient():
     x = mg.ones(8, 2, requires_grad=True)
     y = batch_norm(x, None, None, training=True)

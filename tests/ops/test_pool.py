@@ -48,6 +48,19 @@ def test_windows_of_more_than_256_places(kernel):
     compare(F.max_pool2d, T.max_pool2d, [x], {"kernel_size": kernel, "stride": 1}, numerical=False)
 
 
+@pytest.mark.parametrize("images", [2, 9])
+def test_windows_of_65536_places(images):
+    """The place of the largest, counted from the window's end, needs more than two bytes."""
+    x = np.zeros((images, 1, 256, 256), np.float32)
+    places = np.array([0, 65_535, 1, 2, 300, 4, 65_534, 6, 7])[:images]
+    x.reshape(images, -1)[np.arange(images), places] = 1
+    t = leaf(x)
+    y = F.max_pool2d(t, 256)
+    y.backward(mg.ones(y.shape))
+    np.testing.assert_array_equal(y.detach().numpy(), np.ones((images, 1, 1, 1)))
+    np.testing.assert_array_equal(t.grad.numpy(), x)
+
+
 @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"])
 @pytest.mark.parametrize("shape", [(16, 64, 32, 32), (0, 3, 4, 4)])
 def test_large_and_empty_batches(name, shape):
