@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cifar import cli
+import minigrad as mg
+from cifar import cli, datasets
+from tests.cifar import tiny
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,6 +69,25 @@ def test_installs_are_editable_and_of_extras_that_exist(page):
         extra = re.fullmatch(r"-e '\.\[(\S+)\]'", arguments.strip())
         assert extra, f"pip install {arguments}"
         assert re.search(rf"^{extra[1]} = \[", project, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readmes_example_learns(monkeypatch, capsys):
+    few = tiny.load("synthetic", "train")
+    often = np.arange(201 * 64) % len(few)
+    many = dataclasses.replace(few, images=few.images[often], labels=few.labels[often])
+    monkeypatch.setattr(datasets, "load", lambda *_: many)
+    (example,) = re.findall(r"```python\n(.*?)```", PAGES[0].read_text("utf-8"), re.DOTALL)
+    mg.manual_seed(0)
+    exec(compile(example, "README.md", "exec"), {})
+    losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 5
+    assert losses[-1] < losses[0] / 2
 
 
 def test_commands_are_found():
