@@ -838,11 +838,17 @@ def _save_state(this: Run) -> None:
         "record": this.record,
         "progress": dataclasses.asdict(this.progress),
         "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
-        "schedule": this.schedule.state_dict() if this.schedule else None,
+        "schedule": _place(this.schedule) if this.schedule else None,
     }
     mg.checkpoint.keep(this.out / STATE, this.out / BEFORE)
     mg.save(_state(this), this.out / STATE, note)
     this.saved = _until(note["progress"])
+
+
+def _place(schedule: Any) -> dict[str, Any]:
+    """Where a schedule is: all of its state that is not the recipe's."""
+    moving = ("last_epoch", "base_lrs", "best", "num_bad_epochs", "cooldown_counter")
+    return {name: value for name, value in schedule.state_dict().items() if name in moving}
 
 
 def _load_state(this: Run, device: mg.device) -> None:
@@ -904,8 +910,10 @@ def _put_back(this: Run, tensors: dict[str, mg.Tensor], note: dict[str, Any]) ->
         _expect("steps", step, notes.is_whole(step, 0, done))
         states[int(number)] = {"step": step, **_below(f"optimizer.{number}.", tensors)}
     if this.schedule:
-        _check_schedule(this.schedule.state_dict(), note["schedule"], progress.epoch)
-        this.schedule.load_state_dict(note["schedule"])
+        own = _place(this.schedule)
+        came = {name: note["schedule"][name] for name in own}
+        _check_schedule(own, came, progress.epoch)
+        this.schedule.load_state_dict(this.schedule.state_dict() | came)
     groups = this.optimizer.state_dict()["param_groups"]
     for group, came in zip(groups, saved["param_groups"], strict=True):
         for name in {"lr", "initial_lr"} & group.keys():  # all else is the recipe's
@@ -958,8 +966,8 @@ def is_loss(value: object) -> bool:
 
 def _check_schedule(own: dict[str, Any], came: dict[str, Any], epoch: int) -> None:
     """Raise unless ``came`` is of the kinds of numbers that a schedule's ``own`` state is of."""
-    for name, like in own.items():
-        value, most = came[name], epoch if name == "last_epoch" else math.inf
+    for name, value in came.items():
+        like, most = own[name], epoch if name == "last_epoch" else math.inf
         if isinstance(like, list):
             fits = len(value) == len(like) and all(notes.is_number(v, 0) for v in value)
         elif isinstance(like, int):

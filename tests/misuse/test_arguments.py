@@ -147,8 +147,9 @@ calls(
     last_epoch=-1,
 )
 calls(
-    "optim.CosineAnnealingLR", optim.CosineAnnealingLR, {"T_max": ("huge",)}, optimizer=updated(),
-    T_max=3, eta_min=0.0, last_epoch=-1,
+    "optim.CosineAnnealingLR", optim.CosineAnnealingLR,
+    {"T_max": ("huge",), "last_epoch": ("huge",)}, optimizer=updated(), T_max=3, eta_min=0.0,
+    last_epoch=-1,
 )  # fmt: skip
 calls(
     "optim.ReduceLROnPlateau", optim.ReduceLROnPlateau,
@@ -161,14 +162,11 @@ calls(
     {},
     state_dict=schedule().state_dict(),
 )
-calls("optim.ReduceLROnPlateau.step", lambda metrics: plateau().step(metrics), {}, metrics=0.5)
+calls("optim.LRScheduler.step", lambda epoch: schedule().step(epoch), {}, epoch=None)
 calls(
-    "optim.ReduceLROnPlateau.load_state_dict",
-    lambda state_dict: plateau().load_state_dict(state_dict),
-    {},
-    state_dict=plateau().state_dict(),
-)
-
+    "optim.ReduceLROnPlateau.step", lambda **options: plateau().step(**options), {}, metrics=0.5,
+    epoch=None,
+)  # fmt: skip
 calls(
     "data.DataLoader",
     lambda **options: list(data.DataLoader(**options)),
@@ -296,7 +294,6 @@ SAYS = {  # where an error calls an argument otherwise
     "bias": "bias|tensor",
     "weight": "tensor",
     "module": "modules",
-    "last_epoch": "last_epoch|lr",
     "state_dict": "state_dict( for Sequential)?",
     "lr_lambda": "lr_lambda(: its result)?",
 }
@@ -351,7 +348,6 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "optim.Optimizer.add_param_group": {"param_group": [None, [leaf()]]},
     "optim.Optimizer.load_state_dict": {"state_dict": [None, [], {"state": {}}]},
     "optim.LRScheduler.load_state_dict": {"state_dict": [None, [], {"last_epoch": 1}]},
-    "optim.ReduceLROnPlateau.load_state_dict": {"state_dict": [None, [], {"best": 1}]},
     "optim.StepLR": {"step_size": [0, -1, True, 1.5], "gamma": [-1, NAN, None]},
     "optim.MultiStepLR": {"milestones": [[-1], [1.5], [True], 3, None], "gamma": [-1, NAN]},
     "optim.CosineAnnealingLR": {"T_max": [0, -1, 2.0], "eta_min": [-1, NAN, None]},
@@ -516,8 +512,7 @@ ELSEWHERE = {
         is_gpu_available Tensor.gpu Tensor.numpy Tensor.zero_grad nn.Module.children nn.Module.eval
         nn.Module.named_children nn.Module.extra_repr Tensor.T Tensor.shape
         Tensor.ndim Tensor.device Tensor.dtype Tensor.is_leaf optim.Optimizer.state_dict
-        optim.LRScheduler.step optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict
-        optim.ReduceLROnPlateau.get_last_lr optim.ReduceLROnPlateau.state_dict
+        optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict
     """,
     "a module, whose functions are here": """
         checkpoint console data functional memory nn onnx optim nn.init optim.lr_scheduler
@@ -527,7 +522,7 @@ ELSEWHERE = {
     "tested here by themselves": "save load",
     "for subclasses": """
         nn.Module nn.Module.forward optim.Optimizer.active_slots optim.Optimizer.check_options
-        optim.Optimizer.kernel optim.Optimizer.rule optim.LRScheduler.rate
+        optim.Optimizer.kernel optim.Optimizer.rule optim.LRScheduler.get_lr
     """,
     "takes what it is given": "nn.Identity",
     "refused by name in test_misuse, drawn in tests/parity": "functional.batch_norm",

@@ -1,51 +1,68 @@
-"""Every schedule gives PyTorch's learning rates, and goes on from where it was saved."""
+"""Every schedule gives PyTorch's learning rates, alone and beside others, and goes on from where it
+was saved."""
 
 from __future__ import annotations
 
+import copy
+import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import optim
 from tests.common import refuses, signature
 
-EPOCHS = 25
 theirs = torch.optim.lr_scheduler
 gammas = st.floats(0.1, 1.2)
-options = st.one_of(
-    st.tuples(
-        st.just("StepLR"),
-        st.fixed_dictionaries({"step_size": st.integers(1, 9), "gamma": gammas}),
-    ),
-    st.tuples(
-        st.just("MultiStepLR"),
-        st.fixed_dictionaries(
-            {"milestones": st.lists(st.integers(0, 20), max_size=4), "gamma": gammas}
-        ),
-    ),
-    st.tuples(
-        st.just("CosineAnnealingLR"),
-        st.fixed_dictionaries({"T_max": st.integers(1, 30), "eta_min": st.floats(0, 0.05)}),
-    ),
-    st.tuples(st.just("LambdaLR"), st.just({"lr_lambda": lambda epoch: 1 / (1 + epoch)})),
+
+
+class Decay:
+    """A function with a state."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def __call__(self, epoch):
+        return self.base**epoch
+
+
+def inverse(epoch):
+    return 1 / (1 + epoch)
+
+
+STEP = st.fixed_dictionaries({"step_size": st.integers(1, 9), "gamma": gammas})
+MILESTONES = st.fixed_dictionaries(
+    {"milestones": st.lists(st.integers(0, 12), max_size=4), "gamma": gammas}
 )
-plateau_options = st.fixed_dictionaries(
-    {
-        "mode": st.sampled_from(("min", "max")),
-        "factor": st.floats(0.1, 0.9),
-        "patience": st.integers(0, 3),
-        "threshold": st.sampled_from((1e-4, 0.1, 0.0)),
-        "threshold_mode": st.sampled_from(("rel", "abs")),
-        "cooldown": st.integers(0, 3),
-        "min_lr": st.sampled_from((0, 1e-2)),
-        "eps": st.sampled_from((1e-8, 1e-2)),
-    }
-)
+OPTIONS = {
+    "StepLR": STEP,
+    "MultiStepLR": MILESTONES,
+    "CosineAnnealingLR": st.fixed_dictionaries(
+        {"T_max": st.integers(1, 12), "eta_min": st.sampled_from((0.0, 0.01, 0.05))}
+    ),
+    "LambdaLR": st.fixed_dictionaries(
+        {"lr_lambda": st.sampled_from((inverse, [inverse, Decay(0.5)], Decay(0.9)))}
+    ),
+    "ReduceLROnPlateau": st.fixed_dictionaries(
+        {
+            "mode": st.sampled_from(("min", "max")),
+            "factor": st.floats(0.1, 0.9),
+            "patience": st.integers(0, 3),
+            "threshold": st.sampled_from((1e-4, 0.1, 0.0)),
+            "threshold_mode": st.sampled_from(("rel", "abs")),
+            "cooldown": st.integers(0, 3),
+            "min_lr": st.sampled_from((0, 1e-2, [0.01, 0.2])),
+            "eps": st.sampled_from((1e-8, 1e-2)),
+        }
+    ),
+}
+cases = st.sampled_from(sorted(OPTIONS)).flatmap(lambda n: st.tuples(st.just(n), OPTIONS[n]))
 
 
 def optimizers(rates=(0.1, 0.5)):
@@ -61,8 +78,69 @@ def lrs(optimizer):
     return [group["lr"] for group in optimizer.param_groups]
 
 
-def close(ours, reference):
-    np.testing.assert_allclose(lrs(ours), lrs(reference), rtol=1e-9, atol=1e-12)
+class Pair:
+    """Optimisers and schedules, ours and PyTorch's."""
+
+    def __init__(self, rates=(0.1, 0.5)):
+        self.optimizers = optimizers(rates)
+        self.cases, self.schedules = [], []
+
+    def make(self, case, **more):
+        name, options = case
+        self.cases.append(case)
+        self.schedules.append(
+            tuple(
+                getattr(library, name)(optimizer, **copy.deepcopy(options), **more)
+                for library, optimizer in zip((optim, theirs), self.optimizers, strict=True)
+            )
+        )
+        self.optimizers[1].step()  # PyTorch warns of a schedule that goes before it
+
+    def step(self, number, metric):
+        """Returns whether our schedule took the step; it refuses rates below 0, as drawn programs
+        of two cosines come to them."""
+        ours, reference = self.schedules[number]
+        metrics = (metric,) if isinstance(ours, optim.ReduceLROnPlateau) else ()
+        reference.step(*metrics)
+        if min(lrs(self.optimizers[1])) < 0:
+            before = ours.state_dict(), lrs(self.optimizers[0])
+            refuses(ValueError, "lr: expected a number from 0", ours.step)
+            assert (ours.state_dict(), lrs(self.optimizers[0])) == before
+            return False
+        ours.step(*metrics)
+        return True
+
+    def set(self, change):
+        for optimizer in self.optimizers:
+            change(optimizer)
+
+    def check(self):
+        ours, reference = self.optimizers
+        np.testing.assert_allclose(lrs(ours), lrs(reference), rtol=1e-9, atol=1e-12)
+        for one, other in self.schedules:
+            assert one.last_epoch == other.last_epoch
+            np.testing.assert_allclose(one.get_last_lr(), other.get_last_lr(), 1e-9, 1e-12)
+
+    def resumed(self, how):
+        """A pair that goes on from the states of this one."""
+        new = Pair((9.0,) * len(lrs(self.optimizers[0])))
+        saved = [optimizer.state_dict() for optimizer in self.optimizers]
+        if how == "last_epoch":  # the optimiser's state and the number of the epoch alone
+            for optimizer, state in zip(new.optimizers, saved, strict=True):
+                optimizer.load_state_dict(state)
+        for case, (ours, _) in zip(self.cases, self.schedules, strict=True):
+            plateau = case[0] == "ReduceLROnPlateau"  # has no such argument
+            more = {} if how != "last_epoch" or plateau else {"last_epoch": ours.last_epoch}
+            new.make(case, **more)
+        if how != "last_epoch":
+            order = -1 if how == "each other's states" else 1
+            for optimizer, state in zip(new.optimizers, saved, strict=True):
+                optimizer.load_state_dict(state)
+            for pair, before in zip(new.schedules, self.schedules, strict=True):
+                states = [schedule.state_dict() for schedule in before][::order]
+                for schedule, state in zip(pair, states, strict=True):
+                    schedule.load_state_dict(copy.deepcopy(state))
+        return new
 
 
 @pytest.mark.parametrize(
@@ -73,90 +151,202 @@ def test_constructor_is_pytorchs(name):
     assert getattr(optim.lr_scheduler, name) is getattr(optim, name)
 
 
-@given(options)
-def test_rates_are_pytorchs(case):
-    name, arguments = case
-    ours, reference = optimizers()
-    schedule = getattr(optim, name)(ours, **arguments)
-    twin = getattr(theirs, name)(reference, **arguments)
-    for _ in range(EPOCHS):
-        close(ours, reference)
-        assert schedule.last_epoch == twin.last_epoch
-        assert schedule.get_last_lr() == lrs(ours)
-        schedule.step()
-        reference.step()
-        twin.step()
-
-
-@given(plateau_options, st.lists(st.floats(0.1, 2) | st.just(float("nan")), max_size=40))
-def test_plateau_is_pytorchs(arguments, metrics):
-    ours, reference = optimizers()
-    schedule = optim.ReduceLROnPlateau(ours, **arguments)
-    twin = theirs.ReduceLROnPlateau(reference, **arguments)
+@pytest.mark.parametrize("name", OPTIONS)
+@settings(max_examples=25)
+@given(st.data())
+def test_rates_are_pytorchs(name, data):
+    pair = Pair()
+    pair.make((name, data.draw(OPTIONS[name])))
+    metrics = data.draw(st.lists(st.floats(0.1, 2) | st.just(math.nan), min_size=25, max_size=25))
     for metric in metrics:
-        schedule.step(mg.tensor(metric, dtype="float64"))
-        twin.step(metric)
-        close(ours, reference)
-        assert (schedule.num_bad_epochs, schedule.cooldown_counter, schedule.last_epoch) == (
-            twin.num_bad_epochs,
-            twin.cooldown_counter,
-            twin.last_epoch,
-        )
-    assert schedule.get_last_lr() == lrs(ours)
+        pair.check()
+        assert pair.step(0, metric)
+    pair.check()
 
 
-def after(epochs, case):
-    """An optimiser, and its schedule after some epochs."""
-    name, arguments = case
-    ours, _ = optimizers()
-    schedule = getattr(optim, name)(ours, **arguments)
-    for _ in range(epochs):
+WAYS = ("states", "each other's states", "last_epoch")
+acts = st.one_of(
+    st.tuples(st.just("step"), st.integers(0, 9), st.floats(0.1, 2)),
+    st.tuples(st.just("step"), st.integers(0, 9), st.floats(0.1, 2)),
+    st.tuples(st.just("make"), cases),
+    st.tuples(st.just("lr"), st.integers(0, 1), st.sampled_from((0.001, 0.3, 2.0))),
+    st.tuples(st.just("resume"), st.sampled_from(WAYS)),
+)
+
+
+@settings(max_examples=150)
+@given(cases, st.lists(acts, max_size=25))
+def test_programs(case, program):
+    """Schedules that act together, rates set by hand and resumed runs."""
+    pair = Pair()
+    pair.make(case)
+    for act, *arguments in program:
+        if act == "step":
+            number, metric = arguments
+            if not pair.step(number % len(pair.schedules), metric):
+                return
+        elif act == "make":
+            pair.make(*arguments)
+        elif act == "lr":
+            group, rate = arguments
+            pair.set(lambda o, group=group, rate=rate: o.param_groups[group].update(lr=rate))
+        else:
+            pair = pair.resumed(*arguments)
+        pair.check()
+
+
+def test_two_schedules_on_one_optimizer():
+    ours, _ = optimizers((1.0,))
+    schedules = optim.StepLR(ours, 3, 0.5), optim.MultiStepLR(ours, [2, 4], 0.1)
+    found = []
+    for _ in range(8):
+        found += lrs(ours)
+        for schedule in schedules:
+            schedule.step()
+    np.testing.assert_allclose(found, [1, 1, 0.1, 0.05, 0.005, 0.005, 0.0025, 0.0025])
+
+
+# ---------------------------------------------------------------------------- groups added later
+
+
+def add(library, optimizer, rate):
+    zeros = mg.zeros(1) if library is mg else torch.zeros(1)
+    optimizer.add_param_group({"params": [zeros], "lr": rate})
+
+
+@pytest.mark.parametrize("name", ["StepLR", "MultiStepLR", "ReduceLROnPlateau"])
+@settings(max_examples=20)
+@given(st.data())
+def test_a_group_added_later_is_scheduled_too(name, data):
+    options = data.draw(OPTIONS[name])
+    if isinstance(options.get("min_lr"), list):
+        options["min_lr"] = 0.01
+    pair = Pair()
+    pair.make((name, options))
+    for metric in data.draw(st.lists(st.floats(0.1, 2), max_size=12)):
+        pair.step(0, metric)
+        if len(lrs(pair.optimizers[0])) == 2:
+            for library, optimizer in zip((mg, torch), pair.optimizers, strict=True):
+                add(library, optimizer, 0.3)
+        pair.step(0, metric)
+        pair.check()
+
+
+def test_its_own_rate_is_its_initial_one():
+    """Where PyTorch's ``zip`` fails."""
+    ours, _ = optimizers((1.0,))
+    schedule = optim.LambdaLR(ours, lambda epoch: 0.5**epoch)
+    cosine_of, _ = optimizers((1.0,))
+    cosine = optim.CosineAnnealingLR(cosine_of, 4)
+    for _ in range(2):
         schedule.step()
-    return ours, schedule
-
-
-@given(options, st.integers(0, 10))
-def test_resuming_from_a_state(case, epochs):
-    name, arguments = case
-    ours, schedule = after(epochs, case)
-    other, _ = optimizers((9.0, 9.0))
-    resumed = getattr(optim, name)(other, **arguments)
-    other.load_state_dict(ours.state_dict())
-    resumed.load_state_dict(schedule.state_dict())
-    for _ in range(5):
-        assert lrs(other) == lrs(ours)
-        schedule.step()
-        resumed.step()
-
-
-@given(options, st.integers(0, 10))
-def test_resuming_from_the_optimizers_state_alone(case, epochs):
-    """As in PyTorch: ``last_epoch`` and the "initial_lr" that the optimiser's groups keep."""
-    name, arguments = case
-    ours, schedule = after(epochs, case)
-    other, _ = optimizers((9.0, 9.0))
-    other.load_state_dict(ours.state_dict())
-    resumed = getattr(optim, name)(other, **arguments, last_epoch=schedule.last_epoch)
+        cosine.step()
+    add(mg, ours, 0.8)
+    add(mg, cosine_of, 0.5)  # as the first is now
     schedule.step()
-    assert resumed.last_epoch == schedule.last_epoch
-    assert lrs(other) == lrs(ours)
+    assert lrs(ours) == [0.125, 0.1]
+    assert schedule.state_dict()["base_lrs"] == [1.0, 0.8]
+    for _ in range(3):
+        cosine.step()
+    assert cosine.last_epoch == 5
+    rise = (1 - math.cos(math.pi / 4)) / 2
+    np.testing.assert_allclose(lrs(cosine_of), [rise, 0.5 * rise])
+    again = optim.LambdaLR(ours, lambda epoch: 0.5**epoch)
+    again.load_state_dict(schedule.state_dict())
+    assert again.base_lrs == [1.0, 0.8]
 
 
-@given(plateau_options, st.lists(st.floats(0.1, 2), min_size=2, max_size=30), st.data())
-def test_resuming_a_plateau(arguments, metrics, data):
-    cut = data.draw(st.integers(0, len(metrics)))
+def test_what_does_not_fit_the_groups_changes_nothing():
     ours, _ = optimizers()
-    schedule = optim.ReduceLROnPlateau(ours, **arguments)
-    for metric in metrics[:cut]:
-        schedule.step(metric)
-    other, _ = optimizers()
-    resumed = optim.ReduceLROnPlateau(other, **arguments)
-    other.load_state_dict(ours.state_dict())
-    resumed.load_state_dict(schedule.state_dict())
-    for metric in metrics[cut:]:
-        schedule.step(metric)
-        resumed.step(metric)
-        assert lrs(other) == lrs(ours)
+    schedules = (
+        optim.LambdaLR(ours, [inverse, inverse]),
+        optim.ReduceLROnPlateau(ours, patience=0, min_lr=[0, 0]),
+    )
+    states = [schedule.state_dict() for schedule in schedules]
+    add(mg, ours, 0.3)
+    before = lrs(ours)
+    text = "lr_lambda: expected 3 functions, one for each parameter group, got 2"
+    refuses(ValueError, text, schedules[0].step)
+    text = "min_lr: expected 3 bounds, one for each parameter group, got 2"
+    refuses(ValueError, text, lambda: schedules[1].step(1.0))
+    assert lrs(ours) == before
+    assert schedules[0].last_epoch == schedules[1].last_epoch == 0
+    assert schedules[1].state_dict() == states[1]
+    text = "base_lrs: expected 3 numbers, one for each parameter group, got 2"
+    refuses(ValueError, text, lambda: schedules[0].load_state_dict(states[0]))
+
+
+class Two(optim.LRScheduler):
+    def get_lr(self):
+        return [1.0, 2.0]
+
+
+def test_a_schedule_of_ones_own():
+    ours, _ = optimizers()
+    schedule = Two(ours)
+    assert lrs(ours) == schedule.get_last_lr() == [1, 2]
+    add(mg, ours, 0.3)
+    refuses(ValueError, "get_lr: expected 3 rates, one for each parameter group", schedule.step)
+    assert (schedule.last_epoch, lrs(ours)) == (0, [1, 2, 0.3])
+
+
+# ---------------------------------------------------------------------------- state
+
+
+@pytest.mark.parametrize("name", sorted({*OPTIONS} - {"LambdaLR"}))
+@settings(max_examples=5)
+@given(st.data())
+def test_a_state_holds_the_options(name, data):
+    pair, other = Pair(), Pair()
+    pair.make((name, data.draw(OPTIONS[name])))
+    other.make((name, data.draw(OPTIONS[name])))
+    ours, _ = pair.schedules[0]
+    loaded, _ = other.schedules[0]
+    for _ in range(3):
+        pair.step(0, 1.0)
+    state = ours.state_dict()
+    loaded.load_state_dict(state)
+    assert loaded.state_dict() == state
+    known = pair.schedules[0][1].state_dict()
+    assert state.keys() <= known.keys()
+    assert known.keys() - state.keys() <= {
+        *("_step_count", "_is_initial", "_get_lr_called_within_step", "mode_worse")
+    }
+
+
+def test_a_state_is_a_copy():
+    ours, _ = optimizers()
+    schedule = optim.MultiStepLR(ours, [1, 1, 3])
+    state = schedule.state_dict()
+    assert state["milestones"] == Counter({1: 2, 3: 1})
+    schedule.step()
+    assert state["last_epoch"] == 0
+    assert state["_last_lr"] == [0.1, 0.5]
+    json.dumps(state)
+
+
+def test_a_function_with_a_state():
+    """As in PyTorch: the attributes of objects; of functions nothing."""
+    ours, _ = optimizers()
+    schedule = optim.LambdaLR(ours, [Decay(0.5), inverse])
+    state = schedule.state_dict()
+    assert state["lr_lambdas"] == [{"base": 0.5}, None]
+    other = optim.LambdaLR(ours, [Decay(0.9), inverse])
+    other.load_state_dict(state)
+    assert other.lr_lambdas[0].base == 0.5
+    for wrong in ([None], [None, 3], 3):
+        with pytest.raises((TypeError, ValueError), match="lr_lambdas: expected"):
+            other.load_state_dict(state | {"lr_lambdas": wrong})
+
+
+def test_loading_leaves_the_rates_to_the_optimizer():
+    ours, _ = optimizers()
+    schedule = optim.StepLR(ours, 1)
+    state = schedule.state_dict()
+    schedule.step()
+    schedule.load_state_dict(state)
+    np.testing.assert_allclose(lrs(ours), [0.01, 0.05])
+    assert schedule.get_last_lr() == [0.1, 0.5]
 
 
 def test_a_rate_beyond_all_numbers_is_infinite():
@@ -178,7 +368,8 @@ def test_what_is_refused():
         (TypeError, "step_size: ", lambda: optim.StepLR(ours, 1.5)),
         (ValueError, "milestones: ", lambda: optim.MultiStepLR(ours, [-1])),
         (ValueError, "T_max: ", lambda: optim.CosineAnnealingLR(ours, 0)),
-        (NotImplementedError, "lr_lambda: ", lambda: optim.LambdaLR(ours, [abs, abs])),
+        (ValueError, "lr_lambda: expected 2 functions", lambda: optim.LambdaLR(ours, [abs])),
+        (TypeError, "lr_lambda: ", lambda: optim.LambdaLR(ours, [abs, 3])),
         (ValueError, "mode: ", lambda: optim.ReduceLROnPlateau(ours, "least")),
         (ValueError, "factor: ", lambda: optim.ReduceLROnPlateau(ours, factor=1)),
         (ValueError, "threshold_mode: ", lambda: optim.ReduceLROnPlateau(ours, threshold_mode="x")),
@@ -190,7 +381,9 @@ def test_what_is_refused():
         (TypeError, "cooldown: ", lambda: optim.ReduceLROnPlateau(ours, cooldown="x")),
         (TypeError, "min_lr: ", lambda: optim.ReduceLROnPlateau(ours, min_lr="x")),
         (TypeError, "eps: ", lambda: optim.ReduceLROnPlateau(ours, eps="x")),
-        (NotImplementedError, "min_lr: ", lambda: optim.ReduceLROnPlateau(ours, min_lr=[0, 0])),
+        (ValueError, "min_lr: expected 2 ", lambda: optim.ReduceLROnPlateau(ours, min_lr=[0])),
+        (NotImplementedError, "epoch=3", lambda: optim.StepLR(ours, 1).step(3)),
+        (NotImplementedError, "epoch=3", lambda: optim.ReduceLROnPlateau(ours).step(1.0, 3)),
     ):
         refuses(error, text, make)
     assert lrs(ours) == [0.1, 0.5]

@@ -191,6 +191,7 @@ def unchecked_numbers() -> None:
         lambda m: functions(m).conv2d(m.ones(0, 1, 1, 1), m.ones(1, 1, 1, 1), dilation=0),
         lambda m: m.optim.lr_scheduler.StepLR(_sgd(m), 1, gamma=-1),
         lambda m: m.optim.lr_scheduler.CosineAnnealingLR(_sgd(m), 1, eta_min=-1),
+        lambda m: m.optim.lr_scheduler.LambdaLR(_sgd(m), lambda epoch: -1),
     ):
         only_ours_refuses(ValueError, "expected a", call)
 
@@ -419,6 +420,21 @@ def indexing() -> None:
     only_ours_refuses(NotImplementedError, "an integer and an array", call)
 
 
+@row("late-groups")
+def late_groups() -> None:
+    def rate(library: Any) -> float:
+        optimizer = _sgd(library)
+        schedule = library.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+        optimizer.add_param_group({"params": [library.zeros(1)], "lr": 3.0})
+        optimizer.step()
+        schedule.step()
+        return optimizer.param_groups[1]["lr"]
+
+    with pytest.raises(ValueError, match="zip"):
+        rate(torch)
+    assert rate(mg) == 1.5
+
+
 # ---------------------------------------------------------------------------- what is missing
 
 
@@ -464,6 +480,7 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("padding_mode='reflect'", lambda m: m.nn.Conv2d(1, 1, 1, padding_mode="reflect")),
     ("track_running_stats=False", lambda m: m.nn.BatchNorm2d(1, track_running_stats=False)),
     ("momentum=None", lambda m: m.nn.BatchNorm1d(1, momentum=None)),
+    ("epoch=3", lambda m: m.optim.lr_scheduler.StepLR(_sgd(m), 1).step(3)),
 ]
 
 
