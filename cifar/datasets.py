@@ -625,7 +625,7 @@ def _read_pickle(path: Path, file: _File) -> tuple[dict[bytes, Any], bytes]:
     except OSError as error:
         _damaged(path, f"cannot be read ({error.strerror})")
     try:
-        content = pickles.read(raw, pickles.CIFAR10)
+        content = pickles.read(raw)
     except pickles.PickleError as error:
         _damaged(path, str(error))
     if not isinstance(content, dict):

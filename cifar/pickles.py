@@ -1,32 +1,62 @@
 """Pickles of arrays, read without trusting them.
 
-    content = read(raw, NUMPY)            # a dict of lists, bytes and placeholders
-    images = array(content[b"data"])      # uint8 (10000, 3072)
+    content = read(raw)               # a dict of lists, bytes and placeholders
+    images = array(content[b"data"])  # uint8 (10000, 3072)
 
-A pickle is a program, so ours are held to few words. The opcodes are counted first against
-:class:`Words`, which bounds depth and size; then the names they call stand for placeholders that
-only remember how they were called; then arrays are made from the remembered bytes.
+A pickle is a program for a machine with a stack. Ours knows only what a dict of arrays of integers
+and of lists of integers and strings needs, as Python 2 and 3 write it by protocols 2 to 5 with
+NumPy 1 and 2. It imports and calls nothing: names stand for placeholders that remember how they
+were called, and arrays are made from the remembered bytes. What it builds is bounded as it is
+built: in size, in depth, and in how often a part is used again.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 import pickletools
 import re
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CIFAR10", "NUMPY", "PickleError", "Words", "array", "read"]
+__all__ = ["PickleError", "array", "read"]
+
+# Values in a container, with those of its parts; a part that is used twice counts twice. Opcodes,
+# too: no list of a million numbers needs more.
+MOST: Final = 4_000_000
+DEEPEST: Final = 16  # containers within each other; CIFAR-10's own are 6 deep
+DIMENSIONS: Final = 4
 
 _NDARRAY: Final = "numpy ndarray"
 _DTYPE: Final = "numpy dtype"
 _ENCODE: Final = "_codecs encode"
+_RECONSTRUCT: Final = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
+_FROM_BUFFER: Final = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
+_NAMES: Final = frozenset({_NDARRAY, _DTYPE, _ENCODE, *_RECONSTRUCT, *_FROM_BUFFER})
+
+# Opcodes by the number that follows them, in the terms of `struct`: a value, the length of one, or
+# a place in the memo.
+_INTEGERS: Final = {pickle.BININT: "<i", pickle.BININT1: "<B", pickle.BININT2: "<H"}
+_BYTES: Final = {
+    pickle.BINSTRING: "<i",  # Python 2's, whose strings are bytes
+    pickle.SHORT_BINSTRING: "<B",
+    pickle.BINBYTES: "<I",
+    pickle.SHORT_BINBYTES: "<B",
+    pickle.BINBYTES8: "<Q",
+    pickle.BYTEARRAY8: "<Q",
+}
+_TEXTS: Final = {pickle.BINUNICODE: "<I", pickle.SHORT_BINUNICODE: "<B"}
+_PUTS: Final = {pickle.BINPUT: "<B", pickle.LONG_BINPUT: "<I"}
+_GETS: Final = {pickle.BINGET: "<B", pickle.LONG_BINGET: "<I"}
+_IGNORED: Final = {pickle.PROTO: "<B", pickle.FRAME: "<Q"}
+_CONSTANTS: Final = {pickle.NONE: None, pickle.NEWFALSE: False, pickle.NEWTRUE: True}
+_OPCODES: Final = {one.code.encode("latin-1"): one.name for one in pickletools.opcodes}
+_TUPLES: Final = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 
 
 class PickleError(ValueError):
@@ -34,163 +64,220 @@ class PickleError(ValueError):
 
 
 @dataclass(frozen=True)
-class Words:
-    """All that a pickle may use.
+class _Global:
+    """A name that a pickle may use, not yet called."""
 
-    Attributes:
-        opcodes: how often each may come, by its name in :mod:`pickletools`; no other may.
-        names: "module name" of each global.
-        memo: the largest memo index; the memo is an array as long as that.
-    """
-
-    opcodes: Mapping[str, int]
-    names: frozenset[str]
-    memo: int
+    name: str
 
 
-# What Python 2 wrote into CIFAR-10's files, each just as often as in the published ones.
-CIFAR10: Final = Words(
-    {
-        "PROTO": 1,
-        "EMPTY_DICT": 1,
-        "EMPTY_LIST": 2,
-        "MARK": 23,
-        "APPENDS": 20,
-        "SETITEMS": 1,
-        "GLOBAL": 3,
-        "TUPLE": 2,
-        "TUPLE1": 1,
-        "TUPLE2": 1,
-        "TUPLE3": 2,
-        "REDUCE": 2,
-        "BUILD": 2,
-        "NONE": 3,
-        "NEWFALSE": 1,
-        "BININT": 2,
-        "BININT1": 10_006,
-        "BININT2": 2,
-        "BINSTRING": 1,
-        "SHORT_BINSTRING": 10_008,
-        "BINPUT": 255,
-        "LONG_BINPUT": 9_758,
-        "STOP": 1,
-    },
-    frozenset({"numpy.core.multiarray _reconstruct", _NDARRAY, _DTYPE}),
-    10_013,
-)
+class _Made:
+    """What calling a name would have made: remembers its arguments and its state."""
 
-_FEW, _MANY = 64, 1_000_000
-_ONCE = ("PROTO", "EMPTY_DICT", "STOP")
-_NESTED = (
-    *("EMPTY_LIST", "SETITEM", "SETITEMS", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
-    *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "NONE", "NEWFALSE", "NEWTRUE"),
-    *("BINSTRING", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-)
-_ITEMS = (
-    *("MARK", "APPEND", "APPENDS", "BININT", "BININT1", "BININT2", "BINUNICODE"),
-    *("SHORT_BINSTRING", "SHORT_BINBYTES", "SHORT_BINUNICODE"),
-    *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "MEMOIZE", "FRAME"),
-)
+    __slots__ = ("args", "name", "state")
 
-# A dict of arrays of integers and of lists of integers and strings, as protocols 2 to 5 of Python 2
-# and 3 write it with NumPy 1 and 2. What can nest is few, so depth is bounded.
-NUMPY: Final = Words(
-    {**dict.fromkeys(_ONCE, 1), **dict.fromkeys(_NESTED, _FEW), **dict.fromkeys(_ITEMS, _MANY)},
-    CIFAR10.names
-    | {
-        "numpy._core.multiarray _reconstruct",
-        "numpy.core.numeric _frombuffer",
-        "numpy._core.numeric _frombuffer",
-        _ENCODE,
-    },
-    _MANY,
-)
-
-_CODES: Final = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+    def __init__(self, name: str, args: tuple[Any, ...]) -> None:
+        self.name, self.args = name, args
+        self.state: Any = None
 
 
-def read(raw: bytes, words: Words) -> Any:
+@dataclass
+class _Size:
+    """What is known of a container, which it keeps alive, so that its id stays its own."""
+
+    value: Any
+    size: int = 1
+    depth: int = 1
+    shared: bool = False
+
+
+def read(raw: bytes) -> Any:
     """What the pickle ``raw`` holds: dicts, lists, tuples, bytes, strings, small integers, and
     placeholders for arrays, of which :func:`array` makes some. Nothing named in it is imported or
     called.
 
     Raises:
-        PickleError: it uses anything but ``words``, or makes no sense.
+        PickleError: it uses anything else, makes no sense, or would build too much.
     """
-    _scan(raw, words)
+    machine = _Machine(raw)
     try:
-        return _Unpickler(raw, words).load()
-    except PickleError:
-        raise
-    except Exception as error:  # the machine may raise anything on a program that makes no sense
-        raise PickleError(f"not a pickle: {str(error)!r:.120}") from None
+        return machine.run()
+    except (LookupError, struct.error, UnicodeError) as error:
+        raise PickleError(f"not a pickle: {str(error)!r:.120}, at byte {machine.start}") from None
 
 
-def _scan(raw: bytes, words: Words) -> None:
-    """Refuse a pickle that uses anything but ``words``, before any of it is built."""
-    left, stream, name = dict(words.opcodes), io.BytesIO(raw), ""
-    try:
-        while name != "STOP":
-            position, code = stream.tell(), stream.read(1)
+class _Machine:
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.at = self.start = 0  # the next byte; the opcode's
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []  # the stacks below the marks
+        self.memo: dict[int, Any] = {}
+        self.sizes: dict[int, _Size] = {}  # by id of the container
+        self.encoded = 0
+
+    def run(self) -> Any:
+        for _ in range(MOST):
+            self.start, self.at = self.at, self.at + 1
+            code = self.raw[self.start : self.at]
+            if code == pickle.STOP:
+                return self.stack.pop()
+            self.act(code)
+        raise self.forbidden(f"more than {MOST} opcodes")
+
+    def act(self, code: bytes) -> None:
+        stack = self.stack
+        if code in _INTEGERS:
+            stack.append(self.number(_INTEGERS[code]))
+        elif code in _BYTES:
+            stack.append(self.string(_BYTES[code]))
+        elif code in _TEXTS:
+            stack.append(self.string(_TEXTS[code]).decode("utf-8", "surrogatepass"))
+        elif code in _PUTS:
+            self.memo[self.number(_PUTS[code])] = stack[-1]
+        elif code == pickle.MEMOIZE:
+            self.memo[len(self.memo)] = stack[-1]
+        elif code in _GETS:
+            stack.append(value := self.memo[self.number(_GETS[code])])
+            if found := self.sizes.get(id(value)):
+                found.shared = True
+        elif code in _IGNORED:
+            self.number(_IGNORED[code])
+        elif code in _CONSTANTS:
+            stack.append(_CONSTANTS[code])
+        elif code == pickle.EMPTY_LIST:
+            self.push([])
+        elif code == pickle.EMPTY_DICT:
+            self.push({})
+        elif code in _TUPLES:
+            parts = [stack.pop() for _ in range(_TUPLES[code])]
+            self.push(tuple(reversed(parts)))
+        elif code == pickle.MARK:
+            if len(self.outer) == DEEPEST:
+                raise self.forbidden(f"more than {DEEPEST} marks within each other")
+            self.outer.append(stack)
+            self.stack = []
+        elif code == pickle.TUPLE:
+            self.push(tuple(self.since_mark()))
+        elif code == pickle.APPEND:
+            self.extend([stack.pop()])
+        elif code == pickle.APPENDS:
+            self.extend(self.since_mark())
+        elif code == pickle.SETITEM:
+            value, key = stack.pop(), stack.pop()
+            self.update([key, value])
+        elif code == pickle.SETITEMS:
+            self.update(self.since_mark())
+        elif code == pickle.GLOBAL:
+            self.name(self.line(), self.line())
+        elif code == pickle.STACK_GLOBAL:
+            name, module = stack.pop(), stack.pop()
+            self.name(module, name)
+        elif code == pickle.REDUCE:
+            args, called = stack.pop(), stack.pop()
+            self.call(called, args)
+        elif code == pickle.BUILD:
+            state = stack.pop()
+            made = self.holder(_Made)
+            self.grow(made, [state])
+            made.state = state
+        else:
             if not code:
-                raise ValueError("it ends before STOP")
-            opcode = _CODES.get(code)
-            name = opcode.name if opcode else repr(code)
-            left[name] = left.get(name, 0) - 1
-            if left[name] < 0:
-                most = words.opcodes.get(name, 0)
-                what = f"more than {most} times {name}" if most else f"opcode {name}"
-                raise _forbidden(f"{what}, at byte {position}")
-            if name == "GLOBAL":  # pickletools' reader would decode escapes, pickle does not
-                lines = (stream.readline() + stream.readline()).decode("latin-1")
-                if lines.count("\n") < 2:
-                    raise ValueError("it ends within a name")
-                full = lines[:-1].replace("\n", " ")
-                if full not in words.names:
-                    raise _forbidden(f"it names {full!r:.80}, at byte {position}")
-            elif opcode and opcode.arg:
-                arg = opcode.arg.reader(stream)
-                if name == "LONG_BINPUT" and arg > words.memo:
-                    raise _forbidden(f"memo index {arg}, at byte {position}")
-    except PickleError:
-        raise
-    except ValueError as error:
-        raise PickleError(f"not a pickle: {str(error)!r:.120}") from None
+                raise IndexError("it ends before STOP")
+            raise self.forbidden(f"opcode {_OPCODES.get(code, repr(code))}")
 
+    # What follows an opcode.
 
-def _forbidden(what: str) -> PickleError:
-    return PickleError(f"forbidden pickle: {what}")
+    def number(self, kind: str) -> int:
+        (value,) = struct.unpack_from(kind, self.raw, self.at)
+        self.at += struct.calcsize(kind)
+        return int(value)
 
+    def string(self, kind: str) -> bytes:
+        length = self.number(kind)
+        if not 0 <= length <= len(self.raw) - self.at:
+            raise IndexError("it ends within a string")
+        self.at += length
+        return self.raw[self.at - length : self.at]
 
-class _Placeholder:
-    """What an allowed global stands for: remembers its arguments and its state, does nothing."""
+    def line(self) -> str:
+        end = self.raw.find(b"\n", self.at, self.at + 100)
+        if end < 0:
+            raise IndexError("it ends within a name, or should")
+        self.at, line = end + 1, self.raw[self.at : end]
+        return line.decode("latin-1")
 
-    __slots__ = ("args", "name", "state")
+    # What an opcode builds.
 
-    def __init__(self, name: str, args: tuple[Any, ...] | None = None) -> None:
-        self.name, self.args = name, args
-        self.state: Any = None
+    def since_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.outer.pop()
+        return items
 
-    def __call__(self, *args: Any) -> _Placeholder | bytes:
-        match self.name, args:  # how Python 3 writes bytes by protocol 2
-            case "encode", (str(text), "latin1"):
-                return text.encode("latin1")
-        return _Placeholder(self.name, args)
+    def holder(self, kind: type) -> Any:
+        """The container on top of the stack."""
+        if type(self.stack[-1]) is not kind:
+            raise LookupError(f"expected a {kind.__name__.strip('_').lower()}")
+        return self.stack[-1]
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+    def push(self, container: Any) -> None:
+        self.stack.append(container)
+        self.sizes[id(container)] = _Size(container)
+        self.grow(container, container if type(container) is tuple else ())
 
+    def grow(self, container: Any, parts: Iterable[Any]) -> None:
+        """Count ``parts`` to be added to ``container``."""
+        whole = self.sizes[id(container)]
+        if whole.shared:  # or what holds it would not know of the parts, and could be one of them
+            raise self.forbidden("a container that is used again is changed")
+        for part in parts:
+            found = self.sizes.get(id(part))
+            whole.size += found.size if found else 1
+            whole.depth = max(whole.depth, found.depth + 1 if found else 1)
+        if whole.size > MOST:
+            raise self.forbidden(f"more than {MOST} values")
+        if whole.depth > DEEPEST:
+            raise self.forbidden(f"more than {DEEPEST} containers within each other")
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, raw: bytes, words: Words) -> None:
-        super().__init__(io.BytesIO(raw), fix_imports=False, encoding="bytes")
-        self.names = words.names
+    def extend(self, items: list[Any]) -> None:
+        target = self.holder(list)
+        self.grow(target, items)
+        target += items
 
-    def find_class(self, module: str, name: str) -> Any:
-        full = f"{module} {name}"
-        if full not in self.names:  # STACK_GLOBAL's name is not known before this
-            raise _forbidden(f"it names {full!r:.80}")
-        return full if full == _NDARRAY else _Placeholder(name)
+    def update(self, items: list[Any]) -> None:
+        target = self.holder(dict)
+        keys, values = items[::2], items[1::2]
+        if len(keys) != len(values):
+            raise LookupError("a key without a value")
+        for key in keys:
+            if type(key) not in (str, bytes):  # a tuple may take for ever to hash
+                raise self.forbidden(f"a key of type {type(key).__name__.strip('_').lower()}")
+        self.grow(target, items)
+        target.update(zip(keys, values, strict=True))
+
+    def name(self, module: object, name: object) -> None:
+        full = f"{module!s:.80} {name!s:.80}" if type(module) is type(name) is str else ""
+        if full not in _NAMES:
+            raise self.forbidden(f"it names {full!r:.80}")
+        self.stack.append(_Global(full))
+
+    def call(self, called: object, args: object) -> None:
+        if type(called) is not _Global or type(args) is not tuple:
+            raise LookupError("expected a name and its arguments")
+        if called.name == _ENCODE:  # how Python 3 writes bytes by protocol 2
+            match args:
+                case (str(text), "latin1"):
+                    pass
+                case _:
+                    raise self.forbidden(f"{_ENCODE} of anything but text as latin1")
+            self.encoded += len(text)
+            if self.encoded > len(self.raw):
+                raise self.forbidden("more bytes than it has itself")
+            self.stack.append(text.encode("latin1"))
+            return
+        self.push(made := _Made(called.name, args))
+        self.grow(made, [args])
+
+    def forbidden(self, what: str) -> PickleError:
+        return PickleError(f"forbidden pickle: {what}, at byte {self.start}")
 
 
 def array(value: object) -> NDArray[Any]:
@@ -200,14 +287,14 @@ def array(value: object) -> NDArray[Any]:
         PickleError: it stands for anything else than a C-ordered NumPy array of integers.
     """
     match value:
-        case _Placeholder(
-            name="_reconstruct",
-            args=("numpy ndarray", (0,), b"b"),
+        case _Made(
+            name=name,
+            args=(_Global(name="numpy ndarray"), (0,), b"b"),
             state=(1, tuple(shape), dtype, False, bytes(blob)),
-        ):
+        ) if name in _RECONSTRUCT:
             pass
-        case _Placeholder(
-            name="_frombuffer", args=(bytes() | bytearray() as blob, dtype, tuple(shape), "C")
+        case _Made(name=name, args=(bytes() | bytearray() as blob, dtype, tuple(shape), "C")) if (
+            name in _FROM_BUFFER
         ):
             pass
         case _:
@@ -215,24 +302,26 @@ def array(value: object) -> NDArray[Any]:
     kind = _integers(dtype)
     if kind is None:
         raise PickleError("it is not a NumPy array of C-ordered integers")
-    fits = all(type(n) is int and n >= 0 for n in shape)
-    if not fits or math.prod(shape) * kind.itemsize != len(blob):
-        raise PickleError(f"it has the shape {shape!s:.80} in {len(blob)} bytes")
+    if len(shape) > DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
+        raise PickleError(f"it has the shape of no array of up to {DIMENSIONS} dimensions")
+    if math.prod(shape) * kind.itemsize != len(blob):
+        raise PickleError(f"it has the shape {shape} in {len(blob)} bytes")
     try:
         return np.frombuffer(bytes(blob), kind).reshape(shape)
-    except (ValueError, OverflowError) as error:
-        raise PickleError(f"it has the shape {shape!s:.80} ({error!s:.80})") from None
+    except ValueError as error:  # empty, and its other dimensions too large
+        raise PickleError(f"it has the shape {shape} ({error!s:.80})") from None
 
 
 def _integers(value: object) -> np.dtype[Any] | None:
     """The dtype that ``value`` stands for as NumPy pickles it, if it is one of integers."""
     match value:
-        case _Placeholder(
-            name="dtype", args=(code, 0, 1), state=(3, order, None, None, None, -1, -1, 0)
+        case _Made(
+            name="numpy dtype", args=(code, 0, 1), state=(3, order, None, None, None, -1, -1, 0)
         ):
-            text = "".join(
-                part.decode("latin-1") if isinstance(part, bytes) else str(part)
-                for part in (order, code)
-            )
-            return np.dtype(text) if re.fullmatch("[|<>][iu][1248]", text) else None
+            parts = [
+                part.decode("latin-1") if type(part) is bytes else part for part in (order, code)
+            ]
+            if all(type(part) is str and len(part) < 3 for part in parts):
+                text = "".join(parts)
+                return np.dtype(text) if re.fullmatch("[|<>][iu][1248]", text) else None
     return None

@@ -282,7 +282,7 @@ def read_pickle(path: Path) -> tuple[Sequence[int], Images]:
     try:
         if (size := path.stat().st_size) > _MAX_PICKLE:
             raise UserError(f"{path}: {size:,} bytes, expected at most {_MAX_PICKLE:,}")
-        content = pickles.read(path.read_bytes(), pickles.NUMPY)
+        content = pickles.read(path.read_bytes())
         if not isinstance(content, dict):
             raise UserError(f"{path}: expected a pickled dict, got a {type(content).__name__}")
         batch = {

@@ -8,7 +8,6 @@ import http.server
 import io
 import os
 import pickle
-import pickletools
 import pwd
 import signal
 import struct
@@ -17,7 +16,6 @@ import sys
 import tarfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cifar import datasets, pickles, running
+from cifar import datasets, running
 from cifar.errors import DataError, UserError
 from tests.common import unprivileged
 
@@ -424,18 +422,6 @@ def test_real_cifar10(
     assert real.labels[:5].tolist() == first
     assert np.bincount(real.labels).tolist() == [len(real) // 10] * 10
     assert real.fingerprint == fingerprint
-
-
-@real_data
-def test_opcode_budget_is_that_of_a_real_file() -> None:
-    raw = (Path(str(REAL)) / FOLDER / "test_batch").read_bytes()
-    used: Counter[str] = Counter()
-    memo = 0
-    for opcode, arg, _ in pickletools.genops(raw):
-        used[opcode.name] += 1
-        memo = max(memo, arg or 0) if opcode.name == "LONG_BINPUT" else memo
-    assert used == pickles.CIFAR10.opcodes
-    assert memo == pickles.CIFAR10.memo
 
 
 # --- Finding ------------------------------------------------------------------------------------
