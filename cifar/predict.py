@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
 TOP: Final = 3  # guesses shown per image
 _ARRAYS: Final = (".npy", ".npz")
 _KINDS: Final = "pictures, or .npy, .npz or pickled files of images"
-_MAX_PICKLE: Final = 1 << 30  # bytes: 349,000 images
+_LARGEST: Final = 1 << 30  # bytes of a pickle, or unpacked from a .npz file: 349,000 images
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,11 @@ def _rgb(picture: Any) -> Any:
     from PIL import Image
 
     if picture.mode.startswith("I"):  # 16 bits; convert() would cut off all above 255
-        values = np.asarray(picture).astype(np.float64) / 257
-        picture = Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
+        values = np.asarray(picture)
+        eighth = np.empty(values.shape, np.uint8)
+        for row, line in zip(eighth, values, strict=True):  # all at once would take ten times this
+            row[:] = (line.clip(0, 65535) / 257).round()
+        picture = Image.fromarray(eighth)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -220,30 +225,58 @@ def read_array(path: Path) -> Images:
             (N, 32, 32, 3).
     """
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.lib.npyio.NpzFile):
-            with found:
-                found = found[_member(path, found.files)]
+        with path.open("rb") as file:
+            if file.peek(2)[:2] != b"PK":
+                return _read_npy(path, file, path.stat().st_size)
+            with zipfile.ZipFile(file) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+                member = archive.infolist()[names.index(_member(path, names))]
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise UserError(f"{path}: compressed in another way than NumPy's")
+                with archive.open(member) as unpacked:
+                    return _read_npy(path, unpacked, _LARGEST)
     except (UserError, MemoryError):
         raise
     except Exception:  # zipfile, zlib and the header's parser each have their own
         raise UserError(f"{path}: not a whole .npy or .npz file of plain numbers") from None
-    if not isinstance(found, np.ndarray):
-        raise UserError(f"{path}: expected arrays, got a {type(found).__name__}")
-    return _planes(path, found)
+
+
+def _read_npy(path: Path, file: IO[bytes], most: int) -> Images:
+    """The array that ``file`` begins with, once its header says what fits into ``most`` bytes."""
+    version = np.lib.format.read_magic(file)
+    header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    shape, is_fortran, dtype = header[version](file)
+    _check_layout(path, shape, dtype)
+    if (size := math.prod(shape)) > most:
+        raise UserError(f"{path}: says that it has {size:,} bytes, expected at most {most:,}")
+    raw = file.read(size)
+    file.read(1)  # a zip file's checksum is looked at where its end is
+    order: Literal["C", "F"] = "F" if is_fortran else "C"
+    return _planes(path, np.frombuffer(raw, np.uint8).reshape(shape, order=order))
+
+
+_PLANES: Final = (3, SIDE, SIDE)
+_PIXELS: Final = (SIDE, SIDE, 3)
+
+
+def _check_layout(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    is_known = shape[1:] in (_PLANES, _PIXELS, (3 * SIDE * SIDE,)) and shape[0] >= 0
+    if dtype != np.uint8 or not is_known:
+        raise UserError(
+            f"{path}: expected uint8 of shape (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3), got "
+            f"{dtype} of shape {shape!s:.80}"
+        )
 
 
 def _planes(path: Path, found: NDArray[Any]) -> Images:
     """Images of any layout that is understood, as uint8 (N, 3, 32, 32)."""
-    planes, pixels = (3, SIDE, SIDE), (SIDE, SIDE, 3)
-    if found.dtype != np.uint8 or found.shape[1:] not in (planes, pixels, (3 * SIDE * SIDE,)):
-        raise UserError(
-            f"{path}: expected uint8 of shape (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3), got "
-            f"{found.dtype} of shape {found.shape}"
-        )
-    if found.shape[1:] == pixels:
+    _check_layout(path, found.shape, found.dtype)
+    if found.shape[1:] == _PIXELS:
         found = found.transpose(0, 3, 1, 2)
-    images: Images = np.ascontiguousarray(found).reshape(-1, *planes)
+    images: Images = np.ascontiguousarray(found).reshape(-1, *_PLANES)
     return images
 
 
@@ -280,8 +313,8 @@ def read_pickle(path: Path) -> tuple[Sequence[int], Images]:
         UserError: it is damaged, uses what such a pickle does not need, or holds something else.
     """
     try:
-        if (size := path.stat().st_size) > _MAX_PICKLE:
-            raise UserError(f"{path}: {size:,} bytes, expected at most {_MAX_PICKLE:,}")
+        if (size := path.stat().st_size) > _LARGEST:
+            raise UserError(f"{path}: {size:,} bytes, expected at most {_LARGEST:,}")
         content = pickles.read(path.read_bytes())
         if not isinstance(content, dict):
             raise UserError(f"{path}: expected a pickled dict, got a {type(content).__name__}")
