@@ -18,11 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import minigrad as mg
 from benchmarks import contest, study
 from benchmarks.contest import KEPT, QUICK
-from cifar import machine, models, summary
-from cifar.plots import BLUE, VERMILION
+from cifar import machine, models, plots, summary
 from cifar.tables import table
 
 NAME = "scaling"
@@ -81,10 +79,6 @@ def show(rows: list[dict[str, Any]]) -> str:
 
 def draw(found: dict[str, Any], path: Path) -> None:
     """The results, as they are in the JSON file, as two panels of a PNG."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
     panels = (
         ("batch", "batch size (images)", "size", f"{SIZE} × {SIZE} pixels"),
         ("size", "height and width of the image (pixels)", "batch", f"batch of {found['batch']}"),
@@ -93,44 +87,34 @@ def draw(found: dict[str, Any], path: Path) -> None:
     threads = sorted({row["threads"] for row in found["results"]})
     dashes = ("-",) if len(threads) == 1 else ("--", "-", ":", "-.")
     styles = [dashes[i % len(dashes)] for i in range(len(threads))]
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, (over, label, held, title) in zip(axes, panels, strict=True):
-        for count, style in zip(threads, styles, strict=True):
-            rows = [
-                row
-                for row in found["results"]
-                if row["threads"] == count and row[held] == fixed[held]
-            ]
+    with plots.picture(path, 1, 2, (10, 4.8), sharey=True) as (figure, axes):
+        for axis, (over, label, held, title) in zip(axes[0], panels, strict=True):
+            rows = [row for row in found["results"] if row[held] == fixed[held]]
             rows.sort(key=lambda row: row[over])
-            both = (("minigrad", BLUE, "o"), ("PyTorch", VERMILION, "s"))
-            for i, (name, colour, marker) in enumerate(both):
-                axis.plot(
-                    [row[over] for row in rows],
-                    [pair(row)[i] for row in rows],
-                    color=colour,
-                    marker=marker,
-                    markersize=5,
-                    markerfacecolor="white" if style == "--" else colour,
-                    linestyle=style,
-                    label=f"{name}, {count} thread{'s' * (count > 1)}",
-                )
-        axis.set(xscale="log", yscale="log", xlabel=label, title=title)
-        ticks = sorted({row[over] for row in found["results"] if row[held] == fixed[held]})
-        axis.set_xticks(ticks, labels=map(str, ticks))
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.yaxis.set_minor_locator(NullLocator())
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("time per image (ms)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    figure.suptitle(
-        f"Training step of {found['model']} on {found['machine']['cpu']}: lower is better"
-    )
-    mg.checkpoint.write_atomically(
-        path, lambda temporary: figure.savefig(temporary, dpi=120, format="png")
-    )
+            for count, style in zip(threads, styles, strict=True):
+                mine = [row for row in rows if row["threads"] == count]
+                both = (("minigrad", plots.BLUE, "o"), ("PyTorch", plots.ORANGE, "s"))
+                for i, (name, colour, marker) in enumerate(both):
+                    axis.plot(
+                        [row[over] for row in mine],
+                        [pair(row)[i] for row in mine],
+                        color=colour,
+                        marker=marker,
+                        markersize=5,
+                        markerfacecolor="white" if style == "--" else colour,
+                        linestyle=style,
+                        label=f"{name}, {count} thread{'s' * (count > 1)}",
+                    )
+            axis.set(xscale="log", yscale="log", xlabel=label, title=title)
+            plots.write_out(axis.xaxis, sorted({row[over] for row in rows}))
+            plots.write_out(axis.yaxis)
+            axis.grid(alpha=0.3)
+        axes[0, 0].set_ylabel("time per image (ms)")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.suptitle(
+            f"Training step of {found['model']} on {found['machine']['cpu']}: lower is better"
+        )
 
 
 def _refused(model: str, sizes: list[int]) -> str:

@@ -165,7 +165,8 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
         for _ in lockstep(this, contestants, comparison, stop, settings.progress):
             text = json.dumps(dataclasses.asdict(comparison), ensure_ascii=False)
             mg.checkpoint.write_text(out / "compare.json", text + "\n")
-    plots.comparison(dataclasses.asdict(comparison), out / "compare.png")
+            with plots.beside(out / "compare.png") as path:
+                plots.comparison(dataclasses.asdict(comparison), path)
     if stop:
         done = len(comparison.losses[OURS])
         print(f"stopped after step {done}; what there is lies in {out}", file=sys.stderr)

@@ -142,8 +142,10 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     mg.checkpoint.write_text(out / "evaluation.json", text + "\n")
     title = f"{describe(trained.record)} ({trained.path.stem}) on {data.name} {data.split} images"
-    plots.confusion(np.array(evaluation.confusion), data.classes, title, out / "confusion.png")
-    plots.mistakes(data, scores, title, out / "mistakes.png")
+    with plots.beside(out / "confusion.png") as path:
+        plots.confusion(np.array(evaluation.confusion), data.classes, title, path)
+    with plots.beside(out / "mistakes.png") as path:
+        plots.mistakes(data, scores, title, path)
     return evaluation, out
 
 

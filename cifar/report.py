@@ -13,10 +13,10 @@ import os
 import shlex
 import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import minigrad as mg
 from cifar import plots, recipes, tables
@@ -36,6 +36,8 @@ HEADER: Final = (
 )
 ALL: Final = "all classes"
 PARTS: Final = ("train", "validation", "test")  # of the data, as metrics name them
+
+Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
 
 
 @dataclass(frozen=True)
@@ -372,8 +374,9 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-th { background: var(--soft); vertical-align: bottom; }
+th { background: var(--soft); vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
+td.text { white-space: normal; min-width: 7rem; }
 figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-size: .9rem; opacity: .8; }
 img { width: 100%; min-width: 34rem; height: auto; background: #fff; border-radius: .4rem; }
 pre { background: var(--soft); padding: .7rem; border-radius: .4rem; overflow-x: auto; }
@@ -391,12 +394,13 @@ def page(groups: Sequence[Group], folder: str) -> str:
         "A difference is ours less the study's.</p>",
         _table(HEADER, rows(groups)),
     ]
+    looks = plots.looks(one.label for one in groups)
     if len(groups) > 1:
         everything = [(one.label, run.history) for one in groups for run in one.runs]
-        body.append(_curves(everything, "All runs", training=False))
-    body += _classes([one for one in groups if any(run.recalls for run in one.runs)])
+        body.append(_curves(everything, "All runs", looks, training=False))
+    body += _classes([one for one in groups if any(run.recalls for run in one.runs)], looks)
     for one in groups:
-        body += _section(one)
+        body += _section(one, looks[one.label])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
@@ -406,7 +410,7 @@ def page(groups: Sequence[Group], folder: str) -> str:
     )
 
 
-def _classes(groups: Sequence[Group]) -> list[str]:
+def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
     """Recall by class of all groups that know theirs: side by side those that were trained on
     classes as unlike in size."""
     together: dict[str, list[Group]] = {}
@@ -414,18 +418,21 @@ def _classes(groups: Sequence[Group]) -> list[str]:
         if any(run.recalls for run in one.runs):
             shares = [one.first.get("dataset"), one.first["recipe"].get("long_tail", 1)]
             together.setdefault(json.dumps(shares), []).append(one)
-    return [part for members in together.values() for part in _recalls(members)]
+    return [part for members in together.values() for part in _recalls(members, looks)]
 
 
-def _recalls(groups: Sequence[Group]) -> list[str]:
+def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
     """A table and a picture of recall by class, a group beside the other."""
     recalls = {one.label: [run.recalls for run in one.runs if run.recalls] for one in groups}
     names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
-    title, counts = "Recall by class", _tail(groups)
+    first, counts = groups[0].first, _tail(groups)
+    title = f"Recall by class on {first.get('dataset')}"
     columns: dict[str, list[Any]] = {"class": [*names, "all classes"]}
     if counts:
         title += f", trained on {max(counts.values()):,} to {min(counts.values()):,} images of each"
         columns["training images"] = [*map(counts.get, names), sum(counts.values())]
+    elif first["recipe"].get("long_tail", 1) != 1:
+        title += f", trained on a long tail of {first['recipe']['long_tail']}"
     found = [
         [
             *([run[name] for run in runs if name in run] for name in names),
@@ -443,10 +450,13 @@ def _recalls(groups: Sequence[Group]) -> list[str]:
             for first, second in zip(*found, strict=True)
         ]
     return [
-        f"<h2>{title}</h2>",
+        f"<h2>{_text(title)}</h2>",
         f"<p>Share of a class's test images that are recognised, after the last epoch: {words}</p>",
         _table(list(columns), zip(*columns.values(), strict=True)),
-        _drawn(title, lambda path: plots.recalls(recalls, title, path, counts)),
+        _drawn(
+            f"{title}: mean, and standard deviation where there are several runs",
+            lambda path: plots.recalls(recalls, "", path, counts, looks),
+        ),
     ]
 
 
@@ -472,7 +482,7 @@ def _apart(ours: float | None, theirs: float | None) -> float | None:
     return None if ours is None or theirs is None else ours - theirs
 
 
-def _section(one: Group) -> list[str]:
+def _section(one: Group, look: plots.Look) -> list[str]:
     """A group's curves, its runs in a table, and what they ran on."""
     metrics = [f"{part}_{kind}" for part in PARTS for kind in ("accuracy", "loss")]
     metrics = [metric for metric in metrics if one.values(metric)]
@@ -502,12 +512,18 @@ def _section(one: Group) -> list[str]:
     counts = _tail([one])
     return [
         f"<h2>{_text(one.label)}</h2>",
-        _curves(seeds, one.label, one.claims, course=one.course),
+        _curves(
+            seeds,
+            one.label,
+            plots.shades((label for label, _ in seeds), look),
+            one.claims,
+            course=one.course,
+        ),
         *(
             [
                 _drawn(
                     f"{one.label}: training images by class",
-                    lambda path: plots.class_counts(counts, one.label, path),
+                    lambda path: plots.class_counts(counts, "", path, look.colour),
                 )
             ]
             if counts
@@ -568,12 +584,15 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 def _curves(
     runs: list[tuple[str, list[dict[str, Any]]]],
     title: str,
+    looks: Looks,
     claim: dict[str, float] | None = None,
     training: bool = True,
     course: plots.Course = plots.NO_COURSE,
 ) -> str:
     words = f"{title}: loss and accuracy by epoch"
-    return _drawn(words, lambda path: plots.overlaid(runs, title, path, claim, training, course))
+    return _drawn(
+        words, lambda path: plots.overlaid(runs, "", path, claim, training, course, looks)
+    )
 
 
 def _drawn(words: str, draw: Callable[[Path], None]) -> str:

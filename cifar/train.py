@@ -32,6 +32,7 @@ SCHEMA = 4  # of these files; 2 had no opening, 3 no count of skipped batches
 EVALUATION_BATCH = 250
 OPENING = 10  # steps of a run whose outcome is kept, for `cifar verify` to repeat
 READ_EVERY = {"cpu": 0.0, "gpu": 0.5}  # seconds: a loss that is read is waited for
+DRAW_EVERY = 5.0  # seconds: to draw the curves takes a fifth of one
 # What of a record decides how sums are rounded.
 DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
 LOSSES = ("cross_entropy", "focal_loss")
@@ -133,6 +134,7 @@ class Run:
     progress: Progress
     saved: str = "nothing was saved before it"
     step: Step | None = None
+    drawn: float = -math.inf  # when its curves were, by time.perf_counter
 
     @property
     def best(self) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def run(settings: Settings) -> list[dict[str, Any]]:
 
     Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best
     by accuracy on the held images), ``state.safetensors`` (what ``resume`` needs; the one before it
-    is kept as ``state-before.safetensors``), ``metrics.jsonl``, ``curves.png``,
+    is kept as ``state-before.safetensors``), ``metrics.jsonl``, ``curves.png`` (all along),
     ``predictions.png`` and, of a long-tailed training set, ``classes.png``. The weights' files note
     recall and number of images by class wherever the test set was evaluated with them
     ("per_class").
@@ -175,19 +177,22 @@ def run(settings: Settings) -> list[dict[str, Any]]:
                 _check_state(this)
                 if stop:
                     _save_state(this)
+                    _draw_curves(this)
                     where = f"epoch {progress.epoch + 1}, step {progress.step}"
                     again = f"continue with --resume --out {out}"
                     print(f"stopped at {where}; {again}", file=sys.stderr)
                     raise KeyboardInterrupt
                 _end_epoch(this)
-        course = recipes.course(recipe.name)
-        plots.curves(progress.history, this.record, out / "curves.png", course)
+                _draw_curves(this, DRAW_EVERY)
+        _draw_curves(this)
         logits = _logits(this.model, this.test, 24)
-        plots.predictions(test_set, logits, this.record, out / "predictions.png")
+        with plots.beside(out / "predictions.png") as path:
+            plots.predictions(test_set, logits, this.record, path)
         if recipe.long_tail < 1:
             counts = dict(zip(this.record["classes"], this.record["images_per_class"], strict=True))
             title = f"{recipe.name} on {this.record['dataset']}"
-            plots.class_counts(counts, title, out / "classes.png")
+            with plots.beside(out / "classes.png") as path:
+                plots.class_counts(counts, title, path)
         return progress.history
 
 
@@ -624,6 +629,15 @@ def _end_epoch(this: Run) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in progress.history)
     mg.checkpoint.write_text(this.out / "metrics.jsonl", lines)
     _save_state(this)  # last: what was written before it, a resumed run writes again
+
+
+def _draw_curves(this: Run, every: float = 0.0) -> None:
+    """The curves so far, unless that was done in the last ``every`` seconds."""
+    history, now = this.progress.history, time.perf_counter()
+    if history and now >= this.drawn + every:
+        with plots.beside(this.out / "curves.png") as path:
+            plots.curves(history, this.record, path, recipes.course(this.recipe.name))
+        this.drawn = time.perf_counter()
 
 
 def _gpu_memory(device: mg.device) -> dict[str, float]:

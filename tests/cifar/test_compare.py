@@ -184,11 +184,14 @@ def test_the_command(small, capsys):
 
 
 def test_a_few_steps_leave_the_epoch_open(small, tmp_path, capsys):
+    drawn = []
+    small.setattr(plots, "comparison", lambda x, _: drawn.append(len(x["losses"]["PyTorch"])))
     settings = compare.Settings("tiny", 2, 7, device="cpu", out="x", progress=False, timing=False)
     found, _ = compare.run(settings)
     assert [line["steps"] for line in found.epochs] == [5, 2]
     assert ["test_loss" in line["minigrad"] for line in found.epochs] == [True, False]
     assert found.speed == {}
+    assert drawn == [5, 7]  # after every epoch
     assert [row[0] for row in compare.step_table(found)[1]] == [1, 2, 5, 7]
     header, rows = compare.epoch_table(found)
     assert rows[2][header.index("test loss")] is None
@@ -201,10 +204,12 @@ def test_ctrl_c_leaves_what_there_is(small, tmp_path, capsys):
         return images
 
     tiny.install(small.setattr, each_batch)
-    small.setattr(plots, "comparison", lambda *_: None)
+    drawn = []
+    small.setattr(plots, "comparison", lambda found, _: drawn.append(found["losses"]["PyTorch"]))
     assert cli.main(["compare", "tiny", "--out", "x", "--no-timing", "--device", "cpu"]) == 130
     assert "stopped after step 3; what there is lies in x" in capsys.readouterr().err
     assert len(json.loads((tmp_path / "x" / "compare.json").read_text())["losses"]["PyTorch"]) == 3
+    assert [len(losses) for losses in drawn] == [3]
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,13 @@ def no_pictures(monkeypatch):
     """Quickly drawn ones; the runs that were asked for."""
     drawn = []
 
-    def overlaid(runs, title, path, claim, training, course):
-        drawn.append((title, [label for label, _ in runs], claim))
+    def overlaid(runs, title, path, claim, training, course, known):
+        assert title == ""  # the page's own headings and captions say it
+        drawn.append(([label for label, _ in runs], claim, known))
         path.write_bytes(PIXEL)
 
     monkeypatch.setattr(plots, "overlaid", overlaid)
-    monkeypatch.setattr(plots, "recalls", lambda runs, title, path, counts: path.write_bytes(PIXEL))
+    monkeypatch.setattr(plots, "recalls", lambda *given: given[2].write_bytes(PIXEL))
     return drawn
 
 
@@ -258,8 +259,8 @@ def test_a_page(trained, no_pictures, tmp_path):
     assert "@import" not in out.read_text("utf-8")
     # All runs, recalls, each group, and the picture that training left.
     assert len([e for e in found if e.tag == "img"]) == 1 + 1 + 2 + 1
-    assert no_pictures[0][:2] == ("All runs", [groups[0].label] + 2 * [groups[1].label])
-    assert no_pictures[2][:2] == (groups[1].label, ["seed 0", "seed 1"])
+    assert no_pictures[0][0] == [groups[0].label] + 2 * [groups[1].label]
+    assert no_pictures[2][0] == ["seed 0", "seed 1"]
     assert any(e.tag == "meta" and e.get("name") == "viewport" for e in found)
     words = " ".join("".join(e.itertext()) for e in found if e.tag == "pre")
     assert "cifar train tiny --seed 1" in words
@@ -282,7 +283,7 @@ def test_names_from_files_are_only_text(no_pictures):
 
 def test_a_study_is_drawn_where_its_data_were_used(no_pictures):
     report.page(report.group([run(), run(dataset="synthetic")]), "")
-    assert [claim for _, _, claim in no_pictures] == [
+    assert [claim for _, claim, _ in no_pictures] == [
         None, {"test_accuracy": 0.6, "test_loss": 1}, {},
     ]  # fmt: skip
 
@@ -314,12 +315,17 @@ def recalls(no_pictures, monkeypatch):
     """What pictures of recall were asked for."""
     drawn = []
 
-    def draw(runs, title, path, counts):
-        drawn.append((runs, title, counts))
+    def draw(runs, title, path, counts, known):
+        assert title == ""
+        drawn.append((runs, counts, known))
         path.write_bytes(PIXEL)
 
     monkeypatch.setattr(plots, "recalls", draw)
     return drawn
+
+
+def headings(page):
+    return [e.text for e in elements(page) if e.tag == "h2"]
 
 
 def cells(page, number):
@@ -346,14 +352,14 @@ def test_recalls_of_two_losses_stand_side_by_side(recalls):
         run(name="unknown"),
     ]
     page = report.page(report.group(runs), "")
-    title = "Recall by class, trained on 4 to 2 images of each"
     (tailed, level) = recalls
-    assert tailed == (
-        {"a": [runs[1].recalls, runs[2].recalls], "b": [runs[0].recalls]},
-        title,
-        {"cat": 4, "owl": 2},
-    )
-    assert level == ({"level": [runs[3].recalls]}, "Recall by class", {})
+    both = {"a": [runs[1].recalls, runs[2].recalls], "b": [runs[0].recalls]}
+    assert tailed[:2] == (both, {"cat": 4, "owl": 2})
+    assert level[:2] == ({"level": [runs[3].recalls]}, {})
+    assert headings(page)[:2] == [
+        "Recall by class on cifar10, trained on 4 to 2 images of each",
+        "Recall by class on cifar10",
+    ]
     assert cells(page, 1) == [
         ["class", "training images", "a", "b", "difference"],
         ["cat", "4", "50.00 ± 35.36 %", "50.00 %", "+0.00 %"],
@@ -366,11 +372,30 @@ def test_recalls_of_two_losses_stand_side_by_side(recalls):
     ]
 
 
+def test_no_two_headings_are_the_same(recalls):
+    runs = [known(0, "a", 1, 0, tail, (4, 4 - i)) for i, tail in enumerate((1, 0.5, 0.25))]
+    runs += [dataclasses.replace(one, record=one.record | {"dataset": "other"}) for one in runs]
+    runs.append(known(0, "b", 1, 0, 0.5, (4, 1)))  # not the tail of the same name
+    found = headings(report.page(report.group(runs), ""))
+    assert len(set(found)) == len(found) == 6 + 7
+
+
+def test_a_recipe_has_one_colour_on_the_whole_page(no_pictures, recalls):
+    runs = [known(seed, name, 1, 0) for name in "cab" for seed in (0, 1)] + [run(name="0")]
+    report.page(report.group(runs), "")
+    (_, _, everywhere), *sections = no_pictures
+    assert len({look.colour for look in everywhere.values()}) == 4
+    assert recalls[0][2] == everywhere
+    for label, (_, _, looks) in zip("0abc", sections, strict=True):
+        assert {look.colour for look in looks.values()} == {everywhere[label].colour}
+        assert len({look.marker for look in looks.values()}) == len(looks)
+
+
 def test_runs_that_do_not_know_a_class(recalls):
     runs = [known(0, "a", 0.75, 0.5), known(0, "b", 0.5, 0.5, counts=(4, 1))]
     del runs[1].recalls["owl"]
     page = report.page(report.group(runs), "")
-    assert recalls[0][1:] == ("Recall by class", {})  # not the same tail
+    assert recalls[0][1] == {}  # not the same tail
     assert cells(page, 1)[2] == ["owl", "50.00 %", "–", "–"]
 
 
@@ -402,13 +427,13 @@ def test_recalls_of_folders_and_collected_runs(trained, recalls, tmp_path):
 def test_a_long_tail_is_drawn(recalls, monkeypatch):
     drawn = []
 
-    def draw(counts, title, path):
-        drawn.append((counts, title))
+    def draw(counts, title, path, colour):
+        drawn.append((counts, colour))
         path.write_bytes(PIXEL)
 
     monkeypatch.setattr(plots, "class_counts", draw)
     report.page(report.group([known(0, "a", 0, 0), known(0, "b", 0, 0, 1, (4, 4)), run()]), "")
-    assert drawn == [({"cat": 4, "owl": 2}, "a")]
+    assert drawn == [({"cat": 4, "owl": 2}, recalls[0][2]["a"].colour)]
 
 
 # ---------------------------------------------------------------------------- where it is written

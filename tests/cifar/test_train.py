@@ -284,6 +284,49 @@ def test_progress_bar(small, tmp_path, capsys):
     assert "epoch 2: train loss" in captured.out
 
 
+# ---------------------------------------------------------------------------- its curves
+
+
+def count_epochs(patch):
+    """A list of how many epochs each picture of curves shows."""
+    found = []
+    patch.setattr(plots, "curves", lambda history, *_: found.append(len(history)))
+    return found
+
+
+@pytest.mark.parametrize(("every", "expected"), [(0.0, [1, 2, 3, 3]), (1e9, [1, 3])])
+def test_curves_are_drawn_as_a_run_goes_on(small, tmp_path, every, expected):
+    patch = small()
+    drawn = count_epochs(patch)
+    patch.setattr(train, "DRAW_EVERY", every)
+    train.run(tiny.settings(tmp_path, epochs=3, validation=20))  # the test set is read last
+    assert drawn == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(0, []), (2 * tiny.STEPS, [1, 2])])
+def test_curves_are_drawn_when_a_run_is_stopped(small, tmp_path, at, expected):
+    patch = small(each_batch=send([signal.SIGINT], at))
+    drawn = count_epochs(patch)
+    patch.setattr(train, "DRAW_EVERY", 1e9)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(tiny.settings(tmp_path, epochs=3))
+    assert drawn == expected
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_run(whole, small, tmp_path, capsys):
+    def fail(*_):
+        raise RuntimeError("no such font")
+
+    patch = small()
+    for name in ("curves", "predictions"):
+        patch.setattr(plots, name, fail)
+    assert len(train.run(tiny.settings(tmp_path))) == 2
+    err = capsys.readouterr().err
+    for name in ("curves", "predictions"):
+        assert f"note: {tmp_path / name}.png could not be drawn: no such font\n" in err
+    assert tiny.results(tmp_path) == tiny.results(whole[0])
+
+
 # ---------------------------------------------------------------------------- stop and resume
 
 
