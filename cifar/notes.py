@@ -3,6 +3,7 @@ believed, since whoever can write a file can write a digest that fits it."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from typing import Any, Final
@@ -34,6 +35,22 @@ def read(
             "text that is not Unicode"
         )
     return tensors, note if isinstance(note, dict) else {}
+
+
+def parse(text: str) -> Any:
+    """What JSON text holds.
+
+    Raises:
+        ValueError: it is no JSON, is more than :data:`DEEPEST` levels deep, or holds text that is
+            not Unicode.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+    if not _is_plain(found):
+        raise ValueError(f"more than {DEEPEST} levels deep, or text that is not Unicode")
+    return found
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -97,16 +98,24 @@ def _import_matplotlib() -> Any:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    mg.checkpoint.write_atomically(
-        path, lambda temporary: figure.savefig(temporary, dpi=120, format="png")
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name in a script that the font lacks
+        mg.checkpoint.write_atomically(
+            path, lambda temporary: figure.savefig(temporary, dpi=120, format="png")
+        )
+
+
+def _short(name: str) -> str:
+    """A name from a file, as one line that leaves room for the picture."""
+    text = notes.brief(name)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _key(label: str, **options: Any) -> Any:
     """A legend's entry of its own, a line that is drawn nowhere else."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], label=label, **options)
+    return Line2D([], [], label=_short(label), **options)
 
 
 def _legend(figure: Figure, entries: Sequence[Any]) -> None:
@@ -249,9 +258,9 @@ def _grid(
             axis.imshow(data.images[i].transpose(1, 2, 0), interpolation="nearest")
             guess, truth = int(scores[i].argmax()), int(data.labels[i])
             right = guess == truth
-            text = f"{data.classes[guess]} {scores[i, guess]:{form}}"
+            text = f"{_short(data.classes[guess])} {scores[i, guess]:{form}}"
             axis.set_title(
-                text if right else f"{text}\nis: {data.classes[truth]}",
+                text if right else f"{text}\nis: {_short(data.classes[truth])}",
                 fontsize=9,
                 fontweight="normal" if right else weight,
             )
@@ -272,9 +281,9 @@ def confusion(counts: np.ndarray, classes: tuple[str, ...], title: str, path: Pa
     with picture(path, 1, 1, (side + 0.8, side)) as (figure, axes):
         axis = axes[0, 0]
         shades = axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
-        places = range(len(classes))
-        axis.set_xticks(places, classes, rotation=45, ha="right", rotation_mode="anchor")
-        axis.set_yticks(places, classes)
+        places, names = range(len(classes)), [*map(_short, classes)]
+        axis.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_yticks(places, names)
         axis.set_xticks(np.arange(0.5, len(classes) - 1), minor=True)
         axis.set_yticks(np.arange(0.5, len(classes) - 1), minor=True)
         axis.grid(which="minor", color="white", lw=1)
@@ -343,7 +352,7 @@ def augmentations(
                 axis.set_yticks([])
                 axis.spines[:].set_visible(False)
             row[0].spines[:].set(visible=True, color=BLUE, linewidth=3)
-            row[0].set_ylabel(data.classes[label])
+            row[0].set_ylabel(_short(data.classes[label]))
         axes[0, 0].set_title("original", fontsize=10, color=BLUE)
         for number, axis in enumerate(axes[0, 1:], 1):
             axis.set_title(f"version {number}", fontsize=10)
@@ -470,7 +479,8 @@ def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -
         ylabel="largest difference / largest value",
         title=f"difference from PyTorch by step{dotted}",
     )
-    last = max((line["step"] for lines in differences.values() for line in lines), default=1)
+    steps = (int(line["step"]) for lines in differences.values() for line in lines)
+    last = max(steps, default=1)
     _count(axis, "step", last, logarithmic=last > 200)
     if not shown:
         _say(axis, "none")
@@ -636,7 +646,7 @@ def class_counts(counts: Mapping[str, int], title: str, path: Path, colour: str 
         axis = axes[0, 0]
         bars = axis.bar(range(len(counts)), list(counts.values()), 0.8, color=colour)
         axis.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=2, fontsize=9)
-        _name_classes(axis, list(counts))
+        _name_classes(axis, [*map(_short, counts)])
         axis.set(ylabel="training images")
         axis.yaxis.set_major_formatter("{x:,.0f}")
         axis.margins(y=0.1)  # room for the tallest bar's number
@@ -685,10 +695,12 @@ def recalls(
                 error_kw={"lw": 1},
                 color=known[label].colour,
                 hatch=known[label].hatch,
-                label=label,
+                label=_short(label),
             )
             entries.append(bars)
-        _name_classes(axis, [f"{n}\n{counts[n]:,}" if n in counts else n for n in names])
+        _name_classes(
+            axis, [f"{_short(n)}\n{counts[n]:,}" if n in counts else _short(n) for n in names]
+        )
         if counts:
             axis.set_xlabel("class, and its number of training images")
         axis.set(ylabel="recall (%)", ylim=(0, 100))

@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import minigrad as mg
-from cifar import plots, recipes, tables
+from cifar import notes, plots, recipes, tables
 from cifar.errors import UserError
 
 HEADER: Final = (
@@ -171,20 +172,20 @@ def _files(folder: Path) -> list[Path]:
         raise UserError(f"folder: cannot read {error.filename}: {error.strerror}")
 
     walk = os.walk(folder, onerror=refuse)
-    return sorted(Path(place, name) for place, _, names in walk for name in names)
+    found = sorted(Path(place, name) for place, _, names in walk for name in names)
+    return [path for path in found if path.is_file()]  # to open a FIFO is to wait
 
 
 def _from_folder(folder: Path) -> Run:
     metrics, weights = folder / "metrics.jsonl", folder / "last.safetensors"
     try:
-        history = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+        history = [notes.parse(line) for line in metrics.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise UserError(f"{metrics}: cannot be read ({error!s:.80})") from None
     try:
-        _, record = mg.checkpoint.read(weights)
-    except (OSError, ValueError) as error:
+        _, record = notes.read(weights)
+    except ValueError as error:
         raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
-    record = record if isinstance(record, dict) else {}
     scores = per_class(folder, record)
     return _checked(folder, record, history, str(record.get("machine", "")), scores)
 
@@ -197,7 +198,7 @@ def per_class(folder: Path, record: dict[str, Any]) -> Any:
         UserError: the file of such an evaluation is damaged.
     """
     evaluated = folder / "evaluation-last-test" / "evaluation.json"
-    if "per_class" not in record and evaluated.exists():
+    if "per_class" not in record and evaluated.is_file():
         record = _json(evaluated)
     return record.get("per_class", {})
 
@@ -205,7 +206,7 @@ def per_class(folder: Path, record: dict[str, Any]) -> Any:
 def _json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; an empty one for a file of anything else."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = notes.parse(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error!s:.80})") from None
     return content if isinstance(content, dict) else {}
@@ -232,29 +233,48 @@ def _from_json(path: Path) -> list[Run]:
 
 def _checked(source: Path, record: Any, history: Any, machine: str, scores: Any) -> Run:
     """A run, if what was read has the shape of one as far as a report looks into it."""
-    recipe = record.get("recipe") if isinstance(record, dict) else None
-    whole = (
-        isinstance(recipe, dict)
-        and isinstance(recipe.get("name"), str)
-        and _are_numbers(recipe.get("claim", {}))
-        and all(isinstance(record.get(name, {}), dict) for name in ("overrides", "versions"))
-        and all(isinstance(record.get(n, []), list) for n in ("classes", "images_per_class"))
-        and _are_numbers(dict(enumerate(record.get("images_per_class", []))))
-        and isinstance(recipe.get("long_tail", 1), (int, float))
-        and isinstance(history, list)
-        and len(history) > 0
-        and all(_are_numbers(line) and isinstance(line.get("epoch"), int) for line in history)
-        and isinstance(scores, dict)
-        and all(_are_numbers(one) and "recall" in one for one in scores.values())
-    )
-    if not whole:
-        raise UserError(f"{source}: is not a run that training wrote: no recipe, or no epochs")
+    if wrong := _wrong(record, history, scores):
+        raise UserError(f"{source}: is not a run that training wrote: see its {wrong}")
     recalls = {name: one["recall"] for name, one in scores.items()}
     return Run(source, record, history, machine, recalls)
 
 
+def _wrong(record: Any, history: Any, scores: Any) -> str:
+    """The part of a run that is not as training writes it, "" if all are."""
+    recipe = record.get("recipe") if isinstance(record, dict) else None
+    if not (
+        isinstance(recipe, dict)
+        and isinstance(recipe.get("name"), str)
+        and _are_numbers(recipe.get("claim", {}))
+        and notes.is_number(recipe.get("long_tail", 1))
+    ):
+        return "recipe"
+    for name in ("overrides", "versions"):
+        if not isinstance(record.get(name, {}), dict):
+            return name
+    if not _are_all(record.get("classes", []), lambda one: isinstance(one, str)):
+        return "classes"
+    if not _are_all(
+        record.get("images_per_class", []), lambda one: notes.is_whole(one, 0, notes.LARGEST)
+    ):
+        return "images_per_class"
+    if not history or not _are_all(
+        history, lambda line: _are_numbers(line) and notes.is_whole(line.get("epoch"), 1)
+    ):
+        return "epochs"
+    whole = isinstance(scores, dict) and all(
+        _are_numbers(one) and "recall" in one for one in scores.values()
+    )
+    return "" if whole else "per_class"
+
+
 def _are_numbers(named: Any) -> bool:
-    return isinstance(named, dict) and all(isinstance(v, (int, float)) for v in named.values())
+    return isinstance(named, dict) and all(map(notes.is_number, named.values()))
+
+
+def _are_all(values: Any, fit: Callable[[Any], bool]) -> bool:
+    """Whether it is a list of what ``fit`` approves."""
+    return isinstance(values, list) and all(map(fit, values))
 
 
 def group(runs: Sequence[Run]) -> list[Group]:
@@ -273,13 +293,13 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 def _label(record: dict[str, Any]) -> str:
     """The recipe's name, and what is out of the ordinary."""
-    notes = [f"{name}={_brief(value)}" for name, value in record.get("overrides", {}).items()]
+    odd = [f"{name}={_brief(value)}" for name, value in record.get("overrides", {}).items()]
     if record.get("dataset") != "cifar10":
-        notes.append(f"on {record.get('dataset')}")
+        odd.append(f"on {record.get('dataset')}")
     if record.get("device", "cpu") != "cpu":
-        notes.append(f"on {record['device']}")
+        odd.append(f"on {record['device']}")
     name = str(record["recipe"]["name"])
-    return f"{name} ({', '.join(notes)})" if notes else name
+    return f"{name} ({', '.join(odd)})" if odd else name
 
 
 def _brief(value: Any) -> str:
@@ -508,7 +528,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         lines.append(("mean", None, *means, None, None, None))
         lines.append(("± std", None, *stds, None, None, None))
     seeds = [(f"seed {run.record.get('seed')}", run.history) for run in one.runs]
-    notes = [_note(run) for run in one.runs]
+    details = [_note(run) for run in one.runs]
     counts = _tail([one])
     return [
         f"<h2>{_text(one.label)}</h2>",
@@ -532,7 +552,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         _table((*header, "minutes", "images/s", "MB memory"), lines),
         *(_picture(path) for path in _pictures(one.runs[0].source)),
         "<details><summary>Commands, machines, recipe</summary>",
-        *(f"<pre>{_text(note)}</pre>" for note in notes),
+        *(f"<pre>{_text(words)}</pre>" for words in details),
         f"<pre>{_text(json.dumps(one.first['recipe'], indent=1, ensure_ascii=False))}</pre>",
         "</details>",
     ]
@@ -556,8 +576,21 @@ def _pictures(source: Path) -> list[Path]:
     """What training and ``cifar evaluate`` drew of a run, but for what is drawn here anew."""
     if not source.is_dir():
         return []
-    found = [*source.glob("*.png"), *source.glob("evaluation-*/*.png")]
-    return sorted(path for path in found if path.name not in ("curves.png", "classes.png"))
+    found = sorted([*source.glob("*.png"), *source.glob("evaluation-*/*.png")])
+    found = [path for path in found if path.name not in ("curves.png", "classes.png")]
+    for path in found:
+        if not _is_picture_in(source, path):
+            print(f"note: {path} is left out: it is not a PNG file of this run", file=sys.stderr)
+    return [path for path in found if _is_picture_in(source, path)]
+
+
+def _is_picture_in(source: Path, path: Path) -> bool:
+    """Whether it is a PNG file within the run's folder: a link may lead to what is no one else's
+    business."""
+    if not path.is_file() or not path.resolve().is_relative_to(source.resolve()):
+        return False
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
 def _rounded(value: float | None) -> int | None:

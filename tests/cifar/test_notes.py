@@ -31,6 +31,22 @@ def test_notes_that_python_cannot_read(tmp_path, monkeypatch, text, said):
         notes.read(tmp_path / "x.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "recursion"),
+        ("[" * 21 + "]" * 21, "more than 20 levels"),
+        (r'{"a": ["\ud800"]}', "not Unicode"),
+        ("1" * 5000, "digits"),
+        ("{", "property name"),
+    ],
+)
+def test_text_that_is_no_plain_json(text, said):
+    with pytest.raises(ValueError, match=said):
+        notes.parse(text)
+    assert notes.parse('{"a": [1, "\u732b"]}') == {"a": [1, "\u732b"]}
+
+
 def test_notes_as_they_were(tmp_path):
     note = {"€": [1, 2.5, None, True, "\n", {"": {}}], "deep": nested(notes.DEEPEST - 1)}
     mg.save({"a": mg.zeros(1)}, tmp_path / "x.safetensors", note)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
+import shutil
 import statistics
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -116,9 +118,9 @@ def test_folders_without_runs(tmp_path):
     ("file", "text", "message"),
     [
         ("metrics.jsonl", "{", "metrics.jsonl: cannot be read"),
-        ("metrics.jsonl", "", "no epochs"),
-        ("metrics.jsonl", "[1]\n", "no epochs"),
-        ("metrics.jsonl", '{"epoch": 1, "test_loss": "x"}\n', "no epochs"),
+        ("metrics.jsonl", "", "see its epochs"),
+        ("metrics.jsonl", "[1]\n", "see its epochs"),
+        ("metrics.jsonl", '{"epoch": 1, "test_loss": "x"}\n', "see its epochs"),
         ("metrics.jsonl", "\udcff", "metrics.jsonl: cannot be read"),
         ("last.safetensors", "x", "last.safetensors: cannot be read"),
         ("x.json", "{", "x.json: cannot be read"),
@@ -144,8 +146,19 @@ def test_folders_without_runs(tmp_path):
                 ("", ', "classes": "x"'),
                 ("", ', "images_per_class": 3'),
                 ("", ', "images_per_class": ["3"]'),
+                ("", ', "images_per_class": [-1]'),
+                ("", ', "classes": [["a"]]'),
+                ("", ', "classes": [1]'),
+                (', "claim": {"test_loss": 1' + "0" * 400 + "}", ""),
             )
         ),
+        ("x.json", "[" * 100_000, "x.json: cannot be read (maximum recursion depth"),
+        ("x.json", '{"runs": ["\\ud800"]}', "x.json: cannot be read (more than 20 levels deep, or"),
+        ("metrics.jsonl", '{"epoch": ' + "[" * 100_000, "metrics.jsonl: cannot be read"),
+        ("metrics.jsonl", '{"epoch": 1' + "0" * 400 + "}", "see its epochs"),
+        ("metrics.jsonl", '{"epoch": 1, "seconds": 1' + "0" * 400 + "}", "see its epochs"),
+        ("metrics.jsonl", '{"epoch": 1, "test_loss": NaN}', "see its epochs"),
+        ("metrics.jsonl", '{"epoch": 0}', "see its epochs"),
         (
             "x.json",
             '{"runs": [{"record": {"recipe": {"name": "x"}, "overrides": []}, '
@@ -163,6 +176,41 @@ def test_damaged_runs_are_named(tmp_path, file, text, message):
     refuses(UserError, message, lambda: report.find(tmp_path))
     (tmp_path / "last.safetensors").unlink()
     refuses(UserError, str(tmp_path), lambda: report.find(tmp_path))
+
+
+def test_what_is_no_regular_file_is_not_read(trained, tmp_path):
+    """To open a FIFO is to wait for whoever writes into it."""
+    for name in ("x.json", "no run/metrics.jsonl", "b/evaluation-last-test/evaluation.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(tmp_path / name)
+    for name in ("metrics.jsonl", "last.safetensors"):
+        (tmp_path / "b" / name).write_bytes((trained / "b" / name).read_bytes())
+    weights, note = mg.checkpoint.read(trained / "b" / "last.safetensors")
+    del note["per_class"]
+    mg.save(weights, tmp_path / "b" / "last.safetensors", note)
+    assert [one.recalls for one in report.find(tmp_path)] == [{}]
+
+
+def test_only_pictures_of_the_run_are_shown(trained, no_pictures, tmp_path, capsys):
+    """A link in a folder that a stranger made may point to anything."""
+    run = tmp_path / "run"
+    shutil.copytree(trained / "b", run)
+    (tmp_path / "secret.png").write_bytes(PIXEL + b"secret")
+    (run / "inside.png").symlink_to("predictions.png")
+    (run / "outside.png").symlink_to("../secret.png")
+    (run / "text.png").write_text("secret")
+    (run / "evaluation-x").symlink_to(tmp_path)
+    (run / "folder.png").mkdir()
+    os.mkfifo(run / "fifo.png")
+    page = report.page(report.group(report.find(run)), "")
+    shown = [e.text for e in elements(page) if e.tag == "figcaption"]
+    assert [text for text in shown if text.endswith("(run)")] == [
+        "inside (run)", "predictions (run)",
+    ]  # fmt: skip
+    left_out = capsys.readouterr().err.splitlines()
+    names = ["evaluation-x/secret", "fifo", "folder", "outside", "text"]
+    why = "is left out: it is not a PNG file of this run"
+    assert left_out == [f"note: {run / name}.png {why}" for name in names]
 
 
 # ---------------------------------------------------------------------------- figures
@@ -279,6 +327,15 @@ def test_names_from_files_are_only_text(no_pictures):
     assert "\x1b" not in page
     titles = [e.text for e in found if e.tag == "h2"]
     assert any(title.startswith('<script>alert("1")</script>&') for title in titles)
+
+
+@pytest.mark.parametrize("name", ["", "_$\\frac 猫\n🐱\0", "x" * 300])
+def test_any_name_and_any_number_can_be_drawn(name):
+    one = known(0, name, 0, 3e38)
+    line = dict.fromkeys(one.history[0], 3e38)
+    one.history[:] = [line | {"epoch": 1}, line | {"epoch": 3 * 10**38}]
+    one.record["classes"] = [name, "owl"]
+    elements(report.page(report.group([one, run()]), name))
 
 
 def test_a_study_is_drawn_where_its_data_were_used(no_pictures):
@@ -455,7 +512,7 @@ def test_the_usual_place_and_real_pictures(trained):
 @given(st.data())
 def test_whatever_files_hold_is_reported_or_refused(tmp_path_factory, data):
     """metrics.jsonl, the metadata beside it and the JSON of collected runs, damaged at random."""
-    record, history = run(3).record, run(3).history
+    record, history = known(3, "x", 0, 0).record, run(3).history
     folder = tmp_path_factory.mktemp("fuzz")
     both = data.draw(mutated({"record": record, "epochs": history}))
     if data.draw(st.booleans()):
@@ -466,4 +523,13 @@ def test_whatever_files_hold_is_reported_or_refused(tmp_path_factory, data):
     junk = data.draw(st.just(b"") | st.binary(max_size=9))
     (folder / "metrics.jsonl").write_bytes(text.encode() + junk)
     mg.save({"a": mg.zeros(1)}, folder / "last.safetensors", both.get("record"))
-    taken_or_refused(lambda: report.rows(report.group(report.find(folder))))
+
+    def act():
+        groups = report.group(report.find(folder))
+        report.rows(groups)
+        elements(report.page(groups, ""))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("overlaid", "recalls", "class_counts"):
+            patch.setattr(plots, name, lambda *given: given[2].write_bytes(PIXEL))
+        taken_or_refused(act)
