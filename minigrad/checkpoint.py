@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import pickletools
 import re
 import secrets
 import shutil
@@ -15,6 +16,7 @@ import stat
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -256,7 +258,7 @@ def _read(path: str | os.PathLike[str], device: str | device) -> tuple[dict[str,
         if start[8:] == b"{":
             arrays, ours, metadata = _read_safetensors(path, file.read(), remarks)
         elif start[:4] == b"PK\3\4" or start[:1] == b"\x80":
-            arrays, ours = _read_pytorchs(path, file, remarks), False
+            arrays, ours = _read_pytorchs(path, file, start[:1] == b"P", remarks), False
         else:
             raise ValueError(
                 f"path: {path} is not a whole file of tensors: neither safetensors nor PyTorch's"
@@ -338,6 +340,8 @@ _device = device  # the class, where a parameter is called device
 # ---------------------------------------------------------------------------- PyTorch's files
 
 _WRAPPERS: Final = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+_GROWING: Final = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
+_MOST_VALUES: Final = 20_000_000  # in a pickle, its tensors' elements aside
 _HOLDERS: Final = ("state_dict", "model_state_dict", "model", "net", "weights")
 
 
@@ -357,18 +361,19 @@ def _pytorch() -> Any:
 
 
 def _read_pytorchs(
-    path: str | os.PathLike[str], file: BinaryIO, remarks: list[str]
+    path: str | os.PathLike[str], file: BinaryIO, is_archive: bool, remarks: list[str]
 ) -> dict[str, np.ndarray]:
     torch = _pytorch()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            whole = _checked_archive(file) if is_archive else _checked_pickles(file)
+            found = torch.load(whole, map_location="cpu", weights_only=True)
         why = f"it holds a {type(found).__name__}"
     except (OSError, MemoryError):
         raise
     except Exception as error:  # its readers of archives and pickles each have their own
-        found, why = None, _reason(str(error))
+        found, why = None, _reason(error)
     if not isinstance(found, dict):
         raise ValueError(
             f"path: {path} is not a whole PyTorch file of tensors alone, as "
@@ -391,11 +396,80 @@ def _read_pytorchs(
     return arrays
 
 
-def _reason(error: str) -> str:
-    """What PyTorch, in many words, has against a file."""
-    if asked := re.search(r"GLOBAL (\S+)", error):
-        return f"it also needs {asked[1]!r:.80}"
-    return f"it is {'a TorchScript archive' if 'TorchScript' in error else 'damaged, or another'}"
+def _checked_archive(file: BinaryIO) -> BinaryIO:
+    """The zip file, once it is known that PyTorch's reader will not be busy with it for ever.
+
+    Raises:
+        ValueError, LookupError, zipfile.BadZipFile: it is none that PyTorch writes.
+    """
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if any(member.filename.endswith("/constants.pkl") for member in members):
+            raise _NotOfTensors("it is a TorchScript archive")
+        # PyTorch's own reader takes no notice of upper and lower case.
+        if len({member.filename.lower() for member in members}) < len(members):
+            raise _NotOfTensors("it has two members of one name")
+        if sum(member.file_size for member in members) > file.seek(0, os.SEEK_END):
+            raise _NotOfTensors("it unpacks to more than it is long")
+        for member in members:
+            if member.filename.lower().endswith("data.pkl"):
+                _check_pickle(io.BytesIO(archive.read(member)))
+    file.seek(0)
+    return file
+
+
+def _checked_pickles(file: BinaryIO) -> BinaryIO:
+    """Likewise, of the format before PyTorch 1.6: five pickles, then the tensors' bytes."""
+    whole = io.BytesIO(file.read())  # which PyTorch does not take for a tar file
+    for _ in range(5):
+        _check_pickle(whole)
+    whole.seek(0)
+    return whole
+
+
+def _check_pickle(raw: BinaryIO) -> None:
+    """Count what a pickle builds, a part that is used twice twice: a tuple of a tuple twice, and so
+    on sixty times, takes for ever to hash, where nothing stops Python.
+
+    Raises:
+        ValueError, LookupError: it is out of all proportion, or makes no sense.
+    """
+    sizes: list[int] = []  # on the stack, of each value with its parts
+    marks: list[int] = []
+    memo: dict[Any, int] = {}
+    taken_in_all = 0
+    for opcode, arg, _ in pickletools.genops(raw):
+        name, before = opcode.name, opcode.stack_before
+        if name.endswith("PUT") or name == "MEMOIZE":
+            memo[len(memo) if arg is None else arg] = sizes[-1]
+        elif name.endswith("GET"):
+            sizes.append(memo[arg])
+        elif name == "MARK":
+            marks.append(len(sizes))
+        else:
+            start = len(sizes) - len(before)
+            if pickletools.markobject in before:
+                start = marks.pop() - before.index(pickletools.markobject)
+            if start < 0:
+                raise IndexError("it takes more than there is")
+            taken = sizes[start:]
+            grown = taken[0] if name in _GROWING else 0
+            taken_in_all += sum(taken) - grown
+            if taken_in_all > _MOST_VALUES:
+                raise _NotOfTensors(f"it builds more than {_MOST_VALUES:,} values")
+            sizes[start:] = [sum(taken) + (not grown)] * len(opcode.stack_after)
+
+
+class _NotOfTensors(ValueError):
+    """It is not what torch.save writes; the message says how one sees that."""
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file; PyTorch says it in many words."""
+    if isinstance(error, _NotOfTensors):
+        return str(error)
+    asked = re.search(r"GLOBAL (\S+)", str(error))
+    return f"it also needs {asked[1]!r:.80}" if asked else "it is damaged, or another"
 
 
 def _state_dict(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import pickletools
 import re
 import resource
 import stat
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent import futures
 from pathlib import Path
@@ -286,6 +289,80 @@ def test_names_that_may_be_the_models_own_stay(tmp_path, names_):
 def test_names_in_files_of_ours_stay(file):
     mg.save({"module.a": mg.zeros(1)}, file)
     assert list(mg.load(file)) == ["module.a"]
+
+
+def crafted(path, pickle, legacy=False, **options):
+    """A PyTorch file whose pickle is another one."""
+    torch.save({}, path, _use_new_zipfile_serialization=not legacy)
+    if legacy:
+        whole = io.BytesIO(path.read_bytes())
+        ends = []
+        for _ in range(4):
+            for _ in pickletools.genops(whole):
+                pass
+            ends.append(whole.tell())
+        raw = whole.getvalue()
+        path.write_bytes(raw[: ends[2]] + pickle + raw[ends[3] :])
+    else:
+        content = path.read_bytes()
+        with (
+            zipfile.ZipFile(io.BytesIO(content)) as old,
+            zipfile.ZipFile(path, "w", **options) as new,
+        ):
+            for name in old.namelist():
+                new.writestr(name, pickle if name.endswith("data.pkl") else old.read(name))
+    return path
+
+
+def pairs(count):
+    """A tuple of one thing twice, which is a tuple of one thing twice, and so on."""
+    doubled = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(count))
+    return b"X\x01\x00\x00\x00aq\x00" + doubled
+
+
+COUNTER = b"ccollections\nCounter\n"
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "pickle",
+    [
+        b"\x80\x02}(" + pairs(60) + b"Nu.",
+        b"\x80\x02}" + pairs(60) + b"Ns.",
+        b"\x80\x02" + COUNTER + pairs(60) + b"\x85\x85R.",
+        b"\x80\x02}(" + pairs(22) + b"N" + b"h\x16N" * 1000 + b"u.",  # each of them takes a while
+        b"\x80\x02\x8f(" + pairs(60) + b"\x90.",
+    ],
+    ids=["SETITEMS", "SETITEM", "Counter", "many", "ADDITEMS"],
+)
+def test_a_pickle_that_takes_for_ever_to_build(tmp_path, pickle, legacy):
+    path = crafted(tmp_path / "x.pt", pickle, legacy)
+    start = time.perf_counter()
+    refuses(ValueError, f"{path} is not a whole PyTorch file", lambda: mg.load(path))
+    assert time.perf_counter() - start < 2
+
+
+def test_what_a_checkpoint_may_well_hold(tmp_path):
+    betas = (0.9, 0.999)
+    groups = [{"betas": betas, "params": list(range(100))} for _ in range(10)]
+    content = {"net": lenet(), "log": [0.5] * 20_000, "groups": groups, "at": {(1, 2): "x"}}
+    for legacy in (False, True):
+        torch.save(content, tmp_path / "x.pt", _use_new_zipfile_serialization=not legacy)
+        with pytest.warns(UserWarning, match="took the state dict 'net'"):
+            assert mg.load(tmp_path / "x.pt").keys() == lenet().keys()
+
+
+def test_archives_that_unpack_to_more_than_they_are(tmp_path):
+    many = b"\x80\x02](" + b"N" * 500_000 + b"e."
+    path = crafted(tmp_path / "x.pt", many, compression=zipfile.ZIP_DEFLATED)
+    refuses(ValueError, "it unpacks to more than it is long", lambda: mg.load(path))
+
+
+def test_archives_in_which_two_readers_would_find_another_pickle(tmp_path):
+    torch.save(lenet(), tmp_path / "x.pt")
+    with zipfile.ZipFile(tmp_path / "x.pt", "a") as archive:
+        archive.writestr("x/DATA.pkl", b"\x80\x02}.")
+    refuses(ValueError, "it has two members of one name", lambda: mg.load(tmp_path / "x.pt"))
 
 
 def test_a_torchscript_archive_is_named(tmp_path):
