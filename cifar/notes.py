@@ -76,5 +76,4 @@ def is_number(value: Any, low: float = -LARGEST, high: float = LARGEST) -> bool:
 
 def brief(value: object) -> str:
     """Its ``str``, as one line of at most 120 characters that steer no terminal."""
-    text = " ".join(str(value).split())
-    return "".join(c if c.isprintable() else "?" for c in text[:120])
+    return mg.console.one_line(str(value)[:1000])[:120]

@@ -148,19 +148,14 @@ def read(files: Sequence[str | os.PathLike[str]]) -> tuple[list[str], Images]:
             rows = range(len(images))
         else:
             parts.append(read_picture(file)[None])
-            ids.append(_printable(file))
+            ids.append(mg.console.decoded(file))
             continue
-        before = f"{_printable(file)}:" if len(files) > 1 else ""
+        before = f"{mg.console.decoded(file)}:" if len(files) > 1 else ""
         ids += [f"{before}{row}" for row in rows]
         parts.append(images)
     if not ids:
         raise UserError(f"files: no image to look at; name {_KINDS}")
     return ids, np.concatenate(parts)
-
-
-def _printable(path: Path) -> str:
-    """The path as text that UTF-8 can hold, whatever bytes its name is made of."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def read_picture(path: Path) -> Images:

@@ -648,5 +648,4 @@ def _picture(path: Path, words: str | None = None) -> str:
 
 def _text(value: object) -> str:
     """Text that HTML takes as text, without characters that XML forbids."""
-    plain = os.fsencode(str(value)).decode("utf-8", "replace")
-    return html.escape("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in plain))
+    return html.escape(mg.console.clean(value, keep="\n"))

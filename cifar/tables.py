@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import minigrad as mg
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """``header`` and ``rows`` as aligned lines, a rule between them, no trailing blanks.
@@ -33,7 +35,7 @@ def cell(value: object) -> str:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return "".join(c if c.isprintable() else "?" for c in str(value))
+    return mg.console.clean(value)
 
 
 def is_text(column: Iterable[str]) -> bool:

@@ -26,7 +26,7 @@ import numpy as np
 
 from . import check
 from .backend import CPU, device, move
-from .console import install
+from .console import decoded, install
 from .tensor import Tensor
 
 
@@ -114,8 +114,9 @@ def _write_through(
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """:func:`write_atomically` ``text`` as UTF-8; ends of line stay as they are in ``text``."""
-    write_atomically(path, lambda file: file.write_bytes(text.encode()))
+    """:func:`write_atomically` ``text`` as UTF-8; ends of line stay as they are in ``text``, and
+    bytes of a file's name that are no text become "\ufffd"."""
+    write_atomically(path, lambda file: file.write_bytes(decoded(text).encode()))
 
 
 def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 READER_GONE = 128 + 13  # the exit code of a process that SIGPIPE ended
 INTERRUPTED = 128 + 2  # likewise of SIGINT
 
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of characters, and of no file's name
 _PLAIN = re.compile(r"[\n\r\t -~]*")  # needs no cleaning: most of what is printed
 
 
@@ -27,14 +28,24 @@ def install(extra: str) -> str:
     return f"run pip install -e '.[{extra}]' in the folder of the checkout"
 
 
+def decoded(text: object) -> str:
+    """``str(text)`` as text that UTF-8 can hold.
+
+    A file's name is bytes. What Python took for no text, in the locale C all but ASCII, is read as
+    UTF-8; what is none is "\ufffd".
+    """
+    whole = _HALVES.sub("\ufffd", str(text))
+    return whole.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def clean(text: object, keep: str = "") -> str:
-    """``str(text)`` without what steers a terminal or hides in a line: file names, servers and
-    files may hold escape sequences, ends of line, marks that reverse the text, half characters.
+    """:func:`decoded` ``text`` without what steers a terminal or hides in a line: file names,
+    files and servers may hold escape sequences, ends of line, marks that reverse the text.
 
     Any such character becomes "?", any space but the usual one " ", unless it is in ``keep``.
     """
     return "".join(
-        c if c.isprintable() or c in keep else " " if c.isspace() else "?" for c in str(text)
+        c if c.isprintable() or c in keep else " " if c.isspace() else "?" for c in decoded(text)
     )
 
 
