@@ -229,7 +229,7 @@ def in_child(benchmark: str, contestant: str, most: float | None = None, **work:
             [sys.executable, "-m", "benchmarks.contest", f"benchmarks.{benchmark}"],
             input=json.dumps({"contestant": contestant, **work}),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             env=_environment(contestant),
             timeout=most,

@@ -116,13 +116,13 @@ def undisturbed(out: Path) -> Bench:
     counter = out.with_name("lines")
 
     def counted() -> None:
-        with contextlib.closing(counter.open("w", buffering=1)) as file:
+        with contextlib.closing(counter.open("w", buffering=1, encoding="utf-8")) as file:
             trace_saving(lambda n: file.write(".\n"))
             go_on(out)
 
     assert forked(counted) == 0
     shutil.rmtree(out)
-    return Bench(results, seconds, len(counter.read_text().splitlines()), largest)
+    return Bench(results, seconds, len(counter.read_text("utf-8").splitlines()), largest)
 
 
 def go_on(out: Path) -> None:
@@ -192,7 +192,7 @@ def long_run(steps: int, out: Path) -> dict[str, Any]:
     epochs = max(10, steps // tiny.TRAIN)
     changes: dict[str, Any] = {"batch_size": 1, "epochs": epochs, "lr": 1e-4}
     code = forked(lambda: train.run(tiny.settings(out, **changes)), patience=0)
-    lines = (out / "metrics.jsonl").read_text().splitlines()
+    lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
     peaks = [json.loads(line)["peak_memory_mb"] for line in (lines[epochs // 10], lines[-1])]
     print(f"long run: {epochs * tiny.TRAIN} steps, peak memory {peaks[0]} MB, then {peaks[1]} MB")
     return {
@@ -314,7 +314,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=1m", "minigrad", disk],
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     if made.returncode:
         raise PermissionError(made.stderr.strip())

@@ -84,7 +84,7 @@ def run_tests(expression: str, seconds: float) -> dict[str, Any]:
         words = ["-k", expression, "-p", "no:cacheprovider", f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", *words]
         child = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
             preexec_fn=_heed_interrupts,
         )  # fmt: skip
         late = {}
@@ -255,7 +255,7 @@ def train_recipe(recipe: str, out: Path, words: Sequence[str], seconds: float) -
     command = [*CIFAR, "train", recipe, "--out", str(out), "--no-progress", *words]
     if state.is_file():
         command.append("--resume")
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
     in_time = True
     try:
         _, said = child.communicate(timeout=seconds)
@@ -299,7 +299,7 @@ def describe(device: mg.device) -> dict[str, Any]:
 def _driver() -> str | None:
     """The version of NVIDIA's driver."""
     file = Path("/proc/driver/nvidia/version")
-    match = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.read_text()) if file.exists() else None
+    match = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.read_text("utf-8")) if file.exists() else None
     return match[0] if match else None
 
 
@@ -320,7 +320,7 @@ def session(given: argparse.Namespace) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"asked": asked, "sessions": [], "steps": {}, "trainings": {}}
     if given.out.exists():
-        found = json.loads(given.out.read_text())
+        found = json.loads(given.out.read_text("utf-8"))
         if found["asked"] != asked:
             raise UserError(f"out: {given.out} is of a session with {found['asked']}")
     found["sessions"].append({"machine": describe(device), "budget": given.budget})

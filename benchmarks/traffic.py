@@ -60,4 +60,4 @@ def watched(work: Callable[[], object]) -> Traffic:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trace.json"
         seen.export_chrome_trace(str(file))
-        return counted(json.loads(file.read_text())["traceEvents"])
+        return counted(json.loads(file.read_text("utf-8"))["traceEvents"])

@@ -53,7 +53,7 @@ def peak_memory_mb() -> float:
     """Largest resident size of this process so far, in MB of 10^6 bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux: getrusage's figure would begin at that of the process that forked
-        peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text("utf-8"))
         if peak:
             return round(int(peak[1]) * 1024 / 1e6, 1)
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -83,7 +83,7 @@ def blas() -> str:
 def cpu() -> str:
     """The processor's name."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
     return next(
         (x.partition(":")[2].strip() for x in lines if "model name" in x), platform.processor()
     )
@@ -96,7 +96,9 @@ def commit() -> str:
     def git(*words: str) -> str:
         call = ["git", "-C", str(here.parent), *words]
         try:
-            return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
+            return subprocess.run(
+                call, capture_output=True, encoding="utf-8", check=False
+            ).stdout.strip()
         except OSError:  # there is no git
             return ""
 

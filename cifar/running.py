@@ -52,7 +52,7 @@ def in_turn(file: Path, waiting: str) -> Iterator[None]:
     """
     said = False
     while True:
-        with file.open("a") as held:
+        with file.open("ab") as held:
             try:
                 _lock(held.fileno(), file)
             except BlockingIOError:

@@ -7,6 +7,7 @@ themselves can be tried on small trees that break them.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,6 +221,27 @@ def internals_used(source: Source) -> list[str]:
     return sorted(set(found))
 
 
+def text_of_any_encoding(source: Source) -> list[str]:
+    """Text that is read or written in whatever encoding the user's locale has."""
+    found = []
+    for module, tree in source.trees.items():
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            holder, _, name = ast.unparse(call.func).rpartition(".")
+            keys = {keyword.arg for keyword in call.keywords}
+            inner = [node for arg in call.args for node in ast.walk(arg)]
+            texts = [node.value for node in inner if isinstance(node, ast.Constant)]
+            binary = any(
+                isinstance(text, str) and re.fullmatch("[rwax+]+b", text) for text in texts
+            )
+            if (
+                (name in ("read_text", "write_text") and len(call.args) == (name == "write_text"))
+                or (name == "open" and holder not in ("os", "tarfile", "Image") and not binary)
+                or keys & {"text", "universal_newlines"}
+            ) and "encoding" not in keys:
+                found.append(f"{module}, line {call.lineno}: {ast.unparse(call)[:60]}")
+    return found
+
+
 def files_without_tests(root: Path, source: Source) -> list[str]:
     found = []
     for module in source.trees:
@@ -261,6 +283,10 @@ def test_torch_is_the_reference_alone():
     assert torch_out_of_place(SOURCE) == []
 
 
+def test_text_has_an_encoding():
+    assert text_of_any_encoding(SOURCE) == []
+
+
 def test_public_names_only():
     assert internals_used(SOURCE) == []
 
@@ -283,7 +309,8 @@ GOOD = {
     "cifar/models/__init__.py": "",
     "cifar/models/simple.py": "from minigrad import nn\nnn.Linear\n",
     "cifar/train.py": "import minigrad as mg\nfrom cifar import models\n"
-    "D = mg.data\nmg.Tensor, mg.nn.Linear, D.batches, mg.__version__\n",
+    "D = mg.data\nmg.Tensor, mg.nn.Linear, D.batches, mg.__version__\n"
+    "p.open('rb'), open(p, 'w', encoding='utf-8'), p.read_text('utf-8'), os.open(p, 0)\n",
     "tests/test_backend.py": "",
     "tests/test_tensor.py": "",
     "tests/test_data.py": "",
@@ -304,6 +331,7 @@ def violations(root: Path, changes: dict[str, str | None]) -> list[str]:
         *second_doors_to_cupy(source),
         *torch_out_of_place(source),
         *internals_used(source),
+        *text_of_any_encoding(source),
         *files_without_tests(root, source),
     ]
 
@@ -350,6 +378,11 @@ BACK = "which does not stand before it"
         ("cifar/train.py", "import minigrad as mg\nD = mg.data\nD._order", "minigrad.data._order"),
         ("examples/x.py", "from minigrad import nn\nnn.layers.Linear", "uses minigrad.nn.layers"),
         ("benchmarks/x.py", "from minigrad.nn.layers import Linear", "benchmarks.x imports"),
+        ("minigrad/data.py", "p.open()", "minigrad.data, line 1: p.open()"),
+        ("minigrad/data.py", "open('rb.txt', 'r')", "minigrad.data, line 1: open("),
+        ("cifar/train.py", "p.read_text()", "cifar.train, line 1: p.read_text()"),
+        ("cifar/train.py", "p.write_text('x')", "cifar.train, line 1: p.write_text('x')"),
+        ("examples/x.py", "run(['git'], text=True)", "examples.x, line 1: run(['git'], text=True)"),
         ("tests/test_data.py", None, "minigrad.data has no tests/test_data.py"),
         ("tests/nn/test_layers.py", None, "minigrad.nn.layers has no tests/nn/test_layers.py"),
         ("tests/cifar/test_train.py", None, "cifar.train has no tests/cifar/test_train.py"),
