@@ -8,6 +8,7 @@ The ``.cu`` files beside them are the GPU's (see :mod:`minigrad.cuda`).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Callable
@@ -106,5 +107,6 @@ class _Files(caching.IndexDataCacheFile):
         return super()._load_data(name)
 
 
+@functools.cache  # once: Numba's own filters make Python forget what it has warned of
 def _warn(text: str) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -471,6 +471,31 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
         assert_one_error(code, capsys.readouterr(), text)
 
 
+def test_names_that_are_no_text_or_steer_a_terminal(small, here, capsys):
+    """As a user finds them in an archive that was made elsewhere."""
+    folder = os.fsdecode(b"caf\xe9 \x1b[31m")
+    os.mkdir(folder)
+    data = tiny.load("", "test").images[0].transpose(1, 2, 0)
+    Image.fromarray(data).save(f"{folder}/x.png")
+    for line in (
+        ["train", "tiny", "--epochs", "1", "--out", f"{folder}/run"],
+        ["evaluate", f"{folder}/run"],
+        ["predict", f"{folder}/run", f"{folder}/x.png"],
+        ["predict", f"{folder}/run", f"{folder}/x.png", "--csv", f"{folder}/x.csv"],
+        ["export", f"{folder}/run", f"{folder}/x.onnx"],
+        ["report", folder],
+    ):
+        assert cli.main(line) == 0
+        out, err = capsys.readouterr()
+        assert "caf\ufffd ?[31m/" in out
+        assert all(c.isprintable() or c == "\n" for c in out + err)
+    assert (
+        Path(folder, "x.csv").read_text("utf-8").startswith("ID,Labels\ncaf\ufffd \x1b[31m/x.png,")
+    )
+    code = cli.main(["predict", f"{folder}/run", f"{folder}/y.png"])
+    assert_one_error(code, capsys.readouterr(), "caf\ufffd ?[31m/y.png")
+
+
 @pytest.mark.parametrize("error", [UserError("two\nlines"), mg.DeviceError("two lines")])
 def test_a_mistake_of_the_user(capsys, error):
     def fail(_):

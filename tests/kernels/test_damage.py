@@ -32,6 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 def doubled():
     """What a process that starts now computes, where the kernel comes from, what it warns of."""
+    kernels._warn.cache_clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         kernel = kernels.jit(double)
@@ -39,6 +40,13 @@ def doubled():
         kernel(out, np.arange(3.0))
     assert out.tolist() == [0, 2, 4]
     return sum(kernel.stats.cache_hits.values()), [str(one.message) for one in heard]
+
+
+def test_a_warning_comes_once():
+    kernels._warn.cache_clear()
+    with pytest.warns(RuntimeWarning, match="full"):
+        kernels._warn("full")
+    kernels._warn("full")  # would be an error here
 
 
 def files(folder):
