@@ -235,7 +235,11 @@ def text_of_any_encoding(source: Source) -> list[str]:
             )
             if (
                 (name in ("read_text", "write_text") and len(call.args) == (name == "write_text"))
-                or (name == "open" and holder not in ("os", "tarfile", "Image") and not binary)
+                or (
+                    name == "open"
+                    and holder not in ("os", "tarfile", "Image", "archive")
+                    and not binary
+                )
                 or keys & {"text", "universal_newlines"}
             ) and "encoding" not in keys:
                 found.append(f"{module}, line {call.lineno}: {ast.unparse(call)[:60]}")
