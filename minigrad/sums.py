@@ -18,32 +18,33 @@ import numpy as np
 
 from .backend import Array
 
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 RUN = 32  # terms at most that are added one after another in their own dtype
 
 
 def adding_dtype(dtype: np.dtype[Any], terms: int = 1) -> np.dtype[Any]:
     """The dtype in which to add ``terms`` values of ``dtype`` one after another."""
-    if dtype == np.float16:
-        return np.dtype(np.float32)
+    if dtype == HALF:
+        return SINGLE
     return np.dtype(np.float64) if dtype.kind == "f" and terms > RUN else dtype
 
 
 def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let an operation on raw arrays (see :mod:`minigrad.tensor`) compute float16 in float32."""
 
-    def cast(x: Any, dtype: type) -> Any:
-        return x.astype(dtype) if getattr(x, "dtype", None) in (np.float16, np.float32) else x
+    def cast(x: Any, dtype: np.dtype[Any]) -> Any:
+        return x.astype(dtype) if getattr(x, "dtype", None) in (HALF, SINGLE) else x
 
     @functools.wraps(function)
     def apply(*arrays: Any, **params: Any) -> Any:
-        if not any(getattr(x, "dtype", None) == np.float16 for x in arrays):
+        if HALF not in [getattr(x, "dtype", None) for x in arrays]:
             return function(*arrays, **params)
-        y, backward = function(*(cast(x, np.float32) for x in arrays), **params)
+        y, backward = function(*(cast(x, SINGLE) for x in arrays), **params)
 
         def rounded(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-            return tuple(cast(d, np.float16) for d in backward(cast(g, np.float32), needs))
+            return tuple(cast(d, HALF) for d in backward(cast(g, SINGLE), needs))
 
-        return cast(y, np.float16), rounded
+        return cast(y, HALF), rounded
 
     return apply
 
@@ -55,12 +56,14 @@ def total(x: Array, axes: tuple[int, ...] | int, keepdims: bool = False) -> Arra
     sums in the same way, by views and without a copy of ``x``.
     """
     axes = (axes,) if isinstance(axes, int) else axes
-    if x.dtype == np.float16:
-        return total(x.astype(np.float32), axes, keepdims).astype(np.float16)
+    if x.dtype == HALF:
+        return total(x.astype(SINGLE), axes, keepdims).astype(HALF)
     if not isinstance(x, np.ndarray):
         return x.sum(axis=axes, keepdims=keepdims)  # CuPy adds in a tree
     if len(axes) == x.ndim and (x.flags.c_contiguous or x.T.flags.c_contiguous):
         return np.asarray(x.sum(keepdims=keepdims))
+    if len(axes) == 1 and x.strides[axes[0]] == x.itemsize:  # all that a small bias needs
+        return np.asarray(x.sum(axis=axes, keepdims=keepdims))
     for axis in sorted(axes, key=lambda a: abs(x.strides[a])):
         while x.shape[axis] > RUN and x.strides[axis] != x.itemsize:
             x = _runs(x, axis)

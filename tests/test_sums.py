@@ -308,6 +308,25 @@ def test_float16_is_added_up_in_float32(name):
         np.testing.assert_allclose(host(half).astype(np.float64), exact, 2.0**-10, limit)
 
 
+def test_a_network_in_float16(device):
+    """As in float32 with the same numbers, on every device, running statistics included."""
+    found = []
+    for dtype in ("float16", "float32"):
+        mg.manual_seed(0)
+        nn = mg.nn
+        layers = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1)
+        net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(3, 4)).to("float16").to(dtype)
+        x = np.random.default_rng(0).standard_normal((8, 2, 6, 6)).astype(np.float16)
+        x = leaf(x.astype(dtype), device)[np.arange(8)]
+        y = net.to(device)(x)
+        F.cross_entropy(y, mg.tensor(np.arange(8) % 4, device=device)).backward()
+        statistics = net[1].running_mean, net[1].running_var
+        found.append([y, *statistics, *(p.grad for p in net.parameters())])
+    for half, single in zip(*found, strict=True):
+        assert half.dtype == np.float16
+        np.testing.assert_allclose(host(half), host(single), 0.01, 0.003)
+
+
 # Each element on its own, or elements moved about.
 SUMLESS = {
     *("abs", "cat", "clamp", "div", "dropout", "exp", "expand", "leaky_relu", "log", "neg", "pad"),

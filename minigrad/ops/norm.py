@@ -307,7 +307,8 @@ def _track(
     running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, unbias: float
 ) -> None:
     """Move running statistics towards the batch's, in place; on a GPU in one launch."""
-    dense = running_mean.flags.c_contiguous and running_var.flags.c_contiguous
+    theirs = running_mean, running_var
+    dense = all(a.flags.c_contiguous and a.dtype == mean.dtype for a in theirs)
     if cuda.usable(mean) and dense:
         c = len(mean)
         args = (mean, var, c, momentum, unbias, running_mean, running_var)

@@ -72,6 +72,46 @@ def test_float32_error(channels):
     assert ours < 10 * error(definition(x, w, None, (1, 1)))
 
 
+def largest_of_tiles(x, before, tile, step):
+    """max |x| of each tile, ``step`` apart, of x (C, H, W, N) with zeros around."""
+    x = np.pad(np.abs(x), ((0, 0), (before, 5), (before, 5), (0, 0)))
+    views = np.lib.stride_tricks.sliding_window_view(x, (tile, tile), (1, 2))
+    return views[:, ::step, ::step].max((-1, -2))
+
+
+KINDS = {
+    "normal": lambda draw, shape: draw.standard_normal(shape),
+    "signs": lambda draw, shape: draw.choice([-1.0, 1.0], shape),
+    "heavy tails": lambda draw, shape: draw.standard_cauchy(shape),
+    "any magnitude": lambda draw, shape: 10 ** draw.uniform(-6, 6, shape),
+    "outliers": lambda draw, shape: np.where(draw.random(shape) < 0.01, 1e5, draw.random(shape)),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 64])
+@pytest.mark.parametrize("weights", KINDS)
+@pytest.mark.parametrize("inputs", KINDS)
+def test_the_bound_of_a_tile(inputs, weights, channels):
+    """What the docstring of minigrad.ops.winograd states, whatever the numbers."""
+    draw = np.random.default_rng(0)
+    x = KINDS[inputs](draw, (channels, 8, 8, 16)).astype(np.float32)
+    w = KINDS[weights](draw, (4, channels, 3, 3)).astype(np.float32)
+    g = KINDS[weights](draw, (4, 8, 8, 16)).astype(np.float32)
+    exact = [a.astype(np.float64) for a in (x, w, g)]
+    largest = largest_of_tiles(x, 1, 6, 4)[:, :2, :2]
+    unit = 1000 * 2.0**-24
+
+    limit = np.einsum("oc,chwn->ohwn", np.abs(exact[1]).sum((2, 3)), largest)
+    truth = definition(*exact[:2], None, (1, 1))
+    error = np.abs(winograd.correlate(x, w, None, (1, 1)) - truth)
+    assert (largest_of_tiles(error, 0, 4, 4)[:, :2, :2] <= unit * limit).all()
+
+    limit = np.einsum("ohwn,chwn->oc", largest_of_tiles(g, 0, 4, 4)[:, :2, :2], largest)
+    truth = conv.weight_gradient(exact[0], exact[2], w.shape, edges((1, 1)), WINDOW, 1)
+    error = np.abs(winograd.weight_gradient(x, g, (1, 1)) - truth)
+    assert (error.max((2, 3)) <= unit * limit).all()
+
+
 def test_same_bits_every_time():
     x, w, g = draw(1, (8, 16, 16, 16), (8, 8, 3, 3), (8, 16, 16, 16), dtype=np.float32)
     for function in (

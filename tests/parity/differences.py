@@ -320,6 +320,31 @@ def conv_infinite_weights() -> None:
     assert np.isnan(mx.grad.numpy()).sum() == 3
 
 
+@row("winograd")
+def winograd() -> None:
+    x = np.random.default_rng(0).random((16, 16, 8, 8), np.float32)
+    w = np.full((16, 16, 3, 3), 0.1, np.float32)
+    unseen = np.ones((16, 16, 6, 6), bool)
+    unseen[0, :, :3, :3] = False
+
+    def compiled() -> torch.Tensor:
+        return torch.from_numpy(F.conv2d(mg.Tensor(x), mg.Tensor(w)).numpy())
+
+    def directly() -> torch.Tensor:
+        before = mg.is_compiled()
+        mg.set_compiled(False)
+        try:
+            return compiled()
+        finally:
+            mg.set_compiled(before)
+
+    for outlier in (1e5, math.nan):
+        x[0, 0, 2, 2] = outlier
+        truth = T.conv2d(*(torch.from_numpy(a).double() for a in (x, w)))[unseen]
+        for way, exact in ((compiled, not mg.is_compiled()), (directly, True)):
+            assert ((way()[unseen] - truth).abs() < 1e-3).all() == exact
+
+
 @row("flags")
 def flags() -> None:
     for call in (
