@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import check, rng
 from ..tensor import Tensor, no_grad
+
+EVERYWHERE = (-math.inf, math.inf)
+NOTHING = "inputs: expected at least one float64 Tensor with requires_grad=True"
 
 
 def gradcheck(
@@ -21,6 +25,9 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    *,
+    constant: Sequence[int] = (),
+    domains: Mapping[int, tuple[float, float]] | None = None,
 ) -> bool:
     """Compare backward() with (L(x + ε) − L(x − ε)) / 2ε for every element of every input.
 
@@ -28,16 +35,20 @@ def gradcheck(
     element, and an error in any entry of the Jacobian shows with probability 1.
 
     Args:
-        func: function of ``inputs`` that returns one floating Tensor. It must be smooth within ε
+        func: function of ``inputs`` that returns one float64 Tensor. It must be smooth within ε
             of the inputs and repeatable: seed dropout inside it.
-        inputs: its arguments; those that are float64 Tensors requiring gradients are checked.
+        inputs: its arguments; the Tensors that require gradients are checked, in float64.
         eps, atol, rtol: step, and tolerance ``atol + rtol · |numerical|``.
         raise_exception: raise on a mismatch instead of returning False.
+        constant: numbers of inputs, from 0, that are not checked although they require gradients.
+        domains: (low, high) by the number of an input, between which ``func`` is defined; at an
+            end the difference is one-sided.
 
     Raises:
         TypeError: ``func`` returns something else than one floating Tensor.
-        ValueError: no input can be checked (float32 differences are too coarse), or the result
-            depends on none of them.
+        ValueError: the check is impossible, which says nothing about the derivative: no input can
+            be checked, the result depends on none of them, is not finite near them, differs from
+            call to call, or is coarser than float64.
         AssertionError: a mismatch; the text names the input, the index, both values and how far
             off they are and may be, and how many elements of that input are off.
     """
@@ -50,55 +61,133 @@ def gradcheck(
     if isinstance(inputs, Tensor):
         inputs = [inputs]
     args = check.items("inputs", inputs, "arguments")
-    checked = [
-        i
-        for i, x in enumerate(args)
-        if isinstance(x, Tensor) and x.requires_grad and x.dtype == np.float64
-    ]
-    if not checked:
-        raise ValueError("inputs: expected at least one float64 Tensor with requires_grad=True")
-    args = [_fresh(x) if i in checked else x for i, x in enumerate(args)]
+    if not any(isinstance(x, Tensor) and x.requires_grad for x in args):
+        raise ValueError(NOTHING)
+    held = [_number("constant", n, args) for n in check.items("constant", constant, "numbers")]
+    bounds = _bounds(domains, args)
+    checked = _checked(args, held)
+    args = [_fresh(x, i in checked) if i in checked or i in held else x for i, x in enumerate(args)]
     y = func(*args)
     if not isinstance(y, Tensor) or y.dtype.kind != "f":
         came = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
         raise TypeError(f"func: expected it to return one floating Tensor, got {came}")
     if not y.requires_grad:
         raise ValueError("func: its result depends on no input that requires grad")
-    v = Tensor(_direction(y.shape).astype(y.dtype))
-    y.backward(v)
+    if y.dtype != np.float64:
+        raise ValueError(f"func: expected a result of float64, got {y.dtype}: too coarse to check")
+    values = y.detach().numpy()
+    if not np.isfinite(values).all():
+        index = _index(np.argmin(np.isfinite(values)), values.shape)
+        raise ValueError(
+            f"func: its result at index {index} is {values[index]}: give inputs inside its domain"
+        )
+    v = _direction(y.shape)
+
+    def scalar() -> float:
+        with no_grad():
+            return float((func(*args).detach().numpy() * v).sum())
+
+    before = float((values * v).sum())
+    if abs(scalar() - before) / eps > atol + rtol * abs(before):
+        raise ValueError("func: its result differs from call to call: seed what it draws")
+    y.backward(Tensor(v))
     for i in checked:
         x = args[i]
         analytical = np.zeros(x.shape) if x.grad is None else x.grad.numpy()
-        numerical = np.empty(x.shape)
-        flat = x.data.reshape(-1)
-        assert flat.base is x.data or flat is x.data, "inputs are copied in C order"
-        for k in range(flat.size):
-            here = flat[k]
-            values = []
-            for shifted in (here + eps, here - eps):
-                flat[k] = shifted
-                with no_grad():
-                    values.append(float((func(*args).detach().numpy() * v.numpy()).sum()))
-            flat[k] = here
-            numerical.reshape(-1)[k] = (values[0] - values[1]) / (2 * eps)
+        numerical = _differences(scalar, x.data, f"input {i}", eps, *bounds.get(i, EVERYWHERE))
         off = np.abs(analytical - numerical)
         wrong = ~(off <= atol + rtol * np.abs(numerical))  # also catches NaN
         if wrong.any():
             if not raise_exception:
                 return False
-            where = np.unravel_index(np.argmax(np.where(wrong, off, -1)), off.shape)
-            index = tuple(int(n) for n in where)
+            index = _index(np.argmax(np.where(wrong, off, -1)), off.shape)
+            note = "" if x.grad is not None else "; no gradient reaches it: is it a constant?"
             raise AssertionError(
                 f"gradcheck: input {i}, index {index}: analytical {analytical[index]:.9g}, "
                 f"numerical {numerical[index]:.9g}, off by {off[index]:.3g}, "
                 f"allowed {atol + rtol * np.abs(numerical[index]):.3g} "
-                f"({int(wrong.sum())} of {wrong.size} elements of this input are off)"
+                f"({int(wrong.sum())} of {wrong.size} elements of this input are off{note})"
             )
     return True
 
 
-def _fresh(x: Tensor) -> Tensor:
-    return Tensor(np.array(x.data, order="C"), requires_grad=True)
+def _differences(
+    function: Callable[[], float], x: np.ndarray, name: str, eps: float, low: float, high: float
+) -> np.ndarray:
+    """The derivative of ``function()`` by each element of ``x``, which it reads, between ``low``
+    and ``high``."""
+    found = np.empty(x.shape)
+    for index in np.ndindex(x.shape):
+        here = float(x[index])
+        left, right = max(here - eps, low), min(here + eps, high)
+        if not left < right:
+            raise ValueError(f"eps: a step of {eps:g} from {here:g} ({name}, {index}) is none")
+        x[index] = right
+        above = function()
+        x[index] = left
+        below = function()
+        x[index] = here
+        if not (math.isfinite(above) and math.isfinite(below)):
+            raise ValueError(
+                f"func: not finite {eps:g} beside {name}, index {index}, which is {here:g}: give "
+                "inputs inside its domain, or the domain"
+            )
+        found[index] = (above - below) / (right - left)
+    return found
+
+
+def _checked(args: list[Any], held: list[int]) -> list[int]:
+    """Numbers of the inputs whose gradients are compared."""
+    active = [
+        i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad and i not in held
+    ]
+    coarse = [i for i in active if args[i].dtype != np.float64]
+    if not active or len(coarse) == len(active):
+        raise ValueError(NOTHING)
+    if coarse:
+        raise ValueError(
+            f"inputs: expected float64 or a constant, got input {coarse[0]} of "
+            f"{args[coarse[0]].dtype} with requires_grad=True"
+        )
+    return active
+
+
+def _number(name: str, value: Any, args: list[Any]) -> int:
+    """The number of an input that is a Tensor."""
+    number = check.integer(name, value, 0, len(args) - 1)
+    if not isinstance(args[number], Tensor):
+        came = type(args[number]).__name__
+        raise TypeError(f"{name}: expected numbers of Tensors, got {number}, of {came}")
+    return number
+
+
+def _bounds(domains: Any, args: list[Any]) -> dict[int, tuple[float, float]]:
+    """The ends of each domain that is given; the input must lie between them."""
+    found = {}
+    for key, ends in check.mapping("domains", {} if domains is None else domains).items():
+        number = _number("domains", key, args)
+        if not isinstance(ends, (tuple, list)) or len(ends) != 2:
+            raise TypeError(f"domains: expected pairs (low, high), got {check.shown(ends)}")
+        low = check.number("domains", ends[0], -math.inf)
+        high = check.number("domains", ends[1], low)
+        values = args[number].detach().numpy()
+        outside = ~((values >= low) & (values <= high))
+        if outside.any():
+            index = _index(np.argmax(outside), outside.shape)
+            raise ValueError(
+                f"inputs: input {number}, index {index}: {values[index]:g} is not in its domain, "
+                f"{low:g} to {high:g}"
+            )
+        found[number] = low, high
+    return found
+
+
+def _index(place: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.unravel_index(place, shape))
+
+
+def _fresh(x: Tensor, requires_grad: bool) -> Tensor:
+    return Tensor(np.array(x.data, order="C"), requires_grad)
 
 
 def _direction(shape: tuple[int, ...]) -> Any:

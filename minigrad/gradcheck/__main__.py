@@ -4,9 +4,12 @@ The inputs are those that ``function.inputs()`` returns, or float64 tensors of t
 
     python -m minigrad.gradcheck my_ops:swish --shape 3,4
     python -m minigrad.gradcheck my_ops:scaled_add --shape 3,4 --shape 4 --low 0.5
+    python -m minigrad.gradcheck minigrad.functional:batch_norm --shape 4,3 --shape 3 --shape 3 \\
+        --constant 1 --constant 2 --domain 2=0.1,2
 
 Exit code 0: the derivative is right. 1: it is wrong, and the text says at which input and index, by
-both values. 2: it could not be checked, and one line says why.
+both values. 2: it could not be checked, and one line says why: a function that is not finite at the
+inputs is not wrong.
 """
 
 from __future__ import annotations
@@ -58,7 +61,12 @@ def find(name: str) -> Callable[..., Any]:
 def inputs_of(function: Callable[..., Any], options: argparse.Namespace) -> list[Any]:
     """What ``function.inputs()`` gives, or a float64 Tensor for each ``--shape``."""
     if options.shape:
-        return [_draw(shape, options.low, options.high) for shape in options.shape]
+        domains = dict(options.domain)
+        inputs = []
+        for i, shape in enumerate(options.shape):
+            low, high = domains.get(i, (options.low, options.high))
+            inputs.append(_draw(shape, low, high, requires_grad=i not in options.constant))
+        return inputs
     if not hasattr(function, "inputs"):
         raise CannotCheck(
             f"give the shape of each input (--shape 3,4 --shape 4), or {options.function} an "
@@ -68,17 +76,29 @@ def inputs_of(function: Callable[..., Any], options: argparse.Namespace) -> list
     return [found] if isinstance(found, Tensor) else [*found]
 
 
-def _draw(shape: tuple[int, ...], low: float, high: float) -> Tensor:
+def _draw(shape: tuple[int, ...], low: float, high: float, requires_grad: bool) -> Tensor:
     """Evenly spaced values in random order: no two equal and none 0, where functions have kinks."""
+    if not -math.inf < low < high < math.inf:
+        raise CannotCheck(f"expected two ends to draw inputs between, got {low:g} and {high:g}")
     size = math.prod(shape)
     steps = rng.generator().permutation(size) + 0.3
     values = low + (high - low) * steps / max(size, 1)
-    return Tensor(np.asarray(values).reshape(shape), requires_grad=True)
+    return Tensor(np.asarray(values).reshape(shape), requires_grad)
 
 
 def _shape(text: str) -> tuple[int, ...]:
     """``3,4`` as (3, 4); nothing as ()."""
     return tuple(int(n) for n in text.split(",") if n.strip())
+
+
+def _domain(text: str) -> tuple[int, tuple[float, float]]:
+    """``2=0.1,5`` as (2, (0.1, 5.0))."""
+    try:
+        number, ends = text.split("=")
+        low, high = map(float, ends.split(","))
+        return int(number), (low, high)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected N=LOW,HIGH, got {text!r}") from None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,6 +116,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--shape", action="append", type=_shape, metavar="3,4", help="of an input; one per input"
     )
+    made.add_argument(
+        "--constant", action="append", default=[], type=int, metavar="N",
+        help="an input, from 0, that is not checked; may be repeated",
+    )  # fmt: skip
+    made.add_argument(
+        "--domain", action="append", default=[], type=_domain, metavar="N=LOW,HIGH",
+        help="between which the function is defined for input N; may be repeated",
+    )  # fmt: skip
     add("--low", default=-2.0, help="smallest value of the inputs (default %(default)s)")
     add("--high", default=2.0, help="largest value (default %(default)s)")
     add("--eps", default=1e-6, help="step of the differences (default %(default)s)")
@@ -127,7 +155,8 @@ def check(options: argparse.Namespace) -> int:
             return function(*args)
 
         tolerances = {name: getattr(options, name) for name in ("eps", "atol", "rtol")}
-        gradcheck(repeatable, inputs, **tolerances)
+        domains = dict(options.domain)
+        gradcheck(repeatable, inputs, constant=options.constant, domains=domains, **tolerances)
     except CannotCheck:
         raise
     except AssertionError as error:

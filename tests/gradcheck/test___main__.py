@@ -36,6 +36,11 @@ def broken(x):
 def plain(x, n=2):
     return (x.exp() * n).sum()
 
+def of_positive(x, fixed):
+    if (x.detach().numpy() < 0).any():
+        raise ValueError("x: expected no negative numbers")
+    return x ** 2 * fixed.detach()
+
 def log_of(x):
     return x.log()
 
@@ -89,6 +94,10 @@ def run(tmp_path, monkeypatch, capsys):
         ["noisy", "--shape", "20"],
         ["with_inputs"],
         ["wrong", "--shape", "2,3", "--shape", "2,3", "--rtol", "1"],
+        ["wrong", "--shape", "2,3", "--shape", "2,3", "--constant", "1"],
+        ["of_positive", "--shape", "5", "--shape", "5", "--constant", "1", "--domain", "0=0,2"],
+        ["log_of", "--shape", "5", "--domain", "0=0.1,9", "--low", "-5"],
+        ["log_of", "--domain", "0=1,2"],
     ],
 )
 def test_right(run, args):
@@ -119,6 +128,25 @@ def test_wrong(run):
         (["my_ops:square", "--shape", "a"], "argument --shape: invalid"),
         (["my_ops:square", "--shape", "3", "--eps", "0"], "eps: expected a step above 0"),
         (["my_ops:broken", "--shape", "3"], "my_ops:broken: ValueError: cannot reshape"),
+        (
+            ["my_ops:log_of", "--shape", "3"],
+            "index (1,) is nan: give inputs inside",
+        ),
+        (["my_ops:log_of", "--shape", "3", "--domain", "0=0,inf"], "expected two ends to draw"),
+        (
+            ["my_ops:log_of", "--shape", "3", "--domain", "1=0,1"],
+            "domains: expected a whole number",
+        ),
+        (["my_ops:log_of", "--shape", "3", "--domain", "1"], "expected N=LOW,HIGH, got '1'"),
+        (
+            ["my_ops:log_of", "--shape", "3", "--domain", "x=1,2"],
+            "N=LOW,HIGH, got 'x=1,2'",
+        ),
+        (["my_ops:log_of", "--shape", "3", "--constant", "1"], "constant: expected a whole number"),
+        (
+            ["my_ops:log_of", "--domain", "0=5,6"],
+            "index (0,): 1 is not in its domain, 5",
+        ),
         (["my_ops:twice", "--shape", "3"], "return one floating Tensor, got tuple"),
         (["my_ops:constant", "--shape", "3"], "depends on no input"),
         ([], "the following arguments are required"),

@@ -67,6 +67,52 @@ def test_message_says_where_and_by_how_much():
     assert "off by 0.01, allowed 0.00908 (1 of 6 elements of this input are off)" in text
 
 
+def test_constants_and_domains():
+    x, w = leaf(np.array([0.0, 4.0, 1.0])), leaf(grid((3,), 1))
+    half = lambda a, b: wrong(lambda g: g / 2)(a) * b  # noqa: E731
+    refuses(AssertionError, "input 0, index (", lambda: mg.gradcheck(half, [x, w]))
+    assert mg.gradcheck(half, [x, w], constant=[0])
+    assert mg.gradcheck(half, [mg.ones(3, requires_grad=True).to("float64"), w], constant=(0,))
+
+    def positive(a):
+        """Of which not a number below 0 may be asked."""
+        assert (a.detach().numpy() >= 0).all()
+        return a * a
+
+    assert mg.gradcheck(positive, x, domains={0: (0, np.inf)})
+    assert mg.gradcheck(lambda a: (4 - a).sqrt(), leaf(np.array([3.0, 2.0])), domains={0: (0, 3)})
+    text = "input 0, index (1,): 4 is not in its domain, 0 to 3"
+    refuses(ValueError, text, lambda: mg.gradcheck(positive, x, domains={0: (0, 3)}))
+
+
+def test_what_cannot_be_checked_is_not_wrong():
+    """Nor is it without an exception."""
+    x = leaf(np.array([1.0, 0.0, 2.0]))
+    count = iter(range(100))
+    for func, inputs, text in (
+        (lambda a: (a - 1.5).log(), x, "func: its result at index (0,) is nan: give inputs inside"),
+        (lambda a: a.log(), x, "func: its result at index (1,) is -inf"),
+        (lambda a: a.sqrt() * a.sqrt(), x, "func: not finite 1e-06 beside input 0, index (1,)"),
+        (lambda a: a * next(count), x, "func: its result differs from call to call"),
+        (lambda a: a.to("float32"), x, "func: expected a result of float64, got float32"),
+        (lambda a: a + 1, leaf(np.array([1e30])), "eps: a step of 1e-06 from 1e+30"),
+        (
+            lambda a, b: a.to("float32") * b,
+            [x, mg.ones(3, requires_grad=True)],
+            "inputs: expected float64 or a constant, got input 1 of float32",
+        ),
+    ):
+        for options in ({}, {"raise_exception": False}):
+            call = lambda f=func, i=inputs, o=options: mg.gradcheck(f, i, **o)  # noqa: E731
+            refuses(ValueError, text, call)
+
+
+def test_a_missing_gradient_is_named_as_such():
+    x, w = leaf(grid((3,))), leaf(grid((3,), 1))
+    text = "(3 of 3 elements of this input are off; no gradient reaches it: is it a constant?)"
+    refuses(AssertionError, text, lambda: mg.gradcheck(lambda a, b: a * b.detach(), [x, w]))
+
+
 def test_tolerances():
     x = leaf(np.array([1.0]))
     slightly = wrong(lambda g: g * 1.0005)

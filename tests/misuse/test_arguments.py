@@ -199,9 +199,9 @@ calls("set_compiled", mg.set_compiled, {}, enabled=mg.is_compiled())
 calls("no_grad", lambda func: mg.no_grad()(func), {"func": ("function",)}, func=len)
 calls("detect_anomaly", mg.detect_anomaly, {}, model=None)
 calls(
-    "gradcheck", mg.gradcheck, {}, func=lambda x: x * x,
+    "gradcheck", mg.gradcheck, {"constant": ("dict",), "domains": ("dict",)}, func=lambda x: x * x,
     inputs=mg.tensor([1.0], "float64", requires_grad=True), eps=1e-6, atol=1e-5, rtol=1e-3,
-    raise_exception=True,
+    raise_exception=True, constant=[], domains={0: (0, 2)},
 )  # fmt: skip
 calls("op", mg.op, {"function": ("function",)}, function=len)
 calls("CapturedStep", mg.CapturedStep, {"step": ("function",), "warm": ("huge",)}, step=len, warm=1)
@@ -405,6 +405,8 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "atol": [-1, NAN, None],
         "rtol": [-1, NAN, None],
         "raise_exception": [1, None],
+        "constant": [None, 0, [1], [-1], [True]],
+        "domains": [[], {1: (0, 1)}, {0: 1}, {0: (2, 1)}, {0: (NAN, 2)}, {0: ("0", 2)}],
     },
     "CapturedStep": {"step": [None], "warm": [0, -1, True, 1.5, None]},
     "Tensor.grad": {"grad": [mg.ones(3, 2), mg.ones(1), mg.ones(2, 3, dtype="float64")]},
