@@ -240,7 +240,7 @@ def _module(family: str, defines: Defines) -> Any:
 @contextlib.contextmanager
 def _progress(text: str) -> Iterator[None]:
     """Show ``text`` on a terminal's last line meanwhile."""
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()  # None: closed
     if terminal:
         print(f"{text} …", end="", file=sys.stderr, flush=True)
     try:

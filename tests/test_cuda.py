@@ -163,7 +163,8 @@ def test_cupy(monkeypatch, capsys):
     table, null, n = calls[-1][2]
     assert (table.dtype, table.shape) == (np.uint64, (0,))
     assert (null.dtype, null, n) == (np.uint64, 0, 3)
-    shown = "compiling CUDA kernels: door …\r\033[K"
+    text = "compiling CUDA kernels: door …"
+    shown = f"{text}\r{' ' * len(text)}\r"
     assert capsys.readouterr().err == 2 * shown, "once per set of macros"
 
 
