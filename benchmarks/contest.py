@@ -29,6 +29,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import minigrad as mg
 from cifar import machine
 
 OURS = ("minigrad", "minigrad numpy")
@@ -284,11 +285,12 @@ def seconds(text: str) -> float:
 
 
 def new_file(text: str) -> Path:
-    """A path to write to whose folder is there, for argparse: before hours of work, not after."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"expected a file in a folder that is there, got {text!r}")
-    return path
+    """A path that can be written to, for argparse: told before hours of work, not after."""
+    try:
+        mg.checkpoint.writable(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text!r}: {error.strerror}") from None
+    return Path(text)
 
 
 def parser(

@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 import sys
-import warnings
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Any, Final
 import tyro
 
 import minigrad as mg
-from cifar import datasets, evaluate, models, overrides, recipes
+from cifar import datasets, evaluate, models, notes, overrides, recipes, running
 from cifar.errors import UserError
 
 FORMATS: Final = (".safetensors", ".pt", ".onnx")
@@ -77,6 +76,8 @@ def export(settings: Export) -> evaluate.Trained:
         UserError: the run cannot be read or the file cannot be written; a package is missing.
     """
     suffix = _suffix(settings.out, FORMATS)
+    with _writing(settings.out):
+        mg.checkpoint.writable(settings.out)
     trained = evaluate.load(settings.run, "cpu", settings.last)
     with _writing(settings.out):
         if suffix == ".onnx":
@@ -117,6 +118,8 @@ def adopt(settings: Import) -> mg.nn.Module:
             which entries do not fit. PyTorch is missing.
     """
     _suffix(settings.out, (".safetensors",))
+    with _writing(settings.out):
+        mg.checkpoint.writable(settings.out)
     given = recipes.load(settings.recipe)
     recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
     for name, low in (("mean", -math.inf), ("std", 0.0)):
@@ -147,20 +150,17 @@ def _weights(file: str, names: Set[str]) -> dict[str, mg.Tensor]:
     """The tensors of ``file``, by names that fit ``names`` as well as leaving out what all begin
     with can make them; what was done is said."""
     try:
-        with warnings.catch_warnings(record=True) as remarks:
-            warnings.simplefilter("always")
+        with notes.instead_of_warnings():
             tensors = mg.load(file)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"file: {str(error).removeprefix('path: ')}") from None
-    said = [str(remark.message) for remark in remarks]
     places = zip(*(name.split(".")[:-1] for name in tensors), strict=False)
     shared = [parts[0] for parts in itertools.takewhile(lambda parts: len(set(parts)) == 1, places)]
     prefixes = ["".join(f"{part}." for part in shared[:count]) for count in range(len(shared) + 1)]
     prefix = max(prefixes, key=lambda p: len({name.removeprefix(p) for name in tensors} & names))
     if prefix:
-        said.append(f"{file}: all names have lost their first part {prefix!r:.80}")
-    for line in said:
-        print(f"note: {line}", file=sys.stderr)
+        lost = f"all names have lost their first part {prefix!r:.80}"
+        print(f"note: {file}: {lost}", file=sys.stderr)
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
@@ -176,8 +176,7 @@ def _suffix(out: str, known: tuple[str, ...]) -> str:
 def _writing(out: str) -> Iterator[None]:
     """What may go wrong while the file ``out`` is written, as a UserError."""
     try:
-        yield
-    except OSError as error:
-        raise UserError(f"out: cannot write {out}: {error.strerror or error}") from None
+        with running.writing("out", out):
+            yield
     except ImportError as error:
         raise UserError(f"out: {str(error).removeprefix('path: ')}") from None

@@ -6,6 +6,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +30,8 @@ def read(
             message names it and says which.
     """
     try:
-        tensors, note = mg.checkpoint.read(path, device)
+        with instead_of_warnings():
+            tensors, note = mg.checkpoint.read(path, device)
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(str(error).removeprefix("path: ")) from None
     if not _is_plain(note):
@@ -51,6 +56,16 @@ def parse(text: str) -> Any:
     if not _is_plain(found):
         raise ValueError(f"more than {DEEPEST} levels deep, or text that is not Unicode")
     return found
+
+
+@contextmanager
+def instead_of_warnings() -> Iterator[None]:
+    """Lines on stderr, as a person reads them, for what would be a library's warnings."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        yield
+    for remark in remarks:
+        print(f"note: {remark.message}", file=sys.stderr)
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

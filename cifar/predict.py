@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from cifar import evaluate, pickles
+from cifar import evaluate, pickles, running
 from cifar.errors import UserError
 
 Images = NDArray[np.uint8]
@@ -87,6 +87,9 @@ def run(settings: Settings) -> Predictions:
     """
     if settings.names and settings.csv is None:
         raise UserError("names: is about the CSV file; give --csv FILE too")
+    if settings.csv is not None:
+        with running.writing("csv", settings.csv):
+            mg.checkpoint.writable(settings.csv)
     trained = evaluate.load(settings.run, settings.device, settings.last)
     ids, images = read(settings.files)
     found = predict(trained, ids, images, settings.progress)
@@ -114,10 +117,8 @@ def write_csv(found: Predictions, path: str | os.PathLike[str], names: bool = Fa
     writer.writerow(["ID", "Labels"])
     for name, guess in zip(found.ids, found.probabilities.argmax(axis=1), strict=True):
         writer.writerow([name, found.classes[guess] if names else int(guess)])
-    try:
+    with running.writing("csv", path):
         mg.checkpoint.write_text(path, text.getvalue())
-    except OSError as error:
-        raise UserError(f"csv: cannot write {path}: {error.strerror}") from None
 
 
 # ---------------------------------------------------------------------------- reading

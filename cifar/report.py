@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import minigrad as mg
-from cifar import notes, plots, recipes, tables
+from cifar import notes, plots, recipes, running, tables
 from cifar.errors import UserError
 
 HEADER: Final = (
@@ -133,11 +133,11 @@ def run(settings: Settings) -> tuple[list[Group], Path]:
     """
     groups = group(find(Path(settings.folder)))
     out = Path(settings.out or Path(settings.folder) / "report.html")
+    with running.writing("out", out):
+        mg.checkpoint.writable(out)
     text = page(groups, str(settings.folder))
-    try:
+    with running.writing("out", out):
         mg.checkpoint.write_text(out, text)
-    except OSError as error:
-        raise UserError(f"out: cannot write {out}: {error.strerror}") from None
     return groups, out
 
 

@@ -44,6 +44,15 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def writing(name: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """What may go wrong while the file ``path`` is written, which ``name`` gave, as a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{name}: cannot write {path}: {error.strerror or error}") from None
+
+
+@contextmanager
 def in_turn(file: Path, waiting: str) -> Iterator[None]:
     """Hold ``file``, which is made for this and removed at the end, against every other process;
     while another one holds it, say ``waiting`` and wait.

@@ -45,14 +45,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
         _write_through(path, status, write)
         return
     target = Path(os.path.realpath(path))
-    if status is not None:
-        os.close(os.open(target, os.O_WRONLY))  # a file that may not be written to stays, too
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
-    mode = 0o666 if status is None else 0o600 | status.st_mode & 0o777
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    temporary = _beside(path, target, status)
     try:
-        last = status or os.fstat(handle)  # of a new file, as the umask or the folder has it
-        os.close(handle)
+        last = status or temporary.stat()  # of a new file, as the umask or the folder has it
         write(temporary)
         with temporary.open("rb") as file:
             if status is not None:
@@ -70,6 +65,32 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def writable(path: str | os.PathLike[str]) -> None:
+    """Tell before the work, not after it, that a file cannot be written.
+
+    Raises:
+        OSError: :func:`write_atomically` would raise it.
+    """
+    status = _status(path)
+    if status is None or stat.S_ISREG(status.st_mode):
+        _beside(path, Path(os.path.realpath(path)), status).unlink()
+    elif not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _beside(path: str | os.PathLike[str], target: Path, status: os.stat_result | None) -> Path:
+    """A new empty file to become ``target``, to which ``path`` leads."""
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    mode = 0o666 if status is None else 0o600 | status.st_mode & 0o777
+    try:
+        if status is not None:
+            os.close(os.open(target, os.O_WRONLY))  # a file that may not be written to stays, too
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    except OSError as error:  # of a name that nobody gave
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    return temporary
 
 
 def _status(path: str | os.PathLike[str]) -> os.stat_result | None:

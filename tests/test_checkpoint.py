@@ -778,6 +778,29 @@ def test_a_file_that_may_not_be_written_to_is_not_replaced():
         assert names(folder) == ["x"]
 
 
+def test_what_cannot_be_written_is_told_before(tmp_path):
+    (tmp_path / "file").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("file", "new", "pipe"):
+        checkpoint.writable(tmp_path / name)
+    assert names(tmp_path) == ["file", "pipe"]
+    assert (tmp_path / "file").read_text() == "old"
+    for name in ("file/x", "none/x", "", "x" * 300):
+        with pytest.raises(OSError, match=re.escape(str(tmp_path / name))):  # and no other name
+            checkpoint.writable(tmp_path / name)
+        with pytest.raises(OSError, match=re.escape(str(tmp_path / name))):
+            checkpoint.write_text(tmp_path / name, "x")
+
+
+def test_no_permission_is_told_before():
+    with unprivileged() as folder:
+        (folder / "file").touch(0o444)
+        os.mkfifo(folder / "pipe", 0o400)
+        for name in ("file", "pipe"):
+            with pytest.raises(PermissionError, match=name):
+                checkpoint.writable(folder / name)
+
+
 def test_a_name_as_long_as_a_file_may_have(tmp_path):
     path = tmp_path / ("ä" * 127)
     checkpoint.write_text(path, "x")

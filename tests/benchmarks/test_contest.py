@@ -93,12 +93,17 @@ def test_memory_orders():
     [
         *((contest.positive, text) for text in ("0", "-1", "1.5", "x")),
         *((contest.seconds, text) for text in ("0", "nan", "inf", "x")),
-        *((contest.new_file, text) for text in ("/no/such/folder/x.json", "/")),
     ],
 )
 def test_bad_flags(check, bad):
     with pytest.raises(argparse.ArgumentTypeError, match=r"expected .*, got '"):
         check(bad)
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder/x.json", "/", "/dev/null/x"])
+def test_results_that_cannot_be_written(path):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"cannot write '{path}': "):
+        contest.new_file(path)
 
 
 def test_good_flags(tmp_path):

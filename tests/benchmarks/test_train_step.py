@@ -73,7 +73,7 @@ def test_the_command_line_writes_json(monkeypatch, tmp_path, capsys):
     [
         (["--model", "long-tail-ce"], "invalid choice: 'long-tail-ce'"),
         (["--batch", "0"], "--batch: expected a whole number from 1, got '0'"),
-        (["--out", "/no/such/folder/x"], "--out: expected a file in a folder that is there"),
+        (["--out", "/no/such/folder/x"], "--out: cannot write '/no/such/folder/x': No such file"),
     ],
 )
 def test_bad_flags(monkeypatch, capsys, words, expected):

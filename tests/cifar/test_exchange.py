@@ -197,6 +197,14 @@ def halved(value):
     return value.to(torch.bfloat16) if value.is_floating_point() else value
 
 
+def test_what_is_done_to_a_file_is_said_by_other_commands_too(run, tmp_path, capsys):
+    safetensors.torch.save_file(twin().to(torch.bfloat16).state_dict(), tmp_path / "x.safetensors")
+    asked = Export(str(tmp_path / "x.safetensors"), str(tmp_path / "y.pt"))
+    refuses(UserError, "names no recipe (`cifar import`", lambda: exchange.export(asked))
+    said = capsys.readouterr().err
+    assert said.startswith(f"note: {tmp_path}/x.safetensors: bfloat16, which NumPy lacks, has")
+
+
 def test_a_layer_that_is_missing_is_named_without_the_prefix(run, tmp_path):
     state = twin().state_dict()
     del state["6.bias"]

@@ -429,6 +429,12 @@ def test_csv_that_cannot_be_written(tmp_path):
         refuses(UserError, text, lambda path=path: predict.write_csv(FOUND, path))
 
 
+def test_a_csv_that_cannot_be_written_is_told_before_the_work(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "load", lambda *_: pytest.fail("loaded"))
+    asked = predict.Settings(trained, ("x.png",), str(tmp_path / "nowhere" / "x.csv"))
+    refuses(UserError, "csv: cannot write ", lambda: predict.run(asked))
+
+
 def test_fewer_classes_than_guesses():
     assert [best for _, best in FOUND.top()] == [
         [("cat", 0.9), ("dog, hot", 0.1)],
