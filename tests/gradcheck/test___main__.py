@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from minigrad.gradcheck.__main__ import main
 
+ROOT = Path(__file__).parents[2]
 OPS = """
 import minigrad as mg
 from minigrad.tensor import op
@@ -162,6 +165,9 @@ def test_cannot_check(run, args, text):
 def test_as_a_command(tmp_path):
     (tmp_path / "my_ops.py").write_text(OPS)
     command = [sys.executable, "-m", "minigrad.gradcheck", "my_ops:square", "--shape", "2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "my_ops:square is right for inputs (2,)\n"

@@ -7,15 +7,16 @@ import pickle
 import warnings
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numba.core import caching
 
-from minigrad import kernels
 from tests.common import refuses
+
+kernels = pytest.importorskip("minigrad.kernels")
+numba = pytest.importorskip("numba")
+caching = pytest.importorskip("numba.core.caching")
 
 
 def double(out, x):
