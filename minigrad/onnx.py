@@ -1,17 +1,19 @@
 """Export to ONNX, the exchange format of neural networks (https://onnx.ai).
 
 The model is run in evaluation mode while every operation is noted, and each becomes the nodes that
-its rule, one of the functions at the end of this file, makes of it. It is run twice, on batches of
-two sizes: a size that differs between the runs is the batch's and stays open in the graph. Anything
-else that differs depends on the input in a way that no operation tells (``argmax``, ``x.item()``,
-an array made with NumPy) and is an error, not a constant in silence. What no run shows is a branch
-on values (``if x.sum() > 0``) that both happened to take alike: the graph takes it too.
+its rule, one of the functions at the end of this file, makes of it. It is run on batches of several
+sizes: a size that is different in each is the batch's and stays open in the graph. Anything else
+that differs between runs depends on the number of inputs or on their values in a way that no
+operation tells (``x.shape[0] // 2``, ``argmax``, ``x.item()``, an array made with NumPy) and is an
+error, not a constant in silence. What no run shows is a branch that all happened to take alike, on
+values (``if x.sum() > 0``) or on more inputs than the largest batch has: the graph takes it too.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
@@ -30,9 +32,11 @@ __all__ = ["export"]
 
 OPSET = 20  # of 2023, the first with Gelu
 IR_VERSION = 9  # the file format that came with it, so that readers of that age take it
-BATCHES = (2, 3)
+# Sizes of the batches that are run. The first two tell what depends on values; the others are the
+# smallest, even and odd ones, and one that is larger than a constant that sizes often meet.
+BATCHES = (2, 2, 1, 3, 4, 7, 33)
 
-Size: TypeAlias = "int | Pair"  # a pair where the two runs differ
+Size: TypeAlias = "int | tuple[int, ...]"  # a size in each run where they differ
 
 
 class Value(NamedTuple):
@@ -70,7 +74,8 @@ def export(
     Raises:
         ImportError: the package onnx is missing (the extra ``onnx`` installs it).
         NotImplementedError: the model uses an operation that has no rule, or what it does depends
-            on its input in a way that operations do not tell.
+            on N or on its input's values in a way that operations do not tell; the message says on
+            which.
     """
     try:
         import onnx
@@ -153,22 +158,119 @@ def _info(value: Value) -> Any:
 # ---------------------------------------------------------------------------- from runs to a graph
 
 
+class _Key(NamedTuple):
+    """What an array is in a run: the result of operation number ``of``, a parameter or buffer of
+    that name, or the input (None)."""
+
+    of: int | str | None
+
+
 class _Call(NamedTuple):
-    """An operation as it was called in one run."""
+    """An operation as it was called in one run, with keys in place of arrays that have one."""
 
     name: str
     inputs: tuple[Any, ...]
     params: dict[str, Any]
-    result: Tensor
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
-def _run(model: Module, x: Tensor) -> tuple[list[_Call], Tensor]:
-    calls: list[_Call] = []
-    with no_grad(), observe(lambda *call: calls.append(_Call(*call))):
-        y = model(x)
-    if not isinstance(y, Tensor):
-        raise NotImplementedError(f"onnx: expected a model of one Tensor, got {type(y).__name__}")
-    return calls, y
+class _Run:
+    """What a model did with a batch.
+
+    Attributes:
+        calls: its operations in order.
+        result: a key, or an array that came of no operation.
+        shape, dtype: of the result.
+    """
+
+    def __init__(self, model: Module, state: dict[str, Array], x: Tensor) -> None:
+        self.calls: list[_Call] = []
+        # By id, which another array may have once this one is freed.
+        self._known: dict[int, tuple[weakref.ref[Any], _Key]] = {}
+        for name, array in state.items():
+            self._learn(array, name)
+        self._learn(x.data, None)
+        with no_grad(), observe(self._note):
+            y = model(x)
+        if not isinstance(y, Tensor):
+            raise NotImplementedError(
+                f"onnx: expected a model of one Tensor, got {type(y).__name__}"
+            )
+        self.result, self.shape, self.dtype = self._told(y), y.shape, y.dtype
+
+    def _learn(self, array: Array, of: int | str | None) -> None:
+        self._known[id(array)] = weakref.ref(array), _Key(of)
+
+    def _note(
+        self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Tensor
+    ) -> None:
+        params = {key: self._told(value) for key, value in params.items()}
+        call = _Call(name, self._told(inputs), params, result.shape, result.dtype)
+        self._learn(result.data, len(self.calls))
+        self.calls.append(call)
+
+    def _told(self, value: Any) -> Any:
+        """``value`` with keys in place of the arrays that have one."""
+        if isinstance(value, tuple):
+            return tuple(map(self._told, value))
+        value = value.data if isinstance(value, Tensor) else value
+        if isinstance(value, np.generic):
+            return value.item()
+        reference, key = self._known.get(id(value), (None, None))
+        return key if reference is not None and reference() is value else value
+
+
+def _runs(model: Module, inputs: list[Tensor], state: dict[str, Array]) -> list[_Run]:
+    """The model's runs, which differ in nothing but sizes."""
+    first = _Run(model, state, inputs[0])
+    for call in first.calls:
+        if call.name not in RULES:
+            raise NotImplementedError(f"onnx: there is no rule for the operation {call.name!r}")
+    runs = [first]
+    for x in inputs[1:]:
+        try:
+            runs.append(_Run(model, state, x))
+        except (MemoryError, NotImplementedError):
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise NotImplementedError(
+                f"onnx: the model takes {len(inputs[0])} inputs at once and not {len(x)} ({what})"
+            ) from error
+        _check_alike(
+            first, runs[-1], "input's values" if len(x) == len(inputs[0]) else "batch size"
+        )
+    return runs
+
+
+def _check_alike(one: _Run, other: _Run, cause: str) -> None:
+    """Raise unless both runs did the same: ``cause`` is what they differ in."""
+
+    def check_that(what: str, alike: bool) -> None:
+        if not alike:
+            raise _varies(what, cause)
+
+    check_that("the number of operations", len(one.calls) == len(other.calls))
+    for a, b in zip(one.calls, other.calls, strict=True):
+        same = a.name == b.name and len(a.inputs) == len(b.inputs)
+        check_that(f"whether {a.name} or {b.name} comes next", same)
+        for x, y in zip(a.inputs, b.inputs, strict=True):
+            check_that(f"an operand of {a.name}", _alike(x, y))
+        for key in a.params:
+            x, y = a.params[key], b.params[key]
+            same = len(x) == len(y) if key == "shape" else _alike(x, y)
+            check_that(f"{a.name}'s {key}", same)
+    check_that("the result", _alike(one.result, other.result))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if hasattr(a, "dtype") and hasattr(b, "dtype"):
+        a, b = move(a, CPU), move(b, CPU)
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    if type(a) is tuple and type(b) is tuple:
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return type(a) is type(b) and bool(a == b)
 
 
 class _Graph:
@@ -185,64 +287,41 @@ class _Graph:
     ) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, Array] = {}
-        self._known: tuple[dict[int, Value], ...] = ({}, {})  # by the id of each run's array
         self._state = {name: t.data for name, t in model.state_dict().items()}
-        for name, array in self._state.items():
-            self._learn(name, array, array)
-        self.input = self._learn(input_name, *(x.data for x in inputs))
-        # The runs are kept to the end: an array that was freed would leave its id to another.
-        runs, results = zip(*(_run(model, x) for x in inputs), strict=True)
-        if len(runs[0]) != len(runs[1]):
-            raise _varies("the number of operations")
-        for calls in zip(*runs, strict=True):
-            self._add(*calls)
-        result = self._agreed("the result", *results)
-        self("Identity", result)
-        self.nodes[-1].output[0] = output_name
-        self.output = Value(output_name, result.shape, result.dtype)
-
-    def _learn(self, name: str, *arrays: Array) -> Value:
-        """What ``arrays``, one of each run, are called from here on."""
-        value = Value(name, _sizes(*(a.shape for a in arrays)), arrays[0].dtype)
-        for known, array in zip(self._known, arrays, strict=True):
-            known[id(array)] = value
-        return value
-
-    def _add(self, a: _Call, b: _Call) -> None:
-        """The nodes for an operation that one run did as ``a`` and the other as ``b``."""
-        if a.name != b.name or len(a.inputs) != len(b.inputs):
-            raise _varies(f"whether {a.name} or {b.name} comes next")
-        if a.name not in RULES:
-            raise NotImplementedError(f"onnx: there is no rule for the operation {a.name!r}")
-        pairs = zip(a.inputs, b.inputs, strict=True)
-        operands = [self._agreed(f"an operand of {a.name}", x, y) for x, y in pairs]
-        params = {
-            key: _sizes(a.params[key], b.params[key])
-            if key == "shape"
-            else self._agreed(f"{a.name}'s {key}", a.params[key], b.params[key])
-            for key in a.params
+        runs = _runs(model, inputs, self._state)
+        self.input = Value(input_name, _sizes(*(x.shape for x in inputs)), inputs[0].dtype)
+        self._values = {_Key(None): self.input} | {
+            _Key(name): Value(name, a.shape, a.dtype) for name, a in self._state.items()
         }
-        results = [call.result.data for call in (a, b)]
-        y = Value("", _sizes(*(r.shape for r in results)), results[0].dtype)
-        self._learn(RULES[a.name](self, y, *operands, **params), *results)
+        for number, calls in enumerate(zip(*(run.calls for run in runs), strict=True)):
+            self._add(number, calls)
+        first = runs[0]
+        self("Identity", self._operand(first.result))
+        self.nodes[-1].output[0] = output_name
+        self.output = Value(output_name, _sizes(*(run.shape for run in runs)), first.dtype)
 
-    def _agreed(self, what: str, a: Any, b: Any) -> Any:
-        """What ``a`` in one run and ``b`` in the other are alike: a Value, a constant array, or
-        anything else that is the same in both."""
-        a, b = (x.data if isinstance(x, Tensor) else x for x in (a, b))
-        a, b = (x.item() if isinstance(x, np.generic) else x for x in (a, b))
-        if hasattr(a, "dtype") and hasattr(b, "dtype"):
-            one, other = (k.get(id(x)) for k, x in zip(self._known, (a, b), strict=True))
-            if one is not None and one is other:
-                return one
-            a, b = move(a, CPU), move(b, CPU)
-            if one is other and a.dtype == b.dtype and np.array_equal(a, b):
-                return a
-        elif isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
-            return tuple(self._agreed(what, x, y) for x, y in zip(a, b, strict=True))
-        elif type(a) is type(b) and a == b:
-            return a
-        raise _varies(what)
+    def _add(self, number: int, calls: tuple[_Call, ...]) -> None:
+        """The nodes for one operation, as it was called in each run."""
+        first = calls[0]
+        operands = [self._operand(x) for x in first.inputs]
+        params = {
+            key: _sizes(*(call.params[key] for call in calls))
+            if key == "shape"
+            else self._operand(value)
+            for key, value in first.params.items()
+        }
+        y = Value("", _sizes(*(call.shape for call in calls)), first.dtype)
+        name = RULES[first.name](self, y, *operands, **params)
+        self._values[_Key(number)] = y._replace(name=name)
+
+    def _operand(self, x: Any) -> Any:
+        """What all runs gave to an operation: Values for keys, arrays on the CPU, all else as it
+        is."""
+        if isinstance(x, _Key):
+            return self._values[x]
+        if isinstance(x, tuple):
+            return tuple(map(self._operand, x))
+        return move(x, CPU) if hasattr(x, "dtype") else x
 
     # -- what rules use
 
@@ -280,17 +359,14 @@ class _Graph:
         return self("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
-def _sizes(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Size, ...]:
-    """A shape in both runs: a number where they agree, else both numbers."""
-    if len(a) != len(b):
-        raise _varies("a tensor's number of dimensions")
-    return tuple(m if m == n else (m, n) for m, n in zip(a, b, strict=True))
+def _sizes(*shapes: tuple[int, ...]) -> tuple[Size, ...]:
+    """A shape in all runs: a number where they agree, else all numbers."""
+    return tuple(n[0] if len(set(n)) == 1 else n for n in zip(*shapes, strict=True))
 
 
-def _varies(what: str) -> NotImplementedError:
+def _varies(what: str, cause: str = "batch size") -> NotImplementedError:
     return NotImplementedError(
-        f"onnx: {what} depends on the batch size or on the input's values in a way that the "
-        "operations do not tell"
+        f"onnx: {what} depends on the {cause} in a way that the operations do not tell"
     )
 
 

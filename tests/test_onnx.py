@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import weakref
 
 import numpy as np
 import onnx
@@ -295,6 +296,20 @@ def test_float64(tmp_path):
     assert_same(model, (4,), tmp_path, dtype=np.float64, atol=1e-12)
 
 
+def test_tracing_keeps_no_results(tmp_path):
+    """Batches of many sizes take no more memory than the largest of them."""
+    alive = []
+
+    def function(x):
+        assert not any(result() for result in alive)
+        y = F.relu(x)
+        alive.append(weakref.ref(y.data))
+        return y + 1
+
+    assert_same(Function(function), (4,), tmp_path, sizes=())
+    assert len(alive) > 2
+
+
 def test_a_gpu(tmp_path, device):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(device)
     mg.onnx.export(model, mg.zeros(1, 3, 6, 6, device=device), tmp_path / "x.onnx")
@@ -316,6 +331,15 @@ def doubled(x, y):
     return x - y if len(x) == 2 else y - x
 
 
+def reused(x):
+    """A NumPy array in the place of a result that is gone."""
+    y = x * 2
+    place = id(y.data)
+    del y
+    arrays = [x.numpy() * 3 for _ in range(100)]
+    return x + mg.Tensor(next((a for a in arrays if id(a) == place), arrays[0]))
+
+
 @pytest.mark.parametrize(
     ("function", "text"),
     [
@@ -332,9 +356,21 @@ def doubled(x, y):
         (lambda x: x.reshape(-1, 2, 2)[:, [0], [1]], "of several arrays"),
         (lambda x: x.var(0), "var's divisor depends on the batch size"),
         (
-            lambda x: MATRIX[0].expand(2, 6).reshape(x.shape[0], 12 // x.shape[0]),
-            "more than one size of a reshape depends on",
+            lambda x: (x @ x.T).reshape(1, 1, x.shape[0], x.shape[0]),
+            "more than one size of a reshape depends on the batch size",
         ),
+        (lambda x: x * (x.shape[0] // 2), "an operand of mul depends on the batch size"),
+        (lambda x: x * (x.shape[0] // 16), "an operand of mul depends on the batch size"),
+        (lambda x: x + x.shape[0] % 2, "an operand of add depends on the batch size"),
+        (lambda x: x + min(x.shape[0], 4), "an operand of add depends on the batch size"),
+        (lambda x: x[: x.shape[0] // 2], "getitem's index depends on the batch size"),
+        (lambda x: x[x.shape[0] // 3 :], "getitem's index depends on the batch size"),
+        (lambda x: F.pad(x, (0, 0, 0, x.shape[0] // 2)), "pad's widths depends on the batch size"),
+        (lambda x: x if x.shape[0] < 8 else F.relu(x), "the number of operations depends on the b"),
+        (lambda x: x.squeeze() * 2, "reshape's shape depends on the batch size"),
+        (lambda x: x.reshape(x.shape[0] // 2, 8), "takes 2 inputs at once and not 1 (ValueError"),
+        (lambda x: x * x.mean().item(), "an operand of mul depends on the input's values"),
+        (reused, "an operand of add depends on the input's values"),
         (lambda x: x[:1].expand(x.shape[0], -1), "a size of an expand depends on the batch size"),
         (lambda x: x.reshape(1, 1, *x.shape)[(0,) * (x.shape[0] - 1)], "getitem's index"),
         (lambda x: F.relu(x) if x.shape[0] == 2 else -F.relu(x), "the number of operations"),
