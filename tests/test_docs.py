@@ -22,7 +22,7 @@ PLACEHOLDERS = {"SEED": "0", "RECIPE": "simple"}
 def commands(text):
     """Every command of the ``sh`` blocks of ``text`` as words, without variables in front."""
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", "").splitlines():
             for part in line.split("&&"):
                 words = [PLACEHOLDERS.get(w, w) for w in shlex.split(part, comments=True)]
                 while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
