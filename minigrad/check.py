@@ -107,9 +107,12 @@ def integer(name: str, value: Any, minimum: float, maximum: float = math.inf) ->
     return int(value)
 
 
-def pair(name: str, value: Any, minimum: int) -> tuple[int, int]:
-    """An int or a pair of ints (height, width), each at least ``minimum``, as a pair."""
+def pair(name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, int]:
+    """An int or a pair of ints (height, width), each at least ``minimum``, as a pair; a tuple of
+    one is an int, as in PyTorch, if one may stand ``alone`` in it."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) == 1 and alone:
+        values *= 2
     if len(values) != 2:
         raise ValueError(f"{name}: expected an int or a pair of ints, got {shown(value)}")
     first, second = (integer(name, v, minimum) for v in values)

@@ -443,8 +443,12 @@ def _pow(g: _Graph, y: Value, x: Any, *, exponent: Any) -> str:
 
 
 @rule
-def _clamp(g: _Graph, y: Value, x: Any, *, min: Any, max: Any) -> str:
-    return g("Clip", x, *(None if b is None else g.cast(b, y.dtype) for b in (min, max)))
+def _clamp(g: _Graph, y: Value, x: Any, low: Any, high: Any) -> str:
+    found = g.cast(x, y.dtype)
+    for kind, bound in (("Max", low), ("Min", high)):
+        if bound is not None:
+            found = g(kind, found, g.cast(bound, y.dtype))
+    return g.name(found)
 
 
 @rule
@@ -491,6 +495,11 @@ def _var(
     centred = g("Sub", x, _reduce(g, "ReduceMean", x, axes, True))
     total = _reduce(g, "ReduceSum", g("Mul", centred, centred), axes, keepdim)
     return g("Div", total, np.asarray(max(math.prod(sizes) - correction, 0), y.dtype))
+
+
+@rule
+def _std(g: _Graph, y: Value, x: Any, **options: Any) -> str:
+    return g("Sqrt", _var(g, y, x, **options))
 
 
 @rule

@@ -219,6 +219,11 @@ class Tensor:
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        if self.dtype.kind == "f":
+            raise TypeError(f"index: expected an integer tensor, got {self.dtype}")
+        return int(self.item())
+
     def __repr__(self) -> str:
         text = np.array2string(move(self.data, CPU), precision=4, separator=", ", prefix="tensor(")
         notes = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
@@ -229,6 +234,16 @@ class Tensor:
         elif self.requires_grad:
             notes += ", requires_grad=True"
         return f"tensor({text}{notes})"
+
+    def __format__(self, format_spec: str) -> str:
+        """A 0-d tensor is formatted as its number, another as ``str`` does."""
+        if self.ndim == 0:
+            return format(self.item(), format_spec)
+        if format_spec:
+            raise TypeError(
+                f"format: expected a 0-d tensor for {format_spec!r}, got shape {self.shape}"
+            )
+        return str(self)
 
     # -- values out
 
@@ -248,6 +263,16 @@ class Tensor:
         if self.device.type != "cpu":
             raise DeviceError(f"numpy(): the tensor is on {self.device}; use tensor.cpu().numpy()")
         return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """What ``np.asarray`` takes: :meth:`numpy`'s array, and its errors."""
+        return np.array(self.numpy(), dtype, copy=copy)
+
+    def tolist(self) -> Any:
+        """The values as Python numbers in nested lists; of a 0-d tensor, its number."""
+        values = move(self.data, CPU).tolist()
+        raise_alarms()
+        return values
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
@@ -630,22 +655,23 @@ def as_array(data: Any, floats: Any = np.float32) -> Array:
             array = np.asarray(data)
         except ValueError as error:
             raise ValueError(f"data: expected a rectangular nest of numbers ({error})") from None
-        if not _holds_arrays(data):
-            if array.dtype == np.uint64:  # NumPy's refuge for what int64 does not hold
-                raise ValueError(f"data: {array.max()} does not fit into int64")
-            if array.dtype == np.float64:
-                with np.errstate(all="ignore"):  # infinity where it overflows, as in PyTorch
-                    array = array.astype(floats)
+        meant = _dtypes(data)
+        if not meant and array.dtype == np.uint64:  # NumPy's refuge for what int64 does not hold
+            raise ValueError(f"data: {array.max()} does not fit into int64")
+        if array.dtype == np.float64 and array.dtype not in meant:
+            with np.errstate(all="ignore"):  # infinity where it overflows, as in PyTorch
+                array = array.astype(floats)
     if array.dtype not in _DTYPES:
         raise TypeError(f"data: expected numbers, got {type(data).__name__} of {array.dtype}")
     return array
 
 
-def _holds_arrays(data: Any) -> bool:
-    """Whether a nest contains NumPy values, whose dtype is meant, or only Python numbers."""
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic))
+def _dtypes(data: Any) -> set[Any]:
+    """The dtypes of what a nest holds besides Python numbers: arrays, their scalars and Tensors."""
+    if isinstance(data, (list, tuple)):
+        plain = set(map(type, data)) <= {float, int, bool}
+        return set() if plain else set().union(*map(_dtypes, data))
+    return {data.dtype} if hasattr(data, "dtype") else set()
 
 
 def tensor(

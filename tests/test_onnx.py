@@ -79,7 +79,7 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "neg and abs": lambda x: -x.abs(),
     "powers": lambda x: x**2 + x.abs() ** 0.5 + x**3.0,
     "exp log sqrt": lambda x: (x.exp() + 1).log() + (x * x).sqrt(),
-    "clamp": lambda x: x.clamp(-1, 1) + x.clamp(min=0.5) + x.clamp(max=-0.5),
+    "clamp": lambda x: x.clamp(-1, 1) + x.clamp(min=0.5) + x.clamp(max=-0.5) + x.clamp(x[:, :1], 1),
     "integers": lambda x: mg.tensor([[1, 2, 3, 4, 5, 6]]) * x + mg.tensor(7).sqrt(),
     "comparisons": lambda x: (
         (x < 1).to("float32")
@@ -98,6 +98,7 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "means": lambda x: x.mean((-1, 2)) + x.mean(),
     "over the batch": lambda x: x - x.mean(0),
     "var": lambda x: x.var((2, 3)) + x.var(1, correction=0)[:, 0, :4],
+    "std": lambda x: x.std((2, 3), unbiased=False),
     "max and min of all": lambda x: x.max() - x.min(),
     "activations": lambda x: (
         F.relu(x) + F.leaky_relu(x, 0.2) + F.sigmoid(x) + F.tanh(x) + F.gelu(x) + F.gelu(x, "tanh")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import Tensor, op
 from minigrad.tensor import is_grad_enabled, observe
-from tests.common import compare, grid, leaf, refuses, seeds
+from tests.common import assert_same, compare, grid, leaf, refuses, seeds
 
 # ---------------------------------------------------------------------------- making tensors
 
@@ -124,6 +124,49 @@ def test_numpy_detach_and_requires_grad():
     x.grad = mg.zeros(2)
     x.zero_grad()
     assert x.grad is None
+
+
+ONES = np.ones(2, np.float32)
+
+
+def test_arrays_come_out_or_an_error_says_why(device):
+    x = mg.ones(2, 3, device=device)
+    refuses(RuntimeError, "numpy(): the tensor requires grad", lambda: np.asarray(leaf([1.0])))
+    refuses(RuntimeError, "numpy(): the tensor requires grad", lambda: np.asarray([leaf([1.0])]))
+    assert x.tolist() == [[1.0] * 3] * 2
+    if device == "cpu":
+        assert np.asarray(x) is x.data
+        assert np.array(x) is not x.data
+        assert np.asarray(x, "int8").dtype == np.int8
+        with pytest.raises(ValueError, match="copy"):
+            np.array(x, "int8", copy=False)
+    else:
+        refuses(mg.DeviceError, "numpy(): the tensor is on gpu", lambda: np.asarray(x))
+
+
+def test_formatting_as_pytorch():
+    for m in (torch, mg):
+        loss, count, many = m.tensor(2.5), m.tensor(3), m.ones(2)
+        assert (
+            f"{loss:.3f} {count:04d} {m.tensor(True)} {many}" == "2.500 0003 True tensor([1., 1.])"
+        )
+    assert f"{leaf([2.0]).sum():.1f}" == "2.0"
+    text = "format: expected a 0-d tensor for '.3f', got shape (2,)"
+    refuses(TypeError, text, lambda: f"{mg.ones(2):.3f}", lambda: f"{torch.ones(2):.3f}")
+
+
+@pytest.mark.parametrize(
+    "numbers", [(1, 2.5), (2.5, 1), (1, 2), (np.float64(1), 2.5), (1, np.float64(2))], ids=str
+)
+def test_a_list_of_tensors_keeps_their_dtype_as_pytorch(numbers):
+    nests = ([[m.tensor(numbers[0])], [m.tensor(numbers[1])]] for m in (torch, mg))
+    theirs, ours = (m.tensor(nest) for m, nest in zip((torch, mg), nests, strict=True))
+    assert_same(ours, theirs, {"rtol": 0, "atol": 0})
+
+
+def test_comparing_with_an_array_is_an_error():
+    for call in (lambda x, a: x == a, lambda x, a: a == x, lambda x, a: x != a, lambda x, a: x < a):
+        refuses(TypeError, "a Tensor or a number, got an array", lambda c=call: c(mg.ones(2), ONES))
 
 
 def test_tensors_are_hashable_by_identity():

@@ -8,6 +8,7 @@ from typing import Any
 from .. import check
 from .. import functional as F
 from ..ops.conv import Pair
+from ..ops.pool import stride_or
 from ..tensor import Tensor, ones, tensor, zeros
 from . import init
 from .module import Module, Parameter
@@ -65,7 +66,7 @@ class Conv2d(Module):
         check.unsupported("padding_mode", padding_mode, "zeros")
         self.in_channels = check.integer("in_channels", in_channels, 1)
         self.out_channels = check.integer("out_channels", out_channels, 1)
-        self.kernel_size = check.pair("kernel_size", kernel_size, 1)
+        self.kernel_size = check.pair("kernel_size", kernel_size, 1, alone=False)
         self.stride = check.pair("stride", stride, 1)
         self.padding: Any = (
             check.choice("padding", padding, ("same", "valid"))
@@ -217,8 +218,7 @@ def _window(kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
     size unless given."""
     check.pair("kernel_size", kernel_size, 1)
     check.pair("padding", padding, 0)
-    if stride is None:
-        stride = kernel_size
+    stride = stride_or(kernel_size, stride)
     check.pair("stride", stride, 1)
     return {"kernel_size": kernel_size, "stride": stride, "padding": padding}
 

@@ -157,34 +157,63 @@ def abs(x: Array) -> Pair:
 
 
 @op
-def _clamp(x: Array, *, min: Number | None, max: Number | None) -> Pair:
-    """y = min(max(x, low), high),  dL/dx = g where low ≤ x ≤ high, else 0."""
-    xp = get_xp(x)
-    y = x if min is None else xp.maximum(x, min)
-    y = y if max is None else xp.minimum(y, max)
-    low, high = -math.inf if min is None else min, math.inf if max is None else max
-    return y, lambda g, needs: (g * ((x >= low) & (x <= high)),)
+def _clamp(x: Array, low: Any, high: Any) -> Pair:
+    """y = min(max(x, low), high), a bound of None being none,  dL/dx = g where low ≤ x ≤ high,
+    dL/dlow = g where x < low < high,  dL/dhigh = g where x > high or low > high, else 0."""
+    xp, y = get_xp(x), x
+    if low is not None:
+        y, low = _meet(y, low)
+        y = xp.maximum(y, low)
+    if high is not None:
+        y, high = _meet(y, high)
+        y = xp.minimum(y, high)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        least, most = -math.inf if low is None else low, math.inf if high is None else high
+        both = low is not None and high is not None
+        passes = (
+            lambda: (x >= least) & (x <= most),
+            lambda: (x < least) & (least < most) if both else x < least,
+            lambda: (x > most) | (least > most) if both else x > most,
+        )
+        none = g.dtype.type(0)
+        return tuple(
+            xp.where(passed(), g, none) if need else None
+            for need, passed in zip(needs, passes, strict=True)
+        )
+
+    return y, backward
 
 
-def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:
-    """``input`` limited to [min, max]; at least one bound, numbers only.
+def clamp(
+    input: Tensor, min: Number | Tensor | None = None, max: Number | Tensor | None = None
+) -> Tensor:
+    """``input`` limited to [min, max]; at least one bound. Tensors broadcast.
 
     An integer tensor with a fractional bound becomes float32.
     """
     if min is None and max is None:
         raise ValueError("clamp: expected min or max, got neither")
     for name, bound in (("min", min), ("max", max)):
-        if bound is not None and not isinstance(bound, (int, float, np.generic)):
-            raise TypeError(f"{name}: expected a number, got {type(bound).__name__}")
+        if bound is not None and not isinstance(bound, (int, float, np.generic, Tensor)):
+            raise TypeError(f"{name}: expected a number or a Tensor, got {type(bound).__name__}")
     low, high = (b.item() if isinstance(b, np.generic) else b for b in (min, max))
     if input.dtype.kind != "f" and any(isinstance(b, float) for b in (low, high)):
         input = Tensor(as_float(input.data))
-    if input.dtype == np.bool_ and all(isinstance(b, (bool, type(None))) for b in (low, high)):
+    bounds = [b for b in (low, high) if b is not None]
+    dtypes = {getattr(b, "dtype", np.dtype(type(b))) for b in (input, *bounds)}
+    one_tensor = len(bounds) == 1 and isinstance(bounds[0], Tensor)  # a maximum or a minimum
+    if dtypes == {np.dtype(np.bool_)} and not one_tensor:
         raise TypeError("clamp: bools cannot be clamped; convert them with .to(dtype)")
     for name, limit in (("min", low), ("max", high)):
-        if limit is not None:
+        if limit is not None and not isinstance(limit, Tensor):
             check.fits(name, limit, input.dtype)
-    return _clamp(input, min=low, max=high)
+    shapes = [b.shape for b in (input, low, high) if isinstance(b, Tensor)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(f"clamp: shapes {shapes} do not broadcast") from None
+    return _clamp(input, low, high)
 
 
 @op
@@ -238,6 +267,8 @@ def compare(symbol: str) -> Any:
     compared = op(less_equal_etc)
 
     def apply(a: Tensor, b: Any) -> Any:
+        if isinstance(b, np.ndarray):  # Python would call them unequal
+            raise TypeError(f"{symbol}: expected a Tensor or a number, got an array; tensor(array)")
         if not isinstance(b, (Tensor, int, float, np.generic)):
             return NotImplemented
         return compared(a.detach(), b.detach() if isinstance(b, Tensor) else b)

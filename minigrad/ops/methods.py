@@ -91,7 +91,7 @@ _METHODS: dict[str, Any] = {
 }
 for _module, _names in (
     (arithmetic, "abs exp log sqrt clamp pow"),
-    (reduce, "sum mean var max min argmax"),
+    (reduce, "sum mean var std max min argmax"),
     (shape, "reshape view flatten permute transpose squeeze unsqueeze expand pad"),
     (activation, "relu sigmoid tanh softmax log_softmax"),
     (linear, "matmul"),

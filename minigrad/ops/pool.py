@@ -257,6 +257,12 @@ def max_pool2d(
     return _max_pool2d(input, window=window, pads=pads, out=out)
 
 
+def stride_or(kernel_size: Any, stride: Any) -> Any:
+    """The stride of windows: where None or, as in PyTorch, an empty tuple is given, their size."""
+    none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
+    return kernel_size if none else stride
+
+
 def _geometry(
     input: Tensor,
     kernel_size: int | Pair,
@@ -269,7 +275,7 @@ def _geometry(
         raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
     check.boolean("ceil_mode", ceil_mode)
     kernel = check.pair("kernel_size", kernel_size, 1)
-    steps = kernel if stride is None else check.pair("stride", stride, 1)
+    steps = check.pair("stride", stride_or(kernel, stride), 1)
     pads = check.pair("padding", padding, 0)
     window = Window(kernel, steps, check.pair("dilation", dilation, 1))
     for p, k in zip(pads, kernel, strict=True):
@@ -485,7 +491,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
         sizes = zip(output_size, input.shape[2:], strict=True)
         output_size = tuple(n if s is None else s for s, n in sizes)  # type: ignore[assignment]
-    out = check.pair("output_size", output_size, 1)
+    out = check.pair("output_size", output_size, 1, alone=False)
     if 0 in input.shape[1:]:
         raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
     return _adaptive_avg_pool2d(input, out=out)

@@ -90,15 +90,68 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     return y, backward
 
 
-def var(input: Tensor, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """Variance over ``dim``, the sum of squares divided by count − ``correction``.
+@op
+def _std(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
+    """y = √v with the variance v,  dL/dx = (dv/dx) g / 2y, and 0 where y = 0.
 
-    The default is the unbiased estimate, as in PyTorch; NaN where count − correction is 0.
+    In float64: the squares of what y is made of may not fit into x's dtype, though y does.
     """
+    xp, dtype = get_xp(x), x.dtype
+    raw: Any = _var.raw  # type: ignore[attr-defined]
+    v, slopes = raw(x.astype(np.float64), axes=axes, correction=correction, keepdim=keepdim)
+    y = xp.asarray(xp.sqrt(v))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        (gx,) = slopes(xp.where(y == 0, 0, g / (2 * y)), needs)
+        return (gx.astype(dtype),)
+
+    return y.astype(dtype), backward
+
+
+def _moment(
+    input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction: Any
+) -> dict[str, Any]:
+    """The checked options of var and std, whose only positional argument may be ``unbiased``."""
     check.floating("input", input)
-    keepdim = check.boolean("keepdim", keepdim)
-    check.number("correction", correction, -math.inf)
-    return _var(input, axes=_over(input, dim), correction=correction, keepdim=keepdim)
+    if isinstance(dim, bool) and (unbiased, keepdim, correction) == (None, False, None):
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        raise ValueError("correction: expected it or unbiased, got both")
+    if unbiased is not None:
+        correction = int(check.boolean("unbiased", unbiased))
+    correction = 1 if correction is None else check.number("correction", correction, -math.inf)
+    axes, keepdim = _over(input, dim), check.boolean("keepdim", keepdim)
+    return {"axes": axes, "correction": correction, "keepdim": keepdim}
+
+
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """Variance over ``dim`` (an int, a tuple, or None for all): Σ (x − x̄)² / (count − correction).
+
+    Args:
+        unbiased: True for correction 1, the default; False for 0.
+        keepdim: keep the reduced dimensions with size 1.
+        correction: given instead of ``unbiased``. NaN comes where count − correction is 0.
+    """
+    return _var(input, **_moment(input, dim, unbiased, keepdim, correction))
+
+
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """The square root of :func:`var`, of the same arguments; where it is 0, so is its gradient."""
+    return _std(input, **_moment(input, dim, unbiased, keepdim, correction))
 
 
 @op

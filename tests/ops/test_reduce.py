@@ -22,7 +22,7 @@ def test_named_result():
     assert found.indices.numpy().tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "max", "min", "argmax"])
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "max", "min", "argmax"])
 @pytest.mark.parametrize(
     ("dim", "error", "match"),
     [

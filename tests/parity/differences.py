@@ -274,12 +274,14 @@ def root_as_power() -> None:
 
 
 def _no_freedom(entry: Entry, call: Call) -> str:
-    if entry.name != "Tensor.var":
+    if entry.name not in ("Tensor.var", "Tensor.std"):
         return ""
-    x, dim = call.arrays[0], call.options.get("dim")
+    x, *dims = call.arrays[0], *call.args[:-1]  # the last of them is unbiased
+    dim = dims[0] if dims else call.options.get("dim")
+    correction = int(call.args[-1]) if call.args else call.options.get("correction", 1)
     dims = range(x.ndim) if dim in (None, ()) else (dim,) if isinstance(dim, int) else dim
     count = math.prod(x.shape[i] for i in dims) if x.ndim else 1
-    return "gradient" if count <= call.options.get("correction", 1) else ""
+    return "gradient" if count <= correction else ""
 
 
 @row("variance-without-freedom", differs=_no_freedom)
@@ -303,6 +305,21 @@ def _far_from_one(entry: Entry, call: Call) -> str:
 def number_over_tiny() -> None:
     assert math.isnan(0 / torch.tensor([1e-40]))
     assert (0 / mg.tensor([1e-40])).item() == 0
+
+
+def _tiny_deviation(entry: Entry, call: Call) -> str:
+    tiny = contains(call, lambda a: (a != 0) & (np.abs(a) < 1e-30))
+    return "gradient" if entry.name == "Tensor.std" and tiny else ""
+
+
+@row("std-of-tiny", differs=_tiny_deviation)
+def std_of_tiny() -> None:
+    x = np.array([1e-40, -1e-40], np.float32)
+    tx, mx = torch.tensor(x, requires_grad=True), leaf(x)
+    tx.std().backward()
+    mx.std().backward()
+    assert tx.grad.tolist() == [math.inf, -math.inf]
+    assert mx.grad.numpy() == pytest.approx([0.5**0.5, -(0.5**0.5)])
 
 
 def _weight_not_finite(entry: Entry, call: Call) -> str:

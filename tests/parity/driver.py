@@ -97,9 +97,11 @@ class Drawer:
         return self.draw(st.integers(low, high))
 
     def pair(self, low: int, high: int) -> Any:
-        """An int or a pair of ints."""
+        """An int or a pair of ints, or a sequence of another length."""
         one = st.integers(low, high)
-        return self.draw(one | st.tuples(one, one))
+        if self.rarely():
+            return self.draw(st.lists(one, max_size=3))
+        return self.draw(one | st.tuples(one, one) | st.tuples(one))
 
     def shape(self, low: int = 0, high: int = 4) -> tuple[int, ...]:
         """Sides 1 to 4, and now and then an empty one."""

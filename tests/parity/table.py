@@ -108,6 +108,15 @@ def clamp(d: Drawer) -> Call:
     return Call([d.array(d.shape())], options={name: d(bounds) for name in names})
 
 
+@entry("Tensor.clamp between tensors", mg.Tensor.clamp, torch.Tensor.clamp)
+def clamp_between(d: Drawer) -> Call:
+    x = d.array(d.shape(0, 3))
+    # PyTorch's backward fails where two bounds are larger than x.
+    shapes = ([n if d.integer(0, 3) else 1 for n in x.shape][d.integer(0, 1) :] for _ in range(2))
+    low, high = (d.array(shape, dtype=d.other_dtype()) for shape in shapes)
+    return Call([x, *d([(low, high), (low, high), (low, None), (None, high)])])
+
+
 @entry("functional.leaky_relu")
 def leaky_relu(d: Drawer) -> Call:
     slope = d([0.01, 0.3, -0.5, 0.0, 1, 2.0, math.inf, math.nan if d.rarely() else 0.1])
@@ -342,11 +351,18 @@ def total(d: Drawer) -> Call:
 
 
 @entry("Tensor.var", bound="all")
+@entry("Tensor.std", bound="all")
 def variance(d: Drawer) -> Call:
     call = total(d)
     if call.options.get("dim") == ():  # where PyTorch's gradient is that of another variance
         del call.options["dim"]
-    call.options |= d([{}, {"correction": d([0, 1, 2, 0.5, 100])}])
+    if call.options and d.rarely(3):
+        dim = call.options.pop("dim", None)
+        call.args = (dim, d([True, False]))  # unbiased
+    elif d.rarely(3):
+        return Call(call.arrays, (d([True, False]),))
+    else:
+        call.options |= d([{}, {"correction": d([0, 1, 2, 0.5, 100])}])
     return call
 
 
@@ -508,6 +524,9 @@ def _index(parts: tuple[Any, ...], x: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
+@entry("Tensor.tolist", *[lambda x, *a: str(x.tolist(*a))] * 2)  # in which NaN is NaN
+@entry("Tensor.__index__", operator.index, operator.index)
+@entry("Tensor.__format__", "{:.3f}".format, "{:.3f}".format)
 @entry("Tensor.__len__", len, len)
 @entry("Tensor.__bool__", bool, bool)
 @entry("Tensor.__float__", float, float)
@@ -519,6 +538,11 @@ def _index(parts: tuple[Any, ...], x: Any) -> Any:
 def whole(d: Drawer) -> Call:
     """A tensor, mostly of one element."""
     return Call([d.array(d([(), (1,), (1, 1)]) if d.integer(0, 2) else d.shape())])
+
+
+@entry("Tensor.__array__", *[lambda x, dtype: str(np.array(x, dtype))] * 2)
+def array(d: Drawer) -> Call:
+    return Call([d.array(d.shape())], (d([None, "float64"]),), fixed=(0,))
 
 
 @entry("Tensor.__iter__", tuple, tuple)
