@@ -82,13 +82,13 @@ extern "C" __global__ void merge_moments(const REAL *partial, long long m, int s
 }
 
 // Running statistics, a thread for each channel: both move towards the batch's by the fraction
-// `momentum`, the variance times `unbias` first. Grid (⌈channels / block⌉).
-extern "C" __global__ void track(const REAL *mean, const REAL *var, int channels, REAL momentum,
-                                 REAL unbias, REAL *running_mean, REAL *running_var) {
+// `take` = 1 − `keep`, the variance times `unbias` first. Grid (⌈channels / block⌉).
+extern "C" __global__ void track(const REAL *mean, const REAL *var, int channels, REAL keep,
+                                 REAL take, REAL unbias, REAL *running_mean, REAL *running_var) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= channels) return;
-    running_mean[c] = running_mean[c] * (1 - momentum) + momentum * mean[c];
-    running_var[c] = running_var[c] * (1 - momentum) + momentum * (var[c] * unbias);
+    running_mean[c] = running_mean[c] * keep + take * mean[c];
+    running_var[c] = running_var[c] * keep + take * (var[c] * unbias);
 }
 
 // y = (x − mean) r w + b + z with r = 1 / √(var + eps); of that and 0 the larger, with `relu`. `w`,

@@ -311,7 +311,7 @@ def _track(
     dense = all(a.flags.c_contiguous and a.dtype == mean.dtype for a in theirs)
     if cuda.usable(mean) and dense:
         c = len(mean)
-        args = (mean, var, c, momentum, unbias, running_mean, running_var)
+        args = (mean, var, c, 1 - momentum, momentum, unbias, running_mean, running_var)
         macros = {"REAL": mean.dtype, "THREADS": THREADS, "PER_THREAD": PER_THREAD}
         cuda.launch("norm", "track", cuda.blocks(c, THREADS), THREADS, args, **macros)
         return
