@@ -5,10 +5,9 @@ found = predict(load("runs/simple-seed0"), *read(["cat.jpg", "test_images.npy"])
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -18,9 +17,10 @@ from typing import IO, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 import minigrad as mg
-from cifar import evaluate, pickles, running
+from cifar import evaluate, pickles, running, tables
 from cifar.errors import UserError
 
 Images = NDArray[np.uint8]
@@ -28,7 +28,14 @@ Images = NDArray[np.uint8]
 SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
 TOP: Final = 3  # guesses shown per image
 _ARRAYS: Final = (".npy", ".npz")
-_KINDS: Final = "pictures, or .npy, .npz or pickled files of images"
+_KINDS: Final = "pictures, folders of them, or .npy, .npz or pickled files of images"
+MOST_TOLD: Final = 5  # of the files that cannot be used, by name
+DARK: Final = 16  # a picture whose brightest pixel is that part of white
+# What Pillow decodes itself, without starting another program as it does for EPS.
+FORMATS: Final[tuple[str, ...]] = (
+    "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "TGA",
+    "TIFF", "WEBP",
+)  # fmt: skip
 _LARGEST: Final = 1 << 30  # bytes of a pickle, or unpacked from a .npz file: 349,000 images
 
 
@@ -38,12 +45,16 @@ class Settings:
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
-        files: pictures of any size and format that Pillow reads (their largest centred square is
-            used, scaled to 32 x 32), or .npy, .npz or pickled files of uint8 images, (N, 3072),
-            (N, 3, 32, 32) or (N, 32, 32, 3), such as CIFAR-10's own batches.
+        files: pictures of any size, as JPEG, PNG, WebP, TIFF and other common kinds (their largest
+            centred square is used, scaled to 32 x 32), folders of pictures, or .npy, .npz or
+            pickled files of uint8 images, (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3), such as
+            CIFAR-10's own batches.
+        files_from: a file that lists more of them, one a line; - is standard input.
         csv: write ID,Labels to this file in place of a table: ID is a picture's file name, an
-            array's row from 0 or what a pickle names it; the label is the class's number.
+            array's row from 0 or what a pickle names it; the label is the class's number. An
+            apostrophe stands before a name that a spreadsheet would take for a formula.
         names: write class names in the CSV file, not numbers.
+        probabilities: write every class's probability too, in a column of its name.
         last: of a folder, the weights after the last epoch, not those of the best one.
         device: cpu, gpu, gpu:N or auto.
         progress: --no-progress hides the bar that a terminal shows.
@@ -51,8 +62,10 @@ class Settings:
 
     run: str
     files: tuple[str, ...]
+    files_from: str | None = None
     csv: str | None = None
     names: bool = False
+    probabilities: bool = False
     last: bool = False
     device: str = "auto"
     progress: bool = True
@@ -85,16 +98,18 @@ def run(settings: Settings) -> Predictions:
     Raises:
         UserError: the run or a file cannot be used; the message names it.
     """
-    if settings.names and settings.csv is None:
-        raise UserError("names: is about the CSV file; give --csv FILE too")
+    for name in ("names", "probabilities"):
+        if getattr(settings, name) and settings.csv is None:
+            raise UserError(f"{name}: is about the CSV file; give --csv FILE too")
     if settings.csv is not None:
         with running.writing("csv", settings.csv):
             mg.checkpoint.writable(settings.csv)
     trained = evaluate.load(settings.run, settings.device, settings.last)
-    ids, images = read(settings.files)
+    more = [] if settings.files_from is None else listed(settings.files_from)
+    ids, images = read([*settings.files, *more], settings.progress)
     found = predict(trained, ids, images, settings.progress)
     if settings.csv is not None:
-        write_csv(found, settings.csv, settings.names)
+        write_csv(found, settings.csv, settings.names, settings.probabilities)
     return found
 
 
@@ -106,68 +121,130 @@ def predict(
     return Predictions(ids, trained.classes, np.exp(evaluate.log_probabilities(logits)))
 
 
-def write_csv(found: Predictions, path: str | os.PathLike[str], names: bool = False) -> None:
+def write_csv(
+    found: Predictions,
+    path: str | os.PathLike[str],
+    names: bool = False,
+    probabilities: bool = False,
+) -> None:
     """A line "ID,Labels", then one per image; the label is the class's number or its name.
+
+    Args:
+        probabilities: after the label, write the probability of each class in a column of its name.
 
     Raises:
         UserError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["ID", "Labels"])
-    for name, guess in zip(found.ids, found.probabilities.argmax(axis=1), strict=True):
-        writer.writerow([name, found.classes[guess] if names else int(guess)])
+    rows: list[list[object]] = [["ID", "Labels", *(found.classes if probabilities else ())]]
+    for name, shares in zip(found.ids, found.probabilities, strict=True):
+        guess = int(shares.argmax())
+        label = found.classes[guess] if names else guess
+        rows.append([name, label, *(f"{share:.6g}" for share in shares if probabilities)])
     with running.writing("csv", path):
-        mg.checkpoint.write_text(path, text.getvalue())
+        mg.checkpoint.write_text(path, tables.comma_separated(rows))
 
 
 # ---------------------------------------------------------------------------- reading
 
 
-def read(files: Sequence[str | os.PathLike[str]]) -> tuple[list[str], Images]:
-    """IDs and uint8 images (N, 3, 32, 32) of all ``files``, in order.
+def listed(source: str | os.PathLike[str]) -> list[str]:
+    """The names in a file or, of "-", on standard input: one a line, or each ended by a NUL byte
+    as ``find -print0`` writes them.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        content = (
+            sys.stdin.buffer.read()
+            if source == "-"
+            else mg.checkpoint.readable(source).read_bytes()
+        )
+    except OSError as error:
+        raise UserError(f"files_from: {str(error).removeprefix('path: ')}") from None
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def read(
+    files: Sequence[str | os.PathLike[str]], progress: bool = False
+) -> tuple[list[str], Images]:
+    """IDs and uint8 images (N, 3, 32, 32) of all ``files``, in order; a folder stands for the
+    pictures in it and in the folders within.
 
     A picture's ID is its file name as given; an array's images are numbered from 0 unless a pickle
     has IDs of its own, with the file's name before them where there are several files.
 
     Raises:
-        UserError: a file is missing, damaged or of another kind; the message names it.
+        UserError: files are missing, damaged or of another kind; the message names them.
     """
     ids: list[str] = []
     parts: list[Images] = []
-    for file in map(Path, files):
+    wrong: list[str] = []
+    found = [path for file in map(Path, files) for path in _pictures_below(file) or [file]]
+    hidden = None if progress and len(found) > 1 else True  # None: where stderr is no terminal
+    for file in tqdm(found, unit="file", disable=hidden):
         try:
-            mg.checkpoint.readable(file)
-        except OSError as error:
-            why = str(error).removeprefix("path: ")
-            raise UserError(f"files: {why}; name {_KINDS}") from None
-        rows: Sequence[object]
-        if _is_pickle(file):
-            rows, images = read_pickle(file)
-        elif file.suffix.lower() in _ARRAYS:
-            images = read_array(file)
-            rows = range(len(images))
-        else:
-            parts.append(read_picture(file)[None])
-            ids.append(mg.console.decoded(file))
+            names, images = _read_file(file, len(found) > 1)
+        except UserError as error:  # all are told at once: there may be thousands of files
+            wrong.append(str(error))
             continue
-        before = f"{mg.console.decoded(file)}:" if len(files) > 1 else ""
-        ids += [f"{before}{row}" for row in rows]
+        ids += names
         parts.append(images)
+    if wrong:
+        more = f" (and {len(wrong) - MOST_TOLD:,} more files)" if len(wrong) > MOST_TOLD else ""
+        raise UserError("; ".join(wrong[:MOST_TOLD]) + more)
     if not ids:
         raise UserError(f"files: no image to look at; name {_KINDS}")
     return ids, np.concatenate(parts)
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    """The pictures in a folder, by the ends of their names; hidden files are left out."""
+    if not folder.is_dir():
+        return []
+    from PIL import Image
+
+    kinds = {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
+    files = [
+        path
+        for path in running.files_below(folder)
+        if path.suffix.lower() in kinds
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not files:
+        raise UserError(f"files: no picture in the folder {folder}; name {_KINDS}")
+    return files
+
+
+def _read_file(file: Path, is_one_of_many: bool) -> tuple[list[str], Images]:
+    """IDs and images of a picture, an array or a pickle."""
+    try:
+        mg.checkpoint.readable(file)
+    except OSError as error:
+        why = str(error).removeprefix("path: ")
+        raise UserError(f"files: {why}; name {_KINDS}") from None
+    rows: Sequence[object]
+    if _is_pickle(file):
+        rows, images = read_pickle(file)
+    elif file.suffix.lower() in _ARRAYS:
+        images = read_array(file)
+        rows = range(len(images))
+    else:
+        return [mg.console.decoded(file)], read_picture(file)[None]
+    before = f"{mg.console.decoded(file)}:" if is_one_of_many else ""
+    return [f"{before}{row}" for row in rows], images
 
 
 def read_picture(path: Path) -> Images:
     """A picture file as the network sees pictures: uint8 (3, 32, 32).
 
     Turned upright as its EXIF data say; the first frame of several; transparent parts become
-    white; grey becomes RGB; 16 bits become 8, and floats are taken as 0 to 255; the largest centred
-    square is scaled with a Lanczos filter. A 32 x 32 picture stays as it is, bit for bit.
+    white; grey becomes RGB; 16 bits and floats become 8 bits (see :func:`_in_bytes`); the largest
+    centred square is scaled with a Lanczos filter. A 32 x 32 picture stays as it is, bit for bit.
 
     Raises:
-        UserError: Pillow cannot read it, or it has more than 89 million pixels.
+        UserError: it is of none of the :data:`FORMATS`, damaged, or of more than 89 million pixels.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -175,8 +252,10 @@ def read_picture(path: Path) -> Images:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on odd metadata; the pixels are what matters
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                upright = _rgb(ImageOps.exif_transpose(picture))
+            Image.init()  # Image.open does not know a format that this Pillow was built without
+            kinds = [kind for kind in FORMATS if kind in Image.OPEN]
+            with Image.open(path, formats=kinds) as picture:
+                upright = _rgb(path, ImageOps.exif_transpose(picture))
         # Cropped first: a filter over a part of the picture would look beyond that part.
         side = min(upright.size)
         left, top = ((length - side) // 2 for length in upright.size)
@@ -187,29 +266,55 @@ def read_picture(path: Path) -> Images:
         raise UserError(f"{path}: more than {most} pixels; scale it down first") from None
     except UnidentifiedImageError:
         raise UserError(
-            f"{path}: not a picture that Pillow can read, nor .npy, .npz or a pickle"
+            f"{path}: not a picture of a known kind ({', '.join(kinds)}), nor .npy, .npz or a "
+            "pickle"
         ) from None
+    except UserError:
+        raise
     except Exception as error:  # its decoders raise whatever damaged bytes lead them to
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: cannot be read as a picture ({what:.80})") from None
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
-def _rgb(picture: Any) -> Any:
+def _rgb(path: Path, picture: Any) -> Any:
     """Any Pillow image in mode RGB."""
     from PIL import Image
 
-    if picture.mode.startswith("I"):  # 16 bits; convert() would cut off all above 255
-        values = np.asarray(picture)
-        eighth = np.empty(values.shape, np.uint8)
-        for row, line in zip(eighth, values, strict=True):  # all at once would take ten times this
-            row[:] = (line.clip(0, 65535) / 257).round()
-        picture = Image.fromarray(eighth)
+    if picture.mode.startswith(("I", "F")):  # convert() would cut off all above 255
+        picture = Image.fromarray(_in_bytes(path, np.asarray(picture)))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     return picture.convert("RGB")
+
+
+def _in_bytes(path: Path, values: NDArray[Any]) -> Images:
+    """Grey values of more than eight bits as uint8: of whole numbers white is 65,535, of floats 1,
+    and of either 255 where the other reading makes it black or cuts it off.
+
+    Raises:
+        UserError: they are negative, beyond white, or not finite.
+    """
+    low, high = values.min(), values.max()
+    whites = (255, 65535) if values.dtype.kind in "iu" else (1, 255)
+    white = next((white for white in whites if low >= 0 and high <= white), None)
+    if white is None:
+        raise UserError(
+            f"{path}: expected pixels from 0 to {whites[0]} or {whites[1]:,}, got {low:g} to "
+            f"{high:g}"
+        )
+    if 0 < high < white / DARK:
+        print(
+            f"note: {path} comes out all but black: its pixels reach {high:g} of {white:,}; "
+            "scale them first",
+            file=sys.stderr,
+        )
+    found = np.empty(values.shape, np.uint8)
+    for row, line in zip(found, values, strict=True):  # all at once would take ten times the memory
+        row[:] = (line * (255 / white)).round()
+    return found
 
 
 def read_array(path: Path) -> Images:

@@ -9,7 +9,6 @@ import base64
 import collections
 import html
 import json
-import os
 import shlex
 import statistics
 import sys
@@ -153,7 +152,7 @@ def find(folder: Path) -> list[Run]:
     if not folder.is_dir():
         raise UserError(f"folder: {folder} is not a folder; name one that holds runs")
     found: dict[str, Run] = {}
-    for path in _files(folder):
+    for path in running.files_below(folder):
         runs: Iterable[Run] = ()
         if path.name == "metrics.jsonl":
             runs = [_from_folder(path.parent)]
@@ -165,15 +164,6 @@ def find(folder: Path) -> list[Run]:
     if not found:
         raise UserError(f"folder: there is no run in {folder}; name one that training wrote into")
     return list(found.values())
-
-
-def _files(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:  # not left out in silence
-        raise UserError(f"folder: cannot read {error.filename}: {error.strerror}")
-
-    walk = os.walk(folder, onerror=refuse)
-    found = sorted(Path(place, name) for place, _, names in walk for name in names)
-    return [path for path in found if path.is_file()]  # to open a FIFO is to wait
 
 
 def _from_folder(folder: Path) -> Run:

@@ -103,6 +103,21 @@ def _is_at(handle: int, path: Path) -> bool:
     return False
 
 
+def files_below(folder: Path) -> list[Path]:
+    """The regular files in a folder and in all within it, links to such ones too, in order.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:  # not left out in silence
+        raise UserError(f"folder: cannot read {error.filename}: {error.strerror}")
+
+    walk = os.walk(folder, onerror=refuse)
+    found = sorted(Path(place, name) for place, _, names in walk for name in names)
+    return [path for path in found if path.is_file()]  # to open a FIFO is to wait
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
     """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once.

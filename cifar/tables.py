@@ -1,10 +1,35 @@
-"""Plain-text tables for the terminal: columns aligned, numbers to the right."""
+"""Tables: for the terminal with columns aligned, and as comma-separated values."""
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import Iterable, Sequence
 
 import minigrad as mg
+
+# What makes a spreadsheet take a text for a formula (OWASP, *CSV Injection*), full width too.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def comma_separated(rows: Iterable[Sequence[object]]) -> str:
+    """CSV text that is safe to open in a spreadsheet, whatever names are in it: an apostrophe
+    before a text that would be a formula makes it shown, not computed."""
+    return "".join(map(_line, rows))
+
+
+def _line(row: Sequence[object]) -> str:
+    text = io.StringIO()
+    # The writer quotes what its line terminator is made of: a "\r" alone would end a line too.
+    csv.writer(text, lineterminator="\r\n").writerow([_inert(value) for value in row])
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _inert(value: object) -> object:
+    risky = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if risky else value
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

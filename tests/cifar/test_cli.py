@@ -179,16 +179,20 @@ def test_the_others_settings():
             "run",
             "a.png",
             "b.png",
+            "--files-from",
+            "-",
             "--csv",
             "x.csv",
             "--names",
+            "--probabilities",
             "--last",
             "--device",
             "cpu",
         ]
     )
-    expected = predict.Settings("run", ("a.png", "b.png"), "x.csv", True, True, "cpu")
+    expected = predict.Settings("run", ("a.png", "b.png"), "-", "x.csv", True, True, True, "cpu")
     assert asked == expected
+    assert cli.parse(["predict", "run", "--files-from", "x"]) == predict.Settings("run", (), "x")
     asked = cli.parse(
         [
             "evaluate",
@@ -448,7 +452,7 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
     Path("x\ny.png").write_text("no picture")
     np.save("float.npy", np.zeros((1, 3072)))
     for files, text in (
-        (["bad.png"], "bad.png: not a picture that Pillow can read"),
+        (["bad.png"], "bad.png: not a picture of a known kind (AVIF"),
         (["bad.npy"], "bad.npy: not a whole .npy or .npz file"),
         (["x\ny.png"], "x y.png: not a picture"),
         (["float.npy"], "float.npy: expected uint8 of shape (N, 3072), (N, 3,"),
@@ -456,9 +460,9 @@ def test_pictures_and_tables_that_are_none(small, here, capsys):
             ["nowhere.png"],
             "files: cannot read nowhere.png: No such file or directory; name pictures",
         ),
-        (["run"], "files: cannot read run: Is a directory"),
+        (["run"], "files: no picture in the folder run; name pictures"),
         ([], "files: no image to look at"),
-        (["bad.png", "--csv", "nowhere/x.csv"], "bad.png: not a picture"),
+        (["bad.png", "--csv", "nowhere/x.csv"], "csv: cannot write nowhere/x.csv: No such file"),
     ):
         assert_one_error(cli.main(["predict", "run", *files]), capsys.readouterr(), text)
     small.setattr(datasets, "load", LOAD)

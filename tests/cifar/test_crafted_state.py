@@ -304,7 +304,7 @@ def test_whatever_a_file_of_weights_holds(finished, data):
                     evaluate.run(asked)
                 case "predict":
                     files, csv = (str(finished.parent / "x.npy"),), str(out / "x.csv")
-                    asked = predict.Settings(file, files, csv, True, progress=False)
+                    asked = predict.Settings(file, files, None, csv, True, progress=False)
                     predict.run(asked)
                 case "export":
                     exchange.export(exchange.Export(file, str(out / "y.safetensors")))

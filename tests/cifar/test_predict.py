@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import sys
 import tracemalloc
 import zipfile
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from cifar import evaluate, predict, train
 from cifar.errors import UserError
@@ -60,6 +61,72 @@ def test_modes(tmp_path, mode, suffix):
     rows = predict.read_picture(path).astype(float).mean((0, 2))
     coarse = {"1": 130, "P": 30}  # black and white, and six shades, dithered
     np.testing.assert_allclose(rows, SMOOTH[:, 0, 0], atol=coarse.get(mode, 6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest", "noted"),
+    [
+        ("u2", 65535, False), ("u2", 4095, True), ("u2", 255, False), ("i4", 65535, False),
+        ("i4", 255, False), ("f4", 1, False), ("f4", 0.5, False), ("f4", 255, False),
+        ("f4", 2, True), ("f4", 0, False),
+    ],
+)  # fmt: skip
+def test_deep_pictures_have_the_right_scale_or_a_note(tmp_path, capsys, kind, largest, noted):
+    """What is saved as floats from 0 to 1, or as bytes in wider numbers, is not black."""
+    path = tmp_path / "x.tiff"
+    values = (SMOOTH[:, :, 0] * (largest / 255)).astype(kind)
+    Image.fromarray(values).save(path)
+    found = predict.read_picture(path).astype(float)
+    err = capsys.readouterr().err
+    assert err.startswith(f"note: {path} comes out all but black: its pixels reach {largest}") == (
+        noted
+    )
+    white = next(w for w in ((1, 255) if kind == "f4" else (255, 65535)) if largest <= w)
+    np.testing.assert_allclose(found[0], 255 / white * values, atol=0.51)
+    assert noted or not largest or found.max() > 100
+    assert bool(err) is noted
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "text"),
+    [
+        ("f4", [-1, 1], "expected pixels from 0 to 1 or 255, got -1 to 1"),
+        ("f4", [0, 300], "expected pixels from 0 to 1 or 255, got 0 to 300"),
+        ("f4", [0, np.nan], "expected pixels from 0 to 1 or 255, got nan to nan"),
+        ("f4", [0, np.inf], "expected pixels from 0 to 1 or 255, got 0 to inf"),
+        ("i4", [0, 70_000], "expected pixels from 0 to 255 or 65,535, got 0 to 70000"),
+        ("i4", [-1, 3], "expected pixels from 0 to 255 or 65,535, got -1 to 3"),
+    ],
+)
+def test_pixels_of_no_known_scale(tmp_path, kind, values, text):
+    Image.fromarray(np.tile(np.array(values, kind), (4, 2))).save(tmp_path / "x.tiff")
+    refuses(UserError, f"x.tiff: {text}", lambda: predict.read_picture(tmp_path / "x.tiff"))
+
+
+def test_no_other_program_is_started(tmp_path, monkeypatch):
+    """Pillow gives EPS to Ghostscript, whatever the file is called."""
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: started.append(given))
+    path = tmp_path / "cat.jpg"
+    Image.new("RGB", (32, 32)).save(path, "EPS")
+    refuses(UserError, "cat.jpg: not a picture of a known kind", lambda: predict.read_picture(path))
+    assert not started
+
+
+@pytest.mark.parametrize("kind", ["SGI", "PDF", "ICNS", "SPIDER"])
+def test_other_kinds_are_not_pictures(tmp_path, kind):
+    Image.new("RGB", (32, 32)).convert("F" if kind == "SPIDER" else "RGB").save(
+        tmp_path / "x", kind
+    )
+    text = "x: not a picture of a known kind (AVIF, BMP, DIB,"
+    refuses(UserError, text, lambda: predict.read_picture(tmp_path / "x"))
+
+
+def test_a_phones_picture(tmp_path):
+    """Several JPEGs in one file, which Pillow takes for a kind of its own."""
+    image = Image.new("RGB", (32, 32), "red")
+    image.save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
+    assert predict.read_picture(tmp_path / "x.jpg")[:, 9, 9].tolist() == [254, 0, 0]
 
 
 def test_the_middle_square_is_scaled(tmp_path):
@@ -372,9 +439,55 @@ def test_files_that_are_none(tmp_path):
         refuses(UserError, text, lambda: predict.read([folder / "x.png"]))
     refuses(
         UserError,
-        f"files: cannot read {tmp_path}: Is a directory",
+        f"files: no picture in the folder {tmp_path}",
         lambda: predict.read([tmp_path]),
     )
+
+
+def test_a_folder_stands_for_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.JPEG", "deep/er/c.webp", ".hidden.png", ".cache/d.png", "._e.png"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        saved(tmp_path / "pictures" / name)
+    (tmp_path / "pictures" / "notes.txt").write_text("no picture")
+    os.mkfifo(tmp_path / "pictures" / "fifo.png")
+    np.save("x.npy", BATCH[:1])
+    ids, images = predict.read(["pictures", "x.npy"])
+    inside = ["a.JPEG", "b.png", "deep/er/c.webp"]
+    assert ids == [*(f"pictures/{name}" for name in inside), "x.npy:0"]
+    assert len(images) == len(ids)
+    (tmp_path / "empty").mkdir()
+    refuses(UserError, "files: no picture in the folder empty", lambda: predict.read(["empty"]))
+
+
+@pytest.mark.parametrize(("end", "last"), [("\n", ""), ("\r\n", "\r\n"), ("\0", "\0")])
+@pytest.mark.parametrize("source", ["list.txt", "-"])
+def test_lists_of_files(tmp_path, monkeypatch, source, end, last):
+    names = [b"cat.png", b"caf\xe9.png", b" a b.png"]
+    content = end.encode().join(names) + last.encode()
+    (tmp_path / "list.txt").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert [os.fsencode(name) for name in predict.listed(source)] == names
+
+
+def test_lists_that_cannot_be_read(tmp_path):
+    for place, why in ((tmp_path, "Is a directory"), (tmp_path / "no", "No such file")):
+        text = f"files_from: cannot read {place}: {why}"
+        refuses(UserError, text, lambda place=place: predict.listed(place))
+
+
+def test_all_files_that_cannot_be_used_are_named_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved("good.png")
+    bad = [f"bad{i}.png" for i in range(predict.MOST_TOLD + 2)]
+    for name in bad:
+        (tmp_path / name).write_text("")
+    with pytest.raises(UserError, match=r"bad0\.png: not a picture") as told:
+        predict.read([*bad, "good.png", "no"])
+    said = str(told.value)
+    assert [name in said for name in bad] == [True] * predict.MOST_TOLD + [False] * 2
+    assert said.endswith(" (and 3 more files)")
 
 
 def test_a_name_that_is_not_utf8(tmp_path):
@@ -421,6 +534,19 @@ def test_csv_bytes(tmp_path):
     predict.write_csv(FOUND, path, names=True)
     assert path.read_bytes() == b'ID,Labels\n0,cat\n"a ""b"", c.png","dog, hot"\n'
     assert os.listdir(tmp_path) == ["x.csv"]
+    predict.write_csv(FOUND, path, probabilities=True)
+    lines = path.read_text().splitlines()
+    assert lines[0] == 'ID,Labels,cat,"dog, hot"'
+    assert lines[1] == "0,0,0.9,0.1"
+
+
+def test_no_name_in_a_csv_file_is_a_formula(tmp_path):
+    path = tmp_path / "x.csv"
+    found = predict.Predictions(["=1+1.png", "-5"], ("@cat", "dog"), FOUND.probabilities)
+    predict.write_csv(found, path, names=True, probabilities=True)
+    assert path.read_text().splitlines() == [
+        "ID,Labels,'@cat,dog", "'=1+1.png,'@cat,0.9,0.1", "-5,dog,0.2,0.8",
+    ]  # fmt: skip
 
 
 def test_csv_that_cannot_be_written(tmp_path):
@@ -431,7 +557,7 @@ def test_csv_that_cannot_be_written(tmp_path):
 
 def test_a_csv_that_cannot_be_written_is_told_before_the_work(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "load", lambda *_: pytest.fail("loaded"))
-    asked = predict.Settings(trained, ("x.png",), str(tmp_path / "nowhere" / "x.csv"))
+    asked = predict.Settings(trained, ("x.png",), csv=str(tmp_path / "nowhere" / "x.csv"))
     refuses(UserError, "csv: cannot write ", lambda: predict.run(asked))
 
 
@@ -447,7 +573,7 @@ def test_run(trained, tmp_path):
     np.save(tmp_path / "x.npy", data.images)
     files = (str(tmp_path / "x.npy"),)
     out = tmp_path / "labels.csv"
-    asked = predict.Settings(trained, files, str(out), device="cpu", progress=False)
+    asked = predict.Settings(trained, files, csv=str(out), device="cpu", progress=False)
     found = predict.run(asked)
     rows = [line.split(",") for line in out.read_text().splitlines()[1:]]
     assert [row[0] for row in rows] == [str(i) for i in range(30)]
@@ -455,5 +581,9 @@ def test_run(trained, tmp_path):
     assert guesses == found.probabilities.argmax(1).tolist()
     measured = evaluate.measure(np.log(found.probabilities), data.labels, data.classes)
     assert np.mean(guesses == data.labels) == pytest.approx(measured.accuracy)
-    asked = predict.Settings(trained, files, names=True)
-    refuses(UserError, "names: is about the CSV file", lambda: predict.run(asked))
+    for name in ("names", "probabilities"):
+        asked = predict.Settings(trained, files, **{name: True})
+        refuses(UserError, f"{name}: is about the CSV file", lambda asked=asked: predict.run(asked))
+    (tmp_path / "list").write_text(files[0])
+    asked = predict.Settings(trained, (), str(tmp_path / "list"), device="cpu", progress=False)
+    assert predict.run(asked).ids == found.ids
