@@ -146,14 +146,10 @@ def _note(message: Warning | str, *_: Any, **__: Any) -> None:
 def _open_closed() -> None:
     """Let closed standard streams lead nowhere.
 
-    Otherwise the next file that is opened would get the number of, say, stderr, and what a library
-    writes there would land in it.
+    Each takes the lowest number that is free, which is its own. Otherwise the next file that is
+    opened would get that of, say, stderr, and what a library writes there would land in it.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
