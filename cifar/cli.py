@@ -5,7 +5,8 @@ reports, and models to and from other programs.
     cifar evaluate runs/simple-seed0
 
 Exit codes: 0 done, 1 no (``cifar data`` without CIFAR-10, ``cifar verify`` of a run that came out
-differently), 2 a mistake to mend (one line on stderr says which), 130 stopped by Ctrl-C.
+differently), 2 a mistake to mend (one line on stderr says which), 130 stopped by Ctrl-C, 141 the
+reader of stdout, such as ``head``, had seen enough.
 """
 
 from __future__ import annotations

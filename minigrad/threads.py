@@ -11,6 +11,7 @@ import contextlib
 import functools
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -32,7 +33,7 @@ _lock = threading.Lock()
 def _default_threads() -> int:
     asked = os.environ.get("MINIGRAD_NUM_THREADS", "")
     if asked:
-        if not asked.isdecimal() or not 1 <= int(asked) <= MOST:
+        if not re.fullmatch("[0-9]{1,9}", asked) or not 1 <= int(asked) <= MOST:
             what = f"a whole number from 1 to {MOST}"
             raise ValueError(f"MINIGRAD_NUM_THREADS: expected {what}, got {asked!r}")
         return int(asked)

@@ -161,7 +161,8 @@ def test_set_num_threads_to_no_number(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [("3", "3"), ("0", "ValueError"), ("two", "ValueError")]
+    ("value", "found"),
+    [("3", "3"), ("0", "ValueError"), ("two", "ValueError"), ("9" * 5000, "ValueError")],
 )
 def test_environment_variable(value, found):
     code = "import minigrad; print(minigrad.get_num_threads())"
