@@ -38,6 +38,8 @@ from cifar import (
     predict,
     recipes,
     report,
+    request,
+    running,
     subsets,
     summary,
     tables,
@@ -89,45 +91,15 @@ class Models:
 
 
 @dataclass(frozen=True)
-class Train(train.Settings):
+class Train(request.Request):
     """Train a recipe's network; writes models, metrics and pictures into a folder.
 
     Attributes:
-        recipe: which one; `cifar recipes` lists them.
-        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
-            synthetic set, saying so.
-        out: folder for everything the run writes; runs/RECIPE-seedSEED unless given.
-        progress: --no-progress hides the bar of each epoch that a terminal shows.
-        epochs: passes over the training set, in place of the recipe's.
-        batch_size: images per step, in place of the recipe's.
-        lr: learning rate, in place of the recipe's.
-        set: FIELD=VALUE, any field of the recipe, such as augmentation.crop=4 or
-            optimizer_options.momentum=0.8; may be repeated.
+        recipe: which one; `cifar recipes` lists them. A resumed run has its own.
     """
 
-    recipe: tyro.conf.Positional[str] = tyro.MISSING
-    out: str | None = None  # type: ignore[assignment]  # depends on the recipe and the seed
-    overrides: tyro.conf.Suppress[dict[str, Any]] = dataclasses.field(default_factory=dict)
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
+    recipe: tyro.conf.Positional[str | None] = None
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-
-    def settings(self) -> train.Settings:
-        """What :func:`cifar.train.run` takes.
-
-        Raises:
-            UserError: there is no such recipe, or a field of it cannot be set to what was given.
-        """
-        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(train.Settings)}
-        changes: dict[str, Any] = overrides.parse(recipes.load(self.recipe), self.set)
-        for name in ("epochs", "batch_size", "lr"):
-            if (value := getattr(self, name)) is not None:
-                changes[name] = value
-        given["overrides"] = changes
-        given["out"] = self.out or f"runs/{self.recipe}-seed{self.seed}"
-        given["progress"] = self.progress and sys.stderr.isatty()
-        return train.Settings(**given)
 
 
 @dataclass(frozen=True)
@@ -182,7 +154,8 @@ class Compare(compare.Settings):
             UserError: there is no such recipe, or a field of it cannot be set to what was given.
         """
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(compare.Settings)}
-        given["overrides"] = overrides.parse(recipes.load(self.recipe), self.set)
+        recipe = recipes.load(self.recipe).lasting(self.epochs)
+        given["overrides"] = overrides.parse(recipe, self.set)
         given["out"] = self.out or f"runs/compare-{self.recipe}-seed{self.seed}"
         given["progress"] = self.progress and sys.stderr.isatty()
         return compare.Settings(**given)
@@ -370,7 +343,11 @@ def show_augmentation(asked: Augment) -> int:
     if asked.seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {asked.seed}")
     recipe = recipes.load(asked.recipe)
-    recipe = dataclasses.replace(recipe, **overrides.parse(recipe, asked.set))
+    changes = overrides.parse(recipe, asked.set)
+    if idle := changes.keys() - {"augmentation"}:
+        raise UserError(f"set: {min(idle)} has no effect on the picture, only augmentation has")
+    recipe = dataclasses.replace(recipe, **changes)
+    overrides.refuse_idle(recipe, changes)
     data = datasets.load(asked.dataset, "train", asked.data_dir)
     out = Path(asked.out or f"augmentation-{recipe.name}.png")
     title = f"{recipe.name} on {data.name} training images, seed {asked.seed}"
@@ -384,8 +361,7 @@ def show_augmentation(asked: Augment) -> int:
 
 def run_training(asked: Train) -> int:
     """Train, and say where it led."""
-    settings = asked.settings()
-    last = train.run(settings)[-1]
+    last = train.run(asked.settings("train"))[-1]
     print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
     return 0
 
@@ -401,6 +377,11 @@ def run_evaluation(asked: evaluate.Settings) -> int:
     print(tables.table(("class", "precision", "recall", "F1", "support"), rows))
     term = f" + {found.l2_term:.4f} (L2 term)" if found.l2_term else ""
     print(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}{term} on {found.images:,} images")
+    if found.picked:
+        print(
+            "this epoch was picked by its accuracy on these images, which flatters it; --last "
+            "evaluates the last one, which nobody picked"
+        )
     print(f"evaluation.json, confusion.png and mistakes.png are in {out}")
     return 0
 
@@ -453,7 +434,8 @@ def run_export(asked: exchange.Export) -> int:
 def run_import(asked: exchange.Import) -> int:
     """Import, and say what to do with it."""
     exchange.adopt(asked)
-    print(f"the weights are in {asked.out}; next: cifar evaluate {asked.out}")
+    where = running.shell_word(asked.out)
+    print(f"the weights are in {asked.out}; next: cifar evaluate {where}")
     return 0
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import machine, models, plots, recipes, reference, running, subsets, train
+from cifar import machine, models, overrides, plots, recipes, reference, running, subsets, train
 from cifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
     )
     recipe, device = train.checked_recipe(asked), train.find_device(settings.device)
     _check(settings, device)
+    overrides.refuse_idle(recipe, settings.overrides)
     train.use_precision("fp32", device)  # as PyTorch does here
     torch_device = training.find_device(device.type, device.index)
     out = Path(settings.out)

@@ -160,7 +160,7 @@ def chosen_folder(data_dir: str | os.PathLike[str] | None = None) -> Path | None
 
 def holds_batches(folder: str | os.PathLike[str]) -> bool:
     """Whether it is a folder that holds CIFAR-10's batch files, unpacked."""
-    return all((Path(folder) / file.name).is_file() for file in _CIFAR10.files)
+    return all(os.path.isfile(os.path.join(folder, file.name)) for file in _CIFAR10.files)
 
 
 # --- What CIFAR-10 is ---------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, models, notes, plots, subsets, train
+from cifar import augment, datasets, models, notes, plots, records, subsets, train
 from cifar.errors import UserError
 
 SPLITS = ("test", "train", "validation")
@@ -32,7 +32,7 @@ class Settings:
         run: a folder that training wrote, or one of its .safetensors files.
         last: of a folder, the weights after the last epoch, not those of the best one.
         dataset: cifar10 or synthetic; the one that the model was trained on unless given.
-        data_dir: folder of CIFAR-10; the usual places unless given.
+        data_dir: folder of CIFAR-10; the run's own, or the usual places, unless given.
         split: test, train (the images that the run trained on) or validation (those that its
             recipe held out).
         device: cpu, gpu, gpu:N or auto.
@@ -100,6 +100,7 @@ class Evaluation:
         per_class: scores by class name.
         macro, weighted: means over classes, plain and weighted by support.
         confusion: images by true class (row) and predicted class (column).
+        picked: the epoch was picked by its accuracy on these very images, which flatters it.
     """
 
     images: int
@@ -110,6 +111,7 @@ class Evaluation:
     macro: Scores
     weighted: Scores
     confusion: list[list[int]]
+    picked: bool = False
 
 
 def run(settings: Settings) -> tuple[Evaluation, Path]:
@@ -120,7 +122,10 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     """
     trained = load(settings.run, settings.device, settings.last)
     name = settings.dataset or str(trained.record.get("dataset", ""))
-    data = _labelled(trained, name, settings.split, settings.data_dir)
+    place = settings.data_dir
+    if place is None and name == "cifar10":
+        place = records.data_dir(trained.record)
+    data = _labelled(trained, name, settings.split, place)
     if data.classes != trained.classes:
         raise UserError(
             f"dataset: {trained.path} tells {_some(trained.classes)} apart, {data.name} has "
@@ -136,7 +141,10 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     recipe = {"l2": 0.0, **trained.record["recipe"]}
     l2 = _checked(trained.path, recipe, "l2", lambda value: notes.is_number(value, 0))
     term = train.penalty(trained.model, l2).item() if l2 else 0.0
-    evaluation = measure(scores, data.labels, data.classes, term)
+    evaluation = dataclasses.replace(
+        measure(scores, data.labels, data.classes, term),
+        picked=data.name == trained.record.get("dataset") and data.split == _picked_on(trained),
+    )
     what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
     figures = {**what, **dataclasses.asdict(evaluation), "record": trained.record}
     text = json.dumps(figures, indent=1, ensure_ascii=False)
@@ -147,6 +155,16 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     with plots.beside(out / "mistakes.png") as path:
         plots.mistakes(data, scores, title, path)
     return evaluation, out
+
+
+def _picked_on(trained: Trained) -> str | None:
+    """The images by which the best of the run's epochs was picked; None where none was."""
+    recipe = trained.record["recipe"]
+    if recipe.get("epochs") == 1:
+        return None
+    of_old = "validation" if recipe.get("validation") else "test"  # versions that did not note it
+    part = trained.record.get("picked_on", of_old if trained.path.stem == "best" else None)
+    return part if part in SPLITS else None
 
 
 def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> datasets.Dataset:

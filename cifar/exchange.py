@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import math
 import sys
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -83,9 +82,14 @@ def export(settings: Export) -> evaluate.Trained:
         if suffix == ".onnx":
             _export_graph(trained, settings.out)
         else:
-            note = trained.record if suffix == ".safetensors" else None
+            note = _portable(trained.record) if suffix == ".safetensors" else None
             mg.save(trained.model.state_dict(), settings.out, note)
     return trained
+
+
+def _portable(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without what is of this machine alone: where its data lie."""
+    return {name: value for name, value in record.items() if name != "data_dir"}
 
 
 def _export_graph(trained: evaluate.Trained, out: str) -> None:
@@ -93,7 +97,7 @@ def _export_graph(trained: evaluate.Trained, out: str) -> None:
         "classes": trained.classes,
         "mean": trained.mean,
         "std": trained.std,
-        "minigrad": trained.record,
+        "minigrad": _portable(trained.record),
     }
     mg.onnx.export(
         trained.model,
@@ -122,10 +126,12 @@ def adopt(settings: Import) -> mg.nn.Module:
         mg.checkpoint.writable(settings.out)
     given = recipes.load(settings.recipe)
     recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
-    for name, low in (("mean", -math.inf), ("std", 0.0)):
-        if not all(low < value < math.inf for value in getattr(recipe, name)):
-            above = " above 0" if low == 0 else ""
-            raise UserError(f"{name}: expected finite numbers{above}, got {getattr(recipe, name)}")
+    for name, fits, expected in (
+        ("mean", overrides.is_mean, overrides.MEAN),
+        ("std", overrides.is_std, overrides.STD),
+    ):
+        if not fits(getattr(recipe, name)):
+            raise UserError(f"{name}: expected {expected}, got {getattr(recipe, name)}")
     classes = datasets.classes(settings.dataset)
     model = models.create(recipe.model, len(classes), seed=0)  # its weights are replaced
     tensors = _weights(settings.file, model.state_dict().keys())

@@ -14,9 +14,12 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cifar import recipes
 from cifar.errors import UserError
 from cifar.recipes import Recipe
 
+MEAN = "numbers from 0 to 1, since pixels are"
+STD = "numbers above 0 and at most 1, since pixels are from 0 to 1"
 FIXED = ("name", "claim")  # what a recipe is called, and what its study reached, are no settings
 
 
@@ -129,3 +132,53 @@ def _name(hint: Any) -> str:
         fields = (field.name for field in dataclasses.fields(hint))
         return f"one of its fields by name ({', '.join(fields)})"
     return "an object in JSON"
+
+
+# ---------------------------------------------------------------------------- what makes sense
+
+
+def is_mean(value: tuple[float, ...]) -> bool:
+    """Whether it can be subtracted from pixels in [0, 1]; 125 is of pixels up to 255."""
+    return all(0 <= channel <= 1 for channel in value)
+
+
+def is_std(value: tuple[float, ...]) -> bool:
+    """Whether pixels in [0, 1] can be divided by it."""
+    return all(0 < channel <= 1 for channel in value)
+
+
+def refuse_idle(recipe: Recipe, given: Iterable[str]) -> None:
+    """Raise where a field that somebody gave ``recipe`` has no effect beside its others.
+
+    Raises:
+        UserError: it names the field.
+    """
+    own, given = recipes.load(recipe.name), set(given)
+    late = [epoch for epoch, _ in recipe.restarts if epoch >= recipe.epochs]
+    level = recipe.long_tail == 1 and not recipe.validation
+    unweighted = recipe.class_balance is None and not recipe.gamma and "gamma" not in given
+    seen = str(recipe.augmentation) != str(own.augmentation)
+    for name, idle, why in (
+        ("gamma", recipe.loss != "focal_loss", f"with loss={recipe.loss}, only with focal_loss"),
+        ("loss", recipe.loss == "focal_loss" and unweighted, "with gamma=0; give gamma too"),
+        (
+            "class_balance",
+            recipe.class_balance is not None and level,
+            "where every class has as many images, only with long_tail below 1",
+        ),
+        ("schedule_options", recipe.schedule is None, "without a schedule"),
+        ("restarts", bool(late), f"beyond the last of {recipe.epochs} epochs, counted from 0"),
+        (
+            "augmentation",
+            recipe.augmentation != own.augmentation and not seen,
+            f"where images are augmented by {recipe.augmentation}",
+        ),
+    ):
+        if name in given and idle:
+            raise UserError(f"{name}: has no effect {why}, got {_shown(getattr(recipe, name))}")
+
+
+def _shown(value: Any) -> str:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    return json.dumps(value)

@@ -116,8 +116,7 @@ class Group:
     @property
     def course(self) -> plots.Course:
         """The study's figures on its way, likewise, by epoch."""
-        name = self.first["recipe"].get("name")
-        return recipes.course(name) if self.claims else plots.NO_COURSE
+        return recipes.course(self.first["recipe"]) if self.claims else plots.NO_COURSE
 
     def values(self, metric: str) -> list[float]:
         """The final figure of each run that has it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -164,6 +166,30 @@ def outliving_its_terminal() -> Iterator[None]:
             yield
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def program() -> tuple[str, ...]:
+    """The words that started this program, as a person can type them again in the same folder."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None:
+        return (_shortest(sys.executable), "-m", spec.name.removesuffix(".__main__"))
+    if os.access(sys.argv[0], os.X_OK):
+        return (_shortest(sys.argv[0]),)
+    return (_shortest(sys.executable), sys.argv[0])
+
+
+def shell_word(word: str) -> str:
+    """``word`` as a shell takes it, in visible characters: a path may hold any others."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = set(range(ord(" "), 127)) - set(b"'\\")
+    return "$'" + "".join(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(word)) + "'"
+
+
+def _shortest(program: str) -> str:
+    """Its name alone, where a shell finds it by that."""
+    name = Path(program).name
+    return name if shutil.which(name) == program else program
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import functools
 import itertools
 import json
 import math
+import os
 import platform
-import shlex
 import sys
 import tempfile
 import time
@@ -23,7 +23,19 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, machine, models, notes, plots, recipes, running, subsets
+from cifar import (
+    augment,
+    datasets,
+    machine,
+    models,
+    notes,
+    overrides,
+    plots,
+    recipes,
+    records,
+    running,
+    subsets,
+)
 from cifar.errors import UserError
 
 F = mg.functional
@@ -54,7 +66,7 @@ class Settings:
         data_dir: folder of CIFAR-10; the usual places unless given.
         seed: of initialisation, order, augmentation and dropout.
         out: folder for everything the run writes.
-        resume: continue the run in --out.
+        resume: continue the run in --out; where there is none yet, start it.
         overrides: recipe fields to replace, such as {"epochs": 2}.
         progress: show a bar.
         precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
@@ -62,6 +74,8 @@ class Settings:
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
         capture: on a GPU, record the training step once and replay it from then on (see
             minigrad/graph.py): the same values, sooner.
+        command: the words of a command line that train, for lines to paste; --resume and --out say
+            all else.
     """
 
     recipe: str = "simple"
@@ -76,6 +90,7 @@ class Settings:
     precision: str | None = None
     detect_anomaly: bool = False
     capture: bool = False
+    command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
 
 
 @dataclass
@@ -117,6 +132,7 @@ class Run:
         saved: how far the state on disk is, in words.
         step: of (images, labels), see :func:`make_step`; from the first epoch on.
         record: what the run is and what can change its results; stored in every file it writes.
+        data_dir: the folder of data that the run was pointed to, as its files note it.
     """
 
     settings: Settings
@@ -132,6 +148,7 @@ class Run:
     held_name: str
     test: mg.data.DataLoader
     progress: Progress
+    data_dir: str | None = None
     saved: str = "nothing was saved before it"
     step: Step | None = None
     drawn: float = -math.inf  # when its curves were, by time.perf_counter
@@ -140,6 +157,13 @@ class Run:
     def best(self) -> dict[str, Any]:
         """The line of the epoch with the highest accuracy on the held images."""
         return max(self.progress.history, key=lambda line: line[f"{self.held_name}_accuracy"])
+
+    def again(self, *more: str) -> str:
+        """The command line that resumes it."""
+        out = str(self.out)
+        out = os.path.join(".", out) if out.startswith("-") else out  # not to be taken for a flag
+        words = [*self.settings.command, "--resume", "--out", out, *more]
+        return " ".join(running.shell_word(word) for word in words)
 
 
 @running.batches_can_be_smaller()
@@ -160,6 +184,8 @@ def run(settings: Settings) -> list[dict[str, Any]]:
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     recipe, device = checked_recipe(settings), find_device(settings.device)
+    if not (settings.resume and _holds_run(Path(settings.out))):
+        overrides.refuse_idle(recipe, settings.overrides)
     use_precision(settings.precision, device)
     if settings.capture and device.type != "gpu":
         raise UserError(f"capture: a step is recorded on a GPU, not on {device}: leave it out")
@@ -179,8 +205,7 @@ def run(settings: Settings) -> list[dict[str, Any]]:
                     _save_state(this)
                     _draw_curves(this)
                     where = f"epoch {progress.epoch + 1}, step {progress.step}"
-                    again = f"continue with --resume --out {out}"
-                    print(f"stopped at {where}; {again}", file=sys.stderr)
+                    print(f"stopped at {where}; continue with: {this.again()}", file=sys.stderr)
                     raise KeyboardInterrupt
                 _end_epoch(this)
                 _draw_curves(this, DRAW_EVERY)
@@ -202,6 +227,8 @@ def prepare(
     """Load the data, make the model and all around it, and put a resumed run back."""
     training_set = datasets.load(settings.dataset, "train", settings.data_dir)
     test_set = datasets.load(training_set.name, "test", settings.data_dir)
+    real = training_set.name == "cifar10"
+    folder = datasets.chosen_folder(settings.data_dir) if real else None
     training_set, held_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
     _check_smallest_batch(recipe, training_set)
@@ -238,18 +265,29 @@ def prepare(
         held_set.split if held_set else "test",
         test,
         Progress(),
+        records.folder_to_note(folder),
     )
-    if settings.resume:
+    if settings.resume and _holds_run(out):
         _load_state(this, device)
     held = f", {len(held_set):,} validation" if held_set else ""
     print(
         f"{recipe.name}: {record['parameters']:,} parameters on {device}{_how(record)}, "
         f"{len(training_set):,} training{held} and {len(test_set):,} test images of "
-        f"{training_set.name}, {this.progress.epoch} of {recipe.epochs} epochs done, in {out}"
+        f"{training_set.name}, {this.progress.epoch} of {recipe.epochs} epochs done"
+        f"{_stretched(recipe)}, in {out}"
     )
     if recipe.long_tail < 1:
         print("images per class: " + ", ".join(map(str, counts)))
     return test_set, this
+
+
+def _stretched(recipe: recipes.Recipe) -> str:
+    """What the first line says of a schedule that follows another number of epochs."""
+    own = recipes.load(recipe.name)
+    followed = own.lasting(recipe.epochs).schedule_in_words()
+    if followed in ("", own.schedule_in_words()) or followed != recipe.schedule_in_words():
+        return ""
+    return f" (its schedule in proportion: {followed} in place of {own.schedule_in_words()})"
 
 
 def _check_smallest_batch(recipe: recipes.Recipe, data: datasets.Dataset) -> None:
@@ -557,7 +595,8 @@ def _check_state(this: Run) -> None:
 
 
 def _went_wrong(this: Run, what: str) -> UserError:
-    again = "--resume --detect-anomaly" if (this.out / STATE).exists() else "--detect-anomaly"
+    flag = "--detect-anomaly"
+    again = this.again(flag) if _holds_run(this.out) else flag
     find = "" if this.settings.detect_anomaly else f"; {again} finds the layer and the operation"
     return UserError(f"{what}; {this.saved}; try a smaller --lr{find}")
 
@@ -622,9 +661,10 @@ def _end_epoch(this: Run) -> None:
         f"{line['images_per_second']:.0f} images/s{gpu}{skipped}"
     )
     note |= {**this.record, "metrics": line, "best_epoch": this.best["epoch"]}
-    note["opening"] = progress.opening
+    note |= {"opening": progress.opening, **_data_place(this)}
     mg.save(this.model.state_dict(), this.out / "last.safetensors", note)
     if this.best is line:
+        note["picked_on"] = name
         mg.save(this.model.state_dict(), this.out / "best.safetensors", note)
     lines = "".join(json.dumps(line) + "\n" for line in progress.history)
     mg.checkpoint.write_text(this.out / "metrics.jsonl", lines)
@@ -636,7 +676,7 @@ def _draw_curves(this: Run, every: float = 0.0) -> None:
     history, now = this.progress.history, time.perf_counter()
     if history and now >= this.drawn + every:
         with plots.beside(this.out / "curves.png") as path:
-            plots.curves(history, this.record, path, recipes.course(this.recipe.name))
+            plots.curves(history, this.record, path, recipes.course(this.record["recipe"]))
         this.drawn = time.perf_counter()
 
 
@@ -699,7 +739,9 @@ def checked_recipe(settings: Settings) -> recipes.Recipe:
     """The recipe with its overrides, checked before any work is done."""
     if settings.seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {settings.seed}")
-    recipe = dataclasses.replace(recipes.load(settings.recipe), **settings.overrides)
+    recipe = recipes.load(settings.recipe)
+    recipe = recipe.lasting(settings.overrides.get("epochs", recipe.epochs))
+    recipe = dataclasses.replace(recipe, **settings.overrides)
     beta = recipe.class_balance
     for name, fits, expected in (
         ("epochs", recipe.epochs >= 1, "at least 1"),
@@ -709,7 +751,8 @@ def checked_recipe(settings: Settings) -> recipes.Recipe:
         ("gamma", 0 <= recipe.gamma < math.inf, "a finite number from 0"),
         ("class_balance", beta is None or 0 <= beta < 1, "a number from 0, less than 1"),
         ("l2", 0 <= recipe.l2 < math.inf, "a finite number from 0"),
-        ("std", all(0 < s < math.inf for s in recipe.std), "finite numbers above 0"),
+        ("mean", overrides.is_mean(recipe.mean), overrides.MEAN),
+        ("std", overrides.is_std(recipe.std), overrides.STD),
     ):
         if not fits:
             raise UserError(f"{name}: expected {expected}, got {getattr(recipe, name)}")
@@ -756,20 +799,18 @@ def _output_folder(settings: Settings) -> Iterator[Path]:
     A folder that was made here and in which nothing came to be written is removed at the end.
     """
     out = Path(settings.out)
-    state = out / STATE
     made: list[Path] = []
     try:
-        if settings.resume and not state.is_file():
-            raise UserError(
-                f"resume: there is no run in {out} (no {state.name}); leave out --resume"
-            )
         made += [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
         with running.alone_in(out):
-            if not settings.resume and state.exists():
+            holds_run = _holds_run(out)
+            if holds_run and not settings.resume:
                 raise UserError(
                     f"out: {out} already holds a run; add --resume, or choose another --out"
                 )
+            if settings.resume and not holds_run:
+                print(f"note: there is no run in {out} to resume; it starts now", file=sys.stderr)
             mg.checkpoint.remove_leftovers(out)
             tempfile.TemporaryFile(dir=out).close()  # tells before an epoch is trained
             yield out
@@ -779,6 +820,11 @@ def _output_folder(settings: Settings) -> Iterator[Path]:
         for folder in made:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
+
+
+def _holds_run(out: Path) -> bool:
+    """Whether a run was saved there; its state may have gone and the one before it be left."""
+    return any((out / name).exists() for name in (STATE, BEFORE))
 
 
 def _record(
@@ -850,6 +896,7 @@ def _save_state(this: Run) -> None:
     note: dict[str, Any] = {
         "schema": SCHEMA,
         "record": this.record,
+        **_data_place(this),
         "progress": dataclasses.asdict(this.progress),
         "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
         "schedule": _place(this.schedule) if this.schedule else None,
@@ -865,14 +912,25 @@ def _place(schedule: Any) -> dict[str, Any]:
     return {name: value for name, value in schedule.state_dict().items() if name in moving}
 
 
+def _data_place(this: Run) -> dict[str, str]:
+    """Where the data lie, for a note, if somebody said so."""
+    return {"data_dir": this.data_dir} if this.data_dir else {}
+
+
 def _load_state(this: Run, device: mg.device) -> None:
-    """Put a saved run back; it must be the same recipe (epochs aside), seed and data."""
+    """Put a saved run back; it must be the same recipe (but for more epochs), seed and data."""
     path = this.out / STATE
-    try:
-        tensors, note = _read_state(path, device)
-    except ValueError as error:
-        raise UserError(f"resume: {error}; {_way_out(this.out)}") from None
-    came, saved = _identity(this.record), _identity(note["record"])
+    tensors, note = _saved(this.out, device)
+    then = records.recipe(note["record"]["recipe"])
+    if then.epochs > this.recipe.epochs:
+        raise UserError(
+            f"epochs: expected the {then.epochs} of the run in {this.out}, or more, got "
+            f"{this.recipe.epochs}"
+        )
+    followed = records.continued(then, this.recipe.epochs)
+    came, saved = _identity(this.recipe, this.record), _identity(then, note["record"])
+    if came != saved:
+        saved = _identity(followed, note["record"])
     different = [
         f"{k} {notes.brief(saved.get(k))}, not {notes.brief(came[k])}"
         for k in came
@@ -891,6 +949,8 @@ def _load_state(this: Run, device: mg.device) -> None:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         why = notes.brief(error)
         raise UserError(f"resume: {path} does not fit the recipe: {why}") from None
+    if _schedule(this.recipe) != _schedule(then):
+        _follow(this)
     done = this.progress.epoch
     if done >= this.recipe.epochs and "test_accuracy" not in this.progress.history[-1]:
         raise UserError(
@@ -898,6 +958,44 @@ def _load_state(this: Run, device: mg.device) -> None:
             f"the last one, got {this.recipe.epochs}"
         )
     this.saved = _until(note["progress"])
+
+
+def saved_note(out: Path) -> dict[str, Any] | None:
+    """The note of the run in a folder, or None where none was saved.
+
+    Raises:
+        UserError: it cannot be resumed.
+    """
+    return _saved(out, mg.device("cpu"))[1] if _holds_run(out) else None
+
+
+def _saved(out: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], dict[str, Any]]:
+    """The state in a folder, or a UserError that says what to do without it."""
+    try:
+        return _read_state(out / STATE, device)
+    except ValueError as error:
+        raise UserError(f"resume: {error}; {_way_out(out)}") from None
+
+
+def _schedule(recipe: recipes.Recipe) -> dict[str, Any]:
+    """What decides the rates, as JSON holds it."""
+    return {name: records.plain(getattr(recipe, name)) for name in recipes.SCHEDULE}
+
+
+def _follow(this: Run) -> None:
+    """Let the rate be what it is after so many epochs of the present recipe, whose schedule is not
+    the one that the run had until now."""
+    epoch, schedule = this.progress.epoch, this.schedule
+    first = max((e for e, _ in this.recipe.restarts if e <= epoch), default=0)
+    optimizer, fresh = make_optimizer(this.recipe, mg.nn.Linear(1, 1), first)
+    if isinstance(fresh, mg.optim.ReduceLROnPlateau):
+        return  # its rate follows the losses
+    for _ in range(epoch - first if fresh else 0):
+        fresh.step()
+    if fresh:
+        schedule.load_state_dict(fresh.state_dict())
+    for group, like in zip(this.optimizer.param_groups, optimizer.param_groups, strict=True):
+        group |= {name: like[name] for name in ("lr", "initial_lr") if name in like}
 
 
 def _put_back(this: Run, tensors: dict[str, mg.Tensor], note: dict[str, Any]) -> None:
@@ -1022,7 +1120,8 @@ def _way_out(out: Path) -> str:
         _, note = _read_state(out / BEFORE, mg.device("cpu"))
     except ValueError:
         return "start again with another --out"
-    command = shlex.join(["mv", str(out / BEFORE), str(out / STATE)])
+    words = ("mv", str(out / BEFORE), str(out / STATE))
+    command = " ".join(map(running.shell_word, words))
     return f"{_until(note['progress'])}: run {command}, then --resume again"
 
 
@@ -1040,14 +1139,12 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
-def _identity(record: dict[str, Any]) -> dict[str, Any]:
-    """What a resumed run must share with the saved one, in the types that JSON keeps."""
-    recipe = {k: v for k, v in record["recipe"].items() if k not in ("name", "epochs", "claim")}
+def _identity(recipe: recipes.Recipe, record: dict[str, Any]) -> dict[str, Any]:
+    """What a resumed run must share with the saved one."""
+    stored = records.plain(recipe)
+    fields = {k: v for k, v in stored.items() if k not in ("name", "epochs", "claim")}
     shared = {k: record.get(k) for k in ("seed", "dataset", "data_fingerprint")}
-    same: dict[str, Any] = json.loads(
-        json.dumps({"recipe": record["recipe"].get("name"), **recipe, **shared})
-    )
-    return same
+    return {"recipe": recipe.name, **fields, **shared}
 
 
 def _below(prefix: str, tensors: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:

@@ -5,7 +5,6 @@ verified = run(Settings("runs/simple-seed0"))
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import minigrad as mg
-from cifar import notes, overrides, recipes, train
+from cifar import notes, records, train
 from cifar.errors import UserError
 
 FILES = ("last.safetensors", train.STATE)  # the second is all that a run of less than an epoch has
@@ -47,7 +46,7 @@ class Settings:
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
-        data_dir: folder of CIFAR-10; the usual places unless given.
+        data_dir: folder of CIFAR-10; the run's own, or the usual places, unless given.
         device: cpu, gpu, gpu:N or auto; the run's own unless given.
     """
 
@@ -87,14 +86,15 @@ def run(settings: Settings) -> Verified:
         UserError: the run cannot be read or does not tell of its first steps; its data set is not
             here, or is another one now.
     """
-    path, record, opening = _read(Path(settings.run))
+    path, note, record, opening = _read(Path(settings.run))
     device = train.find_device(settings.device or record["device"])
+    recipe = records.recipe(record["recipe"])
     asked = train.Settings(
-        recipe=str(record["recipe"].get("name")),
+        recipe=recipe.name,
         dataset=record["dataset"],
-        data_dir=settings.data_dir,
+        data_dir=settings.data_dir or records.data_dir(note),
         seed=record["seed"],
-        overrides=_overrides(record["recipe"]),
+        overrides=records.changes(recipe),
         progress=False,
     )
     with _as_it_was(record, device):
@@ -115,8 +115,8 @@ def run(settings: Settings) -> Verified:
     )
 
 
-def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
-    """The file, the record and the opening that are in it."""
+def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The file, its note, and the record and the opening that are in it."""
     path = _find(run)
     try:
         _, note = notes.read(path)
@@ -124,7 +124,7 @@ def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
         raise UserError(f"run: {error}") from None
     record, progress = note.get("record", note), note.get("progress", note)
     opening = progress.get("opening") if isinstance(progress, dict) else None
-    return path, _checked(path, record, RECORD), _checked(path, opening, OPENING)
+    return path, note, _checked(path, record, RECORD), _checked(path, opening, OPENING)
 
 
 def _find(run: Path) -> Path:
@@ -146,13 +146,6 @@ def _checked(path: Path, came: Any, expected: Checks) -> dict[str, Any]:
         if not fits(found.get(name)):
             raise UserError(f"run: {path} does not tell of the first steps of a run (no {name})")
     return found
-
-
-def _overrides(stored: dict[str, Any]) -> dict[str, Any]:
-    """All of a stored recipe's settings, in the types that they had before they were JSON."""
-    changes = {k: v for k, v in stored.items() if k not in overrides.FIXED}
-    assignments = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
-    return overrides.parse(recipes.load(str(stored.get("name"))), assignments)
 
 
 @contextmanager

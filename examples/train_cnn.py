@@ -13,8 +13,10 @@ import argparse
 import sys
 from typing import NoReturn
 
-from cifar import cli, recipes, train
+from cifar import cli, recipes, request, train
 from cifar.errors import UserError
+
+RECIPE = "simple"  # unless another one is named
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,59 +25,44 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see --help)")
 
 
-def parse(arguments: list[str] | None = None) -> train.Settings:
-    """Command-line arguments as settings; what is not given is the recipe's."""
+def parse(arguments: list[str] | None = None) -> request.Request:
+    """What the command-line arguments ask for; what they leave out is the recipe's, or the resumed
+    run's."""
     parser = _Parser(description="Train a CIFAR-10 study's network with minigrad.")
     add = parser.add_argument
-    add("--recipe", default="simple", help=f"one of: {', '.join(recipes.names())} (default simple)")
-    add("--device", default="auto", help="cpu, gpu, gpu:N or auto: a GPU if there is one (default)")
+    add("--recipe", help=f"one of: {', '.join(recipes.names())} (default {RECIPE})")
+    add("--device", help="cpu, gpu, gpu:N or auto: a GPU if there is one (default)")
     add(
         "--dataset",
-        default="auto",
         help="cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in "
         "synthetic set, saying so (default)",
     )
     add("--data-dir", help="folder of CIFAR-10 (default $MINIGRAD_DATA or ~/.cache/minigrad)")
     add("--precision", help="fp32, tf32 or bf16, of products on a GPU (default: tf32 if it can)")
     add("--capture", action="store_true", help="record the step on a GPU once, and replay it")
-    add("--epochs", type=int, help="passes over the training set (default: the recipe's)")
+    add("--epochs", type=int, help="passes over the training set; the schedule is in proportion")
     add("--batch-size", type=int, help="images per step (default: the recipe's)")
     add("--lr", type=float, help="learning rate (default: the recipe's)")
-    add("--seed", type=int, default=0, help="of initialisation, order, augmentation, dropout (0)")
+    add("--seed", type=int, help="of initialisation, order, augmentation, dropout (default 0)")
     add("--out", help="folder for models, metrics and pictures (default runs/RECIPE-seedSEED)")
-    add("--resume", action="store_true", help="continue the run in --out")
+    add(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out, which brings all settings with it, or start it",
+    )
     add(
         "--detect-anomaly",
         action="store_true",
         help="name the layer and operation in which NaN or infinity first appears; slower",
     )
-    given = parser.parse_args(arguments)
-    overrides = {
-        name: value
-        for name in ("epochs", "batch_size", "lr")
-        if (value := getattr(given, name)) is not None
-    }
-    return train.Settings(
-        recipe=given.recipe,
-        device=given.device,
-        dataset=given.dataset,
-        data_dir=given.data_dir,
-        seed=given.seed,
-        out=given.out or f"runs/{given.recipe}-seed{given.seed}",
-        resume=given.resume,
-        overrides=overrides,
-        progress=sys.stderr.isatty(),
-        precision=given.precision,
-        detect_anomaly=given.detect_anomaly,
-        capture=given.capture,
-    )
+    return request.Request(**vars(parser.parse_args(arguments)))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train; returns the exit code."""
 
-    def act(settings: train.Settings) -> int:
-        last = train.run(settings)[-1]
+    def act(asked: request.Request) -> int:
+        last = train.run(asked.settings(otherwise=RECIPE))[-1]
         print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
         return 0
 

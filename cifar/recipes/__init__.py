@@ -7,7 +7,9 @@ figures by metric after so many epochs.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 import math
 import pkgutil
 from collections.abc import Mapping
@@ -17,6 +19,9 @@ from typing import Any
 
 from cifar.augment import Augmentation
 from cifar.errors import UserError
+
+SCHEDULE = ("schedule", "schedule_options", "restarts")
+COUNTED = ("T_max", "milestones", "step_size")  # of a schedule's options, those in epochs
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,29 @@ class Recipe:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     claim: Mapping[str, float] = field(default_factory=dict)
 
+    def lasting(self, epochs: int) -> Recipe:
+        """This recipe for another number of epochs: whatever its schedule counts in epochs, and its
+        restarts, in proportion, rounded, none before the second epoch."""
+        if epochs == self.epochs:
+            return self
+
+        def scaled(epoch: Any) -> Any:
+            if isinstance(epoch, (tuple, list)):
+                return tuple(scaled(one) for one in epoch)
+            if type(epoch) is not int or epoch <= 0:
+                return epoch  # what is wrong with it, the schedule says
+            return max(1, (2 * epoch * epochs + self.epochs) // (2 * self.epochs))
+
+        options = {k: scaled(v) if k in COUNTED else v for k, v in self.schedule_options.items()}
+        restarts = tuple((scaled(epoch), lr) for epoch, lr in self.restarts)
+        return dataclasses.replace(self, epochs=epochs, schedule_options=options, restarts=restarts)
+
+    def schedule_in_words(self) -> str:
+        """The options of the schedule, and the restarts: "T_max 10"; "" of a constant rate."""
+        told = dict(self.schedule_options) if self.schedule else {}
+        told |= {"restarts": self.restarts} if self.restarts else {}
+        return ", ".join(f"{name} {value}" for name, value in told.items())
+
     def __post_init__(self) -> None:
         for epoch, lr in self.restarts:  # the other numbers are tried before training begins
             if epoch < 0 or not 0 < lr < math.inf:
@@ -95,11 +123,19 @@ def load(name: str) -> Recipe:
     return recipe
 
 
-def course(name: object) -> Mapping[int, Mapping[str, float]]:
-    """What the study of that recipe tells of its way: figures by metric, by number of epochs done.
-    Empty where it tells nothing, or there is no recipe of that name."""
-    found: Mapping[int, Mapping[str, float]] = MappingProxyType({})
-    return getattr(_module(str(name)), "COURSE", found) if name in names() else found
+def course(recipe: Mapping[str, Any]) -> Mapping[int, Mapping[str, float]]:
+    """What the study of a recipe, as records hold it, tells of its way: figures by metric, by
+    number of epochs done. Empty where it tells nothing, where there is no recipe of that name, and
+    where the schedule is another one."""
+    nothing: Mapping[int, Mapping[str, float]] = MappingProxyType({})
+    name = recipe.get("name")
+    if name not in names():
+        return nothing
+    own = json.loads(json.dumps(dataclasses.asdict(load(name))))
+    came = json.loads(json.dumps({field: recipe.get(field, own[field]) for field in SCHEDULE}))
+    if any(came[field] != own[field] for field in SCHEDULE):
+        return nothing
+    return getattr(_module(name), "COURSE", nothing)
 
 
 def _module(name: str) -> ModuleType:

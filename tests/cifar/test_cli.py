@@ -141,7 +141,7 @@ def test_train_takes_every_setting_of_a_run(monkeypatch):
     )
     assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected
     assert settings.detect_anomaly
-    given = {f.name for f in dataclasses.fields(cli.Train)}
+    given = {f.name for f in dataclasses.fields(cli.Train)} | {"overrides", "command"}
     assert given >= {f.name for f in dataclasses.fields(train.Settings)}
 
 
@@ -384,7 +384,7 @@ def test_ctrl_c(small, here, capsys):
         ("train simple --epohcs=3", "unknown argument '--epohcs' (did you mean --epochs?) (see c"),
         ("train simple --progress", "unknown argument '--progress' (did you mean --no-progress?)"),
         ("train simple --nonsense", "unknown argument '--nonsense' (see cifar train --help)"),
-        ("train", "RECIPE"),
+        ("train", "recipe: name one; the recipes are dense-residual, "),
         ("train nonesuch", "recipe: expected one of "),
         ("train ../simple", "recipe: expected one of "),
         ("train simple --epochs abc", "--epochs: "),
@@ -402,7 +402,8 @@ def test_ctrl_c(small, here, capsys):
         ("train simple --dataset mnist", "unknown data set 'mnist'"),
         ("train simple --device tpu", "got 'tpu'"),
         ("train simple --out file/run --dataset synthetic", "out: cannot write to file/run"),
-        ("train simple --resume", "resume: there is no run in runs/simple-seed0"),
+        ("train --resume", "out: name the folder of the run"),
+        ("train --resume --out elsewhere", "recipe: there is no run in elsewhere to resume; to"),
         ("train simple --frobnicate", "--frobnicate"),
         ("train simple extra", "extra"),
         ("recipes nonesuch", "recipe: expected one of "),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import minigrad as mg
-from cifar import evaluate, exchange, plots, predict, train, verify
+from cifar import evaluate, exchange, plots, predict, request, train, verify
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.fuzz import JUNK, mutated, taken_or_refused
@@ -154,11 +154,14 @@ def test_whatever_a_state_holds_a_run_goes_on_or_refuses(stopped, data):
     run, changes = stopped
     tensors, note = mg.checkpoint.read(run / train.STATE)
     arrays, crafted = data.draw(other(tensors)), data.draw(notes(note))
-    asked = tiny.settings(run, resume=True, **{**changes, "epochs": data.draw(st.integers(1, 3))})
-    act_on(
-        run, train.STATE, arrays, crafted,
-        lambda out: train.run(train.Settings(**{**vars(asked), "out": str(out)})),
-    )  # fmt: skip
+    asked = tiny.settings(run, resume=True, **{**changes, "epochs": data.draw(st.integers(3, 4))})
+    by_record = data.draw(st.booleans())
+
+    def go_on(out):
+        found = request.Request(resume=True, out=str(out), progress=False).settings()
+        train.run(found if by_record else train.Settings(**{**vars(asked), "out": str(out)}))
+
+    act_on(run, train.STATE, arrays, crafted, go_on)
 
 
 @settings(max_examples=60)
@@ -274,11 +277,12 @@ def test_options_are_the_recipes_whatever_a_state_says(stopped):
 def test_a_run_does_not_end_before_the_test_set_was_used(stopped):
     """Images held out stand in for it until the last epoch."""
     run, changes = stopped
+    edit = put("record", "recipe", "epochs", value=1)
     if "validation" in changes:
         text = "epochs: expected more than the 1 that are done, since the test set is kept"
-        refuses(UserError, text, lambda: resumed(run, changes, lambda *_: None, epochs=1))
+        refuses(UserError, text, lambda: resumed(run, changes, edit, epochs=1))
     else:
-        assert len(resumed(run, changes, lambda *_: None, epochs=1)) == 1
+        assert len(resumed(run, changes, edit, epochs=1)) == 1
 
 
 # ---------------------------------------------------------------------------- files of weights

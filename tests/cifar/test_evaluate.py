@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import minigrad as mg
-from cifar import evaluate, plots, train
+from cifar import cli, datasets, evaluate, plots, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
@@ -125,6 +125,44 @@ def test_a_run_gets_the_figures_it_claims(trained, no_pictures, tmp_path):
         assert found.loss == pytest.approx(line["test_loss"], rel=1e-5)
     by_file, _ = evaluate.run(settings(out / "last.safetensors", out=str(tmp_path)))
     assert by_file == evaluate.run(settings(out, last=True, out=str(tmp_path)))[0]
+
+
+@pytest.mark.parametrize(("validation", "picked"), [(0, "test"), (20, "validation")])
+def test_an_epoch_that_was_picked_on_the_same_images_is_called_so(
+    small, no_pictures, tmp_path, capsys, validation, picked
+):
+    out = tmp_path / "run"
+    train.run(tiny.settings(out, validation=validation))
+    for split in evaluate.SPLITS if validation else ("test", "train"):
+        for last in (False, True):
+            found, _ = evaluate.run(settings(out, split=split, last=last))
+            assert found.picked is (split == picked and not last)
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes((out / "best.safetensors").read_bytes())
+    capsys.readouterr()
+    for split in ("train", picked):
+        assert cli.main(["evaluate", str(copy), "--split", split]) == 0
+    said = capsys.readouterr().out
+    assert said.count("this epoch was picked by its accuracy on these images") == 1
+    weights, note = mg.checkpoint.read(copy)  # of a version that did not note it
+    del note["picked_on"]
+    mg.save(weights, out / "best.safetensors", note)
+    assert evaluate.run(settings(out, split=picked))[0].picked
+    train.run(tiny.settings(tmp_path / "one", validation=validation, epochs=1))
+    assert not evaluate.run(settings(tmp_path / "one", split=picked))[0].picked
+
+
+def test_the_runs_folder_of_data_is_the_one(trained, no_pictures, tmp_path, monkeypatch):
+    weights, note = mg.checkpoint.read(trained[0] / "last.safetensors")
+    changed = note | {"dataset": "cifar10", "data_dir": "/data"}
+    mg.save(weights, tmp_path / "x.safetensors", changed)
+    asked = []
+    no_pictures.setattr(datasets, "holds_batches", lambda folder: True)
+    no_pictures.setattr(datasets, "load", lambda *given: asked.append(given) or tiny.load(*given))
+    evaluate.run(settings(tmp_path / "x.safetensors"))
+    evaluate.run(settings(tmp_path / "x.safetensors", data_dir="mine"))
+    evaluate.run(settings(tmp_path / "x.safetensors", dataset="synthetic"))
+    assert [given[2] for given in asked] == ["/data", "mine", None]
 
 
 def test_files(trained, small):

@@ -94,6 +94,14 @@ def test_exported_safetensors_are_a_model_as_the_run_is(run, tmp_path):
     np.testing.assert_array_equal(evaluate.logits(copy, IMAGES), evaluate.logits(original, IMAGES))
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx"])
+def test_where_the_data_lay_is_not_exported(run, tmp_path, suffix):
+    weights, note = mg.checkpoint.read(evaluate.find(run))
+    mg.save(weights, tmp_path / "x.safetensors", note | {"data_dir": "/home/me"})
+    exchange.export(Export(str(tmp_path / "x.safetensors"), str(tmp_path / f"y.{suffix}")))
+    assert b"/home/me" not in (tmp_path / f"y.{suffix}").read_bytes()
+
+
 def test_the_graph_and_what_it_says(run, tmp_path):
     file = tmp_path / "x.onnx"
     trained = exchange.export(Export(run, str(file)))
@@ -261,8 +269,14 @@ def test_a_missing_package_is_named(run, tmp_path, monkeypatch, suffix, package)
         ({"file": "text"}, "file: text is not a whole file of tensors: neither safetensors nor"),
         ({"file": "float8"}, "file: float8 has a dtype that NumPy lacks (F8_E4M3 of '0.weight')"),
         ({"file": "other.pt"}, "file: other.pt does not hold the model 'simple': state_dict for "),
-        ({"set": ("std=1,0,1",)}, "std: expected finite numbers above 0, got (1.0, 0.0, 1.0)"),
-        ({"set": ("mean=1,1,Infinity",)}, "mean: expected finite numbers, got"),
+        (
+            {"set": ("std=1,0,1",)},
+            "std: expected numbers above 0 and at most 1, since pixels are from 0 to 1, got (",
+        ),
+        (
+            {"set": ("mean=1,1,Infinity",)},
+            "mean: expected numbers from 0 to 1, since pixels are, got (1.0, 1.0, inf)",
+        ),
         ({"set": ("frob=1",)}, "set: expected one of model, epochs"),
     ],
 )

@@ -13,6 +13,7 @@ from cifar import overrides, recipes, train
 from cifar.augment import Augmentation
 from cifar.errors import UserError
 from tests.cifar.fuzz import JUNK, taken_or_refused
+from tests.common import refuses
 
 RECIPE = recipes.Recipe(
     "tiny", "tiny", 2, 16, "Adam", 1e-2, {"weight_decay": 1e-4}, augmentation=Augmentation(crop=1)
@@ -132,3 +133,50 @@ def test_whatever_is_written_is_taken_or_refused_before_anything_is_done(pairs):
         train.checked_recipe(train.Settings("resnet-82", overrides=changes))
 
     taken_or_refused(act)
+
+
+# ---------------------------------------------------------------------------- what has no effect
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("simple", "gamma=2", "gamma: has no effect with loss=cross_entropy, only with focal_loss"),
+        ("simple", "loss=focal_loss", "loss: has no effect with gamma=0; give gamma too"),
+        ("simple", "class_balance=0.99", "class_balance: has no effect where every class has as"),
+        (
+            "simple",
+            "schedule_options.T_max=5",
+            "schedule_options: has no effect without a schedule",
+        ),
+        ("simple", "restarts=[[10,0.1]]", "restarts: has no effect beyond the last of 10 epochs"),
+        ("gated", "augmentation.interpolation=bilinear", ""),
+        ("simple", "augmentation.interpolation=bilinear", "augmentation: has no effect where"),
+        ("simple", "augmentation.fill=edge", ""),
+        ("long-tail-ce", "class_balance=0.99", ""),
+        ("long-tail-cb-focal", "gamma=2", ""),
+        ("long-tail-cb-focal", "loss=cross_entropy", ""),
+        ("four-block", "schedule=null", ""),
+        ("simple", "loss=focal_loss gamma=0", ""),  # cross-entropy, knowingly
+        ("dense-residual", "restarts=[]", ""),
+    ],
+)
+def test_fields_that_have_no_effect_are_refused(name, given, text):
+    recipe = recipes.load(name)
+    found = overrides.parse(recipe, given.split())
+    changed = dataclasses.replace(recipe, **found)
+    if text:
+        refuses(UserError, text, lambda: overrides.refuse_idle(changed, found))
+    else:
+        overrides.refuse_idle(changed, found)
+
+
+@pytest.mark.parametrize("value", [(0.4914, 0.4822, 0.4465), (0.0, 1.0, 0.5)])
+def test_means_of_pixels(value):
+    assert overrides.is_mean(value)
+    assert not any(overrides.is_mean((*value[:2], bad)) for bad in (125, -1e-3, float("nan")))
+
+
+def test_deviations_of_pixels():
+    assert overrides.is_std((1.0, 0.2470, 1e-3))
+    assert not any(overrides.is_std((1.0, 1.0, bad)) for bad in (63, 0, -1, float("nan")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -117,8 +118,13 @@ def test_it_can_be_run(name):
     assert all(0 < s <= 1 for s in recipe.std)
 
 
+def stored(name, **changes):
+    """The recipe as records hold it."""
+    return json.loads(json.dumps(dataclasses.asdict(recipes.load(name)))) | changes
+
+
 def test_the_studys_way():
-    found = {name: recipes.course(name) for name in (*recipes.names(), "another", None)}
+    found = {name: recipes.course(stored(name)) for name in recipes.names()}
     assert {name: set(course) for name, course in found.items() if course} == {
         "resnet-82": {1, 50, 100},
         "dense-residual": {20, 30},
@@ -127,6 +133,37 @@ def test_the_studys_way():
     for name in ("resnet-82", "dense-residual"):
         for line in found[name].values():
             assert line.keys() <= recipes.load(name).claim.keys()
+    for name in ("another", None, []):
+        assert recipes.course({"name": name}) == {}
+
+
+def test_another_schedule_goes_another_way():
+    assert recipes.course(stored("resnet-82", epochs=50))  # the first of two hundred
+    assert recipes.course(stored("resnet-82", epochs=50, schedule_options={"T_max": 50})) == {}
+    assert recipes.course(stored("dense-residual", restarts=[])) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "options", "restarts"),
+    [
+        ("four-block", 12, {"T_max": 12}, ()),
+        ("resnet-82", 1, {"T_max": 1}, ()),
+        ("long-tail-ce", 5, {"milestones": (3, 4), "gamma": 0.1}, ()),
+        ("long-tail-ce", 100, {"milestones": (60, 80), "gamma": 0.1}, ()),
+        ("long-tail-ce", 1, {"milestones": (1, 1), "gamma": 0.1}, ()),
+        ("gated", 5, {"factor": 0.1, "patience": 5}, ()),
+        ("dense-residual", 70, {}, ((40, 1e-4), (60, 5e-5))),
+        ("dense-residual", 2, {}, ((1, 1e-4), (2, 5e-5))),
+    ],
+)
+def test_a_schedule_follows_the_epochs(name, epochs, options, restarts):
+    recipe = recipes.load(name)
+    found = recipe.lasting(epochs)
+    expected = dataclasses.replace(
+        recipe, epochs=epochs, schedule_options=options, restarts=restarts
+    )
+    assert found == expected
+    assert recipe.lasting(recipe.epochs) is recipe
 
 
 def test_recipes_cannot_be_changed():

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from concurrent import futures
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ import minigrad as mg
 from cifar import running
 from cifar.errors import UserError
 from tests.common import refuses
+
+ROOT = Path(__file__).parents[2]
 
 
 def enter(folder):
@@ -132,6 +135,50 @@ def test_outside_the_main_thread_signals_and_streams_are_left_alone():
 
     with futures.ThreadPoolExecutor(1) as pool:
         assert pool.submit(inside).result() == ([], handlers, sys.stdout)
+
+
+# ---------------------------------------------------------------------------- lines to paste
+
+
+@pytest.mark.parametrize("word", ["a", "a b", "it's", "$HOME", "ü", "a\nb", "\x1b[2J", "\udcff'\\"])
+def test_words_come_back_from_a_shell(word):
+    quoted = running.shell_word(word)
+    assert quoted.isprintable()
+    found = subprocess.run(["bash", "-c", f"printf %s {quoted}"], stdout=subprocess.PIPE)
+    assert found.stdout == os.fsencode(word)
+
+
+PROGRAM = "import sys\nfrom cifar import running\nprint(*running.program(), *sys.argv[1:])\n"
+
+
+@pytest.mark.parametrize("way", ["script", "module", "command", "path"])
+def test_a_program_can_say_how_it_was_started(tmp_path, way):
+    """However that was: what it says starts it again."""
+    (tmp_path / "module.py").write_text(PROGRAM)
+    tool = tmp_path / "tool"
+    tool.write_text(f"#!{sys.executable}\n{PROGRAM}")
+    tool.chmod(0o755)
+    words = {
+        "script": [sys.executable, "module.py"],
+        "module": [sys.executable, "-m", "module"],
+        "command": ["tool"],
+        "path": [str(tool)],
+    }[way]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, tmp_path)))}
+    if way == "command":
+        environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+
+    def say(words):
+        done = subprocess.run(
+            [*words, "x"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, check=True
+        )
+        return done.stdout.decode().split()
+
+    said = say(words)
+    assert said[-1] == "x"
+    assert say(said[:-1]) == said
+    if way == "command":
+        assert said == ["tool", "x"]
 
 
 # ---------------------------------------------------------------------------- the terminal

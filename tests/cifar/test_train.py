@@ -340,7 +340,7 @@ def test_interrupted_and_resumed_is_uninterrupted(whole, small, tmp_path, capsys
         train.run(tiny.settings(tmp_path))
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     epoch, step = divmod(at, tiny.STEPS)
-    stopped = f"stopped at epoch {epoch + 1}, step {step + 1}; continue with --resume --out"
+    stopped = f"stopped at epoch {epoch + 1}, step {step + 1}; continue with: cifar train --resume"
     assert stopped in capsys.readouterr().err
     small()
     resumed = train.run(tiny.settings(tmp_path, resume=True))
@@ -371,7 +371,9 @@ def test_resuming_a_finished_run_with_more_epochs(whole, small, tmp_path):
     train.run(tiny.settings(tmp_path / "b", epochs=1))
     assert len(train.run(tiny.settings(tmp_path / "b", resume=True, epochs=3))) == 3
     assert tiny.results(tmp_path / "a") == tiny.results(tmp_path / "b")
-    assert len(train.run(tiny.settings(tmp_path / "b", resume=True, epochs=1))) == 3
+    text = f"epochs: expected the 3 of the run in {tmp_path / 'b'}, or more, got 1"
+    settings = tiny.settings(tmp_path / "b", resume=True, epochs=1)
+    refuses(UserError, text, lambda: train.run(settings))
 
 
 WAYS = {
@@ -470,7 +472,11 @@ def test_a_long_tail_is_counted_and_drawn(small, tmp_path, capsys):
         ({"loss": "hinge"}, "loss: expected one of cross_entropy, focal_loss, got hinge"),
         ({"gamma": -1.0}, "gamma: expected a finite number from 0, got -1.0"),
         ({"class_balance": 2.0}, "class_balance: expected a number from 0, less than 1, got 2.0"),
-        ({"std": (1, 0, 1)}, "std: expected finite numbers above 0, got (1, 0, 1)"),
+        ({"std": (1, 0, 1)}, "std: expected numbers above 0 and at most 1, since pixels are from"),
+        ({"std": (0.2, 63, 1)}, "got (0.2, 63, 1)"),
+        ({"mean": (125, 0, 0)}, "mean: expected numbers from 0 to 1, since pixels are, got (125,"),
+        ({"mean": (float("nan"), 0, 0)}, "mean: expected numbers from 0 to 1"),
+        ({"gamma": 2.0}, "gamma: has no effect with loss=cross_entropy, only with focal_loss"),
         ({"optimizer": "Foo"}, "optimizer and schedule of tiny: "),
         ({"optimizer_options": {"foo": 1}}, "optimizer and schedule of tiny: "),
         ({"schedule": "Foo"}, "optimizer and schedule of tiny: "),
@@ -552,7 +558,7 @@ def test_nothing_is_offered_where_nothing_is_whole(small, tmp_path):
     train.run(tiny.settings(tmp_path, epochs=1))
     for name in ("state", "state-before"):
         (tmp_path / f"{name}.safetensors").write_bytes(b"")
-    text = "file (Error while deserializing header: header too small); start again with another"
+    text = "is not a whole file of tensors: neither safetensors nor PyTorch's; start again"
     refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path, resume=True)))
 
 
@@ -590,7 +596,8 @@ WHOLE = "the state before it (1 epochs, 0 steps done) is whole; try a smaller --
 def test_a_loss_that_becomes_nan_leaves_earlier_epochs_whole(small, tmp_path):
     train.run(tiny.settings(tmp_path / "one", epochs=1))
     small(each_batch=spoil)
-    text = f"loss: became nan at epoch 2, step 2; {WHOLE}; --resume --detect-anomaly finds the"
+    text = f"loss: became nan at epoch 2, step 2; {WHOLE}; cifar train --resume --out "
+    text += f"{tmp_path / 'two'} --detect-anomaly finds the layer and the operation"
     refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path / "two", epochs=2)))
     assert tiny.results(tmp_path / "one") == tiny.results(tmp_path / "two")
 
@@ -678,10 +685,19 @@ def test_bad_numbers(small, tmp_path, changes, text):
     assert os.listdir(tmp_path) == []
 
 
-def test_resume_without_a_run(small, tmp_path):
-    settings = tiny.settings(tmp_path / "run", resume=True)
-    refuses(UserError, "resume: there is no run in", lambda: train.run(settings))
-    assert os.listdir(tmp_path) == []
+def test_resuming_no_run_starts_one(whole, small, tmp_path, capsys):
+    train.run(tiny.settings(tmp_path / "run", resume=True))
+    text = f"note: there is no run in {tmp_path / 'run'} to resume; it starts now\n"
+    assert capsys.readouterr().err == text
+    assert tiny.results(tmp_path / "run") == tiny.results(whole[0])
+
+
+def test_a_state_that_has_gone_is_no_reason_to_start_anew(small, tmp_path):
+    train.run(tiny.settings(tmp_path))
+    (tmp_path / "state.safetensors").unlink()
+    text = "state.safetensors: No such file or directory; the state before it (1 epochs, 0 steps"
+    refuses(UserError, text, lambda: train.run(tiny.settings(tmp_path, resume=True)))
+    refuses(UserError, "already holds a run", lambda: train.run(tiny.settings(tmp_path)))
 
 
 @pytest.mark.parametrize("place", ["file", "below a file", "/proc/minigrad", "long"])
@@ -725,8 +741,7 @@ def test_two_runs_in_one_folder(small, tmp_path):
 
     small(each_batch=run_another)
     history = train.run(tiny.settings(tmp_path, epochs=1))
-    assert "another run is writing" in refusals[0]
-    assert "resume: there is no run" in refusals[1]  # yet
+    assert all("another run is writing" in refusal for refusal in refusals)
     assert len(history) == 1
 
 

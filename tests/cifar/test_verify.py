@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import signal
 from types import SimpleNamespace
@@ -171,13 +169,14 @@ def test_no_run(tmp_path):
     refuses(UserError, text, lambda: verify.run(verify.Settings(str(tmp_path))))
 
 
-@pytest.mark.parametrize("name", recipes.names())
-def test_every_recipe_comes_back_from_json(name):
-    recipe = recipes.load(name)
-    plain = json.dumps(dataclasses.asdict(recipe))
-    again = dataclasses.replace(recipe, **verify._overrides(json.loads(plain)))
-    assert json.loads(json.dumps(dataclasses.asdict(again))) == json.loads(plain)
-    assert again.augmentation == recipe.augmentation
+def test_the_folder_of_data_is_the_runs_own(run, small, monkeypatch):
+    asked = []
+    stored(run / "last.safetensors", lambda note: note.update(data_dir="/data"))
+    monkeypatch.setattr(datasets, "holds_batches", lambda folder: True)
+    monkeypatch.setattr(datasets, "load", lambda *given: asked.append(given) or tiny.load(*given))
+    assert verify.run(verify.Settings(str(run))).matches
+    assert verify.run(verify.Settings(str(run), data_dir="mine")).matches
+    assert {given[2] for given in asked} == {"/data", "mine"}
 
 
 @pytest.mark.parametrize("name", recipes.names())

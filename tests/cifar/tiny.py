@@ -1,7 +1,8 @@
 """A run that takes a fraction of a second: a tiny recipe, model and data set in place of real ones.
 
-``python -m tests.cifar.tiny ARGUMENTS`` is ``examples/train_cnn.py`` with them, each step slowed
-down so that a signal has something to interrupt.
+``python -m tests.cifar.tiny ARGUMENTS`` is ``examples/train_cnn.py`` with them, ``python -m
+tests.cifar.tiny train ARGUMENTS`` is ``cifar train``, each step slowed down so that a signal has
+something to interrupt.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from cifar import augment, datasets, models, plots, recipes, train
+from cifar import augment, cli, datasets, models, plots, recipes, train
 from minigrad import nn
 
 TRAIN, TEST, BATCH, EPOCHS = 80, 30, 16, 2
@@ -143,4 +144,4 @@ def _slowly(number: int, images: mg.Tensor) -> mg.Tensor:
 
 if __name__ == "__main__":
     install(setattr, _slowly)
-    sys.exit(front_door().main())
+    sys.exit(cli.main() if sys.argv[1:2] == ["train"] else front_door().main())
