@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import math
 import re
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .console import install
-from .threads import aligned, distribute, get_num_threads, parallel, spans, workspace
+from .threads import aligned, distribute, get_num_threads, lock, parallel, spans, workspace
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
 
@@ -276,24 +275,31 @@ class _Pool:
     def __init__(self) -> None:
         self.free: dict[int, list[np.ndarray]] = {}
         self.returned: deque[np.ndarray] = deque()
-        self.lock = threading.Lock()
         self.used = self.kept = self.peak = 0
 
     def take(self, nbytes: int) -> np.ndarray:
-        with self.lock:
-            while self.returned:
-                raw = self.returned.popleft()
-                self.used -= raw.nbytes
-                self.kept += raw.nbytes
-                # Put in anew, the size moves to the recent end of the dict.
-                self.free[raw.nbytes] = [*self.free.pop(raw.nbytes, ()), raw]
-            used = self.used + nbytes
-            peak = max(self.peak, used)
-            found = self._drop(nbytes) if nbytes in self.free else None
-            while self.kept and used + self.kept > peak:
-                self._drop(next(iter(self.free)))
-            raw = aligned(nbytes) if found is None else found
-            self.used, self.peak = used, peak  # not before: there may be no such memory
+        with lock:
+            try:
+                return self._take(nbytes)
+            except BaseException:  # Ctrl-C half-way through, or too little memory
+                self.free.clear()
+                self.kept = 0
+                raise
+
+    def _take(self, nbytes: int) -> np.ndarray:
+        while self.returned:
+            raw = self.returned.popleft()
+            self.used -= raw.nbytes
+            self.kept += raw.nbytes
+            # Put in anew, the size moves to the recent end of the dict.
+            self.free[raw.nbytes] = [*self.free.pop(raw.nbytes, ()), raw]
+        used = self.used + nbytes
+        peak = max(self.peak, used)
+        found = self._drop(nbytes) if nbytes in self.free else None
+        while self.free and used + self.kept > peak:
+            self._drop(next(iter(self.free)))
+        raw = aligned(nbytes) if found is None else found
+        self.used, self.peak = used, peak  # not before: there may be no such memory
         return raw
 
     def _drop(self, nbytes: int) -> np.ndarray:

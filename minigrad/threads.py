@@ -13,8 +13,9 @@ import math
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,30 @@ MOST = 4096  # threads
 
 LINE = 64  # bytes of a cache line
 
-_local = threading.local()  # .busy: inside a task; .buffers: this thread's workspaces
-_lock = threading.Lock()
+_local = threading.local()  # .job: what it works for; .buffers: its workspaces
+
+
+# ---------------------------------------------------------------------------- the lock, and forks
+
+# Guards all that threads share; nobody who holds it waits for a thread that wants it. Only the
+# thread that forks lives on in the child, where what another one has locked would stay locked, and
+# half changed. So a fork takes the lock first, and both processes release it.
+lock = threading.RLock()  # re-entrant, because a signal handler may fork
+
+
+def _after_fork_in_child() -> None:
+    _workers.clear()  # they are the parent's
+    _blas.callers.clear()
+    lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=_after_fork_in_child
+    )
+
+
+# ---------------------------------------------------------------------------- how many
 
 
 def _default_threads() -> int:
@@ -43,7 +66,7 @@ def _default_threads() -> int:
 
 
 _threads: int | None = None  # not asked for yet: a wrong number is an error of its first use
-_team: _Team | None = None
+_workers: list[SimpleQueue[_Job | None]] = []  # each thread's queue; None ends it
 
 
 def get_num_threads() -> int:
@@ -59,107 +82,126 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Set the number of threads of CPU operations, as ``torch.set_num_threads`` does.
+    """Set the number of threads of CPU operations, as ``torch.set_num_threads`` does. Operations
+    under way in other threads keep theirs.
 
     Results are bit-identical from run to run for a given number, not across numbers: a sum split
     over more threads rounds differently.
     """
-    global _threads, _team
+    global _threads
     if isinstance(threads, bool) or not isinstance(threads, int):
         raise TypeError(f"threads: expected a whole number, got {type(threads).__name__}")
     if not 1 <= threads <= MOST:  # each is started, and has memory of its own
         raise ValueError(f"threads: expected a whole number from 1 to {MOST}, got {threads}")
-    with _lock:
-        if _team is not None:
-            _team.stop()
-        _threads, _team = threads, None
+    with lock:
+        _threads = threads
+        while len(_workers) >= threads:
+            _workers.pop().put(None)
 
 
-class _Worker:
-    """A thread that waits for a job, does it, and waits again: two raw locks, because the way there
-    and back is most of what a small operation costs on two cores (a future costs twice as much)."""
+def _queues(count: int) -> list[SimpleQueue[_Job | None]]:
+    """The queues of ``count`` workers, or of all if they are fewer; starts those that are missing.
+
+    A job in the queue of a worker that has ended since is one that nobody begins.
+    """
+    count = min(count, get_num_threads() - 1)
+    if len(_workers) < count:
+        with lock:
+            while len(_workers) < min(count, get_num_threads() - 1):
+                queue: SimpleQueue[_Job | None] = SimpleQueue()
+                threading.Thread(target=_serve, args=(queue,), name="minigrad", daemon=True).start()
+                _workers.append(queue)
+    return _workers[: max(0, count)]
+
+
+def _serve(queue: SimpleQueue[_Job | None]) -> None:
+    _local.job = _Job(iter, 0)  # never finished: all that this thread does is part of one
+    np.seterr(all="ignore")  # of this thread alone
+    while (job := queue.get()) is not None:
+        job.help()
+        del job  # before waiting
+
+
+# ---------------------------------------------------------------------------- shared work
+
+
+class _Job:
+    """One call of :func:`distribute`, which workers may join.
+
+    Ctrl-C raises its exception in the main thread between any two steps of this. So no step undoes
+    or consumes what another one relies on: a worker that joins says so itself, ``joined`` and
+    ``left`` only grow, and waiting is comparing them, which can be broken off and begun anew. A
+    queue is what wakes the waiting thread, because its operations happen wholly or not at all.
+    """
+
+    __slots__ = ("errors", "joined", "left", "numbers", "wake", "work")
+
+    def __init__(self, work: Callable[[Iterable[int]], Any], count: int) -> None:
+        self.work: Callable[[Iterable[int]], Any] | None = work
+        self.numbers = iter(range(count))  # next() on it is atomic under the interpreter lock
+        self.joined: list[None] = []
+        self.left: list[None] = []
+        self.errors: list[BaseException] = []
+        self.wake: SimpleQueue[None] = SimpleQueue()
+
+    def help(self) -> None:
+        """A worker's part: nothing, if the caller has done everything by now."""
+        self.joined.append(None)  # before looking: `finish` takes the work away before it looks
+        work = self.work
+        try:
+            if work is not None:
+                work(self.numbers)
+        except BaseException as error:
+            self.errors.append(error)
+        finally:
+            del work  # it holds the arrays of the operation
+            self.left.append(None)
+            self.wake.put(None)
+
+    def finish(self) -> None:
+        """Let no further worker join, and wait for those who have, whatever is raised meanwhile."""
+        try:
+            self.work = None
+            while len(self.left) < len(self.joined):
+                self.wake.get()
+        except BaseException:
+            self.finish()
+            raise
+
+
+class _Blas:
+    """NumPy's BLAS, which has one thread while ours call it: entered and left by each that does.
+
+    What Ctrl-C keeps it from putting back is put back by the next to leave.
+    """
 
     def __init__(self) -> None:
-        self._go, self._done = threading.Lock(), threading.Lock()
-        self._go.acquire()
-        self._done.acquire()
-        self._job: Callable[[], None] | None = None
-        self._error: BaseException | None = None
-        threading.Thread(target=self._serve, name="minigrad", daemon=True).start()
+        self.callers: set[int] = set()  # threads
+        self.before: list[int] | None = None  # what each library's number of threads is otherwise
 
-    def _serve(self) -> None:
-        while True:
-            self._go.acquire()
-            if self._job is None:
-                return
-            try:
-                self._job()
-            except BaseException as error:  # raised again by `wait`
-                self._error = error
-            self._job = None  # before waiting: it holds the arrays of the operation
-            self._done.release()
+    @functools.cached_property
+    def libraries(self) -> list[Any]:
+        controller = threadpoolctl.ThreadpoolController()
+        return list(controller.select(user_api="blas").lib_controllers)
 
-    def start(self, job: Callable[[], None]) -> None:
-        self._job = job
-        self._go.release()
+    def __enter__(self) -> None:
+        with lock:
+            self.callers.add(threading.get_ident())
+            if self.before is None:
+                self.before = [library.get_num_threads() for library in self.libraries]
+            for library in self.libraries:
+                library.set_num_threads(1)
 
-    def wait(self) -> None:
-        """Until the job is done, whatever happens (Ctrl-C comes after); raises what it raised."""
-        error: BaseException | None = None
-        while True:
-            try:
-                self._done.acquire()
-                break
-            except BaseException as interrupt:
-                error = interrupt
-        error, self._error = self._error or error, None
-        if error is not None:
-            raise error
-
-    def stop(self) -> None:
-        self._go.release()  # with no job
+    def __exit__(self, *_: object) -> None:
+        with lock:
+            self.callers.discard(threading.get_ident())
+            if self.before is not None and not self.callers:
+                for library, threads in zip(self.libraries, self.before, strict=True):
+                    library.set_num_threads(threads)
+                self.before = None
 
 
-class _Team:
-    """All workers, and BLAS, which has one thread while they run."""
-
-    def __init__(self, workers: int) -> None:
-        self.workers = [_Worker() for _ in range(workers)]
-        self.free = threading.Lock()
-        self.blas = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-
-    @contextlib.contextmanager
-    def one_blas_thread(self) -> Iterator[None]:
-        before = [library.get_num_threads() for library in self.blas]
-        for library in self.blas:
-            library.set_num_threads(1)
-        try:
-            yield
-        finally:
-            for library, threads in zip(self.blas, before, strict=True):
-                library.set_num_threads(threads)
-
-    def stop(self) -> None:
-        for worker in self.workers:
-            worker.stop()
-
-
-def _get_team() -> _Team:
-    global _team
-    with _lock:
-        if _team is None:
-            _team = _Team(get_num_threads() - 1)
-        return _team
-
-
-def _forget_team() -> None:
-    """After a fork the parent's threads are gone: the child starts its own."""
-    global _team, _lock
-    _team, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_team)
+_blas = _Blas()
 
 
 def parallel(task: Callable[[int], Any], count: int, elements: int | None = None) -> None:
@@ -168,9 +210,9 @@ def parallel(task: Callable[[int], Any], count: int, elements: int | None = None
     ``elements`` is given by tasks that call no BLAS: how many all of them together pass over. That
     may be so few that one thread is done before another would have begun.
 
-    Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially, and
-    so does a thread that finds the workers busy for another. The first exception of a task is
-    raised here once the other threads have stopped.
+    Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially.
+    Several threads may call it at once; workers that are busy for one do not help another. The
+    first exception of a task is raised here once the other threads have stopped.
     """
 
     def work(numbers: Iterable[int]) -> None:
@@ -186,34 +228,33 @@ def distribute(
     """:func:`parallel` for tasks that a thread sets up once for all of its own: every thread calls
     ``work(numbers)``, and ``numbers`` gives it one of 0 … count - 1 whenever it asks for another.
     """
-    if getattr(_local, "busy", False):
+    outer = getattr(_local, "job", None)
+    if outer is not None and outer.work is not None:
         work(range(count))
         return
-    numbers = iter(range(count))  # next() on it is atomic under the interpreter lock
-
-    def share() -> None:
-        _local.busy = True
-        try:
-            # Like operations on the calling thread: NaN and infinity are values, not warnings.
-            with np.errstate(all="ignore"):
-                work(numbers)
-        finally:
-            _local.busy = False
-
     few = elements is not None and elements < FEW
-    team = _get_team()
-    if few or not team.free.acquire(blocking=False):
-        share()
-        return
-    blas = team.one_blas_thread() if elements is None else contextlib.nullcontext()
+    job = _Job(work, count)
     try:
-        with blas, contextlib.ExitStack() as waiting:
-            for worker in team.workers[: count - 1]:
-                worker.start(share)
-                waiting.callback(worker.wait)
-            share()
+        with _blas if elements is None else contextlib.nullcontext():
+            try:
+                try:
+                    for queue in _queues(0 if few else count - 1):
+                        queue.put(job)
+                    _local.job = job
+                    # As in workers: NaN and infinity are values, not warnings.
+                    with np.errstate(all="ignore"):
+                        work(job.numbers)
+                finally:
+                    job.finish()
+            finally:
+                job.finish()  # in case Ctrl-C came on the way into the first
+        if job.errors:
+            raise job.errors[0]
     finally:
-        team.free.release()
+        job.errors.clear()  # they hold this frame, and it them, and arrays
+
+
+# ---------------------------------------------------------------------------- for blocks of work
 
 
 @functools.lru_cache(maxsize=1024)  # the same few sizes in every training step

@@ -6,11 +6,13 @@ import inspect
 import math
 import os
 import re
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -167,6 +169,30 @@ def compare(
 
 def _outputs(y: Any) -> tuple[Any, ...]:
     return tuple(y) if isinstance(y, tuple) else (y,)
+
+
+class Interrupt(BaseException):
+    """Stands for Ctrl-C's exception."""
+
+
+def interrupted(module: ModuleType, at: int, act: Callable[[], object]) -> bool:
+    """``act()``, interrupted at the given one of the moments at which code of ``module`` can be:
+    functions begin, and C functions are done. False if there are fewer."""
+    moments = iter(range(1, at))
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        here = frame.f_code.co_filename == module.__file__
+        if here and event in ("call", "c_return") and next(moments, None) is None:
+            raise Interrupt
+
+    sys.setprofile(profile)
+    try:
+        act()
+    except Interrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
 
 
 def refuses(

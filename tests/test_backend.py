@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import backend
-from tests.common import LAYOUTS, grid, lay_out, layouts, refuses, seeds, shapes
+from tests.common import LAYOUTS, grid, interrupted, lay_out, layouts, refuses, seeds, shapes
 
 # ---------------------------------------------------------------------------- devices
 
@@ -264,6 +264,24 @@ def test_pool_keeps_at_most_what_was_once_in_use(steps):
         most = max(most, pool.used)
         assert pool.used + pool.kept <= most
         assert len({id(raw) for raw in held + free}) == len(held) + len(free)
+
+
+def test_an_interruption_leaves_a_pool_that_works():
+    at, more = 1, True
+    while more:
+        pool = backend._Pool()
+
+        def use(pool=pool):
+            for size in (100, 200, 300, 200, 400):
+                pool.returned.append(pool.take(size))
+
+        use()
+        more = interrupted(backend, at, use)
+        for _ in range(3):
+            use()
+        assert pool.kept == sum(raw.nbytes for arrays in pool.free.values() for raw in arrays)
+        at += 1
+    assert at > 20
 
 
 @pytest.mark.parametrize("shape", [(3,), (300, 300), (0, 5), ()])

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import threads
-from tests.common import grid, leaf, refuses
+from tests.common import grid, interrupted, leaf, refuses
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -104,7 +105,7 @@ def test_overflow_is_no_warning(number, elements):
 
 
 def test_blas_is_held_to_one_thread_inside_a_task():
-    known = {library.filepath for library in threads._get_team().blas}  # NumPy's, not SciPy's
+    known = {library.filepath for library in threads._blas.libraries}  # NumPy's, not SciPy's
     if not known:
         pytest.skip("NumPy's BLAS is unknown to threadpoolctl")
 
@@ -180,17 +181,157 @@ def test_environment_variable(value, found):
         )
 
 
+def test_an_interruption_at_any_moment_leaves_nothing_half_done(number):
+    """No thread still works when it surfaces, and all of them work for the next caller."""
+    known, inside = threads._blas.libraries, set()
+
+    def task(i):
+        inside.add(i)
+        time.sleep(1e-3)  # so that every thread takes one
+        inside.discard(i)
+
+    threads.parallel(task, 4)
+    before, at = [library.get_num_threads() for library in known], 1
+    while interrupted(threads, at, lambda: threads.parallel(task, 4)):
+        assert not inside, f"at moment {at}"
+        ready = threading.Barrier(number)
+        threads.parallel(lambda i, ready=ready: ready.wait(timeout=10), number)
+        assert [library.get_num_threads() for library in known] == before
+        at += 1
+    assert at > 10
+
+
+INTERRUPTED = """
+import os, random, signal, sys, threading, time
+import numpy as np
+import minigrad as mg
+from minigrad import nn, threads
+
+mg.set_num_threads(2)
+threads.FEW = 0
+mg.manual_seed(0)
+model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3),
+                      nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+x, y = mg.randn(16, 3, 18, 18), mg.Tensor(np.arange(16) % 10)
+
+def step():
+    model.zero_grad()
+    mg.functional.cross_entropy(model(x), y).backward()
+    return [p.grad.numpy() for p in model.parameters()]
+
+expected, armed, met, rng = step(), False, 0, random.Random(0)
+signal.alarm(60)  # kernels are compiled by now
+
+def interrupt(*_):
+    global met
+    if armed:
+        met += 1
+        raise KeyboardInterrupt
+
+def send():
+    while met < 150:
+        time.sleep(rng.uniform(0, 5e-3))
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(rng.uniform(0, 2e-4))
+
+signal.signal(signal.SIGINT, interrupt)
+sender = threading.Thread(target=send)
+sender.start()
+while met < 150:
+    try:
+        armed = True
+        while True:
+            step()
+    except KeyboardInterrupt:
+        armed = False
+sender.join()
+for value, grad in zip(expected, step(), strict=True):
+    np.testing.assert_array_equal(value, grad)
+ready = threading.Barrier(2)
+threads.parallel(lambda i: ready.wait(timeout=10), 2)
+print("as before")
+"""
+
+
+def test_ctrl_c_at_random_moments_hangs_and_breaks_nothing():
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert run.stdout == "as before\n", run.stderr
+
+
+def test_threads_that_compute_at_once_do_not_disturb_each_other():
+    """While the number of threads changes, too."""
+    expected, stop, found = gradients(), threading.Event(), []
+
+    def compute():
+        while not stop.is_set():
+            try:
+                found.append(gradients())
+            except BaseException as error:
+                found.append(error)
+
+    before, others = mg.get_num_threads(), [threading.Thread(target=compute) for _ in range(2)]
+    for other in others:
+        other.start()
+    for i in range(60):
+        mg.set_num_threads(1 + i % 3)
+        time.sleep(5e-3)
+        threads.parallel(lambda i: None, 3)
+    stop.set()
+    for other in others:
+        other.join(timeout=60)
+    mg.set_num_threads(before)
+    assert len(found) > 2
+    for each in found:
+        assert isinstance(each, list), each
+        for one, alone in zip(each, expected, strict=True):
+            np.testing.assert_allclose(one, alone, rtol=1e-9, atol=1e-12)
+
+
+FORKED = """
+import os, signal, threading, time
+import numpy as np
+import minigrad as mg
+from minigrad import backend, threads
+
+mg.set_num_threads(2)
+stop = False
+
+def compute():
+    while not stop:
+        held = [backend.empty((n << 14,), np.float64) for n in range(1, 9)]
+
+def child():
+    signal.alarm(10)
+    held = [backend.empty((n << 14,), np.float64) for n in range(1, 9)]
+    ready = threading.Barrier(2)
+    threads.parallel(lambda i: ready.wait(timeout=10), 2)  # on threads of its own
+
+threads.parallel(lambda i: None, 4)
+other = threading.Thread(target=compute, daemon=True)
+other.start()
+for _ in range(40):
+    time.sleep(1e-4)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child()
+            os._exit(7)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code == 7, code
+stop = True
+other.join()
+threads.parallel(lambda i: None, 4)
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_starts_its_own_threads():
-    code = (
-        "import os, numpy as np, minigrad as mg; from minigrad import threads\n"
-        "mg.set_num_threads(2); threads.parallel(lambda i: None, 4)\n"
-        "pid = os.fork()\n"
-        "if pid == 0:\n"
-        "    threads.parallel(lambda i: None, 4); os._exit(7)\n"
-        "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7\n"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+def test_a_child_forked_while_another_thread_computes_can_compute():
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
 
 
 def test_few_elements_stay_on_this_thread():
