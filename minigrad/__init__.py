@@ -5,13 +5,15 @@ from .anomaly import detect_anomaly
 from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
 from .compiled import is_compiled, set_compiled
+from .creation import ones, tensor, zeros
 from .gradcheck import gradcheck
 from .graph import CapturedStep, CaptureError
 from .ops.arithmetic import where
 from .ops.shape import cat, stack
 from .precision import get_precision, set_precision
 from .rng import manual_seed, randn
-from .tensor import Tensor, no_grad, ones, op, tensor, zeros
+from .tape import no_grad, op
+from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"

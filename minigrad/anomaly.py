@@ -17,7 +17,8 @@ from typing import Any
 
 from .backend import Array, get_xp
 from .nn import Module
-from .tensor import Node, Tensor, observe
+from .tape import Listener, Node, listen
+from .tensor import Tensor
 
 
 def detect_anomaly(model: Module | None = None) -> AbstractContextManager[None]:
@@ -35,45 +36,27 @@ def detect_anomaly(model: Module | None = None) -> AbstractContextManager[None]:
 
 @contextmanager
 def _searching(model: Module | None) -> Iterator[None]:
-    search = _Search(model)
-    try:
-        with observe(search.after_forward, search.after_backward):
-            yield
-    finally:
-        search.end()
+    with listen(_Search(model)):
+        yield
 
 
-class _Search:
+class _Search(Listener):
     def __init__(self, model: Module | None) -> None:
         self.model = model
         self.running: list[str] = []  # paths of the modules whose forward runs now
         self.places: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
-        self.watched = [
-            (module, vars(module).get("forward"))  # one of its own: of another search, perhaps
-            for module in (model.modules() if model is not None else ())
-        ]
-        for path, module in model.named_modules() if model is not None else ():
-            self._watch(path or type(module).__name__, module)
+        modules = model.named_modules() if model is not None else ()
+        self.paths = {module: path or type(module).__name__ for path, module in modules}
 
-    def _watch(self, path: str, module: Module) -> None:
-        forward = module.forward
+    def enter(self, module: Module, inputs: tuple[Any, ...]) -> None:
+        if module in self.paths:
+            self.running.append(self.paths[module])
 
-        def watched(*args: Any, **options: Any) -> Any:
-            self.running.append(path)
-            try:
-                return forward(*args, **options)
-            finally:
-                self.running.pop()
+    def leave(self, module: Module, inputs: tuple[Any, ...], result: Any) -> None:
+        if module in self.paths:
+            self.running.pop()
 
-        module.forward = watched  # type: ignore[method-assign]  # found before the class's own
-
-    def end(self) -> None:
-        for module, before in self.watched:
-            del module.forward
-            if before is not None:
-                module.forward = before  # type: ignore[method-assign]
-
-    def after_forward(
+    def operation(
         self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Tensor
     ) -> None:
         if result.node is not None:
@@ -89,7 +72,7 @@ class _Search:
         cause = f"was given {' and '.join(given)}" if given else f"made {wrong} of finite inputs"
         raise FloatingPointError(f"{name}{self._place()} {cause}")
 
-    def after_backward(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
+    def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
         place = self.places.get(node, "")
         if wrong := _wrong(g):  # the sum of finite ones, or the search would have ended there
             raise FloatingPointError(f"the gradient of {node.name}'s result{place} has {wrong}")

@@ -9,15 +9,62 @@ from typing import Any
 
 import numpy as np
 
-from .backend import DeviceError
-from .tensor import Tensor, as_bool, is_writable, shown
+from .backend import Array, DeviceError
+from .tape import Variable
 
-boolean = as_bool
+# Bools, signed, unsigned, floats of this machine's byte order: no complex numbers, no objects.
+DTYPES = frozenset(np.dtype(code) for code in "?bhilqBHILQefd")
 
 
-def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") -> Tensor:
+def shown(value: Any) -> str:
+    """``value`` as an error shows it: on one line, and not all of a long one."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def boolean(name: str, value: Any) -> bool:
+    """A flag: what is merely true or false to Python, such as "no", is more likely a mistake."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)
+
+
+def dtype(name: str, value: Any, what: str = "a NumPy dtype or its name") -> np.dtype[Any]:
+    """``value`` as a NumPy dtype of a supported kind: bool, integer or floating."""
+    try:
+        # np.dtype(None) is float64, and that of whatever has a dtype its dtype.
+        found = None if value is None or isinstance(value, Variable) else np.dtype(value)
+    except (TypeError, ValueError, SyntaxError):
+        found = None
+    if found is None:
+        raise TypeError(f"{name}: expected {what}, got {shown(value)}")
+    if found not in DTYPES:
+        raise TypeError(f"{name}: expected bool, integer or float up to 64 bits, got {found}")
+    return found
+
+
+def shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
+    """``(2, 3)`` from either ``f(2, 3)`` or ``f((2, 3))``; sizes must be integers from 0."""
+    if len(size) < at_least:
+        raise TypeError("size: expected the sizes or a tuple of them, () for a 0-d tensor")
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
+    if len(size) > 64:  # NumPy's limit
+        raise ValueError(f"size: expected at most 64 dimensions, got {len(size)}")
+    for n in size:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise ValueError(f"size: expected whole numbers from 0, got {shown(size)}")
+    return tuple(int(n) for n in size)
+
+
+def is_writable(array: Array) -> bool:
+    """Whether ``array`` may be written into, as NumPy's may not always be."""
+    return not isinstance(array, np.ndarray) or array.flags.writeable
+
+
+def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") -> Any:
     """``value`` if it is a Tensor with one of the given numbers of dimensions (any if empty)."""
-    if not isinstance(value, Tensor):
+    if not isinstance(value, Variable):
         raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
     if ndim and value.ndim not in ndim:
         wanted = layout or " or ".join(f"{n}-d" for n in ndim)
@@ -25,19 +72,19 @@ def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") 
     return value
 
 
-def floating(name: str, value: Tensor) -> Tensor:
+def floating(name: str, value: Any) -> Any:
     if value.dtype.kind != "f":
         raise TypeError(f"{name}: expected a floating dtype, got {value.dtype}")
     return value
 
 
-def no_bools(name: str, value: Tensor) -> Tensor:
+def no_bools(name: str, value: Any) -> Any:
     if value.dtype.kind == "b":
         raise TypeError(f"{name}: expected floats or integers, got bool")
     return value
 
 
-def vector(name: str, value: Any, size: int, input: Tensor) -> None:
+def vector(name: str, value: Any, size: int, input: Any) -> None:
     """``value`` must be None or a Tensor of shape (size,), with the input's dtype and device."""
     if value is None:
         return
@@ -48,7 +95,7 @@ def vector(name: str, value: Any, size: int, input: Tensor) -> None:
     beside(name, value, input)
 
 
-def beside(name: str, value: Tensor, other: Tensor, called: str = "input") -> None:
+def beside(name: str, value: Any, other: Any, called: str = "input") -> None:
     """``value`` must be on the device of ``other``."""
     if isinstance(value.data, np.ndarray) and isinstance(other.data, np.ndarray):
         return  # a device takes a moment to name
@@ -56,7 +103,7 @@ def beside(name: str, value: Tensor, other: Tensor, called: str = "input") -> No
         raise DeviceError(f"{name}: expected on {other.device} as {called}, got on {value.device}")
 
 
-def writable(name: str, value: Tensor) -> None:
+def writable(name: str, value: Any) -> None:
     """``value`` is about to be changed in place."""
     if not is_writable(value.data):
         raise ValueError(f"{name}: expected memory that can be written to, got a read-only array")
@@ -64,7 +111,7 @@ def writable(name: str, value: Tensor) -> None:
 
 def items(name: str, value: Any, what: str) -> list[Any]:
     """An iterable's items; ``what`` they should be. A set has no order to rely on."""
-    if isinstance(value, (set, frozenset, str, bytes, Tensor)) or not hasattr(value, "__iter__"):
+    if isinstance(value, (set, frozenset, str, bytes, Variable)) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name}: expected a sequence of {what}, got {type(value).__name__}")
     return list(value)
 

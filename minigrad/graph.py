@@ -15,7 +15,8 @@ from typing import Any
 from . import check
 from .backend import DeviceError, device, get_xp, own_pools
 from .capture import Slots, recording
-from .tensor import Tensor, observe
+from .tape import Listener, listen
+from .tensor import Tensor
 
 Signature = tuple[tuple[Any, ...], ...]
 
@@ -97,18 +98,28 @@ class CapturedStep:
 
     def _record(self, side: _Side, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = [Tensor(get_xp(x.data).empty_like(x.data)) for x in inputs]
-        done: list[str] = []
+        done = _Operations()
         slots = Slots()
         try:
-            watched = observe(lambda name, *_: done.append(name))
-            with watched, side.recorded() as graph, recording(slots):
+            with listen(done), side.recorded() as graph, recording(slots):
                 self._result = self._step(*self._inputs)
         except MemoryError:
             raise
         except Exception as error:
-            after = f" after {done[-1]}" if done else ""
+            after = f" after {done.last}" if done.last else ""
             raise CaptureError(f"the step cannot be recorded{after}: {error}") from error
         self._slots, self._graph = slots, graph[0]
+
+
+class _Operations(Listener):
+    """Remembers which operation ran last."""
+
+    last = ""
+
+    def operation(
+        self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Any
+    ) -> None:
+        self.last = name
 
 
 class _Side:

@@ -26,7 +26,8 @@ from .checkpoint import write_atomically
 from .console import install
 from .nn import Module
 from .ops.conv import Pair, Window
-from .tensor import Tensor, no_grad, observe
+from .tape import Listener, listen, no_grad
+from .tensor import Tensor
 
 __all__ = ["export"]
 
@@ -175,7 +176,7 @@ class _Call(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class _Run:
+class _Run(Listener):
     """What a model did with a batch.
 
     Attributes:
@@ -191,7 +192,7 @@ class _Run:
         for name, array in state.items():
             self._learn(array, name)
         self._learn(x.data, None)
-        with no_grad(), observe(self._note):
+        with no_grad(), listen(self):
             y = model(x)
         if not isinstance(y, Tensor):
             raise NotImplementedError(
@@ -202,7 +203,7 @@ class _Run:
     def _learn(self, array: Array, of: int | str | None) -> None:
         self._known[id(array)] = weakref.ref(array), _Key(of)
 
-    def _note(
+    def operation(
         self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Tensor
     ) -> None:
         params = {key: self._told(value) for key, value in params.items()}

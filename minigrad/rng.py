@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import check
 from .backend import BLOCK, device, empty, move, parallel, spans
-from .tensor import Tensor, as_dtype, as_shape, naming_what_was_asked, shown
+from .creation import naming_what_was_asked
+from .tensor import Tensor
 
 
 class Draw(NamedTuple):
@@ -92,7 +94,9 @@ def manual_seed(seed: int, *stream: int) -> None:
     global _shared
     for number in (seed, *stream):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
-            raise ValueError(f"seed: expected whole numbers from 0, got {shown((seed, *stream))}")
+            raise ValueError(
+                f"seed: expected whole numbers from 0, got {check.shown((seed, *stream))}"
+            )
     sequence = _Sequence(int(seed), *map(int, stream))
     _thread.own = sequence
     if threading.current_thread() is threading.main_thread():
@@ -121,7 +125,7 @@ def randn(
 
     Drawn on the CPU, so a seed gives the same values on every device.
     """
-    shape, to, where = as_shape(size, at_least=1), as_dtype(dtype), _device(device)
+    shape, to, where = check.shape(size, at_least=1), check.dtype("dtype", dtype), _device(device)
     if to.kind != "f":
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
     with naming_what_was_asked("randn", shape, to):

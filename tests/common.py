@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.backend import device_of, move
+from minigrad.tape import Listener
 
 NOBODY = 65534
 
@@ -32,6 +33,22 @@ REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError
 
 layouts = st.sampled_from(LAYOUTS)
 seeds = st.integers(0, 2**32 - 1)
+
+
+class Operations(Listener):
+    """Keeps what runs: names of operations, and the calls (name, inputs, params, result)."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def operation(
+        self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Any
+    ) -> None:
+        self.calls.append((name, inputs, params, result))
+
+    @property
+    def names(self) -> set[str]:
+        return {name for name, *_ in self.calls}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.tensor import op
+from minigrad.tape import op
 from tests.common import refuses
 
 F = mg.functional

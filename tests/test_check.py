@@ -81,9 +81,9 @@ def test_what_passes(found, expected):
             "n: expected a whole number up to 3, got 4",
         ),
         (
-            lambda: check.pair("p", (1,), 0),
+            lambda: check.pair("p", (1, 2, 3), 0),
             ValueError,
-            "p: expected an int or a pair of ints, got (1,)",
+            "p: expected an int or a pair of ints, got (1, 2, 3)",
         ),
         (lambda: check.pair("p", (1, None), 0), TypeError, "p: expected a whole number, got None"),
         (lambda: check.number("a", "1", 0), TypeError, "a: expected a number, got '1'"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +16,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import ops
 from minigrad.sums import RUN, total
-from minigrad.tensor import observe
-from tests.common import LAYOUTS, grid, host, lay_out, layouts, leaf, seeds
+from minigrad.tape import Operation, listen
+from tests.common import LAYOUTS, Operations, grid, host, lay_out, layouts, leaf, seeds
 
 F, T = mg.functional, torch.nn.functional
 
@@ -250,6 +249,7 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
     "mean": (lambda m, x: x.mean(), [near((70_000,), 1)]),
     "mean of rows": (lambda m, x: x.mean(0), [near((70_000, 2), 1)]),
     "var": (lambda m, x: x.var(), [near((70_000,), 1000)]),
+    "std": (lambda m, x: x.std(), [near((70_000,), 1000)]),
     "max": (lambda m, x: x.max(), [np.ones(70_000)]),
     "min": (lambda m, x: x.min(), [np.ones(70_000)]),
     "broadcast": (rows, [near((4,), 1)]),
@@ -336,16 +336,11 @@ SUMLESS = {
 
 
 def test_every_operation_that_adds_up_is_tested_in_float16():
-    done: set[str] = set()
-    with observe(lambda name, *_: done.add(name)):
+    with listen(done := Operations()):
         for function, arrays in HALF.values():
             function(F, *(mg.Tensor(a.astype(np.float16)) for a in arrays))
     names = set()
     for module in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
         members = vars(importlib.import_module(module.name)).values()
-        names |= {
-            f.raw.__name__.strip("_")
-            for f in members
-            if inspect.isfunction(f) and hasattr(f, "raw")
-        }
-    assert names - done == SUMLESS, (names - done) ^ SUMLESS
+        names |= {f.name for f in members if isinstance(f, Operation)}
+    assert names - done.names == SUMLESS, (names - done.names) ^ SUMLESS

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import check, rng
-from ..tensor import Tensor, no_grad
+from ..tape import no_grad
+from ..tensor import Tensor
 
 EVERYWHERE = (-math.inf, math.inf)
 NOTHING = "inputs: expected at least one float64 Tensor with requires_grad=True"

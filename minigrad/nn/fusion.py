@@ -16,14 +16,15 @@ import numpy as np
 
 from .. import functional as F
 from ..backend import get_xp
-from ..tensor import Tensor, no_grad
+from ..tape import Variable, no_grad
+from ..tensor import Tensor
 from .layers import BatchNorm1d, BatchNorm2d, Conv2d, Identity, Linear
 from .module import Module, Parameter
 
 # Exactly these, no subclasses: another forward may use the weights in another way.
 _FOLLOWS: dict[type[Module], type[Module]] = {Conv2d: BatchNorm2d, Linear: BatchNorm1d}
 
-_DATA: Any = vars(Tensor)["data"]  # the slot
+_DATA: Any = vars(Variable)["data"]  # the slot
 
 
 def _quiet(name: str) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 
 from .. import check
 from .. import functional as F
+from ..creation import ones, tensor, zeros
 from ..ops.conv import Pair
 from ..ops.pool import stride_or
-from ..tensor import Tensor, ones, tensor, zeros
+from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 

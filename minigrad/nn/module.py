@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, move
-from ..tensor import Tensor, is_writable
+from ..tape import listeners
+from ..tensor import Tensor
 
 
 def raw(value: Any) -> Array:
@@ -74,7 +75,18 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        following = listeners()
+        if not following:
+            return self.forward(*args, **kwargs)
+        result = None
+        for listener in following:
+            listener.enter(self, args)
+        try:
+            result = self.forward(*args, **kwargs)
+        finally:
+            for listener in following:
+                listener.leave(self, args, result)
+        return result
 
     # -- registering members
 
@@ -313,7 +325,7 @@ class Module:
         for name in shared:
             if problem := misfit(values[name], own[name].shape):
                 problems.append(f"{name}: {problem}")
-            if not is_writable(own[name].data):
+            if not check.is_writable(own[name].data):
                 problems.append(f"{name}: the model's own array is read-only")
         if problems:
             raise ValueError(f"state_dict for {type(self).__name__}: " + "; ".join(problems))

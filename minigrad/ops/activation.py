@@ -13,7 +13,8 @@ from .. import check, cuda
 from ..backend import Array, elementwise, get_xp
 from ..compiled import kernels
 from ..sums import in_float32, total
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 from .arithmetic import as_float
 
 Pair = tuple[Array, Backward]

@@ -14,7 +14,8 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, elementwise, get_xp
-from ..tensor import Backward, Number, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Number, Tensor
 
 Pair = tuple[Array, Backward]
 

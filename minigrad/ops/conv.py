@@ -31,7 +31,8 @@ from ..backend import (
     zeros,
 )
 from ..sums import in_float32
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 from . import direct, implicit, winograd
 
 Pair = tuple[int, int]

@@ -10,7 +10,8 @@ from .. import check, cuda, rng
 from ..backend import Array, device_of, elementwise, empty, get_xp, inner, move, outer
 from ..capture import varying
 from ..compiled import kernels
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 
 THREADS = 256  # of a block of kernels/dropout.cu
 

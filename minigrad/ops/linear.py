@@ -7,7 +7,8 @@ import math
 from .. import check
 from ..backend import Array, get_xp, inner, matmul2d, outer
 from ..sums import in_float32, total
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 from . import implicit
 
 Pair = tuple[Array, Backward]

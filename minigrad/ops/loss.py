@@ -10,7 +10,8 @@ import numpy as np
 from .. import check, cuda
 from ..backend import Array, alarm, get_xp
 from ..sums import adding_dtype, in_float32, total
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 from .activation import log_softmax_array
 
 REDUCTIONS = ("mean", "sum", "none")

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import check
 from ..backend import device, move
-from ..tensor import Tensor, as_dtype, op
+from ..tape import op
+from ..tensor import Tensor
 from . import activation, arithmetic, linear, reduce, shape
 
 
@@ -28,7 +30,7 @@ def to(self: Tensor, target: Any) -> Tensor:
     if isinstance(target, device) or (isinstance(target, str) and _names_device(target)):
         where = device(target)
         return self if self.device == where else _to_device(self, where=where)
-    dtype = as_dtype(target, "target", "a device, or a NumPy dtype or its name")
+    dtype = check.dtype("target", target, "a device, or a NumPy dtype or its name")
     if self.dtype == dtype:
         return self
     if self.requires_grad and dtype.kind != "f":

@@ -23,7 +23,8 @@ from ..backend import (
 )
 from ..compiled import kernels
 from ..sums import adding_dtype, in_float32
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 from .activation import relu_gradient
 
 

@@ -25,7 +25,8 @@ from ..backend import (
 from ..capture import constant
 from ..compiled import kernels
 from ..sums import adding_dtype, in_float32, total
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 from .conv import Pair, Window
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from .. import check
 from ..backend import Array, get_xp
 from ..sums import in_float32, total
-from ..tensor import Backward, Tensor, op
+from ..tape import Backward, op
+from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
 Dims = "int | tuple[int, ...] | None"
@@ -97,8 +98,9 @@ def _std(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     In float64: the squares of what y is made of may not fit into x's dtype, though y does.
     """
     xp, dtype = get_xp(x), x.dtype
-    raw: Any = _var.raw  # type: ignore[attr-defined]
-    v, slopes = raw(x.astype(np.float64), axes=axes, correction=correction, keepdim=keepdim)
+    v, slopes = _var.definition(
+        x.astype(np.float64), axes=axes, correction=correction, keepdim=keepdim
+    )
     y = xp.asarray(xp.sqrt(v))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:

@@ -11,7 +11,8 @@ import numpy as np
 from .. import check, cuda
 from ..backend import Array, alarm, empty, get_xp, memory_order, zeros
 from ..sums import adding_dtype
-from ..tensor import Backward, Number, Tensor, as_shape, op
+from ..tape import Backward, op
+from ..tensor import Number, Tensor
 
 Pair = tuple[Array, Backward]
 
@@ -29,7 +30,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     """``input`` with another shape of as many elements; one size may be -1 (inferred)."""
     sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else [*shape]
     free = [i for i, n in enumerate(sizes) if n == -1]
-    known = math.prod(as_shape(tuple(n for n in sizes if n != -1)))
+    known = math.prod(check.shape(tuple(n for n in sizes if n != -1)))
     if len(free) > 1:
         raise ValueError(f"shape: at most one size may be -1, got {tuple(sizes)}")
     if free and known and input.numel() % known == 0:
@@ -109,7 +110,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
         wanted[i] = n if wanted[i] == -1 else wanted[i]
         if n not in (1, wanted[i]):
             raise problem
-    return _expand(input, shape=as_shape(tuple(wanted)))
+    return _expand(input, shape=check.shape(tuple(wanted)))
 
 
 @op

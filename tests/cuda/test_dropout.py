@@ -27,15 +27,15 @@ def test_twins(shape, layout, seed, drop, key0, key1, number, dtype):
     x, g = (draw(shape, seed + i, dtype, layout) for i in range(2))
     x[x > 1.5] = np.inf
     kept = rng.Draw((key0, key1), number)
-    assert_twins(lambda x: dropout._dropout.raw(x, draw=lambda: kept, p=drop), [x], g, exact=True)
+    assert_twins(lambda x: dropout._dropout.run(x, draw=lambda: kept, p=drop), [x], g, exact=True)
 
 
 def test_a_word_at_the_threshold_is_kept():
     kept = rng.Draw((1, 2), 3)
     drop = int(kept.philox().random_raw() & 0xFFFFFFFF) / 2**32
     x = np.ones(8, np.float32)
-    assert_twins(lambda x: dropout._dropout.raw(x, draw=lambda: kept, p=drop), [x], exact=True)
-    assert dropout._dropout.raw(x, draw=lambda: kept, p=drop)[0][0] > 0
+    assert_twins(lambda x: dropout._dropout.run(x, draw=lambda: kept, p=drop), [x], exact=True)
+    assert dropout._dropout.run(x, draw=lambda: kept, p=drop)[0][0] > 0
 
 
 def test_layers_draw_in_turn():

@@ -32,7 +32,7 @@ def test_twins(n, c, size, batch, affine, plus, relu, layout, dtype, seed):
     def forward(x, w, b, z):
         now = mean.copy(), var**2
         options = {"mean": now[0], "var": now[1], "batch": batch, "eps": 1e-3, "relu": relu}
-        y, backward = norm._batch_norm.raw(x, w, b, z, **options)
+        y, backward = norm._batch_norm.run(x, w, b, z, **options)
         moments.append(now)
         for array in now:
             array += 1  # as a caller may before backward
@@ -79,7 +79,7 @@ def test_long_rows_far_from_zero(offset):
     x = (x + offset).astype(np.float32)
     mean, var = np.zeros((2, 1), np.float32)
     options = {"mean": mean, "var": var, "batch": True, "eps": 1e-5, "relu": False}
-    _, backward = norm._batch_norm.raw(x, None, None, None, **options)
+    _, backward = norm._batch_norm.run(x, None, None, None, **options)
     truth = x.astype(np.float64)
     np.testing.assert_allclose(mean[0], truth.mean(), 1e-6, 1e-6)
     np.testing.assert_allclose(var[0], truth.var(), 1e-5)
@@ -95,7 +95,7 @@ def test_an_infinite_mean(n):
     x = draw((n, 2), 0, np.float32)
     x[[0, -1], 1] = -np.inf
     mean, var = np.zeros((2, 2), np.float32)
-    norm._batch_norm.raw(x, *[None] * 3, mean=mean, var=var, batch=True, eps=0.1, relu=False)
+    norm._batch_norm.run(x, *[None] * 3, mean=mean, var=var, batch=True, eps=0.1, relu=False)
     np.testing.assert_allclose(mean, [x[:, 0].mean(), -np.inf], 1e-5, 1e-6)
     np.testing.assert_allclose(var, [x[:, 0].var(), np.nan], 1e-5)
 
@@ -106,13 +106,13 @@ def test_infinities_do_not_spread_where_the_moments_are_constants():
     mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
     constants = {"mean": mean, "var": var, "batch": False, "eps": 0.1, "relu": False}
     inputs = [x, None, None, None]
-    assert_twins(lambda *inputs: norm._batch_norm.raw(*inputs, **constants), inputs, g)
+    assert_twins(lambda *inputs: norm._batch_norm.run(*inputs, **constants), inputs, g)
 
 
 def test_an_empty_batch_has_gradients_of_zero():
     x, (w, mean, var) = np.empty((0, 2, 3), np.float32), np.ones((3, 2), np.float32)
     options = {"mean": mean, "var": var, "batch": False, "eps": 0.1, "relu": True}
-    y, backward = norm._batch_norm.raw(x, w, w, x, **options)
+    y, backward = norm._batch_norm.run(x, w, w, x, **options)
     gx, gw, gb, gz = backward(y, (True, True, True, True))
     assert gx.shape == gz.shape == y.shape == x.shape
     np.testing.assert_array_equal([gw, gb], np.zeros((2, 2)))
@@ -124,5 +124,5 @@ def test_more_blocks_than_the_gpu_takes(monkeypatch):
     monkeypatch.setattr(cuda, "_launch", lambda f, name, d, grid, *rest: grids.append(grid))
     x = np.broadcast_to(np.float32(0), (1, 70_000, 1))
     mean, var = np.zeros((2, 70_000), np.float32)
-    norm._batch_norm.raw(x, *[None] * 3, mean=mean, var=var, batch=True, eps=0.1, relu=False)
+    norm._batch_norm.run(x, *[None] * 3, mean=mean, var=var, batch=True, eps=0.1, relu=False)
     assert grids == [(70_000,)] * 3

@@ -14,7 +14,7 @@ from minigrad.gradcheck.__main__ import main
 ROOT = Path(__file__).parents[2]
 OPS = """
 import minigrad as mg
-from minigrad.tensor import op
+from minigrad.tape import op
 
 @op
 def square(x):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.tensor import op
+from minigrad.tape import op
 from tests.common import grid, leaf, refuses
 
 

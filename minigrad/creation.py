@@ -1,0 +1,83 @@
+"""New tensors: from values, or of a size."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from . import check
+from .backend import device, device_of, move, on, out_of_memory
+from .tensor import Tensor, as_array
+
+
+def tensor(
+    data: Any,
+    dtype: Any = None,
+    device: str | device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A new tensor with a copy of ``data``.
+
+    Args:
+        data: number, nested list, array or Tensor.
+        dtype: NumPy dtype or its name; by default that of an array, float32 for Python floats,
+            int64 for Python integers.
+        device: "cpu" (default for Python and NumPy data), "gpu", "gpu:N", "auto" or a device.
+        requires_grad: whether to accumulate gradients in ``.grad``.
+
+    Raises:
+        ValueError: a Python number does not fit into the integer ``dtype`` asked for.
+    """
+    array = as_array(data) if dtype is None else as_array(data, np.float64)  # rounded but once
+    to = check.dtype("dtype", dtype) if dtype is not None else array.dtype
+    if to.kind in "iu" and not isinstance(data, Tensor) and not hasattr(data, "dtype"):
+        low, high = np.iinfo(to).min, np.iinfo(to).max
+        rounded = array.dtype.kind == "f" and to.itemsize == 8  # 2^63 - 1 as a float is 2^63
+        below = array < float(high) if rounded else array <= high
+        for number in array[~((array >= low) & below)]:
+            raise ValueError(f"data: {number} does not fit into {to}")
+    where = device_of(array) if device is None else _device(device)
+    with np.errstate(all="ignore"):
+        return Tensor(move(array, where).astype(to), requires_grad)
+
+
+_device = device  # the class, where a parameter is called device
+
+
+def _filled(
+    fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
+) -> Tensor:
+    shape, to, where = check.shape(size, at_least=1), check.dtype("dtype", dtype), _device(where)
+    with naming_what_was_asked(fill, shape, to), on(where):
+        return Tensor(getattr(where.xp, fill)(shape, to), requires_grad)
+
+
+@contextlib.contextmanager
+def naming_what_was_asked(
+    name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Iterator[None]:
+    """OutOfMemoryError that says so where an array of ``shape`` does not fit into memory."""
+    try:
+        if math.prod(shape) * dtype.itemsize >= 1 << 63:  # for NumPy a ValueError
+            raise MemoryError("more bytes than there are addresses")
+        yield
+    except MemoryError as error:
+        raise out_of_memory(f"{name} of size {shape} and dtype {dtype}", error) from error
+
+
+def zeros(
+    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros of shape ``size`` (integers or one tuple)."""
+    return _filled("zeros", size, dtype, device, requires_grad)
+
+
+def ones(
+    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
+) -> Tensor:
+    """A tensor of ones of shape ``size`` (integers or one tuple)."""
+    return _filled("ones", size, dtype, device, requires_grad)

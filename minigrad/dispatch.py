@@ -1,0 +1,114 @@
+"""Which code runs a function of arrays: its definition, or a faster implementation of it.
+
+A definition is written to be read: plain NumPy, the mathematics in its docstring. It knows nothing
+of what is registered for it, in files of their own under ``minigrad/cpu`` and ``minigrad/gpu``::
+
+    @conv2d.on("cpu", when=lambda x, w, *_, **__: w.shape[2:] == (3, 3))
+    def by_winograd(x, w, b, *, padding): ...
+
+An implementation takes the same arguments and returns the same result, but for rounding.
+:func:`set_implementation` chooses, so that a reader can step through the definition in a debugger,
+and a test can run every implementation against it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+CHOICES = ("definition", "numpy", "auto")
+
+_choice = "auto"
+
+
+def get_implementation() -> str:
+    """What :func:`set_implementation` chose."""
+    return _choice
+
+
+def set_implementation(choice: str) -> None:
+    """Choose the code that runs operations, on all threads.
+
+    Args:
+        choice: "definition" runs the definitions in :mod:`minigrad.ops` as they stand. "numpy" adds
+            the implementations that need no compiler: blocks of NumPy shared over cores. "auto",
+            the default, adds kernels compiled by Numba where it is installed. A GPU runs its CUDA
+            kernels unless "definition" is chosen.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+    global _choice
+    if choice not in CHOICES:
+        raise ValueError(f"choice: expected one of {', '.join(CHOICES)}, got {choice!r}")
+    _choice = choice
+
+
+def device_type(*arrays: Any) -> str:
+    """ "gpu" if the first array of ``arrays`` lies on one, else "cpu"."""
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            return "cpu"
+        if hasattr(type(array), "__cuda_array_interface__"):
+            return "gpu"
+    return "cpu"
+
+
+class Implementation(NamedTuple):
+    """One way to run a function: the device it is for, and the arguments it serves."""
+
+    device: str
+    when: Callable[..., bool]
+    function: Callable[..., Any]
+
+
+def always(*args: Any, **params: Any) -> bool:
+    """The condition of an implementation that serves all arguments."""
+    return True
+
+
+class Dispatched:
+    """A function of arrays: its definition, and the implementations registered for it.
+
+    Attributes:
+        definition: the function as it was written.
+        implementations: in the order in which they are tried; the first that serves is run, and
+            the definition where none does.
+    """
+
+    def __init__(self, definition: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, definition)
+        self.definition = definition
+        self.implementations: list[Implementation] = []
+
+    def on(
+        self, device: str, when: Callable[..., bool] = always
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register the decorated function for arrays on ``device``.
+
+        Args:
+            device: "cpu" or "gpu".
+            when: ``when(*args, **params)``, whether it serves these arguments.
+        """
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.implementations.append(Implementation(device, when, function))
+            return function
+
+        return register
+
+    def choose(self, *args: Any, **params: Any) -> Callable[..., Any]:
+        """The function that runs these arguments."""
+        if self.implementations and _choice != "definition":
+            here = device_type(*args)
+            for device, when, function in self.implementations:
+                if device == here and when(*args, **params):
+                    return function
+        return self.definition
+
+    def run(self, *args: Any, **params: Any) -> Any:
+        """What the chosen function makes of these arguments."""
+        return self.choose(*args, **params)(*args, **params)

@@ -1,0 +1,438 @@
+"""The tape: reverse-mode automatic differentiation of functions of arrays.
+
+An operation is one function of arrays that returns its result and its own derivative::
+
+    @op
+    def mul(a, b):
+        '''y = a b,  dL/da = g b,  dL/db = g a'''
+        return a * b, lambda g, needs: (g * b, g * a)
+
+:func:`op`, where the contract stands, turns it into a function of Tensors and records a
+:class:`Node` on the tape: the closure, and the nodes it sends gradients to. :func:`sweep` walks the
+tape from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). What
+backward needs is what the closure names; nothing else is kept. Gradients are first order only:
+backward is not recorded.
+
+The tape knows arrays, and of a Tensor no more than :class:`Variable` says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .backend import (
+    Array,
+    DeviceError,
+    add,
+    add_into,
+    check_current,
+    device_of,
+    get_xp,
+    out_of_memory,
+)
+from .dispatch import Dispatched
+from .sums import total
+
+Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"
+
+
+class Variable:
+    """What the tape knows of a Tensor.
+
+    Attributes:
+        data: its array.
+        node: the operation that made it, or None for a leaf.
+        requires_grad: whether gradients are wanted for it.
+    """
+
+    __slots__ = ("__weakref__", "data", "node", "requires_grad")
+
+    data: Array
+    node: Node | None
+    requires_grad: bool
+
+    def check_accumulate(self) -> None:
+        """Raise if :meth:`accumulate` would."""
+
+    def accumulate(self, gradient: Array, owned: bool) -> None:
+        """Add to a leaf's gradient an array that is its to keep if ``owned``."""
+        raise NotImplementedError
+
+
+class Node:
+    """An operation on the tape: its derivative and where its gradients go. It holds no values."""
+
+    __slots__ = ("__weakref__", "backward", "dtype", "inputs", "name", "shape")
+
+    def __init__(
+        self, name: str, y: Array, inputs: tuple[Node | Variable | None, ...], backward: Backward
+    ) -> None:
+        self.name, self.inputs = name, inputs
+        self.shape, self.dtype = y.shape, y.dtype
+        self.backward: Backward | None = backward
+
+
+# ---------------------------------------------------------------------------- modes and events
+
+
+class Listener:
+    """Base of those who follow what runs on a thread (see :func:`listen`): override what you need.
+
+    Modules announce themselves with :meth:`enter` and :meth:`leave`, so a listener knows in which
+    one an operation runs.
+    """
+
+    def operation(
+        self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Any
+    ) -> None:
+        """An operation has run on ``inputs`` and made the Tensor ``result``."""
+
+    def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
+        """The derivative of ``node`` has made ``gradients`` of ``g``."""
+
+    def enter(self, module: Any, inputs: tuple[Any, ...]) -> None:
+        """The forward pass of ``module`` begins."""
+
+    def leave(self, module: Any, inputs: tuple[Any, ...], result: Any) -> None:
+        """The forward pass of ``module`` has ended; ``result`` is None if by an exception."""
+
+
+class _Mode(threading.local):
+    grad_enabled = True
+    listeners: tuple[Listener, ...] = ()
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def listen(listener: Listener) -> Iterator[None]:
+    """Tell ``listener`` of every operation, derivative and module that runs on this thread."""
+    before = _mode.listeners
+    _mode.listeners = (*before, listener)
+    try:
+        yield
+    finally:
+        _mode.listeners = before
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Those who listen on this thread."""
+    return _mode.listeners
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded on this thread (see :class:`no_grad`)."""
+    return _mode.grad_enabled
+
+
+class no_grad(contextlib.ContextDecorator):
+    """Context manager and decorator under which nothing is recorded and nothing is kept."""
+
+    def __enter__(self) -> None:
+        self._before = [*getattr(self, "_before", ()), is_grad_enabled()]
+        _mode.grad_enabled = False
+
+    def __exit__(self, *_: object) -> None:
+        _mode.grad_enabled = self._before.pop()
+
+    def _recreate_cm(self) -> no_grad:
+        return no_grad()
+
+    def __call__(self, func: Any) -> Any:
+        if not callable(func):
+            raise TypeError(f"no_grad: expected a function to decorate, got {type(func).__name__}")
+        if inspect.isgeneratorfunction(func) or inspect.iscoroutinefunction(func):
+            # Its body runs only after the call has returned, and would be recorded.
+            raise NotImplementedError(
+                "no_grad: decorating a generator or coroutine is not supported; "
+                "write 'with no_grad():' inside it"
+            )
+        return super().__call__(func)
+
+
+# ---------------------------------------------------------------------------- the sweep
+
+
+class _Gradient:
+    """A gradient on its way: the sum so far, and whether its memory is ours to add into."""
+
+    __slots__ = ("array", "owned")
+
+    def __init__(self, array: Array, owned: bool) -> None:
+        self.array, self.owned = array, owned
+
+    def add(self, other: Array) -> None:
+        if self.owned:
+            add_into(self.array, other)
+        else:
+            self.array, self.owned = add(self.array, other), True
+
+
+def _count_uses(root: Node) -> dict[Node, int]:
+    """For every node below ``root``, how many of its gradients the sweep has to wait for."""
+    uses, pending = {root: 0}, [root]
+    while pending:
+        node = pending.pop()
+        if node.backward is None:
+            raise RuntimeError(
+                f"backward: the graph behind '{node.name}' has been freed by an earlier "
+                "backward(); run forward again, or pass retain_graph=True to the first call"
+            )
+        for child in node.inputs:
+            if isinstance(child, Node):
+                if child not in uses:
+                    uses[child] = 0
+                    pending.append(child)
+                uses[child] += 1
+    return uses
+
+
+@np.errstate(all="ignore")  # infinities and NaN come without a warning, as in PyTorch
+def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
+    """Send ``seed`` from ``root`` down to the leaves: each node once, after all that use it."""
+    gradients: dict[Node | Variable, _Gradient] = {root: _Gradient(seed, owned=False)}
+    uses = _count_uses(root) if isinstance(root, Node) else {}
+    ready = [root] if isinstance(root, Node) else []
+    while ready:
+        node = ready.pop()
+        inputs, backward = node.inputs, node.backward
+        if not retain_graph:
+            node.inputs, node.backward = (), None
+        arrived = gradients.pop(node, None)
+        if arrived is not None and backward is not None:
+            _send(node, inputs, backward, arrived.array, gradients)
+        del backward, arrived  # frees what the operation kept before the next one allocates
+        for child in inputs:
+            if isinstance(child, Node):
+                uses[child] -= 1
+                if uses[child] == 0:
+                    ready.append(child)
+    # A leaf frozen since forward takes no gradient.
+    leaves = {x: g for x, g in gradients.items() if isinstance(x, Variable) and x.requires_grad}
+    for leaf in leaves:  # all, before any changes: ``data`` may have been replaced
+        leaf.check_accumulate()
+    for leaf, gradient in leaves.items():
+        leaf.accumulate(gradient.array, gradient.owned)
+
+
+def _send(
+    node: Node,
+    inputs: tuple[Node | Variable | None, ...],
+    backward: Backward,
+    g: Array,
+    gradients: dict[Node | Variable, _Gradient],
+) -> None:
+    """Run one node's derivative and hand each gradient to the input it belongs to."""
+    name = node.name
+    try:
+        results = backward(g, tuple(target is not None for target in inputs))
+    except MemoryError as error:
+        raise out_of_memory(f"backward of {name}", error) from error
+    if type(results) is not tuple or len(results) != len(inputs):
+        raise TypeError(
+            f"{name}: backward: expected a tuple of {len(inputs)} gradients, an array or None for "
+            f"each input, got {_described(results)}"
+        )
+    for listener in _mode.listeners:
+        listener.derivative(node, g, results)
+    seen: list[int] = []
+    for i, (target, result) in enumerate(zip(inputs, results, strict=True)):
+        if target is None or result is None:
+            continue
+        if type(result) is not np.ndarray and not _is_array(result):
+            raise _unfit(name, i, f"an array of {target.dtype}", _described(result))
+        xp = get_xp(result)  # not g's after a move to another device
+        result = xp.asarray(result)  # 0-d arrays multiply to a NumPy scalar
+        # A view that repeats elements, as a mean's gradient is, can be read but not added into.
+        repeated = 0 in result.strides
+        shared = xp is get_xp(g) and xp.may_share_memory(result, g)
+        owned = not (id(result) in seen or repeated or shared)
+        seen.append(id(result))
+        if result.shape != target.shape:
+            try:
+                stretched = np.broadcast_shapes(result.shape, target.shape) == result.shape
+            except ValueError:
+                stretched = False
+            if not stretched:
+                expected = f"shape {target.shape} or one that it broadcasts to"
+                raise _unfit(name, i, expected, result.shape)
+            result, owned = _unbroadcast(result, target.shape), True
+        if result.dtype != target.dtype:
+            raise _unfit(name, i, f"an array of {target.dtype}", result.dtype)
+        if target in gradients:
+            gradients[target].add(result)
+        else:
+            gradients[target] = _Gradient(result, owned)
+
+
+def _unfit(name: str, i: int, expected: str, came: object) -> TypeError:
+    return TypeError(f"{name}: backward: gradient of input {i}: expected {expected}, got {came}")
+
+
+def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum ``g`` to ``shape``, which broadcasts to its own: the transpose of broadcasting."""
+    extra = g.ndim - len(shape)
+    stretched = tuple(
+        i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
+    )
+    summed = total(g, stretched, keepdims=True) if stretched else g
+    return summed.reshape(shape)
+
+
+# ---------------------------------------------------------------------------- operations
+
+make_tensor: Any = None  # Tensor, set by minigrad.tensor: the tape does not know it
+
+
+class Operation(Dispatched):
+    """A differentiable function of Tensors; see :func:`op`.
+
+    Attributes:
+        definition: the function of arrays that :func:`op` decorated.
+    """
+
+    def __init__(self, definition: Callable[..., tuple[Array, Backward]]) -> None:
+        super().__init__(definition)
+        self.name = getattr(definition, "__name__", type(definition).__name__).strip("_")
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """An operation that is a class's attribute is a method, as a function is."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        name = self.name
+        arrays = [_unwrap(name, x) for x in inputs]
+        variables = [x for x in inputs if isinstance(x, Variable)]
+        _check_alike(name, variables)
+        for key, value in params.items():
+            if isinstance(value, Variable):  # no gradient would come of it
+                raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
+        with np.errstate(all="ignore"):  # as in the sweep
+            try:
+                returned = self.run(*arrays, **params)
+            except MemoryError as error:
+                raise out_of_memory(name, error) from error
+        if type(returned) is not tuple or len(returned) != 2 or not callable(returned[1]):
+            raise _breach(name, returned)
+        y, backward = returned
+        if type(y) is not np.ndarray and not _is_array(y):
+            raise _breach(name, returned)
+        try:
+            result = make_tensor(y)
+        except TypeError:
+            raise _breach(name, returned) from None
+        recorded = _mode.grad_enabled and True in [x.requires_grad for x in variables]
+        if recorded and y.dtype.kind == "f":
+            result.requires_grad = True
+            result.node = Node(name, y, tuple(_target(x) for x in inputs), backward)
+        for listener in _mode.listeners:
+            listener.operation(name, inputs, params, result)
+        return result
+
+
+def op(function: Callable[..., tuple[Array, Backward]]) -> Operation:
+    """Make a differentiable function of Tensors from a function of arrays; a decorator.
+
+    ``function(*arrays, **params)`` returns ``(y, backward)``: the result, an array, and the
+    derivative, ``backward(g, needs)``, which takes the gradient of the result and returns a tuple
+    with an array or None for each positional argument::
+
+        @mg.op
+        def scale(x, w):
+            return x * w, lambda g, needs: (g * w, g * x)
+
+    The contract:
+
+    - ``needs[i]`` says whether anybody asked for the gradient of argument i; None stands for zeros.
+    - A gradient has the dtype of its argument, and its shape or one that it broadcasts to, such as
+      that of the result: the engine sums it back.
+    - A gradient is new memory, or ``g`` or a view of it. It is never an array that the closure
+      keeps, and backward writes neither into ``g`` nor into what the closure keeps.
+    - The closure names arrays, never the Tensor that comes of it: no reference cycle, so memory is
+      freed by reference count as the sweep passes.
+
+    Returns:
+        A function whose positional arguments may be Tensors, None, or Python and NumPy scalars.
+        Scalars reach ``function`` as Python numbers, so they never change a dtype. Tensors share
+        one device and one floating dtype. Keyword arguments are handed on as they are. The
+        undecorated function is its attribute ``definition``; ``on`` registers faster
+        implementations of it (see :mod:`minigrad.dispatch`).
+
+    Raises:
+        TypeError: what ``function`` or ``backward`` returns breaks the contract; raised by the call
+            or by ``Tensor.backward``. :func:`gradcheck` finds values that are wrong.
+    """
+    if not callable(function):
+        raise TypeError(f"function: expected a function to decorate, got {type(function).__name__}")
+    return Operation(function)
+
+
+def _breach(name: str, returned: Any) -> TypeError:
+    return TypeError(
+        f"{name}: expected it to return (y, backward), an array of numbers and a function of "
+        f"(g, needs), got {_described(returned)}"
+    )
+
+
+def _is_array(x: Any) -> bool:
+    """Whether ``x`` is what an operation may return: an array, or NumPy's scalar in place of one
+    without dimensions."""
+    return isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__cuda_array_interface__")
+
+
+def _described(returned: Any) -> str:
+    """What an operation returned, as an error says it."""
+    if isinstance(returned, tuple):
+        inner = ", ".join(map(_described, returned[:8]))
+        return f"({inner}{', ...' if len(returned) > 8 else ''})"
+    kind = type(returned).__name__
+    return f"{kind} of {returned.dtype}" if hasattr(returned, "dtype") else kind
+
+
+def _target(x: Any) -> Node | Variable | None:
+    """Where the gradient of the input ``x`` goes, if anywhere."""
+    if not isinstance(x, Variable) or not x.requires_grad:
+        return None
+    return x if x.node is None else x.node
+
+
+def _unwrap(name: str, x: Any) -> Any:
+    if isinstance(x, Variable):
+        return x.data
+    if x is None or isinstance(x, (bool, int, float)):
+        # np.float64 is a float, but an array operation would let it change the dtype.
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.generic):
+        return x.item()
+    raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def kind_of(array: Array) -> Any:
+    """Dtype and device, as something cheap to compare."""
+    return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
+
+
+def _check_alike(name: str, variables: list[Variable]) -> None:
+    """Raise unless all share a floating dtype and a device, on a GPU the current one."""
+    if variables:  # the others are on the same device, or refused
+        check_current(name, variables[0].data)
+    # Nearly always all are alike, and the names below cost more than a small operation.
+    if len({kind_of(x.data) for x in variables}) < 2:
+        return
+    devices = dict.fromkeys(str(device_of(x.data)) for x in variables)
+    if len(devices) > 1:
+        raise DeviceError(f"{name}: tensors on different devices: {', '.join(devices)}")
+    dtypes = dict.fromkeys(str(x.data.dtype) for x in variables if x.data.dtype.kind == "f")
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"{name}: tensors of different floating dtypes: {', '.join(dtypes)}; "
+            "convert one with .to(dtype)"
+        )

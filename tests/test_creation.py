@@ -1,0 +1,67 @@
+"""New tensors: values, dtypes, shapes and errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from minigrad import Tensor
+from tests.common import refuses
+
+
+@pytest.mark.parametrize(
+    "data",
+    [1, 1.5, True, [1, 2], [1, 2.5], [[True], [False]], [], np.float64(2), [np.float64(2)]]
+    + [np.ones(2, d) for d in ("float16", "float32", "float64", "int8", "uint8", "int64", "bool")],
+    ids=repr,
+)
+def test_dtype_and_values_as_pytorch(data):
+    ours, theirs = mg.tensor(data), torch.tensor(data)
+    assert ours.shape == tuple(theirs.shape)
+    assert f"torch.{ours.dtype}" == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_constructor_shares_and_tensor_copies():
+    a = np.zeros(3, np.float32)
+    shared, copied = Tensor(a), mg.tensor(a)
+    a[0] = 1
+    assert shared.data is a
+    assert copied.numpy().tolist() == [0, 0, 0]
+    assert Tensor(shared).data is a
+    assert mg.tensor(a, dtype="int32", requires_grad=False).dtype == np.int32
+
+
+@pytest.mark.parametrize("size", [(2, 3), ((2, 3),), ([2, 3],), ((),), (0,), (np.int64(2),)])
+@pytest.mark.parametrize("name", ["zeros", "ones"])
+def test_zeros_and_ones(name, size, device):
+    ours = getattr(mg, name)(*size, dtype="float64", device=device, requires_grad=True)
+    theirs = getattr(torch, name)(*size, dtype=torch.float64)
+    assert ours.shape == tuple(theirs.shape)
+    assert ours.requires_grad
+    assert ours.device == mg.device(device)
+    np.testing.assert_array_equal(ours.detach().cpu().numpy(), theirs.numpy())
+    assert getattr(mg, name)(2).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: Tensor([[1, 2], [3]]), ValueError, "data: expected a rectangular nest"),
+        (lambda: Tensor("abc"), TypeError, "data: expected numbers, got str"),
+        (lambda: Tensor(None), TypeError, "data: expected numbers, got NoneType"),
+        (lambda: Tensor(1j), TypeError, "data: expected numbers, got complex"),
+        (lambda: Tensor([1], requires_grad=True), TypeError, "floating dtypes"),
+        (lambda: mg.tensor(1.0, dtype="float99"), TypeError, "dtype: expected a NumPy dtype"),
+        (lambda: mg.tensor(1.0, dtype="complex64"), TypeError, "dtype: expected bool, integer"),
+        (lambda: mg.zeros(-1), ValueError, "size: expected whole numbers from 0, got (-1,)"),
+        (lambda: mg.ones(2.5), ValueError, "size: expected whole numbers from 0, got (2.5,)"),
+        (lambda: mg.ones(True), ValueError, "size: expected whole numbers from 0, got (True,)"),
+        (lambda: mg.zeros(2, device="tpu"), ValueError, "device: expected 'cpu', 'gpu'"),
+        (lambda: mg.zeros(2, device=3), TypeError, "device: expected a str or device, got int"),
+    ],
+)
+def test_construction_errors(make, error, match):
+    refuses(error, match, make)

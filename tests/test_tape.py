@@ -1,0 +1,542 @@
+"""The sweep, memory, modes, events and the contract of operations."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import operator
+import re
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import Tensor, op
+from minigrad.tape import Listener, is_grad_enabled, listen
+from tests.common import Operations, compare, grid, leaf, refuses, seeds
+
+# ---------------------------------------------------------------------------- the sweep
+
+
+def test_diamond_reuse_and_broadcast(device):
+    def f(a, b):
+        c = a * b
+        d = c + c * c
+        return d * c - a + b * b * b
+
+    for shape in ((), (3,), (2, 3), (4, 1, 3)):
+        compare(f, f, [grid((2, 3)), grid(shape, 1)], device=device)
+
+
+BINARY = [lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b]
+UNARY = [
+    lambda a: -a,
+    lambda a: a * 0.5,
+    lambda a: a.tanh(),
+    lambda a: a.reshape(3, 2).permute(1, 0),
+    lambda a: a.sum(0, keepdim=True).expand(2, 3),
+    lambda a: a[:, [0, 0, 2]],
+    lambda a: a + a,
+]
+
+
+@given(st.data(), seeds)
+def test_random_graphs(data, seed):
+    """Any way of combining three leaves: joins, forks, dead ends, leaves that are never used."""
+    picks = st.tuples(st.sampled_from(BINARY + UNARY), st.tuples(*[st.integers(0, 99)] * 2))
+    steps = data.draw(st.lists(picks, min_size=1, max_size=12))
+
+    def f(*leaves):
+        values = list(leaves)
+        for function, (i, j) in steps:
+            picked = values[i % len(values)], values[j % len(values)]
+            values.append(function(*picked) if function in BINARY else function(picked[0]))
+        return values[-1]
+
+    arrays = [grid((2, 3), seed + i, -0.5, 0.5) for i in range(3)]
+    compare(f, f, arrays, numerical=False)
+
+
+@pytest.mark.parametrize("ending", ["backward", "drop"])
+def test_chain_of_10000(ending):
+    """No recursion in forward, backward or deletion."""
+    x = mg.tensor([1.0], requires_grad=True)
+    y = x + 1
+    first = weakref.ref(y.node)
+    for _ in range(9_999):
+        y = y + 1
+    assert y.item() == 10_001
+    if ending == "backward":
+        y.backward()
+        assert x.grad.item() == 1
+    del y
+    assert first() is None
+
+
+def test_scalar_chain():
+    """Operations on 0-d arrays give NumPy scalars; the sweep carries them on all the same."""
+    compare(*[lambda x: ((x.sum() * 2.0).exp() / 3.0 - 1.0).reshape(1, 1)] * 2, [grid((3,))])
+    compare(*[lambda x: ((x * 2.0) * 3.0).relu() + x.sigmoid().tanh() - x.abs()] * 2, [grid(())])
+
+
+def test_gradients_accumulate_and_retain_graph():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    (x * 3).sum().backward()
+    first = x.grad
+    (x * 3).sum().backward()
+    assert x.grad.numpy().tolist() == [6, 6]
+    assert x.grad is first
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.numpy().tolist() == [10, 14]
+
+
+def test_second_backward_is_an_error():
+    x = mg.tensor([1.0], requires_grad=True)
+    middle = x * 2
+    y, z = middle * 3, middle * 4
+    y.backward()
+    text = "has been freed by an earlier backward(); run forward again, or pass retain_graph=True"
+    refuses(RuntimeError, f"backward: the graph behind 'mul' {text}", y.backward)
+    refuses(RuntimeError, text, z.backward)
+    assert x.grad.item() == 6
+
+
+def test_backward_of_a_leaf():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    seed = mg.tensor([3.0, 4.0])
+    x.backward(seed)
+    x.backward(seed)
+    assert x.grad.numpy().tolist() == [6, 8]
+    assert seed.numpy().tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda y: y.backward(), RuntimeError, "a tensor of shape (2,) needs an explicit gradient"),
+        (lambda y: y.detach().backward(), RuntimeError, "does not require grad"),
+        (lambda y: y.backward(create_graph=True), NotImplementedError, "create_graph=True"),
+        (lambda y: y.backward(1.0), TypeError, "gradient: expected a Tensor, got float"),
+        (lambda y: y.backward(mg.ones(3)), ValueError, "gradient: expected shape (2,), got (3,)"),
+        (
+            lambda y: y.backward(mg.ones(2, dtype="float64")),
+            ValueError,
+            "gradient: expected dtype float32, got float64",
+        ),
+    ],
+)
+def test_backward_errors(call, error, match):
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    refuses(error, match, lambda: call(y))
+    y.backward(mg.ones(2))  # a refused call has freed nothing
+    assert x.grad.numpy().tolist() == [2, 2]
+
+
+SHARING = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "cat": lambda a, b: mg.cat([a, b]),
+    "stack": lambda a, b: mg.stack([a, b]),
+    "views": lambda a, b: a.reshape(3, 2).permute(1, 0) + b.expand(2, 3),
+    "sum": lambda a, b: a.sum() + b.sum(),
+    "twice": lambda a, b: a + a + b + b,
+    "where": lambda a, b: mg.where(a > b, a, b),
+    "identity": lambda a, b: a.to("float64").reshape(2, 3) + b.unsqueeze(0).squeeze(0),
+}
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_each_leaf_owns_its_gradient(name):
+    a, b = (leaf(grid((2, 3), i)) for i in range(2))
+    y = SHARING[name](a, b)
+    seed = mg.ones(y.shape, dtype="float64")
+    y.backward(seed)
+    memory = [a.data, b.data, a.grad.data, b.grad.data, seed.data]
+    for i, one in enumerate(memory):
+        assert not any(np.shares_memory(one, other) for other in memory[:i])
+        one += 1  # also: every one of them is writable
+
+
+@pytest.mark.parametrize("when", ["after forward", "and back again", "only after forward"])
+def test_requires_grad_switched_between_forward_and_backward(when):
+    found = []
+    for module in (mg, torch):
+        x, w = (module.ones(3, requires_grad=True) for _ in range(2))
+        w.requires_grad_(when != "only after forward")
+        y = (x * w).sum()
+        w.requires_grad_(when == "only after forward")
+        if when == "and back again":
+            w.requires_grad_(True)
+        y.backward()
+        found.append([None if t.grad is None else t.grad.numpy().tolist() for t in (x, w)])
+    assert found[0] == found[1]
+
+
+def test_unused_and_integer_inputs_get_no_gradient():
+    x, unused = leaf(grid((2,))), leaf(grid((2,)))
+    count = mg.tensor([2, 3])
+    (x * count + unused.detach()).sum().backward()
+    assert x.grad.numpy().tolist() == [2, 3]
+    assert unused.grad is None
+    assert count.grad is None
+
+
+# ---------------------------------------------------------------------------- memory
+
+
+@pytest.fixture
+def _no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("ending", ["backward", "drop"])
+def test_graph_is_freed_by_reference_count(ending):
+    x = leaf(grid((4, 4)))
+    hidden = x.exp()  # its derivative keeps its array
+    saved, node = weakref.ref(hidden.data), weakref.ref(hidden.node)
+    y = (hidden * hidden).sum()
+    del hidden
+    assert saved() is not None
+    if ending == "backward":
+        y.backward()
+    else:
+        del y
+    assert saved() is None
+    assert node() is None
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_sweep_frees_as_it_passes():
+    alive = []
+
+    @op
+    def probe(x):
+        def backward(g, needs):
+            alive.append(saved() is not None)
+            return (g,)
+
+        return x * 1, backward
+
+    x = leaf(grid((4,)))
+    late = probe(x).exp()
+    saved = weakref.ref(late.data)
+    y = late.sum()
+    del late
+    y.backward()
+    assert alive == [False]
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_no_grad_keeps_nothing():
+    x = leaf(grid((4,)))
+    with mg.no_grad():
+        hidden = x.exp()
+        saved = weakref.ref(hidden.data)
+        y = hidden.sum()
+    del hidden
+    assert saved() is None
+    assert y.node is None
+    assert not y.requires_grad
+
+
+# ---------------------------------------------------------------------------- modes
+
+
+def test_no_grad_nested_decorated_and_after_an_exception():
+    @mg.no_grad()
+    def frozen(depth):
+        assert not is_grad_enabled()
+        return frozen(depth - 1) if depth else leaf(1.0) * 2
+
+    assert frozen(2).node is None
+    assert is_grad_enabled()
+    block = mg.no_grad()
+    with block:
+        with block, mg.no_grad():
+            assert not is_grad_enabled()
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+    with pytest.raises(KeyError), mg.no_grad():
+        raise KeyError
+    assert is_grad_enabled()
+
+
+def test_listeners_hear_every_operation_of_their_thread():
+    a, b = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([3.0])
+    outer, inner = Operations(), Operations()
+    with listen(outer):
+        y = a * 2
+        with mg.no_grad(), listen(inner):
+            a + b
+        z = y.sum(0)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: a - b).result()
+    _ = a * 3
+    assert [name for name, *_ in outer.calls] == ["mul", "add", "sum"]
+    assert [name for name, *_ in inner.calls] == ["add"]
+    _, inputs, params, result = outer.calls[0]
+    assert (inputs[0] is a, inputs[1], params, result is y) == (True, 2, {}, True)
+    assert outer.calls[2][2] == {"axes": (0,), "keepdim": False}
+    assert outer.calls[2][3] is z
+
+    class Failing(Listener):
+        def operation(self, *call):
+            raise KeyError
+
+    with pytest.raises(KeyError), listen(Failing()):
+        a * 2
+    a * 2
+
+
+def test_listeners_hear_derivatives_and_modules():
+    heard = []
+
+    class Everything(Operations):
+        def operation(self, name, inputs, params, result):
+            heard.append(name)
+
+        def derivative(self, node, g, gradients):
+            heard.append((node.name, g.tolist(), [d.tolist() for d in gradients if d is not None]))
+
+        def enter(self, module, inputs):
+            heard.append(("enter", module))
+
+        def leave(self, module, inputs, result):
+            heard.append(("leave", module, result))
+
+    double = mg.nn.Identity()
+    double.forward = lambda x: x * 2
+    x = mg.tensor([1.0], requires_grad=True)
+    with listen(Everything()):
+        y = double(x)
+        y.backward()
+    assert heard == [
+        ("enter", double), "mul", ("leave", double, y), ("mul", [1.0], [[2.0]])
+    ]  # fmt: skip
+
+
+def test_no_grad_belongs_to_its_thread():
+    seen = []
+    with mg.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+# ---------------------------------------------------------------------------- operations
+
+
+SCALARS = [3, 3.0, True, np.float64(3), np.float32(3), np.int64(3), np.bool_(True)]
+WITH_SCALAR = {
+    "add": lambda x, s: x + s,
+    "radd": lambda x, s: s + x,
+    "sub": lambda x, s: x - s,
+    "rsub": lambda x, s: s - x,
+    "mul": lambda x, s: x * s,
+    "rmul": lambda x, s: s * x,
+    "div": lambda x, s: x / s,
+    "rdiv": lambda x, s: s / x,
+    "pow": lambda x, s: x**s,
+    "where": lambda x, s: mg.where(x > 0, x, s),
+    "clamp": lambda x, s: x.clamp(max=s),
+}
+
+
+@pytest.mark.parametrize("scalar", SCALARS, ids=lambda s: f"{type(s).__name__}")
+@pytest.mark.parametrize("name", WITH_SCALAR)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_scalars_never_change_the_dtype(name, scalar, dtype, device):
+    if name in ("sub", "rsub") and isinstance(scalar, (bool, np.bool_)):
+        scalar = int(scalar)  # bools are not subtracted, as in PyTorch
+    x = mg.tensor([1.5, 2.5], dtype=dtype, device=device, requires_grad=True)
+    y = WITH_SCALAR[name](x, scalar)
+    assert isinstance(y, Tensor)
+    assert y.dtype == dtype
+    y.sum().backward()
+    assert x.grad.dtype == dtype
+
+
+def test_op_records_only_what_needs_it():
+    asked = []
+
+    @op
+    def first(a, b, c):
+        def backward(g, needs):
+            asked.append(needs)
+            return g, g, None
+
+        return a + b, backward
+
+    a, b = leaf(grid((2,))), leaf(grid((2,)), requires_grad=False)
+    first(a, b, None).sum().backward()
+    assert asked == [(True, False, False)]
+    assert first(b, b, None).node is None
+    y, backward = first.run(a.data, b.data, None)
+    assert isinstance(y, np.ndarray)
+    assert callable(backward)
+
+
+def test_an_integer_result_requires_no_gradient():
+    @op
+    def rounded(x):
+        return x.astype(np.int64), lambda g, needs: (None,)
+
+    assert not rounded(mg.ones(2, requires_grad=True)).requires_grad
+
+
+def zeros_like(x):
+    return lambda g, needs: (np.zeros_like(x),)
+
+
+@pytest.mark.parametrize(
+    ("function", "came"),
+    [
+        (lambda x: x * 2, "ndarray of float32"),
+        (lambda x: None, "NoneType"),
+        (lambda x: (x * 2,), "(ndarray of float32)"),
+        (lambda x: (x * 2, x, x), "(ndarray of float32, ndarray of float32, ndarray of float32)"),
+        (lambda x: (x * 2, None), "(ndarray of float32, NoneType)"),
+        (lambda x: (x * 2, x), "(ndarray of float32, ndarray of float32)"),
+        (lambda x: [x * 2, zeros_like(x)], "list"),
+        (lambda x: (mg.Tensor(x * 2), zeros_like(x)), "(Tensor of float32, function)"),
+        (lambda x: ([1.0], zeros_like(x)), "(list, function)"),
+        (lambda x: (float(x.sum()), zeros_like(x)), "(float, function)"),
+        (lambda x: (x * 1j, zeros_like(x)), "(ndarray of complex64, function)"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(2, 3), (2,)])
+def test_an_operation_that_returns_something_else(function, came, shape):
+    """Two rows are no result and derivative."""
+
+    def broken(x):
+        return function(x)
+
+    text = "broken: expected it to return (y, backward), an array of numbers and a function of "
+    for grad in (True, False):
+        x = mg.ones(shape, requires_grad=grad)
+        refuses(TypeError, f"{text}(g, needs), got {came}", lambda x=x: op(broken)(x))
+
+
+def test_numpys_scalars_are_arrays_without_dimensions():
+    @op
+    def total(x):
+        return x.sum(), lambda g, needs: (np.broadcast_to(g, x.shape),)
+
+    assert mg.gradcheck(total, leaf(grid((2, 3))))
+    assert total(mg.ones(2)).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("gradients", "text"),
+    [
+        (lambda g: g, "a tuple of 1 gradients, an array or None for each input, got ndarray"),
+        (lambda g: None, "a tuple of 1 gradients, an array or None for each input, got NoneType"),
+        (lambda g: [g], "a tuple of 1 gradients, an array or None for each input, got list"),
+        (lambda g: (), "a tuple of 1 gradients, an array or None for each input, got ()"),
+        (lambda g: (g, g), "a tuple of 1 gradients, an array or None for each input, got (nda"),
+        (lambda g: (g.astype(np.float32),), "gradient of input 0: expected an array of float64"),
+        (lambda g: (1.0,), "gradient of input 0: expected an array of float64, got float"),
+        (lambda g: (mg.Tensor(g),), "expected an array of float64, got Tensor of float64"),
+        (lambda g: (g[..., :1],), "expected shape (1, 2) or one that it broadcasts to, got (1, 1)"),
+        (lambda g: (g[0],), "expected shape (1, 2) or one that it broadcasts to, got (2,)"),
+        (lambda g: (np.zeros((4, 3)),), "expected shape (1, 2) or one that it broadcasts to, got"),
+    ],
+)
+def test_a_broken_derivative_is_caught(gradients, text):
+    @op
+    def broken(x):
+        return x * 1, lambda g, needs: gradients(g)
+
+    y = broken(leaf(grid((1, 2)))).sum()
+    with pytest.raises(TypeError, match=re.escape(text)) as caught:
+        y.backward()
+    assert str(caught.value).startswith("broken: backward: ")
+
+
+def test_a_second_gradient_is_named_as_such():
+    @op
+    def broken(x, w, n):
+        return x * w * n, lambda g, needs: (g, g[:1], None)
+
+    y = broken(leaf(grid((2,))), leaf(grid((2,))), 3)
+    refuses(TypeError, "broken: backward: gradient of input 1: ", lambda: y.sum().backward())
+
+
+def test_what_op_takes():
+    refuses(TypeError, "function: expected a function to decorate, got int", lambda: op(3))
+    twice = op(functools.partial(lambda n, x: (x * n, lambda g, needs: (g * n,)), 2))
+    assert mg.gradcheck(twice, leaf(grid((2,))))
+
+    @op
+    def scale(x, *, w):
+        return x * w, lambda g, needs: (g * w,)
+
+    for w in (mg.ones(2), mg.nn.Parameter(mg.ones(2))):
+        text = "scale: w: expected a Tensor as a positional argument only"
+        refuses(TypeError, text, lambda w=w: scale(mg.ones(2), w=w))
+
+
+def test_the_page_on_operations():
+    page = Path(__file__).parents[1] / "docs/operations.md"
+    space: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, space)
+    assert mg.gradcheck(space["scaled_add"], [leaf(grid((3, 4))), leaf(grid((4,), 1))])
+    assert space["swish"](mg.zeros(2)).numpy().tolist() == [0, 0]
+
+
+def test_operand_errors(device):
+    x = mg.ones(2, device=device)
+    refuses(
+        TypeError,
+        "add: tensors of different floating dtypes: float32, float64; convert one with .to(dtype)",
+        lambda: x + mg.ones(2, dtype="float64", device=device),
+    )
+    refuses(TypeError, "unsupported operand", lambda: x + "1")
+    refuses(TypeError, "unsupported operand", lambda: np.ones(2) * x)
+    refuses(TypeError, "where: expected a Tensor or a number", lambda: mg.where(x > 0, x, [1, 2]))
+    refuses(TypeError, "item assignment", lambda: operator.setitem(x, 0, 1))
+    refuses(
+        ValueError,
+        "add: shapes (2,) and (3,) do not broadcast",
+        lambda: x + mg.ones(3, device=device),
+        lambda: torch.ones(2) + torch.ones(3),
+    )
+
+
+def test_out_of_memory_says_where():
+    huge = mg.ones(1, requires_grad=True).expand(1 << 55)
+    refuses(mg.OutOfMemoryError, "mul: Unable to allocate 128. PiB", lambda: huge * huge)
+
+    def fails(g, needs):
+        np.empty(1 << 60, np.uint8)
+
+    y = mg.ones(3, requires_grad=True) * 1
+    y.node.backward = fails
+    refuses(mg.OutOfMemoryError, "backward of mul: Unable to allocate", lambda: y.sum().backward())
+
+
+def test_tensors_on_two_devices(device):
+    if device == "cpu":
+        pytest.skip("needs a second device")
+    x, y = mg.ones(2), mg.ones(2, device=device, requires_grad=True)
+    refuses(mg.DeviceError, "add: tensors on different devices: cpu, gpu:0", lambda: x + y)
+    refuses(mg.DeviceError, "different devices", lambda: x < y)
+    refuses(mg.DeviceError, "numpy(): the tensor is on gpu:0", y.detach().numpy)
+    refuses(ValueError, "gradient: expected device", lambda: (y * 2).backward(x))
