@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Dispatched:
     """
 
     def __init__(self, definition: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, definition)
+        functools.update_wrapper(cast(Any, self), definition)
         self.definition = definition
         self.implementations: list[Implementation] = []
 

@@ -58,10 +58,22 @@ class Variable:
     node: Node | None
     requires_grad: bool
 
-    def check_accumulate(self) -> None:
-        """Raise if :meth:`accumulate` would."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
 
-    def accumulate(self, gradient: Array, owned: bool) -> None:
+    @property
+    def ndim(self) -> int:
+        return int(self.data.ndim)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    def _check_accumulate(self) -> None:
+        """Raise if :meth:`_accumulate` would."""
+
+    def _accumulate(self, gradient: Array, owned: bool) -> None:
         """Add to a leaf's gradient an array that is its to keep if ``owned``."""
         raise NotImplementedError
 
@@ -218,9 +230,9 @@ def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
     # A leaf frozen since forward takes no gradient.
     leaves = {x: g for x, g in gradients.items() if isinstance(x, Variable) and x.requires_grad}
     for leaf in leaves:  # all, before any changes: ``data`` may have been replaced
-        leaf.check_accumulate()
+        leaf._check_accumulate()
     for leaf, gradient in leaves.items():
-        leaf.accumulate(gradient.array, gradient.owned)
+        leaf._accumulate(gradient.array, gradient.owned)
 
 
 def _send(

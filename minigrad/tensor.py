@@ -53,18 +53,6 @@ class Tensor(Variable):
     # -- what it is
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.data.shape)
-
-    @property
-    def ndim(self) -> int:
-        return int(self.data.ndim)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype
-
-    @property
     def device(self) -> device:
         return device_of(self.data)
 
@@ -79,11 +67,11 @@ class Tensor(Variable):
             check_gradient("grad", self, gradient)
         self._grad = gradient
 
-    def check_accumulate(self) -> None:
+    def _check_accumulate(self) -> None:
         if self._grad is not None:
             check_gradient("grad", self, self._grad)
 
-    def accumulate(self, gradient: Array, owned: bool) -> None:
+    def _accumulate(self, gradient: Array, owned: bool) -> None:
         if self._grad is None:
             self._grad = Tensor(gradient if owned else gradient.copy(order="K"))
         elif check.is_writable(self._grad.data):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.backend import device_of, move
-from minigrad.tape import Listener
+from minigrad.tape import Listener, Variable
 
 NOBODY = 65534
 
@@ -33,6 +33,16 @@ REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError
 
 layouts = st.sampled_from(LAYOUTS)
 seeds = st.integers(0, 2**32 - 1)
+
+
+def tensor_names() -> set[str]:
+    """Public attributes and operators of Tensor."""
+    members = {**vars(Variable), **vars(mg.Tensor)}
+    return {
+        name
+        for name, value in members.items()
+        if not name.startswith("_") or (name.startswith("__") and callable(value))
+    }
 
 
 class Operations(Listener):

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+from tests.common import tensor_names
 from tests.parity.differences import DIFFERENCES
 from tests.parity.driver import calls, check
 from tests.parity.table import ENTRIES
@@ -50,7 +51,7 @@ ELSEWHERE = {
 
 
 def test_every_public_name_is_in_the_table():
-    own = {n for n, v in vars(mg.Tensor).items() if callable(v) or not n.startswith("_")}
+    own = tensor_names()
     named = {
         *mg.__all__,
         *(f"Tensor.{n}" for n in own - {"__hash__"}),
