@@ -77,6 +77,23 @@ def test_twins(case, decay, maximize, shapes, layouts, dtype, seed):
         np.testing.assert_allclose(ours, theirs, **tolerance)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (mg.optim.Adam, {"betas": (0, 0)}),
+        (mg.optim.RMSprop, {"alpha": 0.0, "centered": True, "eps": 1.0}),
+    ],
+)
+def test_no_memory_of_a_large_gradient(kind, options):
+    """m + (g − m) would keep the rounding of m."""
+    p = mg.zeros(1, requires_grad=True)
+    optimizer = kind([p], lr=1, **options)
+    for g in (1e8, 1.0):
+        p.data[...], p.grad = 0, mg.tensor([g])
+        optimizer.step()
+    assert p.item() == -1
+
+
 def test_one_launch_for_all(monkeypatch):
     calls = []
     monkeypatch.setattr(cuda, "_launch", lambda *args: calls.append(args))
