@@ -354,7 +354,8 @@ def _read_npy(path: Path, file: IO[bytes], most: int) -> Images:
     if (size := math.prod(shape)) > most:
         raise UserError(f"{path}: says that it has {size:,} bytes, expected at most {most:,}")
     raw = file.read(size)
-    file.read(1)  # a zip file's checksum is looked at where its end is
+    if file.read(1):  # also where a zip file's checksum is looked at
+        raise UserError(f"{path}: has more bytes than an array of shape {shape} takes")
     order: Literal["C", "F"] = "F" if is_fortran else "C"
     return _planes(path, np.frombuffer(raw, np.uint8).reshape(shape, order=order))
 

@@ -342,7 +342,9 @@ def test_a_pickle_that_takes_for_ever_to_build(tmp_path, pickle, legacy):
     assert time.perf_counter() - start < 2
 
 
-def test_what_a_checkpoint_may_well_hold(tmp_path):
+def test_what_a_checkpoint_may_well_hold(tmp_path, monkeypatch):
+    """A list that grows by a thousand numbers at a time is not counted each time."""
+    monkeypatch.setattr(checkpoint, "_MOST_VALUES", 100_000)
     betas = (0.9, 0.999)
     groups = [{"betas": betas, "params": list(range(100))} for _ in range(10)]
     content = {"net": lenet(), "log": [0.5] * 20_000, "groups": groups, "at": {(1, 2): "x"}}
@@ -502,7 +504,7 @@ def test_flips_in_the_names_of_the_digest_do_not_hide_a_changed_weight(tmp_path,
 
 @pytest.mark.parametrize(
     "notes",
-    [None, {}, {"format": "pt"}, {"sha256": "0" * 64}, {"format": "pt", "modelspec": "x" * 64},
+    [None, {}, {"format": "pt"}, {"format": "pt", "language": "en"}, {"sha256": "0" * 64}, {"format": "pt", "modelspec": "x" * 64},
      {"a": "b", "c": "d", "e": "f"}],
 )  # fmt: skip
 def test_a_foreign_file_needs_no_digest(file, notes):
@@ -706,6 +708,19 @@ def test_a_link_stays_one(tmp_path, suffix):
         assert not target.is_symlink()
         assert names(tmp_path) == sorted(["far", "middle", link.name])
         assert names(target.parent) == ["x"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_disks_are_not_written_to(tmp_path):
+    path = tmp_path / "disk"
+    try:
+        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(7, 201))  # a loop device that is not there
+    except PermissionError:
+        pytest.skip("nor does this root")
+    for act in (checkpoint.writable, lambda path: checkpoint.write_text(path, "x")):
+        with pytest.raises(OSError, match="Is a disk"):
+            act(path)
+    assert stat.S_ISBLK(path.stat().st_mode)
 
 
 def test_links_that_lead_round_in_a_circle(tmp_path):

@@ -239,6 +239,9 @@ def test_what_cannot_be_written(run, tmp_path, out, text):
     (tmp_path / "folder.pt").mkdir()
     refuses(UserError, text, lambda: exchange.export(Export(run, str(tmp_path / out))))
     assert os.listdir(tmp_path) == ["folder.pt"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "load", lambda *_: pytest.fail("loaded before it was known"))
+        refuses(UserError, text, lambda: exchange.export(Export(run, str(tmp_path / out))))
     weights = f"{run}/last.safetensors"
     asked = Import("tiny", weights, str(tmp_path / "nowhere" / "x.safetensors"))
     refuses(UserError, "out: cannot write ", lambda: exchange.adopt(asked))

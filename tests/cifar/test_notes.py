@@ -23,6 +23,13 @@ def test_notes_that_nothing_could_show(tmp_path, note):
         notes.read(tmp_path / "x.safetensors")
 
 
+def test_files_that_cannot_be_read(tmp_path):
+    for name, why in (("none", "No such file or directory"), ("", "Is a directory")):
+        path = tmp_path / name
+        with pytest.raises(ValueError, match=f"^cannot read {path}: {why}"):
+            notes.read(path)
+
+
 @pytest.mark.parametrize(("text", "said"), [("[" * 9**5, "recursion"), ("1" * 5000, "digits")])
 def test_notes_that_python_cannot_read(tmp_path, monkeypatch, text, said):
     monkeypatch.setattr(mg.checkpoint.json, "dumps", lambda _: text)

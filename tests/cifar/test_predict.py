@@ -320,6 +320,19 @@ def test_headers_that_lie_about_the_size(tmp_path, rows, suffix):
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_rows_that_a_header_conceals(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    raw = header(4, *BATCH.shape[1:]) + BATCH.tobytes()
+    if suffix == "npy":
+        path.write_bytes(raw)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("data.npy", raw)
+    text = f"{path}: has more bytes than an array of shape (4, 3, 32, 32) takes"
+    refuses(UserError, text, lambda: predict.read_array(path))
+
+
 def test_other_compressions_are_refused(tmp_path):
     """Python's reader of them unpacks all that there is at once."""
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_BZIP2) as archive:
@@ -328,8 +341,10 @@ def test_other_compressions_are_refused(tmp_path):
     refuses(UserError, text, lambda: predict.read_array(tmp_path / "x.npz"))
 
 
-def test_a_changed_pixel_in_an_archive_is_noticed(tmp_path):
-    np.savez(tmp_path / "x.npz", data=BATCH)
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_changed_pixel_in_an_archive_is_noticed(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", method, compresslevel=0) as archive:
+        archive.writestr("data.npy", header(*BATCH.shape) + BATCH.tobytes())
     raw = bytearray((tmp_path / "x.npz").read_bytes())
     raw[raw.index(BATCH[3].tobytes())] ^= 1
     (tmp_path / "x.npz").write_bytes(raw)
