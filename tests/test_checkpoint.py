@@ -504,9 +504,16 @@ def test_flips_in_the_names_of_the_digest_do_not_hide_a_changed_weight(tmp_path,
 
 @pytest.mark.parametrize(
     "notes",
-    [None, {}, {"format": "pt"}, {"format": "pt", "language": "en"}, {"sha256": "0" * 64}, {"format": "pt", "modelspec": "x" * 64},
-     {"a": "b", "c": "d", "e": "f"}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        {"format": "pt"},
+        {"format": "pt", "language": "en"},
+        {"sha256": "0" * 64},
+        {"format": "pt", "modelspec": "x" * 64},
+        {"a": "b", "c": "d", "e": "f"},
+    ],
+)
 def test_a_foreign_file_needs_no_digest(file, notes):
     safetensors.numpy.save_file({"a": np.zeros(1)}, file, notes)
     assert checkpoint.read(file)[1] is None
