@@ -678,6 +678,8 @@ def _avg_pool2d(
 def _adaptive_avg_pool2d(g: _Graph, y: Value, x: Any, *, out: Pair) -> str:
     if out == (1, 1):
         return g("GlobalAveragePool", x)
+    if not all(isinstance(n, int) for n in x.shape[2:]):
+        raise _varies("adaptive_avg_pool2d's window")
     down, right = (_cells(n, o, y.dtype) for n, o in zip(x.shape[2:], out, strict=True))
     return g("MatMul", g("MatMul", down, x), np.ascontiguousarray(right.T))
 

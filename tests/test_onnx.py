@@ -369,6 +369,14 @@ def reused(x):
         (lambda x: x if x.shape[0] < 8 else F.relu(x), "the number of operations depends on the b"),
         (lambda x: x.squeeze() * 2, "reshape's shape depends on the batch size"),
         (lambda x: x.reshape(x.shape[0] // 2, 8), "takes 2 inputs at once and not 1 (ValueError"),
+        (
+            lambda x: F.adaptive_avg_pool2d(x.reshape(1, 1, *x.shape), 2),
+            "adaptive_avg_pool2d's window depends on the batch size",
+        ),
+        (
+            lambda x: F.max_pool2d(x.reshape(1, 1, *x.shape), 1),
+            "max_pool2d's out depends on the batch size",
+        ),
         (lambda x: x * x.mean().item(), "an operand of mul depends on the input's values"),
         (reused, "an operand of add depends on the input's values"),
         (lambda x: x[:1].expand(x.shape[0], -1), "a size of an expand depends on the batch size"),
