@@ -57,6 +57,16 @@ def test_class_indices(kind, weighted, shape, layout, dtype, reduction, ignoring
         assert_same(lambda x: F.cross_entropy(x, target, **options), x, layout)
 
 
+def test_many_classes():
+    """Sums over them are taken in float64."""
+    x = draw((2, 50_000), 0, np.float32)
+    loss = F.cross_entropy(mg.Tensor(x), mg.tensor([3, 4]), reduction="none", label_smoothing=0.1)
+    z = x.astype(np.float64)
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    truth = -0.9 * log_p[[0, 1], [3, 4]] - 0.1 * log_p.mean(axis=1)
+    np.testing.assert_allclose(loss.numpy(), truth, 3e-7)
+
+
 @given(shapes, layouts, dtypes, reductions, st.sampled_from([0.0, 0.2]), st.booleans(), seeds)
 def test_probabilities(shape, layout, dtype, reduction, smoothing, weighted, seed):
     x, target, weight = (abs(draw(s, seed, dtype)) for s in (shape, shape, shape[1:2]))
