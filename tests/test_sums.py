@@ -271,7 +271,7 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
     ),
     "mse_loss": (lambda m, x, y: m.mse_loss(x, y), [near((70_000,), 200), near((70_000,), 9)]),
     "gelu": (lambda m, x: m.gelu(x), [np.linspace(-4, 4, 999)]),
-    "gelu, large": (lambda m, x: m.gelu(x, "tanh"), [near((9,), 600)]),
+    "gelu, large": (lambda m, x: m.gelu(x, "tanh"), [near((9,), 2000)]),
     "batch_norm": (
         lambda m, x, w, b: m.batch_norm(x, None, None, w, b, training=True),
         [grid((3000, 2), 0, -6e4, 6e4), near((2,), 1), near((2,), 1)],

@@ -76,6 +76,19 @@ def test_numbers_whose_squares_overflow(scale, constant):
     np.testing.assert_allclose(statistics, expected, 1e-4, 1e-7 * scale)
 
 
+@pytest.mark.parametrize("numbers", [3e18 * grid((8, 3, 4, 4)), np.full((8, 3, 4, 4), 2.0**127)])
+def test_sums_that_overflow_although_mean_and_variance_do_not(numbers):
+    """As in float64, which PyTorch's float32 need not be."""
+    found = []
+    for module, function, dtype in ((mg, batch_norm, "f4"), (torch, reference, "f8")):
+        x = module.tensor(numbers.astype(np.float32).astype(dtype), requires_grad=True)
+        y = function(x, None, None, training=True)
+        y.backward(module.tensor(grid(numbers.shape, 1).astype(dtype)))
+        found += [y.detach().numpy(), x.grad.numpy()]
+    np.testing.assert_allclose(found[0], found[2], 1e-4, 1e-5)
+    np.testing.assert_allclose(found[1], found[3], 1e-4, 1e-5 * np.abs(found[3]).max())
+
+
 def test_a_constant_channel_has_no_gradient():
     x = mg.ones(8, 2, requires_grad=True)
     y = batch_norm(x, None, None, training=True)
