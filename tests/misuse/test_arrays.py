@@ -102,12 +102,12 @@ def test_read_only_arrays_in_compiled_kernels(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_float16_is_computed_without_kernels(name):
+def test_float16_is_computed(name):
     found = layer_outcome(name, lambda a: a.astype(np.float16))
     for ours, theirs in zip(found, layer_outcome(name, np.copy), strict=True):
         assert ours.dtype == np.float16
         np.testing.assert_allclose(
-            ours, theirs, rtol=0.05, atol=0.05 * max(1, np.abs(theirs).max())
+            ours, theirs, rtol=0.01, atol=0.01 * max(1, np.abs(theirs).max())
         )
 
 
