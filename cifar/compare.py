@@ -24,10 +24,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 import minigrad as mg
-from cifar import machine, models, overrides, plots, recipes, reference, running, subsets, train
+from cifar import (
+    bars,
+    machine,
+    models,
+    overrides,
+    plots,
+    recipes,
+    reference,
+    running,
+    subsets,
+    train,
+)
 from cifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -310,21 +320,21 @@ def lockstep(
     comparison.differences = {name: [] for name in contestants if name != THEIRS}
     done, ended = 0, False
     total = int(min(recipe.epochs * len(this.train), limit))
-    with tqdm(total=total, unit="step", disable=not progress, mininterval=0.5) as bar:
+    with bars.Bar(total, disable=not progress, unit="step") as bar:
         for epoch in range(recipe.epochs):
             sizes: list[int] = []
             for one in contestants.values():
                 one.start_epoch(epoch)
             for images, labels in _arrays(this.train.epoch(epoch)):
                 logits = {}
-                for name, one in contestants.items():
-                    mg.manual_seed(this.settings.seed, epoch, len(sizes))  # dropout's stream
-                    loss, logits[name] = one.step(images, labels)
-                    losses[name].append(loss)
-                    accuracies[name].append(float((logits[name].argmax(1) == labels).mean()))
+                with bar.step(1):
+                    for name, one in contestants.items():
+                        mg.manual_seed(this.settings.seed, epoch, len(sizes))  # dropout's stream
+                        loss, logits[name] = one.step(images, labels)
+                        losses[name].append(loss)
+                        accuracies[name].append(float((logits[name].argmax(1) == labels).mean()))
                 sizes.append(len(labels))
                 done += 1
-                bar.update()
                 _check_finite({name: values[-1] for name, values in losses.items()}, done)
                 ended = done >= limit or bool(stop)
                 if ended or len(sizes) == len(this.train) or is_looked_at(done):

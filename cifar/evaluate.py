@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 import minigrad as mg
-from cifar import augment, datasets, models, notes, plots, records, subsets, train
+from cifar import augment, bars, datasets, models, notes, plots, records, subsets, train
 from cifar.errors import UserError
 
 SPLITS = ("test", "train", "validation")
@@ -297,10 +296,10 @@ def logits(
     )
     found = []
     hidden = None if progress else True  # None: where stderr is no terminal
-    with mg.no_grad(), tqdm(total=len(images), unit="img", disable=hidden) as bar:
+    with mg.no_grad(), bars.Bar(len(images), disable=hidden) as bar:
         for batch, _ in batches:
-            found.append(trained.model(batch).cpu().numpy())
-            bar.update(len(found[-1]))
+            with bar.step(len(batch)):
+                found.append(trained.model(batch).cpu().numpy())
     scores = np.concatenate(found)
     if not np.isfinite(scores).all():
         raise UserError(f"run: {trained.path} is not a usable model: its logits are not finite")

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 import minigrad as mg
 from cifar import (
     augment,
+    bars,
     datasets,
     machine,
     models,
@@ -513,17 +513,8 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
         this.optimizer, this.schedule = make_optimizer(recipe, this.model, progress.epoch)
     this.model.train()
     started = time.perf_counter() - progress.seconds
-    first = this.step is None
     if this.step is None or restarts:
         this.step = make_step(this)
-    bar = tqdm(
-        total=len(this.train.images),
-        initial=progress.seen,
-        desc=f"epoch {progress.epoch + 1}/{recipe.epochs}",
-        unit="img",
-        disable=not this.settings.progress,
-        mininterval=0.5,
-    )
     in_a_row, tally, read = 0, Tally(), started
     every = READ_EVERY[this.train.images.device.type]
 
@@ -538,15 +529,19 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
             "acc": f"{progress.correct / seen:.2%}",
             **({"skipped": progress.skipped} if progress.skipped else {}),
         }
-        bar.set_postfix(figures, refresh=False)
+        bar.show(figures)
 
-    with bar:
-        if first and this.record["kernels"] != "NumPy":
-            bar.set_postfix_str("first step: its kernels are compiled once")
+    with bars.Bar(
+        len(this.train.images),
+        progress.seen,
+        disable=not this.settings.progress,
+        desc=f"epoch {progress.epoch + 1}/{recipe.epochs}",
+    ) as bar:
         batches = this.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(seed, progress.epoch, progress.step)  # dropout's stream
-            loss, right = this.step(images, labels)
+            with bar.step(len(labels)):
+                loss, right = this.step(images, labels)
             progress.step += 1
             skipped = getattr(this.step, "skipped", False)
             in_a_row = in_a_row + 1 if skipped else 0
@@ -558,7 +553,6 @@ def _train_epoch(this: Run, stop: list[int], steps: int | None = None) -> None:
             if opening or time.perf_counter() >= read + every:
                 take_in()
                 read = time.perf_counter()
-            bar.update(len(labels))
             if stop:
                 break
         take_in()
@@ -634,7 +628,8 @@ def _end_epoch(this: Run) -> None:
     parts = {name: this.held, **({"test": this.test} if last else {})}
     note: dict[str, Any] = {}
     for part, data in parts.items():
-        loss, found = evaluate(this.model, data, this.recipe.l2)
+        with bars.compiling(not this.settings.progress):
+            loss, found = evaluate(this.model, data, this.recipe.l2)
         _check_finite(this, loss, f"on the {part} set after epoch {progress.epoch + 1}")
         accuracy = int(found.trace()) / int(found.sum())
         line |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}

@@ -4,7 +4,7 @@ from . import checkpoint, console, data, functional, memory, nn, onnx, optim
 from .anomaly import detect_anomaly
 from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
-from .compiled import is_compiled, set_compiled
+from .compiled import is_compiled, set_compiled, watch_compilation
 from .creation import ones, tensor, zeros
 from .gradcheck import gradcheck
 from .graph import CapturedStep, CaptureError
@@ -53,6 +53,7 @@ __all__ = [
     "set_precision",
     "stack",
     "tensor",
+    "watch_compilation",
     "where",
     "zeros",
 ]

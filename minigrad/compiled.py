@@ -12,6 +12,8 @@ import importlib
 import importlib.util
 import os
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +49,34 @@ def set_compiled(enabled: bool) -> None:
     if enabled:
         _require("set_compiled(True)")
     _enabled = enabled
+
+
+@contextmanager
+def watch_compilation(told: Callable[[str], object]) -> Iterator[None]:
+    """Call ``told(name)`` whenever a kernel begins to be compiled for the CPU meanwhile, in any
+    thread; kernels that an earlier process left on disk are not.
+
+    Raises:
+        TypeError: ``told`` is no function.
+    """
+    if not callable(told):
+        raise TypeError(f"told: expected a function, got {type(told).__name__}")
+    if not is_compiled():
+        yield
+        return
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            function = event.data["dispatcher"].py_func
+            if function.__module__.startswith(f"{__package__}."):
+                told(function.__name__)
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def kernels(name: str, dtype: np.dtype[Any]) -> ModuleType | None:

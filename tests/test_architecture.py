@@ -43,7 +43,7 @@ LAYERS = (
     ("minigrad.onnx",),
     ("minigrad",),
     ("cifar",),
-    ("cifar.errors", "cifar.machine", "cifar.notes", "cifar.pickles", "cifar.tables"),
+    ("cifar.bars", "cifar.errors", "cifar.machine", "cifar.notes", "cifar.pickles", "cifar.tables"),
     ("cifar.running", "cifar.synthetic"),
     ("cifar.augment",),
     ("cifar.datasets", "cifar.models", "cifar.recipes"),

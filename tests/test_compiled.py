@@ -28,6 +28,32 @@ def test_wrong_type():
     refuses(TypeError, "enabled: expected a bool, got int", lambda: mg.set_compiled(1))
 
 
+@pytest.mark.usefixtures("compiled")
+def test_what_is_compiled_is_told():
+    import numba
+
+    def kernel(x):
+        return x + 1
+
+    kernel.__module__ = "minigrad.kernels.trial"
+    compiled_kernel, others, told = numba.njit(kernel), numba.njit(lambda x: x), []
+    with mg.watch_compilation(told.append):
+        others(1)
+        assert compiled_kernel(1) == 2
+        assert compiled_kernel(2) == 3
+        assert told == ["kernel"]
+        compiled_kernel(1.5)
+    compiled_kernel(1j)
+    assert told == ["kernel", "kernel"]
+
+
+def test_nothing_is_told_of_plain_numpy():
+    told = []
+    with set_compiled(False), mg.watch_compilation(told.append):
+        mg.functional.relu(mg.ones(3))
+    assert told == []
+
+
 @pytest.fixture
 def broken(monkeypatch, tmp_path):
     """A way to put another Numba in place of the one installed: a module that runs ``code``."""

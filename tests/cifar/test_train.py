@@ -280,7 +280,6 @@ def test_progress_bar(small, tmp_path, capsys):
     captured = capsys.readouterr()
     for part in ("epoch 1/2", "loss=", "acc=", "img/s", f"{tiny.TRAIN}/{tiny.TRAIN}"):
         assert part in captured.err
-    assert captured.err.count("first step: its kernels are compiled once") == 1
     assert "epoch 2: train loss" in captured.out
 
 

@@ -196,6 +196,12 @@ calls("memory.used", mg.memory.used, {}, where="cpu")
 calls("memory.held", mg.memory.held, {}, where="cpu")
 calls("set_num_threads", mg.set_num_threads, {}, threads=1)
 calls("set_precision", mg.set_precision, {}, precision="fp32")
+calls(
+    "watch_compilation",
+    lambda told: mg.watch_compilation(told).__enter__(),
+    {"told": ("function",)},
+    told=print,
+)
 calls("set_compiled", mg.set_compiled, {}, enabled=mg.is_compiled())
 calls("no_grad", lambda func: mg.no_grad()(func), {"func": ("function",)}, func=len)
 calls("detect_anomaly", mg.detect_anomaly, {}, model=None)

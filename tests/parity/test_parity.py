@@ -47,6 +47,7 @@ ELSEWHERE = {
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleList", "nn.Parameter", "nn.Sequential", "nn.fuse", "nn.init",
+    "watch_compilation",
 }  # fmt: skip
 
 
