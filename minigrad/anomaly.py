@@ -17,10 +17,12 @@ from typing import Any
 
 from .backend import Array, get_xp
 from .nn import Module
+from .options import lacks
 from .tape import Listener, Node, listen
 from .tensor import Tensor
 
 
+@lacks(check_nan=True)
 def detect_anomaly(model: Module | None = None) -> AbstractContextManager[None]:
     """Raise FloatingPointError as soon as an operation on this thread, or its derivative, gives NaN
     or infinity.

@@ -27,6 +27,7 @@ import numpy as np
 from . import check
 from .backend import CPU, device, move
 from .console import decoded, install
+from .options import lacks
 from .tensor import Tensor
 
 
@@ -162,6 +163,7 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@lacks(pickle_module=None, pickle_protocol=2)
 def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any = None) -> None:
     """Write named tensors, such as ``module.state_dict()``, to a safetensors file; to a PyTorch
     file, a plain dict that ``torch.load`` reads, if the path ends in .pt or .pth.
@@ -246,9 +248,17 @@ def readable(path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str, Tensor]:
-    """The named tensors of a safetensors file or a PyTorch file, on ``device``. Which of the two it
-    is, its content says, not its name. Nothing in the file is executed.
+def load(
+    path: str | os.PathLike[str],
+    map_location: str | device | None = None,
+    pickle_module: None = None,
+    *,
+    weights_only: bool | None = True,
+    mmap: bool | None = False,
+) -> dict[str, Tensor]:
+    """The named tensors of a safetensors file or a PyTorch file, on the device ``map_location``
+    (None: the CPU). Which of the two it is, its content says, not its name. Nothing in the file is
+    executed.
 
     What is done to a file of other programs is said in a warning: bfloat16, which NumPy lacks,
     becomes float32; of a dict that holds one or more state dicts, such as
@@ -260,7 +270,10 @@ def load(path: str | os.PathLike[str], device: str | device = "cpu") -> dict[str
         ValueError: it is not a whole file of named tensors, or not as :func:`save` wrote it.
         ImportError: it is a PyTorch file, and PyTorch is missing.
     """
-    return _read(path, device)[0]
+    check.unsupported("pickle_module", pickle_module, None)
+    check.unsupported("weights_only", weights_only, True, None)
+    check.unsupported("mmap", mmap, False, None)
+    return _read(path, "cpu" if map_location is None else map_location)[0]
 
 
 def read(

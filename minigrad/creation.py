@@ -11,9 +11,11 @@ import numpy as np
 
 from . import check
 from .backend import device, device_of, move, on, out_of_memory
+from .options import lacks, spread
 from .tensor import Tensor, as_array
 
 
+@lacks(pin_memory=False)
 def tensor(
     data: Any,
     dtype: Any = None,
@@ -48,10 +50,16 @@ def tensor(
 _device = device  # the class, where a parameter is called device
 
 
+def floats_on(dtype: Any, where: Any) -> tuple[np.dtype[Any], device]:
+    """Dtype and device of a tensor made anew: float32 and the CPU where they are None."""
+    to = np.dtype(np.float32) if dtype is None else check.dtype("dtype", dtype)
+    return to, _device("cpu" if where is None else where)
+
+
 def _filled(
     fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
-    shape, to, where = check.shape(size, at_least=1), check.dtype("dtype", dtype), _device(where)
+    shape, to, where = check.shape(size, at_least=1), *floats_on(dtype, where)
     with naming_what_was_asked(fill, shape, to), on(where):
         return Tensor(getattr(where.xp, fill)(shape, to), requires_grad)
 
@@ -69,15 +77,18 @@ def naming_what_was_asked(
         raise out_of_memory(f"{name} of size {shape} and dtype {dtype}", error) from error
 
 
-def zeros(
-    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
-) -> Tensor:
+_lacked: dict[str, Any] = {"out": None, "layout": None, "pin_memory": False}
+
+
+@lacks(**_lacked)
+@spread("size")
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros of shape ``size`` (integers or one tuple)."""
     return _filled("zeros", size, dtype, device, requires_grad)
 
 
-def ones(
-    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
-) -> Tensor:
+@lacks(**_lacked)
+@spread("size")
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones of shape ``size`` (integers or one tuple)."""
     return _filled("ones", size, dtype, device, requires_grad)

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import check
 from .backend import device_of, move
+from .options import lacks
 from .tensor import Tensor
 
 Transform = Callable[[Tensor, np.random.Generator], Tensor]
@@ -40,12 +41,27 @@ class DataLoader:
         drop_last: leave out a last, smaller batch.
     """
 
+    @lacks(
+        sampler=None,
+        batch_sampler=None,
+        num_workers=0,
+        collate_fn=None,
+        pin_memory=False,
+        timeout=0,
+        worker_init_fn=None,
+        multiprocessing_context=None,
+        generator=None,
+        prefetch_factor=None,
+        persistent_workers=False,
+        pin_memory_device="",
+        in_order=True,
+    )
     def __init__(
         self,
         images: Tensor,
         labels: Tensor,
         batch_size: int = 1,
-        shuffle: bool = False,
+        shuffle: bool | None = None,
         transform: Transform | None = None,
         seed: int = 0,
         drop_last: bool = False,
@@ -60,7 +76,7 @@ class DataLoader:
         check.beside("labels", labels, images, "images")
         self.images, self.labels = images, labels
         self.batch_size = check.integer("batch_size", batch_size, 1)
-        self.shuffle = check.boolean("shuffle", shuffle)
+        self.shuffle = shuffle is not None and check.boolean("shuffle", shuffle)
         self.transform = None if transform is None else check.function("transform", transform)
         self.seed = check.integer("seed", seed, 0)
         self.drop_last = check.boolean("drop_last", drop_last)

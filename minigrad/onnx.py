@@ -26,6 +26,7 @@ from .checkpoint import write_atomically
 from .console import install
 from .nn import Module
 from .ops.conv import Pair, Window
+from .options import lacks
 from .tape import Listener, listen, no_grad
 from .tensor import Tensor
 
@@ -51,13 +52,37 @@ class Value(NamedTuple):
 Operand: TypeAlias = "Value | str | Array | None"  # a str is the name of a node's output
 
 
+@lacks(
+    kwargs=None,
+    verbose=None,
+    opset_version=None,
+    dynamo=True,
+    external_data=True,
+    dynamic_shapes=None,
+    custom_translation_table=None,
+    report=False,
+    optimize=True,
+    verify=False,
+    profile=False,
+    dump_exported_program=False,
+    artifacts_dir=".",
+    export_params=True,
+    keep_initializers_as_inputs=False,
+    dynamic_axes=None,
+    training=None,
+    operator_export_type=None,
+    do_constant_folding=True,
+    custom_opsets=None,
+    export_modules_as_functions=False,
+    autograd_inlining=True,
+)
 def export(
     model: Module,
     args: Tensor,
     f: str | os.PathLike[str],
     *,
-    input_names: Sequence[str] = ("input",),
-    output_names: Sequence[str] = ("output",),
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     doc_string: str = "",
 ) -> None:
@@ -68,7 +93,7 @@ def export(
         args: an input, such as ``zeros(1, 3, 32, 32)``: floating, of shape (N, ...). Its values and
             N do not matter: the graph takes any N, and just these other sizes.
         f: the file; its folder must exist. It is replaced in one step.
-        input_names, output_names: one name each.
+        input_names, output_names: one name each; "input" and "output" unless given.
         metadata: entries of the file's metadata.
         doc_string: what the file says of itself.
 
@@ -89,8 +114,8 @@ def export(
     check.floating("args", check.tensor("args", args))
     if not args.ndim:
         raise ValueError("args: expected shape (N, ...), got ()")
-    input_name = _one_name("input_names", input_names, model)
-    output_name = _one_name("output_names", output_names, model)
+    input_name = _one_name("input", input_names, model)
+    output_name = _one_name("output", output_names, model)
     if input_name == output_name:
         raise ValueError(f"output_names: expected another name than the input's {input_name!r}")
     check.path("f", f)
@@ -127,7 +152,8 @@ def export(
     write_atomically(f, lambda file: file.write_bytes(proto.SerializeToString()))
 
 
-def _one_name(argument: str, names: Any, model: Module) -> str:
+def _one_name(default: str, names: Any, model: Module) -> str:
+    argument, names = f"{default}_names", [default] if names is None else names
     if not isinstance(names, (tuple, list)) or len(names) != 1 or not isinstance(names[0], str):
         raise ValueError(f"{argument}: expected a sequence of one name, got {check.shown(names)}")
     if not names[0] or names[0] in model.state_dict():  # which would be taken in its place

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import check
-from .backend import BLOCK, device, empty, move, parallel, spans
-from .creation import naming_what_was_asked
+from .backend import BLOCK, empty, move, parallel, spans
+from .creation import floats_on, naming_what_was_asked
+from .options import lacks, spread
 from .tensor import Tensor
 
 
@@ -118,19 +119,16 @@ def generator() -> np.random.Generator:
     return np.random.Generator(next_draw().philox())
 
 
-def randn(
-    *size: Any, dtype: Any = "float32", device: Any = "cpu", requires_grad: bool = False
-) -> Tensor:
+@lacks(generator=None, out=None, layout=None, pin_memory=False)
+@spread("size")
+def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of shape ``size`` (integers or one tuple) drawn from the standard normal.
 
     Drawn on the CPU, so a seed gives the same values on every device.
     """
-    shape, to, where = check.shape(size, at_least=1), check.dtype("dtype", dtype), _device(device)
+    shape, to, where = check.shape(size, at_least=1), *floats_on(dtype, device)
     if to.kind != "f":
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
     with naming_what_was_asked("randn", shape, to):
         values = generator().standard_normal(shape, np.float32).astype(to)
         return Tensor(move(values, where), requires_grad)
-
-
-_device = device  # the class, where a parameter is called device

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import check, tape
 from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move, raise_alarms
+from .options import lacks
 from .tape import Variable, kind_of
 
 Number: TypeAlias = "bool | int | float"
@@ -149,6 +150,7 @@ class Tensor(Variable):
         """The same memory, outside the graph."""
         return Tensor(self.data)
 
+    @lacks(force=False)
     def numpy(self) -> np.ndarray:
         """The NumPy array itself (shared memory).
 
@@ -191,10 +193,11 @@ class Tensor(Variable):
         self.requires_grad = Tensor(self.data, requires_grad).requires_grad
         return self
 
+    @lacks("inputs")
     def backward(
         self,
         gradient: Tensor | None = None,
-        retain_graph: bool = False,
+        retain_graph: bool | None = None,
         create_graph: bool = False,
     ) -> None:
         """Add dself/dleaf to the ``grad`` of every leaf that requires it.
@@ -223,8 +226,8 @@ class Tensor(Variable):
         else:
             check_gradient("gradient", self, gradient)
             seed = gradient.data
-        retain_graph = check.boolean("retain_graph", retain_graph)
-        tape.sweep(self if self.node is None else self.node, seed, retain_graph)
+        keep = retain_graph is not None and check.boolean("retain_graph", retain_graph)
+        tape.sweep(self if self.node is None else self.node, seed, keep)
 
     if TYPE_CHECKING:  # Bound by minigrad.ops.methods: every operation is also a method.
 

@@ -26,6 +26,7 @@ LAYERS = (
     ("minigrad.dispatch",),
     ("minigrad.tape",),
     ("minigrad.check",),
+    ("minigrad.options",),
     ("minigrad.tensor",),
     ("minigrad.creation",),
     ("minigrad.rng",),

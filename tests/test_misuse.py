@@ -65,7 +65,7 @@ SCORES, LABELS = mg.tensor([[1.0, 2.0]]), mg.tensor([1])
         (lambda: F.cross_entropy(SCORES, LABELS, ignore_index=[1]), "ignore_index: expected a who"),
         (lambda: F.nll_loss(SCORES, LABELS, ignore_index=1.5), "ignore_index: expected a whole"),
         (lambda: F.max_pool2d(mg.zeros(1, 2, 2), 1, ceil_mode="no"), "ceil_mode: expected True or"),
-        (lambda: F.one_hot([1, 2]), "input: expected a Tensor, got list"),
+        (lambda: F.one_hot([1, 2]), "tensor: expected a Tensor, got list"),
         (lambda: F.pad(X, (1, 1), value="0"), "value: expected a number, got '0'"),
         (lambda: F.batch_norm(X, b"no", None), "running_mean: expected a Tensor, got bytes"),
         (lambda: F.batch_norm(X, None, None, training="no"), "training: expected True or False"),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import check, rng
+from ..options import lacks
 from ..tape import no_grad
 from ..tensor import Tensor
 
@@ -19,6 +20,17 @@ EVERYWHERE = (-math.inf, math.inf)
 NOTHING = "inputs: expected at least one float64 Tensor with requires_grad=True"
 
 
+@lacks(
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_batched_forward_grad=False,
+    check_forward_ad=False,
+    check_backward_ad=True,
+    fast_mode=False,
+    masked=None,
+)
 def gradcheck(
     func: Callable[..., Tensor],
     inputs: Tensor | Sequence[Any],

@@ -58,9 +58,9 @@ class _Watched(Parameter):
 class Folded(Identity):
     """What is left of a batch norm that is folded into the layer before: what it did besides."""
 
-    def forward(self, x: Any, residual: Tensor | None = None, relu: bool = False) -> Any:
-        x = x if residual is None else x + residual
-        return F.relu(x) if relu else x
+    def forward(self, input: Any, residual: Tensor | None = None, relu: bool = False) -> Any:
+        input = input if residual is None else input + residual
+        return F.relu(input) if relu else input
 
 
 class _Trial:
@@ -84,17 +84,19 @@ class _Trial:
         self.own[module] = [t.readers for t in tensors.values()]
         self.results[module], self.sources[module] = [], set()
 
-        def forward(x: Tensor, residual: Tensor | None = None, **options: Any) -> Tensor:
+        def forward(input: Tensor, residual: Tensor | None = None, **options: Any) -> Tensor:
             if isinstance(residual, _Watched):  # what is added to a batch norm is not its input
                 residual.readers.add(None)
             if residual is not None:
                 options["residual"] = residual
             # Of three axes batch norm takes the middle one for the channels, Linear the last.
-            known = isinstance(x, _Watched) and (type(module) is not BatchNorm1d or x.ndim == 2)
-            self.sources[module].add(x.maker if known else None)
+            known = isinstance(input, _Watched) and (
+                type(module) is not BatchNorm1d or input.ndim == 2
+            )
+            self.sources[module].add(input.maker if known else None)
             before, self.running = self.running, module
             try:
-                y = plain(x, **options)
+                y = plain(input, **options)
             finally:
                 self.running = before
             if makes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import check, rng
 from ..backend import device_of, move
+from ..options import lacks
 from ..tensor import Tensor
 
 LARGE = 1e300  # beyond it NumPy cannot draw from an interval
@@ -29,12 +30,14 @@ def _fill(tensor: Tensor, draw: Callable[..., Any], *numbers: float) -> Tensor:
     return tensor
 
 
+@lacks("generator")
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
     a = check.number("a", a, -LARGE, LARGE)
     return _fill(tensor, np.random.Generator.uniform, a, check.number("b", b, a, LARGE))
 
 
+@lacks("generator")
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draw from the normal distribution."""
     mean, std = check.number("mean", mean, -math.inf), check.number("std", std, 0)
@@ -78,12 +81,14 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
+@lacks("generator")
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Uniform with variance 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
     bound = check.number("gain", gain, 0) * math.sqrt(6 / max(1, sum(fans(tensor))))
     return uniform_(tensor, -bound, bound)
 
 
+@lacks("generator")
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with variance 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
     std = check.number("gain", gain, 0) * math.sqrt(2 / max(1, sum(fans(tensor))))
@@ -97,6 +102,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     return calculate_gain(nonlinearity, check.number("a", a, -math.inf)) / math.sqrt(max(1, fan))
 
 
+@lacks("generator")
 def kaiming_uniform_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> Tensor:
@@ -105,6 +111,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound)
 
 
+@lacks("generator")
 def kaiming_normal_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> Tensor:

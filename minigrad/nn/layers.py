@@ -10,6 +10,7 @@ from .. import functional as F
 from ..creation import ones, tensor, zeros
 from ..ops.conv import Pair
 from ..ops.pool import stride_or
+from ..options import lacks
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
@@ -27,6 +28,7 @@ class Linear(Module):
 
     bias: Parameter | None
 
+    @lacks("device", "dtype")
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = check.integer("in_features", in_features, 1)
         self.out_features = check.integer("out_features", out_features, 1)
@@ -35,8 +37,8 @@ class Linear(Module):
         self.register_parameter("bias", Parameter(zeros(out_features)) if biased else None)
         init.default_(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         bias = self.bias is not None
@@ -52,6 +54,7 @@ class Conv2d(Module):
 
     bias: Parameter | None
 
+    @lacks("device", "dtype")
     def __init__(
         self,
         in_channels: int,
@@ -88,9 +91,9 @@ class Conv2d(Module):
         self.register_parameter("bias", Parameter(zeros(out_channels)) if biased else None)
         init.default_(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         return F.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
         )
 
     def extra_repr(self) -> str:
@@ -134,6 +137,7 @@ class _BatchNorm(Module):
     layout = ""
     _added: Mapping[str, int] = {"num_batches_tracked": 2}
 
+    @lacks("device", "dtype")
     def __init__(
         self,
         num_features: int,
@@ -159,12 +163,12 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", ones(num_features))
         self.register_buffer("num_batches_tracked", tensor(0))
 
-    def forward(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        check.tensor("input", x, self.ndims, self.layout)
+    def forward(self, input: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        check.tensor("input", input, self.ndims, self.layout)
         if self.training:
             check.writable("num_batches_tracked", self.num_batches_tracked)
         y = F.batch_norm(
-            x,
+            input,
             self.running_mean,
             self.running_var,
             self.weight,
@@ -243,8 +247,8 @@ class MaxPool2d(_Pool):
         window = _window(kernel_size, stride, padding)
         super().__init__(**window, dilation=dilation, ceil_mode=ceil_mode)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, **self.options())
+    def forward(self, input: Tensor) -> Tensor:
+        return F.max_pool2d(input, **self.options())
 
 
 class AvgPool2d(_Pool):
@@ -268,8 +272,8 @@ class AvgPool2d(_Pool):
             divisor_override=divisor_override,
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, **self.options())
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool2d(input, **self.options())
 
 
 class AdaptiveAvgPool2d(_Pool):
@@ -280,8 +284,8 @@ class AdaptiveAvgPool2d(_Pool):
     def __init__(self, output_size: Any) -> None:
         super().__init__(output_size=output_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(x, **self.options())
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(input, **self.options())
 
 
 class Dropout(Module):
@@ -291,8 +295,8 @@ class Dropout(Module):
         check.unsupported("inplace", inplace, False)
         self.p = check.number("p", p, 0, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, self.training)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace=False"
@@ -304,8 +308,8 @@ class ReLU(Module):
     def __init__(self, inplace: bool = False) -> None:
         check.unsupported("inplace", inplace, False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input)
 
 
 class LeakyReLU(Module):
@@ -315,8 +319,8 @@ class LeakyReLU(Module):
         check.unsupported("inplace", inplace, False)
         self.negative_slope = check.number("negative_slope", negative_slope, float("-inf"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x, self.negative_slope)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}"
@@ -328,8 +332,8 @@ class GELU(Module):
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = check.choice("approximate", approximate, ("none", "tanh"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x, self.approximate)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -338,15 +342,15 @@ class GELU(Module):
 class Sigmoid(Module):
     """1 / (1 + exp(−x))."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.sigmoid(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.tanh(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanh(input)
 
 
 class Softmax(Module):
@@ -355,8 +359,8 @@ class Softmax(Module):
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softmax(x, self.dim)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -368,8 +372,8 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Tensor) -> Tensor:
-        return check.tensor("input", x).flatten(self.start_dim, self.end_dim)
+    def forward(self, input: Tensor) -> Tensor:
+        return check.tensor("input", input).flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -381,5 +385,5 @@ class Identity(Module):
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+    def forward(self, input: Tensor) -> Tensor:
+        return input

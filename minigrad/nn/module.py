@@ -10,6 +10,8 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, move
+from ..ops.methods import destination
+from ..options import lacks
 from ..tape import listeners
 from ..tensor import Tensor
 
@@ -251,17 +253,32 @@ class Module:
         for p in self.parameters():
             p.grad = None
 
-    def to(self, target: Any) -> Module:
-        """Move all parameters, gradients and buffers to a device, or those of floating dtype to
-        another floating dtype ("float64"), in place; returns itself."""
-        if Tensor(0.0).to(target).dtype.kind != "f":  # before anything is changed
-            raise TypeError(f"target: expected a device or a floating dtype, got {target!r}")
+    @lacks(memory_format=None)
+    def to(
+        self,
+        device: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        *,
+        tensor: Tensor | None = None,
+    ) -> Module:
+        """Move all parameters, gradients and buffers to a device, and those of floating dtype to
+        another floating dtype ("float64"), in place; returns itself.
+
+        Args:
+            device, dtype, non_blocking: as :meth:`minigrad.Tensor.to` takes them.
+            tensor: a Tensor, as ``device`` may be, whose device and dtype are taken.
+        """
+        device = device if tensor is None else check.tensor("tensor", tensor)
+        if Tensor(0.0).to(device, dtype, non_blocking).dtype.kind != "f":  # nothing is changed yet
+            given = device if dtype is None else dtype
+            raise TypeError(f"device: expected a device or a floating dtype, got {given!r}")
         for _, t in self._named_tensors():
-            new = t.detach().to(target)
-            if new.dtype == t.dtype or t.dtype.kind == "f":
-                t.data = new.data
-                if t.grad is not None:
-                    t.grad = t.grad.to(target)
+            where, wanted = destination(device, dtype)
+            wanted = wanted if t.dtype.kind == "f" else None
+            t.data = t.detach().to(where, wanted).data
+            if t.grad is not None:
+                t.grad = t.grad.to(where, wanted)
         return self
 
     def apply(self, fn: Callable[[Module], Any]) -> Module:
@@ -395,10 +412,10 @@ class Sequential(_Chain):
         named = len(modules) == 1 and isinstance(modules[0], Mapping)
         self._fill(modules[0].items() if named else _numbered(modules))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         for module in self:
-            x = module(x)
-        return x
+            input = module(input)
+        return input
 
     def __getitem__(self, index: int | slice) -> Any:
         """A module, or a Sequential of several under the names they have here."""

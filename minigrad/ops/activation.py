@@ -12,6 +12,7 @@ import numpy as np
 from .. import check, cuda
 from ..backend import Array, elementwise, get_xp
 from ..compiled import kernels
+from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -201,11 +202,13 @@ def _along(name: str, input: Tensor, dim: Any) -> int:
     return check.axis("dim", dim, input.ndim)
 
 
+@lacks("dtype")
 def softmax(input: Tensor, dim: int | None = None) -> Tensor:
     """exp(input) scaled to sum to 1 along ``dim`` (which must be given)."""
     return _at_least_1d(_softmax, input, _along("softmax", input, dim))
 
 
+@lacks("dtype")
 def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
     """The logarithm of :func:`softmax`, without its overflow and cancellation."""
     return _at_least_1d(_log_softmax, input, _along("log_softmax", input, dim))

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, elementwise, get_xp
+from ..options import lacks
 from ..tape import Backward, op
 from ..tensor import Number, Tensor
 
@@ -186,6 +187,7 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
     return y, backward
 
 
+@lacks(out=None)
 def clamp(
     input: Tensor, min: Number | Tensor | None = None, max: Number | Tensor | None = None
 ) -> Tensor:
@@ -240,6 +242,7 @@ def _where(condition: Array, a: Any, b: Any) -> Pair:
     return y, backward
 
 
+@lacks(out=None)
 def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """``input`` where the boolean tensor ``condition`` holds, else ``other``; all broadcast."""
     if not isinstance(condition, Tensor) or condition.dtype != np.bool_:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import check, cuda
 from ..backend import Array, alarm, get_xp
+from ..options import lacks
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -380,6 +381,7 @@ def _mse_loss(a: Array, b: Array, *, reduction: str) -> tuple[Array, Backward]:
     return _reduce(d * d, m, reduction), backward
 
 
+@lacks("weight")
 def mse_loss(
     input: Tensor,
     target: Tensor,

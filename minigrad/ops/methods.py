@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import check
 from ..backend import device, move
+from ..options import lacks
 from ..tape import op
 from ..tensor import Tensor
 from . import activation, arithmetic, linear, reduce, shape
@@ -22,26 +23,57 @@ def _to_device(x: Any, *, where: device) -> Any:
     return move(x, where), lambda g, needs: (move(g, home),)
 
 
-def to(self: Tensor, target: Any) -> Tensor:
-    """The tensor on another device ("cpu", "gpu", …) or in another dtype; itself if it is so.
+@lacks(memory_format=None)
+def to(
+    self: Tensor,
+    device: Any = None,
+    dtype: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    *,
+    tensor: Tensor | None = None,
+) -> Tensor:
+    """The tensor on another device, in another dtype, or both; itself if it is so already.
 
     Differentiable, so a leaf stays a leaf only if nothing changes.
+
+    Args:
+        device: "cpu", "gpu", "gpu:N", "auto" or a device; or a dtype; or a Tensor, for both of it.
+        dtype: NumPy dtype or its name.
+        non_blocking: a hint that changes nothing.
+        copy: never give the tensor itself.
+        tensor: a Tensor, as ``device`` may be.
     """
-    if isinstance(target, device) or (isinstance(target, str) and _names_device(target)):
-        where = device(target)
-        return self if self.device == where else _to_device(self, where=where)
-    dtype = check.dtype("target", target, "a device, or a NumPy dtype or its name")
-    if self.dtype == dtype:
-        return self
-    if self.requires_grad and dtype.kind != "f":
-        return arithmetic.to_dtype(self.detach(), dtype=dtype)
-    return arithmetic.to_dtype(self, dtype=dtype)
+    where, wanted = destination(device if tensor is None else check.tensor("tensor", tensor), dtype)
+    check.boolean("non_blocking", non_blocking)
+    copy = check.boolean("copy", copy)
+    moved = self if where is None or self.device == where else _to_device(self, where=where)
+    if (wanted is None or moved.dtype == wanted) and (moved is not self or not copy):
+        return moved
+    wanted = moved.dtype if wanted is None else wanted
+    if moved.requires_grad and wanted.kind != "f":
+        moved = moved.detach()
+    return arithmetic.to_dtype(moved, dtype=wanted)
+
+
+def destination(to: Any, dtype: Any) -> tuple[device | None, np.dtype[Any] | None]:
+    """Device and dtype, as far as they are named, of ``x.to(to, dtype)``."""
+    if isinstance(to, Tensor):
+        to, dtype = to.device, to.dtype if dtype is None else dtype
+    named = isinstance(to, device) or (isinstance(to, str) and _names_device(to))
+    if to is None or named:
+        where = None if to is None else device(to)
+        return where, None if dtype is None else check.dtype("dtype", dtype)
+    if dtype is not None:
+        raise TypeError(f"device: expected a device, got {check.shown(to)}")
+    return None, check.dtype("device", to, "a device, or a NumPy dtype or its name")
 
 
 def _names_device(text: str) -> bool:
     return text.partition(":")[0] in ("cpu", "gpu", "cuda", "auto")
 
 
+@lacks("memory_format")
 def cpu(self: Tensor) -> Tensor:
     """The tensor on the CPU."""
     return to(self, "cpu")

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import check
 from ..backend import Array, get_xp
+from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -45,6 +46,7 @@ def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return y, lambda g, needs: (_spread(g, shape, axes),)
 
 
+@lacks(dtype=None, out=None)
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64."""
     keepdim = check.boolean("keepdim", keepdim)
@@ -61,6 +63,7 @@ def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return y, lambda g, needs: (_spread(g / count, shape, axes),)
 
 
+@lacks(dtype=None, out=None)
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty."""
     check.floating("input", input)
@@ -126,6 +129,7 @@ def _moment(
     return {"axes": axes, "correction": correction, "keepdim": keepdim}
 
 
+@lacks(out=None)
 def var(
     input: Tensor,
     dim: Any = None,
@@ -144,6 +148,7 @@ def var(
     return _var(input, **_moment(input, dim, unbiased, keepdim, correction))
 
 
+@lacks(out=None)
 def std(
     input: Tensor,
     dim: Any = None,
@@ -198,6 +203,7 @@ def _place(name: str, x: Array, axis: int) -> Array:
 
 
 def _extreme(name: str) -> Callable[..., Any]:
+    @lacks(other=None, out=None)
     def extreme(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
             raise NotImplementedError(f"{name}: of two tensors is not supported; use where()")
@@ -229,6 +235,7 @@ max = _extreme("max")
 min = _extreme("min")
 
 
+@lacks(out=None)
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element along ``dim``, or in the flattened tensor; int64."""
     check.no_bools("input", input)

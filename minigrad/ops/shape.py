@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import check, cuda
 from ..backend import Array, alarm, empty, get_xp, memory_order, zeros
+from ..options import lacks, spread
 from ..sums import adding_dtype
 from ..tape import Backward, op
 from ..tensor import Number, Tensor
@@ -26,6 +27,7 @@ def _reshape(x: Array, *, shape: tuple[int, ...]) -> Pair:
     return x.reshape(shape), lambda g, needs: (g.reshape(before),)
 
 
+@spread("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """``input`` with another shape of as many elements; one size may be -1 (inferred)."""
     sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else [*shape]
@@ -40,9 +42,11 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     return _reshape(input, shape=tuple(sizes))
 
 
-def view(input: Tensor, *shape: Any) -> Tensor:
+@lacks(dtype=None)
+@spread("size")
+def view(input: Tensor, *size: Any) -> Tensor:
     """:func:`reshape`. minigrad copies where the memory order needs it; PyTorch's view raises."""
-    return reshape(input, *shape)
+    return reshape(input, *size)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -62,6 +66,7 @@ def _permute(x: Array, *, dims: tuple[int, ...]) -> Pair:
     return x.transpose(dims), lambda g, needs: (g.transpose(inverse),)
 
 
+@spread("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """``input`` with its dimensions in the order ``dims`` (all of them, each once)."""
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
@@ -99,11 +104,13 @@ def _expand(x: Array, *, shape: tuple[int, ...]) -> Pair:
     return get_xp(x).broadcast_to(x, shape), lambda g, needs: (g,)
 
 
-def expand(input: Tensor, *sizes: Any) -> Tensor:
-    """``input`` with dimensions of size 1 repeated to ``sizes``; -1 keeps a size."""
-    wanted = list(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else [*sizes]
+@lacks(implicit=False)
+@spread("size")
+def expand(input: Tensor, *size: Any) -> Tensor:
+    """``input`` with dimensions of size 1 repeated to ``size``; -1 keeps a size."""
+    wanted = list(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else [*size]
     extra = len(wanted) - input.ndim
-    problem = ValueError(f"sizes: cannot expand shape {input.shape} to {tuple(wanted)}")
+    problem = ValueError(f"size: cannot expand shape {input.shape} to {tuple(wanted)}")
     if extra < 0 or -1 in wanted[:extra]:
         raise problem
     for i, n in enumerate(input.shape, start=extra):
@@ -225,6 +232,7 @@ def _tensors(name: str, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return found
 
 
+@lacks(out=None)
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one dtype end to end along ``dim``; their other sizes must agree."""
     found = _tensors("cat", tensors)
@@ -235,6 +243,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return _cat(*found, dim=at)
 
 
+@lacks(out=None)
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape and dtype along a new dimension ``dim``."""
     found = _tensors("stack", tensors)
@@ -282,22 +291,22 @@ def pad(
     return _pad(input, widths=tuple(widths), value=value)
 
 
-def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Class indices of any shape (*) as int64 rows of zeros and one 1, shape (*, num_classes).
 
     ``num_classes=-1`` takes the largest index + 1. Not differentiable.
     """
-    if check.tensor("input", input).dtype.kind not in "iu":
-        raise TypeError(f"input: expected integer class indices, got {input.dtype}")
-    xp = get_xp(input.data)
+    if check.tensor("tensor", tensor).dtype.kind not in "iu":
+        raise TypeError(f"tensor: expected integer class indices, got {tensor.dtype}")
+    xp = get_xp(tensor.data)
     if num_classes == -1:
-        if not input.numel():
-            raise ValueError("num_classes: cannot be inferred from an empty input")
-        num_classes = int(input.data.max()) + 1
+        if not tensor.numel():
+            raise ValueError("num_classes: cannot be inferred from an empty tensor")
+        num_classes = int(tensor.data.max()) + 1
     check.integer("num_classes", num_classes, 1)
-    if input.numel() and not 0 <= int(input.data.min()) <= int(input.data.max()) < num_classes:
+    if tensor.numel() and not 0 <= int(tensor.data.min()) <= int(tensor.data.max()) < num_classes:
         raise ValueError(
-            f"input: expected class indices from 0 to {num_classes - 1}, "
-            f"got {int(input.data.min())} to {int(input.data.max())}"
+            f"tensor: expected class indices from 0 to {num_classes - 1}, "
+            f"got {int(tensor.data.min())} to {int(tensor.data.max())}"
         )
-    return Tensor((input.data[..., None] == xp.arange(num_classes)).astype(np.int64))
+    return Tensor((tensor.data[..., None] == xp.arange(num_classes)).astype(np.int64))

@@ -258,7 +258,11 @@ for _name, _options in {
     calls(f"nn.Module.{_name}", function, {"prefix": ("text",)}, **_options)
 calls("nn.Module.train", lambda mode: model().train(mode), {}, mode=True)
 calls("nn.Module.zero_grad", model().zero_grad, {}, set_to_none=True)
-calls("nn.Module.to", lambda target: model().to(target), {}, target="cpu")
+calls(
+    "nn.Module.to", lambda **options: model().to(**options),
+    {"device": ("tensor",), "tensor": ("tensor",)},
+    device="cpu", dtype=None, non_blocking=False, tensor=None,
+)  # fmt: skip
 calls(
     "nn.Module.register_buffer", lambda **options: nn.Module().register_buffer(**options),
     {"name": ("text",), "tensor": ("tensor",)}, name="a", tensor=None, persistent=True,
@@ -371,7 +375,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "data.DataLoader": {
         "labels": [mg.zeros(2), mg.zeros(3, 1), mg.zeros(()), None],
         "batch_size": [0, -1, True, 1.0, None],
-        "shuffle": [1, None],
+        "shuffle": [1],
         "transform": [
             lambda x, rng: None,
             lambda x, rng: x.data,
@@ -387,13 +391,13 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     **{
         name: {
             "size": [-1, 1.5, True, None, [2, -1], [[2]], 10**15, (10**10, 10**10), [1] * 65],
-            "dtype": [None, "complex64", "longdouble", ">f4", "U3", object, NAN],
-            "device": [None, 0, "tpu", "gpu:", "cpu:1", "gpu:x"],
+            "dtype": ["complex64", "longdouble", ">f4", "U3", object, NAN],
+            "device": [0, "tpu", "gpu:", "cpu:1", "gpu:x"],
             "requires_grad": [1, None],
         }
         for name in ("zeros", "ones")
     },
-    "randn": {"size": [-1, 10**15], "dtype": ["int64", "bool", None], "device": ["tpu"]},
+    "randn": {"size": [-1, 10**15], "dtype": ["int64", "bool"], "device": ["tpu"]},
     "tensor": {
         "data": [None, "1", [[1], [1, 2]], 2**63, [2**63], [None], {1}, np.array(["a"]),
                  np.array([1j]), np.array([None]), np.ones(2, np.longdouble), np.ones(2, ">f4"),
@@ -419,7 +423,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "Tensor.grad": {"grad": [mg.ones(3, 2), mg.ones(1), mg.ones(2, 3, dtype="float64")]},
     "Tensor.backward": {
         "gradient": [mg.ones(2), mg.ones(()), mg.ones(1, dtype="float64"), 1.0],
-        "retain_graph": [1, None],
+        "retain_graph": [1],
         "create_graph": [1, None],
     },
     "nn.Linear": {"in_features": [0, -1, True], "out_features": [0, 1.5], "bias": [1, None]},
@@ -432,7 +436,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "nn.Sequential.__getitem__": {"index": [2, -3, 1.0, True, None]},
     "nn.ModuleList.__getitem__": {"index": [1, -2, None]},
     "nn.Module.train": {"mode": [1, None]},
-    "nn.Module.to": {"target": [None, "int32", "bool", "complex64", "tpu"]},
+    "nn.Module.to": {"device": ["int32", "bool", "complex64", "tpu"]},
     "nn.Module.load_state_dict": {"state_dict": [None, [], [("0.weight", 1)]], "strict": [1]},
     "nn.init.uniform_": {"tensor": [mg.tensor([1])], "a": [NAN, math.inf], "b": [-1, math.inf]},
     "nn.init.normal_": {"tensor": [mg.tensor([1])], "mean": [NAN, None], "std": [-1, NAN]},
@@ -492,7 +496,7 @@ def test_files(tmp_path):
         refusal("metadata", lambda j=junk: mg.save(state, path, j))
     assert not list(tmp_path.iterdir())
     mg.save(state, path)
-    for junk in (None, 3, "tpu"):
+    for junk in (3, "tpu"):
         refusal("device", lambda j=junk: mg.load(path, j))
 
 
@@ -502,8 +506,8 @@ def test_export(tmp_path):
         "model": [None, len, leaf()],
         "args": [None, 3, np.ones(2), mg.tensor([1]), mg.ones(())],
         "f": [None, 3, b"a", "a\0b"],
-        "input_names": [None, "x", [], [3], ["a", "b"], {"a"}, [""], ["0.weight"]],
-        "output_names": [None, "x", [], [3], ["1.running_mean"], ["input"]],
+        "input_names": ["x", [], [3], ["a", "b"], {"a"}, [""], ["0.weight"]],
+        "output_names": ["x", [], [3], ["1.running_mean"], ["input"]],
         "metadata": [3, [], {"a": 1}, {1: "a"}],
         "doc_string": [None, 3],
     }

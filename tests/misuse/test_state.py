@@ -296,8 +296,8 @@ def test_initialising_nothing(fill, shape):
 
 
 def test_moving_an_empty_module_to_nowhere():
-    refuses(TypeError, "target: expected a device", lambda: nn.ReLU().to("junk"))
-    refuses(TypeError, "target: expected a device or a floating", lambda: nn.ReLU().to("int32"))
+    refuses(TypeError, "device: expected a device", lambda: nn.ReLU().to("junk"))
+    refuses(TypeError, "device: expected a device or a floating", lambda: nn.ReLU().to("int32"))
 
 
 # ---------------------------------------------------------------------------- contexts

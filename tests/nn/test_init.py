@@ -11,7 +11,7 @@ import torch
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import init
-from tests.common import host, refuses, signature
+from tests.common import host, refuses
 
 SHAPES = ((200, 100), (40, 20, 5, 5))
 CASES = [
@@ -63,13 +63,6 @@ def test_the_distance_tells_distributions_apart():
     assert_same_distribution(near, rng.normal(size=20000))
     with pytest.raises(AssertionError):
         assert_same_distribution(near, far)
-
-
-@pytest.mark.parametrize("name", sorted({c[0] for c in CASES} | {"zeros_", "ones_", "constant_"}))
-def test_signature_is_pytorchs(name):
-    """All but ``generator``: draws come from :func:`minigrad.manual_seed`'s sequence."""
-    theirs = signature(getattr(torch.nn.init, name), without=("generator",))
-    assert signature(getattr(init, name)) == theirs
 
 
 def test_constants():

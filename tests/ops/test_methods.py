@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad import Tensor
@@ -35,9 +36,33 @@ def test_to_changes_only_what_differs(device):
     np.testing.assert_array_equal(x.grad.cpu().numpy(), np.full((2, 3), 2.0))
 
 
-@pytest.mark.parametrize("target", ["tpu", "float99", 3.5, None])
+@pytest.mark.parametrize("target", ["tpu", "float99", 3.5])
 def test_to_something_unknown(target):
-    refuses(TypeError, "target: expected", lambda: mg.ones(2).to(target))
+    refuses(TypeError, "device: expected", lambda: mg.ones(2).to(target))
+
+
+def test_to_takes_what_pytorchs_takes():
+    for m, half, double in ((mg, "float16", "float64"), (torch, torch.float16, torch.float64)):
+        x, other = m.ones(2), m.tensor([1, 2])
+        for y, dtype in (
+            (x.to(None), x.dtype),
+            (x.to("cpu", double), double),
+            (x.to(dtype=half, device="cpu"), half),
+            (x.to(other), other.dtype),
+            (x.to(tensor=other, copy=True), other.dtype),
+            (x.to("cpu", None, True), x.dtype),  # non_blocking, which changes nothing
+        ):
+            assert y.dtype == dtype
+        assert x.to("cpu") is x.to(x.dtype) is x.to() is x
+        assert (x.to("cpu", copy=True) + 1).tolist() == [2, 2]
+        assert x.to(x.dtype, copy=True) is not x
+        layer = m.nn.Linear(1, 1)
+        assert layer.to("cpu", double) is layer.to(m.ones(1, dtype=double)) is layer
+        assert layer.weight.dtype == double
+    copy = (x := mg.ones(2)).to("cpu", copy=True)
+    assert not np.shares_memory(copy.data, x.data)
+    refuses(TypeError, "device: expected a device, got 'float32'", lambda: x.to("float32", "int8"))
+    refuses(TypeError, "copy: expected True or False", lambda: x.to("cpu", copy=1))
 
 
 @pytest.mark.skipif(mg.is_gpu_available(), reason="there is a GPU")

@@ -106,12 +106,12 @@ def test_iteration_and_unpacking():
             "dim: expected distinct dimensions, got (0, 0)",
         ),
         (lambda m, x: x.unsqueeze(3), IndexError, "dim: expected a dimension from -3 to 2, got 3"),
-        (lambda m, x: x.expand(4, 3), ValueError, "sizes: cannot expand shape (2, 3) to (4, 3)"),
-        (lambda m, x: x.expand(3), ValueError, "sizes: cannot expand shape (2, 3) to (3,)"),
+        (lambda m, x: x.expand(4, 3), ValueError, "size: cannot expand shape (2, 3) to (4, 3)"),
+        (lambda m, x: x.expand(3), ValueError, "size: cannot expand shape (2, 3) to (3,)"),
         (
             lambda m, x: x.expand(-1, 2, 3),
             ValueError,
-            "sizes: cannot expand shape (2, 3) to (-1, 2, 3)",
+            "size: cannot expand shape (2, 3) to (-1, 2, 3)",
         ),
         (lambda m, x: x[2], IndexError, "index 2 is out of bounds"),
         (lambda m, x: x[0, 0, 0], IndexError, "too many indices"),
@@ -156,7 +156,7 @@ def test_errors(call, error, match):
         ("pad", ((1, 0.5),), TypeError, "pad: expected a whole number, got 0.5"),
         ("pad", (2,), TypeError, "pad: expected a tuple or list, got 2"),
         ("pad", ((1, 1), "mirror"), NotImplementedError, "mode='mirror' is not supported"),
-        ("one_hot", (2,), ValueError, "input: expected class indices from 0 to 1, got 0 to 2"),
+        ("one_hot", (2,), ValueError, "tensor: expected class indices from 0 to 1, got 0 to 2"),
         ("one_hot", (-2,), ValueError, "num_classes: expected a whole number from 1, got -2"),
     ],
 )
@@ -173,9 +173,9 @@ def test_function_errors(name, args, error, match):
 
 def test_other_errors():
     one_hot = mg.functional.one_hot
-    text = "input: expected integer class indices, got float32"
+    text = "tensor: expected integer class indices, got float32"
     refuses(TypeError, text, lambda: one_hot(mg.ones(2)))
-    text = "num_classes: cannot be inferred from an empty input"
+    text = "num_classes: cannot be inferred from an empty tensor"
     refuses(ValueError, text, lambda: one_hot(mg.zeros(0, dtype="int64")))
     text = "tensors: expected one dtype, got ['float32', 'int64']"
     refuses(TypeError, text, lambda: mg.cat([mg.ones(1), mg.tensor([1])]))

@@ -148,7 +148,7 @@ def comparison_overflow() -> None:
 def kinds() -> None:
     only_ours_refuses(TypeError, "data: expected numbers", lambda m: m.tensor([1j]))
     torch.ones(2).to(torch.bfloat16)
-    refuses(TypeError, "target: expected", lambda: mg.ones(2).to("bfloat16"))
+    refuses(TypeError, "device: expected", lambda: mg.ones(2).to("bfloat16"))
 
 
 @row("byte-masks", ("got uint8", "got int32"), ("__getitem__", "where"))
@@ -194,6 +194,10 @@ def unchecked_numbers() -> None:
         lambda m: m.optim.lr_scheduler.LambdaLR(_sgd(m), lambda epoch: -1),
     ):
         only_ours_refuses(ValueError, "expected a", call)
+
+
+def _generator(library: Any) -> Any:
+    return torch.Generator() if library is torch else "generator"
 
 
 def _sgd(library: Any) -> Any:
@@ -522,6 +526,10 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("padding_mode='reflect'", lambda m: m.nn.Conv2d(1, 1, 1, padding_mode="reflect")),
     ("track_running_stats=False", lambda m: m.nn.BatchNorm2d(1, track_running_stats=False)),
     ("momentum=None", lambda m: m.nn.BatchNorm1d(1, momentum=None)),
+    ("device='cpu'", lambda m: m.nn.Linear(1, 1, device="cpu")),
+    ("dtype=", lambda m: m.ones(2).sum(dtype=_int64(m))),
+    ("out=tensor", lambda m: m.cat([m.ones(2)], out=m.ones(2))),
+    ("generator=", lambda m: m.nn.init.normal_(m.ones(2), generator=_generator(m))),
     ("epoch=3", lambda m: m.optim.lr_scheduler.StepLR(_sgd(m), 1).step(3)),
 ]
 
