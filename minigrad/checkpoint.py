@@ -57,9 +57,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
             os.fchmod(file.fileno(), last.st_mode & 0o777)
             os.fsync(file.fileno())
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        shutil.rmtree(temporary.parent, ignore_errors=True)
     if hasattr(os, "O_DIRECTORY"):  # make the rename itself durable
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -76,20 +75,24 @@ def writable(path: str | os.PathLike[str]) -> None:
     """
     status = _status(path)
     if status is None or stat.S_ISREG(status.st_mode):
-        _beside(path, Path(os.path.realpath(path)), status).unlink()
+        shutil.rmtree(_beside(path, Path(os.path.realpath(path)), status).parent)
     elif not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _beside(path: str | os.PathLike[str], target: Path, status: os.stat_result | None) -> Path:
-    """A new empty file to become ``target``, to which ``path`` leads."""
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    """A new empty file to become ``target``, to which ``path`` leads. It is alone in a new folder,
+    because libraries write to temporary files of their own beside it."""
+    folder = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    temporary = folder / "whole"
     mode = 0o666 if status is None else 0o600 | status.st_mode & 0o777
     try:
         if status is not None:
             os.close(os.open(target, os.O_WRONLY))  # a file that may not be written to stays, too
+        folder.mkdir(0o700)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     except OSError as error:  # of a name that nobody gave
+        shutil.rmtree(folder, ignore_errors=True)
         raise type(error)(error.errno, error.strerror, str(path)) from None
     return temporary
 
@@ -158,9 +161,14 @@ def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Delete what writers into ``folder`` left when they were killed. None may be at work there."""
+    """Delete what :func:`write_atomically` and :func:`keep` left in ``folder`` when they were
+    killed, and nothing else. None may be at work there."""
     for temporary in Path(folder).glob(".*.part"):
-        temporary.unlink(missing_ok=True)
+        if re.fullmatch(r"\..{0,40}\.([0-9a-f]{16}|link)\.part", temporary.name, re.DOTALL):
+            if temporary.is_dir() and not temporary.is_symlink():
+                shutil.rmtree(temporary)
+            else:
+                temporary.unlink(missing_ok=True)
 
 
 @lacks(pickle_module=None, pickle_protocol=2)

@@ -9,6 +9,7 @@ import os
 import pickletools
 import re
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -554,7 +555,7 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, error):
     checkpoint.write_atomically(path, lambda temporary: temporary.write_text("old"))
 
     def fail(temporary):
-        assert temporary.parent == tmp_path  # or the rename would not be atomic
+        assert temporary.parent.parent == tmp_path  # or the rename would not be atomic
         temporary.write_text("ne")
         assert path.read_text() == "old"
         raise error
@@ -658,11 +659,36 @@ def test_keep_needs_hard_links(tmp_path, monkeypatch):
     assert names(tmp_path) == ["x"]
 
 
-def test_leftovers_are_removed(tmp_path):
-    for name in (".x.txt.abc123.part", ".x.part", "mine.part", ".hidden", "x.txt"):
+def test_leftovers_are_removed_and_nothing_else(tmp_path):
+    others = [".hidden", ".tmpK7DMdt", ".x.0123456789abcdeg.part", ".x.part", "mine.part", "x"]
+    for name in (*others, ".x.link.part", f".{'x' * 40}.0123456789abcdef.part"):
         (tmp_path / name).write_text("")
+    folder = tmp_path / ".x.0123456789abcdef.part"
+    folder.mkdir()
+    (folder / ".tmpK7DMdt").write_text("")
     checkpoint.remove_leftovers(tmp_path)
-    assert names(tmp_path) == [".hidden", "mine.part", "x.txt"]
+    assert names(tmp_path) == others
+
+
+KILLED = """
+import resource, signal, sys
+import minigrad as mg
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # kills in the system call that writes too much
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+mg.save({"a": mg.zeros(10_000)}, sys.argv[1])
+"""
+
+
+def test_a_save_killed_within_the_librarys_write_leaves_what_is_surely_ours(file):
+    mg.save({"a": mg.zeros(10)}, file)
+    before = file.read_bytes()
+    run = subprocess.run([sys.executable, "-c", KILLED, file], check=False)
+    assert run.returncode == -signal.SIGXFSZ
+    assert file.read_bytes() == before
+    assert len(names(file.parent)) == 2
+    checkpoint.remove_leftovers(file.parent)
+    assert names(file.parent) == [file.name]
 
 
 def test_permissions_follow_the_umask(file):

@@ -745,9 +745,10 @@ def test_two_runs_in_one_folder(small, tmp_path):
 
 
 def test_a_killed_runs_leftovers_are_removed_by_the_next(small, tmp_path):
-    leftover = tmp_path / ".state.safetensors.x1y2z3.part"
+    leftover = tmp_path / ".state.safetensors.0123456789abcdef.part"
     for resume in (False, True):
-        leftover.write_bytes(b"half")
+        leftover.mkdir()
+        (leftover / ".tmpK7DMdt").write_bytes(b"half")
         train.run(tiny.settings(tmp_path, epochs=1, resume=resume))
         assert not leftover.exists()
 
