@@ -2,17 +2,19 @@
 
     python -m benchmarks.faults --each 60 --out benchmarks/results/faults-cpu.json
 
-Every case trains the tiny recipe of ``tests/cifar/tiny.py`` in a forked process, lets a drawn fault
-befall it (one to three times over), resumes it until it is done, and compares all it wrote, byte
-for byte, with a run that nothing befell. A case is lost if they differ, if a resumed run refuses to
-go on or if a temporary file stays behind. Cases on a small tmpfs need the right to mount one; where
-it is missing they are left out, and the results say so.
+Every case trains the tiny recipe of ``tests/cifar/tiny.py`` in a forked process, on the default
+number of threads, which share even its small operations. It lets a drawn fault befall the run (one
+to three times over), resumes it until it is done, and compares all it wrote, byte for byte, with a
+run that nothing befell. A case is lost if they differ, if a run hangs, if a resumed one refuses to
+go on or if any file stays behind. Cases on a small tmpfs need the right to mount one; where it is
+missing they are left out, and the results say so.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -29,24 +31,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 
 import minigrad as mg
-from cifar import machine, train
+from cifar import machine, running, train
 from cifar.errors import UserError
+from minigrad import threads
 from tests.cifar import tiny
 
-ENDS = {0: "done", 2: "refused in one line", 130: "stopped and saved", -9: "killed", -15: "ended"}
+ENDS = {
+    0: "done",
+    2: "refused in one line",
+    130: "stopped",
+    -signal.SIGKILL: "killed",
+    -signal.SIGTERM: "ended",
+    -signal.SIGXFSZ: "killed by a write",
+}
+HUNG = -signal.SIGALRM
 PATIENCE = 60  # seconds for a run of a fraction of one
 
 
 @dataclass(frozen=True)
 class Bench:
     """What all cases share: an undisturbed run's results, its seconds, the lines of the checkpoint
-    module that it executed, and the bytes of its largest file."""
+    module that it executed, the files it wrote, and the bytes of the largest."""
 
     results: dict[str, Any]
     seconds: float
     lines: int
+    files: frozenset[str]
     largest: int
 
 
@@ -58,7 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     parser.add_argument("--out", help="write the counts here, as JSON")
     asked = parser.parse_args()
-    mg.set_num_threads(1)  # or a forked process would lack the threads of its parent
+    threads.FEW = 0  # no operation is too small to be shared
     tiny.install(setattr)
     on = machine.describe()  # now: the commit that is tried
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +81,7 @@ def main() -> None:
         long = long_run(asked.steps, Path(folder) / "long") if asked.steps else None
     print(f"all: {total['cases']} cases, {total['faults']} faults, {total['lost']} lost")
     if asked.out:
+        on["threads"] = mg.get_num_threads()
         found = {"machine": on, "total": total, "kinds": kinds, "long_run": long}
         machine.write(asked.out, found)
     sys.exit(bool(total["lost"]))
@@ -85,14 +99,15 @@ def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[
                 codes = [
                     KINDS[kind].befall(rng, out, bench) for _ in range(int(rng.integers(1, 4)))
                 ]
-                ends.update(ENDS.get(code, f"exit code {code}") for code in codes)
+                names = [how_it_ended(code) for code in codes]
+                ends.update(names)
                 why = ending(out, bench)
                 shutil.rmtree(out)
         except PermissionError as error:  # to mount
             print(f"{kind}: left out ({error})")
             break
         done += 1
-        why = why or next((f"exit code {c}" for c in codes if c not in ENDS), "")
+        why = why or next((n for n in names if n not in ENDS.values()), "")
         lost += [f"case {number}: {why}"] if why else []
     print(f"{kind}: {done} cases, {ends.total()} faults, {len(lost)} lost; {dict(ends)} {lost[:3]}")
     return {
@@ -104,6 +119,10 @@ def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[
     }
 
 
+def how_it_ended(code: int) -> str:
+    return "hung" if code == HUNG else ENDS.get(code, f"exit code {code}")
+
+
 def undisturbed(out: Path) -> Bench:
     """Train twice: to know what comes of it and how long it takes, and to count lines."""
     go_on(out)  # here, so that kernels are compiled and loaded before processes fork
@@ -111,7 +130,7 @@ def undisturbed(out: Path) -> Bench:
     started = time.perf_counter()
     assert forked(lambda: go_on(out)) == 0
     seconds = time.perf_counter() - started
-    results, largest = tiny.results(out), max(f.stat().st_size for f in out.iterdir())
+    results, sizes = tiny.results(out), {f.name: f.stat().st_size for f in out.iterdir()}
     shutil.rmtree(out)
     counter = out.with_name("lines")
 
@@ -122,7 +141,8 @@ def undisturbed(out: Path) -> Bench:
 
     assert forked(counted) == 0
     shutil.rmtree(out)
-    return Bench(results, seconds, len(counter.read_text("utf-8").splitlines()), largest)
+    lines = len(counter.read_text("utf-8").splitlines())
+    return Bench(results, seconds, lines, frozenset(sizes), max(sizes.values()))
 
 
 def go_on(out: Path) -> None:
@@ -133,8 +153,8 @@ def go_on(out: Path) -> None:
 def ending(out: Path, bench: Bench) -> str:
     """Resume without faults to the end; why something was lost, or "" if nothing was."""
     if (code := forked(lambda: go_on(out))) != 0:
-        return f"resuming ended with {code}"
-    if left := [f.name for f in out.iterdir() if f.suffix == ".part"]:
+        return f"resuming: {how_it_ended(code)}"
+    if left := sorted({f.name for f in out.iterdir()} - bench.files):
         return f"left behind: {left}"
     return "" if tiny.results(out) == bench.results else "other results than undisturbed"
 
@@ -157,6 +177,7 @@ def forked(
             null = os.open(os.devnull, os.O_RDWR)
             for stream in (1, 2):
                 os.dup2(null, stream)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
             signal.alarm(patience)
             act()
             code = 0
@@ -208,8 +229,11 @@ def long_run(steps: int, out: Path) -> dict[str, Any]:
 # ---------------------------------------------------------------------------- the faults
 
 
-def signalled(*numbers: int, rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """Send signals at a drawn moment, a drawn fraction of a millisecond apart."""
+def signalled(
+    *numbers: int, rng: np.random.Generator, out: Path, bench: Bench, at_once: bool = False
+) -> int:
+    """Send signals at a drawn moment, a drawn fraction of a millisecond apart. ``at_once``: the run
+    does not go on to the end of a step, but Ctrl-C raises wherever it comes."""
 
     def send(pid: int) -> None:
         time.sleep(rng.uniform(0, 1.1 * bench.seconds))
@@ -217,7 +241,12 @@ def signalled(*numbers: int, rng: np.random.Generator, out: Path, bench: Bench) 
             os.kill(pid, number)
             time.sleep(rng.uniform(0, 5e-4))
 
-    return forked(lambda: go_on(out), send)
+    def act() -> None:
+        if at_once:
+            running.stop_on_signals = lambda: contextlib.nullcontext([])
+        go_on(out)
+
+    return forked(act, send)
 
 
 def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> int:
@@ -235,11 +264,47 @@ def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> in
     return forked(act)
 
 
-def file_limit(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """No file can grow beyond a drawn size: the write that would fails half-way."""
+def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> int:
+    """SIGKILL at a drawn moment of the library's writing a drawn file, which it does again and
+    again until then, because a millisecond is hard to hit."""
+    fatal, after = int(rng.integers(1, 7)), rng.uniform(0, 3e-3)
+    reading, writing = os.pipe()
+    write = safetensors.numpy.save_file
+
+    def act() -> None:
+        files = iter(range(1, fatal))
+
+        def save_file(tensors: Any, file: Path, note: Any) -> None:
+            if next(files, None) is None:
+                os.write(writing, b".")
+                while True:
+                    file.unlink()  # to rename over it takes longer than all the rest
+                    write(tensors, file, note)
+            write(tensors, file, note)
+
+        os.close(reading)
+        safetensors.numpy.save_file = save_file
+        go_on(out)
+
+    def kill(pid: int) -> None:
+        os.close(writing)
+        if os.read(reading, 1):  # else it wrote fewer files
+            time.sleep(after)
+            os.kill(pid, signal.SIGKILL)
+        os.close(reading)
+
+    return forked(act, kill)
+
+
+def file_limit(rng: np.random.Generator, out: Path, bench: Bench, killing: bool = False) -> int:
+    """No file can grow beyond a drawn size: the write that would fails half-way, or kills the
+    process within the system call."""
     size = int(rng.integers(0, bench.largest))
 
     def act() -> None:
+        if killing:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         go_on(out)
 
@@ -330,8 +395,10 @@ class Kind:
     place: Callable[[Path], contextlib.AbstractContextManager[Path]] = anywhere
 
 
-def _signals(*numbers: int) -> Kind:
-    return Kind(lambda rng, out, bench: signalled(*numbers, rng=rng, out=out, bench=bench))
+def _signals(*numbers: int, at_once: bool = False) -> Kind:
+    return Kind(
+        lambda rng, out, bench: signalled(*numbers, rng=rng, out=out, bench=bench, at_once=at_once)
+    )
 
 
 KINDS = {
@@ -345,6 +412,10 @@ KINDS = {
     "read-only disk": Kind(read_only, small_disk),
     "two runs in one folder": Kind(contended),
     "jumping clock and SIGKILL": Kind(jumping_clock),
+    "Ctrl-C at once": _signals(signal.SIGINT, at_once=True),
+    "Ctrl-C twice at once": _signals(signal.SIGINT, signal.SIGINT, at_once=True),
+    "SIGKILL in safetensors": Kind(killed_in_safetensors),
+    "killed by a write": Kind(functools.partial(file_limit, killing=True)),
 }
 
 if __name__ == "__main__":

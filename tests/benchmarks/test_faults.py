@@ -9,21 +9,40 @@ from pathlib import Path
 
 import pytest
 
+import minigrad as mg
+
 ROOT = Path(__file__).parents[2]
-HANDFUL = ("SIGKILL", "SIGTERM", "Ctrl-C", "SIGKILL while saving", "file size limit")
-# A process that forks must have no threads, and this one has.
-FORGETFUL = """
-import sys
+HANDFUL = (
+    "SIGKILL",
+    "SIGTERM",
+    "Ctrl-C twice at once",
+    "SIGKILL while saving",
+    "SIGKILL in safetensors",
+    "killed by a write",
+    "file size limit",
+)
+BROKEN = """
+import os, sys
 import minigrad as mg
 from benchmarks import faults
+{}
+sys.argv[0] = "faults"
+faults.main()
+"""
+FORGETFUL = """
 load = mg.optim.Adam.load_state_dict
 def forget(self, state_dict):
     load(self, state_dict)
     for state in self.state.values():
         state["exp_avg"][...] = 0
 mg.optim.Adam.load_state_dict = forget
-sys.argv[0] = "faults"
-faults.main()
+"""
+UNTIDY = """
+run = faults.train.run
+def litter(settings):
+    run(settings)
+    open(f"{settings.out}/.tmp{os.getpid()}", "w").close()
+faults.train.run = litter
 """
 
 
@@ -46,6 +65,8 @@ def test_nothing_is_lost(tmp_path):
     assert set(found["kinds"]) == set(HANDFUL)
     assert all(kind["faults"] >= kind["cases"] == 1 for kind in found["kinds"].values())
     assert found["kinds"]["file size limit"]["ends"].keys() == {"refused in one line"}
+    assert found["kinds"]["killed by a write"]["ends"].keys() == {"killed by a write"}
+    assert found["machine"]["threads"] == mg.get_num_threads()
     long = found["long_run"]
     assert (long["exit code"], long["steps"]) == (0, 800)
     assert long["peak_memory_mb"] < 1.05 * long["peak_memory_mb_after_a_tenth"]
@@ -53,11 +74,14 @@ def test_nothing_is_lost(tmp_path):
     assert len(long["files"]) == 5
 
 
-def test_a_loss_is_seen(tmp_path):
-    """Of runs whose optimiser forgets its moments when it is resumed."""
-    code, found, _ = tried(
-        tmp_path, "-c", FORGETFUL, "--each", "3", "--steps", "0", "--kinds", "SIGTERM"
-    )
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [(FORGETFUL, "other results than undisturbed"), (UNTIDY, "left behind: ['.tmp")],
+)
+def test_a_loss_is_seen(broken, reason, tmp_path):
+    """Of runs whose optimiser forgets its moments when it is resumed, or that leave files."""
+    command = "-c", BROKEN.format(broken), "--each", "3", "--steps", "0", "--kinds", "SIGTERM"
+    code, found, _ = tried(tmp_path, *command)
     assert code == 1
     assert found["total"]["lost"] > 0
-    assert "other results than undisturbed" in found["kinds"]["SIGTERM"]["reasons"][0]
+    assert reason in found["kinds"]["SIGTERM"]["reasons"][0]
