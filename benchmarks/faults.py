@@ -36,7 +36,6 @@ import safetensors.numpy
 import minigrad as mg
 from cifar import machine, running, train
 from cifar.errors import UserError
-from minigrad import threads
 from tests.cifar import tiny
 
 ENDS = {
@@ -71,8 +70,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     parser.add_argument("--out", help="write the counts here, as JSON")
     asked = parser.parse_args()
-    threads.FEW = 0  # no operation is too small to be shared
-    tiny.install(setattr)
+    tiny.install(setattr, shared=True)
     on = machine.describe()  # now: the commit that is tried
     with tempfile.TemporaryDirectory() as folder:
         bench = undisturbed(Path(folder) / "undisturbed")
@@ -243,7 +241,7 @@ def signalled(
 
     def act() -> None:
         if at_once:
-            running.stop_on_signals = lambda: contextlib.nullcontext([])
+            vars(running)["stop_on_signals"] = lambda: contextlib.nullcontext([])
         go_on(out)
 
     return forked(act, send)
@@ -283,7 +281,7 @@ def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> 
             write(tensors, file, note)
 
         os.close(reading)
-        safetensors.numpy.save_file = save_file
+        vars(safetensors.numpy)["save_file"] = save_file
         go_on(out)
 
     def kill(pid: int) -> None:

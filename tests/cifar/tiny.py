@@ -19,7 +19,7 @@ import numpy as np
 
 import minigrad as mg
 from cifar import augment, cli, datasets, models, plots, recipes, train
-from minigrad import nn
+from minigrad import nn, threads
 
 TRAIN, TEST, BATCH, EPOCHS = 80, 30, 16, 2
 STEPS = TRAIN // BATCH
@@ -77,13 +77,17 @@ def install(
     patch: Callable[[Any, str, Any], None],
     each_batch: Callable[[int, mg.Tensor], mg.Tensor] = lambda number, images: images,
     pictures: bool = False,
+    shared: bool = False,
 ) -> None:
     """Put the tiny things in place by ``patch(owner, name, value)``.
 
     Args:
         each_batch: changes each training batch, numbered from 0 over the whole run.
         pictures: draw them, which takes most of a second.
+        shared: share even the smallest operations among threads.
     """
+    if shared:
+        patch(threads, "FEW", 0)
     number = iter(range(10**9))
     training = augment.training
 
