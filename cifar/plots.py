@@ -105,17 +105,17 @@ def _save(figure: Figure, path: Path) -> None:
         )
 
 
-def _short(name: str) -> str:
+def _short(name: str, most: int = 24) -> str:
     """A name from a file, as one line that leaves room for the picture."""
     text = notes.brief(name)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _key(label: str, **options: Any) -> Any:
     """A legend's entry of its own, a line that is drawn nowhere else."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], label=_short(label), **options)
+    return Line2D([], [], label=_short(label, 80), **options)
 
 
 def _legend(figure: Figure, entries: Sequence[Any]) -> None:
@@ -695,7 +695,7 @@ def recalls(
                 error_kw={"lw": 1},
                 color=known[label].colour,
                 hatch=known[label].hatch,
-                label=_short(label),
+                label=_short(label, 80),
             )
             entries.append(bars)
         _name_classes(

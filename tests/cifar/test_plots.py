@@ -87,7 +87,7 @@ def test_no_backend_and_no_rc_file_matters(tmp_path):
         "print(os.environ['MPLBACKEND'])"
     )
     places = os.pathsep.join([str(Path(plots.__file__).parents[1]), *filter(None, sys.path)])
-    environment = {**os.environ, "MPLBACKEND": "module://no.such", "PYTHONPATH": places}
+    environment = {**os.environ, "MPLBACKEND": "nonsense", "PYTHONPATH": places}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -96,7 +96,7 @@ def test_no_backend_and_no_rc_file_matters(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout == "module://no.such\n"
+    assert done.stdout == "nonsense\n"
     assert (tmp_path / "other.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
@@ -414,6 +414,16 @@ def test_overlaid_runs_of_very_different_length(figures, tmp_path):
     assert {axis.get_xlabel() for axis in figures[0].axes} == {"epoch (logarithmic)"}
 
 
+def test_long_names_leave_room_for_the_picture(figures):
+    long = 300 * "x"
+    plots.overlaid([(long, HISTORY)], "", None)
+    plots.recalls({"a": [{long: 0.5, "cat": 0.5}]}, "", None, {})
+    plots.confusion(np.eye(2, dtype=int), (long, "cat"), "", None)
+    for figure in figures:
+        figure.draw_without_rendering()  # warns, which is an error here, where nothing is left
+        assert figure.axes[0].get_window_extent().height > 100
+
+
 def test_many_runs_can_be_told_apart(figures):
     plots.overlaid([(f"run {i}", HISTORY) for i in range(20)], "", None)
     styles = {(x.get_color(), x.get_marker()) for x in figures[0].legends[0].get_lines()[:20]}
@@ -517,7 +527,7 @@ def test_comparison(figures, speed, threads):
     assert len(by_epoch.get_lines()) == 2 * len(names)  # training and test
     for line in differences.get_lines():
         np.testing.assert_allclose(line.get_ydata(), [1e-3])  # a logarithm shows no 0
-    colours = {line.get_color() for line in differences.get_lines()}
-    assert not colours & {line.get_color() for line in loss.get_lines()}
+    contestants = {line.get_color() for line in loss.get_lines()}
+    assert not contestants & {colour for _, colour, _ in plots.QUANTITIES}
     assert len([c for c in bars.containers if isinstance(c, BarContainer)]) == 4 * speed
     assert ("not measured" in [text.get_text() for text in bars.texts]) != speed
