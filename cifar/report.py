@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import minigrad as mg
-from cifar import notes, plots, recipes, running, tables
+from cifar import notes, plots, recipes, records, running, tables
 from cifar.errors import UserError
 
 HEADER: Final = (
@@ -301,9 +301,22 @@ def command(record: dict[str, Any]) -> str:
     for name in ("seed", "dataset", "device"):
         if name in record:
             words += [f"--{name}", str(record[name])]
-    for name, value in record.get("overrides", {}).items():
+    for name, value in {**record.get("overrides", {}), **_schedule_apart(record)}.items():
         words += ["--set", f"{name}={_brief(value)}"]
     return shlex.join(words)
+
+
+def _schedule_apart(record: dict[str, Any]) -> dict[str, Any]:
+    """What a run's schedule has that is not its recipe's for so many epochs: runs of earlier
+    versions, which left the schedule as it was, have."""
+    try:
+        recipe = records.recipe(record["recipe"])
+    except UserError:  # a recipe that is no longer there
+        return {}
+    apart = records.changes(recipe)
+    if "restarts" in apart:
+        apart["restarts"] = [one for one in recipe.restarts if one[0] < recipe.epochs]
+    return {name: records.plain(apart[name]) for name in recipes.SCHEDULE if name in apart}
 
 
 # ---------------------------------------------------------------------------- figures

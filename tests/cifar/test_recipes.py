@@ -166,6 +166,12 @@ def test_a_schedule_follows_the_epochs(name, epochs, options, restarts):
     assert recipe.lasting(recipe.epochs) is recipe
 
 
+def test_no_schedule_acts_before_the_first_epoch():
+    early = {"milestones": (0, 1, 8), "step_size": 1}
+    recipe = dataclasses.replace(recipes.load("long-tail-ce"), schedule_options=early)
+    assert recipe.lasting(1).schedule_options == {"milestones": (0, 1, 1), "step_size": 1}
+
+
 def test_recipes_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipes.load("simple").lr = 1.0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from benchmarks import collect
-from cifar import cli, plots, recipes, report, train
+from cifar import cli, plots, recipes, records, report, train
 from cifar.errors import UserError
 from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
@@ -277,6 +277,17 @@ def test_the_command_repeats_the_run():
     assert (settings.recipe, settings.seed, settings.dataset) == ("simple", 7, "cifar10")
     made = {**settings.overrides, "augmentation": {"crop": settings.overrides["augmentation"].crop}}
     assert json.loads(json.dumps(made)) == changes
+
+
+def test_the_command_keeps_a_schedule_that_did_not_follow():
+    """That of a run of an earlier version, cut short."""
+    recipe = records.plain(recipes.load("dense-residual")) | {"epochs": 2}
+    record = run(name="", overrides={"epochs": 2}).record | {"recipe": recipe}
+    settings = cli.parse(shlex.split(report.command(record))[1:]).settings()
+    expected = dataclasses.replace(recipes.load("dense-residual"), epochs=2, restarts=())
+    assert train.checked_recipe(settings) == expected  # its restarts never came
+    recipe["restarts"] = [[1, 1e-4], [2, 5e-5]]
+    assert "restarts" not in report.command(record)
 
 
 # ---------------------------------------------------------------------------- the page
