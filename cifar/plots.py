@@ -387,8 +387,8 @@ def comparison(found: Mapping[str, Any], path: Path) -> None:
         figure.suptitle(
             f"{record['recipe']['name']} on {record['dataset']} by minigrad and by PyTorch: "
             f"the same weights, batches and dropout masks\n"
-            f"{record['dtype']} on {record['device']}, seed {record['seed']}, {steps:,} steps of "
-            f"{record['recipe']['batch_size']} images"
+            f"{record['dtype']} on {record['device']}, seed {record['seed']}, {steps:,} "
+            f"step{'s' * (steps > 1)} of {record['recipe']['batch_size']} images"
         )
         _legend(figure, [*_contestants(names), *_parts(found, names[0]), *_quantities(found)])
 
@@ -486,8 +486,8 @@ def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -
         _say(axis, "none")
         return
     axis.set_yscale("log")
-    decades = math.floor(math.log10(min(shown))), math.ceil(math.log10(max(shown)))
-    axis.set_ylim(10.0 ** decades[0], 10.0 ** max(decades[1], decades[0] + 1))
+    low, high = math.log10(min(shown)) - 0.1, math.log10(max(shown)) + 0.1
+    axis.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
     axis.yaxis.set_major_locator(LogLocator())
     axis.yaxis.set_major_formatter("{x:.0e}")
     axis.yaxis.set_minor_locator(NullLocator())

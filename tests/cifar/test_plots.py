@@ -527,6 +527,7 @@ def test_comparison(figures, speed, threads):
     assert len(by_epoch.get_lines()) == 2 * len(names)  # training and test
     for line in differences.get_lines():
         np.testing.assert_allclose(line.get_ydata(), [1e-3])  # a logarithm shows no 0
+    assert differences.get_ylim() == pytest.approx((1e-4, 1e-2))  # not on the frame
     contestants = {line.get_color() for line in loss.get_lines()}
     assert not contestants & {colour for _, colour, _ in plots.QUANTITIES}
     assert len([c for c in bars.containers if isinstance(c, BarContainer)]) == 4 * speed
