@@ -80,6 +80,8 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "powers": lambda x: x**2 + x.abs() ** 0.5 + x**3.0,
     "exp log sqrt": lambda x: (x.exp() + 1).log() + (x * x).sqrt(),
     "clamp": lambda x: x.clamp(-1, 1) + x.clamp(min=0.5) + x.clamp(max=-0.5) + x.clamp(x[:, :1], 1),
+    "clamp of integers": lambda x: (x * 9).to("int64").clamp(x[:, :1]),
+    "clamp of integers by a fraction": lambda x: (x * 9).to("int64").clamp(-1.5),
     "integers": lambda x: mg.tensor([[1, 2, 3, 4, 5, 6]]) * x + mg.tensor(7).sqrt(),
     "comparisons": lambda x: (
         (x < 1).to("float32")

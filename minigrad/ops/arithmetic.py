@@ -187,7 +187,6 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
     return y, backward
 
 
-@lacks(out=None)
 def clamp(
     input: Tensor, min: Number | Tensor | None = None, max: Number | Tensor | None = None
 ) -> Tensor:
@@ -202,7 +201,7 @@ def clamp(
             raise TypeError(f"{name}: expected a number or a Tensor, got {type(bound).__name__}")
     low, high = (b.item() if isinstance(b, np.generic) else b for b in (min, max))
     if input.dtype.kind != "f" and any(isinstance(b, float) for b in (low, high)):
-        input = Tensor(as_float(input.data))
+        input = to_dtype(input, dtype=np.dtype(np.float32))
     bounds = [b for b in (low, high) if b is not None]
     dtypes = {getattr(b, "dtype", np.dtype(type(b))) for b in (input, *bounds)}
     one_tensor = len(bounds) == 1 and isinstance(bounds[0], Tensor)  # a maximum or a minimum

@@ -46,7 +46,7 @@ def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return y, lambda g, needs: (_spread(g, shape, axes),)
 
 
-@lacks(dtype=None, out=None)
+@lacks(dtype=None)
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64."""
     keepdim = check.boolean("keepdim", keepdim)
@@ -63,7 +63,7 @@ def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return y, lambda g, needs: (_spread(g / count, shape, axes),)
 
 
-@lacks(dtype=None, out=None)
+@lacks(dtype=None)
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty."""
     check.floating("input", input)
@@ -129,7 +129,6 @@ def _moment(
     return {"axes": axes, "correction": correction, "keepdim": keepdim}
 
 
-@lacks(out=None)
 def var(
     input: Tensor,
     dim: Any = None,
@@ -148,7 +147,6 @@ def var(
     return _var(input, **_moment(input, dim, unbiased, keepdim, correction))
 
 
-@lacks(out=None)
 def std(
     input: Tensor,
     dim: Any = None,
@@ -203,7 +201,7 @@ def _place(name: str, x: Array, axis: int) -> Array:
 
 
 def _extreme(name: str) -> Callable[..., Any]:
-    @lacks(other=None, out=None)
+    @lacks(other=None)
     def extreme(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
             raise NotImplementedError(f"{name}: of two tensors is not supported; use where()")
@@ -235,7 +233,6 @@ max = _extreme("max")
 min = _extreme("min")
 
 
-@lacks(out=None)
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element along ``dim``, or in the flattened tensor; int64."""
     check.no_bools("input", input)

@@ -305,6 +305,20 @@ def test_mistakes_in_registering(error, text, mistake):
     assert members(module) == before
 
 
+@pytest.mark.parametrize("name", ["bias", "weight"])
+def test_a_missing_parameter_has_its_place(name):
+    """A tensor there would be neither learnt nor saved."""
+    layers = [lambda m: m.nn.BatchNorm2d(2, affine=False)]
+    if name == "bias":
+        layers += [lambda m: m.nn.Linear(2, 2, False), lambda m: m.nn.Conv2d(2, 2, 1, bias=False)]
+        layers += [lambda m: m.nn.BatchNorm1d(2, bias=False)]
+    for layer in layers:
+        ours, theirs = (
+            lambda m=m, made=layer: setattr(made(m), name, m.ones(2)) for m in (mg, torch)
+        )
+        refuses(TypeError, f"{name}: expected a Parameter or None, got Tensor", ours, theirs)
+
+
 def test_a_parameter_is_no_buffer():
     with pytest.raises(TypeError, match="tensor: expected a Tensor that is not learnt"):
         nn.Module().register_buffer("x", nn.Parameter([1.0]))

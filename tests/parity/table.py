@@ -540,7 +540,7 @@ def whole(d: Drawer) -> Call:
     return Call([d.array(d([(), (1,), (1, 1)]) if d.integer(0, 2) else d.shape())])
 
 
-@entry("Tensor.__array__", *[lambda x, dtype: str(np.array(x, dtype))] * 2)
+@entry("Tensor.__array__", *[lambda x, dtype: str(np.array(x.cpu(), dtype))] * 2)
 def array(d: Drawer) -> Call:
     return Call([d.array(d.shape())], (d([None, "float64"]),), fixed=(0,))
 
@@ -690,7 +690,7 @@ def avg_pool2d(d: Drawer) -> Call:
 @entry("nn.AdaptiveAvgPool2d", *_layer("AdaptiveAvgPool2d"), bound="sum")
 def adaptive_avg_pool2d(d: Drawer) -> Call:
     one = st.integers(-1 if d.rarely() else 1, 5)
-    sizes = d(one | st.tuples(st.none() | one, st.none() | one))
+    sizes = d(one | st.tuples(one) | st.tuples(st.none() | one, st.none() | one))
     return Call([image(d)], options={"output_size": sizes})
 
 
