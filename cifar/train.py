@@ -70,10 +70,10 @@ class Settings:
         overrides: recipe fields to replace, such as {"epochs": 2}.
         progress: show a bar.
         precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
-            minigrad/precision.py); the card's default unless given.
+            minigrad/gpu/precision.py); the card's default unless given.
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
         capture: on a GPU, record the training step once and replay it from then on (see
-            minigrad/graph.py): the same values, sooner.
+            minigrad/gpu/cuda_graph.py): the same values, sooner.
         command: the words of a command line that train, for lines to paste; --resume and --out say
             all else.
     """

@@ -2,19 +2,20 @@
 
 from . import checkpoint, console, data, functional, memory, nn, onnx, optim
 from .anomaly import detect_anomaly
-from .backend import DeviceError, OutOfMemoryError, device, get_xp, is_gpu_available
 from .checkpoint import load, save
-from .compiled import is_compiled, set_compiled, watch_compilation
+from .cpu.compiled import is_compiled, set_compiled, watch_compilation
+from .cpu.threads import get_num_threads, set_num_threads
 from .creation import ones, tensor, zeros
+from .device import DeviceError, device, get_xp, is_gpu_available
+from .gpu.cuda_graph import CapturedStep, CaptureError
+from .gpu.precision import get_precision, set_precision
 from .gradcheck import gradcheck
-from .graph import CapturedStep, CaptureError
+from .memory import OutOfMemoryError
 from .ops.arithmetic import where
 from .ops.shape import cat, stack
-from .precision import get_precision, set_precision
 from .rng import manual_seed, randn
 from .tape import no_grad, op
 from .tensor import Tensor
-from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 

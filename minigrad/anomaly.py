@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from .backend import Array, get_xp
+from .device import Array, get_xp
 from .nn import Module
 from .options import lacks
 from .tape import Listener, Node, listen

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, DeviceError
+from .device import Array, DeviceError
 from .tape import Variable
 
 # Bools, signed, unsigned, floats of this machine's byte order: no complex numbers, no objects.

@@ -25,8 +25,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from . import check
-from .backend import CPU, device, move
 from .console import decoded, install
+from .device import CPU, device, move
 from .options import lacks
 from .tensor import Tensor
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import check
-from .backend import device, device_of, move, on, out_of_memory
+from .device import device, device_of, move, on
+from .memory import out_of_memory
 from .options import lacks, spread
 from .tensor import Tensor, as_array
 

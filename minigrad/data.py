@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import check
-from .backend import device_of, move
+from .device import device_of, move
 from .options import lacks
 from .tensor import Tensor
 

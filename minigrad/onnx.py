@@ -21,9 +21,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from . import check
-from .backend import CPU, Array, move
 from .checkpoint import write_atomically
 from .console import install
+from .device import CPU, Array, move
 from .nn import Module
 from .ops.conv import Pair, Window
 from .options import lacks

@@ -20,8 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import check
-from .backend import BLOCK, empty, move, parallel, spans
+from .cpu.elementwise import BLOCK
+from .cpu.threads import parallel, split_range
 from .creation import floats_on, naming_what_was_asked
+from .device import move
+from .memory import empty
 from .options import lacks, spread
 from .tensor import Tensor
 
@@ -45,7 +48,7 @@ class Draw(NamedTuple):
         """
         keep = empty(shape, np.bool_)
         flat, limit = keep.reshape(-1), np.uint64(threshold(drop))
-        parts = spans(flat.size, -(-flat.size // BLOCK), align=8)  # eight words to a block
+        parts = split_range(flat.size, -(-flat.size // BLOCK), align=8)  # eight words to a block
 
         def task(i: int) -> None:
             part = flat[parts[i]]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array
+from .device import Array
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 RUN = 32  # terms at most that are added one after another in their own dtype

@@ -27,17 +27,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .backend import (
-    Array,
-    DeviceError,
-    add,
-    add_into,
-    check_current,
-    device_of,
-    get_xp,
-    out_of_memory,
-)
+from .cpu.elementwise import add, add_into
+from .device import Array, DeviceError, check_current, device_of, get_xp
 from .dispatch import Dispatched
+from .memory import out_of_memory
 from .sums import total
 
 Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, ...]]"

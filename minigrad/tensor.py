@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from . import check, tape
-from .backend import CPU, Array, DeviceError, device, device_of, get_xp, move, raise_alarms
+from .device import CPU, Array, DeviceError, device, device_of, get_xp, move, raise_deferred_errors
 from .options import lacks
 from .tape import Variable, kind_of
 
@@ -28,7 +28,7 @@ class Tensor(Variable):
         requires_grad: record operations on it and accumulate ``grad`` (floating dtypes only).
 
     Attributes:
-        data: the raw array, of any memory order (see :mod:`minigrad.backend`).
+        data: the raw array, of any memory order (see :mod:`minigrad.layout`).
         grad: Tensor of the same shape, dtype and device, or None. A leaf owns its gradient.
         requires_grad: whether ``backward`` fills ``grad`` (leaf) or passes through (result).
     """
@@ -171,7 +171,7 @@ class Tensor(Variable):
     def tolist(self) -> Any:
         """The values as Python numbers in nested lists; of a 0-d tensor, its number."""
         values = move(self.data, CPU).tolist()
-        raise_alarms()
+        raise_deferred_errors()
         return values
 
     def item(self) -> Any:
@@ -179,7 +179,7 @@ class Tensor(Variable):
         if self.data.size != 1:
             raise ValueError(f"item(): expected a tensor with one element, got shape {self.shape}")
         value = self.data.item()
-        raise_alarms()
+        raise_deferred_errors()
         return value
 
     def zero_grad(self) -> None:

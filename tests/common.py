@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.backend import device_of, move
+from minigrad.device import device_of, move
 from minigrad.tape import Listener, Variable
 
 NOBODY = 65534
@@ -258,3 +258,15 @@ def unprivileged() -> Iterator[Path]:
         finally:
             if root:
                 os.seteuid(0)
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+def fake_cupy(monkeypatch: pytest.MonkeyPatch, count: Callable[[], int]) -> Any:
+    """CuPy as it appears on a machine where ``count()`` GPUs are found."""
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    return cupy

@@ -19,10 +19,13 @@ ROOT = Path(__file__).parents[1]
 # each other unless that makes a circle.
 LAYERS = (
     ("minigrad.console",),
-    ("minigrad.threads", "minigrad.kernels", "minigrad.compiled"),
-    ("minigrad.backend",),
-    ("minigrad.sums", "minigrad.capture", "minigrad.memory", "minigrad.precision"),
-    ("minigrad.cuda",),
+    ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.threads"),
+    ("minigrad.device",),
+    ("minigrad.memory",),
+    ("minigrad.sums", "minigrad.cpu.compiled", "minigrad.cpu.kernels", "minigrad.cpu.elementwise"),
+    ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),
+    ("minigrad.gpu.launch",),
+    ("minigrad.gpu.implicit_gemm", "minigrad.cpu.conv_winograd", "minigrad.cpu.conv_direct"),
     ("minigrad.dispatch",),
     ("minigrad.tape",),
     ("minigrad.check",),
@@ -39,7 +42,7 @@ LAYERS = (
         "minigrad.data",
         "minigrad.checkpoint",
         "minigrad.gradcheck",
-        "minigrad.graph",
+        "minigrad.gpu.cuda_graph",
     ),
     ("minigrad.onnx",),
     ("minigrad",),
@@ -57,7 +60,7 @@ LAYERS = (
     ("cifar.__main__",),
     ("examples", "benchmarks"),
 )
-CUPY_DOOR = "minigrad.backend"
+CUPY_DOOR = "minigrad.device"
 REFERENCE = "cifar.reference"
 TORCH_FILES = "minigrad.checkpoint"  # reads and writes .pt
 USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
@@ -309,8 +312,8 @@ def test_every_file_has_its_test():
 GOOD = {
     "minigrad/__init__.py": "from . import data, nn\nfrom .tensor import Tensor\n"
     "__all__ = ['Tensor', 'data', 'nn']\n",
-    "minigrad/backend.py": "def load():\n    import cupy\n",
-    "minigrad/tensor.py": "from .backend import load\nclass Tensor: pass\n",
+    "minigrad/device.py": "def load():\n    import cupy\n",
+    "minigrad/tensor.py": "from .device import load\nclass Tensor: pass\n",
     "minigrad/nn/__init__.py": "from .layers import Linear\n__all__ = ['Linear']\n",
     "minigrad/nn/layers.py": "from ..tensor import Tensor\nclass Linear: pass\n",
     "minigrad/data.py": "from .tensor import Tensor\ndef batches(): pass\ndef _order(): pass\n",
@@ -320,7 +323,7 @@ GOOD = {
     "cifar/train.py": "import minigrad as mg\nfrom cifar import models\n"
     "D = mg.data\nmg.Tensor, mg.nn.Linear, D.batches, mg.__version__\n"
     "p.open('rb'), open(p, 'w', encoding='utf-8'), p.read_text('utf-8'), os.open(p, 0)\n",
-    "tests/test_backend.py": "",
+    "tests/test_device.py": "",
     "tests/test_tensor.py": "",
     "tests/test_data.py": "",
     "tests/nn/test_layers.py": "",
@@ -355,9 +358,9 @@ BACK = "which does not stand before it"
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [
-        ("minigrad/backend.py", "from .tensor import Tensor", BACK),
-        ("minigrad/backend.py", "from . import tensor", BACK),
-        ("minigrad/backend.py", "import minigrad.nn.layers", BACK),
+        ("minigrad/device.py", "from .tensor import Tensor", BACK),
+        ("minigrad/device.py", "from . import tensor", BACK),
+        ("minigrad/device.py", "import minigrad.nn.layers", BACK),
         ("minigrad/tensor.py", "def f():\n    from .nn.layers import Linear", BACK),
         ("minigrad/tensor.py", "if TYPE_CHECKING:\n    from minigrad import nn", BACK),
         ("minigrad/nn/layers.py", "from .. import data", BACK),
@@ -380,8 +383,8 @@ BACK = "which does not stand before it"
             "from minigrad.tensor import Tensor",
             "minigrad.tensor.Tensor, an inter",
         ),
-        ("cifar/train.py", "from minigrad import backend", "minigrad.backend, an internal name"),
-        ("cifar/train.py", "import minigrad\nminigrad.backend.load()", "uses minigrad.backend"),
+        ("cifar/train.py", "from minigrad import tensor", "minigrad.tensor, an internal name"),
+        ("cifar/train.py", "import minigrad\nminigrad.tensor.load()", "uses minigrad.tensor"),
         ("cifar/train.py", "import minigrad as mg\nmg.data._order()", "uses minigrad.data._order"),
         ("cifar/train.py", "import minigrad as mg\nmg.data.Tensor", "uses minigrad.data.Tensor"),
         ("cifar/train.py", "import minigrad as mg\nD = mg.data\nD._order", "minigrad.data._order"),

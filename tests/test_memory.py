@@ -12,7 +12,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import backend, memory, nn
+from minigrad import memory, nn
+from minigrad.device import CPU, device_of, move
+from minigrad.layout import memory_order
+from minigrad.memory import POOLED, _Pool, _pool, empty, out_of_memory, zeros
+from tests.common import (
+    LAYOUTS,
+    fake_cupy,
+    grid,
+    interrupted,
+    lay_out,
+    refuses,
+)
 
 SHAPE = (16, 16, 16, 16)  # enough images and channels for every way that an operation has
 ACTIVATION = 4 * 16**4
@@ -52,7 +63,7 @@ def peak(model, x):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_no_grad_needs_no_more_for_a_deeper_network(layer, training, monkeypatch):
-    monkeypatch.setattr(backend, "POOLED", 1 << 62)  # nothing is pooled: freed is freed
+    monkeypatch.setattr("minigrad.memory.POOLED", 1 << 62)  # nothing is pooled: freed is freed
     mg.set_num_threads(1)  # a second thread's scratch comes at any time
     shallow, deep = (nn.Sequential(*(LAYERS[layer]() for _ in range(n))) for n in (2, 6))
     shallow.train(training), deep.train(training)
@@ -65,7 +76,7 @@ def test_no_grad_needs_no_more_for_a_deeper_network(layer, training, monkeypatch
 
 def test_with_gradients_a_deeper_network_needs_more(monkeypatch):
     """What the test above would see if something were kept."""
-    monkeypatch.setattr(backend, "POOLED", 1 << 62)
+    monkeypatch.setattr("minigrad.memory.POOLED", 1 << 62)
     shallow, deep = (nn.Sequential(*(nn.BatchNorm2d(16) for _ in range(n))) for n in (2, 6))
     x = mg.randn(*SHAPE)
     deep(x)
@@ -99,7 +110,7 @@ def test_200_training_steps_without_the_collector():
 
     def held():
         """Objects that refer to others, and bytes of pooled arrays."""
-        return len(gc.get_objects()), backend._pool.used + backend._pool.kept
+        return len(gc.get_objects()), _pool.used + _pool.kept
 
     gc.collect()
     gc.disable()
@@ -149,7 +160,7 @@ def test_nothing_is_promised_beyond_what_failed():
 
 
 def test_advice(monkeypatch):
-    monkeypatch.setattr(memory, "memory_used", lambda where: 100)
+    monkeypatch.setattr(memory, "used", lambda where: 100)
     with (
         pytest.raises(mg.OutOfMemoryError) as caught,
         memory.advice(16, mg.device("cpu")),
@@ -166,10 +177,133 @@ def test_advice(monkeypatch):
 
 def test_used_and_held():
     gc.collect()  # what others left would be given back in between
-    first = backend.empty((1 << 16,), np.uint8)  # counts what was given back until now
+    first = empty((1 << 16,), np.uint8)  # counts what was given back until now
     before, more = memory.used("cpu"), 2 * memory.held("cpu")
-    x = backend.empty((more,), np.uint8)
+    x = empty((more,), np.uint8)
     assert memory.used("cpu") == before + more <= memory.held("cpu")
     del first, x
-    backend.empty((1 << 16,), np.uint8)
+    empty((1 << 16,), np.uint8)
     assert memory.used("cpu") == before < before + more <= memory.held("cpu")
+
+
+# ---------------------------------------------------------------------------- the pool
+
+
+class Pool:
+    """A pool of CuPy's: 3 GiB in arrays, half of one in pieces."""
+
+    def __init__(self, limit: int) -> None:
+        self.get_limit = lambda: limit
+        self.used_bytes, self.free_bytes = (lambda: 3 << 30), (lambda: 1 << 29)
+        self.total_bytes = lambda: 7 << 29
+
+    def malloc(self, size: int) -> None: ...
+
+
+def test_move(device):
+    for layout in LAYOUTS:
+        a = lay_out(grid((2, 3, 4)), layout)
+        there = move(a, mg.device(device))
+        assert device_of(there) == mg.device(device)
+        np.testing.assert_array_equal(move(there, CPU), a)
+    assert move(a, CPU) is a
+
+
+@pytest.mark.parametrize(
+    ("limit", "free", "text"),
+    [(0, 3 << 29, "1.50 of 8.00 GiB"), (1 << 32, 1 << 30, "1.00 of 4.00 GiB")],
+)
+def test_out_of_memory_on_a_gpu_says_what_is_free(monkeypatch, limit, free, text):
+    cupy = fake_cupy(monkeypatch, lambda: 1)
+    cupy.cuda.runtime.memGetInfo = lambda: (1 << 30, 8 << 30)
+    cupy.cuda.get_allocator = lambda: Pool(limit).malloc
+    cupy.get_default_memory_pool = lambda: Pool(0)
+    monkeypatch.setattr("minigrad.memory.own_pools", {"a captured step": Pool(limit)})  # counts too
+    error = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
+    explained = out_of_memory("conv2d", error("Out of memory allocating 5,000 bytes"))
+    assert isinstance(explained, mg.OutOfMemoryError)
+    assert str(explained) == f"conv2d: Out of memory allocating 5,000 bytes; {text} are free"
+    assert (explained.asked, explained.used, explained.free) == (5000, 6 << 30, free)
+
+
+def test_memory_that_is_not_there_is_not_counted():
+    _pool.take(0)  # counts what was given back until now
+    before = _pool.used, _pool.peak
+    refuses(MemoryError, "Unable to allocate", lambda: empty((1 << 60,), np.uint8))
+    assert (_pool.used, _pool.peak) == before
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_freed_memory_is_used_again_only_once_no_view_is_left():
+    size = (POOLED,)
+    a = empty(size, np.uint8)
+    a[...] = 1
+    view, where = a[5:].reshape(-1, 1), address(a)
+    del a
+    b = empty(size, np.uint8)
+    b[...] = 2
+    assert address(b) != where
+    assert (view == 1).all()
+    del view
+    c = empty(size, np.uint8)
+    assert address(c) == where
+    assert (b == 2).all()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4)), max_size=40))
+def test_pool_keeps_at_most_what_was_once_in_use(steps):
+    pool, held, most = _Pool(), [], 0
+    for give_back, size in steps:
+        if give_back and held:
+            pool.returned.append(held.pop(size % len(held)))
+            continue  # counted as in use until the next array is taken
+        held.append(pool.take(size))
+        free = [raw for arrays in pool.free.values() for raw in arrays]
+        assert pool.used == sum(raw.nbytes for raw in held)
+        assert pool.kept == sum(raw.nbytes for raw in free)
+        most = max(most, pool.used)
+        assert pool.used + pool.kept <= most
+        assert len({id(raw) for raw in held + free}) == len(held) + len(free)
+
+
+def test_an_interruption_leaves_a_pool_that_works():
+    at, more = 1, True
+    while more:
+        pool = _Pool()
+
+        def use(pool=pool):
+            for size in (100, 200, 300, 200, 400):
+                pool.returned.append(pool.take(size))
+
+        use()
+        more = interrupted(memory, at, use)
+        for _ in range(3):
+            use()
+        assert pool.kept == sum(raw.nbytes for arrays in pool.free.values() for raw in arrays)
+        at += 1
+    assert at > 20
+
+
+@pytest.mark.parametrize("shape", [(3,), (300, 300), (0, 5), ()])
+@pytest.mark.parametrize("dtype", ["float32", "uint8", np.dtype("int64")])
+def test_empty_and_zeros(shape, dtype):
+    for make in (empty, zeros):
+        array = make(shape, dtype)
+        assert array.shape == shape
+        assert array.dtype == dtype
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        array[...] = 7
+    assert not zeros(shape, dtype).any()  # perhaps in the memory just freed
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (4, 1 << 16)])  # below and above the pool's size
+def test_new_arrays_in_an_order_of_memory(shape):
+    order = [1, *range(2, len(shape)), 0]
+    found = zeros(shape, np.float32, order=order)
+    assert found.shape == shape
+    assert memory_order(found) == order
+    assert not found.any()

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from .. import console, rng
-from ..compiled import is_compiled
+from ..cpu.compiled import is_compiled
+from ..cpu.threads import get_num_threads
 from ..tensor import Tensor
-from ..threads import get_num_threads
 from . import gradcheck
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..backend import get_xp
+from ..device import get_xp
 from ..tape import Variable, no_grad
 from ..tensor import Tensor
 from .layers import BatchNorm1d, BatchNorm2d, Conv2d, Identity, Linear

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import check, rng
-from ..backend import device_of, move
+from ..device import device_of, move
 from ..options import lacks
 from ..tensor import Tensor
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import check
-from ..backend import Array, move
+from ..device import Array, move
 from ..ops.methods import destination
 from ..options import lacks
 from ..tape import listeners

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
-from ..backend import Array, elementwise, get_xp
-from ..compiled import kernels
+from .. import check
+from ..cpu.compiled import kernels
+from ..cpu.elementwise import elementwise
+from ..device import Array, get_xp
+from ..gpu import launch as cuda
 from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import check
-from ..backend import Array, elementwise, get_xp
+from ..cpu.elementwise import elementwise
+from ..device import Array, get_xp
 from ..options import lacks
 from ..tape import Backward, op
 from ..tensor import Number, Tensor

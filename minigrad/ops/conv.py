@@ -2,7 +2,7 @@
 
 One letter per size, here and in every kernel: N images, C input and O output channels, H x W
 input, KH x KW kernel, OH x OW output, G groups. Arrays inside this file are batch-innermost,
-(C, H, W, N) (see :mod:`minigrad.backend`).
+(C, H, W, N) (see :mod:`minigrad.layout`).
 
 **Blocks.** The column matrix of a whole layer is KH·KW times its input and would be written to
 and read from memory for nothing. Here one core at a time takes one block of neighbouring output
@@ -18,22 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import check
-from ..backend import (
-    Array,
-    empty,
-    get_num_threads,
-    get_xp,
-    inner,
-    outer,
-    parallel,
-    spans,
-    workspace,
-    zeros,
-)
+from ..cpu import conv_direct as direct
+from ..cpu import conv_winograd as winograd
+from ..cpu.threads import get_num_threads, parallel, split_range, workspace
+from ..device import Array, get_xp
+from ..gpu import implicit_gemm as implicit
+from ..layout import from_batch_last, to_batch_last
+from ..memory import empty, zeros
 from ..sums import in_float32
 from ..tape import Backward, op
 from ..tensor import Tensor
-from . import direct, implicit, winograd
 
 Pair = tuple[int, int]
 Edges = tuple[Pair, Pair]  # zeros (before, after) rows and columns; negative cuts off
@@ -97,7 +91,7 @@ def frame(x: Array, edges: Edges) -> Array:
 
 def split(x: Array, count: int) -> tuple[slice, ...]:
     """``count`` channels shared out over the CPU's cores; all in one piece on a GPU."""
-    return spans(count, get_num_threads() if isinstance(x, np.ndarray) else 1)
+    return split_range(count, get_num_threads() if isinstance(x, np.ndarray) else 1)
 
 
 def over(x: Array, task: Callable[[int], object], count: int) -> None:
@@ -122,8 +116,8 @@ def blocks(x: Array, oh: int, ow: int, bytes_per_position: int) -> list[Block]:
         threads = get_num_threads() if isinstance(x, np.ndarray) else 1
         count = -(-oh * ow // positions)
         count = -(-count // threads) * threads  # as many for each core
-        return [(rows, slice(0, ow)) for rows in spans(oh, count)]
-    parts = spans(ow, -(-ow // positions))
+        return [(rows, slice(0, ow)) for rows in split_range(oh, count)]
+    parts = split_range(ow, -(-ow // positions))
     return [(slice(r, r + 1), part) for r in range(oh) for part in parts]
 
 
@@ -191,7 +185,7 @@ def weight_gradient(
     windows = window.views(frame(x, edges))
     depth = cg * shape[2] * shape[3]
     pieces = blocks(x, oh, ow, depth * n * x.itemsize)
-    shares = spans(len(pieces), get_num_threads())
+    shares = split_range(len(pieces), get_num_threads())
     sums = xp.zeros((len(shares), groups, o // groups, depth), x.dtype)
 
     def task(i: int) -> None:
@@ -286,13 +280,13 @@ def _conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:
     """y = w ⋆ pad(x) + b; see correlate, input_gradient and weight_gradient for the three maps,
-    :mod:`minigrad.ops.winograd` for the faster ones of 3 x 3 filters, and
-    :mod:`minigrad.ops.implicit` for those on a GPU."""
+    :mod:`minigrad.cpu.conv_winograd` for the faster ones of 3 x 3 filters, and
+    :mod:`minigrad.gpu.implicit_gemm` for those on a GPU."""
     h, wide = x.shape[2:]
     size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
     if not x.size:
         return _nothing(x, w, b, size)
-    x = inner(x)
+    x = to_batch_last(x)
     if implicit.suits(x):
         return _on_gpu(x, w, b, size, padding, window, groups)
     edges = (padding[0], padding[0]), (padding[1], padding[1])
@@ -300,7 +294,7 @@ def _conv2d(
     fast = plain and winograd.suits(x, len(w), size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = inner(g)
+        g = to_batch_last(g)
         gx = gw = None
         if needs[0] and plain and winograd.suits(g, w.shape[1], (h, wide)):
             gx = winograd.correlate(g, turned(w, 1), None, (2 - padding[0], 2 - padding[1]))
@@ -311,14 +305,14 @@ def _conv2d(
         elif needs[1]:
             gw = weight_gradient(x, g, w.shape, edges, window, groups)
         return (
-            None if gx is None else outer(gx),
+            None if gx is None else from_batch_last(gx),
             gw,
             bias_gradient(g) if needs[2] else None,
         )
 
     if fast:
-        return outer(winograd.correlate(x, w, b, padding)), backward
-    return outer(correlate(x, w, b, edges, window, groups)), backward
+        return from_batch_last(winograd.correlate(x, w, b, padding)), backward
+    return from_batch_last(correlate(x, w, b, edges, window, groups)), backward
 
 
 def _on_gpu(
@@ -328,18 +322,20 @@ def _on_gpu(
     look = implicit.ahead(padding, window.stride, window.dilation)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = inner(g)
+        g = to_batch_last(g)
         gx = None
         if needs[0]:
             behind = implicit.back(window.kernel, padding, window.stride, window.dilation)
-            gx = outer(implicit.correlate(g, turned(w, groups), None, x.shape[1:3], behind))
+            gx = from_batch_last(
+                implicit.correlate(g, turned(w, groups), None, x.shape[1:3], behind)
+            )
         return (
             gx,
             implicit.weight_gradient(x, g, w.shape, look) if needs[1] else None,
             bias_gradient(g) if needs[2] else None,
         )
 
-    return outer(implicit.correlate(x, w, b, size, look)), backward
+    return from_batch_last(implicit.correlate(x, w, b, size, look)), backward
 
 
 def _nothing(x: Array, w: Array, b: Array | None, size: Pair) -> tuple[Array, Backward]:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import check, cuda, rng
-from ..backend import Array, device_of, elementwise, empty, get_xp, inner, move, outer
-from ..capture import varying
-from ..compiled import kernels
+from .. import check, rng
+from ..cpu.compiled import kernels
+from ..cpu.elementwise import elementwise
+from ..device import Array, device_of, get_xp, move
+from ..gpu import launch as cuda
+from ..gpu.capture import varying
+from ..layout import from_batch_last, to_batch_last
+from ..memory import empty
 from ..tape import Backward, op
 from ..tensor import Tensor
 
@@ -30,12 +34,12 @@ def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array
         return *this.key, this.number
 
     def by_kernel(a: Array) -> Array:
-        a = inner(a) if a.ndim else a
+        a = to_batch_last(a) if a.ndim else a
         y = empty(a.shape, a.dtype, xp)
         args = (a, a.size, words, rng.threshold(p), scale, y)
         grid = cuda.blocks(a.size, 8 * THREADS)
         cuda.launch("dropout", "dropout", grid, THREADS, args, REAL=a.dtype)
-        return outer(y) if y.ndim else y
+        return from_batch_last(y) if y.ndim else y
 
     if cuda.usable(x):
         words = varying(stream, 3, np.uint64, xp)
@@ -52,7 +56,7 @@ def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array
             out *= k
 
     def apply(a: Array) -> Array:
-        return elementwise(task, a, outer(keep) if keep.ndim else keep)
+        return elementwise(task, a, from_batch_last(keep) if keep.ndim else keep)
 
     return apply(x), lambda g, needs: (apply(g),)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 from .. import check
-from ..backend import Array, get_xp, inner, matmul2d, outer
+from ..cpu.elementwise import matmul2d
+from ..device import Array, get_xp
+from ..gpu import implicit_gemm as implicit
+from ..layout import from_batch_last, to_batch_last
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
-from . import implicit
 
 Pair = tuple[Array, Backward]
 
@@ -87,17 +89,17 @@ def _linear(x: Array, w: Array, b: Array | None) -> Pair:
 
 def _on_gpu(x: Array, w: Array, b: Array | None) -> Pair:
     """:func:`_linear` by CUDA kernels."""
-    xt = inner(x)
+    xt = to_batch_last(x)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        gt = inner(g)
+        gt = to_batch_last(g)
         return (
-            outer(implicit.product(w.T, gt)) if needs[0] else None,
+            from_batch_last(implicit.product(w.T, gt)) if needs[0] else None,
             implicit.product_transposed(gt, xt) if needs[1] else None,
             gt.sum(axis=1) if needs[2] else None,
         )
 
-    return outer(implicit.product(w, xt, b)), backward
+    return from_batch_last(implicit.product(w, xt, b)), backward
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

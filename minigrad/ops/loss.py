@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
-from ..backend import Array, alarm, get_xp
+from .. import check
+from ..device import Array, deferred_error, get_xp
+from ..gpu import launch as cuda
 from ..options import lacks
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, op
@@ -197,7 +198,10 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[A
     if cuda.usable(input.data):
         flat = xp.ascontiguousarray(flat.astype(np.int64, copy=False))
         safe, used = xp.empty_like(flat), xp.empty(flat.shape, bool)
-        word, ignoring = alarm(xp, _no_class, classes, ignore_index).word, ignore_index is not None
+        word, ignoring = (
+            deferred_error(xp, _no_class, classes, ignore_index).word,
+            ignore_index is not None,
+        )
         args = (flat, ignoring, ignore_index or 0, classes, len(flat), safe, used, word)
         _run("class_indices", input.dtype, len(flat), *args, classes=classes)
         return safe, used

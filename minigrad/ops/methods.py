@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import check
-from ..backend import device, move
+from ..device import device, move
 from ..options import lacks
 from ..tape import op
 from ..tensor import Tensor
@@ -17,7 +17,7 @@ from . import activation, arithmetic, linear, reduce, shape
 @op
 def _to_device(x: Any, *, where: device) -> Any:
     """y = x on another device,  dL/dx = g back on x's."""
-    from ..backend import device_of
+    from ..device import device_of
 
     home = device_of(x)
     return move(x, where), lambda g, needs: (move(g, home),)

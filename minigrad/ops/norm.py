@@ -8,20 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
-from ..backend import (
-    BLOCK,
-    Array,
-    empty,
-    get_num_threads,
-    get_xp,
-    inner,
-    outer,
-    parallel,
-    scratch,
-    spans,
-)
-from ..compiled import kernels
+from .. import check
+from ..cpu.compiled import kernels
+from ..cpu.elementwise import BLOCK, scratch
+from ..cpu.threads import get_num_threads, parallel, split_range
+from ..device import Array, get_xp
+from ..gpu import launch as cuda
+from ..layout import from_batch_last, to_batch_last
+from ..memory import empty
 from ..sums import adding_dtype, in_float32
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -34,7 +28,7 @@ def _rows(x: Array, task: Callable[[slice], None], fast: ModuleType | None) -> N
     pieces = 1
     if isinstance(x, np.ndarray):
         pieces = 2 * get_num_threads() if fast else -(-x.size // BLOCK)
-    parts = spans(len(x), pieces)
+    parts = split_range(len(x), pieces)
     parallel(lambda i: task(parts[i]), len(parts), x.size)
 
 
@@ -80,9 +74,9 @@ def _batch_norm(
         return _cuda_batch_norm(x, w, b, residual, mean, var, batch, eps, relu)
     xp = get_xp(x)
     fast = kernels("norm", x.dtype) if xp is np else None
-    shape = inner(x).shape
-    x = inner(x).reshape(len(mean), -1)
-    z = None if residual is None else inner(residual).reshape(x.shape)
+    shape = to_batch_last(x).shape
+    x = to_batch_last(x).reshape(len(mean), -1)
+    z = None if residual is None else to_batch_last(residual).reshape(x.shape)
     m = x.shape[1]
     y = empty(x.shape, x.dtype, xp)
     r, scale = xp.empty_like(mean), xp.empty_like(mean)
@@ -120,7 +114,7 @@ def _batch_norm(
     active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = inner(g).reshape(x.shape)
+        g = to_batch_last(g).reshape(x.shape)
         gx = empty(g.shape, g.dtype, xp) if needs[0] else None
         gz = g if active is None or not needs[3] else empty(g.shape, g.dtype, xp)
         s, t = xp.empty_like(mean), xp.empty_like(mean)
@@ -150,13 +144,13 @@ def _batch_norm(
 
         _rows(x, task, fast)
         return (
-            None if gx is None else outer(gx.reshape(shape)),
+            None if gx is None else from_batch_last(gx.reshape(shape)),
             t,
             s,
-            outer(gz.reshape(shape)) if needs[3] else None,
+            from_batch_last(gz.reshape(shape)) if needs[3] else None,
         )
 
-    return outer(y.reshape(shape)), backward
+    return from_batch_last(y.reshape(shape)), backward
 
 
 THREADS, PER_THREAD = 256, 16  # of a block of kernels/norm.cu, and values of each
@@ -175,9 +169,9 @@ def _cuda_batch_norm(
 ) -> tuple[Array, Backward]:
     """:func:`_batch_norm` by CUDA kernels."""
     xp = get_xp(x)
-    shape = inner(x).shape
-    x = inner(x).reshape(len(mean), -1)
-    z = None if residual is None else inner(residual).reshape(x.shape)
+    shape = to_batch_last(x).shape
+    x = to_batch_last(x).reshape(len(mean), -1)
+    z = None if residual is None else to_batch_last(residual).reshape(x.shape)
     w, b = (v if v is None else xp.ascontiguousarray(v) for v in (w, b))
     c, m = x.shape
     segments = max(1, cuda.blocks(m, THREADS * PER_THREAD))
@@ -199,7 +193,7 @@ def _cuda_batch_norm(
     active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = inner(g).reshape(x.shape)
+        g = to_batch_last(g).reshape(x.shape)
         sums = xp.empty(partial, x.dtype)
         s, t = xp.empty(c, x.dtype), xp.empty(c, x.dtype)
         run("sums", g, active, x, m, segments, kept, sums)
@@ -209,13 +203,13 @@ def _cuda_batch_norm(
         if gx is not None or gz is not None:
             run("gradient", g, active, x, m, segments, c, kept, w, s, t, batch, gx, gz)
         return (
-            None if gx is None else outer(gx.reshape(shape)),
+            None if gx is None else from_batch_last(gx.reshape(shape)),
             t,
             s,
-            outer((g if gz is None else gz).reshape(shape)) if needs[3] else None,
+            from_batch_last((g if gz is None else gz).reshape(shape)) if needs[3] else None,
         )
 
-    return outer(y.reshape(shape)), backward
+    return from_batch_last(y.reshape(shape)), backward
 
 
 def batch_norm(

@@ -8,22 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
-from ..backend import (
-    Array,
-    empty,
-    get_num_threads,
-    get_xp,
-    inner,
-    outer,
-    parallel,
-    scratch,
-    spans,
-    workspace,
-    zeros,
-)
-from ..capture import constant
-from ..compiled import kernels
+from .. import check
+from ..cpu.compiled import kernels
+from ..cpu.elementwise import scratch
+from ..cpu.threads import get_num_threads, parallel, split_range, workspace
+from ..device import Array, get_xp
+from ..gpu import launch as cuda
+from ..gpu.capture import constant
+from ..layout import from_batch_last, to_batch_last
+from ..memory import empty, zeros
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -42,7 +35,7 @@ def _channels(x: Array) -> tuple[slice, ...]:
     """Blocks of channels that fit a core's cache on the CPU, at least one per core."""
     if not isinstance(x, np.ndarray):
         return (slice(0, len(x)),)
-    return spans(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
+    return split_range(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
 
 
 def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
@@ -82,7 +75,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     largest in its window, counted from the window's end.
     """
     xp = get_xp(x)
-    x = inner(x)
+    x = to_batch_last(x)
     c, h, w, n = x.shape
     lowest = x.dtype.type(-np.inf) if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     if cuda.usable(x):
@@ -115,7 +108,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     parallel(forward, len(pieces))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        g = inner(g)
+        g = to_batch_last(g)
         gx = zeros(frame_shape, adding_dtype(g.dtype, _meeting(window, out)), xp)
         targets = _taps(gx, window, out)
 
@@ -126,9 +119,9 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
 
         parallel(task, len(pieces))
         gx = gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
-        return (outer(gx.astype(g.dtype, copy=False)),)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
-    return outer(y), backward
+    return from_batch_last(y), backward
 
 
 def _place_dtype(window: Window) -> type:
@@ -164,7 +157,7 @@ def _compiled_max_pool2d(
     parallel(forward, len(pieces), taps)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        flat = inner(g).reshape(-1)
+        flat = to_batch_last(g).reshape(-1)
         gx = empty((c, h, w, n), adding_dtype(g.dtype, _meeting(window, out)))
 
         def task(i: int) -> None:
@@ -174,9 +167,9 @@ def _compiled_max_pool2d(
             )
 
         parallel(task, len(pieces), taps)
-        return (outer(gx.astype(g.dtype, copy=False)),)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
-    return outer(y), backward
+    return from_batch_last(y), backward
 
 
 THREADS = 256  # of a block of kernels/pool.cu
@@ -220,10 +213,10 @@ def _cuda_max_pool2d(
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         gx = xp.empty(shape, g.dtype)
         options = {"terms": _meeting(window, out), "place": place.dtype}
-        _pool_by_kernel("max_pool_gradient", gx, (inner(g), place), sizes, gx, **options)
-        return (outer(gx),)
+        _pool_by_kernel("max_pool_gradient", gx, (to_batch_last(g), place), sizes, gx, **options)
+        return (from_batch_last(gx),)
 
-    return outer(y), backward
+    return from_batch_last(y), backward
 
 
 def max_pool2d(
@@ -299,7 +292,7 @@ def _avg_pool2d(
 ) -> tuple[Array, Backward]:
     """y = Σ of each window / divisor;  dL/dx = Σ over the windows that see x of g / divisor."""
     xp = get_xp(x)
-    x = inner(x)
+    x = to_batch_last(x)
     c, h, w, n = x.shape
     y = empty((c, *out, n), x.dtype, xp)
     scale = constant((1 / divisor).astype(x.dtype), xp)[..., None]  # (OH, OW, 1)
@@ -309,11 +302,11 @@ def _avg_pool2d(
         _pool_by_kernel("avg_pool", y, (x, scale), sizes, y, terms=math.prod(window.kernel))
 
         def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            gx, arrays = xp.empty((c, h, w, n), g.dtype), (inner(g), scale)
+            gx, arrays = xp.empty((c, h, w, n), g.dtype), (to_batch_last(g), scale)
             _pool_by_kernel("avg_pool_gradient", gx, arrays, sizes, gx, terms=meeting)
-            return (outer(gx),)
+            return (from_batch_last(gx),)
 
-        return outer(y), gather
+        return from_batch_last(y), gather
 
     fast = kernels("pool", x.dtype) if xp is np else None
     if fast:
@@ -333,7 +326,7 @@ def _avg_pool2d(
     parallel(forward, len(pieces))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        g = inner(g)
+        g = to_batch_last(g)
         gx = zeros(frame_shape, adding_dtype(g.dtype, meeting), xp)
         targets = _taps(gx, window, out)
 
@@ -345,9 +338,9 @@ def _avg_pool2d(
 
         parallel(task, len(pieces))
         gx = gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
-        return (outer(gx.astype(g.dtype, copy=False)),)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
-    return outer(y), backward
+    return from_batch_last(y), backward
 
 
 def _compiled_avg_pool2d(
@@ -366,16 +359,16 @@ def _compiled_avg_pool2d(
     parallel(forward, len(pieces), x.size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        flat = inner(g).reshape(-1)
+        flat = to_batch_last(g).reshape(-1)
         gx = empty((c, h, w, n), adding_dtype(g.dtype, _meeting(window, y.shape[1:3])))
 
         def task(i: int) -> None:
             fast.share(flat, pieces[i].start, pieces[i].stop, *sizes, gx.reshape(-1))
 
         parallel(task, len(pieces), x.size)
-        return (outer(gx.astype(g.dtype, copy=False)),)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
-    return outer(y), backward
+    return from_batch_last(y), backward
 
 
 def avg_pool2d(
@@ -434,7 +427,7 @@ def avg_pool2d(
 def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, columns alike;  dL/dx = Σ g / count."""
     xp = get_xp(x)
-    x = inner(x)
+    x = to_batch_last(x)
     c, h, w, n = shape = x.shape
     y = empty((c, *out, n), x.dtype, xp)
     # The most pixels of a cell, and the most cells that a pixel can lie in.
@@ -445,11 +438,11 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
         _pool_by_kernel("adaptive_avg_pool", y, (x,), sizes, y, terms=pixels)
 
         def gather(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            gx, arrays = xp.empty(shape, g.dtype), (inner(g),)
+            gx, arrays = xp.empty(shape, g.dtype), (to_batch_last(g),)
             _pool_by_kernel("adaptive_avg_pool_gradient", gx, arrays, sizes, gx, terms=meeting)
-            return (outer(gx),)
+            return (from_batch_last(gx),)
 
-        return outer(y), gather
+        return from_batch_last(y), gather
 
     cells = [
         (
@@ -466,14 +459,14 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
         y[:, i, j] = total(cell, (1, 2)) / (cell.shape[1] * cell.shape[2])
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        g = inner(g)
+        g = to_batch_last(g)
         gx = zeros(shape, adding_dtype(g.dtype, meeting), xp)
         for i, j, rows, cols in cells:
             target = gx[:, rows, cols]
             target += (g[:, i, j] / (target.shape[1] * target.shape[2]))[:, None, None]
-        return (outer(gx.astype(g.dtype, copy=False)),)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
-    return outer(y), backward
+    return from_batch_last(y), backward
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:

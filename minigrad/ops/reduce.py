@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import check
-from ..backend import Array, get_xp
+from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, cuda
-from ..backend import Array, alarm, empty, get_xp, memory_order, zeros
+from .. import check
+from ..device import Array, deferred_error, get_xp
+from ..gpu import launch as cuda
+from ..layout import memory_order
+from ..memory import empty, zeros
 from ..options import lacks, spread
 from ..sums import adding_dtype
 from ..tape import Backward, op
@@ -176,7 +179,7 @@ def _check_axis(x: Array, part: Array, size: int) -> None:
     xp = get_xp(part)
     if size and cuda.usable(x) and xp is get_xp(x):
         flat = xp.ascontiguousarray(part.reshape(-1).astype(np.int64, copy=False))
-        args = (flat, flat.size, size, alarm(xp, _out_of_bounds).word)
+        args = (flat, flat.size, size, deferred_error(xp, _out_of_bounds).word)
         grid = cuda.blocks(flat.size, THREADS)
         cuda.launch("index", "within", grid, THREADS, args, REAL=x.dtype)
     elif len(bad := part[(part < -size) | (part >= size)]):

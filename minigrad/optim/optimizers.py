@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import capture, check, cuda
-from ..backend import Array, device, device_of, get_xp, move, scratch, update
-from ..compiled import kernels
+from .. import check
+from ..cpu.compiled import kernels
+from ..cpu.elementwise import scratch, update
+from ..device import Array, device, device_of, get_xp, move
+from ..gpu import capture
+from ..gpu import launch as cuda
 from ..nn.module import misfit, raw
 from ..tensor import Tensor, check_gradient
 

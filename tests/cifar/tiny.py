@@ -19,7 +19,8 @@ import numpy as np
 
 import minigrad as mg
 from cifar import augment, cli, datasets, models, plots, recipes, train
-from minigrad import nn, threads
+from minigrad import nn
+from minigrad.cpu import threads
 
 TRAIN, TEST, BATCH, EPOCHS = 80, 30, 16, 2
 STEPS = TRAIN // BATCH

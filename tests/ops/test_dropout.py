@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.backend import inner
+from minigrad.layout import to_batch_last
 from tests.common import grid, lay_out, layouts, leaf, refuses, seeds, shapes
 
 pytestmark = pytest.mark.usefixtures("each_way")
@@ -70,7 +70,7 @@ def test_mask_does_not_depend_on_layout_and_is_drawn_batch_innermost(shape):
     np.testing.assert_array_equal(masks[0], masks[2])
     mg.manual_seed(0)
     flat = dropout(mg.ones(masks[0].size, dtype="float64")).numpy()
-    np.testing.assert_array_equal(inner(masks[0]).reshape(-1), flat)
+    np.testing.assert_array_equal(to_batch_last(masks[0]).reshape(-1), flat)
 
 
 def test_identity_in_evaluation_or_without_probability():

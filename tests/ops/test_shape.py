@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import functional as F
-from minigrad.backend import memory_order
+from minigrad.layout import memory_order
 from tests.common import compare, grid, layouts, refuses, seeds, shapes
 
 

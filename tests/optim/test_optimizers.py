@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import optim
-from minigrad.backend import BLOCK
+from minigrad.cpu.elementwise import BLOCK
 from tests.common import LAYOUTS, host, lay_out, refuses, seeds, signature
 
 pytestmark = pytest.mark.usefixtures("each_way")

@@ -9,7 +9,8 @@ It is as strict as CuPy 14 in what a program on NumPy gets wrong:
 - While a stream is captured nothing may be sent or read, and nothing is done: it is at each launch
   of the graph.
 
-Our kernels run as C++ (tests/cuda/shim.py). What it cannot show: memory freed too early, streams
+Our kernels run as C++ (tests/gpu/kernels/shim.py). What it cannot show: memory freed too early,
+streams
 out of order, other rounding, CuPy's own kernels, several GPUs, running out of memory, speed.
 """
 
@@ -496,8 +497,8 @@ class RawModule:
         self.defines = tuple(tuple(o[2:].split("=")) for o in options if o.startswith("-D"))
 
     def compile(self) -> None:
-        door, shim = map(importlib.import_module, ("minigrad.cuda", "tests.cuda.shim"))
-        names = [file.stem for file in (Path(door.__file__).parent / "kernels").glob("*.cu")]
+        door, shim = map(importlib.import_module, ("minigrad.gpu.launch", "tests.gpu.kernels.shim"))
+        names = [file.stem for file in (Path(door.__file__).parent).glob("*.cu")]
         family = next(name for name in names if door.source(name) == self.code)
         self.library, self.lock = shim._library(family, self.defines), shim.ONE
 

@@ -1,0 +1,121 @@
+"""Passes over arrays, shared out over cores in blocks that fit their caches; matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..device import Array, get_xp
+from ..layout import memory_order
+from ..memory import empty
+from .threads import get_num_threads, parallel, split_range, workspace
+
+# Elements per block of an element-wise pass. Smaller ones would fit the second-level cache better,
+# but the hand-over of the interpreter lock after every NumPy call then costs more than it saves.
+BLOCK = 1 << 17
+
+
+def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
+    """Apply ``function(out, *blocks)`` to ``arrays``, broadcast, block by block.
+
+    ``function`` must treat every element alike and fill its first argument. The result has the
+    dtype of the first array, and the memory order of the first of full shape, whatever the
+    library's own habit (CuPy's ufuncs return C order), so batch-innermost layout passes through.
+    On the CPU the blocks are shared over cores and stay in their caches, so that a function of
+    several passes reads memory once. Where no array is broadcast, blocks are flat.
+    """
+    xp = get_xp(arrays[0])
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    full = [a for a in arrays if a.shape == shape]
+    order = memory_order(full[0]) if full else list(range(len(shape)))
+    result = empty(tuple(shape[i] for i in order), arrays[0].dtype, xp)
+    alike = len(full) == len(arrays)
+    memory = [(a if alike else xp.broadcast_to(a, shape)).transpose(order) for a in arrays]
+    if alike:
+        memory = [xp.ascontiguousarray(m).reshape(-1) for m in memory]
+    flat = result.reshape(-1) if alike else result
+    if xp is not np or flat.size <= BLOCK:
+        function(flat, *memory)
+    else:
+        blocks = split_range(len(flat), -(-flat.size // BLOCK), align=16 if alike else 1)
+
+        def task(i: int) -> None:
+            part = blocks[i]
+            function(flat[part], *(m[part] for m in memory))
+
+        parallel(task, len(blocks), flat.size)
+    return result.transpose([order.index(i) for i in range(len(shape))])
+
+
+def add(a: Array, b: Array) -> Array:
+    """a + b, of one shape; a large one is shared over cores and keeps a's memory order."""
+    xp = get_xp(a)
+    if xp is np and a.size <= BLOCK:
+        return np.asarray(a + b)
+    return elementwise(lambda out, a, b: xp.add(a, b, out=out), a, b)
+
+
+def add_into(a: Array, b: Array) -> None:
+    """a += b, of one shape, likewise; ``a`` may be a view of any strides."""
+    if a.size <= BLOCK or not isinstance(a, np.ndarray):
+        a += b
+        return
+    order = memory_order(a)
+    a, b = a.transpose(order), b.transpose(order)
+    parts = split_range(len(a), -(-a.size // BLOCK))
+    parallel(lambda i: np.add(a[parts[i]], b[parts[i]], out=a[parts[i]]), len(parts), a.size)
+
+
+def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
+    """Run ``function(*blocks)`` over the arrays of every job, block by block, in one parallel pass.
+
+    For optimisers: each function changes its blocks in place, all arrays of a job have one shape,
+    and all but the second (the gradient, which is only read) must be dense in one memory order.
+    """
+    work: list[tuple[Callable[..., Any], list[Array]]] = []
+    for function, arrays in jobs:
+        if not all(a.flags.c_contiguous for a in arrays):
+            order = memory_order(arrays[0])
+            arrays = tuple(get_xp(a).ascontiguousarray(a.transpose(order)) for a in arrays)
+        flat = [a.reshape(-1) for a in arrays]
+        if not isinstance(flat[0], np.ndarray):
+            function(*flat)
+            continue
+        for part in split_range(flat[0].size, -(-flat[0].size // BLOCK), align=16):
+            work.append((function, [a[part] for a in flat]))
+    parallel(lambda i: work[i][0](*work[i][1]), len(work), sum(len(a[0]) for _, a in work))
+
+
+def scratch(name: str, like: Array) -> Array:
+    """An uninitialised array like ``like``: this thread's reused one on the CPU."""
+    if isinstance(like, np.ndarray):
+        return workspace(name, like.shape, like.dtype)
+    return get_xp(like).empty_like(like)
+
+
+# ---------------------------------------------------------------------------- matrix product
+
+_SMALL_PRODUCT = 1 << 17  # multiply-adds below which starting threads costs more than it saves
+
+
+def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
+    """(M, K) @ (K, N) -> (M, N), C order, split over cores along the longer of M and N.
+
+    Transposed views cost nothing: BLAS takes them as they are. Inside :func:`parallel` this is one
+    single-threaded BLAS call.
+    """
+    xp = get_xp(a)
+    m, n = a.shape[0], b.shape[1]
+    if xp is not np or m * n * a.shape[1] < _SMALL_PRODUCT:
+        return xp.matmul(a, b) if out is None else xp.matmul(a, b, out=out)
+    if out is None:
+        out = empty((m, n), a.dtype)
+    if m >= n:
+        rows = split_range(m, get_num_threads(), align=16)
+        parallel(lambda i: np.matmul(a[rows[i]], b, out=out[rows[i]]), len(rows))
+    else:
+        columns = split_range(n, get_num_threads(), align=16)
+        parallel(lambda i: np.matmul(a, b[:, columns[i]], out=out[:, columns[i]]), len(columns))
+    return out

@@ -1,0 +1,112 @@
+"""Kernels for the CPU, compiled by Numba: loops that NumPy would need many passes for.
+
+Each is an inner loop of an operation in :mod:`minigrad.ops`, which has a plain NumPy way beside it
+and takes it where Numba is missing (see :mod:`minigrad.cpu.compiled`). Kernels take flat arrays and
+offsets, hold no interpreter lock and start no threads: the operation shares blocks over cores.
+A GPU's kernels are in :mod:`minigrad.gpu`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile ``function`` for the types it is called with, and keep the result on disk.
+
+    Products are fused with sums, but sums keep their order, so results do not depend on how a
+    loop was vectorised.
+    """
+    return _compile(function, {"contract", "nsz"}, inline=False)
+
+
+def inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` for the parts of a kernel, which become one piece of machine code with it.
+
+    A part left as a function of its own would be compiled twice, alone and within the kernel, and
+    the process that compiles takes the one, those that read the kernel from disk the other. The two
+    are vectorised differently, and so round differently: a resumed run would not be the same.
+    """
+    return _compile(function, {"contract", "nsz"}, inline=True)
+
+
+def inline_sum(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`inline` for parts that may add in another order: one partial sum per vector lane."""
+    return _compile(function, {"contract", "nsz", "reassoc"}, inline=True)
+
+
+def _compile(function: Callable[..., Any], fastmath: set[str], inline: bool) -> Callable[..., Any]:
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "forceinline": inline,
+    }
+    compiled = numba.njit(**options)(function)
+    try:
+        compiled._cache = _Cache(function)
+    except RuntimeError:  # neither this folder nor the user's cache can be written to
+        _warn("there is no folder to keep compiled kernels in: each process compiles them again")
+    return compiled
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's cache of one kernel on disk. A damaged file or a full disk is no error: the kernel is
+    compiled, and a warning says why."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        base, stamp = self._impl.filename_base, self._impl.locator.get_source_stamp()
+        self._cache_file = _Files(self._cache_path, base, stamp)
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        try:
+            return super().load_overload(signature, target)
+        except Exception as error:  # pickle passes on whatever its bytes make it call
+            why = f"{type(error).__name__}: {error}"
+            what = f"a compiled kernel in {self._cache_path} cannot be used ({why})"
+            _warn(f"{what}: compiling it again")
+            with suppress(OSError):  # is told where the new one is saved
+                self.flush()
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        try:
+            super().save_overload(signature, result)
+        except Exception as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            where = f"compiled kernels cannot be kept in {self._cache_path} ({why})"
+            _warn(f"{where}: each process compiles them again")
+
+
+class _Files(caching.IndexDataCacheFile):
+    """Numba's files, with a digest of the compiled code: with a flipped bit it would run, and crash
+    or compute something else."""
+
+    def __init__(self, *where: Any) -> None:
+        super().__init__(*where)
+        self._version += " with digests"  # files without one are those of another version
+
+    def _dump(self, value: Any) -> bytes:
+        content: bytes = super()._dump(value)
+        return content + hashlib.sha256(content).digest()  # pickle ignores what follows its end
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[:-32]).digest() != content[-32:]:
+            raise ValueError(f"{name} is not as it was written")
+        return super()._load_data(name)
+
+
+@functools.cache  # once: Numba's own filters make Python forget what it has warned of
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -1,0 +1,284 @@
+"""The transforms of Winograd convolution F(4 x 4, 3 x 3);
+:mod:`minigrad.cpu.conv_winograd` says what
+they are for and names the sizes.
+
+Images are flat (C, H, W, N) memory, cut into 4 x 4 tiles, numbered row by row. A block of tiles is
+transformed into its 36 points: flat (36, C, tiles, N) memory whose 36 planes lie ``plane`` elements
+apart, and their channels ``pitch``. The two-dimensional transforms are the one-dimensional ones
+applied twice, every step a loop over at least N neighbouring elements.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import inline, jit
+
+TILES = 4  # of one row that are transformed together
+FILTERS = 256  # that are transformed together, if one row of them is not more
+
+# The one-dimensional transforms are all of one form: of n columns, the rows of one array from i on,
+# s apart, become rows of another from j on, t apart. Where there are ``runs`` of such columns, they
+# begin at i, i + far … and at j, j + n … Offsets are unsigned, for then no index counts from an
+# array's end, and the compiler can see, once for all runs, that nothing written is read again.
+U = np.uint64
+
+
+@inline
+def _six(i, s):
+    """i and the five places s, 2 s … 5 s after it."""
+    return U(i), U(i + s), U(i + 2 * s), U(i + 3 * s), U(i + 4 * s), U(i + 5 * s)
+
+
+@inline
+def _bt(d, i, s, v, j, t, n, runs=1, far=0):
+    """v = Bᵀ d: six rows to six."""
+    i0, i1, i2, i3, i4, i5 = _six(i, s)
+    j0, j1, j2, j3, j4, j5 = _six(j, t)
+    f = d.dtype.type
+    p, q, half, quarter, k, kk = f(0.5625), f(2.5), f(0.5), f(0.25), f(1.5), f(2.25)
+    for run in range(U(runs)):
+        for x in range(U(n)):
+            a, b = run * U(far) + x, run * U(n) + x
+            d0, d1, d2 = d[i0 + a], d[i1 + a], d[i2 + a]
+            d3, d4, d5 = d[i3 + a], d[i4 + a], d[i5 + a]
+            v[j0 + b] = p * d0 - q * d2 + d4
+            v[j5 + b] = p * d1 - q * d3 + d5
+            even, odd = d4 - kk * d2, half * (d3 - kk * d1)
+            v[j1 + b], v[j2 + b] = even + odd, even - odd
+            even, odd = d4 - quarter * d2, k * (d3 - quarter * d1)
+            v[j3 + b], v[j4 + b] = even + odd, even - odd
+
+
+@inline
+def _at(m, i, s, y, j, t, n):
+    """y = Aᵀ m: six rows to four."""
+    i0, i1, i2, i3, i4, i5 = _six(i, s)
+    j0, j1, j2, j3, _, _ = _six(j, t)
+    f = m.dtype.type
+    p, pp, ppp = f(0.5), f(0.25), f(0.125)
+    q, qq, qqq = f(1.5), f(2.25), f(3.375)
+    for x in range(U(n)):
+        m0, m1, m2 = m[i0 + x], m[i1 + x], m[i2 + x]
+        m3, m4, m5 = m[i3 + x], m[i4 + x], m[i5 + x]
+        even_p, odd_p = m1 + m2, m1 - m2
+        even_q, odd_q = m3 + m4, m3 - m4
+        y[j0 + x] = m0 + even_p + even_q
+        y[j1 + x] = p * odd_p + q * odd_q
+        y[j2 + x] = pp * even_p + qq * even_q
+        y[j3 + x] = ppp * odd_p + qqq * odd_q + m5
+
+
+@inline
+def _a(g, i, s, m, j, t, n, runs=1, far=0):
+    """m = A g: four rows to six."""
+    i0, i1, i2, i3, _, _ = _six(i, s)
+    j0, j1, j2, j3, j4, j5 = _six(j, t)
+    f = g.dtype.type
+    p, pp, ppp = f(0.5), f(0.25), f(0.125)
+    q, qq, qqq = f(1.5), f(2.25), f(3.375)
+    for run in range(U(runs)):
+        for x in range(U(n)):
+            a, b = run * U(far) + x, run * U(n) + x
+            g0, g1, g2, g3 = g[i0 + a], g[i1 + a], g[i2 + a], g[i3 + a]
+            m[j0 + b], m[j5 + b] = g0, g3
+            even, odd = g0 + pp * g2, p * g1 + ppp * g3
+            m[j1 + b], m[j2 + b] = even + odd, even - odd
+            even, odd = g0 + qq * g2, q * g1 + qqq * g3
+            m[j3 + b], m[j4 + b] = even + odd, even - odd
+
+
+@inline
+def _g(w, i, s, u, j, t, n):
+    """u = G w: three rows to six."""
+    i0, i1, i2, _, _, _ = _six(i, s)
+    j0, j1, j2, j3, j4, j5 = _six(j, t)
+    f = w.dtype.type
+    half, quarter, sixth, ninth, k = f(1 / 2), f(1 / 4), f(1 / 6), f(1 / 9), f(16 / 9)
+    for x in range(U(n)):
+        w0, w1, w2 = w[i0 + x], w[i1 + x], w[i2 + x]
+        u[j0 + x], u[j5 + x] = k * w0, w2
+        even, odd = -w0 - quarter * w2, half * w1
+        u[j1 + x], u[j2 + x] = even - odd, even + odd
+        even, odd = ninth * w0 + quarter * w2, sixth * w1
+        u[j3 + x], u[j4 + x] = even + odd, even - odd
+
+
+@inline
+def _gt(u, i, s, w, j, t, n):
+    """w = Gᵀ u: six rows to three."""
+    i0, i1, i2, i3, i4, i5 = _six(i, s)
+    j0, j1, j2, _, _, _ = _six(j, t)
+    f = u.dtype.type
+    half, quarter, sixth, ninth, k = f(1 / 2), f(1 / 4), f(1 / 6), f(1 / 9), f(16 / 9)
+    for x in range(U(n)):
+        u0, u1, u2 = u[i0 + x], u[i1 + x], u[i2 + x]
+        u3, u4, u5 = u[i3 + x], u[i4 + x], u[i5 + x]
+        near, far = u1 + u2, u3 + u4
+        w[j0 + x] = k * u0 - near + ninth * far
+        w[j1 + x] = half * (u2 - u1) + sixth * (u3 - u4)
+        w[j2 + x] = quarter * (far - near) + u5
+
+
+@inline
+def _copy(x, i, y, j, n):
+    source, target = x[i : i + n], y[j : j + n]
+    for k in range(n):
+        target[k] = source[k]
+
+
+@inline
+def _fill(y, j, n, value):
+    target = y[j : j + n]
+    for k in range(n):
+        target[k] = value
+
+
+@inline
+def _add(y, j, n, value):
+    target = y[j : j + n]
+    for k in range(n):
+        target[k] += value
+
+
+@inline
+def _sum(x, i, y, j, n):
+    source, target = x[i : i + n], y[j : j + n]
+    for k in range(n):
+        target[k] += source[k]
+
+
+def tile_scratch(n: int) -> int:
+    """Elements of scratch that the transforms of images need."""
+    return 12 * (4 * TILES + 2) * n
+
+
+@jit
+def input_points(
+    x, channels, h, w, n, pad_h, pad_w, across, first, tiles, v, plane, pitch, scratch
+):
+    """v = Bᵀ d B for tiles first … first + tiles − 1, ``across`` in a row, of the image x with a
+    border of zeros. Neighbouring tiles overlap by two pixels."""
+    zero = x.dtype.type(0)
+    framed = 6 * (4 * TILES + 2) * n
+    border = scratch[framed:]
+    for c in range(channels):
+        k = 0
+        while k < tiles:
+            row, column = divmod(first + k, across)
+            count = min(TILES, across - column, tiles - k)
+            wide = 4 * count + 2
+            i, j = 4 * row - pad_h, 4 * column - pad_w
+            # Down the columns that lie inside the image; the others' points are zero.
+            left, right = max(0, -j), max(0, min(wide, w - j))
+            inside = (right - left) * n
+            start = ((c * h + i) * w + j + left) * n
+            if i >= 0 and i + 6 <= h:
+                _bt(x, start, w * n, scratch, left * n, wide * n, inside)
+            else:
+                for r in range(6):
+                    if 0 <= i + r < h:
+                        _copy(x, start + r * w * n, border, r * inside, inside)
+                    else:
+                        _fill(border, r * inside, inside, zero)
+                _bt(border, 0, inside, scratch, left * n, wide * n, inside)
+            for r in range(6):
+                _fill(scratch, r * wide * n, left * n, zero)
+                _fill(scratch, (r * wide + right) * n, (wide - right) * n, zero)
+            at = c * pitch + k * n
+            for r in range(6):
+                to = at + 6 * r * plane
+                _bt(scratch, r * wide * n, n, v, to, plane, n, count, 4 * n)
+            k += count
+
+
+@jit
+def outputs(m, plane, pitch, channels, h, w, n, across, first, tiles, bias, y, scratch):
+    """y = Aᵀ m A + bias into tiles first … first + tiles − 1 of the image y; no bias if empty."""
+    edge = scratch[24 * n :]
+    for c in range(channels):
+        for k in range(tiles):
+            row, column = divmod(first + k, across)
+            at = c * pitch + k * n
+            for r in range(6):
+                _at(m, at + 6 * r * plane, plane, scratch, r * 4 * n, n, n)
+            start = ((c * h + 4 * row) * w + 4 * column) * n
+            down, wide = min(4, h - 4 * row), min(4, w - 4 * column)
+            if down == 4 and wide == 4:
+                _at(scratch, 0, 4 * n, y, start, w * n, 4 * n)
+            else:
+                _at(scratch, 0, 4 * n, edge, 0, 4 * n, 4 * n)
+                for r in range(down):
+                    _copy(edge, 4 * r * n, y, start + r * w * n, wide * n)
+            if len(bias):
+                for r in range(down):
+                    _add(y, start + r * w * n, wide * n, bias[c])
+
+
+@jit
+def gradient_points(g, channels, h, w, n, across, first, tiles, m, plane, pitch, scratch):
+    """m = A g Aᵀ for tiles first … first + tiles − 1 of the image g, zero beyond its edges."""
+    zero = g.dtype.type(0)
+    edge = scratch[24 * TILES * n :]
+    for c in range(channels):
+        k = 0
+        while k < tiles:
+            row, column = divmod(first + k, across)
+            count = min(TILES, across - column, tiles - k)
+            at, run = c * pitch + k * n, 4 * count * n
+            start = ((c * h + 4 * row) * w + 4 * column) * n
+            down, inside = min(4, h - 4 * row), min(run, (w - 4 * column) * n)
+            if down == 4 and inside == run:
+                _a(g, start, w * n, scratch, 0, run, run)
+            else:
+                _fill(edge, 0, 4 * run, zero)
+                for r in range(down):
+                    _copy(g, start + r * w * n, edge, r * run, inside)
+                _a(edge, 0, run, scratch, 0, run, run)
+            for r in range(6):
+                _a(scratch, r * run, n, m, at + 6 * r * plane, plane, n, count, 4 * n)
+            k += count
+
+
+def filter_scratch(c: int) -> int:
+    """Elements of scratch that :func:`filter_points` and :func:`filter_gradient` need."""
+    return (36 + 18) * max(FILTERS, c)
+
+
+@jit
+def filter_points(w, first, last, u, scratch):
+    """u = G w Gᵀ of rows first … last − 1 of the filters: w (O, C, 9) of any strides, u flat
+    (36, O, C)."""
+    outputs, c = w.shape[:2]
+    rows = max(1, FILTERS // c)
+    flat, half = scratch[: 9 * rows * c], scratch[9 * rows * c :]
+    for o in range(first, last, rows):
+        count = min(rows, last - o)
+        n = count * c
+        for r in range(count):
+            for i in range(c):
+                for k in range(9):
+                    flat[k * n + r * c + i] = w[o + r, i, k]
+        _g(flat, 0, 3 * n, half, 0, 3 * n, 3 * n)
+        for r in range(6):
+            _g(half, 3 * r * n, n, u, (6 * r * outputs + o) * c, outputs * c, n)
+
+
+@jit
+def filter_gradient(points, shares, outputs, c, first, last, gw, scratch):
+    """gw = Gᵀ (Σ over shares of points) G for rows first … last − 1 of the filters: points flat
+    (shares, 36, O, C), gw flat (O, C, 3, 3)."""
+    rows, plane = max(1, FILTERS // c), outputs * c
+    flat, half = scratch[: 36 * rows * c], scratch[36 * rows * c :]
+    for o in range(first, last, rows):
+        n = min(rows, last - o) * c
+        for k in range(36):
+            _copy(points, k * plane + o * c, flat, k * n, n)
+            for share in range(1, shares):
+                _sum(points, (36 * share + k) * plane + o * c, flat, k * n, n)
+        for r in range(6):
+            _gt(flat, 6 * r * n, n, half, 3 * r * n, n, n)
+        _gt(half, 0, 3 * n, flat, 0, 3 * n, 3 * n)
+        for i in range(n):
+            for k in range(9):
+                gw[(o * c + i) * 9 + k] = flat[k * n + i]

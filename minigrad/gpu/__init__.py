@@ -1,0 +1,1 @@
+"""How a GPU runs operations: CUDA kernels, their launches, recorded steps."""

@@ -1,0 +1,65 @@
+"""Passes over arrays in blocks, and the matrix product."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad.cpu.elementwise import BLOCK, add, add_into, elementwise, matmul2d
+from minigrad.layout import memory_order
+from tests.common import grid, lay_out, layouts, seeds, shapes
+
+
+@given(
+    shapes(0, 4, min_side=0), st.integers(1, 3), st.sampled_from([1, 3, 1 << 15]), seeds, st.data()
+)
+def test_elementwise(shape, count, block, seed, data):
+    """Any number of operands of any layouts, cut into blocks of any size."""
+    chosen = [data.draw(layouts) if 0 not in shape else "C" for _ in range(count)]
+    arrays = [lay_out(grid(shape, seed + i), layout) for i, layout in enumerate(chosen)]
+
+    def total(out, *blocks):
+        out[...] = 0
+        for part in blocks:
+            out += part
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minigrad.cpu.elementwise.BLOCK", block)
+        y = elementwise(total, *arrays)
+    assert (y.dtype, y.shape) == (np.float64, shape)
+    np.testing.assert_allclose(y, sum(arrays))
+
+
+@pytest.mark.parametrize(
+    "sizes", [(2, 3, 4), (200, 50, 40), (30, 64, 500), (1, 9000, 20), (5, 0, 3)]
+)
+@pytest.mark.parametrize("layout", ["C", "Fortran"])
+def test_matmul2d(sizes, layout):
+    m, k, n = sizes
+    a, b = lay_out(grid((m, k)), layout), lay_out(grid((k, n), 1), layout)
+    out = np.empty((m, n))
+    assert matmul2d(a, b, out=out) is out
+    np.testing.assert_allclose(out, a @ b, atol=1e-9)
+    found = matmul2d(a, b)
+    assert found.flags.c_contiguous
+    np.testing.assert_allclose(found, a @ b, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 3, 200, 200)])
+def test_sums_of_arrays_in_different_memory_orders(shape):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for _ in "ab")
+    turned = [*range(1, len(shape)), 0]
+    a_inner = np.ascontiguousarray(a.transpose(turned)).transpose(np.argsort(turned))
+    expected = a + b
+    found = add(a_inner, b)
+    np.testing.assert_array_equal(found, expected)
+    assert found.size < BLOCK or memory_order(found) == turned
+    frame = np.zeros(tuple(n + 2 for n in shape), np.float32)
+    part = frame[tuple(slice(1, -1) for _ in shape)]  # a view with gaps
+    add_into(part, a_inner)
+    add_into(part, b)
+    np.testing.assert_array_equal(part, expected)
+    assert np.count_nonzero(frame) == np.count_nonzero(expected)

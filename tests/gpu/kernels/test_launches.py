@@ -1,0 +1,82 @@
+"""How many of our kernels a training step launches: small networks wait for launches.
+
+Launches are counted at the door and nothing is run, so this sees no kernel of CuPy's own; those a
+session on a GPU counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from benchmarks import contest, study
+from cifar import models
+from minigrad.gpu import launch as cuda
+from tests.gpu.kernels import shim
+
+# Kernels of a step, without those that add up split sums, which depend on the batch.
+TOTAL = {
+    "dense-residual": 148,
+    "four-block": 70,
+    "gated": 120,
+    "gated-basic": 32,
+    "resnet-32": 320,
+    "resnet-82": 830,
+    "simple": 37,
+}
+BATCH_NORM = ("moments", "merge_moments", "normalize", "track", "sums", "merge_sums", "gradient")
+CROSS_ENTROPY = ("class_indices", "distribution", "cross_entropy", "cross_entropy_gradient")
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """Names of the kernels, which leave their results as the memory was."""
+    names: Counter[str] = Counter()
+    monkeypatch.setattr("minigrad.cpu.elementwise.BLOCK", 1 << 62)  # a GPU's arrays are not cut
+    monkeypatch.setattr(cuda, "usable", shim.usable)
+    monkeypatch.setattr(cuda, "_launch", lambda family, name, *rest: names.update([name]))
+    return names
+
+
+def expected(model):
+    """One kernel each way, or the fewest that a sum over blocks needs, per operation."""
+    found: Counter[str] = Counter()
+    for call, count in study.calls(model, 2).items():
+        options = dict(call.options)
+        if call.op in study.PRODUCTS:
+            kernels = ["correlate"] * (1 + call.input_gradient) + ["weight_gradient"]
+        elif call.op == "batch_norm":
+            kernels = BATCH_NORM
+        elif call.op == "cross_entropy":
+            kernels = CROSS_ENTROPY
+        elif call.op == "dropout":
+            kernels = ["dropout"] * 2 * (options["p"] > 0)
+        elif call.op == "relu":
+            kernels = ["relu_gradient"]  # forward is CuPy's
+        else:
+            name = call.op.removesuffix("2d")
+            kernels = [name] + [f"{name}_gradient"] * call.input_gradient
+        for name in kernels:
+            found[name] += count
+    found[{"SGD": "sgd", "RMSprop": "rmsprop"}.get(study.recipe(model).optimizer, "adam")] += 1
+    return found
+
+
+def test_every_model_is_counted():
+    assert set(TOTAL) == set(models.names())
+
+
+@pytest.mark.parametrize("model", TOTAL)
+def test_launches(model, launched):
+    wanted = expected(model)
+    step = study.training_step(contest.engine("minigrad", mg.get_num_threads()), model, 2)
+    launched.clear()
+    with np.errstate(all="ignore"):  # of numbers that nobody computed
+        step()
+    added = launched.pop("add_splits", 0)
+    assert launched == wanted
+    assert sum(launched.values()) == TOTAL[model]
+    assert added <= launched["correlate"] + launched["weight_gradient"]
