@@ -7,6 +7,7 @@ from .cpu.compiled import is_compiled, set_compiled, watch_compilation
 from .cpu.threads import get_num_threads, set_num_threads
 from .creation import ones, tensor, zeros
 from .device import DeviceError, device, get_xp, is_gpu_available
+from .dispatch import get_implementation, set_implementation
 from .gpu.cuda_graph import CapturedStep, CaptureError
 from .gpu.precision import get_precision, set_precision
 from .gradcheck import gradcheck
@@ -32,6 +33,7 @@ __all__ = [
     "detect_anomaly",
     "device",
     "functional",
+    "get_implementation",
     "get_num_threads",
     "get_precision",
     "get_xp",
@@ -50,6 +52,7 @@ __all__ = [
     "randn",
     "save",
     "set_compiled",
+    "set_implementation",
     "set_num_threads",
     "set_precision",
     "stack",

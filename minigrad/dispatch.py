@@ -19,14 +19,18 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from .cpu.compiled import is_available, is_compiled, set_compiled
+
 CHOICES = ("definition", "numpy", "auto")
 
-_choice = "auto"
+_only_definitions = False
 
 
 def get_implementation() -> str:
-    """What :func:`set_implementation` chose."""
-    return _choice
+    """The code in force: "definition", "numpy" or "auto"; see :func:`set_implementation`."""
+    if _only_definitions:
+        return "definition"
+    return "auto" if is_compiled() else "numpy"
 
 
 def set_implementation(choice: str) -> None:
@@ -34,17 +38,20 @@ def set_implementation(choice: str) -> None:
 
     Args:
         choice: "definition" runs the definitions in :mod:`minigrad.ops` as they stand. "numpy" adds
-            the implementations that need no compiler: blocks of NumPy shared over cores. "auto",
-            the default, adds kernels compiled by Numba where it is installed. A GPU runs its CUDA
-            kernels unless "definition" is chosen.
+            the implementations that need no compiler: blocks of NumPy shared over cores, as
+            ``set_compiled(False)`` does. "auto", the default, adds kernels compiled by Numba where
+            it is installed. A GPU runs its CUDA kernels unless "definition" is chosen.
 
     Raises:
         ValueError: there is no such choice.
     """
-    global _choice
-    if choice not in CHOICES:
-        raise ValueError(f"choice: expected one of {', '.join(CHOICES)}, got {choice!r}")
-    _choice = choice
+    global _only_definitions
+    if not isinstance(choice, str) or choice not in CHOICES:
+        came = choice if isinstance(choice, str) else type(choice).__name__
+        raise ValueError(f"choice: expected one of {', '.join(CHOICES)}, got {came!r}")
+    _only_definitions = choice == "definition"
+    if choice != "definition":
+        set_compiled(choice == "auto" and is_available())
 
 
 def device_type(*arrays: Any) -> str:
@@ -102,7 +109,7 @@ class Dispatched:
 
     def choose(self, *args: Any, **params: Any) -> Callable[..., Any]:
         """The function that runs these arguments."""
-        if self.implementations and _choice != "definition":
+        if self.implementations and not _only_definitions:
             here = device_type(*args)
             for device, when, function in self.implementations:
                 if device == here and when(*args, **params):

@@ -16,6 +16,8 @@ import numpy as np
 from .cpu.threads import aligned, lock
 from .device import Array, cupy_module, device, on
 
+__all__ = ["advice", "fitting", "held", "used"]  # to users; the engine takes arrays from here too
+
 
 class OutOfMemoryError(MemoryError):
     """An array does not fit into memory: what was being done, what was asked for, what is free.

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import dispatch
 from tests.common import refuses
 
 
 @pytest.fixture(autouse=True)
 def _auto() -> Iterator[None]:
+    compiled = mg.is_compiled()
     yield
-    dispatch.set_implementation("auto")
+    mg.set_implementation("auto")
+    mg.set_compiled(compiled)
 
 
 def make():
@@ -65,10 +68,16 @@ def test_the_definition_is_still_the_function():
 
 
 def test_choices():
+    for choice in ("definition", "numpy"):
+        mg.set_implementation(choice)
+        assert mg.get_implementation() == choice
+    assert not mg.is_compiled()
+    mg.set_implementation("auto")
+    assert mg.get_implementation() == ("auto" if mg.is_compiled() else "numpy")
     refuses(
         ValueError,
         "choice: expected one of definition, numpy, auto, got 'fast'",
-        lambda: dispatch.set_implementation("fast"),
+        lambda: mg.set_implementation("fast"),
     )
 
 

@@ -91,14 +91,17 @@ def _module(name: str) -> ModuleType:
 
 
 def _default() -> bool:
-    """What MINIGRAD_COMPILED says; unless it says anything, whether Numba works."""
+    """What MINIGRAD_COMPILED says; unless it says anything, whether Numba is available."""
     asked = os.environ.get("MINIGRAD_COMPILED", "")
     if asked not in ("", "0", "1"):
         raise ValueError(f"MINIGRAD_COMPILED: expected 0 or 1, got {asked!r}")
     if asked == "1":
         _require("MINIGRAD_COMPILED=1")
-    if asked:
-        return asked == "1"
+    return asked == "1" if asked else is_available()
+
+
+def is_available() -> bool:
+    """Whether Numba can be used; a broken one gives a warning."""
     if importlib.util.find_spec("numba") is None:
         return False
     try:

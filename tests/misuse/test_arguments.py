@@ -203,6 +203,7 @@ calls(
     told=print,
 )
 calls("set_compiled", mg.set_compiled, {}, enabled=mg.is_compiled())
+calls("set_implementation", mg.set_implementation, {}, choice=mg.get_implementation())
 calls("no_grad", lambda func: mg.no_grad()(func), {"func": ("function",)}, func=len)
 calls("detect_anomaly", mg.detect_anomaly, {}, model=None)
 calls(
@@ -407,6 +408,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "set_num_threads": {"threads": [0, -1, True, 1.0, None]},
     "set_precision": {"precision": ["fp16", "", 32, True]},
     "set_compiled": {"enabled": [1, 0, None]},
+    "set_implementation": {"choice": ["fast", None, True]},
     "no_grad": {"func": [None, lambda: (yield)]},
     "detect_anomaly": {"model": [leaf(), nn.ReLU]},
     "gradcheck": {
@@ -521,7 +523,8 @@ def test_export(tmp_path):
 # Names without a call of their own above or in the table, and why.
 ELSEWHERE = {
     "no arguments of its own": """
-        CaptureError DeviceError OutOfMemoryError get_num_threads get_precision is_compiled
+        CaptureError DeviceError OutOfMemoryError get_implementation get_num_threads get_precision
+        is_compiled
         is_gpu_available Tensor.gpu Tensor.numpy Tensor.zero_grad nn.Module.children nn.Module.eval
         nn.Module.named_children nn.Module.extra_repr Tensor.T Tensor.shape
         Tensor.ndim Tensor.device Tensor.dtype Tensor.is_leaf optim.Optimizer.state_dict
@@ -546,6 +549,8 @@ ELSEWHERE = {
 
 
 def defined(module: Any) -> set[str]:
+    if hasattr(module, "__all__"):
+        return set(module.__all__)
     own = {n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}
     return {name for name in own if not name.startswith("_")}
 

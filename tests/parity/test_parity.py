@@ -42,6 +42,7 @@ ELSEWHERE = {
     "is_compiled", "is_gpu_available", "load", "manual_seed", "memory", "nn",
     "no_grad",
     "onnx", "op", "optim", "save",
+    "get_implementation", "set_implementation",
     "set_compiled", "set_num_threads", "set_precision", "get_precision", "Tensor",
     "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
