@@ -217,7 +217,12 @@ def _no_command(came: str) -> UserError:
 
 
 def _flags(settings: type) -> list[str]:
-    fields = [field for field in dataclasses.fields(settings) if field.name != "overrides"]
+    """The options of a command that have a name; its positional arguments have none."""
+    fields = [
+        field
+        for field in dataclasses.fields(settings)
+        if field.name != "overrides" and "Positional" not in str(field.type)
+    ]
     names = [("no-" if field.default is True else "") + field.name for field in fields]
     return ["--" + name.replace("_", "-") for name in names]
 

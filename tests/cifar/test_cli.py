@@ -380,6 +380,7 @@ def test_ctrl_c(small, here, capsys):
         ("nonesuch", f"unknown command 'nonesuch': expected one of {', '.join(COMMANDS)} ("),
         ("trian simple", "unknown command 'trian' (did you mean train?): expected one of data, "),
         ("--frobnicate", "unknown command '--frobnicate': expected one of "),
+        ("train --recipe simple", "unknown argument '--recipe' (see cifar train --help)"),
         ("train simple --epohcs 3", "unknown argument '--epohcs' (did you mean --epochs?) (see c"),
         ("train simple --epohcs=3", "unknown argument '--epohcs' (did you mean --epochs?) (see c"),
         ("train simple --progress", "unknown argument '--progress' (did you mean --no-progress?)"),
