@@ -15,7 +15,7 @@ from cifar import cli, datasets
 from tests.cifar import tiny
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACEHOLDERS = {"SEED": "0", "RECIPE": "simple"}
 
 
