@@ -119,7 +119,6 @@ def _serve(queue: SimpleQueue[_Job | None]) -> None:
     np.seterr(all="ignore")  # of this thread alone
     while (job := queue.get()) is not None:
         job.help()
-        del job  # before waiting
 
 
 # ---------------------------------------------------------------------------- shared work

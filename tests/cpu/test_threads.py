@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.cpu import threads
-from tests.common import grid, interrupted, leaf, refuses
+from tests.common import Interrupt, grid, interrupted, leaf, refuses
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -119,6 +121,27 @@ def test_blas_is_held_to_one_thread_inside_a_task():
     assert counts() == before
 
 
+def test_blas_is_held_to_one_thread_until_the_last_caller_is_done():
+    entered, left, inside = threading.Event(), threading.Event(), []
+    libraries = threads._blas.libraries
+    before = [library.get_num_threads() for library in libraries]
+
+    def task(i):
+        entered.set()
+        left.wait(timeout=10)
+        inside.extend(library.get_num_threads() for library in libraries)
+
+    other = threading.Thread(target=lambda: threads.parallel(task, 1))
+    other.start()
+    entered.wait(timeout=10)
+    threads.parallel(lambda i: None, 1)
+    left.set()
+    other.join(timeout=10)
+    assert inside == [1] * len(libraries)
+    for library, count in zip(libraries, before, strict=True):
+        library.set_num_threads(count)
+
+
 def test_each_thread_has_its_own_workspace(number):
     ready, found = threading.Barrier(number), {}
 
@@ -199,6 +222,58 @@ def test_an_interruption_at_any_moment_leaves_nothing_half_done(number):
         assert [library.get_num_threads() for library in known] == before
         at += 1
     assert at > 10
+
+
+def test_ctrl_c_while_a_worker_is_waited_for_comes_after_it():
+    """Even if it is pressed again and again."""
+    begun, done = threading.Event(), []
+
+    def task(i):
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(timeout=10)
+        else:
+            begun.set()
+            time.sleep(0.3)
+            done.append(i)
+
+    def interrupt(*_):
+        raise Interrupt
+
+    def send():
+        begun.wait(timeout=10)
+        for _ in range(4):
+            time.sleep(0.03)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before, sender = mg.get_num_threads(), threading.Thread(target=send)
+    mg.set_num_threads(2)
+    handler = signal.signal(signal.SIGINT, interrupt)
+    try:
+        sender.start()
+        with pytest.raises(Interrupt):
+            threads.parallel(task, 2)
+        assert done
+    finally:
+        sender.join()
+        signal.signal(signal.SIGINT, handler)
+        mg.set_num_threads(before)
+
+
+def test_an_exception_of_a_worker_is_not_kept(number):
+    alive, ready = [], threading.Barrier(number)
+
+    class Large:
+        pass
+
+    def task(i):
+        large = Large()
+        alive.append(weakref.ref(large))
+        ready.wait(timeout=10)
+        raise KeyError("task")
+
+    refuses(KeyError, "task", lambda: threads.parallel(task, number))
+    assert len(alive) == number
+    assert not any(ref() for ref in alive)
 
 
 INTERRUPTED = """
@@ -302,14 +377,20 @@ stop = False
 def compute():
     while not stop:
         held = [memory.empty((n << 14,), np.float64) for n in range(1, 9)]
+        threads.parallel(lambda i: None, 2)
+
+def blas():
+    return [library.get_num_threads() for library in threads._blas.libraries]
 
 def child():
     signal.alarm(10)
     held = [memory.empty((n << 14,), np.float64) for n in range(1, 9)]
     ready = threading.Barrier(2)
     threads.parallel(lambda i: ready.wait(timeout=10), 2)  # on threads of its own
+    assert blas() == before
 
 threads.parallel(lambda i: None, 4)
+before = blas()
 other = threading.Thread(target=compute, daemon=True)
 other.start()
 for _ in range(40):
