@@ -1,6 +1,16 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
-from . import checkpoint, console, data, functional, memory, nn, onnx, optim
+from . import (
+    checkpoint,
+    console,
+    data,
+    functional,
+    implementations,  # noqa: F401  # registers them
+    memory,
+    nn,
+    onnx,
+    optim,
+)
 from .anomaly import detect_anomaly
 from .checkpoint import load, save
 from .cpu.compiled import is_compiled, set_compiled, watch_compilation

@@ -84,12 +84,17 @@ class Dispatched:
         definition: the function as it was written.
         implementations: in the order in which they are tried; the first that serves is run, and
             the definition where none does.
+        run: ``run(*args, **params)``, what the chosen function makes of these arguments. What a
+            decorator such as :func:`minigrad.sums.in_float32` does to the arguments of the
+            definition, it does before the choice, so implementations see what the definition sees.
     """
 
     def __init__(self, definition: Callable[..., Any]) -> None:
         functools.update_wrapper(cast(Any, self), definition)
         self.definition = definition
         self.implementations: list[Implementation] = []
+        adapt = getattr(definition, "adapt", None)
+        self.run: Callable[..., Any] = adapt(self._run) if adapt else self._run
 
     def on(
         self, device: str, when: Callable[..., bool] = always
@@ -116,6 +121,5 @@ class Dispatched:
                     return function
         return self.definition
 
-    def run(self, *args: Any, **params: Any) -> Any:
-        """What the chosen function makes of these arguments."""
+    def _run(self, *args: Any, **params: Any) -> Any:
         return self.choose(*args, **params)(*args, **params)

@@ -30,7 +30,10 @@ def adding_dtype(dtype: np.dtype[Any], terms: int = 1) -> np.dtype[Any]:
 
 
 def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let an operation on raw arrays (see :mod:`minigrad.tensor`) compute float16 in float32."""
+    """Let an operation on raw arrays (see :mod:`minigrad.tape`) compute float16 in float32.
+
+    Below :func:`minigrad.tape.op` it serves the operation's implementations too.
+    """
 
     def cast(x: Any, dtype: np.dtype[Any]) -> Any:
         return x.astype(dtype) if getattr(x, "dtype", None) in (HALF, SINGLE) else x
@@ -46,6 +49,7 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return cast(y, HALF), rounded
 
+    apply.adapt = in_float32  # type: ignore[attr-defined]
     return apply
 
 

@@ -15,6 +15,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# What registers implementations of operations: imported by minigrad.implementations alone, and
+# tested by tests/ops/test_implementations.py.
+IMPLEMENTATIONS: tuple[str, ...] = ()
+
+# Definitions that still know how they are made fast.
+NOT_APART = {
+    f"minigrad.ops.{name}"
+    for name in (
+        *("activation", "arithmetic", "conv", "dropout", "linear", "loss", "norm", "pool"),
+        *("reduce", "shape"),
+    )
+}
+
 # A file imports only from layers above its own. A package is one layer, whose files may import
 # each other unless that makes a circle.
 LAYERS = (
@@ -45,6 +58,8 @@ LAYERS = (
         "minigrad.gpu.cuda_graph",
     ),
     ("minigrad.onnx",),
+    IMPLEMENTATIONS,
+    ("minigrad.implementations",),
     ("minigrad",),
     ("cifar",),
     ("cifar.bars", "cifar.errors", "cifar.machine", "cifar.notes", "cifar.pickles", "cifar.tables"),
@@ -169,6 +184,17 @@ def circles(graph: dict[str, set[str]]) -> list[str]:
     return [f"{', '.join(sorted(left))} import each other in a circle"] if left else []
 
 
+def definitions_that_know(source: Source) -> list[str]:
+    """Imports of the CPU's and the GPU's ways by definitions."""
+    return [
+        f"{module} imports {origin}.{name}; a definition does not know how it is made fast"
+        for module in source.trees
+        if module.startswith("minigrad.ops.") and module not in NOT_APART
+        for _, origin, name, _ in source.imports(module)
+        if f"{origin}.{name}.".startswith(("minigrad.cpu.", "minigrad.gpu."))
+    ]
+
+
 def second_doors_to_cupy(source: Source) -> list[str]:
     found = []
     for module, tree in source.trees.items():
@@ -265,6 +291,8 @@ def files_without_tests(root: Path, source: Source) -> list[str]:
             parts = package.split(".")[1:]
         folder = root / "tests" if top == "minigrad" else root / "tests" / top
         test = folder.joinpath(*parts[:-1], f"test_{parts[-1]}.py")
+        if module in (*IMPLEMENTATIONS, "minigrad.implementations"):
+            test = root / "tests/ops/test_implementations.py"
         if not test.is_file():
             found.append(f"{module} has no {test.relative_to(root)}")
     return found
@@ -285,6 +313,10 @@ def test_the_tree_is_found():
 
 def test_no_arrow_points_back():
     assert arrows_back(SOURCE) == []
+
+
+def test_definitions_stand_apart():
+    assert definitions_that_know(SOURCE) == []
 
 
 def test_one_door_to_cupy():
@@ -340,6 +372,7 @@ def violations(root: Path, changes: dict[str, str | None]) -> list[str]:
     source = Source(root)
     return [
         *arrows_back(source),
+        *definitions_that_know(source),
         *second_doors_to_cupy(source),
         *torch_out_of_place(source),
         *internals_used(source),
@@ -368,6 +401,7 @@ BACK = "which does not stand before it"
         ("minigrad/nn/layers.py", "import cifar.train", BACK),
         ("cifar/models/simple.py", "from cifar.train import run", BACK),
         ("minigrad/nn/layers.py", "from . import Linear", "in a circle"),
+        ("minigrad/ops/x.py", "from ..cpu import threads", "minigrad.ops.x imports minigrad.cpu"),
         ("minigrad/novel.py", "", "minigrad.novel stands in no layer"),
         ("cifar/novel.py", "", "cifar.novel stands in no layer"),
         ("cifar/train.py", "import cupy", "cifar.train imports cupy"),

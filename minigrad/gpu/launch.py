@@ -54,6 +54,11 @@ def usable(x: Array) -> bool:
     return not isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.itemsize >= 4
 
 
+def serves(x: Array, *args: Any, **params: Any) -> bool:
+    """:func:`usable` as the condition of an implementation (see :mod:`minigrad.dispatch`)."""
+    return usable(x)
+
+
 def blocks(count: int, threads: int) -> int:
     """How many blocks of ``threads`` it takes to have ``count`` threads."""
     return -(-count // threads)

@@ -19,12 +19,15 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minigrad import dispatch
 from minigrad.gpu import launch as cuda
 
 HERE = Path(__file__).parent
@@ -44,6 +47,17 @@ class KernelError(AssertionError):
 def usable(x: np.ndarray) -> bool:
     """In place of `minigrad.gpu.launch.usable`: NumPy arrays take the CUDA way."""
     return x.dtype in (np.float32, np.float64)
+
+
+@contextmanager
+def as_gpu() -> Iterator[None]:
+    """Within it the CPU is the GPU: operations on NumPy arrays take the implementations for GPUs,
+    and CUDA kernels run on NumPy arrays."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "_launch", launch)
+        patch.setattr(cuda, "usable", usable)
+        patch.setattr(dispatch, "device_type", lambda *arrays: "gpu")
+        yield
 
 
 def launch(

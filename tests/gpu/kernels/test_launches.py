@@ -14,6 +14,7 @@ import pytest
 import minigrad as mg
 from benchmarks import contest, study
 from cifar import models
+from minigrad import dispatch
 from minigrad.gpu import launch as cuda
 from tests.gpu.kernels import shim
 
@@ -37,6 +38,7 @@ def launched(monkeypatch):
     names: Counter[str] = Counter()
     monkeypatch.setattr("minigrad.cpu.elementwise.BLOCK", 1 << 62)  # a GPU's arrays are not cut
     monkeypatch.setattr(cuda, "usable", shim.usable)
+    monkeypatch.setattr(dispatch, "device_type", lambda *arrays: "gpu")
     monkeypatch.setattr(cuda, "_launch", lambda family, name, *rest: names.update([name]))
     return names
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minigrad import dispatch
 from minigrad.gpu import launch as cuda
 from minigrad.layout import to_batch_last
 from tests.common import TOLERANCE, lay_out, set_compiled
@@ -22,6 +23,7 @@ def without_kernels(function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)`` with operations in plain NumPy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda, "usable", lambda x: False)
+        patch.setattr(dispatch, "device_type", lambda *arrays: "cpu")
         with set_compiled(False):
             return function(*args)
 

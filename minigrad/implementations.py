@@ -1,0 +1,3 @@
+"""All implementations there are: importing this registers them (see :mod:`minigrad.dispatch`)."""
+
+from __future__ import annotations
