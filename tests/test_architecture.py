@@ -17,13 +17,16 @@ ROOT = Path(__file__).parents[1]
 
 # What registers implementations of operations: imported by minigrad.implementations alone, and
 # tested by tests/ops/test_implementations.py.
-IMPLEMENTATIONS: tuple[str, ...] = ()
+IMPLEMENTATIONS: tuple[str, ...] = (
+    *("minigrad.cpu.activation", "minigrad.cpu.norm", "minigrad.cpu.pool"),
+    *("minigrad.gpu.activation", "minigrad.gpu.norm", "minigrad.gpu.pool"),
+)
 
 # Definitions that still know how they are made fast.
 NOT_APART = {
     f"minigrad.ops.{name}"
     for name in (
-        *("activation", "arithmetic", "conv", "dropout", "linear", "loss", "norm", "pool"),
+        *("arithmetic", "conv", "dropout", "linear", "loss"),
         *("reduce", "shape"),
     )
 }
@@ -37,7 +40,7 @@ LAYERS = (
     ("minigrad.memory",),
     ("minigrad.sums", "minigrad.cpu.compiled", "minigrad.cpu.kernels", "minigrad.cpu.elementwise"),
     ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),
-    ("minigrad.gpu.launch",),
+    ("minigrad.gpu.launch", "minigrad.gpu.elementwise"),
     ("minigrad.gpu.implicit_gemm", "minigrad.cpu.conv_winograd", "minigrad.cpu.conv_direct"),
     ("minigrad.dispatch",),
     ("minigrad.tape",),

@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import check
-from ..cpu.compiled import kernels
-from ..cpu.elementwise import elementwise
 from ..device import Array, get_xp
-from ..gpu import launch as cuda
 from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op
@@ -22,31 +19,13 @@ from .arithmetic import as_float
 
 Pair = tuple[Array, Backward]
 
-THREADS = 256  # of a block of kernels/activation.cu
-
 
 @op
 def _relu(x: Array) -> Pair:
     """y = max(x, 0),  dL/dx = g where y ≠ 0 (so also where x is NaN), else 0."""
     xp = get_xp(x)
-    fast = kernels("activation", x.dtype) if xp is np else None
-    y = elementwise(fast.relu if fast else lambda out, a: xp.maximum(a, 0, out=out), x)
-    if x.dtype.kind != "f":
-        return y, lambda g, needs: (None,)
-    return y, lambda g, needs: (elementwise(relu_gradient, y, g),)
-
-
-def relu_gradient(out: Array, y: Array, g: Array) -> None:
-    """Fill ``out`` with g where y ≠ 0, else 0; all flat."""
-    xp = get_xp(g)
-    fast = kernels("activation", g.dtype) if xp is np else None
-    if cuda.usable(y):
-        grid, args = cuda.blocks(y.size, THREADS), (y, g, y.size, out)
-        cuda.launch("activation", "relu_gradient", grid, THREADS, args, REAL=y.dtype)
-    elif fast:
-        fast.relu_gradient(out, y, g)
-    else:
-        out[...] = xp.where(y != 0, g, g.dtype.type(0))
+    y = xp.maximum(x, 0)
+    return y, lambda g, needs: (xp.where(y != 0, g, g.dtype.type(0)),)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -60,15 +39,8 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 def _leaky_relu(x: Array, *, slope: float) -> Pair:
     """y = x where x > 0, else s x;  dL/dx = g or s g."""
     xp = get_xp(x)
-    y = elementwise(lambda out, a: xp.multiply(a, xp.where(a > 0, 1, slope), out=out), x)
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        def task(out: Array, x: Array, g: Array) -> None:
-            xp.multiply(g, xp.where(x > 0, g.dtype.type(1), g.dtype.type(slope)), out=out)
-
-        return (elementwise(task, x, g),)
-
-    return y, backward
+    factor = xp.where(x > 0, x.dtype.type(1), x.dtype.type(slope))
+    return x * factor, lambda g, needs: (g * factor,)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:

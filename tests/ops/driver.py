@@ -218,7 +218,8 @@ def compare(call: Call, cases: Cases, what: str, found: Any, expected: Any) -> N
         assert len(found) == len(expected), what
         for one, other in zip(found, expected, strict=True):
             compare(call, cases, what, one, other)
-    elif isinstance(expected, np.ndarray):
+    elif isinstance(expected, (np.ndarray, np.generic)):
+        expected = np.asarray(expected)  # a definition may return NumPy's scalar
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype), what
         if cases.exact or expected.dtype.kind != "f":
             np.testing.assert_array_equal(found, expected, what)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from minigrad.dispatch import Dispatched
 from tests.common import set_compiled
-from tests.ops import driver
+from tests.ops import cases_activation, cases_norm, cases_pool, driver
 
-MODULES = ()
+MODULES = (cases_activation, cases_norm, cases_pool)
 CASES = {operation: cases for module in MODULES for operation, cases in module.CASES.items()}
 WAYS = [
     pytest.param(

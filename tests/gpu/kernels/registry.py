@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minigrad.ops import norm
+from minigrad.gpu import norm
 from minigrad.optim import optimizers
 
 

@@ -1,66 +1,30 @@
-"""Batch norm's CUDA kernels against NumPy."""
+"""Batch norm's CUDA kernels: long rows, infinities; else see tests/ops/test_implementations."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.gpu import launch as cuda
+from minigrad.gpu.norm import PER_THREAD, THREADS
 from minigrad.ops import norm
-from tests.common import layouts, leaf, seeds
-from tests.gpu.kernels.twins import assert_twins, draw, without_kernels
+from tests.gpu.kernels.twins import assert_twins, draw
 
 pytestmark = pytest.mark.usefixtures("on_cpu")
-SEGMENT = norm.THREADS * norm.PER_THREAD
-
-pixels = st.sampled_from([(), (1,), (3, 5), (7, 91), (2, SEGMENT // 2), (SEGMENT + 1,)])
+SEGMENT = THREADS * PER_THREAD
 
 
-@given(
-    *(st.integers(1, 3), st.integers(1, 3), pixels),
-    *(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
-    *(layouts, st.sampled_from([np.float32, np.float64]), seeds),
-)
-def test_twins(n, c, size, batch, affine, plus, relu, layout, dtype, seed):
-    x, g, z = (draw((n, c, *size), seed + i, dtype, layout) for i in (0, 1, 6))
-    w, b, mean, var = (draw((c,), seed + i, dtype, layout) for i in range(2, 6))
-    moments = []
-
-    def forward(x, w, b, z):
-        now = mean.copy(), var**2
-        options = {"mean": now[0], "var": now[1], "batch": batch, "eps": 1e-3, "relu": relu}
-        y, backward = norm._batch_norm.run(x, w, b, z, **options)
-        moments.append(now)
-        for array in now:
-            array += 1  # as a caller may before backward
-        return y, backward
-
-    affine = [w, b] if affine else [None, None]
-    assert_twins(forward, [x, *affine, z if plus else None], g)
-    for one, other in zip(*moments, strict=True):
-        np.testing.assert_allclose(one, other, 1e-4 if dtype == np.float32 else 1e-10)
-
-
-@given(
-    *(st.sampled_from([1, 3, norm.THREADS + 1]), st.sampled_from([0.0, 0.1, 1 - 1e-6, 1.0])),
-    *(st.integers(1, 2), layouts, st.sampled_from([np.float32, np.float64]), seeds),
-)
-def test_running_statistics(c, momentum, steps, layout, dtype, seed):
-    """The same by one kernel as in NumPy, from the same moments."""
-    x, start = draw((4, c), seed, dtype), draw((2, c), seed + 1, dtype) * 10**6
-
-    def run():
-        running = [leaf(a, layout=layout, requires_grad=False) for a in start]
-        for _ in range(steps):
-            norm._track(*(t.data for t in running), x[0], x[1], momentum, 4 / 3)
-        return [t.numpy() for t in running]
-
-    for ours, theirs in zip(run(), without_kernels(run), strict=True):
-        assert (ours != start).any() or momentum == 0
-        np.testing.assert_allclose(ours, theirs, 1e-6 if dtype == np.float32 else 1e-14)
+def test_statistics_may_change_before_backward():
+    x, g = draw((2, 5, 3), 0, np.float32)
+    gradients = []
+    for change in (0, 1):
+        now = np.ones((2, 3), np.float32)
+        options = {"mean": now[0], "var": now[1], "batch": False, "eps": 1e-3, "relu": True}
+        _, backward = norm._batch_norm.run(x, None, None, None, **options)
+        now += change
+        gradients.append(backward(g, (True, False, False, False))[0])
+    np.testing.assert_array_equal(*gradients)
 
 
 def test_running_statistics_of_a_layer():

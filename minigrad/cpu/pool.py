@@ -1,0 +1,262 @@
+"""Pooling on the CPU, some channels per core, in batch-innermost memory (C, H, W, N)."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..device import Array
+from ..layout import from_batch_last, to_batch_last
+from ..memory import empty, zeros
+from ..ops.conv import Pair, Window
+from ..ops.pool import (
+    _adaptive_avg_pool2d,
+    _avg_pool2d,
+    _max_pool2d,
+    kernel_offsets,
+    lowest,
+    max_overlap,
+    place_dtype,
+)
+from ..sums import adding_dtype, total
+from ..tape import Backward
+from .compiled import kernels
+from .elementwise import scratch
+from .threads import get_num_threads, parallel, split_range, workspace
+
+
+def _kernels(x: Array) -> ModuleType | None:
+    return kernels("pool", x.dtype)
+
+
+def _compiled(x: Array, **_: Any) -> bool:
+    return _kernels(x) is not None
+
+
+def _channels(x: Array) -> tuple[slice, ...]:
+    """Blocks of channels that fit a core's cache, at least one per core."""
+    return split_range(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
+
+
+def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
+    """x inside ``fill``, exactly as large as the windows reach; x itself where nothing is added."""
+    need = tuple((o - 1) * s + r for o, s, r in zip(out, window.stride, window.reach, strict=True))
+    c, h, w, n = x.shape
+    if pads == (0, 0) and need[0] <= h and need[1] <= w:
+        return x
+    size = tuple(max(a, b + p) for a, b, p in zip(need, (h, w), pads, strict=True))
+    y = empty((c, *size, n), x.dtype)
+    y[...] = fill
+    y[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w] = x
+    return y
+
+
+def _pixels(x: Array, window: Window, out: Pair) -> list[Array]:
+    """For each kernel offset, row by row, the pixels that it meets: views (C, OH, OW, N)."""
+    return [x[:, rows, columns] for rows, columns in kernel_offsets(window, out)]
+
+
+@_max_pool2d.on("cpu", when=_compiled)
+def compiled_max_pool2d(
+    x: Array, *, window: Window, pads: Pair, out: Pair
+) -> tuple[Array, Backward]:
+    """By kernels, without frames: one pass each way."""
+    fast = _kernels(x)
+    assert fast is not None  # see `when`
+    x = to_batch_last(x)
+    c, h, w, n = x.shape
+    y = empty((c, *out, n), x.dtype)
+    place = empty(y.shape, place_dtype(window))
+    shape, steps = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
+    pieces, seen = _channels(y), y.size * math.prod(window.kernel)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        fast.largest(
+            x.reshape(-1),
+            part.start,
+            part.stop,
+            *shape,
+            *steps,
+            lowest(x.dtype),
+            y.reshape(-1),
+            place.reshape(-1),
+        )
+
+    parallel(forward, len(pieces), seen)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        flat = to_batch_last(g).reshape(-1)
+        gx = empty((c, h, w, n), adding_dtype(g.dtype, max_overlap(window, out)))
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            fast.spread(
+                flat, place.reshape(-1), part.start, part.stop, *shape, *steps, gx.reshape(-1)
+            )
+
+        parallel(task, len(pieces), seen)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
+
+    return from_batch_last(y), backward
+
+
+@_max_pool2d.on("cpu")
+def blocked_max_pool2d(
+    x: Array, *, window: Window, pads: Pair, out: Pair
+) -> tuple[Array, Backward]:
+    """By NumPy. What backward keeps is an integer per output, one byte where that is enough: the
+    place of the largest in its window, counted from the window's end."""
+    x = to_batch_last(x)
+    c, h, w, n = x.shape
+    framed = _framed(x, window, pads, out, lowest(x.dtype))
+    frame_shape = framed.shape
+    y = empty((c, *out, n), x.dtype)
+    place = empty(y.shape, place_dtype(window))
+    seen = _pixels(framed, window, out)
+    pieces = _channels(y)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        best, at = y[part], place[part]
+        best[...], at[...] = seen[0][part], 0
+        for pixels in seen[1:]:
+            np.maximum(best, pixels[part], out=best)
+        odd = x.dtype.kind == "f" and bool(np.isnan(best).any())
+        equal, left = np.empty(at.shape, bool), scratch("left", at)
+        # at = places left from the first one that holds the largest
+        for k, pixels in enumerate(seen):
+            np.equal(pixels[part], best, out=equal)
+            if odd:
+                equal |= np.isnan(pixels[part])
+            np.multiply(equal, at.dtype.type(len(seen) - k), out=left)
+            np.maximum(at, left, out=at)
+
+    parallel(forward, len(pieces))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = to_batch_last(g)
+        gx = zeros(frame_shape, adding_dtype(g.dtype, max_overlap(window, out)))
+        targets = _pixels(gx, window, out)
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            for k, target in enumerate(targets):
+                target[part] += g[part] * (place[part] == len(targets) - k)
+
+        parallel(task, len(pieces))
+        gx = gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
+
+    return from_batch_last(y), backward
+
+
+@_avg_pool2d.on("cpu", when=_compiled)
+def compiled_avg_pool2d(
+    x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
+) -> tuple[Array, Backward]:
+    """By kernels, without frames: one pass each way."""
+    fast = _kernels(x)
+    assert fast is not None  # see `when`
+    x = to_batch_last(x)
+    c, h, w, n = x.shape
+    y = empty((c, *out, n), x.dtype)
+    scale = (1 / divisor).astype(x.dtype).reshape(-1)
+    sizes = h, w, n, *out, window.kernel, window.stride, pads, scale
+    pieces, flat = _channels(x), x.reshape(-1)
+    adds = adding_dtype(x.dtype, math.prod(window.kernel))
+
+    def forward(i: int) -> None:
+        sums = workspace("sums", (n,), adds)
+        fast.mean(flat, pieces[i].start, pieces[i].stop, *sizes, y.reshape(-1), sums)
+
+    parallel(forward, len(pieces), x.size)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        flat = to_batch_last(g).reshape(-1)
+        gx = empty((c, h, w, n), adding_dtype(g.dtype, max_overlap(window, out)))
+
+        def task(i: int) -> None:
+            fast.share(flat, pieces[i].start, pieces[i].stop, *sizes, gx.reshape(-1))
+
+        parallel(task, len(pieces), x.size)
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
+
+    return from_batch_last(y), backward
+
+
+@_avg_pool2d.on("cpu")
+def blocked_avg_pool2d(
+    x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
+) -> tuple[Array, Backward]:
+    """By NumPy."""
+    x = to_batch_last(x)
+    c, h, w, n = x.shape
+    y = empty((c, *out, n), x.dtype)
+    scale = (1 / divisor).astype(x.dtype)[..., None]  # (OH, OW, 1)
+    framed = _framed(x, window, pads, out, 0)
+    frame_shape = framed.shape
+    seen = _pixels(framed, window, out)
+    pieces = _channels(y)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        sums = seen[0][part].astype(adding_dtype(x.dtype, len(seen)))
+        for pixels in seen[1:]:
+            sums += pixels[part]
+        np.multiply(sums, scale, out=y[part], casting="same_kind")
+
+    parallel(forward, len(pieces))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = to_batch_last(g)
+        gx = zeros(frame_shape, adding_dtype(g.dtype, max_overlap(window, out)))
+        targets = _pixels(gx, window, out)
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            share = g[part] * scale
+            for target in targets:
+                target[part] += share
+
+        parallel(task, len(pieces))
+        gx = gx[:, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
+
+    return from_batch_last(y), backward
+
+
+@_adaptive_avg_pool2d.on("cpu")
+def adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
+    """By NumPy."""
+    x = to_batch_last(x)
+    c, h, w, n = shape = x.shape
+    y = empty((c, *out, n), x.dtype)
+    # The most cells that a pixel can lie in.
+    meeting = math.prod(cells // size + 2 for size, cells in zip((h, w), out, strict=True))
+    cells = [
+        (
+            i,
+            j,
+            slice(i * h // out[0], -(-(i + 1) * h // out[0])),
+            slice(j * w // out[1], -(-(j + 1) * w // out[1])),
+        )
+        for i in range(out[0])
+        for j in range(out[1])
+    ]
+    for i, j, rows, cols in cells:
+        cell = x[:, rows, cols]
+        y[:, i, j] = total(cell, (1, 2)) / (cell.shape[1] * cell.shape[2])
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g = to_batch_last(g)
+        gx = zeros(shape, adding_dtype(g.dtype, meeting))
+        for i, j, rows, cols in cells:
+            target = gx[:, rows, cols]
+            target += (g[:, i, j] / (target.shape[1] * target.shape[2]))[:, None, None]
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
+
+    return from_batch_last(y), backward
