@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import check
-from ..device import Array, deferred_error, get_xp
-from ..gpu import launch as cuda
+from ..device import Array, get_xp
+from ..dispatch import Dispatched
 from ..options import lacks
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, op
@@ -19,13 +19,13 @@ from .activation import log_softmax_array
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def _classes_first(x: Array) -> Array:
+def classes_first(x: Array) -> Array:
     """(N, C, ...) as (C, M) with M = N · d1 · …"""
     return x.swapaxes(0, 1).reshape(x.shape[1], -1)
 
 
-def _classes_back(z: Array, shape: tuple[int, ...]) -> Array:
-    """The inverse of :func:`_classes_first` for an array of ``shape`` (N, C, ...)."""
+def classes_back(z: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of :func:`classes_first` for an array of ``shape`` (N, C, ...)."""
     return z.reshape(shape[1], shape[0], *shape[2:]).swapaxes(0, 1)
 
 
@@ -37,13 +37,13 @@ def _reduce(loss: Array, weight: Any, reduction: str) -> Array:
     return (y / weight if reduction == "mean" else y).astype(loss.dtype, copy=False)
 
 
-def _reduced(loss: Array, weight: Any, reduction: str, shape: tuple[int, ...]) -> Array:
+def reduced(loss: Array, weight: Any, reduction: str, shape: tuple[int, ...]) -> Array:
     """:func:`_reduce` with the losses in the form of the prediction, (N, d1, …)."""
     y = _reduce(loss, weight, reduction)
     return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y
 
 
-def _spread(g: Array, weight: Any, reduction: str) -> Array:
+def spread(g: Array, weight: Any, reduction: str) -> Array:
     """dL/dloss (M,) or a scalar from the gradient of the reduced value."""
     return g / weight if reduction == "mean" else g
 
@@ -58,55 +58,21 @@ def _cross_entropy(
     dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Where not
     ``used`` it is 0, even if g is NaN because no target at all is used.
     """
-    if cuda.usable(x):
-        return _cuda_cross_entropy(x, target, used, norm, reduction, from_log)
     xp, shape = get_xp(x), x.shape
-    z = _classes_first(x)
+    z = classes_first(x)
     logp = z if from_log else log_softmax_array(z, 0)
     terms = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
     loss = -total(terms, 0)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        g = _spread(g, norm, reduction).reshape(-1)  # (M,) or (1,)
+        g = spread(g, norm, reduction).reshape(-1)  # (M,) or (1,)
         gz = -target if from_log else xp.exp(logp) * total(target, 0) - target
         gz = (gz * g).astype(x.dtype, copy=False)
         if used is not None:
             gz[:, ~used] = 0
-        return (_classes_back(gz, shape),)
+        return (classes_back(gz, shape),)
 
-    return _reduced(loss, norm, reduction, shape), backward
-
-
-def _run(name: str, dtype: Any, columns: int, *args: Any, classes: int) -> None:
-    """A kernel of kernels/loss.cu with a thread per column."""
-    threads, macros = 128, {"REAL": dtype, "SUM": adding_dtype(dtype, classes)}
-    cuda.launch("loss", name, cuda.blocks(columns, threads), threads, args, **macros)
-
-
-def _cuda_cross_entropy(
-    x: Array, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
-) -> tuple[Array, Backward]:
-    """:func:`_cross_entropy` by CUDA kernels."""
-    xp, shape = get_xp(x), x.shape
-    z, target = xp.ascontiguousarray(_classes_first(x)), xp.ascontiguousarray(target)
-    loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
-    args = (z, target, *z.shape, from_log, shifts, loss)
-    _run("cross_entropy", z.dtype, z.shape[1], *args, classes=len(z))
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        g = _slopes(g, norm, reduction, z.dtype)
-        gz = xp.empty_like(z)
-        args = (z, target, shifts, used, g, g.size > 1, *z.shape, from_log, gz)
-        _run("cross_entropy_gradient", z.dtype, z.shape[1], *args, classes=len(z))
-        return (_classes_back(gz, shape),)
-
-    return _reduced(loss, norm, reduction, shape), backward
-
-
-def _slopes(g: Array, norm: Any, reduction: str, dtype: Any) -> Array:
-    """:func:`_spread` as kernels take it: (M,) or (1,), in the dtype of the loss."""
-    g = _spread(g, norm, reduction).reshape(-1).astype(dtype, copy=False)
-    return get_xp(g).ascontiguousarray(g)
+    return reduced(loss, norm, reduction, shape), backward
 
 
 @op
@@ -119,10 +85,8 @@ def _focal_loss(
     With q = 1 − p:  dℓ/d ln p = w (γ q^(γ−1) p ln p − q^γ),  d ln p / dx_c = [c = t] − softmax_c.
     q is −expm1(ln p), and q^(γ−1) ln p is q^γ · (ln p / q), whose last factor tends to −1 as q → 0.
     """
-    if cuda.usable(x):
-        return _cuda_focal_loss(x, target, weight, norm, gamma, reduction)
     xp, shape = get_xp(x), x.shape
-    z = _classes_first(x)
+    z = classes_first(x)
     columns = xp.arange(z.shape[1])
     logp = log_softmax_array(z, 0)
     logpt = logp[target, columns]
@@ -133,32 +97,12 @@ def _focal_loss(
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         ratio = xp.where(q > 0, logpt / xp.where(q > 0, q, 1), -1)
         slope = modulation * (gamma * xp.exp(logpt) * ratio - 1)
-        slope = (slope * _spread(g, norm, reduction).reshape(-1)).astype(x.dtype, copy=False)
+        slope = (slope * spread(g, norm, reduction).reshape(-1)).astype(x.dtype, copy=False)
         gz = -xp.exp(logp) * slope
         gz[target, columns] += slope
-        return (_classes_back(gz, shape),)
+        return (classes_back(gz, shape),)
 
-    return _reduced(loss, norm, reduction, shape), backward
-
-
-def _cuda_focal_loss(
-    x: Array, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
-) -> tuple[Array, Backward]:
-    """:func:`_focal_loss` by CUDA kernels."""
-    xp, shape = get_xp(x), x.shape
-    z = xp.ascontiguousarray(_classes_first(x))
-    loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
-    args = (z, target, weight, gamma, *z.shape, shifts, loss)
-    _run("focal", z.dtype, z.shape[1], *args, classes=len(z))
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        g = _slopes(g, norm, reduction, z.dtype)
-        gz = xp.empty_like(z)
-        args = (z, target, weight, shifts, g, g.size > 1, gamma, *z.shape, gz)
-        _run("focal_gradient", z.dtype, z.shape[1], *args, classes=len(z))
-        return (_classes_back(gz, shape),)
-
-    return _reduced(loss, norm, reduction, shape), backward
+    return reduced(loss, norm, reduction, shape), backward
 
 
 def _batched(
@@ -176,11 +120,7 @@ def _batched(
 
 
 def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Array, Array]:
-    """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count.
-
-    What is no class is an error: at once on the CPU; on a GPU, where to look would make every step
-    wait, it counts as ignored and is told when values are read next.
-    """
+    """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count."""
     expected = (input.shape[0], *input.shape[2:])
     if target.shape != expected:
         raise ValueError(
@@ -191,48 +131,43 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[A
         raise TypeError(f"target: expected integer class indices, got {target.dtype}")
     if ignore_index is not None:
         check.integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
-    flat, classes = target.data.reshape(-1), input.shape[1]
-    if classes == 0:
+    if input.shape[1] == 0:
         raise ValueError(f"input: expected at least one class, got shape {input.shape}")
-    xp = get_xp(flat)
-    if cuda.usable(input.data):
-        flat = xp.ascontiguousarray(flat.astype(np.int64, copy=False))
-        safe, used = xp.empty_like(flat), xp.empty(flat.shape, bool)
-        word, ignoring = (
-            deferred_error(xp, _no_class, classes, ignore_index).word,
-            ignore_index is not None,
-        )
-        args = (flat, ignoring, ignore_index or 0, classes, len(flat), safe, used, word)
-        _run("class_indices", input.dtype, len(flat), *args, classes=classes)
-        return safe, used
+    return _class_indices.run(input.data, target.data.reshape(-1), ignore_index)
+
+
+@Dispatched
+def _class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Array, Array]:
+    """Indices of the classes of x, 0 where ignored, and the mask of those that count.
+
+    Raises:
+        IndexError: there is no such class. (On a GPU, where to look would make every step wait, the
+            index counts as ignored, and the error is raised when values are read next.)
+    """
+    xp, classes = get_xp(x), x.shape[1]
     used = xp.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
     bad = used & ((flat < 0) | (flat >= classes))
     if bad.any():
-        raise _no_class(classes, ignore_index, int(flat[bad][0]))
-    return xp.where(used, flat, 0), used
+        raise no_class(classes, ignore_index, int(flat[bad][0]))
+    return xp.where(used, flat, 0).astype(np.int64, copy=False), used
 
 
-def _no_class(classes: int, ignore_index: int | None, came: int) -> IndexError:
+def no_class(classes: int, ignore_index: int | None, came: int) -> IndexError:
     ignored = "" if ignore_index is None else f" (or ignore_index={ignore_index})"
     return IndexError(
         f"target: expected class indices from 0 to {classes - 1}{ignored}, got {came}"
     )
 
 
+@Dispatched
 @np.errstate(all="ignore")  # as in the operations
 def _distribution(
-    input: Tensor, flat: Array, used: Array, weight: Tensor | None, smoothing: float
+    x: Array, flat: Array, used: Array, weight: Array | None, smoothing: float
 ) -> tuple[Array, Array]:
-    """Weighted, smoothed one-hot columns (C, M), and the (M,) weights of the true classes."""
-    xp, dtype, classes = get_xp(input.data), adding_dtype(input.dtype), input.shape[1]
-    if cuda.usable(input.data):
-        target, each = xp.empty((classes, len(flat)), dtype), xp.empty(len(flat), dtype)
-        weights = None if weight is None else xp.ascontiguousarray(weight.data)
-        numbers = (1 - smoothing, smoothing / classes, classes, len(flat))
-        args = (flat, used, weights, *numbers, target, each)
-        _run("distribution", dtype, len(flat), *args, classes=classes)
-        return target, each
-    w = xp.ones(classes, dtype) if weight is None else weight.data.astype(dtype, copy=False)
+    """Weighted, smoothed one-hot columns (C, M) for the prediction x, and the (M,) weights of the
+    true classes."""
+    xp, dtype, classes = get_xp(x), adding_dtype(x.dtype), x.shape[1]
+    w = xp.ones(classes, dtype) if weight is None else weight.astype(dtype, copy=False)
     each = xp.where(used, w[flat], dtype.type(0))
     target = xp.zeros((classes, len(flat)), dtype)
     target[flat, xp.arange(len(flat))] = each * dtype.type(1 - smoothing)
@@ -285,7 +220,8 @@ def cross_entropy(
         used = None
     else:
         flat, used = _indices(input, target, ignore_index)
-        columns, each = _distribution(input, flat, used, weight, smoothing)
+        weights = None if weight is None else weight.data
+        columns, each = _distribution.run(input.data, flat, used, weights, smoothing)
         norm = each.sum()
     y = _cross_entropy(
         input, target=columns, used=used, norm=norm, reduction=reduction, from_log=False
@@ -305,7 +241,7 @@ def _probabilities(
         raise TypeError(f"target: expected dtype {input.dtype} as input, got {target.dtype}")
     if target.requires_grad:
         raise NotImplementedError("target: gradients of target probabilities are not supported")
-    columns = _classes_first(target.data).astype(adding_dtype(target.dtype), copy=False)
+    columns = classes_first(target.data).astype(adding_dtype(target.dtype), copy=False)
     if smoothing:
         columns = columns * (1 - smoothing) + smoothing / input.shape[1]
     if weight is not None:
@@ -331,7 +267,8 @@ def nll_loss(
     single = check.tensor("input", input).ndim == 1
     input, target = _batched("nll_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, ignore_index)
-    columns, each = _distribution(input, flat, used, weight, 0.0)
+    weights = None if weight is None else weight.data
+    columns, each = _distribution.run(input.data, flat, used, weights, 0.0)
     y = _cross_entropy(
         input, target=columns, used=used, norm=each.sum(), reduction=reduction, from_log=True
     )
@@ -379,7 +316,7 @@ def _mse_loss(a: Array, b: Array, *, reduction: str) -> tuple[Array, Backward]:
     m = d.dtype.type(math.prod(d.shape))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        ga = 2 * _spread(g, m, reduction) * d
+        ga = 2 * spread(g, m, reduction) * d
         return ga, -ga if needs[1] else None
 
     return _reduce(d * d, m, reduction), backward

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import check
-from ..device import Array, deferred_error, get_xp
-from ..gpu import launch as cuda
+from ..device import Array, get_xp
+from ..dispatch import Dispatched
 from ..layout import memory_order
 from ..memory import empty, zeros
 from ..options import lacks, spread
@@ -19,8 +19,6 @@ from ..tape import Backward, op
 from ..tensor import Number, Tensor
 
 Pair = tuple[Array, Backward]
-
-THREADS = 256  # of a block of kernels/index.cu
 
 
 @op
@@ -127,43 +125,33 @@ def expand(input: Tensor, *size: Any) -> Tensor:
 def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
     """y = x[index],  dL/dx = zeros with g added at ``index`` (repeated positions add up)."""
     xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
-    y = xp.asarray(x[index])
-    if y.size and (cuda.usable(x) or xp is not np):
-        _check_within(x, index)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         adds = dtype if unique else adding_dtype(dtype, g.size)
         gx, g = zeros(shape, adds, xp, order), g.astype(adds, copy=False)
         if unique:
             gx[index] = g
-        elif cuda.usable(g):
-            _cuda_add_at(gx, index, g)
         else:
             xp.add.at(gx, index, g)
         return (gx.astype(dtype, copy=False),)
 
-    return y, backward
+    return xp.asarray(x[index]), backward
 
 
-def _cuda_add_at(gx: Array, index: Any, g: Array) -> None:
-    """``add.at`` in the order of g's elements, as NumPy's; CuPy's is in any order."""
-    xp, order, n = get_xp(g), memory_order(gx), g.size
-    memory = gx.transpose(order)
-    places = xp.arange(gx.size).reshape(memory.shape).transpose(np.argsort(order).tolist())
-    elements = xp.sort(places[index].reshape(-1) * n + xp.arange(n))
-    args = (xp.ascontiguousarray(g), elements, n, memory)
-    cuda.launch("index", "add_at", cuda.blocks(n, THREADS), THREADS, args, REAL=g.dtype)
+@Dispatched
+def check_within(x: Array, index: tuple[Any, ...]) -> None:
+    """Raise IndexError if integers in arrays are no indices of x: CuPy would wrap around."""
+    for part, size in integer_arrays(x, index):
+        if len(bad := part[(part < -size) | (part >= size)]):
+            raise out_of_bounds(int(bad[0]))
 
 
-def _check_within(x: Array, index: tuple[Any, ...]) -> None:
-    """What NumPy checks itself, and CuPy does not: integers in arrays that are no indices of x.
-
-    Arrays of a GPU are not waited for: an error in them is told when values are read next.
-    """
+def integer_arrays(x: Array, index: tuple[Any, ...]) -> Iterator[tuple[Array, int]]:
+    """The arrays of integers in an index of x, each with the size of its dimension."""
     axis, known = 0, sum(map(_takes, index))
     for part in index:
         if getattr(part, "ndim", 0) and part.dtype != np.bool_ and part.size:
-            _check_axis(x, part, x.shape[axis])
+            yield part, x.shape[axis]
         axis += x.ndim - known if part is Ellipsis else _takes(part)
 
 
@@ -174,19 +162,7 @@ def _takes(part: Any) -> int:
     return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
 
 
-def _check_axis(x: Array, part: Array, size: int) -> None:
-    """:func:`_check_within` for one array of integers, of a dimension of that size."""
-    xp = get_xp(part)
-    if size and cuda.usable(x) and xp is get_xp(x):
-        flat = xp.ascontiguousarray(part.reshape(-1).astype(np.int64, copy=False))
-        args = (flat, flat.size, size, deferred_error(xp, _out_of_bounds).word)
-        grid = cuda.blocks(flat.size, THREADS)
-        cuda.launch("index", "within", grid, THREADS, args, REAL=x.dtype)
-    elif len(bad := part[(part < -size) | (part >= size)]):
-        raise _out_of_bounds(int(bad[0]))
-
-
-def _out_of_bounds(value: int) -> IndexError:
+def out_of_bounds(value: int) -> IndexError:
     return IndexError(f"index: {value} is out of bounds")
 
 
@@ -215,7 +191,10 @@ def getitem(input: Tensor, index: Any) -> Tensor:
             "index: an integer and an array with something between them; index in two steps"
         )
     unique = all(getattr(part, "dtype", np.bool_) == np.bool_ for part in raw)
-    return _getitem(input, index=raw, unique=unique)
+    y = _getitem(input, index=raw, unique=unique)
+    if y.numel():
+        check_within.run(input.data, raw)
+    return y
 
 
 @op

@@ -16,9 +16,17 @@ from hypothesis import strategies as st
 
 from minigrad.dispatch import Dispatched
 from tests.common import set_compiled
-from tests.ops import cases_activation, cases_norm, cases_pool, driver
+from tests.ops import (
+    cases_activation,
+    cases_dropout,
+    cases_loss,
+    cases_norm,
+    cases_pool,
+    cases_shape,
+    driver,
+)
 
-MODULES = (cases_activation, cases_norm, cases_pool)
+MODULES = (cases_activation, cases_dropout, cases_loss, cases_norm, cases_pool, cases_shape)
 CASES = {operation: cases for module in MODULES for operation, cases in module.CASES.items()}
 WAYS = [
     pytest.param(

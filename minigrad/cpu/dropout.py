@@ -1,0 +1,30 @@
+"""Dropout on the CPU: one pass over memory, shared out over the cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import rng
+from ..device import Array
+from ..ops.dropout import _dropout, keep_mask, scale
+from ..tape import Backward
+from .compiled import kernels
+from .elementwise import elementwise
+
+
+@_dropout.on("cpu")
+def dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
+    """By kernels, or NumPy block by block; what backward keeps is a bool per element."""
+    factor, keep = x.dtype.type(scale(p)), keep_mask(x, draw(), p)
+    fast = kernels("activation", x.dtype)
+
+    def task(out: Array, a: Array, k: Array) -> None:
+        if fast:
+            fast.masked(out, a, k, factor)
+        else:
+            np.multiply(a, factor, out=out)
+            out *= k
+
+    return elementwise(task, x, keep), lambda g, needs: (elementwise(task, g, keep),)

@@ -1,0 +1,61 @@
+"""Losses: what tests.ops.test_implementations draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad.ops import loss
+from tests.common import seeds
+from tests.ops.driver import Arguments, Cases
+
+SHAPES = st.sampled_from([(0, 3), (1, 1), (1, 10), (5, 3), (130, 4), (2, 40), (3, 4, 2), (2, 3, 5)])
+REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
+
+
+@st.composite
+def cross_entropy(draw: st.DrawFn) -> Arguments:
+    generator, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
+    x = generator.standard_normal(shape) * draw(st.sampled_from([1, 100, 1e4]))
+    columns = generator.random((shape[1], x.size // shape[1]))
+    columns[columns < 0.3] = 0
+    used = generator.random(columns.shape[1]) < 0.8
+    options = {"reduction": draw(REDUCTIONS), "from_log": draw(st.booleans()), "norm": 2.5}
+    return [x], options | {"target": columns, "used": draw(st.sampled_from([used, None]))}
+
+
+@st.composite
+def focal_loss(draw: st.DrawFn) -> Arguments:
+    generator, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
+    x = generator.standard_normal(shape) * draw(st.sampled_from([1, 30]))
+    target = generator.integers(0, shape[1], x.size // shape[1])
+    options = {"gamma": draw(st.sampled_from([0.0, 0.5, 2.0])), "reduction": draw(REDUCTIONS)}
+    return [x], options | {"target": target, "weight": generator.random(target.shape), "norm": 2.5}
+
+
+@st.composite
+def class_indices(draw: st.DrawFn) -> Arguments:
+    generator, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
+    integer = draw(st.sampled_from([np.int64, np.int32, np.uint8]))
+    x = generator.standard_normal(shape)
+    flat = generator.integers(0, shape[1], x.size // shape[1]).astype(integer)
+    return [x, flat, draw(st.sampled_from([None, -100, 0]))], {}
+
+
+@st.composite
+def distribution(draw: st.DrawFn) -> Arguments:
+    (x, flat, _), _ = draw(class_indices())
+    generator = np.random.default_rng(draw(seeds))
+    weight = draw(st.sampled_from([None, generator.random(x.shape[1])]))
+    used = generator.random(flat.shape) < 0.8
+    options = {"weight": weight, "smoothing": draw(st.sampled_from([0.0, 0.2]))}
+    return [x], options | {"flat": flat.astype(np.int64), "used": used}
+
+
+FLOATS = (np.float32, np.float64)  # the targets of float16 are float32
+CASES = {
+    loss._cross_entropy: Cases(cross_entropy(), dtypes=FLOATS, special=True, batch_last=False),
+    loss._focal_loss: Cases(focal_loss(), dtypes=FLOATS, batch_last=False),
+    loss._class_indices: Cases(class_indices()),
+    loss._distribution: Cases(distribution()),
+}
