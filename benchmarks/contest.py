@@ -156,9 +156,22 @@ class _Torch(Engine):
         model = reference.create(name).to(self.device)
         model = model.to(memory_format=self.order)  # type: ignore[call-overload]
         if self.precision == "bf16":
-            autocast = self.library.autocast(self.device.type, self.library.bfloat16)
-            model.forward = autocast(model.forward)
+            model = self._autocast(model)
         return self.library.compile(model) if self.compiled else model
+
+    def _autocast(self, model: Any) -> Any:
+        torch, device = self.library, self.device.type
+
+        class Autocast(torch.nn.Module):  # type: ignore[name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = model
+
+            def forward(self, images: Any) -> Any:
+                with torch.autocast(device, torch.bfloat16):
+                    return self.model(images)
+
+        return Autocast()
 
     def wait(self) -> None:
         if self.device.type == "cuda":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -60,40 +61,31 @@ def summarize(model: nn.Module, image: tuple[int, ...] = (3, 32, 32)) -> Summary
     """
     layers: list[Layer] = []
     counted: set[int] = set()
+    leaves = {m: name for name, m in model.named_modules() if not list(m.children())}
 
-    def watch(name: str, module: nn.Module) -> None:
-        forward = module.forward
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            out = forward(*args, **kwargs)
-            own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
-            counted.update(map(id, own))
-            layers.append(
-                Layer(
-                    name,
-                    _kind(module),
-                    tuple(out.shape[1:]),
-                    sum(p.numel() for p in own),
-                    _multiply_adds(module, out.shape[1:]),
-                )
+    def note(module: nn.Module, args: tuple[Any, ...], out: mg.Tensor) -> None:
+        own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
+        counted.update(map(id, own))
+        layers.append(
+            Layer(
+                leaves[module] or type(module).__name__,
+                _kind(module),
+                tuple(out.shape[1:]),
+                sum(p.numel() for p in own),
+                _multiply_adds(module, out.shape[1:]),
             )
-            return out
+        )
 
-        module.forward = watched  # type: ignore[method-assign]  # found before the class's own
-
-    leaves = [(name, m) for name, m in model.named_modules() if not list(m.children())]
     modes = [(module, module.training) for module in model.modules()]
     device = next((p.device for p in model.parameters()), "cpu")
-    try:
-        for name, module in leaves:
-            watch(name or type(model).__name__, module)
-        with mg.no_grad():
+    with contextlib.ExitStack() as hooks, mg.no_grad():
+        for module in leaves:
+            hooks.enter_context(module.register_forward_hook(note))
+        try:
             model.eval()(mg.zeros(1, *image, device=device))
-    finally:
-        for _, module in leaves:
-            vars(module).pop("forward", None)
-        for module, mode in modes:
-            module.training = mode
+        finally:
+            for module, mode in modes:
+                module.training = mode
     return Summary(
         tuple(layers),
         sum(p.numel() for p in model.parameters()),

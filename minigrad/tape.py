@@ -30,6 +30,7 @@ import numpy as np
 from .cpu.elementwise import add, add_into
 from .device import Array, DeviceError, check_current, device_of, get_xp
 from .dispatch import Dispatched
+from .hooks import Hooks
 from .memory import out_of_memory
 from .sums import total
 
@@ -45,11 +46,12 @@ class Variable:
         requires_grad: whether gradients are wanted for it.
     """
 
-    __slots__ = ("__weakref__", "data", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_hooks", "data", "node", "requires_grad")
 
     data: Array
     node: Node | None
     requires_grad: bool
+    _hooks: Hooks | None  # of a leaf: functions of its gradient
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +76,7 @@ class Variable:
 class Node:
     """An operation on the tape: its derivative and where its gradients go. It holds no values."""
 
-    __slots__ = ("__weakref__", "backward", "dtype", "inputs", "name", "shape")
+    __slots__ = ("__weakref__", "_hooks", "backward", "dtype", "inputs", "name", "shape")
 
     def __init__(
         self, name: str, y: Array, inputs: tuple[Node | Variable | None, ...], backward: Backward
@@ -82,6 +84,7 @@ class Node:
         self.name, self.inputs = name, inputs
         self.shape, self.dtype = y.shape, y.dtype
         self.backward: Backward | None = backward
+        self._hooks: Hooks | None = None  # functions of the result's gradient
 
 
 # ---------------------------------------------------------------------------- modes and events
@@ -180,10 +183,19 @@ class _Gradient:
         else:
             self.array, self.owned = add(self.array, other), True
 
+    def call(self, hooks: Hooks) -> None:
+        """Show the gradient, now complete, to ``hooks``, each of which may replace it."""
+        with no_grad():
+            for hook in tuple(hooks.values()):
+                self.array = hook(self.array)
+        self.owned = False  # a hook may have kept it
 
-def _count_uses(root: Node) -> dict[Node, int]:
-    """For every node below ``root``, how many of its gradients the sweep has to wait for."""
-    uses, pending = {root: 0}, [root]
+
+def _count_uses(root: Node) -> dict[Node | Variable, int]:
+    """For every node and every leaf with hooks below ``root``, how many of its gradients the sweep
+    has to wait for."""
+    uses: dict[Node | Variable, int] = {root: 0}
+    pending = [root]
     while pending:
         node = pending.pop()
         if node.backward is None:
@@ -197,6 +209,8 @@ def _count_uses(root: Node) -> dict[Node, int]:
                     uses[child] = 0
                     pending.append(child)
                 uses[child] += 1
+            elif child is not None and child._hooks is not None:
+                uses[child] = uses.get(child, 0) + 1
     return uses
 
 
@@ -204,8 +218,9 @@ def _count_uses(root: Node) -> dict[Node, int]:
 def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
     """Send ``seed`` from ``root`` down to the leaves: each node once, after all that use it."""
     gradients: dict[Node | Variable, _Gradient] = {root: _Gradient(seed, owned=False)}
-    uses = _count_uses(root) if isinstance(root, Node) else {}
-    ready = [root] if isinstance(root, Node) else []
+    uses, ready = (_count_uses(root), [root]) if isinstance(root, Node) else ({}, [])
+    if isinstance(root, Variable) and root._hooks is not None:
+        gradients[root].call(root._hooks)
     while ready:
         node = ready.pop()
         inputs, backward = node.inputs, node.backward
@@ -213,6 +228,10 @@ def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
             node.inputs, node.backward = (), None
         arrived = gradients.pop(node, None)
         if arrived is not None and backward is not None:
+            if node._hooks is not None:
+                arrived.call(node._hooks)
+                if (retained := node._hooks.retained) and (tensor := retained()) is not None:
+                    gradients[tensor] = arrived
             _send(node, inputs, backward, arrived.array, gradients)
         del backward, arrived  # frees what the operation kept before the next one allocates
         for child in inputs:
@@ -220,12 +239,16 @@ def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
                 uses[child] -= 1
                 if uses[child] == 0:
                     ready.append(child)
+            elif child in uses:
+                uses[child] -= 1
+                if uses[child] == 0 and child in gradients and child._hooks is not None:
+                    gradients[child].call(child._hooks)
     # A leaf frozen since forward takes no gradient.
-    leaves = {x: g for x, g in gradients.items() if isinstance(x, Variable) and x.requires_grad}
-    for leaf in leaves:  # all, before any changes: ``data`` may have been replaced
-        leaf._check_accumulate()
-    for leaf, gradient in leaves.items():
-        leaf._accumulate(gradient.array, gradient.owned)
+    kept = {x: g for x, g in gradients.items() if isinstance(x, Variable) and x.requires_grad}
+    for x in kept:  # all, before any changes: ``data`` may have been replaced
+        x._check_accumulate()
+    for x, gradient in kept.items():
+        x._accumulate(gradient.array, gradient.owned)
 
 
 def _send(

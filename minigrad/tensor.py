@@ -6,13 +6,15 @@ arrays they saw, so the gradients would be those of the overwritten values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from . import check, tape
 from .device import CPU, Array, DeviceError, device, device_of, get_xp, move, raise_deferred_errors
+from .hooks import Hooks, RemovableHandle
 from .options import lacks
 from .tape import Variable, kind_of
 
@@ -48,6 +50,7 @@ class Tensor(Variable):
                 f"requires_grad: only floating dtypes can require gradients, got {self.data.dtype}"
             )
         self._grad = None
+        self._hooks = None
         self.node = None
         self.requires_grad = requires_grad
 
@@ -229,6 +232,57 @@ class Tensor(Variable):
         keep = retain_graph is not None and check.boolean("retain_graph", retain_graph)
         tape.sweep(self if self.node is None else self.node, seed, keep)
 
+    # -- hooks
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Have ``backward`` call ``hook(grad)`` with the gradient of this tensor, summed over all
+        uses, before it goes on. Hooks are called in the order in which they were registered.
+
+        Args:
+            hook: returns None, or a Tensor of the same shape, dtype and device that takes the
+                gradient's place. It must not write into its argument, whose memory other gradients
+                may share. What it computes is not recorded.
+
+        Returns:
+            A handle: ``handle.remove()``, or the end of ``with handle:``, removes the hook.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        check.function("hook", hook)
+        return self._gradient_hooks("register_hook").add(_of_arrays(hook))
+
+    def retain_grad(self) -> None:
+        """Have ``backward`` add the gradient of this result, as its hooks leave it, to ``grad``, as
+        it does for a leaf.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        hooks = self._gradient_hooks("retain_grad")
+        if self.node is not None:
+            hooks.retained = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether :meth:`retain_grad` was called on this result; False for a leaf."""
+        hooks = None if self.node is None else self.node._hooks
+        return hooks is not None and hooks.retained is not None
+
+    def _gradient_hooks(self, caller: str) -> Hooks:
+        if not self.requires_grad:
+            raise RuntimeError(f"{caller}: this tensor does not require grad: it gets no gradient")
+        holder = self if self.node is None else self.node
+        if holder._hooks is None:
+            holder._hooks = Hooks()
+        return holder._hooks
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """For copies, which take no hooks along, as in PyTorch."""
+        reduced: tuple[Any, ...] = super().__reduce_ex__(protocol)  # type: ignore[assignment]
+        make, args, (attributes, slots), *rest = reduced
+        return make, args, (attributes, slots | {"_hooks": None}), *rest
+
     if TYPE_CHECKING:  # Bound by minigrad.ops.methods: every operation is also a method.
 
         def __getattr__(self, name: str) -> Any: ...
@@ -251,6 +305,19 @@ class Tensor(Variable):
 
 
 tape.make_tensor = Tensor
+
+
+def _of_arrays(hook: Callable[[Tensor], Tensor | None]) -> Callable[[Array], Array]:
+    """``hook`` as a function of the gradient's array; it does not know the tensor it hooks."""
+
+    def call(g: Array) -> Array:
+        grad = Tensor(g)
+        replaced = hook(grad)
+        replaced = grad if replaced is None else replaced  # its ``data`` may be replaced
+        check_gradient("hook: its result", Tensor(g), replaced)
+        return replaced.data
+
+    return call
 
 
 def check_gradient(name: str, of: Tensor, gradient: Any) -> None:

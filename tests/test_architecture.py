@@ -30,7 +30,7 @@ NOT_APART = {f"minigrad.ops.{name}" for name in (*("arithmetic", "conv", "linear
 # A file imports only from layers above its own. A package is one layer, whose files may import
 # each other unless that makes a circle.
 LAYERS = (
-    ("minigrad.console",),
+    ("minigrad.console", "minigrad.hooks"),
     ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.threads"),
     ("minigrad.device",),
     ("minigrad.memory",),

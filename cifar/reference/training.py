@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -118,18 +117,19 @@ class Training:
     def share_masks(self, mask: Mask) -> None:
         """From now on, let every dropout layer multiply by ``mask(shape, p)`` in training: an array
         of zeros, with probability p, and of 1 / (1 − p)."""
+
+        def masked(layer: nn.Dropout, args: tuple[Tensor], own: Tensor) -> Tensor:
+            (x,) = args
+            if not layer.training or layer.p == 0:
+                return own
+            return x * torch.as_tensor(mask(tuple(x.shape), layer.p)).to(x)
+
         for layer in self.model.modules():
             if isinstance(layer, nn.Dropout):
-                layer.forward = functools.partial(_masked, layer, mask)  # type: ignore[method-assign]
+                layer.register_forward_hook(masked)
 
     def _images(self, images: Any) -> Tensor:
         return torch.as_tensor(images).to(self.device, self.dtype).contiguous()
-
-
-def _masked(layer: nn.Dropout, mask: Mask, x: Tensor) -> Tensor:
-    if not layer.training or layer.p == 0:
-        return x
-    return x * torch.as_tensor(mask(tuple(x.shape), layer.p)).to(x)
 
 
 def find_device(kind: str, index: int = 0) -> str:

@@ -63,6 +63,11 @@ class Folded(Identity):
         return F.relu(input) if relu else input
 
 
+def _operands(input: Any, residual: Any = None, *_: Any, **__: Any) -> tuple[Any, Any]:
+    """Of the arguments of a layer, those that may be another layer's result."""
+    return input, residual
+
+
 class _Trial:
     """One run of a model that records which layers' results go where. The model is used up."""
 
@@ -74,37 +79,34 @@ class _Trial:
         self.sources: dict[Module, set[Module | None]] = {}  # of a batch norm's inputs
         self.paths = {module: path for path, module in model.named_modules()}
         for module in self.paths:
-            if type(module) in _FOLLOWS or type(module) in _FOLLOWS.values():
+            known = type(module) in _FOLLOWS or type(module) in _FOLLOWS.values()
+            # A hook, or a forward of its own, may use weights and results in another way.
+            if known and not vars(module).keys() & {"_forward_hooks", "forward"}:
                 self._watch(module)
 
     def _watch(self, module: Module) -> None:
-        plain, makes = module.forward, type(module) in _FOLLOWS
         tensors = {name: _Watched(t.data, self) for name, t in module._members(Tensor)}
         vars(module).update(tensors)
         self.own[module] = [t.readers for t in tensors.values()]
         self.results[module], self.sources[module] = [], set()
+        module.register_forward_pre_hook(self._begin, with_kwargs=True)
+        module.register_forward_hook(self._end)
 
-        def forward(input: Tensor, residual: Tensor | None = None, **options: Any) -> Tensor:
-            if isinstance(residual, _Watched):  # what is added to a batch norm is not its input
-                residual.readers.add(None)
-            if residual is not None:
-                options["residual"] = residual
-            # Of three axes batch norm takes the middle one for the channels, Linear the last.
-            known = isinstance(input, _Watched) and (
-                type(module) is not BatchNorm1d or input.ndim == 2
-            )
-            self.sources[module].add(input.maker if known else None)
-            before, self.running = self.running, module
-            try:
-                y = plain(input, **options)
-            finally:
-                self.running = before
-            if makes:
-                y = _Watched(y.data, self, maker=module)
-                self.results[module].append((y.readers, weakref.ref(y)))
-            return y
+    def _begin(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        input, residual = _operands(*args, **kwargs)
+        if isinstance(residual, _Watched):  # what is added to a batch norm is not its input
+            residual.readers.add(None)
+        # Of three axes batch norm takes the middle one for the channels, Linear the last.
+        known = isinstance(input, _Watched) and (type(module) is not BatchNorm1d or input.ndim == 2)
+        self.sources[module].add(input.maker if known else None)
+        self.running = module
 
-        module.forward = forward  # type: ignore[assignment, method-assign]
+    def _end(self, module: Module, args: tuple[Any, ...], y: Tensor) -> Tensor:
+        self.running = None
+        if type(module) in _FOLLOWS:
+            y = _Watched(y.data, self, maker=module)
+            self.results[module].append((y.readers, weakref.ref(y)))
+        return y
 
     def pairs(self, example: tuple[Any, ...]) -> list[tuple[str, str]]:
         """Paths of layers and of the batch norms that read all they make, which nobody else does,
@@ -130,9 +132,10 @@ def fuse(model: Module, *example: Any) -> Module:
     also a method, ``model.fuse(example)``.
 
     Folded are BatchNorm2d after Conv2d and BatchNorm1d after Linear where the batch norm reads
-    nothing but that layer's results, and nothing else reads these or the layer's weights. Batch
-    norm after anything else (ReLU, pooling, a sum) stays as it is. ``forward`` is run once on
-    ``example`` to see that, so it must take the same way through the layers for every input.
+    nothing but that layer's results, nothing else reads these or the layer's weights, and neither
+    of the two has hooks. Batch norm after anything else (ReLU, pooling, a sum) stays as it is.
+    ``forward`` is run once on ``example`` to see that, so it must take the same way through the
+    layers for every input.
 
     Args:
         example: arguments of ``forward``, such as ``minigrad.zeros(1, 3, 32, 32)``; the values do

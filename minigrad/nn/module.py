@@ -10,10 +10,12 @@ import numpy as np
 
 from .. import check
 from ..device import Array, move
+from ..hooks import RemovableHandle
 from ..ops.methods import destination
 from ..options import lacks
 from ..tape import listeners
 from ..tensor import Tensor
+from .hooks import ForwardHooks, Hook
 
 
 def raw(value: Any) -> Array:
@@ -72,23 +74,67 @@ class Module:
     training: bool = True
     _registered: Mapping[str, _Kind] = {}
     _added: Mapping[str, int] = {}  # by name, the first version of PyTorch's class that saves it
+    _forward_hooks: ForwardHooks | None = None
 
     def forward(self, *args: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        following = listeners()
-        if not following:
+        following, hooks = listeners(), self._forward_hooks
+        if hooks is None and not following:
             return self.forward(*args, **kwargs)
         result = None
         for listener in following:
             listener.enter(self, args)
         try:
-            result = self.forward(*args, **kwargs)
+            result = hooks.call(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
         finally:
             for listener in following:
                 listener.leave(self, args, result)
         return result
+
+    # -- hooks
+
+    def _make_hooks(self) -> ForwardHooks:
+        if self._forward_hooks is None:
+            self._forward_hooks = ForwardHooks()  # here: a subclass need not call our __init__
+        return self._forward_hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have every call of the module call ``hook(module, args)`` before ``forward``; the
+        handle that is returned removes the hook.
+
+        Args:
+            hook: returns None, or the arguments that take the place of ``args``: a tuple, or the
+                only one.
+            prepend: call it before the hooks that are there, not after them.
+            with_kwargs: call ``hook(module, args, kwargs)``; it returns None or ``(args, kwargs)``.
+        """
+        added = Hook(hook, with_kwargs)
+        return self._make_hooks().before.add(added, check.boolean("prepend", prepend))
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Have every call of the module call ``hook(module, args, output)`` after ``forward``;
+        the handle that is returned removes the hook.
+
+        Args:
+            hook: returns None, or what takes the place of ``output``.
+            prepend: call it before the hooks that are there, not after them.
+            with_kwargs: call ``hook(module, args, kwargs, output)``.
+            always_call: call it also if ``forward`` or a hook raises an exception, which goes on;
+                ``output`` is None where there is none.
+        """
+        added = Hook(hook, with_kwargs, always_call)
+        return self._make_hooks().after.add(added, check.boolean("prepend", prepend))
 
     # -- registering members
 

@@ -77,6 +77,14 @@ def test_times(monkeypatch, limits, calls):
     assert found == [1.0] * (calls - limits.get("warm", 1))
 
 
+def test_autocast():
+    engine = contest.engine("torch nchw bf16", 1)
+    model = engine.create("simple")
+    logits = model(engine.activation(1, 3, 32, 32))
+    assert logits.dtype == engine.library.bfloat16
+    assert all(p.dtype == engine.library.float32 for p in model.parameters())
+
+
 def test_memory_orders():
     ours = contest.engine("minigrad", 1).activation(3, 4, 5, 6)
     assert ours.shape == (3, 4, 5, 6)

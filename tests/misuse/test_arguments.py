@@ -220,6 +220,7 @@ calls(
     "Tensor.backward", lambda **options: leaf(1).backward(**options), {},
     gradient=mg.ones(1), retain_graph=False, create_graph=False,
 )  # fmt: skip
+calls("Tensor.register_hook", leaf().register_hook, {"hook": ("function",)}, hook=len)
 calls("Tensor.requires_grad_", lambda **o: mg.ones(1).requires_grad_(**o), {}, requires_grad=True)
 
 calls("nn.Linear", nn.Linear, {}, in_features=1, out_features=1, bias=True)
@@ -272,6 +273,11 @@ calls(
     "nn.Module.register_parameter", lambda **options: nn.Module().register_parameter(**options),
     {"name": ("text",)}, name="a", param=None,
 )  # fmt: skip
+_hooks = {"hook": repr, "prepend": False, "with_kwargs": False}
+_may: dict[str, Any] = {"hook": ("function",)}
+calls("nn.Module.register_forward_pre_hook", nn.ReLU().register_forward_pre_hook, _may, **_hooks)
+_hooks |= {"always_call": False}
+calls("nn.Module.register_forward_hook", nn.ReLU().register_forward_hook, _may, **_hooks)
 calls("nn.Module.apply", lambda fn: nn.ReLU().apply(fn), {"fn": ("function",)}, fn=repr)
 calls(
     "nn.Module.load_state_dict", lambda **options: model().load_state_dict(**options), {},
@@ -524,8 +530,8 @@ def test_export(tmp_path):
 ELSEWHERE = {
     "no arguments of its own": """
         CaptureError DeviceError OutOfMemoryError get_implementation get_num_threads get_precision
-        is_compiled
-        is_gpu_available Tensor.gpu Tensor.numpy Tensor.zero_grad nn.Module.children nn.Module.eval
+        is_compiled is_gpu_available Tensor.gpu Tensor.numpy Tensor.retain_grad Tensor.retains_grad
+        Tensor.zero_grad nn.Module.children nn.Module.eval
         nn.Module.named_children nn.Module.extra_repr Tensor.T Tensor.shape
         Tensor.ndim Tensor.device Tensor.dtype Tensor.is_leaf optim.Optimizer.state_dict
         optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict

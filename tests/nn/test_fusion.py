@@ -130,6 +130,27 @@ def test_left_alone_for_their_types():
     check(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1)), 2, 3, 8, 8, folded=0)
 
 
+def test_hooks_and_a_forward_of_its_own():
+    """Both may use a layer's weights and results in another way; hooks of others change nothing."""
+    seen = []
+    for layer in ("conv", "bn"):
+        for register in ("register_forward_hook", "register_forward_pre_hook"):
+            model = conv_and_norm(lambda m, x: m.bn(m.conv(x)))
+            getattr(getattr(model, layer), register)(lambda module, *_: seen.append(module))
+            fused = check(model, 2, 3, 8, 8, folded=0)
+            seen.clear()
+            fused(mg.zeros(1, 3, 8, 8, dtype="float64"))
+            assert seen == [getattr(fused, layer)]
+    model = conv_and_norm(lambda m, x: m.bn(m.conv(x)))
+    conv = model.conv
+    conv.forward = lambda x: F.conv2d(x, conv.weight * 2)
+    check(model, 2, 3, 8, 8, folded=0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    model.register_forward_hook(lambda module, args, y: y * 2)
+    model[2].register_forward_pre_hook(lambda module, args: args[0] + 1)
+    check(model, 2, 3, 8, 8, folded=1)
+
+
 def by_list(m, x):
     for layer in m.layers:
         x = layer(x)

@@ -490,6 +490,65 @@ def first_order() -> None:
     only_ours_refuses(NotImplementedError, "create_graph=True", call)
 
 
+@row("hook-order")
+def hook_order() -> None:
+    def order(m: Any) -> list[str]:
+        found: list[str] = []
+        x = m.ones(1, requires_grad=True)
+        first, other = x * 2, x * 3
+        then, other_then = first * 2, other * 3
+        named = {"first": first, "other": other, "then": then, "other then": other_then}
+        for name, t in named.items():
+            t.register_hook(lambda g, n=name: found.append(n))
+        (then + other_then).backward()
+        return found
+
+    assert order(torch) == ["other then", "then", "other", "first"]
+    assert order(mg) == ["other then", "other", "then", "first"]
+
+
+@row("hook-gradients")
+def hook_gradients() -> None:
+    def grads(m: Any) -> tuple[Any, Any]:
+        x, w = (m.ones(1, requires_grad=True) for _ in "xw")
+        y = x * 2
+        y.register_hook(lambda g: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            (y * w).backward()
+        return x.grad, w.grad
+
+    assert grads(torch) == (None, torch.tensor([2.0]))
+    assert grads(mg) == (None, None)
+    seen: list[Any] = []
+    tx, mx = torch.ones(1, requires_grad=True), mg.ones(1, requires_grad=True)
+    for x in (tx, mx):
+        x.register_hook(seen.append)
+    _NoGradient.apply(tx).backward()
+    assert seen == [None]
+    mg.op(lambda x: (x + 1, lambda g, needs: (None,)))(mx).backward()
+    assert seen == [None]
+
+
+class _NoGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> None:
+        return None
+
+
+@row("hook-arguments")
+def hook_arguments() -> None:
+    def call(m: Any) -> Any:
+        model = m.nn.Identity()
+        model.register_forward_pre_hook(lambda *_: (m.ones(1), {}), with_kwargs=True)
+        return model(m.ones(1))
+
+    only_ours_refuses(TypeError, "hook: its result: expected None or a tuple (args, kw", call)
+
+
 @row("no-in-place")
 def no_in_place() -> None:
     tx, mx = torch.ones(2), mg.ones(2)
