@@ -886,7 +886,7 @@ def test_a_batch_too_large_for_the_memory(small, tmp_path, monkeypatch, capsys):
         return images
 
     small(each_batch=fail)
-    monkeypatch.setattr(mg.memory, "memory_used", lambda where: 100)
+    monkeypatch.setattr(mg.memory, "used", lambda where: 100)
     settings = tiny.settings(tmp_path / "run")
     assert cli.guarded(lambda: settings, train.run) == 2
     assert capsys.readouterr().err == (

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FILES = (
-    "tests/test_graph.py tests/test_checkpoint.py tests/ops/test_methods.py tests/cifar/test_gpu.py"
-)
+ROOT = Path(__file__).parents[3]
+FILES = "tests/gpu/test_cuda_graph.py tests/test_checkpoint.py tests/ops/test_methods.py tests/cifar/test_gpu.py"
 # Of the last file what needs the memory, the compiler or the time of a GPU.
 NOT = "parity or out_of_memory or compiled_kernels or logits"
 
