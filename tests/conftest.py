@@ -30,13 +30,15 @@ def device(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=["compiled", "NumPy"], scope="module")
+@pytest.fixture(params=["auto", "numpy", "definition"], scope="module")
 def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Compiled kernels and plain NumPy in turn, for operations that have both."""
-    if request.param == "compiled":
+    """Each choice of implementations in turn, "auto" with compiled kernels."""
+    if request.param == "auto":
         pytest.importorskip("numba")
-    with set_compiled(request.param == "compiled"):
+    with set_compiled(mg.is_compiled()):
+        mg.set_implementation(request.param)
         yield
+        mg.set_implementation("auto")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 im2col copies KH·KW times the image, and a matrix product of few rows cannot make up for it. In
 batch-innermost memory a row of outputs and everything that one weight multiplies for it are
-contiguous runs, so the sums of :func:`minigrad.ops.conv.correlate` can be taken where the image
+contiguous runs, so the sums of :func:`minigrad.cpu.conv.correlate` can be taken where the image
 lies, without a frame; those of the weights' gradient also at stride s, from s x s images of every
 s-th pixel ("space to depth"; forward this measured no faster than matrix products). The loops are
 compiled (:mod:`minigrad.cpu.kernels.direct`).
@@ -22,20 +22,20 @@ from .threads import get_num_threads, parallel, split_range, workspace
 
 Pair = tuple[int, int]
 
-FORWARD, BACKWARD = 16, 32  # channels: in `correlate`, in `weight_gradient`
+MAX_FORWARD, MAX_BACKWARD = 16, 32  # channels: in `correlate`, in `weight_gradient`
 
 
-def suits(x: Array, w_shape: tuple[int, ...], groups: int, few: int) -> bool:
-    """True if this file's way is there, and x (C, H, W, N) or the output has ``few`` channels:
-    FORWARD or BACKWARD, up to where it measured faster than matrix products."""
-    if not isinstance(x, np.ndarray) or groups != 1 or x.shape[3] < 4:
+def is_supported(x: Array, w_shape: tuple[int, ...], groups: int, most: int) -> bool:
+    """True if the kernels are there, and x (C, H, W, N) or the output has ``most`` channels or
+    fewer: MAX_FORWARD or MAX_BACKWARD, up to where they measured faster than matrix products."""
+    if groups != 1 or x.shape[3] < 4:
         return False
-    return min(w_shape[0], w_shape[1]) <= few and kernels("direct", x.dtype) is not None
+    return min(w_shape[0], w_shape[1]) <= most and kernels("direct", x.dtype) is not None
 
 
 def _compiled(x: Array) -> ModuleType:
     module = kernels("direct", x.dtype)
-    assert module is not None  # see `suits`
+    assert module is not None  # see `is_supported`
     return module
 
 
@@ -47,13 +47,13 @@ def _channels(count: int) -> Array:
     return np.sort([*range(count), *(count - k for k in again)])
 
 
-def _taps(
+def _inputs(
     x: Array, channels: Array, kernel: Pair, before: Pair, stride: Pair, dilation: Pair
 ) -> tuple[Array, Array, Array, Array, Array, int, int, int]:
-    """What a kernel of (KH, KW) places reads of ``channels`` of x (C, H, W, N), as
+    """What a kernel of (KH, KW) elements reads of ``channels`` of x (C, H, W, N), as
     :mod:`minigrad.cpu.kernels.direct` takes it: x, starts, planes, down, right, h, wide, n."""
     c, h, w, n = x.shape
-    (tops, top, down), (lefts, left, right) = map(_places, kernel, before, stride, dilation)
+    (tops, top, down), (lefts, left, right) = map(_offsets, kernel, before, stride, dilation)
     images = np.zeros((len(top), len(left)), np.int64)
     if stride != (1, 1):
         x = _images(x, tops, lefts, stride)
@@ -64,9 +64,9 @@ def _taps(
 
 
 @functools.cache
-def _places(kernel: int, before: int, stride: int, dilation: int) -> tuple[Array, Array, Array]:
-    """Along one axis: the remainders r of the images r, r + s, r + 2 s … that some place reads,
-    which of them each place reads, and how many of its rows after the output's."""
+def _offsets(kernel: int, before: int, stride: int, dilation: int) -> tuple[Array, Array, Array]:
+    """Along one axis: the remainders r of the images r, r + s, r + 2 s … that some kernel offset
+    reads, which of them each offset reads, and how many of its rows after the output's."""
     down, remainders = divmod(np.arange(kernel) * dilation - before, stride)
     return *np.unique(remainders, return_inverse=True), down
 
@@ -91,12 +91,12 @@ def _images(x: Array, tops: Array, lefts: Array, stride: Pair) -> Array:
 def correlate(
     x: Array, w: Array, b: Array | None, before: Pair, dilation: Pair, size: Pair
 ) -> Array:
-    """As :func:`minigrad.ops.conv.correlate` at stride 1, with zeros ``before`` x (above, to the
+    """As :func:`minigrad.cpu.conv.correlate` at stride 1, with zeros ``before`` x (above, to the
     left), and after it as far as an output of ``size`` (OH, OW) reaches."""
     compiled = _compiled(x)
     (o, c, kh, kw), n, (oh, ow) = w.shape, x.shape[3], size
     channels = _channels(c)
-    taps = _taps(x, channels, (kh, kw), before, (1, 1), dilation)
+    inputs = _inputs(x, channels, (kh, kw), before, (1, 1), dilation)
     # A channel that is there twice has half its weights each time: exact but for subnormal ones,
     # also where x is infinite.
     filters = np.zeros((-(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
@@ -109,7 +109,7 @@ def correlate(
     def task(i: int) -> None:
         sums = workspace("sums", (4 * compiled.APART,), y.dtype)
         sizes = o, oh, ow * n, rows[i].start, rows[i].stop
-        compiled.correlate(*taps, filters.reshape(-1), bias, *sizes, y.reshape(-1), sums)
+        compiled.correlate(*inputs, filters.reshape(-1), bias, *sizes, y.reshape(-1), sums)
 
     parallel(task, len(rows), w.size * oh * ow * n)
     return y
@@ -118,17 +118,17 @@ def correlate(
 def weight_gradient(
     x: Array, g: Array, shape: tuple[int, ...], before: Pair, stride: Pair, dilation: Pair
 ) -> Array:
-    """As :func:`minigrad.ops.conv.weight_gradient`, with zeros as in :func:`correlate`. Every
+    """As :func:`minigrad.cpu.conv.weight_gradient`, with zeros as in :func:`correlate`. Every
     thread adds up rows of its own, so the rounding is the same from run to run."""
     compiled = _compiled(x)
     (o, c, kh, kw), (oh, ow, n) = shape, g.shape[1:]
     channels, rows = _channels(c), split_range(oh, get_num_threads())
-    taps = _taps(x, channels, (kh, kw), before, stride, dilation)
+    inputs = _inputs(x, channels, (kh, kw), before, stride, dilation)
     sums = np.zeros((len(rows), -(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
 
     def task(i: int) -> None:
         sizes = o, oh, ow * n, rows[i].start, rows[i].stop
-        compiled.weight_gradient(*taps, g.reshape(-1), *sizes, sums[i].reshape(-1))
+        compiled.weight_gradient(*inputs, g.reshape(-1), *sizes, sums[i].reshape(-1))
 
     parallel(task, len(rows), sums[0].size * oh * ow * n)
     first = np.searchsorted(channels, np.arange(c))

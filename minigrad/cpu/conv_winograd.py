@@ -7,7 +7,7 @@ A tile of 4 x 4 outputs depends on 6 x 6 inputs d. Instead of 16 · 9 products p
 takes 36: d, w and y are polynomials' coefficients, Bᵀ and G evaluate them at five points and
 infinity, ⊙ multiplies the values, Aᵀ interpolates. Summed over input channels, each of the 36
 places is one matrix product (O, C) @ (C, tiles · N). The input gradient is the same convolution of
-the padded output gradient with turned filters; the weight gradient is the adjoint,
+the padded output gradient with flipped filters; the weight gradient is the adjoint,
 
     dL/dw = Gᵀ [ Σ over tiles and images of (A g Aᵀ) ⊙ (Bᵀ d B) ] G.
 
@@ -25,8 +25,8 @@ outputs of its tile may be off by 10⁻², and infinity or NaN in one input spoi
 tiles, and compute them otherwise, takes another look at all inputs: 2 to 10 % of the time of each
 convolution, as measured.
 
-The transforms are compiled (:mod:`minigrad.cpu.kernels.winograd`); :mod:`minigrad.ops.conv` is the
-definition and does all other convolutions. A core takes one block of tiles at a time, small enough
+The transforms are compiled (:mod:`minigrad.cpu.kernels.winograd`); :mod:`minigrad.cpu.conv`
+does all other convolutions. A core takes one block of tiles at a time, small enough
 for its cache: transform, 36 products, transform back.
 """
 
@@ -44,15 +44,15 @@ from .threads import distribute, get_num_threads, parallel, split_range, workspa
 
 Pair = tuple[int, int]
 
-BLOCK_BYTES = 2 << 20  # of the points of one block in `correlate`: beyond a core's cache it slows
-SUM_BYTES = 4 << 20  # in `weight_gradient`, where every block also adds up all filters' points
+MAX_BLOCK_BYTES = 2 << 20  # of a block's points in `correlate`: beyond a core's cache it slows
+MAX_SUM_BYTES = 4 << 20  # in `weight_gradient`, where every block also adds up all filters' points
 _PAD = 16  # elements between planes, lest all 36 fall on the same cache sets
 
 
-def suits(x: Array, outputs: int, size: Pair) -> bool:
-    """True if this file's way is there and is the faster one for x (C, H, W, N) and that many
+def is_supported(x: Array, outputs: int, size: Pair) -> bool:
+    """True if the kernels are there and are the faster way for x (C, H, W, N) and that many
     output channels of ``size`` (OH, OW)."""
-    if not isinstance(x, np.ndarray) or kernels("winograd", x.dtype) is None:
+    if kernels("winograd", x.dtype) is None:
         return False
     c, n = x.shape[0], x.shape[3]
     down, across = _tiles(size)
@@ -67,7 +67,7 @@ def _tiles(size: Pair) -> Pair:
 
 def _compiled(x: Array) -> ModuleType:
     module = kernels("winograd", x.dtype)
-    assert module is not None  # see `suits`
+    assert module is not None  # see `is_supported`
     return module
 
 
@@ -123,7 +123,7 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     u = filter_points(w)
     y = empty((o, oh, ow, n), x.dtype)
     flat, bias = x.reshape(-1), np.zeros(0, x.dtype) if b is None else b
-    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, BLOCK_BYTES)
+    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, MAX_BLOCK_BYTES)
     shares = _shares(blocks, o)
     columns, most = _longest(blocks) * n, _longest(shares)
 
@@ -158,7 +158,7 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     o, oh, ow = g.shape[:3]
     down, across = _tiles((oh, ow))
     flat = x.reshape(-1)
-    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, SUM_BYTES)
+    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, MAX_SUM_BYTES)
     shares = _shares(blocks, o)
     columns = _longest(blocks) * n
     runs = split_range(len(blocks), get_num_threads())

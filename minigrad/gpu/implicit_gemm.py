@@ -5,9 +5,9 @@ They take any stride, padding, dilation and groups. All arrays are batch-innermo
 products are as precise as :func:`minigrad.set_precision` says.
 
 **Tiles.** A block makes a tile of BM x 128 results, BM the smallest of 16, 32, 64, 128 that holds
-all rows (output channels of a group), or 128. Where that gives fewer than BLOCKS tiles, so that
+all rows (output channels of a group), or 128. Where that gives fewer than MIN_BLOCKS tiles, so that
 processors of the GPU would have nothing to do, the sum behind each result is cut into shares of at
-least LEAST steps, one block each, and a second kernel adds them up in order. Tiles and shares
+least MIN_STEPS steps, one block each, and a second kernel adds them up in order. Tiles and shares
 depend on shapes alone, so results are the same bits on every GPU of an architecture.
 """
 
@@ -27,15 +27,15 @@ Pair = tuple[int, int]
 
 TILE = 128  # results across a tile: BN in conv.cu
 STEP = 16  # terms of the sum at a time: BK
-BLOCKS = 264  # two for each multiprocessor of the largest GPUs
-LEAST = 8  # steps of a share: less is not worth the second kernel
-MOST = 2**31 - 2 * TILE  # columns that the kernels can count
-DEEP = 65535  # groups times shares: a grid's third size
+MIN_BLOCKS = 264  # two for each multiprocessor of the largest GPUs
+MIN_STEPS = 8  # steps of a share: less is not worth the second kernel
+MAX_COLUMNS = 2**31 - 2 * TILE  # columns that the kernels can count
+MAX_DEPTH = 65535  # groups times shares: a grid's third size
 
 
 class Look(NamedTuple):
-    """Where output position i looks at tap k: at pixel (i·up + k·gap + start) / down, and at a zero
-    where that is no whole number or outside. Each as (height, width)."""
+    """Where output position i looks at kernel offset k: at pixel (i·up + k·gap + start) / down, and
+    at a zero where that is no whole number or outside. Each as (height, width)."""
 
     up: Pair
     gap: Pair
@@ -50,7 +50,7 @@ def ahead(padding: Pair, stride: Pair, dilation: Pair) -> Look:
 
 def back(kernel: Pair, padding: Pair, stride: Pair, dilation: Pair) -> Look:
     """How the pixels of a convolution's input look at the gradient of its output, through filters
-    turned by 180°. Beyond stride 1 most taps fall between outputs and are multiplied by zero."""
+    turned by 180°. Beyond stride 1 most of them fall between outputs and are multiplied by zero."""
     start = (p - d * (k - 1) for p, d, k in zip(padding, dilation, kernel, strict=True))
     return Look((1, 1), dilation, (next(start), next(start)), stride)
 
@@ -58,13 +58,13 @@ def back(kernel: Pair, padding: Pair, stride: Pair, dilation: Pair) -> Look:
 PIXEL = Look((1, 1), (1, 1), (0, 0))  # a 1 x 1 convolution
 
 
-def suits(x: Array) -> bool:
-    """True if this file's way is there for ``x``."""
+def is_supported(x: Array) -> bool:
+    """True if the kernels take ``x``."""
     return cuda.usable(x) and x.dtype == np.float32
 
 
 def correlate(x: Array, w: Array, b: Array | None, size: Pair, look: Look) -> Array:
-    """y[o, i, j, n] = Σ over c and taps of w[o, c, tap] · x[c, seen from (i, j), n] + b[o].
+    """y[o, i, j, n] = Σ over c, k of w[o, c, k] · x[c, seen from (i, j) at k, n] + b[o].
 
     Args:
         x, w, b: (C, H, W, N), (O, C/groups, KH, KW), (O,) or None.
@@ -105,7 +105,7 @@ def _multiply(
     bias: Array | None,
     y: Array,
     size: Pair,
-    taps: tuple[int, ...],
+    filter: tuple[int, ...],
     look: Look,
     over_columns: bool,
 ) -> None:
@@ -113,33 +113,35 @@ def _multiply(
 
     Args:
         size: output positions (OH, OW).
-        taps: of a filter, (C/groups, KH, KW).
-        over_columns: whether the sum runs over columns and the results are one for each tap, not
+        filter: its shape, (C/groups, KH, KW).
+        over_columns: whether the sum runs over columns and the results are one for each weight, not
             the other way round.
     """
     channels, height, width, images = x.shape
-    groups = channels // taps[0]
-    rows, columns, depth = len(y) // groups, math.prod(size) * images, math.prod(taps)
-    if columns > MOST:
-        raise ValueError(f"input: {columns} output pixels in one batch, at most {MOST} fit")
+    groups = channels // filter[0]
+    rows, columns, depth = len(y) // groups, math.prod(size) * images, math.prod(filter)
+    if columns > MAX_COLUMNS:
+        raise ValueError(f"input: {columns} output pixels in one batch, at most {MAX_COLUMNS} fit")
     length, results = (columns, depth) if over_columns else (depth, columns)
-    left, x = get_xp(x).ascontiguousarray(left), get_xp(x).ascontiguousarray(x)
+    xp = get_xp(x)
+    left, x = xp.ascontiguousarray(left), xp.ascontiguousarray(x)
+    bias = None if bias is None else xp.ascontiguousarray(bias)
     tile = min(max(16, 1 << (rows - 1).bit_length()), 128)
     grid = cuda.blocks(results, TILE), cuda.blocks(rows, tile)
     splits = _splits(grid[0] * grid[1] * groups, length, groups)
-    sums = y if splits == 1 else empty((splits, *y.shape), y.dtype, get_xp(y))
+    sums = y if splits == 1 else empty((splits, *y.shape), y.dtype, xp)
     macros = {
         "PRECISION": PRECISIONS.index(precision_of(x)),
         "BM": tile,
-        "KH": taps[1],
-        "KW": taps[2],
+        "KH": filter[1],
+        "KW": filter[2],
         "DOWN_H": look.down[0],
         "DOWN_W": look.down[1],
         "VEC_ROWS": _vector(left, length),
         "VEC_COLUMNS": _vector(x, images),
     }
     threads = 32 * (tile // min(tile, 64)) * (TILE // 32)
-    numbers = (groups, rows, taps[0], height, width, *size, images, splits)
+    numbers = (groups, rows, filter[0], height, width, *size, images, splits)
     biases = () if over_columns else (bias if splits == 1 else None,)
     args = (left, x, *biases, sums, *numbers, *look.up, *look.gap, *look.start)
     cuda.launch("conv", name, (*grid, groups * splits), threads, args, **macros)
@@ -152,7 +154,7 @@ def _multiply(
 def _splits(tiles: int, length: int, groups: int) -> int:
     """How many shares sums of ``length`` terms are cut into (see above), none of them empty."""
     steps = -(-length // STEP)
-    wanted = min(-(-BLOCKS // tiles), steps // LEAST, DEEP // groups)
+    wanted = min(-(-MIN_BLOCKS // tiles), steps // MIN_STEPS, MAX_DEPTH // groups)
     return -(-steps // -(-steps // max(1, wanted)))
 
 

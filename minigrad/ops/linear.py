@@ -5,19 +5,12 @@ from __future__ import annotations
 import math
 
 from .. import check
-from ..cpu.elementwise import matmul2d
-from ..device import Array, get_xp
-from ..gpu import implicit_gemm as implicit
-from ..layout import from_batch_last, to_batch_last
+from ..device import Array
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
-
-
-def _product(a: Array, b: Array) -> Array:
-    return matmul2d(a, b) if a.ndim == b.ndim == 2 else get_xp(a).matmul(a, b)
 
 
 @op
@@ -27,11 +20,11 @@ def _matmul(a: Array, b: Array) -> Pair:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
-            _product(g, b.swapaxes(-1, -2)) if needs[0] else None,
-            _product(a.swapaxes(-1, -2), g) if needs[1] else None,
+            g @ b.swapaxes(-1, -2) if needs[0] else None,
+            a.swapaxes(-1, -2) @ g if needs[1] else None,
         )
 
-    return _product(a, b), backward
+    return a @ b, backward
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
@@ -66,40 +59,19 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 @op
 @in_float32
 def _linear(x: Array, w: Array, b: Array | None) -> Pair:
-    """Y = X Wᵀ + b,  dL/dX = G W,  dL/dW = Gᵀ X,  dL/db = Σ rows of G.
-
-    Computed as Yᵀ = W Xᵀ: the batch stays innermost in memory. On a GPU the kernels of
-    convolution do it.
-    """
-    if implicit.suits(x) and x.size and w.size:
-        return _on_gpu(x, w, b)
-    yt = matmul2d(w, x.T)
+    """Y = X Wᵀ + b,  dL/dX = G W,  dL/dW = Gᵀ X,  dL/db = Σ rows of G."""
+    y = x @ w.T
     if b is not None:
-        yt += b[:, None]
+        y += b
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
-            matmul2d(w.T, g.T).T if needs[0] else None,
-            matmul2d(g.T, x) if needs[1] else None,
+            g @ w if needs[0] else None,
+            g.T @ x if needs[1] else None,
             total(g, 0) if needs[2] else None,
         )
 
-    return yt.T, backward
-
-
-def _on_gpu(x: Array, w: Array, b: Array | None) -> Pair:
-    """:func:`_linear` by CUDA kernels."""
-    xt = to_batch_last(x)
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        gt = to_batch_last(g)
-        return (
-            from_batch_last(implicit.product(w.T, gt)) if needs[0] else None,
-            implicit.product_transposed(gt, xt) if needs[1] else None,
-            gt.sum(axis=1) if needs[2] else None,
-        )
-
-    return from_batch_last(implicit.product(w, xt, b)), backward
+    return y, backward
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

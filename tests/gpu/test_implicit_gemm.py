@@ -23,9 +23,9 @@ def test_shares(tiles, length, groups):
     steps = math.ceil(length / implicit.STEP)
     per = math.ceil(steps / splits)  # as in conv.cu
     assert (splits - 1) * per < steps <= splits * per
-    assert splits == 1 or per >= implicit.LEAST
+    assert splits == 1 or per >= implicit.MIN_STEPS
     assert groups * splits <= 65535
-    assert splits == 1 or (splits - 1) * tiles < 2 * implicit.BLOCKS
+    assert splits == 1 or (splits - 1) * tiles < 2 * implicit.MIN_BLOCKS
 
 
 def test_shares_of_layers():

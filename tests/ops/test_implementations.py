@@ -8,7 +8,9 @@ What to draw for an operation stands in a module ``cases_<topic>.py`` of this fo
 from __future__ import annotations
 
 import gc
+import importlib
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,17 +18,12 @@ from hypothesis import strategies as st
 
 from minigrad.dispatch import Dispatched
 from tests.common import set_compiled
-from tests.ops import (
-    cases_activation,
-    cases_dropout,
-    cases_loss,
-    cases_norm,
-    cases_pool,
-    cases_shape,
-    driver,
-)
+from tests.ops import driver
 
-MODULES = (cases_activation, cases_dropout, cases_loss, cases_norm, cases_pool, cases_shape)
+MODULES = [
+    importlib.import_module(f"tests.ops.{file.stem}")
+    for file in sorted(Path(__file__).parent.glob("cases_*.py"))
+]
 CASES = {operation: cases for module in MODULES for operation, cases in module.CASES.items()}
 WAYS = [
     pytest.param(

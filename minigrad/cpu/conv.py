@@ -1,0 +1,246 @@
+"""Convolution on the CPU: for each of its three maps, the fastest of three ways.
+
+All arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
+
+- :mod:`minigrad.cpu.conv_winograd` serves 3 x 3 filters,
+- :mod:`minigrad.cpu.conv_direct` few channels,
+- matrix products with im2col columns, in this file, everything.
+
+**Blocks.** The column matrix of a whole layer is KH·KW times its input and would be written to
+and read from memory for nothing. Here one core at a time takes one block of neighbouring output
+positions, copies their columns into a reused buffer that fits its cache, and multiplies.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..device import Array
+from ..layout import from_batch_last, to_batch_last
+from ..memory import empty, zeros
+from ..ops.conv import Pair, Window, _conv2d, flip_filters
+from ..tape import Backward
+from . import conv_direct as direct
+from . import conv_winograd as winograd
+from .threads import get_num_threads, parallel, split_range, workspace
+
+Edges = tuple[Pair, Pair]  # zeros (before, after) rows and columns; negative cuts off
+Block = tuple[slice, slice]  # rows and columns of output positions
+
+MAX_COLUMN_BYTES = 3 << 19  # of one block's columns: a core's second-level cache
+
+
+@_conv2d.on("cpu", when=lambda x, *_, **__: x.size > 0)
+def conv2d(
+    x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
+) -> tuple[Array, Backward]:
+    h, wide = x.shape[2:]
+    size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
+    x = to_batch_last(x)
+    edges = (padding[0], padding[0]), (padding[1], padding[1])
+    plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
+    fast = plain and winograd.is_supported(x, len(w), size)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = to_batch_last(g)
+        gx = gw = None
+        if needs[0] and plain and winograd.is_supported(g, w.shape[1], (h, wide)):
+            gx = winograd.correlate(g, flip_filters(w, 1), None, (2 - padding[0], 2 - padding[1]))
+        elif needs[0]:
+            gx = input_gradient(g, w, (h, wide), padding, window, groups)
+        if needs[1] and fast:
+            gw = winograd.weight_gradient(x, g, padding)
+        elif needs[1]:
+            gw = weight_gradient(x, g, w.shape, edges, window, groups)
+        return (
+            None if gx is None else from_batch_last(gx),
+            gw,
+            bias_gradient(g) if needs[2] else None,
+        )
+
+    if fast:
+        return from_batch_last(winograd.correlate(x, w, b, padding)), backward
+    return from_batch_last(correlate(x, w, b, edges, window, groups)), backward
+
+
+# ---------------------------------------------------------------------------- the three maps
+
+
+def correlate(
+    x: Array, w: Array, b: Array | None, edges: Edges, window: Window, groups: int
+) -> Array:
+    """y[o] = Σ over c, kh, kw of w[o, c, kh, kw] · x[c], framed, seen through the window, + b[o].
+
+    x (C, H, W, N); w (O, C/G, KH, KW); y (O, OH, OW, N).
+    """
+    n = x.shape[3]
+    o, cg = w.shape[:2]
+    oh, ow = window.output(*(size + sum(e) for size, e in zip(x.shape[1:3], edges, strict=True)))
+    if window.stride == (1, 1) and direct.is_supported(x, w.shape, groups, direct.MAX_FORWARD):
+        before = edges[0][0], edges[1][0]
+        return direct.correlate(x, w, b, before, window.dilation, (oh, ow))
+    windows = window.views(frame(x, edges))
+    filters = w.reshape(groups, o // groups, -1)
+    y = empty((o, oh, ow, n), x.dtype)
+    pieces = blocks(oh, ow, filters.shape[2] * n * x.itemsize)
+
+    def task(i: int) -> None:
+        rows, cols = pieces[i // groups]
+        g = i % groups
+        part = windows[g * cg : (g + 1) * cg]
+        channels = slice(g * o // groups, (g + 1) * o // groups)
+        out = y[channels, rows, cols].reshape(o // groups, -1)
+        np.matmul(filters[g], columns(part, (rows, cols)), out=out)
+        if b is not None:
+            out += b[channels, None]
+
+    parallel(task, len(pieces) * groups)
+    return y
+
+
+def weight_gradient(
+    x: Array, g: Array, shape: tuple[int, ...], edges: Edges, window: Window, groups: int
+) -> Array:
+    """dL/dw[o, c, kh, kw] = Σ over positions of g[o] · x[c], framed, seen through the window at
+    (kh, kw).
+
+    The columns are made again, block by block, not kept since forward. Every thread adds up its
+    own fixed share of the blocks, so the rounding is the same from run to run.
+    """
+    if direct.is_supported(x, shape, groups, direct.MAX_BACKWARD):
+        before = edges[0][0], edges[1][0]
+        return direct.weight_gradient(x, g, shape, before, window.stride, window.dilation)
+    o, cg = shape[:2]
+    oh, ow, n = g.shape[1:]
+    windows = window.views(frame(x, edges))
+    depth = cg * shape[2] * shape[3]
+    pieces = blocks(oh, ow, depth * n * x.itemsize)
+    shares = split_range(len(pieces), get_num_threads())
+    sums = np.zeros((len(shares), groups, o // groups, depth), x.dtype)
+
+    def task(i: int) -> None:
+        for rows, cols in pieces[shares[i]]:
+            for k in range(groups):
+                gk = g[k * o // groups : (k + 1) * o // groups, rows, cols]
+                part = columns(windows[k * cg : (k + 1) * cg], (rows, cols))
+                sums[i, k] += gk.reshape(o // groups, -1) @ part.T
+
+    parallel(task, len(shares))
+    return sums.sum(axis=0).reshape(shape)
+
+
+def bias_gradient(g: Array) -> Array:
+    """dL/db[o] = Σ of g[o] over positions and images."""
+    gb = np.empty(len(g), g.dtype)
+    channels = split_range(len(g), get_num_threads())
+
+    def task(i: int) -> None:
+        part = g[channels[i]]
+        part.reshape(len(part), math.prod(part.shape[1:])).sum(axis=1, out=gb[channels[i]])
+
+    parallel(task, len(channels), g.size)
+    return gb
+
+
+def input_gradient(
+    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+) -> Array:
+    """dL/dx of :func:`correlate` over a zero-padded input, (C, H, W, N) for ``size`` (H, W).
+
+    At stride 1 it is itself a correlation, :func:`flipped`, otherwise :func:`col2im`; of two ways
+    at stride 1 the second measured faster where it multiplies by a much taller matrix, the first
+    where channels are as many on both sides.
+    """
+    o, cg = w.shape[:2]
+    stays = window.stride == (1, 1)
+    few = stays and direct.is_supported(g, w.shape, groups, direct.MAX_FORWARD)
+    way = flipped if few or (stays and o < 2 * groups * cg) else col2im
+    return way(g, w, size, padding, window, groups)
+
+
+def flipped(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
+    """dL/dx at stride 1 as a correlation: of g, padded, with the flipped filters. It only
+    gathers."""
+    # An input pixel at i is seen by outputs i + p − d(k−1) … i + p.
+    height, width = (
+        (reach - 1 - p, n + p - g.shape[axis])
+        for axis, (reach, p, n) in enumerate(zip(window.reach, padding, size, strict=True), 1)
+    )
+    return correlate(g, flip_filters(w, groups), None, (height, width), window, groups)
+
+
+def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
+    """The transpose of im2col, for any stride: dL/dcolumns = wᵀ g, block by block, each row added
+    back to where it was read from. Every thread has input channels of its own, so none collide."""
+    o, cg, kh, kw = w.shape
+    oh, ow, n = g.shape[1:]
+    gx = zeros((groups * cg, size[0] + 2 * padding[0], size[1] + 2 * padding[1], n), g.dtype)
+    seen = window.views(gx)
+    shares = [(k, part) for k in range(groups) for part in split_range(cg, get_num_threads())]
+
+    def task(i: int) -> None:
+        k, part = shares[i]
+        og = slice(k * o // groups, (k + 1) * o // groups)
+        # Kernel offsets outermost, so that each one's columns are in one piece.
+        filters = np.ascontiguousarray(w[og, part].transpose(2, 3, 1, 0)).reshape(-1, o // groups)
+        target = seen[k * cg + part.start : k * cg + part.stop]
+        for rows, cols in blocks(oh, ow, len(filters) * n * g.itemsize):
+            gpart = g[og, rows, cols]
+            gcolumns = np.matmul(filters, gpart.reshape(o // groups, -1))
+            gcolumns = gcolumns.reshape(kh, kw, -1, *gpart.shape[1:])
+            for a in range(kh):
+                for b in range(kw):
+                    target[:, a, b, rows, cols] += gcolumns[a, b]
+
+    parallel(task, len(shares))
+    return gx[:, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
+
+
+# ---------------------------------------------------------------------------- blocks of columns
+
+
+def frame(x: Array, edges: Edges) -> Array:
+    """(C, H, W, N) with zeros around; ``x`` itself, or a view, where none are added."""
+    (top, bottom), (left, right) = edges
+    x = x[:, max(-top, 0) : x.shape[1] + min(bottom, 0), max(-left, 0) : x.shape[2] + min(right, 0)]
+    top, bottom, left, right = (max(edge, 0) for edge in (top, bottom, left, right))
+    if not (top or bottom or left or right):
+        return x
+    c, h, w, n = x.shape
+    y = empty((c, h + top + bottom, w + left + right, n), x.dtype)
+    channels = split_range(c, get_num_threads())
+
+    def task(i: int) -> None:
+        part = y[channels[i]]
+        part[:, :top] = part[:, top + h :] = 0
+        part[:, :, :left] = part[:, :, left + w :] = 0
+        part[:, top : top + h, left : left + w] = x[channels[i]]
+
+    parallel(task, len(channels), y.size)
+    return y
+
+
+def blocks(oh: int, ow: int, bytes_per_position: int) -> list[Block]:
+    """Cut OH x OW output positions into runs whose columns fit a core's cache: several whole rows,
+    or a part of one row."""
+    positions = max(1, MAX_COLUMN_BYTES // max(1, bytes_per_position))
+    if positions >= ow:
+        count, threads = -(-oh * ow // positions), get_num_threads()
+        count = -(-count // threads) * threads  # as many for each core
+        return [(rows, slice(0, ow)) for rows in split_range(oh, count)]
+    parts = split_range(ow, -(-ow // positions))
+    return [(slice(r, r + 1), part) for r in range(oh) for part in parts]
+
+
+def columns(windows: Array, block: Block) -> Array:
+    """The im2col columns (C·KH·KW, positions·N) of one block in this thread's buffer, or not copied
+    at all where the window is a single pixel."""
+    part = windows[:, :, :, block[0], block[1]]
+    c, kh, kw = part.shape[:3]
+    if (kh, kw) != (1, 1):
+        buffer = workspace("columns", part.shape, part.dtype)
+        np.copyto(buffer, part)
+        part = buffer
+    return part.reshape(c * kh * kw, -1)

@@ -1,0 +1,36 @@
+"""Matrix products: what implementations are compared on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from minigrad.ops.linear import _linear, _matmul
+from tests.common import grid, seeds
+from tests.ops.driver import Arguments, Cases
+
+sizes = st.sampled_from([0, 1, 2, 3, 17, 40])
+
+
+@st.composite
+def linear(draw: Any, sizes: st.SearchStrategy[int] = sizes) -> Arguments:
+    n, f, o = draw(sizes), draw(sizes), draw(sizes)
+    seed, bias = draw(seeds), draw(st.booleans())
+    b = grid((o,), seed + 2) if bias else None
+    return [grid((n, f), seed), grid((o, f), seed + 1), b], {}
+
+
+@st.composite
+def matmul(draw: Any) -> Arguments:
+    m, k, n = draw(sizes), draw(sizes), draw(sizes)
+    seed = draw(seeds)
+    return [grid((m, k), seed), grid((k, n), seed + 1)], {}
+
+
+LIMITS = {"minigrad.cpu.elementwise._SMALL_PRODUCT": (1, 1 << 17)}
+
+CASES = {
+    _linear: Cases(linear(), linear(st.sampled_from([4, 8, 16])), limits=LIMITS, special=True),
+    _matmul: Cases(matmul(), limits=LIMITS, special=True, batch_last=False),
+}
