@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-FILES = "tests/gpu/test_cuda_graph.py tests/test_checkpoint.py tests/ops/test_methods.py tests/cifar/test_gpu.py"
+FILES = (
+    "tests/gpu/test_cuda_graph.py",
+    "tests/test_checkpoint.py",
+    "tests/ops/test_methods.py",
+    "tests/cifar/test_gpu.py",
+)
 # Of the last file what needs the memory, the compiler or the time of a GPU.
 NOT = "parity or out_of_memory or compiled_kernels or logits"
 
@@ -27,7 +32,7 @@ def _compiler():
 
 
 def test_tests_of_gpus():
-    done = strict("-k", f"gpu and not ({NOT})", *FILES.split())
+    done = strict("-k", f"gpu and not ({NOT})", *FILES)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
 
