@@ -3,6 +3,7 @@
 # ruff: noqa: F401
 
 import minigrad.cpu.activation
+import minigrad.cpu.arithmetic
 import minigrad.cpu.conv
 import minigrad.cpu.dropout
 import minigrad.cpu.linear
@@ -10,6 +11,7 @@ import minigrad.cpu.norm
 import minigrad.cpu.pool
 import minigrad.cpu.shape
 import minigrad.gpu.activation
+import minigrad.gpu.arithmetic
 import minigrad.gpu.conv
 import minigrad.gpu.dropout
 import minigrad.gpu.linear

@@ -27,7 +27,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .cpu.elementwise import add, add_into
 from .device import Array, DeviceError, check_current, device_of, get_xp
 from .dispatch import Dispatched
 from .hooks import Hooks
@@ -169,6 +168,18 @@ class no_grad(contextlib.ContextDecorator):
 # ---------------------------------------------------------------------------- the sweep
 
 
+@Dispatched
+def add(a: Array, b: Array) -> Array:
+    """a + b, of one shape."""
+    return get_xp(a).asarray(a + b)
+
+
+@Dispatched
+def add_into(a: Array, b: Array) -> None:
+    """a += b, of one shape."""
+    a += b
+
+
 class _Gradient:
     """A gradient on its way: the sum so far, and whether its memory is ours to add into."""
 
@@ -179,9 +190,9 @@ class _Gradient:
 
     def add(self, other: Array) -> None:
         if self.owned:
-            add_into(self.array, other)
+            add_into.run(self.array, other)
         else:
-            self.array, self.owned = add(self.array, other), True
+            self.array, self.owned = add.run(self.array, other), True
 
     def call(self, hooks: Hooks) -> None:
         """Show the gradient, now complete, to ``hooks``, each of which may replace it."""

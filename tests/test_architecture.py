@@ -21,9 +21,6 @@ IMPLEMENTATIONS = tuple(
     re.findall("^import (.*)$", (ROOT / "minigrad/implementations.py").read_text("utf-8"), re.M)
 )
 
-# Definitions that still know how they are made fast.
-NOT_APART = {"minigrad.ops.arithmetic"}
-
 # A file imports only from layers above its own. A package is one layer, whose files may import
 # each other unless that makes a circle.
 LAYERS = (
@@ -185,7 +182,7 @@ def definitions_that_know(source: Source) -> list[str]:
     return [
         f"{module} imports {origin}.{name}; a definition does not know how it is made fast"
         for module in source.trees
-        if module.startswith("minigrad.ops.") and module not in NOT_APART
+        if module.startswith("minigrad.ops.")
         for _, origin, name, _ in source.imports(module)
         if f"{origin}.{name}.".startswith(("minigrad.cpu.", "minigrad.gpu."))
     ]

@@ -21,22 +21,20 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     """Apply ``function(out, *blocks)`` to ``arrays``, broadcast, block by block.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
-    dtype of the first array, and the memory order of the first of full shape, whatever the
-    library's own habit (CuPy's ufuncs return C order), so batch-innermost layout passes through.
-    On the CPU the blocks are shared over cores and stay in their caches, so that a function of
-    several passes reads memory once. Where no array is broadcast, blocks are flat.
+    dtype of the first array, and the memory order of the first of full shape, so batch-innermost
+    layout passes through. The blocks are shared over cores and stay in their caches, so that a
+    function of several passes reads memory once. Where no array is broadcast, blocks are flat.
     """
-    xp = get_xp(arrays[0])
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     full = [a for a in arrays if a.shape == shape]
     order = memory_order(full[0]) if full else list(range(len(shape)))
-    result = empty(tuple(shape[i] for i in order), arrays[0].dtype, xp)
+    result = empty(tuple(shape[i] for i in order), arrays[0].dtype)
     alike = len(full) == len(arrays)
-    memory = [(a if alike else xp.broadcast_to(a, shape)).transpose(order) for a in arrays]
+    memory = [(a if alike else np.broadcast_to(a, shape)).transpose(order) for a in arrays]
     if alike:
-        memory = [xp.ascontiguousarray(m).reshape(-1) for m in memory]
+        memory = [np.ascontiguousarray(m).reshape(-1) for m in memory]
     flat = result.reshape(-1) if alike else result
-    if xp is not np or flat.size <= BLOCK:
+    if flat.size <= BLOCK:
         function(flat, *memory)
     else:
         blocks = split_range(len(flat), -(-flat.size // BLOCK), align=16 if alike else 1)
@@ -47,25 +45,6 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
 
         parallel(task, len(blocks), flat.size)
     return result.transpose([order.index(i) for i in range(len(shape))])
-
-
-def add(a: Array, b: Array) -> Array:
-    """a + b, of one shape; a large one is shared over cores and keeps a's memory order."""
-    xp = get_xp(a)
-    if xp is np and a.size <= BLOCK:
-        return np.asarray(a + b)
-    return elementwise(lambda out, a, b: xp.add(a, b, out=out), a, b)
-
-
-def add_into(a: Array, b: Array) -> None:
-    """a += b, of one shape, likewise; ``a`` may be a view of any strides."""
-    if a.size <= BLOCK or not isinstance(a, np.ndarray):
-        a += b
-        return
-    order = memory_order(a)
-    a, b = a.transpose(order), b.transpose(order)
-    parts = split_range(len(a), -(-a.size // BLOCK))
-    parallel(lambda i: np.add(a[parts[i]], b[parts[i]], out=a[parts[i]]), len(parts), a.size)
 
 
 def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from .. import check
-from ..cpu.elementwise import elementwise
 from ..device import Array, get_xp
 from ..options import lacks
 from ..tape import Backward, op
@@ -22,13 +21,31 @@ from ..tensor import Number, Tensor
 Pair = tuple[Array, Backward]
 
 
-def _meet(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
+def _meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     """The operands in the dtype of the result; numbers stay numbers, which it must hold."""
+    check_broadcast(name, a, b)
     a, b = _alike(a, b, floating)
     for x, other in ((a, b), (b, a)):
         if isinstance(x, int) and getattr(other, "dtype", np.dtype(float)).kind in "biu":
             check.fits("number", x, other.dtype)
     return a, b
+
+
+def check_broadcast(name: str, a: Any, b: Any) -> None:
+    """Raise ValueError if a and b are arrays whose shapes do not broadcast."""
+    first, second = getattr(a, "shape", ()), getattr(b, "shape", ())
+    if first != second:
+        try:
+            np.broadcast_shapes(first, second)
+        except ValueError:
+            raise ValueError(f"{name}: shapes {first} and {second} do not broadcast") from None
+
+
+def are_floats(a: Any, b: Any) -> bool:
+    """Whether both operands are arrays of one floating dtype."""
+    if not (hasattr(a, "dtype") and hasattr(b, "dtype")):
+        return False
+    return a.dtype.kind == "f" and a.dtype == b.dtype
 
 
 def _alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
@@ -42,23 +59,11 @@ def _alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     return tuple(x.astype(to) if hasattr(x, "dtype") else x for x in (a, b))
 
 
-def _blocked(name: str, a: Any, b: Any) -> Array:
-    """The ufunc ``name`` of a and b, in blocks over all cores where both are arrays."""
-    function = getattr(get_xp(a if hasattr(a, "dtype") else b), name)
-    if hasattr(a, "dtype") and hasattr(b, "dtype") and a.dtype == b.dtype and a.dtype.kind == "f":
-        try:
-            np.broadcast_shapes(a.shape, b.shape)
-        except ValueError:
-            raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast") from None
-        return elementwise(lambda out, a, b: function(a, b, out=out), a, b)
-    return function(a, b)
-
-
 @op
 def add(a: Any, b: Any) -> Pair:
     """y = a + b,  dL/da = dL/db = g."""
-    a, b = _meet(a, b)
-    return _blocked("add", a, b), lambda g, needs: (g, g)
+    a, b = _meet("add", a, b)
+    return a + b, lambda g, needs: (g, g)
 
 
 @op
@@ -66,28 +71,21 @@ def sub(a: Any, b: Any) -> Pair:
     """y = a − b,  dL/da = g,  dL/db = −g."""
     if any(isinstance(x, bool) or getattr(x, "dtype", None) == np.bool_ for x in (a, b)):
         raise TypeError("sub: bools cannot be subtracted; convert them with .to(dtype)")
-    a, b = _meet(a, b)
-    return _blocked("subtract", a, b), lambda g, needs: (g, -g if needs[1] else None)
+    a, b = _meet("sub", a, b)
+    return a - b, lambda g, needs: (g, -g if needs[1] else None)
 
 
 @op
 def mul(a: Any, b: Any) -> Pair:
     """y = a b,  dL/da = g b,  dL/db = g a."""
-    a, b = _meet(a, b)
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return (
-            _blocked("multiply", g, b) if needs[0] else None,
-            _blocked("multiply", g, a) if needs[1] else None,
-        )
-
-    return _blocked("multiply", a, b), backward
+    a, b = _meet("mul", a, b)
+    return a * b, lambda g, needs: (g * b if needs[0] else None, g * a if needs[1] else None)
 
 
 @op
 def div(a: Any, b: Any) -> Pair:
     """y = a / b,  dL/da = g / b,  dL/db = −g a / b²."""
-    a, b = _meet(a, b, floating=True)
+    a, b = _meet("div", a, b, floating=True)
     y = a / b
     return y, lambda g, needs: (g / b if needs[0] else None, -g * y / b if needs[1] else None)
 
@@ -101,7 +99,7 @@ def neg(x: Array) -> Pair:
 @op
 def _pow(x: Array, *, exponent: Number) -> Pair:
     """y = xᵖ,  dL/dx = g p xᵖ⁻¹ (0 where p = 0, also at x = 0)."""
-    x, _ = _meet(x.astype(np.int64) if x.dtype.kind == "b" else x, exponent)
+    x, _ = _meet("pow", x.astype(np.int64) if x.dtype.kind == "b" else x, exponent)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         if exponent == 0:
@@ -165,10 +163,10 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
     dL/dlow = g where x < low < high,  dL/dhigh = g where x > high or low > high, else 0."""
     xp, y = get_xp(x), x
     if low is not None:
-        y, low = _meet(y, low)
+        y, low = _meet("clamp", y, low)
         y = xp.maximum(y, low)
     if high is not None:
-        y, high = _meet(y, high)
+        y, high = _meet("clamp", y, high)
         y = xp.minimum(y, high)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
@@ -223,7 +221,7 @@ def clamp(
 def _where(condition: Array, a: Any, b: Any) -> Pair:
     """y = a where condition, else b;  dL/da = g where condition, dL/db = g elsewhere, else 0."""
     xp = get_xp(condition)
-    a, b = _meet(a, b)
+    a, b = _meet("where", a, b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         none = g.dtype.type(0)
