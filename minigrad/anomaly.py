@@ -76,7 +76,7 @@ class _Search(Listener):
 
     def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
         place = self.places.get(node, "")
-        if wrong := _wrong(g):  # the sum of finite ones, or the search would have ended there
+        if wrong := _wrong(g):  # the sum of finite ones, or from a hook: else the search had ended
             raise FloatingPointError(f"the gradient of {node.name}'s result{place} has {wrong}")
         for number, gradient in enumerate(gradients):
             if gradient is not None and (wrong := _wrong(gradient)):

@@ -279,6 +279,18 @@ def test_a_result_that_is_no_gradient(result, error, text):
         refuses(error, f"hook: its result: {text}", call(mg, of_leaf), call(torch, of_leaf))
 
 
+def test_anomalies_made_by_hooks():
+    x = vector(mg, 1.0)
+    y = x * 2
+    y.register_hook(lambda g: mg.tensor([float("nan")]))
+    with mg.detect_anomaly(), pytest.raises(FloatingPointError, match="the gradient of mul's res"):
+        y.backward()
+    y = x * 2
+    y.register_hook(lambda g: (g - 2).log())
+    with mg.detect_anomaly(), pytest.raises(FloatingPointError, match="log made 1 NaN of 1 value"):
+        y.backward()
+
+
 def test_a_hook_that_fails():
     """Its exception goes through; the graph is as after any backward, and no ``grad`` changes."""
     x, w = vector(mg, 1.0), vector(mg, 2.0)

@@ -298,6 +298,13 @@ def test_float64(tmp_path):
     assert_same(model, (4,), tmp_path, dtype=np.float64, atol=1e-12)
 
 
+def test_hooks_are_part_of_the_graph(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    model[0].register_forward_pre_hook(lambda module, args: args[0] + 1)
+    model[0].register_forward_hook(lambda module, args, y: y * 2)
+    assert_same(model, (4,), tmp_path)
+
+
 def test_tracing_keeps_no_results(tmp_path):
     """Batches of many sizes take no more memory than the largest of them."""
     alive = []
