@@ -8,6 +8,7 @@ import minigrad.cpu.conv
 import minigrad.cpu.dropout
 import minigrad.cpu.linear
 import minigrad.cpu.norm
+import minigrad.cpu.optim
 import minigrad.cpu.pool
 import minigrad.cpu.shape
 import minigrad.gpu.activation
@@ -17,5 +18,6 @@ import minigrad.gpu.dropout
 import minigrad.gpu.linear
 import minigrad.gpu.loss
 import minigrad.gpu.norm
+import minigrad.gpu.optim
 import minigrad.gpu.pool
 import minigrad.gpu.shape

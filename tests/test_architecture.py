@@ -21,6 +21,9 @@ IMPLEMENTATIONS = tuple(
     re.findall("^import (.*)$", (ROOT / "minigrad/implementations.py").read_text("utf-8"), re.M)
 )
 
+# Where definitions are.
+DEFINITIONS = ("minigrad.ops.", *(f"minigrad.optim.{rule}" for rule in ("adam", "rmsprop", "sgd")))
+
 # A file imports only from layers above its own. A package is one layer, whose files may import
 # each other unless that makes a circle.
 LAYERS = (
@@ -182,7 +185,7 @@ def definitions_that_know(source: Source) -> list[str]:
     return [
         f"{module} imports {origin}.{name}; a definition does not know how it is made fast"
         for module in source.trees
-        if module.startswith("minigrad.ops.")
+        if module.startswith(DEFINITIONS)
         for _, origin, name, _ in source.imports(module)
         if f"{origin}.{name}.".startswith(("minigrad.cpu.", "minigrad.gpu."))
     ]

@@ -47,26 +47,6 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     return result.transpose([order.index(i) for i in range(len(shape))])
 
 
-def update(jobs: list[tuple[Callable[..., Any], tuple[Array, ...]]]) -> None:
-    """Run ``function(*blocks)`` over the arrays of every job, block by block, in one parallel pass.
-
-    For optimisers: each function changes its blocks in place, all arrays of a job have one shape,
-    and all but the second (the gradient, which is only read) must be dense in one memory order.
-    """
-    work: list[tuple[Callable[..., Any], list[Array]]] = []
-    for function, arrays in jobs:
-        if not all(a.flags.c_contiguous for a in arrays):
-            order = memory_order(arrays[0])
-            arrays = tuple(get_xp(a).ascontiguousarray(a.transpose(order)) for a in arrays)
-        flat = [a.reshape(-1) for a in arrays]
-        if not isinstance(flat[0], np.ndarray):
-            function(*flat)
-            continue
-        for part in split_range(flat[0].size, -(-flat[0].size // BLOCK), align=16):
-            work.append((function, [a[part] for a in flat]))
-    parallel(lambda i: work[i][0](*work[i][1]), len(work), sum(len(a[0]) for _, a in work))
-
-
 def scratch(name: str, like: Array) -> Array:
     """An uninitialised array like ``like``: this thread's reused one on the CPU."""
     if isinstance(like, np.ndarray):

@@ -1,5 +1,4 @@
-// Optimisers: all parameters of one rule in one launch. The rules stand in
-// minigrad/optim/optimizers.py.
+// Optimisers: all parameters of one rule in one launch. The rules stand in minigrad/optim.
 //
 // `arrays` holds the addresses of `count` parameters, then of their gradients, then of each state
 // array, in the same order; `sizes` (count) their elements. Parameter i belongs to the blocks from

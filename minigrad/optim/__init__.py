@@ -1,8 +1,8 @@
 """Optimisers and learning-rate schedules under the names of ``torch.optim``."""
 
-from . import schedules as lr_scheduler
-from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from .schedules import (
+from . import lr_scheduler
+from .adam import Adam, AdamW
+from .lr_scheduler import (
     CosineAnnealingLR,
     LambdaLR,
     LRScheduler,
@@ -10,6 +10,9 @@ from .schedules import (
     ReduceLROnPlateau,
     StepLR,
 )
+from .optimizer import Optimizer, Rule
+from .rmsprop import RMSprop
+from .sgd import SGD
 
 __all__ = [
     "SGD",
@@ -22,6 +25,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "ReduceLROnPlateau",
+    "Rule",
     "StepLR",
     "lr_scheduler",
 ]

@@ -16,6 +16,7 @@ import pytest
 import minigrad as mg
 from minigrad import functional as F
 from minigrad import nn
+from minigrad.gpu import capture
 from minigrad.gpu import cuda_graph as graph
 from minigrad.gpu import launch as cuda
 from tests.common import refuses
@@ -115,6 +116,42 @@ def test_the_count_of_steps_goes_on():
     for _ in range(4):
         run(inner(8, 4, seed=1), inner(8, 5, seed=2))
     assert optimizer.state_dict()["state"][0]["step"] == 4
+
+
+@pytest.mark.usefixtures("side")
+def test_options_that_need_other_state_than_recorded():
+    """A replay would read the addresses of arrays that there are not."""
+    w = weights()
+    optimizer = mg.optim.SGD([w])
+
+    def step(x: mg.Tensor, g: mg.Tensor) -> None:
+        optimizer.zero_grad()
+        F.linear(x, w).backward(g)
+        optimizer.step()
+
+    run = mg.CapturedStep(step, warm=1)
+    inputs = inner(8, 4, seed=1), inner(8, 5, seed=2)
+    for _ in range(2):
+        run(*inputs)
+    optimizer.param_groups[0]["momentum"] = 0.9
+    refuses(NotImplementedError, "SGD: options that need other state", lambda: run(*inputs))
+
+
+@pytest.mark.usefixtures("side")
+def test_state_made_in_a_recording():
+    """Each replay would begin anew."""
+    w = weights()
+    optimizer = mg.optim.Adam([w])
+
+    def step(x: mg.Tensor, g: mg.Tensor) -> None:
+        F.linear(x, w).backward(g)
+        if capture.is_recording():
+            optimizer.step()
+
+    run = mg.CapturedStep(step, warm=1)
+    inputs = inner(8, 4, seed=1), inner(8, 5, seed=2)
+    run(*inputs)
+    refuses(graph.CaptureError, "Adam: state made in a recording", lambda: run(*inputs))
 
 
 @pytest.mark.usefixtures("side")

@@ -211,6 +211,7 @@ calls(
     inputs=mg.tensor([1.0], "float64", requires_grad=True), eps=1e-6, atol=1e-5, rtol=1e-3,
     raise_exception=True, constant=[], domains={0: (0, 2)},
 )  # fmt: skip
+calls("optim.Rule", optim.Rule, {"formula": ("function",)}, formula=lambda p, g, *, lr: None)
 calls("op", mg.op, {"function": ("function",)}, function=len)
 calls("CapturedStep", mg.CapturedStep, {"step": ("function",), "warm": ("huge",)}, step=len, warm=1)
 calls("CapturedStep.__call__", captured, {"inputs": ("tensor",)}, inputs=mg.ones(1))
@@ -544,7 +545,7 @@ ELSEWHERE = {
     "tested here by themselves": "save load",
     "for subclasses": """
         nn.Module nn.Module.forward optim.Optimizer.active_slots optim.Optimizer.check_options
-        optim.Optimizer.kernel optim.Optimizer.rule optim.LRScheduler.get_lr
+        optim.LRScheduler.get_lr
     """,
     "takes what it is given": "nn.Identity",
     "refused by name in test_misuse, drawn in tests/parity": "functional.batch_norm",

@@ -19,6 +19,7 @@ from tests.common import TOLERANCE, grid, lay_out, layouts, seeds
 from tests.gpu.kernels import shim
 
 HALF = {"rtol": 4e-3, "atol": 4e-3}
+DENSE = ("C", "Fortran", "batch innermost")
 FLOATS = (np.float16, np.float32, np.float64)
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
@@ -39,6 +40,7 @@ class Cases:
         special: whether some values may be NaN or infinite.
         batch_last: whether the result and the first argument's gradient have the batch innermost
             in memory where all arguments have.
+        dense: positions of arguments that are laid out alike, in a memory order without gaps.
         exact: whether results are the same bits.
         loosen: multiplies the tolerances.
     """
@@ -50,6 +52,7 @@ class Cases:
     limits: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     special: bool = False
     batch_last: bool = True
+    dense: Sequence[int] = ()
     exact: bool = False
     loosen: float = 1
 
@@ -81,6 +84,10 @@ class Call:
         same = data.draw(layouts, "layout")
         each = data.draw(st.booleans(), "a layout for each")
         self.layouts = [data.draw(layouts) if each else same for _ in args]
+        if cases.dense:
+            alike = data.draw(st.sampled_from(DENSE), "a layout without gaps")
+            for i in cases.dense:
+                self.layouts[i] = alike
 
     def copies(self) -> tuple[list[Any], dict[str, Any]]:
         def copy(value: Any, layout: str) -> Any:

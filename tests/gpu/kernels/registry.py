@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from minigrad.gpu import norm
-from minigrad.optim import optimizers
+from minigrad.gpu import norm, optim
 
 
 def reals(**others: object) -> list[dict[str, str]]:
@@ -33,7 +32,7 @@ FAMILIES: dict[str, list[dict[str, str]]] = {
     "index": reals(),
     "loss": sums(),
     "norm": reals(THREADS=norm.THREADS, PER_THREAD=norm.PER_THREAD),
-    "optim": reals(CHUNK=optimizers.CHUNK),
+    "optim": reals(CHUNK=optim.CHUNK),
     "pool": [
         {**macros, "PLACE": place}
         for macros, place in zip(

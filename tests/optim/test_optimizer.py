@@ -1,71 +1,20 @@
-"""Every optimiser takes PyTorch's steps, keeps PyTorch's state and refuses what it cannot do."""
+"""Every optimiser updates the right parameters, keeps PyTorch's state and refuses what it cannot
+do."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import optim
 from minigrad.cpu.elementwise import BLOCK
-from tests.common import LAYOUTS, host, lay_out, refuses, seeds, signature
+from tests.common import LAYOUTS, host, refuses, signature
+from tests.optim.twins import TIGHT, Twins, make
 
-pytestmark = pytest.mark.usefixtures("each_way")
+pytestmark = pytest.mark.usefixtures("each_implementation")
 
-STEPS = 8
-SHAPES = ((3, 2, 2, 2), (5,), (), (4, 3))
-TIGHT = {np.float64: 1e-12, np.float32: 2e-6}
-
-rates = st.floats(1e-4, 0.5)
-decays = st.sampled_from((0, 1e-4, 0.3))
-fractions = st.sampled_from((0.0, 0.5, 0.9, 0.99))
-common = {"weight_decay": decays, "maximize": st.booleans()}
-
-
-def sgd_options() -> st.SearchStrategy:
-    plain = {"lr": rates, **common}
-    dampened = st.fixed_dictionaries(
-        {**plain, "momentum": fractions, "dampening": st.sampled_from((0, 0.3, 1))}
-    )
-    nesterov = st.fixed_dictionaries(
-        {**plain, "momentum": st.sampled_from((0.5, 0.9)), "nesterov": st.just(True)}
-    )
-    return dampened | nesterov
-
-
-def adam_options() -> st.SearchStrategy:
-    return st.fixed_dictionaries(
-        {
-            "lr": rates,
-            "betas": st.tuples(fractions, st.sampled_from((0.5, 0.9, 0.999))),
-            "eps": st.sampled_from((1e-8, 1e-3)),
-            **common,
-        }
-    )
-
-
-def rmsprop_options() -> st.SearchStrategy:
-    return st.fixed_dictionaries(
-        {
-            "lr": rates,
-            "alpha": st.sampled_from((0.5, 0.9, 0.99)),
-            "eps": st.sampled_from((1e-6, 1e-2)),
-            "momentum": fractions,
-            "centered": st.booleans(),
-            **common,
-        }
-    )
-
-
-OPTIONS = {
-    "SGD": sgd_options(),
-    "Adam": adam_options(),
-    "AdamW": adam_options(),
-    "RMSprop": rmsprop_options(),
-}
 # One busy setting of each, where a test needs state but not the whole space of options.
 BUSY = {
     "SGD": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "dampening": 0.2},
@@ -76,59 +25,9 @@ BUSY = {
 each_optimizer = pytest.mark.parametrize("name", BUSY)
 
 
-class Twins:
-    """The same parameters and gradients in minigrad and PyTorch."""
-
-    def __init__(self, shapes=SHAPES, dtype=np.float64, seed=0, layout="C", device="cpu"):
-        self.rng = np.random.default_rng(seed)
-        arrays = [self.rng.normal(size=s).astype(dtype) for s in shapes]
-        self.ours = [mg.Tensor(lay_out(a, layout), True).to(device).detach() for a in arrays]
-        for p in self.ours:
-            p.requires_grad_()
-        self.theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
-
-    def set_gradients(self, without=()):
-        for i, (p, q) in enumerate(zip(self.ours, self.theirs, strict=True)):
-            g = self.rng.normal(size=p.shape).astype(p.dtype)
-            p.grad = None if i in without else mg.Tensor(g).to(p.device)
-            q.grad = None if i in without else torch.tensor(g)
-
-    def step(self, ours, theirs, without=()):
-        self.set_gradients(without)
-        ours.step()
-        theirs.step()
-
-    def check(self, tolerance):
-        for i, (p, q) in enumerate(zip(self.ours, self.theirs, strict=True)):
-            expected = q.detach().numpy()
-            assert p.dtype == expected.dtype
-            np.testing.assert_allclose(
-                host(p), expected, rtol=tolerance, atol=tolerance, err_msg=f"parameter {i}"
-            )
-
-
-def make(name, twins, **options):
-    pair = getattr(optim, name), getattr(torch.optim, name)
-    return tuple(c(p, **options) for c, p in zip(pair, (twins.ours, twins.theirs), strict=True))
-
-
 @each_optimizer
 def test_constructor_is_pytorchs(name):
     assert signature(getattr(optim, name)) == signature(getattr(torch.optim, name))
-
-
-@each_optimizer
-@pytest.mark.parametrize("dtype", TIGHT)
-@given(data=st.data(), seed=seeds)
-@settings(max_examples=25)
-def test_steps_are_pytorchs(name, dtype, data, seed):
-    options = data.draw(OPTIONS[name])
-    twins = Twins(dtype=dtype, seed=seed)
-    pair = make(name, twins, **options)
-    for _ in range(STEPS):
-        twins.step(*pair)
-    scale = max(1.0, *(float(q.detach().abs().max()) for q in twins.theirs))
-    twins.check(TIGHT[dtype] * scale * 10)
 
 
 @each_optimizer
@@ -173,56 +72,6 @@ def test_groups_have_their_own_options_and_lr_can_be_changed(name):
     twins.step(*pair)
     twins.check(1e-12)
     assert [g["lr"] for g in pair[0].param_groups] == [0.2, 0.05, BUSY[name]["lr"]]
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("Adam", {"betas": (0.9, 0.999999)}),
-        ("Adam", {"betas": (0.999999, 0.99)}),
-        ("AdamW", {"betas": (0.5, 0.9999999)}),
-        ("RMSprop", {"alpha": 0.999999}),
-        ("RMSprop", {"alpha": 0.999999, "centered": True}),
-        ("SGD", {"momentum": 0.9, "dampening": 0.9999999}),
-    ],
-)
-@pytest.mark.parametrize("number", [float, np.float32])
-def test_factors_close_to_one(name, options, number):
-    """1 − β in float32 would be mostly rounding, also of an option that is a float32."""
-
-    def rounded(value, number):
-        if isinstance(value, tuple):
-            return tuple(rounded(v, number) for v in value)
-        return value if isinstance(value, bool) else number(value)
-
-    twins = Twins(dtype=np.float32)
-    options = {key: rounded(value, number) for key, value in options.items()}
-    ours = getattr(optim, name)(twins.ours, lr=1e-2, **options)
-    options = {key: rounded(value, float) for key, value in options.items()}
-    theirs = getattr(torch.optim, name)(twins.theirs, lr=1e-2, **options)
-    for _ in range(3):
-        twins.step(ours, theirs)
-    twins.check(2e-5)
-
-
-def test_no_memory_of_a_large_gradient():
-    """β₁ = 0 keeps nothing, where m + (g − m) keeps the rounding of m."""
-    p = mg.zeros(1, requires_grad=True)
-    optimizer = optim.Adam([p], lr=1, betas=(0, 0))
-    for g in (1e8, 1.0, 1.0):
-        p.grad = mg.tensor([g])
-        optimizer.step()
-    assert host(p).tolist() == [-3]
-
-
-def test_momentum_switched_on_during_a_run():
-    twins = Twins()
-    pair = make("SGD", twins, lr=0.1, dampening=0.5)
-    for step in range(4):
-        for optimizer in pair:
-            optimizer.param_groups[0]["momentum"] = 0.9 if step >= 2 else 0
-        twins.step(*pair)
-    twins.check(1e-12)
 
 
 def test_add_param_group():
@@ -359,16 +208,6 @@ def test_state_that_does_not_fit_changes_nothing(saved, error, text):
     assert all(optimizer.state[p][k] is before[k] for k in before)
 
 
-def test_plain_adam_state_is_not_adamws():
-    p = [mg.zeros(2, requires_grad=True)]
-    saved = optim.Adam(p).state_dict()
-    refuses(
-        NotImplementedError,
-        "decoupled_weight_decay=False",
-        lambda: optim.AdamW(p).load_state_dict(saved),
-    )
-
-
 # ---------------------------------------------------------------------------- errors
 
 
@@ -450,3 +289,48 @@ def test_a_rule_is_a_subclasss():
     p.grad = mg.ones(1)
     with pytest.raises(NotImplementedError):
         optim.Optimizer([p], {"lr": 1.0, "weight_decay": 0}).step()
+
+
+def test_an_optimiser_of_ones_own():
+    """Its rule names the options that it takes."""
+    seen = []
+
+    @optim.Rule
+    def signs(p, g, mean, *, lr, decays, step, fresh):
+        seen.append((lr, decays, step, fresh, mean is None))
+        p -= lr * np.sign(g)
+
+    class Signs(optim.Optimizer):
+        rule = signs
+        slots = ("mean",)
+
+    params = [mg.zeros(2, requires_grad=True) for _ in "ab"]
+    optimizer = Signs(params, {"lr": np.float32(0.5), "decays": [1, 2], "other": None})
+    for _ in range(2):
+        params[0].grad = mg.tensor([2.0, -3.0])
+        optimizer.step()
+        params[1].grad = mg.tensor([0.0, 1.0])
+    assert [host(p).tolist() for p in params] == [[-1, 1], [0, -0.5]]
+    assert seen == [
+        (0.5, (1, 2), 1, True, False),
+        (0.5, (1, 2), 2, False, False),
+        (0.5, (1, 2), 1, True, False),
+    ]
+    assert {type(value) for value, *_ in seen} == {float}
+
+
+@each_optimizer
+def test_half_precision(name):
+    """Which no compiled kernel knows."""
+    rng = np.random.default_rng(0)
+    start, *gradients = rng.normal(size=(4, 3, 5))
+    found = []
+    for dtype in ("float16", "float64"):
+        p = mg.tensor(start, dtype=dtype, requires_grad=True)
+        optimizer = getattr(optim, name)([p], **BUSY[name])
+        for g in gradients:
+            p.grad = mg.tensor(g, dtype=dtype)
+            optimizer.step()
+        assert p.dtype == np.dtype(dtype)
+        found.append(host(p))
+    np.testing.assert_allclose(*found, 0.02, 0.02)

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import check
 from ..tensor import Tensor
-from .optimizers import Optimizer
+from .optimizer import Optimizer
 
 Check = Callable[[str, Any], Any]
 

@@ -1,0 +1,358 @@
+"""What all optimisers share: parameter groups, state, saving, and how a step is made of a rule."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from .. import check
+from ..device import Array, device_of, get_xp, move
+from ..dispatch import Dispatched
+from ..gpu import capture
+from ..nn.module import misfit, raw
+from ..tape import kind_of
+from ..tensor import Tensor, check_gradient
+
+Options = dict[str, Any]
+
+
+class Rule(Dispatched):
+    """How one step of an optimiser changes parameters; a decorator of the formula for one.
+
+        @Rule
+        def momentum(p, g, b, *, lr, momentum):
+            b[...] = momentum * b + g
+            p -= lr * b
+
+    The formula changes the parameter and its state in place, and not the gradient g. A state array
+    that the options do not need is None. It names the options that it takes: those of a group, as
+    Python numbers; ``step``, the number of the parameter's update, from 1; and ``fresh``, whether
+    some state is new, filled with zeros.
+
+    The rule itself, and so an implementation, updates many parameters at once, by
+    ``run(params, grads, *state, options=function)``: lists of as many arrays, all of one dtype on
+    one device, and a function that returns the options, which all share. It is called once for
+    every execution of the update, because that counts the step. The condition of an implementation
+    is asked about the first of them, ``when(p, g, *state)``.
+
+    Attributes:
+        name: of the formula.
+        formula: the function that was decorated.
+        options: names of the options that it takes.
+    """
+
+    def __init__(self, formula: Callable[..., None]) -> None:
+        self.formula = check.function("formula", formula)
+        super().__init__(self._one_by_one)
+        functools.update_wrapper(cast(Any, self), formula)
+        self.name: str = getattr(formula, "__name__", type(formula).__name__)
+        parameters = inspect.signature(formula).parameters.values()
+        self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+    def choose(self, *lists: Sequence[Array], **_: Any) -> Callable[..., None]:
+        return super().choose(*(arrays[0] for arrays in lists))
+
+    def _one_by_one(self, *lists: Sequence[Array], options: Callable[[], Options]) -> None:
+        """The definition: the formula on one parameter after the other."""
+        now = options()
+        for arrays in zip(*lists, strict=True):
+            self.formula(*arrays, **now)
+
+
+def descent(p: Array, g: Array, weight_decay: float, maximize: bool) -> Array:
+    """±g + λ p: where to go down from, with L2 regularisation (PyTorch's ``weight_decay``)."""
+    g = -g if maximize else g
+    return g + weight_decay * p if weight_decay else g
+
+
+@Rule
+def _none(p: Array, g: Array) -> None:
+    raise NotImplementedError("Optimizer: a subclass sets its rule")
+
+
+class Optimizer:
+    """Base of the optimisers: parameter groups, state, saving.
+
+    Args:
+        params: parameters, or dicts with a "params" entry and options that differ from the rest.
+        defaults: the options of every group that does not set its own.
+
+    Attributes:
+        param_groups: list of dicts: "params" and the options in force; change "lr" there.
+        state: parameter → dict of state arrays, and "step" (updates so far) where the rule needs
+            it, under PyTorch's names.
+    """
+
+    rule = _none
+    slots: tuple[str, ...] = ()  # names of all state arrays, in the rule's order
+    counts_steps = True
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError("params: expected an iterable of Parameters, got a single Tensor")
+        entries = check.items("params", params, "Parameters")
+        if not entries:
+            raise ValueError("params: expected at least one parameter, got none")
+        self.defaults = dict(check.mapping("defaults", defaults))
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters under "params" with options of their own."""
+        unknown = [
+            name
+            for name in check.mapping("param_group", param_group)
+            if name not in ("params", "initial_lr", *self.defaults)
+        ]
+        if unknown:
+            raise ValueError(f"params: unknown group options {sorted(map(str, unknown))}")
+        if "params" not in param_group:
+            raise ValueError(f"param_group: expected an entry params, got {sorted(param_group)}")
+        members = param_group["params"]
+        if isinstance(members, Tensor):
+            members = [members]
+        members = check.items("params", members, "Parameters")
+        seen = {id(p) for p in self._parameters()}
+        for p in members:
+            if not isinstance(p, Tensor) or p.node is not None:
+                what = "the result of an operation" if isinstance(p, Tensor) else type(p).__name__
+                raise TypeError(f"params: expected leaf Tensors, got {what}")
+            if id(p) in seen:
+                raise ValueError("params: a parameter appears twice")
+            seen.add(id(p))
+        group = {**self.defaults, **param_group, "params": members}
+        self.check_options(group)
+        self.param_groups.append(group)
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """Raise for options of a wrong type or out of range."""
+        for name in ("lr", "initial_lr", "weight_decay"):
+            if name in group:  # a subclass may have none
+                check.number(name, group[name], 0)
+        for name in ("maximize", "nesterov", "centered", "decoupled_weight_decay"):
+            if name in group:
+                check.boolean(name, group[name])
+
+    def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Names of the state arrays that ``group``'s options need."""
+        return self.slots
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        check.unsupported("set_to_none", set_to_none, True)
+        for p in self._parameters():
+            p.grad = None
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: called first, to compute the gradients anew; its result is returned.
+
+        Raises:
+            TypeError, ValueError, NotImplementedError: an option, a gradient or a parameter that
+                cannot be used. Nothing has changed then.
+        """
+        loss = None if closure is None else check.function("closure", closure)()
+        for group in self.param_groups:
+            self.check_options(group)
+            for p in group["params"]:
+                if p.grad is not None:
+                    _check_updatable(p, p.grad)
+        uses = self.rule.options
+        batches: dict[Any, list[tuple[Any, ...]]] = {}  # what shares its options
+        for number, group in enumerate(self.param_groups):
+            names = self.active_slots(group)
+            for p in group["params"]:
+                if p.grad is not None:
+                    fresh = self._prepare(p, names) and "fresh" in uses
+                    step = "step" in uses and self._count(p)
+                    state = [self.state[p][name] if name in names else None for name in self.slots]
+                    batch = batches.setdefault((number, names, fresh, step, kind_of(p.data)), [])
+                    batch.append((p, p.data, p.grad.data, *state))
+        with np.errstate(all="ignore"):  # infinities and NaN come without a warning, as in PyTorch
+            for (number, names, fresh, *_), batch in batches.items():
+                params, *lists = zip(*batch, strict=True)
+                options = functools.partial(self._advance, number, names, params, fresh)
+                self.rule.run(*lists, options=options)
+        return loss
+
+    def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
+        """See that ``names`` are in ``p``'s state, laid out as ``p`` is; returns whether any of
+        them is new."""
+        if not names:
+            return False
+        state, fresh = self.state.setdefault(p, {}), False
+        for name in names:
+            if name not in state:
+                if capture.is_recording():  # each replay would start anew
+                    raise NotImplementedError(f"{type(self).__name__}: state made in a recording")
+                state[name], fresh = get_xp(p.data).zeros_like(p.data), True
+            elif state[name].strides != p.data.strides:  # p.data has been replaced
+                state[name] = _laid_out_as(p.data, state[name])
+        return fresh
+
+    def _count(self, p: Tensor) -> int:
+        """How many updates of ``p`` have been counted."""
+        return int(self.state.get(p, {}).get("step", 0))
+
+    def _advance(
+        self, number: int, names: tuple[str, ...], params: Sequence[Tensor], fresh: bool
+    ) -> Options:
+        """Count an update of ``params`` and return the rule's options for it.
+
+        Args:
+            number: of their group.
+            names: of the state arrays that the update has.
+            params: they share their options.
+            fresh: see :class:`Rule`.
+
+        Raises:
+            NotImplementedError: the update is being recorded by what cannot ask for the options in
+                every replay, or they need other state than at the recording.
+        """
+        kind, group = type(self).__name__, self.param_groups[number]
+        if capture.is_recording():
+            raise NotImplementedError(f"{kind}: no CUDA kernel for these parameters")
+        if self.active_slots(group) != names:
+            raise NotImplementedError(f"{kind}: options that need other state than when recorded")
+        if self.counts_steps:
+            for p in params:
+                self.state.setdefault(p, {})["step"] = self._count(p) + 1
+        now = {"step": self._count(params[0]), "fresh": fresh}
+        return {n: now[n] if n in now else _plain(group[n]) for n in self.rule.options}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by parameter number, in PyTorch's form: {"state": …, "param_groups": …}.
+
+        Arrays are the live ones, not copies.
+        """
+        numbers = {id(p): i for i, p in enumerate(self._parameters())}
+        groups = [
+            {**group, "params": [numbers[id(p)] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        return {
+            "state": {numbers[id(p)]: dict(s) for p, s in self.state.items()},
+            "param_groups": groups,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over state and options saved by ``state_dict``, or by PyTorch's optimiser of the
+        same name, for the same parameters; arrays are copied.
+
+        Raises:
+            ValueError: groups, shapes or names that do not fit. Nothing has changed then.
+        """
+        absent = {"state", "param_groups"} - set(check.mapping("state_dict", state_dict))
+        if absent:
+            raise ValueError(f"state_dict: expected keys state and param_groups, no {absent}")
+        states = check.mapping("state_dict: state", state_dict["state"])
+        saved_groups = check.items("state_dict: param_groups", state_dict["param_groups"], "dicts")
+        came = [_numbers_of(group) for group in saved_groups]
+        sizes = [len(numbers) for numbers in came]
+        expected = [len(group["params"]) for group in self.param_groups]
+        if sizes != expected:
+            raise ValueError(f"state_dict: expected groups of {expected} parameters, got {sizes}")
+        if unknown := [*states.keys() - {n for numbers in came for n in numbers}]:
+            raise ValueError(
+                f"state_dict: state: expected parameters of the groups, got {unknown[:5]}"
+            )
+        groups, state = [], {}
+        for group, saved, numbers in zip(self.param_groups, saved_groups, came, strict=True):
+            known = {k: saved[k] for k in ("initial_lr", *self.defaults) if k in saved}
+            groups.append({**group, **known})
+            self.check_options(groups[-1])
+            for number, p in zip(numbers, group["params"], strict=True):
+                if number in states:
+                    state[p] = self._loaded(p, groups[-1], number, states[number])
+        self.param_groups, self.state = groups, state
+
+    def _loaded(
+        self, p: Tensor, group: dict[str, Any], number: int, saved: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """``p``'s state from a saved one, checked and copied."""
+        what = f"state_dict: state of parameter {number}"
+        check.mapping(what, saved)
+        saved = {k: v for k, v in saved.items() if v is not None}  # as PyTorch's, where unused
+        arrays = {k: raw(v) for k, v in saved.items() if k != "step"}
+        needed = {*self.active_slots(group), *(["step"] if self.counts_steps else [])}
+        absent, unknown = needed - set(saved), set(arrays) - set(self.slots)
+        if absent or unknown:
+            raise ValueError(f"{what}: expected {sorted(needed)}, got {sorted(map(str, saved))}")
+        for name, array in arrays.items():
+            if problem := misfit(array, p.shape):
+                raise ValueError(f"{what}: {name}: {problem}")
+        steps = {"step": _steps(f"{what}: step", saved["step"])} if self.counts_steps else {}
+        return steps | {name: _laid_out_as(p.data, array) for name, array in arrays.items()}
+
+    def _parameters(self) -> Iterable[Tensor]:
+        return (p for group in self.param_groups for p in group["params"])
+
+
+def _check_updatable(p: Tensor, gradient: Tensor) -> None:
+    """``p`` must be floating, dense and writable, ``gradient`` like it: its data may have been
+    replaced since it came."""
+    check.floating("params", p)
+    check_gradient("grad", p, gradient)
+    if not _is_dense(p.data):
+        raise NotImplementedError(
+            f"params: a parameter must fill its memory without gaps or overlaps, got shape "
+            f"{p.shape} with strides {p.data.strides}"
+        )
+    check.writable("params", p)
+
+
+def _numbers_of(group: Any) -> list[Any]:
+    """The parameters' numbers in a saved group, each once."""
+    what = "state_dict: params"
+    entries = check.mapping("state_dict: a group", group).get("params")
+    numbers = [check.integer(what, n, 0) for n in check.items(what, entries, "numbers")]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"{what}: expected numbers that differ, got {check.shown(numbers)}")
+    return numbers
+
+
+def _steps(name: str, value: Any) -> int:
+    """A saved count of steps: a whole number, perhaps in an array of one float, as PyTorch's."""
+    array = raw(value)
+    if array.size != 1 or array.dtype.kind not in "iuf" or not float(array.item()).is_integer():
+        raise ValueError(f"{name}: expected a whole number, got {check.shown(value)}")
+    return check.integer(name, int(array.item()), 0)
+
+
+def _is_dense(x: Array) -> bool:
+    """Whether the elements of ``x`` lie next to each other in memory, in whatever order of axes."""
+    gap = x.itemsize
+    for stride, size in sorted(zip(x.strides, x.shape, strict=True)):
+        if size != 1 and stride != gap:
+            return x.size == 0
+        gap *= size
+    return True
+
+
+def _laid_out_as(like: Array, values: Array) -> Array:
+    """A copy of ``values`` with the dtype, device and memory order of ``like``."""
+    array = get_xp(like).empty_like(like)
+    array[...] = move(values, device_of(like))
+    return array
+
+
+def _plain(value: Any) -> Any:
+    """An option in Python numbers: 1 − β in float32, where β may be close to 1, would be mostly
+    rounding, and a float64 of NumPy's would change the dtype."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    return value if isinstance(value, bool) else float(value)
+
+
+def unsupported(**options: Any) -> None:
+    """PyTorch's implementation switches, which have no meaning here, must be left alone."""
+    for name, value in options.items():
+        check.unsupported(name, value, None, False)

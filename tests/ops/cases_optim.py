@@ -1,0 +1,102 @@
+"""Rules of optimisers: what tests.ops.test_implementations draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad.gpu.optim import CHUNK
+from minigrad.optim.adam import adam
+from minigrad.optim.rmsprop import rmsprop
+from minigrad.optim.sgd import sgd
+from tests.common import seeds
+from tests.ops.driver import Arguments, Cases
+
+SHAPES = [(3,), (0, 2), (), (4, 3, 2, 5), (1, 1)]
+LARGE = [(CHUNK + 1,), (2, CHUNK)]
+FRACTIONS = (0.0, 0.3, 0.9, 0.999999)
+COMMON = {
+    "lr": st.floats(0, 0.5),
+    "weight_decay": st.sampled_from((0.0, 0.3)),
+    "maximize": st.booleans(),
+}
+EPS = st.sampled_from((1e-8, 1e-2))
+
+SGD = st.fixed_dictionaries(
+    {
+        **COMMON,
+        "momentum": st.sampled_from((0.0, 0.9)),
+        "dampening": st.sampled_from((0.0, 0.3, 1.0, -1.0)),
+        "nesterov": st.booleans(),
+        "fresh": st.booleans(),
+    }
+)
+ADAM = st.fixed_dictionaries(
+    {
+        **COMMON,
+        "step": st.sampled_from((1, 2, 1000)),
+        "betas": st.tuples(*2 * [st.sampled_from(FRACTIONS)]),
+        "eps": EPS,
+        "decoupled_weight_decay": st.booleans(),
+    }
+)
+RMSPROP = st.fixed_dictionaries(
+    {
+        **COMMON,
+        "alpha": st.sampled_from(FRACTIONS[1:]),  # with 0, v − ḡ² is what g² has been rounded by
+        "eps": EPS,
+        "momentum": st.sampled_from((0.0, 0.9)),
+        "centered": st.booleans(),
+    }
+)
+
+
+@st.composite
+def updates(
+    draw: st.DrawFn, rule: Any, options: st.SearchStrategy[dict[str, Any]], shapes: list[Any]
+) -> Arguments:
+    """Lists of arrays, and the options as a function."""
+    now = draw(options)
+    generator = np.random.default_rng(draw(seeds))
+    sizes = draw(st.lists(st.sampled_from(shapes), min_size=1, max_size=4))
+
+    def normal() -> list[np.ndarray]:
+        return [np.asarray(generator.standard_normal(shape)) for shape in sizes]
+
+    p, g, mean = (normal() for _ in range(3))
+    square = [np.asarray(m**2 + generator.uniform(0.5, 1, m.shape)) for m in mean]
+    absent = [None] * len(sizes)
+    if rule is sgd:
+        buffer = [np.zeros_like(m) if now["fresh"] else m for m in mean]
+        state = [buffer if now["momentum"] else absent]
+    elif rule is adam:
+        state = [mean, square]
+    else:
+        buffer = normal()
+        state = [
+            square,
+            buffer if now["momentum"] else absent,
+            mean if now["centered"] else absent,
+        ]
+    return [p, g, *state], {"options": lambda: now}
+
+
+def cases(rule: Any, options: st.SearchStrategy[dict[str, Any]], state: int) -> Cases:
+    changed = (0, *range(2, 2 + state))
+    return Cases(
+        updates(rule, options, SHAPES),
+        gpu=updates(rule, options, [*SHAPES, *LARGE]),
+        written=changed,
+        dense=changed,
+        dtypes=(np.float32, np.float64),  # 1 − β underflows in float16
+        limits={"minigrad.cpu.optim.BLOCK": (1, 16, 1 << 17)},
+    )
+
+
+CASES = {
+    sgd: cases(sgd, SGD, 1),
+    adam: cases(adam, ADAM, 2),
+    rmsprop: cases(rmsprop, RMSPROP, 3),
+}
