@@ -81,7 +81,7 @@ def correlate(
     if window.stride == (1, 1) and direct.is_supported(x, w.shape, groups, direct.MAX_FORWARD):
         before = edges[0][0], edges[1][0]
         return direct.correlate(x, w, b, before, window.dilation, (oh, ow))
-    windows = window.views(frame(x, edges))
+    windows = all_windows(frame(x, edges), window)
     filters = w.reshape(groups, o // groups, -1)
     y = empty((o, oh, ow, n), x.dtype)
     pieces = blocks(oh, ow, filters.shape[2] * n * x.itemsize)
@@ -114,7 +114,7 @@ def weight_gradient(
         return direct.weight_gradient(x, g, shape, before, window.stride, window.dilation)
     o, cg = shape[:2]
     oh, ow, n = g.shape[1:]
-    windows = window.views(frame(x, edges))
+    windows = all_windows(frame(x, edges), window)
     depth = cg * shape[2] * shape[3]
     pieces = blocks(oh, ow, depth * n * x.itemsize)
     shares = split_range(len(pieces), get_num_threads())
@@ -177,7 +177,7 @@ def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups
     o, cg, kh, kw = w.shape
     oh, ow, n = g.shape[1:]
     gx = zeros((groups * cg, size[0] + 2 * padding[0], size[1] + 2 * padding[1], n), g.dtype)
-    seen = window.views(gx)
+    seen = all_windows(gx, window)
     shares = [(k, part) for k in range(groups) for part in split_range(cg, get_num_threads())]
 
     def task(i: int) -> None:
@@ -220,6 +220,18 @@ def frame(x: Array, edges: Edges) -> Array:
 
     parallel(task, len(channels), y.size)
     return y
+
+
+def all_windows(x: Array, window: Window) -> Array:
+    """(C, H, W, N) as all its windows, a view of shape (C, KH, KW, OH, OW, N)."""
+    c, h, w, n = x.shape
+    (dh, dw), (sh, sw) = window.dilation, window.stride
+    tc, th, tw, tn = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (c, *window.kernel, *window.output(h, w), n),
+        (tc, th * dh, tw * dw, th * sh, tw * sw, tn),
+    )
 
 
 def blocks(oh: int, ow: int, bytes_per_position: int) -> list[Block]:

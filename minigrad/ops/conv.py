@@ -49,18 +49,6 @@ class Window:
                     slice(left, left + (ow - 1) * sw + 1, sw),
                 )
 
-    def views(self, x: Array) -> Array:
-        """(C, H, W, N) as all its windows, a view of shape (C, KH, KW, OH, OW, N)."""
-        c, h, w, n = x.shape
-        oh, ow = self.output(h, w)
-        (dh, dw), (sh, sw) = self.dilation, self.stride
-        tc, th, tw, tn = x.strides
-        return get_xp(x).lib.stride_tricks.as_strided(
-            x,
-            (c, *self.kernel, oh, ow, n),
-            (tc, th * dh, tw * dw, th * sh, tw * sw, tn),
-        )
-
 
 def im2col(x: Array, padding: Pair, window: Window) -> Array:
     """(N, C, H, W) to (C, KH·KW, N, OH, OW): what each kernel element meets at each position."""

@@ -296,6 +296,12 @@ def concatenate(arrays: Any, axis: int = 0) -> ndarray:
     return _compute(lambda *parts: np.concatenate(parts, axis), *arrays)
 
 
+def stack(arrays: Any, axis: int = 0) -> ndarray:
+    if len(arrays) > 8:
+        _refuse_in_capture("sending their addresses")
+    return _compute(lambda *parts: np.stack(parts, axis), *arrays)
+
+
 def split(a: ndarray, ends: Any, axis: int = 0) -> list[ndarray]:
     return [_wrap(part) for part in np.split(a._a, ends, axis)]
 
