@@ -1,7 +1,7 @@
 """The one door to CUDA kernels: ``minigrad/gpu/<family>.cu``, compiled on first use by NVRTC.
 
-Every operation is complete in NumPy's terms, and CuPy can run it so; where a kernel saves passes
-over memory the operation calls :func:`launch` instead. The rules of those files:
+CuPy can run the definition of every operation; where a kernel saves passes over memory, an
+implementation in this folder calls :func:`launch`. The rules of those files:
 
 - One family per file, forward and backward together; kernels are ``extern "C" __global__ void``.
 - Types are macros (``-DREAL=float``), not templates.

@@ -48,7 +48,7 @@ def distribution(draw: st.DrawFn) -> Arguments:
     generator = np.random.default_rng(draw(seeds))
     weight = draw(st.sampled_from([None, generator.random(x.shape[1])]))
     used = generator.random(flat.shape) < 0.8
-    options = {"weight": weight, "smoothing": draw(st.sampled_from([0.0, 0.2]))}
+    options = {"weight": weight, "smoothing": draw(st.sampled_from([0.2, 0.1, 0.0]))}
     return [x], options | {"flat": flat.astype(np.int64), "used": used}
 
 
