@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minigrad.optim.kernel_numbers import adam_numbers, sgd_numbers
@@ -12,6 +12,7 @@ OPTIONS = {"weight_decay": 0.5, "maximize": False}
 fractions = st.floats(0, 0.9999)
 
 
+@example(2, 0.9, 0.99, 0.1)
 @given(st.integers(1, 10_000), fractions, fractions, st.floats(0, 1))
 def test_adam_corrects_its_biases_in_rate_and_eps(step, beta1, beta2, eps):
     m, v, lr = 0.3, 0.7, 0.1

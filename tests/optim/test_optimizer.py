@@ -305,7 +305,7 @@ def test_an_optimiser_of_ones_own():
         slots = ("mean",)
 
     params = [mg.zeros(2, requires_grad=True) for _ in "ab"]
-    optimizer = Signs(params, {"lr": np.float32(0.5), "decays": [1, 2], "other": None})
+    optimizer = Signs(params, {"lr": np.float32(0.5), "decays": [np.float64(1), 2], "other": None})
     for _ in range(2):
         params[0].grad = mg.tensor([2.0, -3.0])
         optimizer.step()
@@ -316,7 +316,7 @@ def test_an_optimiser_of_ones_own():
         (0.5, (1, 2), 2, False, False),
         (0.5, (1, 2), 1, True, False),
     ]
-    assert {type(value) for value, *_ in seen} == {float}
+    assert {type(value) for lr, decays, *_ in seen for value in (lr, *decays)} == {float}
 
 
 @each_optimizer
