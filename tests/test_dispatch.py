@@ -9,6 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import dispatch
+from minigrad.sums import in_float32
 from tests.common import refuses
 
 
@@ -89,3 +90,23 @@ def test_the_first_array_decides_the_device():
     assert dispatch.device_type(None, 2.0, np.ones(1)) == "cpu"
     assert dispatch.device_type(None, FakeCudaArray(), np.ones(1)) == "gpu"
     assert dispatch.device_type(1.0) == "cpu"
+
+
+def test_implementations_see_what_the_definition_sees():
+    """float32 in place of float16, where the definition computes so."""
+
+    @dispatch.Dispatched
+    @in_float32
+    def double(x):
+        return 2 * x, lambda g, needs: (2 * g,)
+
+    seen = []
+
+    @double.on("cpu", when=lambda x: x.dtype == np.float32)
+    def fast(x):
+        seen.append(x.dtype)
+        return x + x, lambda g, needs: (g + g,)
+
+    y, backward = double.run(np.ones(1, np.float16))
+    assert seen == [np.float32]
+    assert (y.dtype, backward(y, (True,))[0].dtype) == (np.float16, np.float16)

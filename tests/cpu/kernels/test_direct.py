@@ -1,4 +1,4 @@
-"""The kernels against a sum written out; the operations on them are in tests/ops/test_direct.py."""
+"""The kernels against a sum written out; tests/ops/test_implementations.py has the operations."""
 
 from __future__ import annotations
 
