@@ -16,7 +16,6 @@ from ..ops.pool import (
     _adaptive_avg_pool2d,
     _avg_pool2d,
     _max_pool2d,
-    kernel_offsets,
     lowest,
     max_overlap,
     place_dtype,
@@ -56,7 +55,7 @@ def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Arr
 
 def _pixels(x: Array, window: Window, out: Pair) -> list[Array]:
     """For each kernel offset, row by row, the pixels that it meets: views (C, OH, OW, N)."""
-    return [x[:, rows, columns] for rows, columns in kernel_offsets(window, out)]
+    return [x[:, rows, columns] for rows, columns in window.offsets(out)]
 
 
 @_max_pool2d.on("cpu", when=_compiled)

@@ -37,11 +37,11 @@ class Window:
         (rh, rw), (sh, sw) = self.reach, self.stride
         return (height - rh) // sh + 1, (width - rw) // sw + 1
 
-    def offsets(self, height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    def offsets(self, out: Pair) -> Iterator[tuple[slice, slice]]:
         """For each element of the kernel, row by row, the pixels that it meets: one row and one
-        column of the padded input for each output position."""
+        column of the padded input for each of ``out`` output positions."""
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
-        oh, ow = self.output(height, width)
+        oh, ow = out
         for top in range(0, kh * dh, dh):
             for left in range(0, kw * dw, dw):
                 yield (
@@ -54,14 +54,15 @@ def im2col(x: Array, padding: Pair, window: Window) -> Array:
     """(N, C, H, W) to (C, KH·KW, N, OH, OW): what each kernel element meets at each position."""
     (ph, pw), xp = padding, get_xp(x)
     x = xp.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw))).swapaxes(0, 1)
-    return xp.stack([x[:, :, i, j] for i, j in window.offsets(*x.shape[2:])], axis=1)
+    out = window.output(*x.shape[2:])
+    return xp.stack([x[:, :, i, j] for i, j in window.offsets(out)], axis=1)
 
 
 def col2im(columns: Array, size: Pair, padding: Pair, window: Window) -> Array:
     """The transpose of :func:`im2col`, to (N, C, *size): every pixel's copies, added up."""
     (c, _, n), (h, w), (ph, pw) = columns.shape[:3], size, padding
     x = get_xp(columns).zeros((c, n, h + 2 * ph, w + 2 * pw), columns.dtype)
-    for k, (i, j) in enumerate(window.offsets(*x.shape[2:])):
+    for k, (i, j) in enumerate(window.offsets(columns.shape[3:])):
         x[:, :, i, j] += columns[:, k]
     return x[:, :, ph : ph + h, pw : pw + w].swapaxes(0, 1)
 

@@ -35,17 +35,6 @@ def _frame(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> tupl
     return framed, inside
 
 
-def kernel_offsets(window: Window, out: Pair) -> list[tuple[slice, slice]]:
-    """For each kernel offset, row by row, the rows and columns that it meets of a framed image."""
-    (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
-    height, width = (out[0] - 1) * sh + 1, (out[1] - 1) * sw + 1
-    return [
-        (slice(top, top + height, sh), slice(left, left + width, sw))
-        for top in range(0, kh * dh, dh)
-        for left in range(0, kw * dw, dw)
-    ]
-
-
 @op
 @in_float32
 def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Array, Backward]:
@@ -56,7 +45,7 @@ def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Arr
     """
     xp = get_xp(x)
     framed, _ = _frame(x, window, pads, out, lowest(x.dtype))
-    offsets = kernel_offsets(window, out)
+    offsets = list(window.offsets(out))
     pixels = xp.stack([framed[:, :, rows, columns] for rows, columns in offsets])
     y = pixels.max(axis=0)
     place = ((pixels == y) | (pixels != pixels)).argmax(axis=0)  # only NaN is not itself
@@ -162,7 +151,7 @@ def _avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
 ) -> tuple[Array, Backward]:
     """y = Σ of each window / divisor;  dL/dx = Σ over the windows that see x of g / divisor."""
-    xp, shape, offsets = get_xp(x), x.shape, kernel_offsets(window, out)
+    xp, shape, offsets = get_xp(x), x.shape, list(window.offsets(out))
     scale = xp.asarray((1 / divisor).astype(x.dtype))  # (OH, OW)
     framed, _ = _frame(x.astype(adding_dtype(x.dtype, len(offsets))), window, pads, out, 0)
     sums = sum(framed[:, :, rows, columns] for rows, columns in offsets)
