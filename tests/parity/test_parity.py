@@ -46,6 +46,7 @@ ELSEWHERE = {
     "set_compiled", "set_num_threads", "set_precision", "get_precision", "Tensor",
     "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
+    "Tensor.register_hook", "Tensor.retain_grad", "Tensor.retains_grad", "Tensor.__reduce_ex__",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleList", "nn.Parameter", "nn.Sequential", "nn.fuse", "nn.init",
     "watch_compilation",
