@@ -28,7 +28,7 @@ def test_figures():
     assert 0 < found["float64"] < 1e-12
     rounded = [found[name] for name in rounding.HEADER[2:]]
     assert all(1e-9 < value < 1e-4 for value in rounded)
-    assert len(set(rounded)) == 3
+    assert len(set(rounded)) == (3 if compiled else 2)  # else NumPy is there twice
 
 
 def test_a_wrong_factor_shows(monkeypatch):
