@@ -16,7 +16,6 @@ from ..tape import Backward, op
 from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
-Dims = "int | tuple[int, ...] | None"
 
 
 class Extreme(NamedTuple):
