@@ -70,6 +70,6 @@ def test_difference(name):
 
 
 def test_every_difference_is_written_down():
-    """The rows of docs/differences.md are those tested here, in the same order."""
+    """The rows of docs/differences.md are those tested here."""
     text = (Path(__file__).parents[2] / "docs/differences.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == [*DIFFERENCES]
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == sorted(DIFFERENCES)

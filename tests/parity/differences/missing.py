@@ -1,0 +1,165 @@
+"""What minigrad does not do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from minigrad import nn
+from tests.parity.differences import (
+    F,
+    T,
+    functions,
+    generator,
+    int64,
+    only_ours_refuses,
+    row,
+    sgd,
+)
+
+
+@row("first-order")
+def first_order() -> None:
+    call = lambda m: (m.ones(2, requires_grad=True) ** 2).sum().backward(create_graph=True)  # noqa: E731
+    only_ours_refuses(NotImplementedError, "create_graph=True", call)
+
+
+@row("hook-order")
+def hook_order() -> None:
+    def order(m: Any) -> list[str]:
+        found: list[str] = []
+        x = m.ones(1, requires_grad=True)
+        first, other = x * 2, x * 3
+        then, other_then = first * 2, other * 3
+        named = {"first": first, "other": other, "then": then, "other then": other_then}
+        for name, t in named.items():
+            t.register_hook(lambda g, n=name: found.append(n))
+        (then + other_then).backward()
+        return found
+
+    assert order(torch) == ["other then", "then", "other", "first"]
+    assert order(mg) == ["other then", "other", "then", "first"]
+
+
+@row("hook-gradients")
+def hook_gradients() -> None:
+    def grads(m: Any) -> tuple[Any, Any]:
+        x, w = (m.ones(1, requires_grad=True) for _ in "xw")
+        y = x * 2
+        y.register_hook(lambda g: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            (y * w).backward()
+        return x.grad, w.grad
+
+    assert grads(torch) == (None, torch.tensor([2.0]))
+    assert grads(mg) == (None, None)
+    seen: list[Any] = []
+    tx, mx = torch.ones(1, requires_grad=True), mg.ones(1, requires_grad=True)
+    for x in (tx, mx):
+        x.register_hook(seen.append)
+    _NoGradient.apply(tx).backward()
+    assert seen == [None]
+    mg.op(lambda x: (x + 1, lambda g, needs: (None,)))(mx).backward()
+    assert seen == [None]
+
+
+class _NoGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> None:
+        return None
+
+
+@row("hook-arguments")
+def hook_arguments() -> None:
+    def call(m: Any) -> Any:
+        model = m.nn.Identity()
+        model.register_forward_pre_hook(lambda *_: (m.ones(1), {}), with_kwargs=True)
+        return model(m.ones(1))
+
+    only_ours_refuses(TypeError, "hook: its result: expected None or a tuple (args, kw", call)
+
+
+@row("no-in-place")
+def no_in_place() -> None:
+    tx, mx = torch.ones(2), mg.ones(2)
+    same, other = tx, mx
+    tx += 1
+    mx += 1
+    assert same.tolist() == [2, 2]
+    assert other.numpy().tolist() == [1, 1]
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        mx[0] = 3
+    for name in ("add_", "zero_", "copy_", "relu_"):
+        assert hasattr(torch.Tensor, name)
+        assert not hasattr(mg.Tensor, name)
+
+
+OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
+    ("exponent as a Tensor", lambda m: m.ones(2) ** m.ones(2)),
+    ("max: of two tensors", lambda m: m.ones(2).max(m.ones(2))),
+    ("decorating a generator", lambda m: m.no_grad()(lambda: (yield))),
+    ("pad=(-1, 0)", lambda m: functions(m).pad(m.ones(3), (-1, 0))),
+    ("mode='replicate'", lambda m: functions(m).pad(m.ones(1, 3), (1, 1), mode="replicate")),
+    ("inplace=True", lambda m: functions(m).relu(m.ones(2), inplace=True)),
+    ("inplace=True", lambda m: m.nn.Dropout(inplace=True)),
+    (
+        "return_indices=True",
+        lambda m: functions(m).max_pool2d(m.ones(1, 2, 2), 2, return_indices=True),
+    ),
+    ("reduce=True", lambda m: functions(m).mse_loss(m.ones(2), m.ones(2), reduce=True)),
+    ("size_average=True", lambda m: functions(m).mse_loss(m.ones(2), m.ones(2), True)),
+    (
+        "gradients of target probabilities",
+        lambda m: functions(m).cross_entropy(m.ones(1, 2), m.ones(1, 2, requires_grad=True)),
+    ),
+    ("padding_mode='reflect'", lambda m: m.nn.Conv2d(1, 1, 1, padding_mode="reflect")),
+    ("track_running_stats=False", lambda m: m.nn.BatchNorm2d(1, track_running_stats=False)),
+    ("momentum=None", lambda m: m.nn.BatchNorm1d(1, momentum=None)),
+    ("device='cpu'", lambda m: m.nn.Linear(1, 1, device="cpu")),
+    ("dtype=", lambda m: m.ones(2).sum(dtype=int64(m))),
+    ("out=tensor", lambda m: m.cat([m.ones(2)], out=m.ones(2))),
+    ("generator=", lambda m: m.nn.init.normal_(m.ones(2), generator=generator(m))),
+    ("epoch=3", lambda m: m.optim.lr_scheduler.StepLR(sgd(m), 1).step(3)),
+]
+
+
+@row("options", ("is not supported", "are not supported"))
+def options() -> None:
+    for text, call in OPTIONS:
+        only_ours_refuses(NotImplementedError, text, call)
+
+
+@row("names")
+def names() -> None:
+    x = mg.ones(2, 3)
+    assert (str(x.dtype), x.shape, str(x.device)) == ("float32", (2, 3), "cpu")
+    assert str(torch.ones(2).dtype) == "torch.float32"
+    torch.ones(2).to(torch.float64)
+    assert x.to("float64").to(np.float32).dtype == np.dtype("float32")
+
+
+@row("error-types")
+def error_types() -> None:
+    for call in (lambda m: m.ones(2, 3) @ m.ones(2, 3), lambda m: m.ones(6).reshape(4, 2)):
+        with pytest.raises(RuntimeError):
+            call(torch)
+        with pytest.raises(ValueError, match=r"inner sizes|cannot reshape"):
+            call(mg)
+
+
+@row("focal-loss")
+def focal_loss() -> None:
+    assert not hasattr(T, "focal_loss")
+    assert not hasattr(torch.nn, "FocalLoss")
+    assert F.focal_loss(mg.ones(1, 2), mg.tensor([0]), 0.0).item() == pytest.approx(math.log(2))
+    assert isinstance(nn.FocalLoss(), nn.Module)

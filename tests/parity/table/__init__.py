@@ -1,0 +1,51 @@
+"""The table: for every public operation, how to draw calls of it, and both libraries' function.
+
+Each file of this package adds a family of operations; a new file is imported by itself. Arguments
+are drawn from a little beyond what is right, so that refusals are compared too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import minigrad as mg
+from minigrad import nn
+from tests.parity.driver import Call, Drawer, Entry
+
+F, T = mg.functional, torch.nn.functional
+ENTRIES: dict[str, Entry] = {}
+
+
+def entry(
+    name: str,
+    ours: Callable[..., Any] | None = None,
+    theirs: Callable[..., Any] | None = None,
+    bound: str = "each",
+) -> Callable[[Callable[[Drawer], Call]], Callable[[Drawer], Call]]:
+    """Put the calls that the decorated function draws into the table; by default of the functions
+    called ``name`` ("Tensor.sum", "functional.relu") in both libraries."""
+    place, _, called = name.rpartition(".")
+    homes = {
+        "Tensor": (mg.Tensor, torch.Tensor),
+        "functional": (F, T),
+        "nn": (nn, torch.nn),
+        "": (mg, torch),
+    }
+    first, second = homes[place]
+
+    def add(draw: Callable[[Drawer], Call]) -> Callable[[Drawer], Call]:
+        ENTRIES[name] = Entry(
+            name, ours or getattr(first, called), theirs or getattr(second, called), draw, bound
+        )
+        return draw
+
+    return add
+
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
