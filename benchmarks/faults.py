@@ -196,7 +196,7 @@ def trace_saving(note: Callable[[int], object]) -> None:
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         nonlocal lines
-        if not frame.f_code.co_filename.endswith("minigrad/checkpoint.py"):
+        if "/minigrad/checkpoint/" not in frame.f_code.co_filename:
             return None
         lines += event == "line"
         if event == "line":
@@ -248,7 +248,7 @@ def signalled(
 
 
 def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """SIGKILL before a drawn line of the checkpoint module."""
+    """SIGKILL before a drawn line of minigrad.checkpoint."""
     fatal = int(rng.integers(1, bench.lines))
 
     def die(line: int) -> None:

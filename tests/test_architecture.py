@@ -73,7 +73,7 @@ LAYERS = (
 )
 CUPY_DOOR = "minigrad.device"
 REFERENCE = "cifar.reference"
-TORCH_FILES = "minigrad.checkpoint"  # reads and writes .pt
+TORCH_FILES = "minigrad.checkpoint.pt_file"
 USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
 TESTED = ("minigrad", "cifar", "examples")
 TESTED_TOGETHER = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -32,7 +33,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 @pytest.mark.parametrize(("text", "said"), [("[" * 9**5, "recursion"), ("1" * 5000, "digits")])
 def test_notes_that_python_cannot_read(tmp_path, monkeypatch, text, said):
-    monkeypatch.setattr(mg.checkpoint.json, "dumps", lambda _: text)
+    monkeypatch.setattr(json, "dumps", lambda _: text)
     mg.save({"a": mg.zeros(1)}, tmp_path / "x.safetensors", 0)
     with pytest.raises(ValueError, match=f"^{tmp_path}/x.safetensors .*{said}"):
         notes.read(tmp_path / "x.safetensors")

@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FILES = (
     "tests/gpu/test_cuda_graph.py",
-    "tests/test_checkpoint.py",
+    "tests/checkpoint/test_safetensors_file.py",
+    "tests/checkpoint/test_pt_file.py",
     "tests/ops/test_methods.py",
     "tests/cifar/test_gpu.py",
 )
