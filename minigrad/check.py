@@ -72,6 +72,13 @@ def tensor(name: str, value: Any, ndim: tuple[int, ...] = (), layout: str = "") 
     return value
 
 
+def operand(name: str, value: Any) -> Any:
+    """``value`` if it is a Tensor or a number."""
+    if not isinstance(value, (Variable, bool, int, float, np.generic)):
+        raise TypeError(f"{name}: expected a Tensor or a number, got {type(value).__name__}")
+    return value
+
+
 def floating(name: str, value: Any) -> Any:
     if value.dtype.kind != "f":
         raise TypeError(f"{name}: expected a floating dtype, got {value.dtype}")

@@ -21,10 +21,10 @@ from ..tensor import Number, Tensor
 Pair = tuple[Array, Backward]
 
 
-def _meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
+def meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     """The operands in the dtype of the result; numbers stay numbers, which it must hold."""
     check_broadcast(name, a, b)
-    a, b = _alike(a, b, floating)
+    a, b = alike(a, b, floating)
     for x, other in ((a, b), (b, a)):
         if isinstance(x, int) and getattr(other, "dtype", np.dtype(float)).kind in "biu":
             check.fits("number", x, other.dtype)
@@ -48,7 +48,7 @@ def are_floats(a: Any, b: Any) -> bool:
     return a.dtype.kind == "f" and a.dtype == b.dtype
 
 
-def _alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
+def alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     """Arrays that meet a floating array or number in a floating dtype."""
     arrays = [x for x in (a, b) if hasattr(x, "dtype")]
     kinds = {x.dtype.kind for x in arrays}
@@ -62,7 +62,7 @@ def _alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
 @op
 def add(a: Any, b: Any) -> Pair:
     """y = a + b,  dL/da = dL/db = g."""
-    a, b = _meet("add", a, b)
+    a, b = meet("add", a, b)
     return a + b, lambda g, needs: (g, g)
 
 
@@ -71,21 +71,21 @@ def sub(a: Any, b: Any) -> Pair:
     """y = a − b,  dL/da = g,  dL/db = −g."""
     if any(isinstance(x, bool) or getattr(x, "dtype", None) == np.bool_ for x in (a, b)):
         raise TypeError("sub: bools cannot be subtracted; convert them with .to(dtype)")
-    a, b = _meet("sub", a, b)
+    a, b = meet("sub", a, b)
     return a - b, lambda g, needs: (g, -g if needs[1] else None)
 
 
 @op
 def mul(a: Any, b: Any) -> Pair:
     """y = a b,  dL/da = g b,  dL/db = g a."""
-    a, b = _meet("mul", a, b)
+    a, b = meet("mul", a, b)
     return a * b, lambda g, needs: (g * b if needs[0] else None, g * a if needs[1] else None)
 
 
 @op
 def div(a: Any, b: Any) -> Pair:
     """y = a / b,  dL/da = g / b,  dL/db = −g a / b²."""
-    a, b = _meet("div", a, b, floating=True)
+    a, b = meet("div", a, b, floating=True)
     y = a / b
     return y, lambda g, needs: (g / b if needs[0] else None, -g * y / b if needs[1] else None)
 
@@ -99,7 +99,7 @@ def neg(x: Array) -> Pair:
 @op
 def _pow(x: Array, *, exponent: Number) -> Pair:
     """y = xᵖ,  dL/dx = g p xᵖ⁻¹ (0 where p = 0, also at x = 0)."""
-    x, _ = _meet("pow", x.astype(np.int64) if x.dtype.kind == "b" else x, exponent)
+    x, _ = meet("pow", x.astype(np.int64) if x.dtype.kind == "b" else x, exponent)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         if exponent == 0:
@@ -163,10 +163,10 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
     dL/dlow = g where x < low < high,  dL/dhigh = g where x > high or low > high, else 0."""
     xp, y = get_xp(x), x
     if low is not None:
-        y, low = _meet("clamp", y, low)
+        y, low = meet("clamp", y, low)
         y = xp.maximum(y, low)
     if high is not None:
-        y, high = _meet("clamp", y, high)
+        y, high = meet("clamp", y, high)
         y = xp.minimum(y, high)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
@@ -221,7 +221,7 @@ def clamp(
 def _where(condition: Array, a: Any, b: Any) -> Pair:
     """y = a where condition, else b;  dL/da = g where condition, dL/db = g elsewhere, else 0."""
     xp = get_xp(condition)
-    a, b = _meet("where", a, b)
+    a, b = meet("where", a, b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         none = g.dtype.type(0)
@@ -263,7 +263,7 @@ def compare(symbol: str) -> Any:
     )
 
     def less_equal_etc(a: Array, b: Any) -> Pair:
-        return getattr(get_xp(a), name)(*_alike(a, b)), lambda g, needs: (None, None)
+        return getattr(get_xp(a), name)(*alike(a, b)), lambda g, needs: (None, None)
 
     less_equal_etc.__name__ = name
     compared = op(less_equal_etc)
