@@ -77,6 +77,7 @@ TORCH_FILES = "minigrad.checkpoint.pt_file"
 USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
 TESTED = ("minigrad", "cifar", "examples")
 TESTED_TOGETHER = (
+    "minigrad.onnx.rules",
     "cifar.models",
     "cifar.recipes",
     "cifar.reference",

@@ -1,0 +1,85 @@
+"""Operations on each element, and activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import RULES, Graph, Rule, Value, rule
+
+
+def _one_node(kind: str, **attributes: Any) -> Rule:
+    """The rule of an operation that is one node, of operands in the result's dtype."""
+    return lambda g, y, *xs: g(kind, *(g.cast(x, y.dtype) for x in xs), **attributes)
+
+
+def _comparison(kind: str) -> Rule:
+    def compare(g: Graph, y: Value, *xs: Any) -> str:
+        dtype = np.result_type(*(x.dtype if hasattr(x, "dtype") else x for x in xs))
+        return g(kind, *(g.cast(x, dtype) for x in xs))
+
+    return compare
+
+
+RULES |= {
+    "abs": _one_node("Abs"),
+    "add": _one_node("Add"),
+    "div": _one_node("Div"),
+    "exp": _one_node("Exp"),
+    "gelu": _one_node("Gelu"),
+    "gelu_tanh": _one_node("Gelu", approximate="tanh"),
+    "log": _one_node("Log"),
+    "matmul": _one_node("MatMul"),
+    "mul": _one_node("Mul"),
+    "neg": _one_node("Neg"),
+    "relu": _one_node("Relu"),
+    "sigmoid": _one_node("Sigmoid"),
+    "sqrt": _one_node("Sqrt"),
+    "sub": _one_node("Sub"),
+    "tanh": _one_node("Tanh"),
+    "equal": _comparison("Equal"),
+    "greater": _comparison("Greater"),
+    "greater_equal": _comparison("GreaterOrEqual"),
+    "less": _comparison("Less"),
+    "less_equal": _comparison("LessOrEqual"),
+}
+
+
+@rule
+def not_equal(g: Graph, y: Value, a: Any, b: Any) -> str:
+    return g("Not", RULES["equal"](g, y, a, b))
+
+
+@rule
+def to_dtype(g: Graph, y: Value, x: Any, *, dtype: Any) -> str:
+    return g.name(g.cast(x, dtype))
+
+
+@rule
+def to_device(g: Graph, y: Value, x: Any, *, where: Any) -> str:
+    return g.name(x)
+
+
+@rule
+def _pow(g: Graph, y: Value, x: Any, *, exponent: Any) -> str:
+    return g("Pow", g.cast(x, y.dtype), g.cast(exponent, y.dtype))
+
+
+@rule
+def _clamp(g: Graph, y: Value, x: Any, low: Any, high: Any) -> str:
+    found = g.cast(x, y.dtype)
+    for kind, bound in (("Max", low), ("Min", high)):
+        if bound is not None:
+            found = g(kind, found, g.cast(bound, y.dtype))
+    return g.name(found)
+
+
+@rule
+def _where(g: Graph, y: Value, condition: Any, a: Any, b: Any) -> str:
+    return g("Where", condition, g.cast(a, y.dtype), g.cast(b, y.dtype))
+
+
+@rule
+def _leaky_relu(g: Graph, y: Value, x: Any, *, slope: float) -> str:
+    return g("LeakyRelu", x, alpha=slope)

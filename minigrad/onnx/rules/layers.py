@@ -1,0 +1,109 @@
+"""Products, convolution, batch norm and pooling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...device import Array
+from ...ops.conv import Pair, Window
+from ..graph import Graph, Value, rule
+from ..trace import varies
+
+
+@rule
+def _linear(g: Graph, y: Value, x: Any, w: Any, b: Any) -> str:
+    return g("Gemm", x, w, b, transB=1)
+
+
+@rule
+def _conv2d(
+    g: Graph, y: Value, x: Any, w: Any, b: Any, *, padding: Pair, window: Window, groups: int
+) -> str:
+    return g(
+        "Conv",
+        *(x, w, b),
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+        pads=padding * 2,
+        group=groups,
+    )
+
+
+@rule
+def _batch_norm(
+    g: Graph,
+    y: Value,
+    x: Any,
+    w: Any,
+    b: Any,
+    residual: Any,
+    *,
+    mean: Any,
+    var: Any,
+    batch: bool,
+    eps: float,
+    relu: bool,
+) -> str:
+    scale = np.ones(mean.shape, y.dtype) if w is None else w
+    shift = np.zeros(mean.shape, y.dtype) if b is None else b
+    out = g("BatchNormalization", x, scale, shift, mean, var, epsilon=eps)
+    if residual is not None:
+        out = g("Add", out, residual)
+    return g("Relu", out) if relu else out
+
+
+def _pool(
+    g: Graph, y: Value, x: Any, kind: str, window: Window, pads: Pair, out: Pair, fill: float
+) -> str:
+    """Pooling of the input framed just as far as the windows reach: the two modes of rounding and
+    all padding are in the frame."""
+    need = [(o - 1) * s + r for o, s, r in zip(out, window.stride, window.reach, strict=True)]
+    after = [max(m - n - p, 0) for m, n, p in zip(need, x.shape[2:], pads, strict=True)]
+    if any((*pads, *after)):
+        ends = np.array([0, 0, *pads, 0, 0, *after], np.int64)
+        x = g("Pad", x, ends, np.asarray(fill, y.dtype))
+    return g(
+        kind,
+        x,
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+    )
+
+
+@rule
+def _max_pool2d(g: Graph, y: Value, x: Any, *, window: Window, pads: Pair, out: Pair) -> str:
+    lowest = -math.inf if y.dtype.kind == "f" else np.iinfo(y.dtype).min
+    return _pool(g, y, x, "MaxPool", window, pads, out, lowest)
+
+
+@rule
+def _avg_pool2d(
+    g: Graph, y: Value, x: Any, *, window: Window, pads: Pair, out: Pair, divisor: Array
+) -> str:
+    mean = _pool(g, y, x, "AveragePool", window, pads, out, 0)
+    share = (math.prod(window.kernel) / divisor).astype(y.dtype)
+    return mean if (share == 1).all() else g("Mul", mean, share)
+
+
+@rule
+def _adaptive_avg_pool2d(g: Graph, y: Value, x: Any, *, out: Pair) -> str:
+    if out == (1, 1):
+        return g("GlobalAveragePool", x)
+    if not all(isinstance(n, int) for n in x.shape[2:]):
+        raise varies("adaptive_avg_pool2d's window")
+    down, right = (_cells(n, o, y.dtype) for n, o in zip(x.shape[2:], out, strict=True))
+    return g("MatMul", g("MatMul", down, x), np.ascontiguousarray(right.T))
+
+
+def _cells(size: int, count: int, dtype: Any) -> Array:
+    """(count, size): row i holds the shares in the mean over ⌊i size / count⌋ … ⌈(i+1) …⌉."""
+    shares = np.zeros((count, size), dtype)
+    for i in range(count):
+        cell = slice(i * size // count, -(-(i + 1) * size // count))
+        shares[i, cell] = 1 / (cell.stop - cell.start)
+    return shares

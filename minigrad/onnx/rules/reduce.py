@@ -1,0 +1,57 @@
+"""Reductions and softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..graph import Graph, Operand, Value, rule
+from ..trace import varies
+
+
+def reduce(g: Graph, kind: str, x: Operand, axes: tuple[int, ...], keepdim: bool) -> str:
+    return g(kind, x, np.array(axes, np.int64), keepdims=int(keepdim), noop_with_empty_axes=1)
+
+
+@rule
+def _sum(g: Graph, y: Value, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> str:
+    return reduce(g, "ReduceSum", g.cast(x, y.dtype), axes, keepdim)
+
+
+@rule
+def _mean(g: Graph, y: Value, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> str:
+    return reduce(g, "ReduceMean", x, axes, keepdim)
+
+
+@rule
+def _var(
+    g: Graph, y: Value, x: Any, *, axes: tuple[int, ...], correction: float, keepdim: bool
+) -> str:
+    sizes = [x.shape[i] for i in axes]
+    if not all(isinstance(n, int) for n in sizes):
+        raise varies("var's divisor")
+    centred = g("Sub", x, reduce(g, "ReduceMean", x, axes, True))
+    total = reduce(g, "ReduceSum", g("Mul", centred, centred), axes, keepdim)
+    return g("Div", total, np.asarray(max(math.prod(sizes) - correction, 0), y.dtype))
+
+
+@rule
+def _std(g: Graph, y: Value, x: Any, **options: Any) -> str:
+    return g("Sqrt", _var(g, y, x, **options))
+
+
+@rule
+def _all_extreme(g: Graph, y: Value, x: Any, *, name: str) -> str:
+    return g(f"Reduce{name.capitalize()}", x, keepdims=0)
+
+
+@rule
+def _softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
+    return g("Softmax", x, axis=axis)
+
+
+@rule
+def _log_softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
+    return g("LogSoftmax", x, axis=axis)

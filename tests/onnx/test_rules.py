@@ -1,0 +1,162 @@
+"""onnxruntime computes what every operation does, at any batch size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.onnx.graph import RULES
+from minigrad.tape import listen
+from tests.common import Operations, grid
+from tests.onnx.common import F, Function, assert_same, in_one_folder
+
+WEIGHT = mg.tensor(grid((6, 4, 3, 3)).astype(np.float32))
+MATRIX = mg.tensor(grid((5, 6)).astype(np.float32))
+CHANNELS = mg.tensor(grid((4,), low=0.5).astype(np.float32))
+PICKS = mg.tensor([2, 0, 2])
+
+OPERATIONS = {  # of an input (N, 4, 7, 6)
+    "add a number": lambda x: 1.5 + x + x * 2,
+    "add a parameter": lambda x: x + MATRIX[0],
+    "sub from a number": lambda x: 1 - x - x[:, :1],
+    "div": lambda x: x / (x * x + 1) / 3 + 1 / (x * x + 1),
+    "neg and abs": lambda x: -x.abs(),
+    "powers": lambda x: x**2 + x.abs() ** 0.5 + x**3.0,
+    "exp log sqrt": lambda x: (x.exp() + 1).log() + (x * x).sqrt(),
+    "clamp": lambda x: x.clamp(-1, 1) + x.clamp(min=0.5) + x.clamp(max=-0.5) + x.clamp(x[:, :1], 1),
+    "clamp of integers": lambda x: (x * 9).to("int64").clamp(x[:, :1]),
+    "clamp of integers by a fraction": lambda x: (x * 9).to("int64").clamp(-1.5),
+    "integers": lambda x: mg.tensor([[1, 2, 3, 4, 5, 6]]) * x + mg.tensor(7).sqrt(),
+    "comparisons": lambda x: (
+        (x < 1).to("float32")
+        + (x <= 0.3).to("float32") * 2
+        + (x > x[:, :, :1]).to("float32") * 4
+        + (x >= -1).to("float32") * 8
+        + (x == x[:, :, :1]).to("float32") * 16
+        + (x != x[:, :, :1]).to("float32") * 32
+    ),
+    "comparison of kinds": lambda x: ((x * 3).to("int64") < 0.5).to("float32"),
+    "where": lambda x: mg.where(x > 0, x, 0.0) + mg.where(x > 1, 1, x),
+    "to another dtype": lambda x: (x * 10).to("int64").sum((2, 3)),
+    "sums": lambda x: x.sum((2, 3)) + x.sum((1, -1), keepdim=True)[:, :, 0, 0],
+    "sum of nothing": lambda x: x.sum(()),
+    "sum of bools": lambda x: (x > 0).sum((1, 2)),
+    "means": lambda x: x.mean((-1, 2)) + x.mean(),
+    "over the batch": lambda x: x - x.mean(0),
+    "var": lambda x: x.var((2, 3)) + x.var(1, correction=0)[:, 0, :4],
+    "std": lambda x: x.std((2, 3), unbiased=False),
+    "max and min of all": lambda x: x.max() - x.min(),
+    "activations": lambda x: (
+        F.relu(x) + F.leaky_relu(x, 0.2) + F.sigmoid(x) + F.tanh(x) + F.gelu(x) + F.gelu(x, "tanh")
+    ),
+    "softmax": lambda x: F.softmax(x, 1) + F.log_softmax(x, -1),
+    "reshape": lambda x: x.reshape(x.shape[0], 2, -1),
+    "reshape of the batch": lambda x: x.reshape(-1, 6),
+    "reshape of N x N": lambda x: (x[:, 0, 0] @ x[:, 0, 0].T).unsqueeze(-1),
+    "a slice with a step": lambda x: x[:, -2:, 1::2],
+    "reshape with the batch inside": lambda x: x.reshape(2, x.shape[0], -1),
+    "NumPy's numbers": lambda x: x[:, np.int64(1)] * np.float64(2),
+    "flatten": lambda x: x.flatten(1),
+    "squeeze": lambda x: x[:, :1].squeeze(1).unsqueeze(0),
+    "permute": lambda x: x.permute(1, 3, 0, 2).transpose(0, 1),
+    "expand": lambda x: x[:, :, :1].expand(-1, -1, 3, -1) + x[:, :, :1].expand(*x.shape)[:, :, :3],
+    "expand to more": lambda x: MATRIX[0].expand(3, 1, 2, 6).expand(3, 5, 2, 6),
+    "cat and stack": lambda x: mg.stack([mg.cat([x, x[:, :1]], 1), mg.cat([x[:, 1:2], x], 1)], -1),
+    "pad": lambda x: F.pad(x, (1, 2, 0, 1, 3, 0), value=2.5),
+    "matmul": lambda x: MATRIX @ (x[:, :, :6] @ MATRIX.T),
+    "linear": lambda x: F.linear(x, MATRIX, MATRIX[:, 0]),
+    "linear of rows": lambda x: F.linear(x[:, 0, 0], MATRIX),
+    "conv2d": lambda x: F.conv2d(x, WEIGHT, WEIGHT[:, 0, 0, 0], (2, 1), (1, 2)),
+    "conv2d same": lambda x: F.conv2d(x, WEIGHT[:, :, :2, :2], padding="same"),
+    "batch_norm": lambda x: F.batch_norm(x, CHANNELS, CHANNELS),
+    "batch_norm, sum, relu": lambda x: F.batch_norm(
+        x, CHANNELS, CHANNELS, residual=x * 0.5, relu=True
+    ),
+    "batch_norm of rows": lambda x: F.batch_norm(x[:, :, 0, 0], *[CHANNELS] * 4, eps=0.1),
+    "batch_norm of sequences": lambda x: F.batch_norm(x[:, :, 0], CHANNELS, CHANNELS, CHANNELS),
+    "max_pool2d": lambda x: F.max_pool2d(x, 2),
+    "max_pool2d, all options": lambda x: F.max_pool2d(x, (3, 2), (2, 3), 1, (2, 1), True),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 3, 2),
+    "avg_pool2d, all options": lambda x: F.avg_pool2d(x, 3, 2, 1, True, False),
+    "avg_pool2d with a divisor": lambda x: F.avg_pool2d(x, 2, 3, 1, divisor_override=3),
+    "pooling of one image": lambda x: F.avg_pool2d(x[0], 2) + x.sum() * 0,
+    "adaptive_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, (3, None)),
+    "global average": lambda x: F.adaptive_avg_pool2d(x, 1),
+    "dropout does nothing": nn.Dropout(0.5).eval(),
+    "the input itself": lambda x: x,
+    "a constant": lambda x: MATRIX,
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations(name, tmp_path):
+    assert_same(Function(OPERATIONS[name]), (4, 7, 6), tmp_path)
+
+
+def test_every_rule_is_tested():
+    with listen(seen := Operations()):
+        for function in OPERATIONS.values():
+            function(mg.randn(2, 4, 7, 6))
+    assert set(RULES) - seen.names == {"to_device"}  # needs a second device
+
+
+@in_one_folder
+@given(st.data())
+def test_drawn_convolutions(tmp_path, data):
+    draw = data.draw
+    side, pair = st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 3))
+    groups = draw(side)
+    layer = nn.Conv2d(
+        *(groups * draw(side), groups * draw(side)),
+        *(draw(pair), draw(pair), draw(st.integers(0, 2)), draw(side), groups),
+        bias=draw(st.booleans()),
+    )
+    assert_same(layer, (layer.in_channels, 7, 8), tmp_path)
+
+
+@in_one_folder
+@given(st.data())
+def test_drawn_pooling(tmp_path, data):
+    draw, pair = data.draw, st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel = draw(pair)
+    options = {
+        "padding": tuple(draw(st.integers(0, k // 2)) for k in kernel),
+        "ceil_mode": draw(st.booleans()),
+    }
+    layer = draw(
+        st.sampled_from(
+            [
+                nn.MaxPool2d(kernel, draw(pair), dilation=draw(pair), **options),
+                nn.AvgPool2d(kernel, draw(pair), count_include_pad=draw(st.booleans()), **options),
+                nn.AdaptiveAvgPool2d(draw(pair)),
+            ]
+        )
+    )
+    assert_same(layer, (2, draw(st.integers(7, 10)), 7), tmp_path)
+
+
+@in_one_folder
+@given(st.data())
+def test_drawn_indices(tmp_path, data):
+    bound = st.none() | st.integers(-6, 6)
+    parts = st.one_of(
+        st.builds(slice, bound, bound, st.sampled_from([None, 1, 2, 3])),
+        st.integers(-3, 2),
+        st.none(),
+    )
+    index = [slice(None), *data.draw(st.lists(parts, max_size=3))]
+    if data.draw(st.booleans()):
+        index.insert(data.draw(st.integers(1, len(index))), Ellipsis)
+    elif data.draw(st.booleans()):
+        index = [part for part in index if part is None or isinstance(part, slice)]
+        index[data.draw(st.integers(1, len(index))) :] = [PICKS.data]
+    try:
+        empty = 0 in mg.zeros(2, 3, 5, 4)[tuple(index)].shape
+    except (IndexError, NotImplementedError):
+        return
+    if not empty:
+        assert_same(Function(lambda x: x[tuple(index)]), (3, 5, 4), tmp_path)
