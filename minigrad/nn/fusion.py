@@ -18,8 +18,11 @@ from .. import functional as F
 from ..device import get_xp
 from ..tape import Variable, no_grad
 from ..tensor import Tensor
-from .layers import BatchNorm1d, BatchNorm2d, Conv2d, Identity, Linear
-from .module import Module, Parameter
+from .conv import Conv2d
+from .linear import Identity, Linear
+from .module import Module
+from .normalization import BatchNorm1d, BatchNorm2d
+from .parameter import Parameter
 
 # Exactly these, no subclasses: another forward may use the weights in another way.
 _FOLLOWS: dict[type[Module], type[Module]] = {Conv2d: BatchNorm2d, Linear: BatchNorm1d}

@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from .. import check
-from ..device import Array, move
 from ..hooks import RemovableHandle
 from ..ops.methods import destination
 from ..options import lacks
 from ..tape import listeners
 from ..tensor import Tensor
 from .hooks import ForwardHooks, Hook
-
-
-def raw(value: Any) -> Array:
-    """The array of a Tensor, or of what NumPy can read, such as PyTorch tensors on the CPU; of
-    anything else an array of objects."""
-    if isinstance(value, Tensor):
-        return value.data
-    if hasattr(value, "__cuda_array_interface__"):
-        return value
-    try:
-        return np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # ragged lists; PyTorch's bfloat16, and others
-        return np.array(None)
-
-
-def misfit(array: Array, shape: tuple[int, ...]) -> str:
-    """Why ``array`` cannot be loaded in place of one of ``shape``; "" if it can."""
-    if array.dtype.kind not in "biuf":
-        return f"expected numbers, got {array.dtype}"
-    came = tuple(array.shape)
-    return "" if came == shape else f"expected shape {shape}, got {came}"
-
-
-class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict(strict=False)`` left alone."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class Parameter(Tensor):
-    """A Tensor that a Module learns: assigning it to an attribute is enough to register it."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad)
+from .parameter import Parameter
+from .state import IncompatibleKeys, load
 
 
 class _Kind(NamedTuple):
@@ -194,6 +155,21 @@ class Module:
         self._register(name, Parameter)
         setattr(self, name, param)
 
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Make ``module`` the attribute ``name``, as assigning it does. None keeps the place.
+
+        Args:
+            name: without dots; that of a module, or of no attribute.
+            module: Module or None.
+        """
+        self._check_free("name", name, Module)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"module: expected a Module or None, got {type(module).__name__}")
+        self._register(name, Module)
+        setattr(self, name, module)
+
+    register_module = add_module
+
     # -- finding members
 
     def _members(self, kind: type) -> Iterator[tuple[str, Any]]:
@@ -279,6 +255,34 @@ class Module:
         """All buffers, each once."""
         return (t for _, t in self.named_buffers(recurse=recurse))
 
+    def get_submodule(self, target: str) -> Module:
+        """The module of dotted path ``target``; this one for "".
+
+        Raises:
+            AttributeError: there is none.
+        """
+        module = self
+        for name in check.text("target", target).split(".") if target else ():
+            module = self._found(target, module, name, Module)
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of dotted path ``target``; AttributeError if there is none."""
+        path, _, name = check.text("target", target).rpartition(".")
+        return self._found(target, self.get_submodule(path), name, Parameter)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of dotted path ``target``; AttributeError if there is none."""
+        path, _, name = check.text("target", target).rpartition(".")
+        return self._found(target, self.get_submodule(path), name, Tensor)
+
+    def _found(self, target: str, module: Module, name: str, of: type) -> Any:
+        """The member ``name`` of ``module`` that is registered as ``of``."""
+        kind, member = module._registered.get(name), vars(module).get(name)
+        if kind is None or kind.of is not of or member is None:
+            raise AttributeError(f"target: {type(self).__name__} has no {of.__name__} {target!r}")
+        return member
+
     # -- state
 
     def train(self, mode: bool = True) -> Module:
@@ -327,6 +331,28 @@ class Module:
                 t.grad = t.grad.to(where, wanted)
         return self
 
+    def float(self) -> Module:
+        """All floating members as float32, in place; returns itself."""
+        return self.to("float32")
+
+    def double(self) -> Module:
+        """All floating members as float64, in place; returns itself."""
+        return self.to("float64")
+
+    def half(self) -> Module:
+        """All floating members as float16, in place; returns itself."""
+        return self.to("float16")
+
+    def cpu(self) -> Module:
+        """All members on the CPU, in place; returns itself."""
+        return self.to("cpu")
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Have gradients computed for all parameters, or for none; returns itself."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
     def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Call ``fn`` on every module below, then on this one; returns itself."""
         check.function("fn", fn)
@@ -373,29 +399,8 @@ class Module:
         check.boolean("strict", strict)
         own = dict(self._named_tensors(remove_duplicate=False, saved=True))
         given = check.mapping("state_dict", state_dict)
-        values = {name: raw(value) for name, value in given.items()}
-        for name in own:
-            if own[name].ndim == 0 and name in values and values[name].shape == (1,):
-                values[name] = values[name].reshape(())
         optional = self._added_after(getattr(state_dict, "_metadata", {}))
-        missing = [name for name in own if name not in values and name not in optional]
-        unexpected = [name for name in values if name not in own]
-        problems = []
-        if strict:
-            problems += [f"missing {name}" for name in missing]
-            problems += [f"unexpected {name}" for name in unexpected]
-        shared = [name for name in own if name in values]
-        for name in shared:
-            if problem := misfit(values[name], own[name].shape):
-                problems.append(f"{name}: {problem}")
-            if not check.is_writable(own[name].data):
-                problems.append(f"{name}: the model's own array is read-only")
-        if problems:
-            raise ValueError(f"state_dict for {type(self).__name__}: " + "; ".join(problems))
-        with np.errstate(all="ignore"):  # infinity where a value overflows, as in PyTorch
-            for name in shared:
-                own[name].data[...] = move(values[name], own[name].device)
-        return IncompatibleKeys(missing, unexpected)
+        return load(own, given, strict, optional, type(self).__name__)
 
     def _added_after(self, metadata: Mapping[str, Mapping[str, int]]) -> set[str]:
         """Names that a state may lack which PyTorch saved with this metadata (none: the oldest)."""
@@ -416,10 +421,14 @@ class Module:
         """The options shown between the parentheses of ``repr``."""
         return ""
 
+    def _described(self) -> Iterator[tuple[str, str]]:
+        """Name and text of each submodule, as ``repr`` shows them."""
+        return ((name, repr(module)) for name, module in self._members(Module))
+
     def __repr__(self) -> str:
         options = self.extra_repr()
         lines = [options] if options else []
-        children = [f"({name}): {module!r}" for name, module in self._members(Module)]
+        children = [f"({name}): {text}" for name, text in self._described()]
         if not children:
             return f"{type(self).__name__}({options})"
         body = "\n".join([*lines, *children]).replace("\n", "\n  ")
@@ -428,71 +437,3 @@ class Module:
 
 def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-class _Chain(Module):
-    """What the containers share: submodules in order, reached by number."""
-
-    def _fill(self, modules: Iterable[tuple[str, Module]]) -> None:
-        for name, module in modules:
-            if not isinstance(module, Module):
-                raise TypeError(f"modules: expected Modules, got {type(module).__name__} at {name}")
-            self._check_free("modules: a name", name, Module)
-            setattr(self, name, module)
-
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self._members(Module))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class Sequential(_Chain):
-    """Modules applied one after another.
-
-    Args:
-        modules: their names are "0", "1", … as in PyTorch; or one dict of names and modules.
-    """
-
-    def __init__(self, *modules: Any) -> None:
-        named = len(modules) == 1 and isinstance(modules[0], Mapping)
-        self._fill(modules[0].items() if named else _numbered(modules))
-
-    def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
-        return input
-
-    def __getitem__(self, index: int | slice) -> Any:
-        """A module, or a Sequential of several under the names they have here."""
-        members = list(self._members(Module))
-        if isinstance(index, slice):
-            return Sequential(dict(members[index]))
-        return members[_position(index, len(members))][1]
-
-
-class ModuleList(_Chain):
-    """A list of modules whose parameters are found; it has no forward of its own."""
-
-    def __init__(self, modules: Iterable[Module] | None = None) -> None:
-        self._fill(_numbered(() if modules is None else check.items("modules", modules, "Modules")))
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return ModuleList(list(self)[index])
-        return list(self)[_position(index, len(self))]
-
-    def append(self, module: Module) -> ModuleList:
-        """Add ``module`` at the end; returns itself."""
-        self._fill(_numbered([module], start=len(self)))
-        return self
-
-
-def _position(index: Any, count: int) -> int:
-    if not -count <= check.integer("index", index, -math.inf) < count:
-        raise IndexError(f"index: expected one of {count} modules, got {index}")
-    return int(index)
-
-
-def _numbered(modules: Iterable[Module], start: int = 0) -> Iterator[tuple[str, Module]]:
-    return ((str(i), module) for i, module in enumerate(modules, start))

@@ -13,7 +13,7 @@ from .. import check
 from ..device import Array, device_of, get_xp, move
 from ..dispatch import Dispatched
 from ..gpu import capture
-from ..nn.module import misfit, raw
+from ..nn.state import misfit, raw
 from ..tape import kind_of
 from ..tensor import Tensor, check_gradient
 

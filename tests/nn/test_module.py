@@ -203,6 +203,35 @@ def test_train_eval_zero_grad():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_members_by_path():
+    for lib in (nn, torch.nn):
+        model = nested(lib)
+        for path, module in model.named_modules():
+            assert model.get_submodule(path) is module
+        for path, parameter in model.named_parameters():
+            assert model.get_parameter(path) is parameter
+        for path, buffer in model.named_buffers():
+            assert model.get_buffer(path) is buffer
+        for wrong in (
+            lambda m=model: m.get_submodule("1.convs.7"),
+            lambda m=model: m.get_submodule("1.scale"),
+            lambda m=model: m.get_parameter("1.steps"),
+            lambda m=model: m.get_parameter("1.convs"),
+            lambda m=model: m.get_buffer("1.scale"),
+            lambda m=model: m.get_buffer("1.plain"),
+        ):
+            with pytest.raises(AttributeError):
+                wrong()
+
+
+def test_freezing():
+    model = nested(nn)
+    assert model[1].requires_grad_(False) is model[1]
+    frozen = {id(p) for p in model[1].parameters()}
+    assert all(p.requires_grad != (id(p) in frozen) for p in model.parameters())
+    assert all(p.requires_grad for p in model.requires_grad_().parameters())
+
+
 def test_to_device_and_dtype(device):
     model = nested(nn)
     model(mg.tensor(images())).sum().backward()
@@ -219,6 +248,10 @@ def test_to_device_and_dtype(device):
     y = model(mg.tensor(images(), dtype="float64", device=device))
     assert y.dtype == np.float64
     refuses(TypeError, "floating dtype", lambda: model.to("int32"))
+    for call, dtype in ((model.half, "float16"), (model.double, "float64"), (model.float, "f4")):
+        assert call() is model
+        assert {p.dtype for p in model.parameters()} == {np.dtype(dtype)}
+    assert {p.device for p in model.cpu().parameters()} == {mg.device("cpu")}
 
 
 def test_calling_passes_keywords():
@@ -257,6 +290,10 @@ STEPS = {
     "a place for another buffer": lambda m, lib, t: m.register_buffer("d", None),
     "a module in a buffer's place": lambda m, lib, t: setattr(m, "d", lib.Linear(1, 1)),
     "a parameter in a module's place": lambda m, lib, t: setattr(m, "d", lib.Parameter(t(1))),
+    "a module added": lambda m, lib, t: m.add_module("e", lib.Linear(1, 1)),
+    "a place for a module": lambda m, lib, t: m.register_module("f", None),
+    "taken by a module": lambda m, lib, t: setattr(m, "f", lib.Linear(1, 1)),
+    "a module added anew": lambda m, lib, t: m.add_module("e", lib.Linear(1, 1, False)),
     "removed": lambda m, lib, t: delattr(m, "a"),
     "a plain tensor under the name": lambda m, lib, t: setattr(m, "a", t(2)),
 }
@@ -287,6 +324,9 @@ def test_what_is_registered_is_pytorchs():
         (TypeError, "param: expected a Param", lambda m, t: m.register_parameter("x", t(1))),
         (ValueError, "got 'a'", lambda m, t: m.register_parameter("a", None)),
         (ValueError, "name: expected a free", lambda m, t: m.register_parameter("x.y", None)),
+        (ValueError, "got 'p'", lambda m, t: m.add_module("p", m.l)),
+        (ValueError, "got 'x.y'", lambda m, t: m.add_module("x.y", m.l)),
+        (TypeError, "module: expected a Module or None", lambda m, t: m.add_module("x", t(1))),
     ],
 )
 def test_mistakes_in_registering(error, text, mistake):
@@ -334,87 +374,6 @@ def test_buffers_that_are_not_saved_move_too():
     assert [*dict(copy.deepcopy(module).named_buffers())] == ["x"]
 
 
-# ---------------------------------------------------------------------------- loading
-
-
-OLD = {
-    "no count": lambda state: state.pop("1.num_batches_tracked"),
-    "a count with an axis": lambda state: state.update(
-        {"1.num_batches_tracked": torch.tensor([7])}
-    ),
-    "counts": lambda state: state.update({"1.num_batches_tracked": torch.tensor([7, 8])}),
-    "no mean": lambda state: state.pop("1.running_mean"),
-    "a weight with another axis": lambda state: state.update({"1.weight": torch.ones(1, 4)}),
-}
-
-
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("metadata", [True, False])
-@pytest.mark.parametrize("change", OLD)
-def test_states_of_old_are_taken_as_pytorch_takes_them(change, metadata, strict):
-    """PyTorch's own states tell the version of each module; a plain dict may be of any age."""
-    ours, theirs = twins(sequential)
-    state = theirs.state_dict() if metadata else dict(theirs.state_dict())
-    OLD[change](state)
-    try:
-        expected = tuple(theirs.load_state_dict(state, strict))
-    except RuntimeError:
-        with pytest.raises(ValueError, match="1\\."):
-            ours.load_state_dict(state, strict)
-        return
-    assert ours.load_state_dict(state, strict) == expected
-    for name, value in theirs.state_dict().items():
-        np.testing.assert_array_equal(ours.state_dict()[name].numpy(), value.numpy())
-
-
-def test_every_misfit_is_named_and_nothing_changes():
-    model = sequential(nn)
-    before = {k: v.numpy().copy() for k, v in model.state_dict().items()}
-    state = {k: np.zeros_like(v) for k, v in before.items()}
-    del state["0.bias"], state["1.running_mean"]
-    state |= {"4.weight": np.zeros(1), "extra": np.zeros(1)}
-    state["3.1.weight"] = np.zeros((5, 63))
-    state["1.weight"] = np.array(["a"] * 4)
-    for strict in (True, False):
-        with pytest.raises(ValueError, match="state_dict for Sequential") as caught:
-            model.load_state_dict(state, strict)
-        text = str(caught.value)
-        assert "3.1.weight: expected shape (5, 64), got (5, 63)" in text
-        assert "1.weight: expected numbers, got <U1" in text
-        for problem in (
-            "missing 0.bias",
-            "missing 1.running_mean",
-            "unexpected 4.weight",
-            "unexpected extra",
-        ):
-            assert (problem in text) is strict
-    for name, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.numpy(), before[name])
-
-
-def test_loading_without_strict_reports_what_it_left_alone():
-    ours, theirs = sequential(nn), sequential(torch.nn)
-    state = theirs.state_dict()
-    removed = state.pop("0.bias")
-    state["extra"] = torch.zeros(1)
-    mine, reference = (m.load_state_dict(state, strict=False) for m in (ours, theirs))
-    assert mine == tuple(reference) == (["0.bias"], ["extra"])
-    loaded = ours.state_dict()
-    assert not np.array_equal(loaded["0.bias"].numpy(), removed.numpy())
-    np.testing.assert_array_equal(loaded["0.weight"].numpy(), state["0.weight"].numpy())
-    assert ours.load_state_dict(loaded) == ([], [])
-
-
-def test_loading_converts_and_copies():
-    layer = nn.Linear(2, 1)
-    weight = np.array([[1.0, 2.0]])
-    layer.load_state_dict({"weight": weight, "bias": mg.tensor([3], dtype="int32")})
-    weight[...] = 0
-    assert host(layer.weight).tolist() == [[1, 2]]
-    assert layer.weight.dtype == layer.bias.dtype == np.float32
-    assert host(layer.bias).tolist() == [3]
-
-
 def test_unsupported_options():
     model = nn.Linear(1, 1)
     for option, call in (
@@ -425,31 +384,6 @@ def test_unsupported_options():
         ("memo=set()", lambda: list(model.named_modules(memo=set()))),
     ):
         refuses(NotImplementedError, option, call)
-
-
-# ---------------------------------------------------------------------------- containers
-
-
-def test_containers_index_as_pytorchs():
-    for lib in (nn, torch.nn):
-        model = sequential(lib)
-        assert isinstance(model[0], lib.Conv2d)
-        assert isinstance(model[-1], lib.Sequential)
-        assert [*model[1:3].state_dict()] == [f"1.{k}" for k in model[1].state_dict()]
-        assert len(model) == len([*model]) == 4
-        assert len(shared(lib)) == 10
-        layers = lib.ModuleList([lib.Linear(1, 2), lib.ReLU()])
-        assert layers.append(lib.Linear(2, 3)) is layers
-        assert [*layers.state_dict()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
-        assert [*layers[1:].state_dict()] == ["1.weight", "1.bias"]
-        assert [type(m) for m in layers] == [lib.Linear, lib.ReLU, lib.Linear]
-        assert len(lib.ModuleList()) == 0
-
-
-def test_containers_take_modules_only():
-    refuses(TypeError, "got function at 1", lambda: nn.Sequential(nn.ReLU(), mg.functional.relu))
-    refuses(TypeError, "got Tensor at 0", lambda: nn.ModuleList([mg.zeros(1)]))
-    refuses(NotImplementedError, "ModuleList", lambda: nn.ModuleList()(mg.zeros(1)))
 
 
 def test_reassigned_and_removed_members_keep_their_place():

@@ -48,7 +48,8 @@ ELSEWHERE = {
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
     "Tensor.register_hook", "Tensor.retain_grad", "Tensor.retains_grad", "Tensor.__reduce_ex__",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
-    "nn.Module", "nn.ModuleList", "nn.Parameter", "nn.Sequential", "nn.fuse", "nn.init",
+    "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
+    "nn.Sequential", "nn.fuse", "nn.init",
     "watch_compilation",
 }  # fmt: skip
 

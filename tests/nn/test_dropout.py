@@ -1,0 +1,29 @@
+"""Dropout layers drop in training only, and print as PyTorch's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from tests.common import host, refuses
+from tests.nn.layers import Case, check_layer
+
+
+@pytest.mark.parametrize("case", [Case("Dropout", (0.0,), {}, (3, 4))], ids=str)
+def test_as_pytorch(case):
+    check_layer(case)
+
+
+def test_dropout_layer():
+    layer, x = nn.Dropout(0.25), mg.ones(40, 50)
+    y = host(layer(x))
+    assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
+    assert abs((y == 0).mean() - 0.25) < 0.04
+    assert not np.array_equal(host(layer(x)), y)
+    assert layer.eval()(x) is x
+
+
+def test_bad_options():
+    refuses(ValueError, "p: ", lambda: nn.Dropout(1.5))
