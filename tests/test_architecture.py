@@ -82,6 +82,16 @@ TESTED_TOGETHER = (
     "cifar.recipes",
     "cifar.reference",
 )  # one test file for the whole package
+MAX_LINES = 500
+# Files that are still longer. The list shrinks: nothing is added to it.
+TOO_LONG = {
+    *(f"cifar/{name}.py" for name in ("compare", "datasets", "plots", "report", "train")),
+    *(
+        f"tests/cifar/test_{name}.py"
+        for name in ("cli", "datasets", "plots", "predict", "report", "train")
+    ),
+    "tests/strict/cupy/__init__.py",
+}
 
 
 class Source:
@@ -295,6 +305,17 @@ def files_without_tests(root: Path, source: Source) -> list[str]:
     return found
 
 
+def long_files(root: Path) -> list[str]:
+    found = []
+    for top in ("minigrad", *USERS, "tests"):
+        for file in sorted((root / top).rglob("*.py")):
+            name = file.relative_to(root).as_posix()
+            lines = len(file.read_text("utf-8").splitlines())
+            if lines > MAX_LINES and name not in TOO_LONG:
+                found.append(f"{name} has {lines} lines: split it by topic")
+    return found
+
+
 # ---------------------------------------------------------------------------- this tree
 
 SOURCE = Source(ROOT)
@@ -336,6 +357,10 @@ def test_every_file_has_its_test():
     assert files_without_tests(ROOT, SOURCE) == []
 
 
+def test_no_file_is_long():
+    assert long_files(ROOT) == []
+
+
 # ---------------------------------------------------------------------------- the rules themselves
 
 GOOD = {
@@ -375,6 +400,7 @@ def violations(root: Path, changes: dict[str, str | None]) -> list[str]:
         *internals_used(source),
         *text_of_any_encoding(source),
         *files_without_tests(root, source),
+        *long_files(root),
     ]
 
 
@@ -431,6 +457,8 @@ BACK = "which does not stand before it"
         ("tests/cifar/test_train.py", None, "cifar.train has no tests/cifar/test_train.py"),
         ("tests/cifar/test_models.py", None, "cifar.models.simple has no tests/cifar/test_models"),
         ("examples/x.py", "", "examples.x has no tests/examples/test_x.py"),
+        ("minigrad/data.py", "\n" * 501, "minigrad/data.py has 501 lines"),
+        ("tests/test_data.py", "\n" * 501, "tests/test_data.py has 501 lines"),
     ],
 )
 def test_a_violation_is_found(tmp_path, file, text, expected):

@@ -1,0 +1,153 @@
+"""Optimisers and schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import minigrad as mg
+from minigrad import optim
+from tests.misuse.table import NAN, WRONG, calls, leaf
+
+
+def updated(name: str = "Adam", **options: Any) -> Any:
+    """An optimiser with state."""
+    p = leaf()
+    optimizer = getattr(optim, name)([p], lr=0.1, **options)
+    p.grad = mg.ones(2, 3)
+    optimizer.step()
+    return optimizer
+
+
+def schedule() -> Any:
+    return optim.StepLR(updated(), 2)
+
+
+def plateau() -> Any:
+    return optim.ReduceLROnPlateau(updated())
+
+
+_switches = {"foreach": None, "maximize": False, "differentiable": False}
+_adam = {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
+_adam |= _switches | {"capturable": False, "fused": None}
+calls("optim.Optimizer", optim.Optimizer, {"defaults": ("dict",)}, params=[leaf()], defaults={})
+calls(
+    "optim.SGD", optim.SGD, {}, params=[leaf()], lr=0.1, momentum=0.9, dampening=0, weight_decay=0,
+    nesterov=False, fused=None, **_switches,
+)  # fmt: skip
+calls("optim.Adam", optim.Adam, {}, params=[leaf()], decoupled_weight_decay=False, **_adam)
+calls("optim.AdamW", optim.AdamW, {}, params=[leaf()], **_adam)
+calls(
+    "optim.RMSprop", optim.RMSprop, {}, params=[leaf()], lr=0.1, alpha=0.9, eps=1e-8, momentum=0,
+    weight_decay=0, centered=False, capturable=False, **_switches,
+)  # fmt: skip
+calls(
+    "optim.Optimizer.add_param_group",
+    lambda param_group: updated().add_param_group(param_group),
+    {},
+    param_group={"params": leaf()},
+)
+calls("optim.Optimizer.zero_grad", updated().zero_grad, {}, set_to_none=True)
+calls(
+    "optim.Optimizer.step",
+    lambda closure: updated().step(closure),
+    {"closure": ("function",)},
+    closure=None,
+)
+calls(
+    "optim.Optimizer.load_state_dict",
+    lambda state_dict: updated().load_state_dict(state_dict),
+    {},
+    state_dict=updated().state_dict(),
+)
+calls("optim.LRScheduler", optim.LRScheduler, {}, optimizer=updated(), last_epoch=-1)
+calls(
+    "optim.LambdaLR",
+    optim.LambdaLR,
+    {"lr_lambda": ("function",), "last_epoch": ("huge",)},
+    optimizer=updated(),
+    lr_lambda=lambda epoch: 1.0,
+    last_epoch=-1,
+)
+calls(
+    "optim.StepLR",
+    optim.StepLR,
+    {"step_size": ("huge",), "last_epoch": ("huge",)},
+    optimizer=updated(),
+    step_size=2,
+    gamma=0.1,
+    last_epoch=-1,
+)
+calls(
+    "optim.MultiStepLR",
+    optim.MultiStepLR,
+    {"milestones": ("dict",), "last_epoch": ("huge",)},  # no milestones
+    optimizer=updated(),
+    milestones=[1],
+    gamma=0.1,
+    last_epoch=-1,
+)
+calls(
+    "optim.CosineAnnealingLR", optim.CosineAnnealingLR,
+    {"T_max": ("huge",), "last_epoch": ("huge",)}, optimizer=updated(), T_max=3, eta_min=0.0,
+    last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.ReduceLROnPlateau", optim.ReduceLROnPlateau,
+    {"patience": ("huge",), "cooldown": ("huge",)}, optimizer=updated(), mode="min", factor=0.1,
+    patience=1, threshold=0.1, threshold_mode="rel", cooldown=0, min_lr=0.0, eps=1e-8,
+)  # fmt: skip
+calls(
+    "optim.LRScheduler.load_state_dict",
+    lambda state_dict: schedule().load_state_dict(state_dict),
+    {},
+    state_dict=schedule().state_dict(),
+)
+calls("optim.LRScheduler.step", lambda epoch: schedule().step(epoch), {}, epoch=None)
+calls(
+    "optim.ReduceLROnPlateau.step", lambda **options: plateau().step(**options), {}, metrics=0.5,
+    epoch=None,
+)  # fmt: skip
+calls("optim.Rule", optim.Rule, {"formula": ("function",)}, formula=lambda p, g, *, lr: None)
+
+WRONG |= {
+    **{
+        f"optim.{name}": {
+            "params": [[], [leaf() * 2], [None], {leaf()}, [{"params": 3}], None],
+            "lr": [-1, NAN, True, None],
+            "weight_decay": [-1, NAN, True, None],
+            "maximize": [1, None],
+        }
+        for name in ("SGD", "Adam", "AdamW", "RMSprop")
+    },
+    "optim.Optimizer": {"params": [[]]},
+    "optim.Optimizer.add_param_group": {"param_group": [None, [leaf()]]},
+    "optim.Optimizer.load_state_dict": {"state_dict": [None, [], {"state": {}}]},
+    "optim.LRScheduler.load_state_dict": {"state_dict": [None, [], {"last_epoch": 1}]},
+    "optim.StepLR": {"step_size": [0, -1, True, 1.5], "gamma": [-1, NAN, None]},
+    "optim.MultiStepLR": {"milestones": [[-1], [1.5], [True], 3, None], "gamma": [-1, NAN]},
+    "optim.CosineAnnealingLR": {"T_max": [0, -1, 2.0], "eta_min": [-1, NAN, None]},
+    "optim.LambdaLR": {"lr_lambda": [None, lambda e: None, lambda e: NAN, lambda e: -1]},
+    "optim.ReduceLROnPlateau": {
+        "factor": [0, 1, -1, NAN, None],
+        "patience": [-1, 1.5],
+        "threshold": [NAN, None],
+        "cooldown": [-1, 1.5, None],
+        "min_lr": [-1, NAN, None],
+        "eps": [-1, NAN, None],
+    },
+    "optim.ReduceLROnPlateau.step": {"metrics": [None, mg.ones(0), "0.5"]},
+}  # fmt: skip
+WRONG["optim.SGD"] |= {
+    "momentum": [-1, NAN, None],
+    "dampening": [NAN, None],
+    "nesterov": [1, None],
+    "foreach": [True],
+}
+for _name in ("optim.Adam", "optim.AdamW"):
+    WRONG[_name] |= {
+        "betas": [(0.9,), (0.9, 0.9, 0.9), 0.9, (1, 0.9), (-1, 0.9), ("a", 0.9), (0.9, NAN), None],
+        "eps": [-1, NAN, None],
+        "amsgrad": [True],
+    }
+WRONG["optim.RMSprop"] |= {n: [-1, NAN, None] for n in ("alpha", "eps", "momentum")}
+WRONG["optim.RMSprop"]["centered"] = [1, None]
