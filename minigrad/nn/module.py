@@ -262,7 +262,8 @@ class Module:
             AttributeError: there is none.
         """
         module = self
-        for name in check.text("target", target).split(".") if target else ():
+        path = check.text("target", target)
+        for name in path.split(".") if path else ():
             module = self._found(target, module, name, Module)
         return module
 

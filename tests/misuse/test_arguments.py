@@ -17,7 +17,14 @@ from tests.common import tensor_names
 from tests.misuse.table import CALLS, WRONG, data, init, leaf, model
 from tests.test_misuse import NAMES as WITH_TABLE
 
-REFUSED = (TypeError, ValueError, NotImplementedError, IndexError, mg.OutOfMemoryError)
+REFUSED = (
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    IndexError,
+    AttributeError,
+    mg.OutOfMemoryError,
+)
 JUNK: dict[str, Any] = {
     "object": object(),
     "dict": {},
@@ -39,7 +46,8 @@ SAYS = {  # where an error calls an argument otherwise
     "func": "func|no_grad",
     "bias": "bias|tensor",
     "weight": "tensor",
-    "module": "modules",
+    "module": "modules?",
+    "values": "values|parameters",
     "state_dict": "state_dict( for Sequential)?",
     "lr_lambda": "lr_lambda(: its result)?",
 }
@@ -137,8 +145,9 @@ ELSEWHERE = {
     "no arguments of its own": """
         CaptureError DeviceError OutOfMemoryError get_implementation get_num_threads get_precision
         is_compiled is_gpu_available Tensor.gpu Tensor.numpy Tensor.retain_grad Tensor.retains_grad
-        Tensor.zero_grad nn.Module.children nn.Module.eval
-        nn.Module.named_children nn.Module.extra_repr Tensor.T Tensor.shape
+        Tensor.zero_grad nn.Module.children nn.Module.eval nn.Module.cpu nn.Module.float
+        nn.Module.double nn.Module.half nn.Module.named_children nn.Module.extra_repr
+        Tensor.T Tensor.shape
         Tensor.ndim Tensor.device Tensor.dtype Tensor.is_leaf optim.Optimizer.state_dict
         optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict
     """,

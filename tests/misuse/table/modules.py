@@ -50,6 +50,19 @@ for _name, _options in {
 }.items():
     function = listed(getattr(model(), _name))
     calls(f"nn.Module.{_name}", function, {"prefix": ("text",)}, **_options)
+_tree = nn.Sequential(nn.BatchNorm1d(1))
+for _name, _target in {"submodule": "0", "parameter": "0.bias", "buffer": "0.running_mean"}.items():
+    calls(f"nn.Module.get_{_name}", getattr(_tree, f"get_{_name}"), {}, target=_target)
+for _name in ("add_module", "register_module"):
+    calls(
+        f"nn.Module.{_name}", lambda n=_name, **options: getattr(nn.Module(), n)(**options),
+        {"name": ("text",)}, name="a", module=None,
+    )  # fmt: skip
+calls("nn.Module.requires_grad_", _tree.requires_grad_, {}, requires_grad=True)
+calls("nn.ModuleDict", nn.ModuleDict, {"modules": ("dict",)}, modules={"a": nn.ReLU()})
+calls(
+    "nn.ParameterList", nn.ParameterList, {"values": ("dict", "tensor")}, values=[nn.Parameter(1.0)]
+)
 calls("nn.Module.train", lambda mode: model().train(mode), {}, mode=True)
 calls("nn.Module.zero_grad", model().zero_grad, {}, set_to_none=True)
 calls(
