@@ -16,9 +16,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from .device import Array, get_xp
+from .events import Listener, listen
 from .nn import Module
 from .options import lacks
-from .tape import Listener, Node, listen
+from .tape import Node
 from .tensor import Tensor
 
 

@@ -22,13 +22,14 @@ import contextlib
 import inspect
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .device import Array, DeviceError, check_current, device_of, get_xp
 from .dispatch import Dispatched
+from .events import listeners
 from .hooks import Hooks
 from .memory import out_of_memory
 from .sums import total
@@ -75,64 +76,33 @@ class Variable:
 class Node:
     """An operation on the tape: its derivative and where its gradients go. It holds no values."""
 
-    __slots__ = ("__weakref__", "_hooks", "backward", "dtype", "inputs", "name", "shape")
+    __slots__ = ("__weakref__", "_hooks", "backward", "dtype", "inputs", "operation", "shape")
 
     def __init__(
-        self, name: str, y: Array, inputs: tuple[Node | Variable | None, ...], backward: Backward
+        self,
+        operation: Operation,
+        y: Array,
+        inputs: tuple[Node | Variable | None, ...],
+        backward: Backward,
     ) -> None:
-        self.name, self.inputs = name, inputs
+        self.operation, self.inputs = operation, inputs
         self.shape, self.dtype = y.shape, y.dtype
         self.backward: Backward | None = backward
         self._hooks: Hooks | None = None  # functions of the result's gradient
 
+    @property
+    def name(self) -> str:
+        return self.operation.name
 
-# ---------------------------------------------------------------------------- modes and events
 
-
-class Listener:
-    """Base of those who follow what runs on a thread (see :func:`listen`): override what you need.
-
-    Modules announce themselves with :meth:`enter` and :meth:`leave`, so a listener knows in which
-    one an operation runs.
-    """
-
-    def operation(
-        self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Any
-    ) -> None:
-        """An operation has run on ``inputs`` and made the Tensor ``result``."""
-
-    def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
-        """The derivative of ``node`` has made ``gradients`` of ``g``."""
-
-    def enter(self, module: Any, inputs: tuple[Any, ...]) -> None:
-        """The forward pass of ``module`` begins."""
-
-    def leave(self, module: Any, inputs: tuple[Any, ...], result: Any) -> None:
-        """The forward pass of ``module`` has ended; ``result`` is None if by an exception."""
+# ---------------------------------------------------------------------------- recording
 
 
 class _Mode(threading.local):
     grad_enabled = True
-    listeners: tuple[Listener, ...] = ()
 
 
 _mode = _Mode()
-
-
-@contextlib.contextmanager
-def listen(listener: Listener) -> Iterator[None]:
-    """Tell ``listener`` of every operation, derivative and module that runs on this thread."""
-    before = _mode.listeners
-    _mode.listeners = (*before, listener)
-    try:
-        yield
-    finally:
-        _mode.listeners = before
-
-
-def listeners() -> tuple[Listener, ...]:
-    """Those who listen on this thread."""
-    return _mode.listeners
 
 
 def is_grad_enabled() -> bool:
@@ -260,6 +230,8 @@ def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
         x._check_accumulate()
     for x, gradient in kept.items():
         x._accumulate(gradient.array, gradient.owned)
+        for listener in listeners():
+            listener.leaf(x, gradient.array)
 
 
 def _send(
@@ -271,6 +243,9 @@ def _send(
 ) -> None:
     """Run one node's derivative and hand each gradient to the input it belongs to."""
     name = node.name
+    following = listeners()
+    for listener in following:
+        listener.begin_derivative(node, g)
     try:
         results = backward(g, tuple(target is not None for target in inputs))
     except MemoryError as error:
@@ -280,7 +255,7 @@ def _send(
             f"{name}: backward: expected a tuple of {len(inputs)} gradients, an array or None for "
             f"each input, got {_described(results)}"
         )
-    for listener in _mode.listeners:
+    for listener in following:
         listener.derivative(node, g, results)
     seen: list[int] = []
     for i, (target, result) in enumerate(zip(inputs, results, strict=True)):
@@ -310,6 +285,8 @@ def _send(
             gradients[target].add(result)
         else:
             gradients[target] = _Gradient(result, owned)
+        for listener in following:
+            listener.gradient(node, i, target, result, gradients[target].array)
 
 
 def _unfit(name: str, i: int, expected: str, came: object) -> TypeError:
@@ -354,6 +331,9 @@ class Operation(Dispatched):
         for key, value in params.items():
             if isinstance(value, Variable):  # no gradient would come of it
                 raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
+        following = listeners()
+        for listener in following:
+            listener.begin_operation(self, inputs, params)
         with np.errstate(all="ignore"):  # as in the sweep
             try:
                 returned = self.run(*arrays, **params)
@@ -371,8 +351,8 @@ class Operation(Dispatched):
         recorded = _mode.grad_enabled and True in [x.requires_grad for x in variables]
         if recorded and y.dtype.kind == "f":
             result.requires_grad = True
-            result.node = Node(name, y, tuple(_target(x) for x in inputs), backward)
-        for listener in _mode.listeners:
+            result.node = Node(self, y, tuple(_target(x) for x in inputs), backward)
+        for listener in following:
             listener.operation(name, inputs, params, result)
         return result
 

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.device import device_of, move
-from minigrad.tape import Listener, Variable
+from minigrad.events import Listener
+from minigrad.tape import Variable
 
 NOBODY = 65534
 

@@ -35,7 +35,7 @@ LAYERS = (
     ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),
     ("minigrad.gpu.launch", "minigrad.gpu.elementwise"),
     ("minigrad.gpu.implicit_gemm", "minigrad.cpu.conv_winograd", "minigrad.cpu.conv_direct"),
-    ("minigrad.dispatch",),
+    ("minigrad.dispatch", "minigrad.events"),
     ("minigrad.tape",),
     ("minigrad.check",),
     ("minigrad.options",),

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.events import Listener, listen
 from minigrad.hooks import Hooks
-from minigrad.tape import Listener, is_grad_enabled, listen
+from minigrad.tape import is_grad_enabled
 from tests.common import grid, host, leaf, refuses, seeds
 from tests.test_tape import BINARY, UNARY
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import ops
+from minigrad.events import listen
 from minigrad.sums import RUN, total
-from minigrad.tape import Operation, listen
+from minigrad.tape import Operation
 from tests.common import LAYOUTS, Operations, grid, host, lay_out, layouts, leaf, seeds
 
 F, T = mg.functional, torch.nn.functional

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import op
-from minigrad.tape import Listener, is_grad_enabled, listen
+from minigrad.events import Listener, listen
+from minigrad.tape import is_grad_enabled
 from tests.common import Operations, compare, grid, leaf, refuses, seeds
 
 # ---------------------------------------------------------------------------- the sweep

@@ -14,8 +14,8 @@ from typing import Any
 
 from .. import check
 from ..device import DeviceError, device, get_xp
+from ..events import Listener, listen
 from ..memory import own_pools
-from ..tape import Listener, listen
 from ..tensor import Tensor
 from .capture import Slots, recording
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import check
+from ..events import listeners
 from ..hooks import RemovableHandle
 from ..ops.methods import destination
 from ..options import lacks
-from ..tape import listeners
 from ..tensor import Tensor
 from .hooks import ForwardHooks, Hook
 from .parameter import Parameter

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..device import CPU, Array, move
+from ..events import Listener, listen
 from ..nn import Module
-from ..tape import Listener, listen, no_grad
+from ..tape import no_grad
 from ..tensor import Tensor
 
 

@@ -11,7 +11,7 @@ import torch
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.tape import Listener, listen
+from minigrad.events import Listener, listen
 from tests.common import refuses
 
 

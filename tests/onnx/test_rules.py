@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.events import listen
 from minigrad.onnx.graph import RULES
-from minigrad.tape import listen
 from tests.common import Operations, grid
 from tests.onnx.common import F, Function, assert_same, in_one_folder
 
