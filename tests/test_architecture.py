@@ -22,7 +22,8 @@ IMPLEMENTATIONS = tuple(
 )
 
 # Where definitions are.
-DEFINITIONS = ("minigrad.ops.", *(f"minigrad.optim.{rule}" for rule in ("adam", "rmsprop", "sgd")))
+RULES = ("adagrad", "adam", "adam_variants", "muon", "rmsprop", "sgd")
+DEFINITIONS = ("minigrad.ops.", *(f"minigrad.optim.{rule}" for rule in RULES))
 
 # A file imports only from layers above its own. A package is one layer, whose files may import
 # each other unless that makes a circle.

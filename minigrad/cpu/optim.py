@@ -51,6 +51,7 @@ def adam_blocks(
     g: Array,
     m: Array,
     v: Array,
+    v_max: Array,
     rate: float,
     eps: float,
     keep1: float,
@@ -60,15 +61,16 @@ def adam_blocks(
     decay: float,
     shrink: float,
     sign: float,
+    amsgrad: bool,
 ) -> None:
-    """As the kernel ``adam``."""
+    """As the kernel ``adam``; v_max may be empty."""
     t = workspace("update", p.shape, p.dtype)
     if shrink != 1:
         p *= shrink
     g = _decayed(p, g, decay, sign)
     _move_towards(m, g, keep1, take1, t)
     _add_square(v, g, keep2, take2, t)
-    np.sqrt(v, out=t)
+    np.sqrt(np.maximum(v_max, v, out=v_max) if amsgrad else v, out=t)
     t += eps
     np.divide(m, t, out=t)
     t *= rate

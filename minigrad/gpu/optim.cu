@@ -50,7 +50,7 @@ extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, cons
 }
 
 // p ← shrink p;  g ← sign g + decay p;  m ← keep1 m + take1 g;  v ← keep2 v + take2 g²;
-// p ← p − rate m / (√v + eps).
+// p ← p − rate m / (√v + eps). With `amsgrad` there is v_max ← max(v_max, v) in place of v there.
 extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, const int *starts,
                                 int count, const REAL *numbers) {
     const REAL rate = numbers[0], eps = numbers[1], keep1 = numbers[2], take1 = numbers[3];
@@ -60,12 +60,14 @@ extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, con
     REAL *p = arrays[chunk.parameter];
     const REAL *g = arrays[count + chunk.parameter];
     REAL *m = arrays[2 * count + chunk.parameter], *v = arrays[3 * count + chunk.parameter];
+    REAL *v_max = numbers[9] != 0 ? arrays[4 * count + chunk.parameter] : nullptr;
     for (long long i = chunk.first + threadIdx.x; i < chunk.last; i += blockDim.x) {
         REAL q = shrink * p[i], d = sign * g[i] + decay * q;
         REAL first = towards(m[i], d, keep1, take1);
         REAL second = keep2 * v[i] + take2 * (d * d);
         m[i] = first;
         v[i] = second;
+        if (v_max) v_max[i] = second = second <= v_max[i] ? v_max[i] : second;
         p[i] = q - rate * (first / (sqrt(second) + eps));
     }
 }

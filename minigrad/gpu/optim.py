@@ -62,5 +62,5 @@ def _chunks(sizes: tuple[int, ...], where: device) -> tuple[Array, Array, int]:
 
 
 _register(sgd, sgd_numbers, 6)
-_register(adam, adam_numbers, 9)
+_register(adam, adam_numbers, 10)
 _register(rmsprop, rmsprop_numbers, 8)

@@ -16,6 +16,7 @@ def adam(
     g: Array,
     m: Array,
     v: Array,
+    v_max: Array | None,
     *,
     step: int,
     lr: float,
@@ -24,9 +25,11 @@ def adam(
     weight_decay: float,
     decoupled_weight_decay: bool,
     maximize: bool,
+    amsgrad: bool,
 ) -> None:
     """g ← g + λ p, or decoupled p ← (1 − η λ) p;  m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;
-    p ← p − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)."""
+    p ← p − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ), for which AMSGrad takes
+    the largest v so far."""
     xp, (beta1, beta2) = get_xp(p), betas
     if decoupled_weight_decay:
         p *= 1 - lr * weight_decay
@@ -34,8 +37,21 @@ def adam(
     g = descent(p, g, weight_decay, maximize)
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * g**2
+    if v_max is not None:
+        v_max[...] = v = xp.maximum(v_max, v)
     m_hat, v_hat = m / (1 - beta1**step), v / (1 - beta2**step)
     p -= lr * m_hat / (xp.sqrt(v_hat) + eps)
+
+
+def check_moments(group: dict[str, Any]) -> None:
+    """Raise for an eps or betas that cannot be used."""
+    check.number("eps", group["eps"], 0)
+    betas = group["betas"]
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas: expected a pair of numbers, got {check.shown(betas)}")
+    for beta in betas:
+        if check.number("betas", beta, 0) >= 1:
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
 
 
 class Adam(Optimizer):
@@ -47,13 +63,13 @@ class Adam(Optimizer):
     Args:
         params: see :class:`Optimizer`.
         lr, betas, eps, weight_decay: η, (β₁, β₂), ε, λ.
-        amsgrad: only False is supported.
+        amsgrad: divide by the largest v̂ so far (Reddi et al., ICLR 2018).
         decoupled_weight_decay: p ← (1 − η λ) p before the update instead of g ← g + λ p.
         maximize: ascend.
     """
 
     rule = adam
-    slots = ("exp_avg", "exp_avg_sq")
+    slots = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
     def __init__(
         self,
@@ -89,14 +105,10 @@ class Adam(Optimizer):
 
     def check_options(self, group: dict[str, Any]) -> None:
         super().check_options(group)
-        check.unsupported("amsgrad", group["amsgrad"], False)
-        check.number("eps", group["eps"], 0)
-        betas = group["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise TypeError(f"betas: expected a pair of numbers, got {check.shown(betas)}")
-        for beta in betas:
-            if check.number("betas", beta, 0) >= 1:
-                raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+        check_moments(group)
+
+    def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return self.slots if group["amsgrad"] else self.slots[:2]
 
 
 class AdamW(Adam):

@@ -32,8 +32,9 @@ def adam_numbers(
     weight_decay: float,
     decoupled_weight_decay: bool,
     maximize: bool,
+    amsgrad: bool,
 ) -> Numbers:
-    """rate, eps, keep1, take1, keep2, take2, decay, shrink, sign.
+    """rate, eps, keep1, take1, keep2, take2, decay, shrink, sign, amsgrad.
 
     With r = √(1 − β₂ᵗ), m̂ / (√v̂ + ε) is m / (√v + ε r) times r / (1 − β₁ᵗ): one pass less.
     """
@@ -43,7 +44,7 @@ def adam_numbers(
     decay = 0.0 if decoupled_weight_decay else weight_decay
     shrink = 1 - lr * weight_decay if decoupled_weight_decay else 1.0
     moments = beta1, 1 - beta1, beta2, 1 - beta2
-    return rate, eps * root, *moments, decay, shrink, _sign(maximize)
+    return rate, eps * root, *moments, decay, shrink, _sign(maximize), amsgrad
 
 
 def rmsprop_numbers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ..tensor import Tensor, check_gradient
 
 Options = dict[str, Any]
 
+# What schedules keep in a parameter group, under PyTorch's names, beside the optimiser's options.
+SCHEDULED = ("initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum")
+
 
 class Rule(Dispatched):
     """How one step of an optimiser changes parameters; a decorator of the formula for one.
@@ -30,8 +33,8 @@ class Rule(Dispatched):
 
     The formula changes the parameter and its state in place, and not the gradient g. A state array
     that the options do not need is None. It names the options that it takes: those of a group, as
-    Python numbers; ``step``, the number of the parameter's update, from 1; and ``fresh``, whether
-    some state is new, filled with zeros.
+    Python numbers; ``step``, the number of the parameter's update, from 1, and whatever other
+    numbers the optimiser's state has; and ``fresh``, whether some state is new, filled with zeros.
 
     The rule itself, and so an implementation, updates many parameters at once, by
     ``run(params, grads, *state, options=function)``: lists of as many arrays, all of one dtype on
@@ -83,13 +86,13 @@ class Optimizer:
 
     Attributes:
         param_groups: list of dicts: "params" and the options in force; change "lr" there.
-        state: parameter → dict of state arrays, and "step" (updates so far) where the rule needs
-            it, under PyTorch's names.
+        state: parameter → dict of state arrays and numbers, such as "step" (updates so far), under
+            PyTorch's names.
     """
 
     rule = _none
     slots: tuple[str, ...] = ()  # names of all state arrays, in the rule's order
-    counts_steps = True
+    numbers: ClassVar[Mapping[str, float]] = {"step": 0}  # of the state, as they begin
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -108,7 +111,7 @@ class Optimizer:
         unknown = [
             name
             for name in check.mapping("param_group", param_group)
-            if name not in ("params", "initial_lr", *self.defaults)
+            if name not in ("params", *SCHEDULED, *self.defaults)
         ]
         if unknown:
             raise ValueError(f"params: unknown group options {sorted(map(str, unknown))}")
@@ -132,16 +135,20 @@ class Optimizer:
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise for options of a wrong type or out of range."""
-        for name in ("lr", "initial_lr", "weight_decay"):
+        for name in ("lr", "weight_decay", *SCHEDULED):
             if name in group:  # a subclass may have none
                 check.number(name, group[name], 0)
-        for name in ("maximize", "nesterov", "centered", "decoupled_weight_decay"):
+        for name in ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"):
             if name in group:
                 check.boolean(name, group[name])
 
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the state arrays that ``group``'s options need."""
         return self.slots
+
+    def advanced(self, group: dict[str, Any], numbers: dict[str, float]) -> dict[str, float]:
+        """The numbers of a parameter's state after one more update."""
+        return {name: numbers[name] + 1 for name in self.numbers}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters."""
@@ -172,9 +179,9 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is not None:
                     fresh = self._prepare(p, names) and "fresh" in uses
-                    step = "step" in uses and self._count(p)
+                    now = tuple(n for name, n in self._numbers(p).items() if name in uses)
                     state = [self.state[p][name] if name in names else None for name in self.slots]
-                    batch = batches.setdefault((number, names, fresh, step, kind_of(p.data)), [])
+                    batch = batches.setdefault((number, names, fresh, now, kind_of(p.data)), [])
                     batch.append((p, p.data, p.grad.data, *state))
         with np.errstate(all="ignore"):  # infinities and NaN come without a warning, as in PyTorch
             for (number, names, fresh, *_), batch in batches.items():
@@ -198,14 +205,15 @@ class Optimizer:
                 state[name] = _laid_out_as(p.data, state[name])
         return fresh
 
-    def _count(self, p: Tensor) -> int:
-        """How many updates of ``p`` have been counted."""
-        return int(self.state.get(p, {}).get("step", 0))
+    def _numbers(self, p: Tensor) -> dict[str, float]:
+        """The numbers of ``p``'s state."""
+        state = self.state.get(p, {})
+        return {name: float(state.get(name, first)) for name, first in self.numbers.items()}
 
     def _advance(
         self, number: int, names: tuple[str, ...], params: Sequence[Tensor], fresh: bool
     ) -> Options:
-        """Count an update of ``params`` and return the rule's options for it.
+        """Note an update of ``params`` in their state and return the rule's options for it.
 
         Args:
             number: of their group.
@@ -222,11 +230,12 @@ class Optimizer:
             raise NotImplementedError(f"{kind}: no CUDA kernel for these parameters")
         if self.active_slots(group) != names:
             raise NotImplementedError(f"{kind}: options that need other state than when recorded")
-        if self.counts_steps:
+        if self.numbers:
             for p in params:
-                self.state.setdefault(p, {})["step"] = self._count(p) + 1
-        now = {"step": self._count(params[0]), "fresh": fresh}
-        return {n: now[n] if n in now else _plain(group[n]) for n in self.rule.options}
+                numbers = self.advanced(group, self._numbers(p))
+                self.state.setdefault(p, {}).update((n, _kept(n, x)) for n, x in numbers.items())
+        now = {**group, **self._numbers(params[0]), "fresh": fresh}
+        return {name: _plain(now[name]) for name in self.rule.options}
 
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter number, in PyTorch's form: {"state": …, "param_groups": …}.
@@ -266,7 +275,7 @@ class Optimizer:
             )
         groups, state = [], {}
         for group, saved, numbers in zip(self.param_groups, saved_groups, came, strict=True):
-            known = {k: saved[k] for k in ("initial_lr", *self.defaults) if k in saved}
+            known = {k: saved[k] for k in (*SCHEDULED, *self.defaults) if k in saved}
             groups.append({**group, **known})
             self.check_options(groups[-1])
             for number, p in zip(numbers, group["params"], strict=True):
@@ -281,16 +290,18 @@ class Optimizer:
         what = f"state_dict: state of parameter {number}"
         check.mapping(what, saved)
         saved = {k: v for k, v in saved.items() if v is not None}  # as PyTorch's, where unused
-        arrays = {k: raw(v) for k, v in saved.items() if k != "step"}
-        needed = {*self.active_slots(group), *(["step"] if self.counts_steps else [])}
+        arrays = {k: raw(v) for k, v in saved.items() if k not in ("step", *self.numbers)}
+        needed = {*self.active_slots(group), *self.numbers}
         absent, unknown = needed - set(saved), set(arrays) - set(self.slots)
         if absent or unknown:
             raise ValueError(f"{what}: expected {sorted(needed)}, got {sorted(map(str, saved))}")
         for name, array in arrays.items():
             if problem := misfit(array, p.shape):
                 raise ValueError(f"{what}: {name}: {problem}")
-        steps = {"step": _steps(f"{what}: step", saved["step"])} if self.counts_steps else {}
-        return steps | {name: _laid_out_as(p.data, array) for name, array in arrays.items()}
+        numbers = {name: _number(f"{what}: {name}", saved[name]) for name in self.numbers}
+        return {name: _kept(name, number) for name, number in numbers.items()} | {
+            name: _laid_out_as(p.data, array) for name, array in arrays.items()
+        }
 
     def _parameters(self) -> Iterable[Tensor]:
         return (p for group in self.param_groups for p in group["params"])
@@ -319,12 +330,24 @@ def _numbers_of(group: Any) -> list[Any]:
     return numbers
 
 
-def _steps(name: str, value: Any) -> int:
-    """A saved count of steps: a whole number, perhaps in an array of one float, as PyTorch's."""
-    array = raw(value)
-    if array.size != 1 or array.dtype.kind not in "iuf" or not float(array.item()).is_integer():
+def _number(name: str, value: Any) -> float:
+    """A saved number of the state, perhaps in an array of one float, as PyTorch's."""
+    array, whole = raw(value), name.endswith(": step")
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        what = "whole number" if whole else "number"
+        raise ValueError(f"{name}: expected a {what}, got {check.shown(value)}")
+    number = float(array.item())
+    if not whole:
+        return check.number(name, number, 0)
+    if not number.is_integer():
         raise ValueError(f"{name}: expected a whole number, got {check.shown(value)}")
-    return check.integer(name, int(array.item()), 0)
+    return check.integer(name, int(number), 0)
+
+
+def _kept(name: str, number: float) -> Any:
+    """A number as the state holds it: steps as an int, others in an array of one float32, as
+    PyTorch's, so that they are saved and loaded as arrays are."""
+    return int(number) if name == "step" else np.array(number, np.float32)
 
 
 def _is_dense(x: Array) -> bool:
@@ -349,7 +372,7 @@ def _plain(value: Any) -> Any:
     rounding, and a float64 of NumPy's would change the dtype."""
     if isinstance(value, (tuple, list)):
         return tuple(map(_plain, value))
-    return value if isinstance(value, bool) else float(value)
+    return value if value is None or isinstance(value, (bool, str)) else float(value)
 
 
 def unsupported(**options: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import check
 from ..device import Array
@@ -48,7 +48,7 @@ class SGD(Optimizer):
 
     rule = sgd
     slots = ("momentum_buffer",)
-    counts_steps = False
+    numbers: ClassVar[dict[str, float]] = {}
 
     def __init__(
         self,

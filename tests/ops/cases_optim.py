@@ -40,6 +40,7 @@ ADAM = st.fixed_dictionaries(
         "betas": st.tuples(*2 * [st.sampled_from(FRACTIONS)]),
         "eps": EPS,
         "decoupled_weight_decay": st.booleans(),
+        "amsgrad": st.booleans(),
     }
 )
 RMSPROP = st.fixed_dictionaries(
@@ -72,7 +73,8 @@ def updates(
         buffer = [np.zeros_like(m) if now["fresh"] else m for m in mean]
         state = [buffer if now["momentum"] else absent]
     elif rule is adam:
-        state = [mean, square]
+        largest = [np.asarray(m**2 + generator.uniform(0.5, 1, m.shape)) for m in mean]
+        state = [mean, square, largest if now["amsgrad"] else absent]
     else:
         buffer = normal()
         state = [
@@ -97,6 +99,6 @@ def cases(rule: Any, options: st.SearchStrategy[dict[str, Any]], state: int) -> 
 
 CASES = {
     sgd: cases(sgd, SGD, 1),
-    adam: cases(adam, ADAM, 2),
+    adam: cases(adam, ADAM, 3),
     rmsprop: cases(rmsprop, RMSPROP, 3),
 }

@@ -25,6 +25,7 @@ OPTIONS = st.fixed_dictionaries(
         **common,
         "betas": st.tuples(fractions, st.sampled_from((0.5, 0.9, 0.999))),
         "eps": st.sampled_from((1e-8, 1e-3)),
+        "amsgrad": st.booleans(),
     }
 )
 

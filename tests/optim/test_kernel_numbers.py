@@ -17,7 +17,13 @@ fractions = st.floats(0, 0.9999)
 def test_adam_corrects_its_biases_in_rate_and_eps(step, beta1, beta2, eps):
     m, v, lr = 0.3, 0.7, 0.1
     rate, scaled, *_ = adam_numbers(
-        step=step, lr=lr, betas=(beta1, beta2), eps=eps, decoupled_weight_decay=False, **OPTIONS
+        step=step,
+        lr=lr,
+        betas=(beta1, beta2),
+        eps=eps,
+        decoupled_weight_decay=False,
+        amsgrad=False,
+        **OPTIONS,
     )
     m_hat, v_hat = m / (1 - beta1**step), v / (1 - beta2**step)
     assert rate * m / (v**0.5 + scaled) == pytest.approx(lr * m_hat / (v_hat**0.5 + eps))

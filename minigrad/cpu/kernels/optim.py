@@ -21,17 +21,20 @@ def sgd(p, g, b, lr, momentum, take, decay, sign, nesterov):
 
 
 @jit
-def adam(p, g, m, v, rate, eps, keep1, take1, keep2, take2, decay, shrink, sign):
+def adam(p, g, m, v, v_max, rate, eps, keep1, take1, keep2, take2, decay, shrink, sign, amsgrad):
     """p ← shrink p;  g ← sign g + decay p;  m, the mean of g, and v, of g²;
-    p ← p − rate m / (√v + eps)."""
+    p ← p − rate m / (√v + eps), or with amsgrad v_max ← max(v_max, v) in place of v there, which may
+    be empty otherwise."""
     near = take1 < 0.5
     for k in range(len(p)):
         q = shrink * p[k]
         d = sign * g[k] + decay * q
         away = d - m[k]
         m[k] = m[k] + away * take1 if near else d - away * keep1
-        v[k] = keep2 * v[k] + take2 * (d * d)
-        p[k] = q - rate * (m[k] / (sqrt(v[k]) + eps))
+        v[k] = spread = keep2 * v[k] + take2 * (d * d)
+        if amsgrad:
+            v_max[k] = spread = v_max[k] if spread <= v_max[k] else spread
+        p[k] = q - rate * (m[k] / (sqrt(spread) + eps))
 
 
 @jit
