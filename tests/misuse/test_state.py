@@ -17,6 +17,12 @@ RULES = {
     "Adam": {},
     "AdamW": {},
     "RMSprop": {"momentum": 0.9, "centered": True},
+    "Adagrad": {},
+    "Adadelta": {},
+    "Adamax": {},
+    "NAdam": {},
+    "RAdam": {},
+    "Muon": {},
 }
 
 

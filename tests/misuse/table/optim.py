@@ -40,6 +40,21 @@ calls(
     "optim.RMSprop", optim.RMSprop, {}, params=[leaf()], lr=0.1, alpha=0.9, eps=1e-8, momentum=0,
     weight_decay=0, centered=False, capturable=False, **_switches,
 )  # fmt: skip
+_common = {"params": [leaf()], "lr": 0.1, "eps": 1e-8, "weight_decay": 0}
+_moments = {"betas": (0.9, 0.99), "capturable": False}
+calls(
+    "optim.Adagrad", optim.Adagrad, {}, lr_decay=0, initial_accumulator_value=0, fused=None,
+    **_common, **_switches,
+)  # fmt: skip
+calls("optim.Adadelta", optim.Adadelta, {}, rho=0.9, capturable=False, **_common, **_switches)
+calls("optim.Adamax", optim.Adamax, {}, **_common, **_moments, **_switches)
+_moments["decoupled_weight_decay"] = False
+calls("optim.RAdam", optim.RAdam, {}, **_common, **_moments, **_switches)
+calls("optim.NAdam", optim.NAdam, {}, momentum_decay=0.1, **_common, **_moments, **_switches)
+calls(
+    "optim.Muon", optim.Muon, {}, momentum=0.9, nesterov=True, ns_coefficients=(2, -1.5, 0.5),
+    ns_steps=5, adjust_lr_fn="original", **_common,
+)  # fmt: skip
 calls(
     "optim.Optimizer.add_param_group",
     lambda param_group: updated().add_param_group(param_group),
@@ -117,7 +132,10 @@ WRONG |= {
             "weight_decay": [-1, NAN, True, None],
             "maximize": [1, None],
         }
-        for name in ("SGD", "Adam", "AdamW", "RMSprop")
+        for name in (
+            *("SGD", "Adam", "AdamW", "RMSprop"),
+            *("Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Muon"),
+        )
     },
     "optim.Optimizer": {"params": [[]]},
     "optim.Optimizer.add_param_group": {"param_group": [None, [leaf()]]},
@@ -143,11 +161,26 @@ WRONG["optim.SGD"] |= {
     "nesterov": [1, None],
     "foreach": [True],
 }
-for _name in ("optim.Adam", "optim.AdamW"):
-    WRONG[_name] |= {
+for _name in ("Adam", "AdamW", "Adamax", "NAdam", "RAdam"):
+    WRONG[f"optim.{_name}"] |= {
         "betas": [(0.9,), (0.9, 0.9, 0.9), 0.9, (1, 0.9), (-1, 0.9), ("a", 0.9), (0.9, NAN), None],
         "eps": [-1, NAN, None],
-        "amsgrad": [True],
     }
+for _name in ("Adam", "AdamW"):
+    WRONG[f"optim.{_name}"]["amsgrad"] = [1, None]
+del WRONG["optim.Muon"]["maximize"]  # has none
+WRONG["optim.Muon"] |= {
+    "params": [[mg.ones(3)], [mg.ones(())]],
+    "momentum": [-1, NAN, None],
+    "nesterov": [1, None],
+    "ns_coefficients": [(1, 2), 3, (1, 2, NAN), (1, 2, "3"), None],
+    "eps": [-1, NAN, None],
+    "ns_steps": [-1, 100, 1.5, True, None],
+    "adjust_lr_fn": ["adamw", 1],
+}
+WRONG["optim.Adagrad"] |= {n: [-1, NAN, None] for n in ("lr_decay", "eps")}
+WRONG["optim.Adagrad"]["initial_accumulator_value"] = [-1, NAN, None]
+WRONG["optim.Adadelta"] |= {"rho": [-1, 1.5, NAN, None], "eps": [-1, NAN, None]}
+WRONG["optim.NAdam"]["momentum_decay"] = [-1, NAN, None]
 WRONG["optim.RMSprop"] |= {n: [-1, NAN, None] for n in ("alpha", "eps", "momentum")}
 WRONG["optim.RMSprop"]["centered"] = [1, None]
