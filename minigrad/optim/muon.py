@@ -30,7 +30,9 @@ def muon(
     p ← (1 − η λ) p − η s o,  with s from the shape."""
     b[...] = momentum * b + (1 - momentum) * g
     u = (1 - momentum) * g + momentum * b if nesterov else b
-    matrix = u.reshape(len(u), math.prod(u.shape[1:]))  # of a filter, all that goes into an output channel
+    matrix = u.reshape(
+        len(u), math.prod(u.shape[1:])
+    )  # of a filter, all that goes into an output channel
     o = orthogonal(matrix, ns_coefficients, int(ns_steps), eps)
     p *= 1 - lr * weight_decay
     p -= lr * _scale(matrix.shape, adjust_lr_fn) * o.reshape(p.shape)
@@ -43,7 +45,9 @@ def orthogonal(
     ``steps`` times X ← a X + (b X Xᵀ + c (X Xᵀ)²) X, which takes each singular value s to
     a s + b s³ + c s⁵ (the Newton–Schulz iteration) and so brings it near 1."""
     xp, (a, b, c) = get_xp(matrix), coefficients
-    x = matrix.astype(xp.promote_types(matrix.dtype, "float32"))  # where squares of float16 overflow
+    x = matrix.astype(
+        xp.promote_types(matrix.dtype, "float32")
+    )  # where squares of float16 overflow
     x = x / xp.maximum(xp.sqrt((x * x).sum()), eps)
     tall = len(x) > x.shape[1]
     x = x.T if tall else x  # the smaller products
@@ -63,7 +67,7 @@ def _scale(shape: tuple[int, ...], rule: str | None) -> float:
 
 class Muon(Optimizer):
     """Muon: momentum, orthogonalised by a Newton–Schulz iteration (Jordan et al., *Muon: An
-    optimizer for hidden layers in neural networks*, https://kellerjordan.github.io/posts/muon, 2024).
+    optimizer for hidden layers in neural networks*, 2024, https://kellerjordan.github.io/posts/muon).
 
     b ← μ b + (1 − μ) g;  o = U Vᵀ, nearly, of b = U S Vᵀ, or of (1 − μ) g + μ b with Nesterov;
     p ← (1 − η λ) p − η s o.

@@ -158,7 +158,8 @@ ELSEWHERE = {
     "attributes": "Tensor.data Tensor.node Tensor.requires_grad",
     "tested here by themselves": "save load",
     "for subclasses": """
-        nn.Module nn.Module.forward optim.Optimizer.active_slots optim.Optimizer.check_options
+        nn.Module nn.Module.forward optim.Optimizer.active_slots
+        optim.Optimizer.advanced optim.Optimizer.check_options
         optim.LRScheduler.get_lr
     """,
     "takes what it is given": "nn.Identity",

@@ -170,7 +170,9 @@ def test_state_goes_both_ways(name, direction, busy):
         theirs.load_state_dict(saved)
     for _ in range(3):
         twins.step(ours, theirs)
-    rounded = name == "NAdam"  # its mu_product is a float32; loaded, the parameter's dtype in PyTorch
+    rounded = (
+        name == "NAdam"
+    )  # its mu_product is a float32; loaded, the parameter's dtype in PyTorch
     twins.check(1e-8 if rounded else 1e-12)
 
 

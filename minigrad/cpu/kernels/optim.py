@@ -23,8 +23,8 @@ def sgd(p, g, b, lr, momentum, take, decay, sign, nesterov):
 @jit
 def adam(p, g, m, v, v_max, rate, eps, keep1, take1, keep2, take2, decay, shrink, sign, amsgrad):
     """p ← shrink p;  g ← sign g + decay p;  m, the mean of g, and v, of g²;
-    p ← p − rate m / (√v + eps), or with amsgrad v_max ← max(v_max, v) in place of v there, which may
-    be empty otherwise."""
+    p ← p − rate m / (√v + eps). With amsgrad, v_max ← max(v_max, v) takes the place of v in that;
+    without it may be empty."""
     near = take1 < 0.5
     for k in range(len(p)):
         q = shrink * p[k]
