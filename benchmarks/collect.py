@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import minigrad as mg
-from cifar import machine, report
+from cifar import environment
 from cifar.errors import UserError
+from cifar.results import report
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -84,7 +85,7 @@ def main() -> None:
     except (OSError, UserError, ValueError) as error:
         sys.exit(f"error: {error}")
     made = {k: v for k, v in (("commit", given.commit), ("command", given.command)) if v}
-    machine.write(given.out, {"machine": {**machine.describe(), **made}, **found})
+    environment.write(given.out, {"machine": {**environment.describe(), **made}, **found})
     recalls = {f"recall, {name}": row for name, row in found["recall"].items()}
     for name, row in {**found["final"], **recalls}.items():
         deviation = "" if row["std"] is None else f" ± {row['std']:.4f}"

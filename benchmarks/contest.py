@@ -30,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 import minigrad as mg
-from cifar import machine
+from cifar import environment
 
 OURS = ("minigrad", "minigrad numpy")
 KEPT = ("torch nchw keeping", "torch channels_last keeping")
@@ -151,7 +151,7 @@ class _Torch(Engine):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
     def create(self, name: str) -> Any:
-        from cifar import reference
+        from cifar.twins import reference
 
         model = reference.create(name).to(self.device)
         model = model.to(memory_format=self.order)  # type: ignore[call-overload]
@@ -338,8 +338,8 @@ def run(work: Callable[[], None]) -> None:
 
 
 def describe() -> dict[str, Any]:
-    """:func:`cifar.machine.describe` with the versions of the contestants."""
-    return machine.describe("numba", "torch")
+    """:func:`cifar.environment.describe` with the versions of the contestants."""
+    return environment.describe("numba", "torch")
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ import numpy as np
 import safetensors.numpy
 
 import minigrad as mg
-from cifar import machine, running, train
+from cifar import environment, process
 from cifar.errors import UserError
+from cifar.training import train
 from tests.cifar import tiny
 
 ENDS = {
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--out", help="write the counts here, as JSON")
     asked = parser.parse_args()
     tiny.install(setattr, shared=True)
-    on = machine.describe()  # now: the commit that is tried
+    on = environment.describe()  # now: the commit that is tried
     with tempfile.TemporaryDirectory() as folder:
         bench = undisturbed(Path(folder) / "undisturbed")
         kinds = {k: count(k, asked.each, asked.seed, Path(folder), bench) for k in asked.kinds}
@@ -81,7 +82,7 @@ def main() -> None:
     if asked.out:
         on["threads"] = mg.get_num_threads()
         found = {"machine": on, "total": total, "kinds": kinds, "long_run": long}
-        machine.write(asked.out, found)
+        environment.write(asked.out, found)
     sys.exit(bool(total["lost"]))
 
 
@@ -241,7 +242,7 @@ def signalled(
 
     def act() -> None:
         if at_once:
-            vars(running)["stop_on_signals"] = lambda: contextlib.nullcontext([])
+            vars(process)["stop_on_signals"] = lambda: contextlib.nullcontext([])
         go_on(out)
 
     return forked(act, send)

@@ -33,9 +33,10 @@ from typing import Any
 
 import minigrad as mg
 from benchmarks import collect, contest, study, traffic
-from cifar import machine, models, recipes, train
+from cifar import environment, models, recipes
 from cifar.errors import UserError
-from cifar.tables import table
+from cifar.results.tables import table
+from cifar.training import train
 
 NAME = "gpu_session"
 RECIPES = (  # by the cost of a whole run
@@ -174,7 +175,7 @@ def contestants(device: str, precision: str) -> Sequence[str]:
 
 def measured(contestant: str, model: str, batch: int, seconds: float) -> dict[str, Any]:
     """What :func:`measure` finds in a child, or the "error" that the child died with."""
-    work = {"threads": machine.cores(), "model": model, "batch": batch, "seconds": seconds}
+    work = {"threads": environment.cores(), "model": model, "batch": batch, "seconds": seconds}
     try:
         found: dict[str, Any] = contest.in_child(NAME, contestant, MOST, **work)
     except contest.ContestError as error:
@@ -327,7 +328,7 @@ def session(given: argparse.Namespace) -> dict[str, Any]:
 
     def keep(part: dict[str, Any], name: str, result: Any) -> None:
         part[name] = result
-        machine.write(given.out, found)
+        environment.write(given.out, found)
 
     def test(part: str) -> None:
         if part not in found and given.tests and not clock.up():
@@ -353,7 +354,7 @@ def session(given: argparse.Namespace) -> dict[str, Any]:
         out = given.out.with_suffix("") / recipe
         result = train_recipe(recipe, out, _words(given), clock.left())
         keep(found["trainings"], recipe, result)
-    machine.write(given.out, found)
+    environment.write(given.out, found)
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import contest
-from cifar import machine, models
+from cifar import environment, models
 
 NAME = "latency"
 CONTESTANTS = (
@@ -108,7 +108,7 @@ def main() -> None:
     add = parser.add_argument
     add("--model", nargs="+", default=models.names(), choices=models.names(), help="default: all")
     add("--batch", nargs="+", type=contest.positive, default=BATCHES, help="images per pass")
-    add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
+    add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     add("--passes", type=contest.positive, default=50, help="timed passes per round")
     given = parser.parse_args()
     rows = []
@@ -119,7 +119,7 @@ def main() -> None:
         rows += found
     if given.out:
         head = {name: getattr(given, name) for name in ("threads", "passes", "rounds")}
-        machine.write(given.out, {"machine": contest.describe(), **head, "results": rows})
+        environment.write(given.out, {"machine": contest.describe(), **head, "results": rows})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import threadpoolctl
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cifar import machine
+from cifar import environment
 
 ORDERS = ("NCHW", "NHWC", "CHWN")
 SHAPES = ((3, 32, 32, 64), (32, 64, 30, 64), (64, 64, 16, 128), (128, 128, 8, 128))  # C, O, H, N
@@ -108,7 +108,7 @@ def main() -> None:
                 label = f"{c} -> {o}, {size} x {size}, {n}"
                 print(f"{label:22s} {part:8s} " + " ".join(f"{times[k]:9.2f}" for k in ORDERS))
     if given.out:
-        machine.write(given.out, {"machine": machine.describe(), "results": table})
+        environment.write(given.out, {"machine": environment.describe(), "results": table})
 
 
 if __name__ == "__main__":

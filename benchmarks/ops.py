@@ -29,8 +29,8 @@ import minigrad as mg
 from benchmarks import contest, study
 from benchmarks.contest import KEPT, QUICK, Engine
 from benchmarks.study import Call
-from cifar import machine, models
-from cifar.tables import table
+from cifar import environment, models
+from cifar.results.tables import table
 
 NAME = "ops"
 OPTIMIZER = "optimizer"
@@ -250,18 +250,18 @@ def main() -> None:
     add = parser.add_argument
     add("--model", action="append", choices=models.names(), help="its operations; may be repeated")
     add("--op", action="append", choices=every, help="this operation; may be repeated")
-    add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
+    add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     given = parser.parse_args()
     chosen, ops = tuple(given.model or models.names()), tuple(given.op or every)
     if not cases(chosen, ops):
         parser.error(f"no model of {', '.join(chosen)} calls {', '.join(ops)}")
-    peaks = machine.peaks(given.threads)
+    peaks = environment.peaks(given.threads)
     print(contest.opening(given.threads, peaks), flush=True)
     rows = compare(chosen, ops, given.threads, given.seconds, given.rounds, peaks)
     print(show(rows))
     if given.out:
         head = {"threads": given.threads, "rounds": given.rounds, "peaks": peaks}
-        machine.write(given.out, {"machine": contest.describe(), **head, "results": rows})
+        environment.write(given.out, {"machine": contest.describe(), **head, "results": rows})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python -m benchmarks.rounding --recipe four-block
 
 minigrad and PyTorch take the step from the same weights, on the same augmented batch, with the same
-dropout masks (see :mod:`cifar.compare`), in float64 and in float32. Figures are the largest
+dropout masks (see :mod:`cifar.twins.compare`), in float64 and in float32. Figures are the largest
 difference of any gradient from PyTorch's in float64, divided by the largest of these: of minigrad
 in float64, which shows that the arithmetic is the same, then of each in float32. There a value
 within rounding of zero may pass ReLU on one side only, and of two equal ones in a pooling window
@@ -25,8 +25,10 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks import contest
-from cifar import compare, machine, recipes, train
-from cifar.tables import table
+from cifar import environment, recipes
+from cifar.results.tables import table
+from cifar.training import train
+from cifar.twins import compare
 
 Gradients = dict[str, np.ndarray]
 HEADER = ("recipe", "float64", "float32", "float32, plain NumPy", "PyTorch, float32")
@@ -85,7 +87,7 @@ def main() -> None:
     rows = [measure(name, given.dataset) for name in given.recipe or recipes.names()]
     print(show(rows))
     if given.out:
-        machine.write(given.out, {"machine": contest.describe(), "results": rows})
+        environment.write(given.out, {"machine": contest.describe(), "results": rows})
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from typing import Any
 
 from benchmarks import contest, study
 from benchmarks.contest import KEPT, QUICK
-from cifar import machine, models, plots, summary
-from cifar.tables import table
+from cifar import environment, models, summary
+from cifar.results import plots
+from cifar.results.tables import table
 
 NAME = "scaling"
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -142,7 +143,7 @@ def main() -> None:
     )
     add("--sizes", **numbers, default=SIZES, help="heights and widths of the images (16 … 64)")
     add("--batch", type=contest.positive, default=BATCH, help=f"images at each of them ({BATCH})")
-    add("--threads", **numbers, default=sorted({1, machine.cores()}), help="of each contestant")
+    add("--threads", **numbers, default=sorted({1, environment.cores()}), help="of each contestant")
     add("--plot", type=contest.new_file, help="draw the results into this PNG file")
     add("--redraw", type=Path, metavar="JSON", help="only draw what --out wrote before")
     given = parser.parse_args()
@@ -161,7 +162,7 @@ def main() -> None:
     head = {"model": given.model, "batch": given.batch, "rounds": given.rounds}
     found = {"machine": contest.describe(), **head, "results": rows}
     if given.out:
-        machine.write(given.out, found)
+        environment.write(given.out, found)
     if given.plot:
         draw(found, given.plot)
 

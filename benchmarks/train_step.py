@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks import contest, study
 from benchmarks.contest import OURS, TORCH
-from cifar import machine, models
-from cifar.tables import table
+from cifar import environment, models
+from cifar.results.tables import table
 
 NAME = "train_step"
 CONTESTANTS = (*OURS, *TORCH)
@@ -34,10 +34,10 @@ LEAST, MOST = 2, 20  # steps of a turn
 def measure(contestant: str, threads: int, model: str, batch: int, steps: int) -> dict[str, Any]:
     """In the child: seconds of each step, and growth of peak memory in MB."""
     engine = contest.engine(contestant, threads)
-    before = machine.peak_memory_mb()
+    before = environment.peak_memory_mb()
     step = study.training_step(engine, model, batch)
     times = contest.times(step, least=steps, warm=max(1, steps // 6))
-    return {"times": times, "memory_mb": machine.peak_memory_mb() - before}
+    return {"times": times, "memory_mb": environment.peak_memory_mb() - before}
 
 
 def steps_of(gflop: float, peak: float, seconds: float) -> int:
@@ -139,9 +139,9 @@ def main() -> None:
     add("--batch", type=contest.positive, help="images per step (default: the recipe's)")
     help = f"timed steps per turn (default: {LEAST} to {MOST}, by --seconds and the model's cost)"
     add("--steps", type=contest.positive, help=help)
-    add("--threads", type=contest.positive, default=machine.cores(), help="of each contestant")
+    add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     given = parser.parse_args()
-    peaks = machine.peaks(given.threads)
+    peaks = environment.peaks(given.threads)
     print(contest.opening(given.threads, peaks), flush=True)
     found = []
     for model in given.model or models.names():
@@ -153,7 +153,7 @@ def main() -> None:
     print(summary(found))
     if given.out:
         head = {"threads": given.threads, "rounds": given.rounds, "peaks": peaks}
-        machine.write(given.out, {"machine": contest.describe(), **head, "models": found})
+        environment.write(given.out, {"machine": contest.describe(), **head, "models": found})
 
 
 if __name__ == "__main__":

@@ -27,26 +27,13 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 import minigrad as mg
-from cifar import (
-    compare,
-    datasets,
-    evaluate,
-    exchange,
-    models,
-    overrides,
-    plots,
-    predict,
-    recipes,
-    report,
-    request,
-    running,
-    subsets,
-    summary,
-    tables,
-    train,
-    verify,
-)
+from cifar import datasets, models, process, recipes, summary
+from cifar.datasets import subsets
 from cifar.errors import UserError
+from cifar.recipes import overrides
+from cifar.results import evaluate, exchange, plots, predict, report, tables
+from cifar.training import request, train, verify
+from cifar.twins import compare
 
 T = TypeVar("T")
 
@@ -148,7 +135,7 @@ class Compare(compare.Settings):
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
     def settings(self) -> compare.Settings:
-        """What :func:`cifar.compare.run` takes.
+        """What :func:`cifar.twins.compare.run` takes.
 
         Raises:
             UserError: there is no such recipe, or a field of it cannot be set to what was given.
@@ -439,7 +426,7 @@ def run_export(asked: exchange.Export) -> int:
 def run_import(asked: exchange.Import) -> int:
     """Import, and say what to do with it."""
     exchange.adopt(asked)
-    where = running.shell_word(asked.out)
+    where = process.shell_word(asked.out)
     print(f"the weights are in {asked.out}; next: cifar evaluate {where}")
     return 0
 

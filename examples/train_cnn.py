@@ -13,8 +13,9 @@ import argparse
 import sys
 from typing import NoReturn
 
-from cifar import cli, recipes, request, train
+from cifar import cli, recipes
 from cifar.errors import UserError
+from cifar.training import request, train
 
 RECIPE = "simple"  # unless another one is named
 

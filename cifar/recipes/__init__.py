@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from cifar.augment import Augmentation
+from cifar.datasets.augment import Augmentation
 from cifar.errors import UserError
+from cifar.recipes import studies
 
 SCHEDULE = ("schedule", "schedule_options", "restarts")
 COUNTED = ("T_max", "milestones", "step_size")  # of a schedule's options, those in epochs
@@ -41,8 +42,8 @@ class Recipe:
             moments forgotten, at that rate.
         loss: "cross_entropy" or "focal_loss".
         gamma: the focal loss's exponent.
-        class_balance: β of class-balanced weights in the loss (see :mod:`cifar.subsets`), or
-            None for equal weights.
+        class_balance: β of class-balanced weights in the loss (see
+            :mod:`cifar.datasets.subsets`), or None for equal weights.
         l2: λ of λ Σ w² over the 3 x 3 kernels, a term of the loss and of every loss reported.
         long_tail: the smallest class's share of the largest's images; 1 keeps all.
         validation: training images held out, evaluated on after every epoch in place of the test
@@ -108,7 +109,7 @@ class Recipe:
 
 def names() -> tuple[str, ...]:
     """Names of all recipes."""
-    return tuple(sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__)))
+    return tuple(sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(studies.__path__)))
 
 
 def load(name: str) -> Recipe:
@@ -139,4 +140,4 @@ def course(recipe: Mapping[str, Any]) -> Mapping[int, Mapping[str, float]]:
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    return importlib.import_module(f"{studies.__name__}.{name.replace('-', '_')}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import collect
-from cifar import train
+from cifar.training import train
 from tests.cifar import tiny
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import contest, ops, study
-from cifar import machine
+from cifar import environment
 
 PEAKS = {"gflops": 100.0, "gb_per_second": 10.0}
 
@@ -137,7 +137,7 @@ def test_compare(monkeypatch):
 
 
 def test_the_command_line(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(machine, "peaks", lambda _: PEAKS)
+    monkeypatch.setattr(environment, "peaks", lambda _: PEAKS)
     monkeypatch.setattr(
         contest, "in_child", lambda _, contestant, **work: ops.measure(contestant, **work)
     )

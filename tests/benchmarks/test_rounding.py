@@ -9,14 +9,15 @@ import pytest
 
 import minigrad as mg
 from benchmarks import rounding
-from cifar import datasets, train
-from tests.cifar import tiny, twins
+from cifar import datasets
+from cifar.training import train
+from tests.cifar import pytorch_models, tiny
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(datasets, "load", tiny.load)
-    with twins.small_models():
+    with pytorch_models.small_models():
         yield
 
 

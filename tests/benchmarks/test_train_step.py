@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from benchmarks import contest, train_step
-from cifar import machine, recipes
+from cifar import environment, recipes
 
 
 @pytest.mark.parametrize("contestant", ["minigrad", "torch nchw", "torch channels_last"])
@@ -52,7 +52,7 @@ def test_the_command_line_writes_json(monkeypatch, tmp_path, capsys):
         return {"times": [0.5], "memory_mb": 1.0}
 
     monkeypatch.setattr(contest, "in_child", child)
-    monkeypatch.setattr(machine, "peaks", lambda _: {"gflops": 100.0, "gb_per_second": 10.0})
+    monkeypatch.setattr(environment, "peaks", lambda _: {"gflops": 100.0, "gb_per_second": 10.0})
     out = tmp_path / "x.json"
     words = ["--model", "simple", "--model", "gated", "--rounds", "1", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["train_step", *words])

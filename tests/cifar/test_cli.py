@@ -17,23 +17,12 @@ import pytest
 from PIL import Image
 
 import minigrad as mg
-from cifar import (
-    cli,
-    compare,
-    datasets,
-    evaluate,
-    exchange,
-    models,
-    plots,
-    predict,
-    recipes,
-    report,
-    summary,
-    train,
-    verify,
-)
-from cifar.augment import Augmentation
+from cifar import cli, datasets, models, recipes, summary
+from cifar.datasets.augment import Augmentation
 from cifar.errors import UserError
+from cifar.results import evaluate, exchange, plots, predict, report
+from cifar.training import train, verify
+from cifar.twins import compare
 from tests.cifar import tiny
 
 COMMANDS = {

@@ -18,7 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cifar import cli, compare, datasets, models, plots, recipes, train
+from cifar import cli, datasets, models, recipes
+from cifar.results import plots
+from cifar.training import train
+from cifar.twins import compare
 from tests.cifar import tiny
 from tests.cifar.test_cli import COMMANDS, LOAD
 

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import minigrad as mg
-from cifar import evaluate, exchange, plots, predict, request, train, verify
 from cifar.errors import UserError
+from cifar.results import evaluate, exchange, plots, predict
+from cifar.training import request, train, verify
 from tests.cifar import tiny
 from tests.cifar.fuzz import JUNK, mutated, taken_or_refused
 from tests.common import refuses

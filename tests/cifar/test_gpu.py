@@ -18,7 +18,8 @@ import torch
 
 import minigrad as mg
 from benchmarks import traffic
-from cifar import models, train
+from cifar import models
+from cifar.training import train
 from tests.cifar import tiny
 
 ROOT = Path(__file__).parents[2]

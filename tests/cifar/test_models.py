@@ -11,9 +11,10 @@ import safetensors.torch
 import torch
 
 import minigrad as mg
-from cifar import models, reference
+from cifar import models
 from cifar.errors import UserError
 from cifar.models import resnet_82
+from cifar.twins import reference
 from tests.common import host, refuses
 
 PARAMETERS = {  # trainable; design §3

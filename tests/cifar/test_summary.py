@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import minigrad as mg
-from cifar import models, reference, summary
+from cifar import models, summary
+from cifar.twins import reference
 from minigrad import nn
 
 

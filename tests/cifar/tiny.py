@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from cifar import augment, cli, datasets, models, plots, recipes, train
+from cifar import cli, datasets, models, recipes
+from cifar.datasets import augment
+from cifar.results import plots
+from cifar.training import train
 from minigrad import nn
 from minigrad.cpu import threads
 

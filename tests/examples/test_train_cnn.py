@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import minigrad as mg
-from cifar import datasets, recipes, train
+from cifar import datasets, recipes
+from cifar.training import train
 from tests.cifar import tiny
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""The studies' recipes, one per file."""

@@ -1,0 +1,20 @@
+"""The *gated* study: RMSprop, the rate divided by ten when the test loss stalls, fifty epochs."""
+
+from cifar.datasets.augment import Augmentation
+from cifar.recipes import Recipe
+
+RECIPE = Recipe(
+    name="gated",
+    model="gated",
+    epochs=50,
+    batch_size=128,
+    optimizer="RMSprop",
+    lr=1e-3,
+    optimizer_options={"alpha": 0.99, "eps": 1e-8},
+    schedule="ReduceLROnPlateau",
+    schedule_options={"factor": 0.1, "patience": 5},
+    augmentation=Augmentation(crop=4, flip=True, rotation=10, fill="reflect"),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    claim={"train_accuracy": 0.9036, "test_accuracy": 0.8733},
+)

@@ -1,0 +1,22 @@
+"""The *simple* study: Adam at a constant rate, random crop and flip, ten epochs.
+
+The study names crop and flip but not how far it crops. Of 1 and 2 pixels, level on 5,000 images
+held out of the training set, 2 over-fits less.
+"""
+
+from cifar.datasets.augment import Augmentation
+from cifar.recipes import Recipe
+
+RECIPE = Recipe(
+    name="simple",
+    model="simple",
+    epochs=10,
+    batch_size=64,
+    optimizer="Adam",
+    lr=1e-3,
+    optimizer_options={"weight_decay": 1e-4},
+    augmentation=Augmentation(crop=2, flip=True),
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+    claim={"train_accuracy": 0.7714, "test_accuracy": 0.7763},
+)

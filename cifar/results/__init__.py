@@ -1,0 +1,1 @@
+"""What training leaves behind: its record, metrics, pictures, reports; a model put to use."""

@@ -1,0 +1,190 @@
+"""Trained models to and from other programs: PyTorch's weights, safetensors, ONNX graphs.
+
+    export(Export("runs/simple-seed0", "simple.pt"))
+    adopt(Import("simple", "theirs.pt", "ours.safetensors"))
+
+The names and shapes of a model's weights are those of its twin in PyTorch (``cifar/reference``
+has them), so a file of weights serves both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import tyro
+
+import minigrad as mg
+from cifar import datasets, metadata, models, process, recipes
+from cifar.errors import UserError
+from cifar.recipes import overrides
+from cifar.results import evaluate
+
+FORMATS: Final = (".safetensors", ".pt", ".onnx")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained model for other programs: its weights under PyTorch's names, or its graph.
+
+    Attributes:
+        run: a folder that training wrote, or one of its .safetensors files.
+        out: the file to write. X.safetensors: weights and what is known of the run. X.pt: weights
+            that torch.load reads (needs the extra torch). X.onnx: graph and weights, for any batch
+            size (needs the extra onnx).
+        last: of a folder, the weights after the last epoch, not those of the best one.
+    """
+
+    run: str
+    out: str
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Import:
+    """Make a file of weights a model that evaluate, predict and export take.
+
+    Attributes:
+        recipe: whose network the weights are of; its normalisation is that of the images.
+        file: weights by name, such as safetensors or torch.save(model.state_dict(), "X.pt") write
+            (which needs the extra torch), or a checkpoint that holds such a dict. Its content says
+            what it is, not its name. Where all names begin alike, such as "net.", what they begin
+            with is left out if the network's names do not have it.
+        out: the .safetensors file to write.
+        dataset: cifar10 or synthetic, which gives the classes their names.
+        set: FIELD=VALUE, any field of the recipe that the weights were trained with another value
+            of, such as mean=0.5,0.5,0.5; may be repeated.
+    """
+
+    recipe: str
+    file: str
+    out: str
+    dataset: str = "cifar10"
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+
+def export(settings: Export) -> evaluate.Trained:
+    """Write the file that ``settings`` name, and return the model that is in it.
+
+    Raises:
+        UserError: the run cannot be read or the file cannot be written; a package is missing.
+    """
+    suffix = _suffix(settings.out, FORMATS)
+    with _writing(settings.out):
+        mg.checkpoint.writable(settings.out)
+    trained = evaluate.load(settings.run, "cpu", settings.last)
+    with _writing(settings.out):
+        if suffix == ".onnx":
+            _export_graph(trained, settings.out)
+        else:
+            note = _portable(trained.record) if suffix == ".safetensors" else None
+            mg.save(trained.model.state_dict(), settings.out, note)
+    return trained
+
+
+def _portable(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without what is of this machine alone: where its data lie."""
+    return {name: value for name, value in record.items() if name != "data_dir"}
+
+
+def _export_graph(trained: evaluate.Trained, out: str) -> None:
+    metadata = {
+        "classes": trained.classes,
+        "mean": trained.mean,
+        "std": trained.std,
+        "minigrad": _portable(trained.record),
+    }
+    mg.onnx.export(
+        trained.model,
+        mg.zeros(1, 3, 32, 32),
+        out,
+        input_names=["images"],
+        output_names=["logits"],
+        metadata={k: json.dumps(v, ensure_ascii=False) for k, v in metadata.items()},
+        doc_string=(
+            f"{evaluate.describe(trained.record)}. images: float32 (batch, 3, 32, 32), red, green "
+            "and blue in [0, 1], less mean, over std. logits: float32 (batch, classes); their "
+            "softmax is the probabilities. classes, mean and std are in the metadata, as JSON."
+        ),
+    )
+
+
+def adopt(settings: Import) -> mg.nn.Module:
+    """Write the file that ``settings`` name, and return the model that is in it.
+
+    Raises:
+        UserError: the recipe, the weights or the file to write cannot be used; the message says
+            which entries do not fit. PyTorch is missing.
+    """
+    _suffix(settings.out, (".safetensors",))
+    with _writing(settings.out):
+        mg.checkpoint.writable(settings.out)
+    given = recipes.load(settings.recipe)
+    recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
+    for name, fits, expected in (
+        ("mean", overrides.is_mean, overrides.MEAN),
+        ("std", overrides.is_std, overrides.STD),
+    ):
+        if not fits(getattr(recipe, name)):
+            raise UserError(f"{name}: expected {expected}, got {getattr(recipe, name)}")
+    classes = datasets.classes(settings.dataset)
+    model = models.create(recipe.model, len(classes), seed=0)  # its weights are replaced
+    tensors = _weights(settings.file, model.state_dict().keys())
+    try:
+        model.load_state_dict(tensors)
+    except ValueError as error:
+        raise UserError(
+            f"file: {settings.file} does not hold the model {recipe.model!r}: {error!s:.120}"
+        ) from None
+    record: dict[str, Any] = {
+        "recipe": dataclasses.asdict(recipe),
+        "dataset": settings.dataset,
+        "classes": list(classes),
+        "imported": Path(settings.file).name,
+    }
+    with _writing(settings.out):
+        mg.save(model.state_dict(), settings.out, record)
+    return model
+
+
+def _weights(file: str, names: Set[str]) -> dict[str, mg.Tensor]:
+    """The tensors of ``file``, by names that fit ``names`` as well as leaving out what all begin
+    with can make them; what was done is said."""
+    try:
+        with metadata.instead_of_warnings():
+            tensors = mg.load(file)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"file: {str(error).removeprefix('path: ')}") from None
+    places = zip(*(name.split(".")[:-1] for name in tensors), strict=False)
+    shared = [parts[0] for parts in itertools.takewhile(lambda parts: len(set(parts)) == 1, places)]
+    prefixes = ["".join(f"{part}." for part in shared[:count]) for count in range(len(shared) + 1)]
+    prefix = max(prefixes, key=lambda p: len({name.removeprefix(p) for name in tensors} & names))
+    if prefix:
+        lost = f"all names have lost their first part {prefix!r:.80}"
+        print(f"note: {file}: {lost}", file=sys.stderr)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def _suffix(out: str, known: tuple[str, ...]) -> str:
+    suffix = Path(out).suffix
+    if suffix not in known:
+        ends = " or ".join(", ".join(known).rsplit(", ", 1))
+        raise UserError(f"out: expected a file that ends in {ends}, got {out}")
+    return suffix
+
+
+@contextmanager
+def _writing(out: str) -> Iterator[None]:
+    """What may go wrong while the file ``out`` is written, as a UserError."""
+    try:
+        with process.writing("out", out):
+            yield
+    except ImportError as error:
+        raise UserError(f"out: {str(error).removeprefix('path: ')}") from None

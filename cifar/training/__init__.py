@@ -1,0 +1,1 @@
+"""Training: a recipe and a data set in, a trained model and its record out."""

@@ -1,0 +1,36 @@
+"""ResNet-32 of He et al. (CVPR 2016, §4.2) for the *long-tail* study, 464,154 parameters."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifar.twins.reference.resnet_82 import stages
+
+
+class PlainShortcutBlock(nn.Module):
+    """relu(bn(conv(relu(bn(conv(x))))) + x), parameter-free: where the shape changes, x loses every
+    second row and column and gains channels of zeros, half in front and half behind (option A)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.stride, self.extra = stride, out_channels - in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.stride != 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        if self.extra:
+            half = self.extra // 2
+            x = F.pad(x, (0, 0, 0, 0, half, self.extra - half))
+        return F.relu(y + x)
+
+
+def create(num_classes: int = 10) -> nn.Module:
+    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+    return stages(PlainShortcutBlock, (16, 32, 64), 5, num_classes)

@@ -1,0 +1,236 @@
+"""A recipe's training in PyTorch: optimiser, schedule and loss, written with torch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifar.errors import UserError
+from cifar.recipes import Recipe
+from cifar.twins import reference
+
+Mask = Callable[[tuple[int, ...], float], Any]
+
+
+class Training:
+    """The twin of a recipe's model, and how the recipe trains it.
+
+    Arrays that come in are NumPy's, so are those that go out.
+
+    Args:
+        recipe: what to train and how.
+        counts: training images of each class; their number is the model's number of classes.
+        dtype: "float32" or "float64".
+        device: as PyTorch calls it, "cpu" or "cuda:N".
+        threads: of PyTorch's operations on the CPU; None leaves their number alone.
+
+    Attributes:
+        model: its weights are PyTorch's own draw until :meth:`load`.
+        optimizer, schedule: of the present epoch.
+    """
+
+    optimizer: torch.optim.Optimizer
+    schedule: Any
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        counts: Sequence[int],
+        dtype: str = "float32",
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.recipe, self.threads = recipe, threads
+        self.device, self.dtype = torch.device(device), getattr(torch, dtype)
+        if self.device.type == "cuda":
+            # By default PyTorch rounds a convolution's inputs to 10 bits on a GPU.
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        model = reference.create(recipe.model, len(counts))
+        self.model = model.to(device=self.device, dtype=self.dtype)
+        self.objective = make_objective(recipe, self.model, counts)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over weights and running statistics (arrays by name)."""
+        self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+
+    @property
+    def lr(self) -> float:
+        """The learning rate in force."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def start_epoch(self, epoch: int) -> None:
+        """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
+        rates = {0: self.recipe.lr, **dict(self.recipe.restarts)}
+        if epoch in rates:
+            parameters = self.model.parameters()
+            self.optimizer, self.schedule = make_optimizer(self.recipe, parameters, rates[epoch])
+        self.model.train()
+
+    def step(self, images: Any, labels: Any) -> tuple[float, Any]:
+        """One update from images (N, 3, 32, 32) and labels (N,): the loss and the logits (N, C)
+        before it."""
+        with num_threads(self.threads):
+            logits = self.model(self._images(images))
+            loss = self.objective(logits, torch.as_tensor(labels, device=self.device))
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            return loss.item(), logits.detach().cpu().numpy()  # item() waits for a GPU
+
+    def end_epoch(self, held_loss: float) -> None:
+        """After an epoch: the schedule's step, which may look at the loss on the held images."""
+        if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.schedule.step(held_loss)
+        elif self.schedule is not None:
+            self.schedule.step()
+
+    def evaluate(self, batches: Iterable[tuple[Any, Any]]) -> tuple[float, float]:
+        """Mean cross-entropy (and the L2 term) and accuracy over (images, labels), in evaluation
+        mode."""
+        self.model.eval()
+        loss, correct, seen = 0.0, 0, 0
+        with num_threads(self.threads), torch.no_grad():
+            for images, labels in batches:
+                logits = self.model(self._images(images))
+                target = torch.as_tensor(labels, device=self.device)
+                loss += F.cross_entropy(logits, target, reduction="sum").item()
+                correct += int((logits.argmax(1) == target).sum())
+                seen += len(target)
+            term = float(penalty(self.model, self.recipe.l2)) if self.recipe.l2 else 0.0
+        return loss / seen + term, correct / seen
+
+    def gradients(self) -> dict[str, Any]:
+        """The last step's gradients by parameter name."""
+        found = ((name, p.grad) for name, p in self.model.named_parameters())
+        return {name: grad.cpu().numpy() for name, grad in found if grad is not None}
+
+    def weights(self) -> dict[str, Any]:
+        """The parameters by name: on the CPU the live ones."""
+        named = self.model.named_parameters()
+        return {name: p.detach().cpu().numpy() for name, p in named}
+
+    def share_masks(self, mask: Mask) -> None:
+        """From now on, let every dropout layer multiply by ``mask(shape, p)`` in training: an array
+        of zeros, with probability p, and of 1 / (1 − p)."""
+
+        def masked(layer: nn.Dropout, args: tuple[Tensor], own: Tensor) -> Tensor:
+            (x,) = args
+            if not layer.training or layer.p == 0:
+                return own
+            return x * torch.as_tensor(mask(tuple(x.shape), layer.p)).to(x)
+
+        for layer in self.model.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.register_forward_hook(masked)
+
+    def _images(self, images: Any) -> Tensor:
+        return torch.as_tensor(images).to(self.device, self.dtype).contiguous()
+
+
+def find_device(kind: str, index: int = 0) -> str:
+    """PyTorch's name of the CPU ("cpu") or of a GPU ("gpu").
+
+    Raises:
+        UserError: the PyTorch that is installed cannot use that GPU.
+    """
+    if kind == "cpu":
+        return kind
+    if index >= torch.cuda.device_count():
+        raise UserError(
+            f"device: PyTorch {torch.__version__} sees {torch.cuda.device_count()} GPUs, not "
+            f"gpu:{index}; install a build of it for CUDA, or choose --device cpu"
+        )
+    return f"cuda:{index}"
+
+
+def gpu_name(device: str) -> str | None:
+    """What the device "cuda:N" is; None for the CPU."""
+    return None if device == "cpu" else torch.cuda.get_device_name(device)
+
+
+@contextmanager
+def num_threads(threads: int | None) -> Iterator[None]:
+    """PyTorch's operations on this many threads; None changes nothing."""
+    before = torch.get_num_threads()
+    if threads in (None, before):
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# ---------------------------------------------------------------------------- optimiser, schedule
+
+
+def make_optimizer(
+    recipe: Recipe, parameters: Iterable[nn.Parameter], lr: float
+) -> tuple[torch.optim.Optimizer, Any]:
+    """The recipe's optimiser, its moments empty, and its schedule (None for a constant rate)."""
+    kind = getattr(torch.optim, recipe.optimizer)
+    optimizer: torch.optim.Optimizer = kind(parameters, lr=lr, **recipe.optimizer_options)
+    if recipe.schedule is None:
+        return optimizer, None
+    schedule = getattr(torch.optim.lr_scheduler, recipe.schedule)
+    return optimizer, schedule(optimizer, **recipe.schedule_options)
+
+
+# ---------------------------------------------------------------------------- loss
+
+
+def make_objective(
+    recipe: Recipe, model: nn.Module, counts: Sequence[int]
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The training loss of (logits, labels): the recipe's loss and its L2 term, a scalar.
+
+    Args:
+        counts: training images of each class, for class-balanced weights.
+    """
+    weight = None
+    if recipe.class_balance is not None:
+        like = next(model.parameters())
+        weight = class_balanced_weights(counts, recipe.class_balance).to(like)
+
+    def objective(logits: Tensor, labels: Tensor) -> Tensor:
+        if recipe.loss == "focal_loss":
+            loss = focal_loss(logits, labels, recipe.gamma, weight)
+        else:
+            loss = F.cross_entropy(logits, labels, weight)
+        return loss + penalty(model, recipe.l2) if recipe.l2 else loss
+
+    return objective
+
+
+def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weight: Tensor | None) -> Tensor:
+    """Mean of −w (1 − p)^γ ln p over the weights w of the true classes, p the softmax probability
+    of the true class (Lin et al., ICCV 2017).
+
+    Args:
+        logits: (N, C).
+        labels: class indices (N,).
+        weight: (C,), or None for equal weights.
+    """
+    log_p = F.log_softmax(logits, 1).gather(1, labels[:, None])[:, 0]
+    w = torch.ones_like(log_p) if weight is None else weight[labels]
+    return -(w * (-torch.expm1(log_p)) ** gamma * log_p).sum() / w.sum()
+
+
+def class_balanced_weights(counts: Sequence[int], beta: float) -> Tensor:
+    """(1 − β) / (1 − β^n) for a class of n images, scaled to sum to the number of classes; float64
+    (Cui et al., CVPR 2019, eq. 4)."""
+    n = torch.tensor(counts, dtype=torch.float64)
+    weights = (1 - beta) / (1 - beta**n)
+    return weights * len(n) / weights.sum()
+
+
+def penalty(model: nn.Module, factor: float) -> Tensor:
+    """``factor`` times the sum of squares of all 3 x 3 kernels: a scalar."""
+    squares = [p.square().sum() for p in model.parameters() if p.shape[2:] == (3, 3)]
+    return factor * torch.stack(squares).sum()
