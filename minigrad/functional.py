@@ -2,32 +2,48 @@
 
 from .ops.activation import gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .ops.conv import conv2d
-from .ops.dropout import dropout
+from .ops.dropout import dropout, dropout1d, dropout2d
 from .ops.linear import linear
 from .ops.loss import cross_entropy, focal_loss, mse_loss, nll_loss
 from .ops.norm import batch_norm
+from .ops.piecewise import hardsigmoid, hardswish, hardtanh, prelu, relu6
 from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .ops.shape import one_hot, pad
+from .ops.smooth import celu, elu, logsigmoid, mish, selu, silu, softplus
 
 __all__ = [
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "celu",
     "conv2d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "elu",
     "focal_loss",
     "gelu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "max_pool2d",
+    "mish",
     "mse_loss",
     "nll_loss",
     "one_hot",
     "pad",
+    "prelu",
     "relu",
+    "relu6",
+    "selu",
     "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
     "tanh",
 ]

@@ -30,7 +30,7 @@ def _relu(x: Array) -> Pair:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0) of floats or integers. NaN stays NaN."""
-    check.unsupported("inplace", inplace, False)
+    check.boolean("inplace", inplace)
     check.no_bools("input", check.tensor("input", input))
     return _relu(input)
 
@@ -45,7 +45,7 @@ def _leaky_relu(x: Array, *, slope: float) -> Pair:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``negative_slope * input`` (Maas et al., WDLASL 2013)."""
-    check.unsupported("inplace", inplace, False)
+    check.boolean("inplace", inplace)
     check.floating("input", check.tensor("input", input))
     return _leaky_relu(input, slope=check.number("negative_slope", negative_slope, -math.inf))
 

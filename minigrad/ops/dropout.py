@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import check, rng
-from ..device import Array, device_of, move
+from ..device import Array, device_of, get_xp, move
 from ..layout import from_batch_last
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -38,9 +38,34 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     The mask is the next draw of :func:`minigrad.manual_seed`'s sequence, drawn in memory order
     (batch innermost), and the same on every device.
     """
-    check.unsupported("inplace", inplace, False)
+    check.boolean("inplace", inplace)
     check.floating("input", check.tensor("input", input))
     p = check.number("p", p, 0, 1)
     if not check.boolean("training", training) or p == 0:
         return input
     return _dropout(input, draw=rng.next_draw, p=p)
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """:func:`dropout` of whole channels of (N, C, L) or (C, L)."""
+    return _of_channels(input, p, training, inplace, (2, 3), "(N, C, L) or (C, L)")
+
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """:func:`dropout` of whole channels of (N, C, H, W) (Tompson et al., CVPR 2015)."""
+    return _of_channels(input, p, training, inplace, (4,), "(N, C, H, W)")
+
+
+def _of_channels(
+    input: Tensor, p: float, training: bool, inplace: bool, ndims: tuple[int, ...], layout: str
+) -> Tensor:
+    check.floating("input", check.tensor("input", input, ndims, layout))
+    kept = 1 if input.ndim == 2 else 2  # of the shape: a factor for each (N, C), or each C
+    xp = get_xp(input.data)
+    ones = Tensor(xp.ones((*input.shape[:kept], *(1,) * (input.ndim - kept)), input.dtype))
+    factors = dropout(ones, p, training, inplace)
+    return input if factors is ones else input * factors

@@ -53,6 +53,13 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "activations": lambda x: (
         F.relu(x) + F.leaky_relu(x, 0.2) + F.sigmoid(x) + F.tanh(x) + F.gelu(x) + F.gelu(x, "tanh")
     ),
+    "activations of straight pieces": lambda x: (
+        F.relu6(x * 4) + F.hardtanh(x, -0.5, 1) + F.hardswish(x * 2) + F.hardsigmoid(x * 2)
+    ),
+    "prelu": lambda x: F.prelu(x, CHANNELS) + F.prelu(x, CHANNELS[:1]),
+    "smooth activations": lambda x: F.silu(x) + F.mish(x) + F.logsigmoid(x) + F.softplus(x),
+    "softplus, all options": lambda x: F.softplus(x, -1.5, 1.0),
+    "elu and its kin": lambda x: F.elu(x, 0.5) + F.selu(x) + F.celu(x, 0.5),
     "softmax": lambda x: F.softmax(x, 1) + F.log_softmax(x, -1),
     "reshape": lambda x: x.reshape(x.shape[0], 2, -1),
     "reshape of the batch": lambda x: x.reshape(-1, 6),

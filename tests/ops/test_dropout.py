@@ -87,7 +87,6 @@ def test_identity_in_evaluation_or_without_probability():
         ((mg.ones(2), -0.1), ValueError, "p: expected a number between 0 and 1, got -0.1"),
         ((mg.ones(2), float("nan")), ValueError, "p: expected a number between 0 and 1, got nan"),
         ((mg.ones(2), "half"), TypeError, "p: expected a number, got 'half'"),
-        ((mg.ones(2), 0.5, True, True), NotImplementedError, "inplace=True is not supported"),
         ((mg.tensor([1]),), TypeError, "input: expected a floating dtype, got int64"),
         (([1.0],), TypeError, "input: expected a Tensor, got list"),
     ],

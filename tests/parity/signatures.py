@@ -33,7 +33,7 @@ def overloads(owner: Any, name: str) -> list[inspect.Signature]:
         return [inspect.signature(function)]
     except ValueError:  # compiled
         for stub, indent in (STUBS[owner], STUBS[torch]):
-            pattern = rf"^{indent}def {name}(\(.*?\)) -> "
+            pattern = rf"^{indent}def {function.__name__}(\(.*?\)) -> "
             if found := re.findall(pattern, _text(stub), re.MULTILINE | re.DOTALL):
                 return [_parsed(arguments) for arguments in found]
         raise

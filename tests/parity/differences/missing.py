@@ -110,8 +110,6 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("decorating a generator", lambda m: m.no_grad()(lambda: (yield))),
     ("pad=(-1, 0)", lambda m: functions(m).pad(m.ones(3), (-1, 0))),
     ("mode='replicate'", lambda m: functions(m).pad(m.ones(1, 3), (1, 1), mode="replicate")),
-    ("inplace=True", lambda m: functions(m).relu(m.ones(2), inplace=True)),
-    ("inplace=True", lambda m: m.nn.Dropout(inplace=True)),
     (
         "return_indices=True",
         lambda m: functions(m).max_pool2d(m.ones(1, 2, 2), 2, return_indices=True),

@@ -55,7 +55,10 @@ def zero_dim_promotion() -> None:
 @row(
     "integers",
     ("expected a floating dtype",),
-    ("conv2d", "Conv2d", "avg_pool2d", "AvgPool2d", "ropout", "oftmax", "mse_loss", "MSELoss"),
+    (
+        *("conv", "Conv", "avg_pool", "AvgPool", "ropout", "oftmax", "_loss", "Loss"),
+        *("relu6", "ReLU6", "ardtanh"),
+    ),
 )
 def integers() -> None:
     for call in (

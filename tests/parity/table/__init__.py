@@ -47,5 +47,23 @@ def entry(
     return add
 
 
+def layer(name: str, *parameters: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both libraries' layer ``name`` as a function of its input, of the tensors that take the place
+    of ``parameters``, and of its options."""
+
+    def of(library: Any) -> Callable[..., Any]:
+        def apply(x: Any, *rest: Any, **options: Any) -> Any:
+            made = getattr(library, name)(*rest[len(parameters) :], **options)
+            for parameter, value in zip(parameters, rest, strict=False):
+                if library is torch.nn:
+                    del made._parameters[parameter]
+                vars(made)[parameter] = value
+            return made(x)
+
+        return apply
+
+    return of(nn), of(torch.nn)
+
+
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -128,14 +128,26 @@ def to(d: Drawer) -> Call:
     return Call([d.array(d.shape())], (d(["float32", "float64", "int64", "uint8", "bool"]),))
 
 
-@entry("functional.dropout", lambda *a: _seeded(F.dropout, *a), lambda *a: _dropout(*a))
-@entry(
-    "nn.Dropout",
-    lambda *a: _seeded(lambda x, p, training: nn.Dropout(p).train(training)(x), *a),
-    lambda *a: _dropout(*a),
-)
+@entry("functional.dropout", lambda *a: _seeded(F.dropout, *a), lambda *a: _dropout("", *a))
+@entry("nn.Dropout", lambda *a: _layer("Dropout", *a), lambda *a: _dropout("", *a))
 def dropout(d: Drawer) -> Call:
     return Call([d.array(d.shape())], (d([0.5, 0.1, 0, 1, 1.0, -0.1, 1.5]), d([True, False])))
+
+
+@entry("functional.dropout1d", lambda *a: _seeded(F.dropout1d, *a), lambda *a: _dropout("1d", *a))
+@entry("nn.Dropout1d", lambda *a: _layer("Dropout1d", *a), lambda *a: _dropout("1d", *a))
+def dropout1d(d: Drawer) -> Call:
+    return Call([d.array(d.shape(1 if d.rarely() else 2, 3))], dropout(d).args)
+
+
+@entry("functional.dropout2d", lambda *a: _seeded(F.dropout2d, *a), lambda *a: _dropout("2d", *a))
+@entry("nn.Dropout2d", lambda *a: _layer("Dropout2d", *a), lambda *a: _dropout("2d", *a))
+def dropout2d(d: Drawer) -> Call:
+    return Call([d.array(d.shape(1 if d.rarely() else 4, 4))], dropout(d).args)
+
+
+def _layer(name: str, x: mg.Tensor, p: float, training: bool) -> mg.Tensor:
+    return _seeded(lambda x: getattr(nn, name)(p).train(training)(x), x)
 
 
 def _seeded(function: Callable[..., mg.Tensor], *args: Any) -> mg.Tensor:
@@ -143,10 +155,11 @@ def _seeded(function: Callable[..., mg.Tensor], *args: Any) -> mg.Tensor:
     return function(*args)
 
 
-def _dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+def _dropout(dims: str, x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     """PyTorch's refusals, and its values for minigrad's mask."""
-    y = T.dropout(x, p, training)
+    y = getattr(T, f"dropout{dims}")(x, p, training)
     if p in (0, 1) or not training:
         return y
-    mask = np.asarray(_seeded(F.dropout, mg.ones(tuple(x.shape)), p, True).numpy() != 0)
+    ours = getattr(F, f"dropout{dims}")
+    mask = np.asarray(_seeded(ours, mg.ones(tuple(x.shape)), p, True).numpy() != 0)
     return x * torch.from_numpy(mask) * (1 / (1 - p))

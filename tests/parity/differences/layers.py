@@ -1,0 +1,60 @@
+"""Differences of layers and of the functions they call."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import minigrad as mg
+from tests.common import leaf
+from tests.parity.differences import F, T, contains, functions, only_ours_refuses, row
+from tests.parity.driver import Call, Entry
+
+
+@row("inplace")
+def inplace() -> None:
+    for name in ("relu", "silu", "hardswish", "elu"):
+        theirs, ours = torch.tensor([-1.0, 2.0]), mg.tensor([-1.0, 2.0])
+        ty = getattr(T, name)(theirs, inplace=True)
+        y = getattr(F, name)(ours, inplace=True)
+        np.testing.assert_allclose(y.numpy(), ty.numpy(), rtol=1e-6)
+        assert theirs.tolist() == ty.tolist()
+        assert ours.numpy().tolist() == [-1, 2]
+
+
+def _single_sixth(entry: Entry, call: Call) -> str:
+    return "gradient" if entry.name.lower().endswith("hardsigmoid") else ""
+
+
+@row("hardsigmoid-sixth", differs=_single_sixth)
+def hardsigmoid_sixth() -> None:
+    x = np.zeros(1)
+    tx, mx = torch.tensor(x, requires_grad=True), leaf(x)
+    T.hardsigmoid(tx).backward()
+    F.hardsigmoid(mx).backward()
+    assert tx.grad.item() == np.float32(1 / 6)
+    assert mx.grad.item() == 1 / 6
+
+
+def _bent_at_nan(entry: Entry, call: Call) -> str:
+    bent = ("relu6", "hardtanh", "hardswish", "elu", "selu", "celu")
+    named = entry.name.lower().rpartition(".")[2] in bent
+    return "gradient" if named and contains(call, np.isnan) else ""
+
+
+@row("slope-at-nan", differs=_bent_at_nan)
+def slope_at_nan() -> None:
+    few, many = (torch.full((n,), np.nan, requires_grad=True) for n in (1, 64))
+    for x in (few, many):
+        T.relu6(x).sum().backward()
+    assert few.grad[0] != many.grad[0]
+    for n in (1, 64):
+        x = leaf(np.full(n, np.nan))
+        F.relu6(x).sum().backward()
+        assert x.grad.numpy().tolist() == [1] * n
+
+
+@row("dropout-channels", ("expected shape (N, C, H, W)",), ("ropout2d",))
+def dropout_channels() -> None:
+    call = lambda m: functions(m).dropout2d(m.ones(2, 3, 4), 0.5)  # noqa: E731
+    only_ours_refuses(ValueError, "input: expected shape (N, C, H, W), got (2, 3, 4)", call)
