@@ -1,14 +1,14 @@
 """Which code runs a function of arrays: its definition, or a faster implementation of it.
 
-A definition is written to be read: plain NumPy, the mathematics in its docstring. It knows nothing
-of what is registered for it, in files of their own under ``minigrad/cpu`` and ``minigrad/gpu``::
+A definition is written to be read: plain NumPy, with the mathematics in its docstring. It does not
+mention its implementations, which register themselves from ``minigrad/cpu`` and ``minigrad/gpu``::
 
     @conv2d.on("cpu", when=lambda x, w, *_, **__: w.shape[2:] == (3, 3))
     def by_winograd(x, w, b, *, padding): ...
 
-An implementation takes the same arguments and returns the same result, but for rounding.
-:func:`set_implementation` chooses, so that a reader can step through the definition in a debugger,
-and a test can run every implementation against it.
+An implementation takes the same arguments and returns the same result, apart from rounding.
+:func:`set_implementation` chooses between them, so a reader can step through the definition in a
+debugger, and a test can compare each implementation with it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _only_definitions = False
 
 
 def get_implementation() -> str:
-    """The code in force: "definition", "numpy" or "auto"; see :func:`set_implementation`."""
+    """The current choice: "definition", "numpy" or "auto"; see :func:`set_implementation`."""
     if _only_definitions:
         return "definition"
     return "auto" if is_compiled() else "numpy"
@@ -37,13 +37,13 @@ def set_implementation(choice: str) -> None:
     """Choose the code that runs operations, on all threads.
 
     Args:
-        choice: "definition" runs the definitions in :mod:`minigrad.ops` as they stand. "numpy" adds
-            the implementations that need no compiler: blocks of NumPy shared over cores, as
-            ``set_compiled(False)`` does. "auto", the default, adds kernels compiled by Numba where
-            it is installed. A GPU runs its CUDA kernels unless "definition" is chosen.
+        choice: "definition" runs the definitions in :mod:`minigrad.ops` alone. "numpy" adds the
+            implementations that need no compiler, blocks of NumPy on all cores, like
+            ``set_compiled(False)``. "auto", the default, adds kernels compiled by Numba if it is
+            installed. A GPU runs its CUDA kernels unless the choice is "definition".
 
     Raises:
-        ValueError: there is no such choice.
+        ValueError: ``choice`` is none of these.
     """
     global _only_definitions
     if not isinstance(choice, str) or choice not in CHOICES:
@@ -55,7 +55,7 @@ def set_implementation(choice: str) -> None:
 
 
 def device_type(*arrays: Any) -> str:
-    """ "gpu" if the first array of ``arrays`` lies on one, else "cpu"."""
+    """ "gpu" if the first array of ``arrays`` is on a GPU, else "cpu"."""
     for array in arrays:
         if isinstance(array, np.ndarray):
             return "cpu"
@@ -65,7 +65,7 @@ def device_type(*arrays: Any) -> str:
 
 
 class Implementation(NamedTuple):
-    """One way to run a function: the device it is for, and the arguments it serves."""
+    """A way to run a function: its device, the condition under which it serves, and its code."""
 
     device: str
     when: Callable[..., bool]
@@ -82,11 +82,11 @@ class Dispatched:
 
     Attributes:
         definition: the function as it was written.
-        implementations: in the order in which they are tried; the first that serves is run, and
-            the definition where none does.
-        run: ``run(*args, **params)``, what the chosen function makes of these arguments. What a
-            decorator such as :func:`minigrad.sums.in_float32` does to the arguments of the
-            definition, it does before the choice, so implementations see what the definition sees.
+        implementations: in the order in which they are tried. The first that serves runs; if none
+            does, the definition runs.
+        run: ``run(*args, **params)`` calls the chosen function. A decorator of the definition such
+            as :func:`minigrad.sums.in_float32` changes the arguments before the choice, so
+            implementations get the same arguments as the definition.
     """
 
     def __init__(self, definition: Callable[..., Any]) -> None:
@@ -103,7 +103,7 @@ class Dispatched:
 
         Args:
             device: "cpu" or "gpu".
-            when: ``when(*args, **params)``, whether it serves these arguments.
+            when: ``when(*args, **params)`` is True for arguments that the function serves.
         """
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,7 +113,7 @@ class Dispatched:
         return register
 
     def choose(self, *args: Any, **params: Any) -> Callable[..., Any]:
-        """The function that runs these arguments."""
+        """The function that serves these arguments."""
         if self.implementations and not _only_definitions:
             here = device_type(*args)
             for device, when, function in self.implementations:

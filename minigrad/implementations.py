@@ -1,4 +1,4 @@
-"""All implementations there are: importing this registers them (see :mod:`minigrad.dispatch`)."""
+"""Importing this module registers all implementations (see :mod:`minigrad.dispatch`)."""
 
 # ruff: noqa: F401
 

@@ -1,10 +1,10 @@
 """Memory layout: the batch is the innermost axis.
 
-An image batch is (N, C, H, W) to everyone who uses minigrad, but its memory runs (C, H, W, N), and
-a vector batch (N, F) runs (F, N): the arrays are transposed views. With N innermost every slice
-that im2col, padding and pooling copy is a long contiguous run, a convolution's matrix product lands
-in place without a transpose, and batch norm is a sum along rows. ``python -m benchmarks.layout``
-measures the choice.
+A batch of images has shape (N, C, H, W) everywhere in minigrad's interface, but its memory is
+ordered (C, H, W, N), and that of a batch of vectors (N, F) is ordered (F, N): the arrays are
+transposed views. With N innermost, every slice that im2col, padding and pooling copy is a long
+contiguous run, the matrix product of a convolution needs no transpose, and batch norm is a sum
+along rows. ``python -m benchmarks.layout`` measures the effect.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be na
 
 
 def to_batch_last(x: Array) -> Array:
-    """(N, ...) as a contiguous (..., N) array: a view where memory already runs that way."""
+    """(N, ...) as a contiguous (..., N) array: a view if memory already has that order."""
     memory = x.transpose(*range(1, x.ndim), 0)
     return memory if memory.flags.c_contiguous else memory.copy()
 
 
 def from_batch_last(x: Array) -> Array:
-    """The inverse view of :func:`to_batch_last`: (..., N) memory seen as (N, ...)."""
+    """The inverse of :func:`to_batch_last`: a view of (..., N) memory as (N, ...)."""
     return x.transpose(x.ndim - 1, *range(x.ndim - 1))
 
 
 def memory_order(x: Array) -> list[int]:
-    """Axes of ``x`` from the outermost to the innermost in memory."""
+    """Axes of ``x`` from outermost to innermost in memory."""
     return sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))

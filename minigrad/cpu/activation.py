@@ -1,4 +1,4 @@
-"""Activations on the CPU: one pass over memory, shared out over the cores."""
+"""Activations on the CPU: one pass over memory, shared among the cores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .elementwise import elementwise
 
 @_relu.on("cpu")
 def relu(x: Array) -> Pair:
-    """By kernels, or NumPy block by block."""
+    """Compiled kernels, or NumPy block by block."""
     fast = kernels("activation", x.dtype)
     y = elementwise(fast.relu if fast else lambda out, a: np.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
@@ -31,7 +31,7 @@ def relu_gradient(out: Array, y: Array, g: Array) -> None:
 
 @_leaky_relu.on("cpu")
 def leaky_relu(x: Array, *, slope: float) -> Pair:
-    """By NumPy, block by block."""
+    """NumPy, block by block."""
 
     def forward(out: Array, x: Array) -> None:
         np.multiply(x, np.where(x > 0, 1, slope), out=out)

@@ -1,4 +1,4 @@
-"""Sums, differences and products on the CPU: large arrays in blocks, shared out over the cores."""
+"""Sums, differences and products on the CPU: large arrays in blocks shared among the cores."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _large(a: Array, b: Array) -> bool:
 
 @tape.add.on("cpu", when=_large)
 def add_gradients(a: Array, b: Array) -> Array:
-    """In the memory order of a."""
+    """The result has the memory order of ``a``."""
     return _apply(np.add, a, b)
 
 

@@ -1,8 +1,8 @@
 """The one door to kernels compiled by Numba: an optional accelerator of the CPU.
 
 Every operation is complete in plain NumPy, the version to read and to test against. Where Numba is
-installed (the extra ``fast``) some take a compiled way instead. Results differ in rounding only.
-``MINIGRAD_COMPILED=0`` in the environment, or ``set_compiled(False)``, turns it off.
+installed (the extra ``fast``), some operations use a compiled kernel instead. Results differ only
+in rounding. ``MINIGRAD_COMPILED=0`` in the environment, or ``set_compiled(False)``, turns this off.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ import numpy as np
 
 from ..console import install
 
-_enabled: bool | None = None  # not decided: importing Numba takes half a second
+_enabled: bool | None = None  # undecided, because importing Numba takes half a second
 
 
 def is_compiled() -> bool:
     """True if operations on the CPU use compiled kernels where they have them.
 
     Raises:
-        ValueError, ImportError: MINIGRAD_COMPILED is wrong, or asks for what is not there.
+        ValueError: MINIGRAD_COMPILED is neither 0 nor 1.
+        ImportError: MINIGRAD_COMPILED is 1, and Numba is missing.
     """
     global _enabled
     if _enabled is None:
@@ -41,7 +42,7 @@ def set_compiled(enabled: bool) -> None:
 
     Raises:
         TypeError: ``enabled`` is not a bool.
-        ImportError: they are asked for, and Numba is not installed or cannot be imported.
+        ImportError: ``enabled`` is True, and Numba is missing or cannot be imported.
     """
     global _enabled
     if not isinstance(enabled, bool):
@@ -52,15 +53,15 @@ def set_compiled(enabled: bool) -> None:
 
 
 @contextmanager
-def watch_compilation(told: Callable[[str], object]) -> Iterator[None]:
-    """Call ``told(name)`` whenever a kernel begins to be compiled for the CPU meanwhile, in any
-    thread; kernels that an earlier process left on disk are not.
+def watch_compilation(callback: Callable[[str], object]) -> Iterator[None]:
+    """Inside this context, call ``callback(name)`` whenever any thread starts to compile a kernel
+    for the CPU. Kernels loaded from the cache on disk do not count.
 
     Raises:
-        TypeError: ``told`` is no function.
+        TypeError: ``callback`` is not callable.
     """
-    if not callable(told):
-        raise TypeError(f"told: expected a function, got {type(told).__name__}")
+    if not callable(callback):
+        raise TypeError(f"callback: expected a function, got {type(callback).__name__}")
     if not is_compiled():
         yield
         return
@@ -70,7 +71,7 @@ def watch_compilation(told: Callable[[str], object]) -> Iterator[None]:
         def on_start(self, event: Any) -> None:
             function = event.data["dispatcher"].py_func
             if function.__module__.startswith(f"{__package__}."):
-                told(function.__name__)
+                callback(function.__name__)
 
         def on_end(self, event: Any) -> None:
             pass
@@ -80,8 +81,8 @@ def watch_compilation(told: Callable[[str], object]) -> Iterator[None]:
 
 
 def kernels(name: str, dtype: np.dtype[Any]) -> ModuleType | None:
-    """The module ``minigrad.cpu.kernels.<name>`` for arrays of ``dtype``, or None where plain
-    NumPy is to be used: Numba knows no float16."""
+    """The module ``minigrad.cpu.kernels.<name>``, or None where plain NumPy serves arrays of
+    ``dtype``: Numba has no float16."""
     return _module(name) if is_compiled() and dtype.char in "fd" else None
 
 
@@ -91,7 +92,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _default() -> bool:
-    """What MINIGRAD_COMPILED says; unless it says anything, whether Numba is available."""
+    """The setting of MINIGRAD_COMPILED; if it is unset, whether Numba is available."""
     asked = os.environ.get("MINIGRAD_COMPILED", "")
     if asked not in ("", "0", "1"):
         raise ValueError(f"MINIGRAD_COMPILED: expected 0 or 1, got {asked!r}")
@@ -101,13 +102,13 @@ def _default() -> bool:
 
 
 def is_available() -> bool:
-    """Whether Numba can be used; a broken one gives a warning."""
+    """Whether Numba can be imported. A broken installation gives a warning."""
     if importlib.util.find_spec("numba") is None:
         return False
     try:
         _require("compiled kernels")
     except ImportError as error:
-        warnings.warn(f"{error}; until then plain NumPy computes", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{error}; until then plain NumPy is used", RuntimeWarning, stacklevel=2)
         return False
     return True
 
@@ -116,11 +117,11 @@ def _require(what: str) -> None:
     """Import Numba, for ``what``.
 
     Raises:
-        ImportError: it is not installed, or broken, as by another version of NumPy.
+        ImportError: Numba is not installed, or broken, for example by another version of NumPy.
     """
     try:
         import numba  # noqa: F401
-    except Exception as error:  # of a broken one, anything
+    except Exception as error:  # a broken package raises anything
         raise ImportError(
             f"{what}: needs Numba, which cannot be imported ({type(error).__name__}: {error}); "
             f"{install('fast')}"

@@ -1,14 +1,15 @@
-"""Convolution on the CPU: for each of its three maps, the fastest of three ways.
+"""Convolution on the CPU: forward and its two gradients, each by the fastest of three algorithms.
 
 All arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
 
 - :mod:`minigrad.cpu.conv_winograd` serves 3 x 3 filters,
-- :mod:`minigrad.cpu.conv_direct` few channels,
-- matrix products with im2col columns, in this file, everything.
+- :mod:`minigrad.cpu.conv_direct` serves few channels,
+- matrix products with im2col columns, in this file, serve everything else.
 
-**Blocks.** The column matrix of a whole layer is KH·KW times its input and would be written to
-and read from memory for nothing. Here one core at a time takes one block of neighbouring output
-positions, copies their columns into a reused buffer that fits its cache, and multiplies.
+**Blocks.** The column matrix of a whole layer is KH·KW times as large as its input, and writing it
+to memory and reading it back would cost time for nothing. Instead, each core takes one block of
+neighbouring output positions at a time, copies their columns into a reused buffer that fits its
+cache, and multiplies.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from . import conv_direct as direct
 from . import conv_winograd as winograd
 from .threads import get_num_threads, parallel, split_range, workspace
 
-Edges = tuple[Pair, Pair]  # zeros (before, after) rows and columns; negative cuts off
+Edges = tuple[Pair, Pair]  # zeros (before, after) the rows and the columns; negative crops
 Block = tuple[slice, slice]  # rows and columns of output positions
 
-MAX_COLUMN_BYTES = 3 << 19  # of one block's columns: a core's second-level cache
+MAX_COLUMN_BYTES = 3 << 19  # of one block's columns, to fit a core's second-level cache
 
 
 @_conv2d.on("cpu", when=lambda x, *_, **__: x.size > 0)
@@ -65,23 +66,24 @@ def conv2d(
     return from_batch_last(correlate(x, w, b, edges, window, groups)), backward
 
 
-# ---------------------------------------------------------------------------- the three maps
+# ---------------------------------------------------------------------------- forward and gradients
 
 
 def correlate(
     x: Array, w: Array, b: Array | None, edges: Edges, window: Window, groups: int
 ) -> Array:
-    """y[o] = Σ over c, kh, kw of w[o, c, kh, kw] · x[c], framed, seen through the window, + b[o].
+    """y[o] = Σ_c,kh,kw w[o, c, kh, kw] · (padded x[c] at that offset of each window) + b[o].
 
     x (C, H, W, N); w (O, C/G, KH, KW); y (O, OH, OW, N).
     """
     n = x.shape[3]
     o, cg = w.shape[:2]
     oh, ow = window.output(*(size + sum(e) for size, e in zip(x.shape[1:3], edges, strict=True)))
-    if window.stride == (1, 1) and direct.is_supported(x, w.shape, groups, direct.MAX_FORWARD):
-        before = edges[0][0], edges[1][0]
-        return direct.correlate(x, w, b, before, window.dilation, (oh, ow))
-    windows = all_windows(frame(x, edges), window)
+    few = direct.is_supported(x, w.shape, groups, direct.MAX_FORWARD_CHANNELS)
+    if few and window.stride == (1, 1):
+        padding = edges[0][0], edges[1][0]
+        return direct.correlate(x, w, b, padding, window.dilation, (oh, ow))
+    windows = all_windows(pad(x, edges), window)
     filters = w.reshape(groups, o // groups, -1)
     y = empty((o, oh, ow, n), x.dtype)
     pieces = blocks(oh, ow, filters.shape[2] * n * x.itemsize)
@@ -103,18 +105,17 @@ def correlate(
 def weight_gradient(
     x: Array, g: Array, shape: tuple[int, ...], edges: Edges, window: Window, groups: int
 ) -> Array:
-    """dL/dw[o, c, kh, kw] = Σ over positions of g[o] · x[c], framed, seen through the window at
-    (kh, kw).
+    """dL/dw[o, c, kh, kw] = Σ over positions of g[o] · (padded x[c] at that offset of each window).
 
-    The columns are made again, block by block, not kept since forward. Every thread adds up its
-    own fixed share of the blocks, so the rounding is the same from run to run.
+    Columns are computed again, block by block, rather than kept from the forward pass. Each thread
+    sums a fixed share of the blocks, so the rounding is the same from run to run.
     """
-    if direct.is_supported(x, shape, groups, direct.MAX_BACKWARD):
-        before = edges[0][0], edges[1][0]
-        return direct.weight_gradient(x, g, shape, before, window.stride, window.dilation)
+    if direct.is_supported(x, shape, groups, direct.MAX_BACKWARD_CHANNELS):
+        padding = edges[0][0], edges[1][0]
+        return direct.weight_gradient(x, g, shape, padding, window.stride, window.dilation)
     o, cg = shape[:2]
     oh, ow, n = g.shape[1:]
-    windows = all_windows(frame(x, edges), window)
+    windows = all_windows(pad(x, edges), window)
     depth = cg * shape[2] * shape[3]
     pieces = blocks(oh, ow, depth * n * x.itemsize)
     shares = split_range(len(pieces), get_num_threads())
@@ -149,21 +150,23 @@ def input_gradient(
 ) -> Array:
     """dL/dx of :func:`correlate` over a zero-padded input, (C, H, W, N) for ``size`` (H, W).
 
-    At stride 1 it is itself a correlation, :func:`flipped`, otherwise :func:`col2im`; of two ways
-    at stride 1 the second measured faster where it multiplies by a much taller matrix, the first
-    where channels are as many on both sides.
+    At stride 1 it is itself a correlation (:func:`by_correlation`); at other strides it is
+    :func:`col2im`. At stride 1 too, col2im measured faster where the output has many more channels
+    than the input.
     """
     o, cg = w.shape[:2]
-    stays = window.stride == (1, 1)
-    few = stays and direct.is_supported(g, w.shape, groups, direct.MAX_FORWARD)
-    way = flipped if few or (stays and o < 2 * groups * cg) else col2im
-    return way(g, w, size, padding, window, groups)
+    unstrided = window.stride == (1, 1)
+    few = unstrided and direct.is_supported(g, w.shape, groups, direct.MAX_FORWARD_CHANNELS)
+    algorithm = by_correlation if few or (unstrided and o < 2 * groups * cg) else col2im
+    return algorithm(g, w, size, padding, window, groups)
 
 
-def flipped(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
-    """dL/dx at stride 1 as a correlation: of g, padded, with the flipped filters. It only
+def by_correlation(
+    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+) -> Array:
+    """dL/dx at stride 1 as a correlation of the padded g with the flipped filters, which only
     gathers."""
-    # An input pixel at i is seen by outputs i + p − d(k−1) … i + p.
+    # Outputs i + p − d(k−1) … i + p read the input pixel i.
     height, width = (
         (reach - 1 - p, n + p - g.shape[axis])
         for axis, (reach, p, n) in enumerate(zip(window.reach, padding, size, strict=True), 1)
@@ -172,20 +175,20 @@ def flipped(g: Array, w: Array, size: Pair, padding: Pair, window: Window, group
 
 
 def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int) -> Array:
-    """The transpose of im2col, for any stride: dL/dcolumns = wᵀ g, block by block, each row added
-    back to where it was read from. Every thread has input channels of its own, so none collide."""
+    """The transpose of im2col, for any stride: dL/dcolumns = wᵀ g, block by block, with each row
+    added back to the pixels it was read from. Threads write to different input channels."""
     o, cg, kh, kw = w.shape
     oh, ow, n = g.shape[1:]
     gx = zeros((groups * cg, size[0] + 2 * padding[0], size[1] + 2 * padding[1], n), g.dtype)
-    seen = all_windows(gx, window)
+    windows = all_windows(gx, window)
     shares = [(k, part) for k in range(groups) for part in split_range(cg, get_num_threads())]
 
     def task(i: int) -> None:
         k, part = shares[i]
         og = slice(k * o // groups, (k + 1) * o // groups)
-        # Kernel offsets outermost, so that each one's columns are in one piece.
+        # Kernel offsets are outermost, so the columns of each one are contiguous.
         filters = np.ascontiguousarray(w[og, part].transpose(2, 3, 1, 0)).reshape(-1, o // groups)
-        target = seen[k * cg + part.start : k * cg + part.stop]
+        target = windows[k * cg + part.start : k * cg + part.stop]
         for rows, cols in blocks(oh, ow, len(filters) * n * g.itemsize):
             gpart = g[og, rows, cols]
             gcolumns = np.matmul(filters, gpart.reshape(o // groups, -1))
@@ -201,8 +204,8 @@ def col2im(g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups
 # ---------------------------------------------------------------------------- blocks of columns
 
 
-def frame(x: Array, edges: Edges) -> Array:
-    """(C, H, W, N) with zeros around; ``x`` itself, or a view, where none are added."""
+def pad(x: Array, edges: Edges) -> Array:
+    """(C, H, W, N) padded with zeros; ``x`` itself, or a view of it, if no zeros are added."""
     (top, bottom), (left, right) = edges
     x = x[:, max(-top, 0) : x.shape[1] + min(bottom, 0), max(-left, 0) : x.shape[2] + min(right, 0)]
     top, bottom, left, right = (max(edge, 0) for edge in (top, bottom, left, right))
@@ -223,7 +226,7 @@ def frame(x: Array, edges: Edges) -> Array:
 
 
 def all_windows(x: Array, window: Window) -> Array:
-    """(C, H, W, N) as all its windows, a view of shape (C, KH, KW, OH, OW, N)."""
+    """All windows of x (C, H, W, N): a view of shape (C, KH, KW, OH, OW, N)."""
     c, h, w, n = x.shape
     (dh, dw), (sh, sw) = window.dilation, window.stride
     tc, th, tw, tn = x.strides
@@ -235,20 +238,20 @@ def all_windows(x: Array, window: Window) -> Array:
 
 
 def blocks(oh: int, ow: int, bytes_per_position: int) -> list[Block]:
-    """Cut OH x OW output positions into runs whose columns fit a core's cache: several whole rows,
-    or a part of one row."""
+    """OH x OW output positions in blocks whose columns fit a core's cache: several whole rows, or a
+    part of one row."""
     positions = max(1, MAX_COLUMN_BYTES // max(1, bytes_per_position))
     if positions >= ow:
         count, threads = -(-oh * ow // positions), get_num_threads()
-        count = -(-count // threads) * threads  # as many for each core
+        count = -(-count // threads) * threads  # the same number for each core
         return [(rows, slice(0, ow)) for rows in split_range(oh, count)]
     parts = split_range(ow, -(-ow // positions))
     return [(slice(r, r + 1), part) for r in range(oh) for part in parts]
 
 
 def columns(windows: Array, block: Block) -> Array:
-    """The im2col columns (C·KH·KW, positions·N) of one block in this thread's buffer, or not copied
-    at all where the window is a single pixel."""
+    """The im2col columns (C·KH·KW, positions·N) of one block, in this thread's buffer; a view where
+    the window is a single pixel."""
     part = windows[:, :, :, block[0], block[1]]
     c, kh, kw = part.shape[:3]
     if (kh, kw) != (1, 1):

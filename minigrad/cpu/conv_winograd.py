@@ -4,30 +4,29 @@ A tile of 4 x 4 outputs depends on 6 x 6 inputs d. Instead of 16 · 9 products p
 
     y = Aᵀ [ (G w Gᵀ) ⊙ (Bᵀ d B) ] A
 
-takes 36: d, w and y are polynomials' coefficients, Bᵀ and G evaluate them at five points and
-infinity, ⊙ multiplies the values, Aᵀ interpolates. Summed over input channels, each of the 36
-places is one matrix product (O, C) @ (C, tiles · N). The input gradient is the same convolution of
-the padded output gradient with flipped filters; the weight gradient is the adjoint,
+takes 36. Read d, w and y as coefficients of polynomials: Bᵀ and G evaluate them at five points and
+at infinity, ⊙ multiplies the values, and Aᵀ interpolates. Summed over input channels, each of the
+36 points is one matrix product (O, C) @ (C, tiles · N). The input gradient is the same convolution
+of the padded output gradient with flipped filters; the weight gradient is the adjoint,
 
     dL/dw = Gᵀ [ Σ over tiles and images of (A g Aᵀ) ⊙ (Bᵀ d B) ] G.
 
 The algorithm for networks is Lavin and Gray's (CVPR 2016, arXiv:1509.09308). The points are
 0, ±1/2, ±3/2 rather than their 0, ±1, ±2 (Barabasz et al., ACM TOMS 46(4), 2020, search for good
-ones): all constants of Aᵀ and Bᵀ are exact, and the rounding error is less than half of theirs,
-three to seven times im2col's for 16 to 512 channels, where inputs are of one size.
+points). All constants of Aᵀ and Bᵀ are then exact, and the rounding error is less than half of
+theirs: three to seven times that of im2col for 16 to 512 channels and inputs of similar magnitude.
 
-The bound is that of a tile, not of what one output sees: up to 512 channels
+The error bound is that of a tile, not of one output's own inputs. For up to 512 channels
 
     |error of y_o| ≤ 1000 · 2⁻²⁴ · Σ_c max |d_c| · Σ |w_oc|,
 
-usually a thirtieth of it or less, and alike for the gradients. So beside an input of 10⁵ all other
-outputs of its tile may be off by 10⁻², and infinity or NaN in one input spoils them. To find such
-tiles, and compute them otherwise, takes another look at all inputs: 2 to 10 % of the time of each
-convolution, as measured.
+and the error is usually a thirtieth of that or less; the gradients behave alike. So an input of 10⁵
+may put the other outputs of its tile off by 10⁻², and infinity or NaN in one input spoils them all.
+Finding such tiles, to compute them directly, would take another pass over all inputs: 2 to 10 % of
+the time of each convolution, as measured.
 
-The transforms are compiled (:mod:`minigrad.cpu.kernels.winograd`); :mod:`minigrad.cpu.conv`
-does all other convolutions. A core takes one block of tiles at a time, small enough
-for its cache: transform, 36 products, transform back.
+The transforms are compiled (:mod:`minigrad.cpu.kernels.winograd`). A core takes one block of tiles
+at a time, small enough for its cache: transform, 36 products, transform back.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ from .threads import distribute, get_num_threads, parallel, split_range, workspa
 
 Pair = tuple[int, int]
 
-MAX_BLOCK_BYTES = 2 << 20  # of a block's points in `correlate`: beyond a core's cache it slows
-MAX_SUM_BYTES = 4 << 20  # in `weight_gradient`, where every block also adds up all filters' points
-_PAD = 16  # elements between planes, lest all 36 fall on the same cache sets
+MAX_BLOCK_BYTES = 2 << 20  # of a block's points in `correlate`, to fit a core's cache
+MAX_SUM_BYTES = 4 << 20  # in `weight_gradient`, where each block also sums all filters' points
+_PAD = 16  # elements between planes, so that the 36 planes use different cache sets
 
 
 def is_supported(x: Array, outputs: int, size: Pair) -> bool:
-    """True if the kernels are there and are the faster way for x (C, H, W, N) and that many
-    output channels of ``size`` (OH, OW)."""
+    """True if the kernels are available and faster for x (C, H, W, N) and ``outputs`` channels of
+    ``size`` (OH, OW)."""
     if kernels("winograd", x.dtype) is None:
         return False
     c, n = x.shape[0], x.shape[3]
@@ -61,7 +60,7 @@ def is_supported(x: Array, outputs: int, size: Pair) -> bool:
 
 
 def _tiles(size: Pair) -> Pair:
-    """Tiles down and across an output of that size."""
+    """Number of tiles down and across an output of ``size``."""
     return -(-size[0] // 4), -(-size[1] // 4)
 
 
@@ -72,8 +71,8 @@ def _compiled(x: Array) -> ModuleType:
 
 
 def _planes(name: str, channels: int, columns: int, dtype: np.dtype) -> tuple[Array, int, Array]:
-    """This thread's scratch for the 36 points of a block: flat, the distance of its planes, and
-    seen as (36, channels, columns)."""
+    """This thread's scratch array for the 36 points of a block: the flat array, the distance
+    between its planes, and its view as (36, channels, columns)."""
     plane = channels * columns + _PAD
     flat = workspace(name, (36, plane), dtype)
     points = flat[:, : channels * columns].reshape(36, channels, columns)
@@ -82,14 +81,14 @@ def _planes(name: str, channels: int, columns: int, dtype: np.dtype) -> tuple[Ar
 
 
 def _blocks(tiles: int, bytes_per_tile: int, budget: int) -> tuple[slice, ...]:
-    """Tiles cut into blocks within the budget, as many for each thread."""
+    """Blocks of tiles within the budget, the same number for each thread."""
     count = -(-tiles * bytes_per_tile // budget)
     threads = get_num_threads()
     return split_range(tiles, -(-count // threads) * threads)
 
 
 def _shares(blocks: tuple[slice, ...], channels: int) -> tuple[slice, ...]:
-    """Output channels shared out over the threads where blocks are too few to keep all busy."""
+    """Slices of output channels, one per thread, if blocks are too few to keep all threads busy."""
     return split_range(channels, 1 if len(blocks) >= get_num_threads() else get_num_threads())
 
 
@@ -98,7 +97,7 @@ def _longest(parts: tuple[slice, ...]) -> int:
 
 
 def filter_points(w: Array) -> Array:
-    """G w Gᵀ of every filter: (O, C, 3, 3) of any strides to (36, O, C)."""
+    """G w Gᵀ of each filter: (O, C, 3, 3), of any strides, to (36, O, C)."""
     compiled = _compiled(w)
     o, c = w.shape[:2]
     u, filters = empty((36, o, c), w.dtype), w.reshape(o, c, 9)
@@ -113,8 +112,8 @@ def filter_points(w: Array) -> Array:
 
 
 def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
-    """x (C, H, W, N) with ``padding`` zeros around, 0 to 2, seen through w (O, C, 3, 3), + b:
-    (O, OH, OW, N)."""
+    """The correlation of x (C, H, W, N), with 0 to 2 zeros of ``padding``, with w (O, C, 3, 3),
+    plus b: (O, OH, OW, N)."""
     compiled = _compiled(x)
     c, h, wide, n = x.shape
     o = len(w)
@@ -150,8 +149,7 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
 def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     """dL/dw (O, C, 3, 3) of :func:`correlate` for g = dL/dy (O, OH, OW, N).
 
-    Every thread adds up its own fixed share of the blocks, so the rounding is the same from run
-    to run.
+    Each thread sums a fixed share of the blocks, so the rounding is the same from run to run.
     """
     compiled = _compiled(x)
     c, h, wide, n = x.shape

@@ -1,4 +1,4 @@
-"""Dropout on the CPU: one pass over memory, shared out over the cores."""
+"""Dropout on the CPU: one pass over memory, shared among the cores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .elementwise import elementwise
 
 @_dropout.on("cpu")
 def dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
-    """By kernels, or NumPy block by block; what backward keeps is a bool per element."""
+    """Compiled kernels, or NumPy block by block. The backward pass keeps one bool per element."""
     factor, keep = x.dtype.type(scale(p)), keep_mask(x, draw(), p)
     fast = kernels("activation", x.dtype)
 

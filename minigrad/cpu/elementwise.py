@@ -1,4 +1,4 @@
-"""Passes over arrays, shared out over cores in blocks that fit their caches; matrix products."""
+"""Element-wise passes in blocks that fit the cores' caches, and matrix products."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ..layout import memory_order
 from ..memory import empty
 from .threads import get_num_threads, parallel, split_range, workspace
 
-# Elements per block of an element-wise pass. Smaller ones would fit the second-level cache better,
-# but the hand-over of the interpreter lock after every NumPy call then costs more than it saves.
+# Elements per block of an element-wise pass. Smaller blocks would fit the second-level cache
+# better, but handing over the interpreter lock after each NumPy call would then cost more than it
+# saves.
 BLOCK = 1 << 17
 
 
@@ -21,9 +22,9 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     """Apply ``function(out, *blocks)`` to ``arrays``, broadcast, block by block.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
-    dtype of the first array, and the memory order of the first of full shape, so batch-innermost
-    layout passes through. The blocks are shared over cores and stay in their caches, so that a
-    function of several passes reads memory once. Where no array is broadcast, blocks are flat.
+    dtype of the first array and the memory order of the first array of full shape, so the
+    batch-innermost layout is kept. The cores share the blocks, which stay in their caches, so a
+    function of several passes reads memory once. Blocks are flat unless an array is broadcast.
     """
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     full = [a for a in arrays if a.shape == shape]
@@ -48,7 +49,7 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
 
 
 def scratch(name: str, like: Array) -> Array:
-    """An uninitialised array like ``like``: this thread's reused one on the CPU."""
+    """An uninitialised array like ``like``; on the CPU, one that this thread reuses."""
     if isinstance(like, np.ndarray):
         return workspace(name, like.shape, like.dtype)
     return get_xp(like).empty_like(like)
@@ -56,18 +57,18 @@ def scratch(name: str, like: Array) -> Array:
 
 # ---------------------------------------------------------------------------- matrix product
 
-_SMALL_PRODUCT = 1 << 17  # multiply-adds below which starting threads costs more than it saves
+_MIN_PARALLEL_PRODUCT = 1 << 17  # multiply-adds; below, starting threads costs more than it saves
 
 
 def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
     """(M, K) @ (K, N) -> (M, N), C order, split over cores along the longer of M and N.
 
-    Transposed views cost nothing: BLAS takes them as they are. Inside :func:`parallel` this is one
-    single-threaded BLAS call.
+    BLAS takes transposed views without a copy. Inside :func:`parallel` this is one single-threaded
+    BLAS call.
     """
     xp = get_xp(a)
     m, n = a.shape[0], b.shape[1]
-    if xp is not np or m * n * a.shape[1] < _SMALL_PRODUCT:
+    if xp is not np or m * n * a.shape[1] < _MIN_PARALLEL_PRODUCT:
         return xp.matmul(a, b) if out is None else xp.matmul(a, b, out=out)
     if out is None:
         out = empty((m, n), a.dtype)

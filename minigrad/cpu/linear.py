@@ -1,4 +1,5 @@
-"""Matrix products on the CPU, shared over cores (:func:`minigrad.cpu.elementwise.matmul2d`)."""
+"""Matrix products on the CPU, shared among the cores
+(:func:`minigrad.cpu.elementwise.matmul2d`)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from .elementwise import matmul2d
 
 @_linear.on("cpu")
 def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
-    """Yᵀ = W Xᵀ + b, so that the batch stays innermost in memory."""
+    """Yᵀ = W Xᵀ + b, which keeps the batch innermost in memory."""
     yt = matmul2d(w, x.T)
     if b is not None:
         yt += b[:, None]

@@ -1,6 +1,6 @@
 """Batch norm on the CPU, a block of channels per core, in batch-innermost memory.
 
-There a channel is a contiguous row, and every pass over it after the first finds it in the core's
+In this layout a channel is a contiguous row, and each pass after the first finds it in the core's
 cache.
 """
 
@@ -21,7 +21,7 @@ from .threads import get_num_threads, parallel, split_range
 
 
 def _rows(x: Array, task: Callable[[slice], None], pieces: int) -> None:
-    """Run ``task`` on that many blocks of the rows of ``x`` (C, M), over all cores."""
+    """Run ``task`` on ``pieces`` blocks of the rows of ``x`` (C, M), on all cores."""
     parts = split_range(len(x), pieces)
     parallel(lambda i: task(parts[i]), len(parts), x.size)
 
@@ -39,7 +39,7 @@ def compiled_batch_norm(
     eps: float,
     relu: bool,
 ) -> tuple[Array, Backward]:
-    """By kernels, which take one row after another."""
+    """Compiled kernels, which process one row after another."""
     fast = kernels("norm", x.dtype)
     assert fast is not None  # see `when`
     shape = to_batch_last(x).shape
@@ -49,11 +49,14 @@ def compiled_batch_norm(
     r, scale = np.empty_like(mean), np.empty_like(mean)
     none, floor = np.empty(0, x.dtype), x.dtype.type(0 if relu else -np.inf)
     eps = x.dtype.type(eps)
-    statistics, (mean, var) = (mean, var), (mean.copy(), var.copy())  # the caller's may change
+    statistics, (mean, var) = (
+        (mean, var),
+        (mean.copy(), var.copy()),
+    )  # the caller may change its own
     pieces = 2 * get_num_threads()
 
     def rows(array: Array | None, c: slice) -> Array:
-        """The values of channels ``c`` of a (C,) or (C, M) array that may be missing."""
+        """The values of channels ``c`` of a (C,) or (C, M) array; no values for None."""
         return none if array is None else array[c].reshape(-1)
 
     def forward(c: slice) -> None:
@@ -99,7 +102,7 @@ def blocked_batch_norm(
     eps: float,
     relu: bool,
 ) -> tuple[Array, Backward]:
-    """By passes of NumPy over one block of rows after another."""
+    """Passes of NumPy over one block of rows after another."""
     shape = to_batch_last(x).shape
     x = to_batch_last(x).reshape(len(mean), -1)
     z = None if residual is None else to_batch_last(residual).reshape(x.shape)
@@ -107,7 +110,10 @@ def blocked_batch_norm(
     y = empty(x.shape, x.dtype)
     r, scale = np.empty_like(mean), np.empty_like(mean)
     eps = x.dtype.type(eps)
-    statistics, (mean, var) = (mean, var), (mean.copy(), var.copy())  # the caller's may change
+    statistics, (mean, var) = (
+        (mean, var),
+        (mean.copy(), var.copy()),
+    )  # the caller may change its own
     pieces = -(-x.size // BLOCK)
 
     def forward(c: slice) -> None:
@@ -163,7 +169,7 @@ def _moments(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance of each row."""
     exact = x.mean(axis=1, dtype=np.float64)
     mean = exact.astype(x.dtype)
-    # What the mean lost in rounding is left in x − μ, and no variance.
+    # x − μ contains the rounding error of the mean, which is not variance.
     var = np.square(x - mean[:, None]).mean(axis=1) - np.square(exact - mean)
     if not np.isfinite(var).all():  # the squares overflowed
         var = np.square(x - exact[:, None]).mean(axis=1)
@@ -171,5 +177,5 @@ def _moments(x: Array) -> tuple[Array, Array]:
 
 
 def _as_images(rows: Array | None, shape: tuple[int, ...]) -> Array | None:
-    """(C, M) memory, if any, as an array (N, C, ...), ``shape`` being (C, ..., N)."""
+    """Rows (C, M), or None, as an array (N, C, ...); ``shape`` is (C, ..., N)."""
     return None if rows is None else from_batch_last(rows.reshape(shape))

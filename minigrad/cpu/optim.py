@@ -1,7 +1,7 @@
-"""Optimisers on the CPU: in place, over blocks of all parameters that cores share.
+"""Optimisers on the CPU: updates in place, over blocks of all parameters that the cores share.
 
-A block stays in a core's cache, so each value is read from memory once per step however many passes
-NumPy takes over it; a compiled kernel takes one.
+A block stays in a core's cache, so each value is read from memory once per step, however many
+passes NumPy needs. A compiled kernel needs one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def sgd_blocks(
     sign: float,
     nesterov: bool,
 ) -> None:
-    """As the kernel ``sgd``; b may be empty."""
+    """The kernel ``sgd`` in NumPy; b may be empty."""
     t = workspace("update", p.shape, p.dtype)
     g = _decayed(p, g, decay, sign)
     if len(b):
@@ -63,7 +63,7 @@ def adam_blocks(
     sign: float,
     amsgrad: bool,
 ) -> None:
-    """As the kernel ``adam``; v_max may be empty."""
+    """The kernel ``adam`` in NumPy; v_max may be empty."""
     t = workspace("update", p.shape, p.dtype)
     if shrink != 1:
         p *= shrink
@@ -92,7 +92,7 @@ def rmsprop_blocks(
     sign: float,
     centered: bool,
 ) -> None:
-    """As the kernel ``rmsprop``; b and mean may be empty."""
+    """The kernel ``rmsprop`` in NumPy; b and mean may be empty."""
     t = workspace("update", p.shape, p.dtype)
     g = _decayed(p, g, decay, sign)
     _add_square(v, g, keep, take, t)
@@ -114,7 +114,7 @@ def rmsprop_blocks(
 
 
 def _decayed(p: Array, g: Array, decay: float, sign: float) -> Array:
-    """±g + λ p in scratch, or g itself."""
+    """±g + λ p in a scratch array, or g itself."""
     if decay == 0 and sign == 1:
         return g
     d = workspace("decayed", p.shape, p.dtype)
@@ -123,7 +123,7 @@ def _decayed(p: Array, g: Array, decay: float, sign: float) -> Array:
 
 
 def _move_towards(mean: Array, g: Array, keep: float, take: float, t: Array) -> None:
-    """mean ← keep mean + take g with keep + take = 1, in whichever form rounds the smaller part
+    """mean ← keep mean + take g with keep + take = 1, in the form that rounds the smaller term
     (PyTorch's ``lerp_``)."""
     np.subtract(g, mean, out=t)
     if take < 0.5:
@@ -149,7 +149,7 @@ def _update(
     function: Callable[..., Any], lists: Sequence[Sequence[Array]], numbers: Sequence[float]
 ) -> None:
     """Run ``function(p, g, *state, *numbers)`` over flat blocks of all parameters, in one parallel
-    pass. A parameter and its state are dense and in one memory order, and a block of absent state
+    pass. A parameter and its state are dense and share one memory order; a block of missing state
     is empty."""
     work: list[list[Array]] = []
     for p, *others in zip(*lists, strict=True):
@@ -172,13 +172,13 @@ def _register(
     """Register the compiled kernel that has ``rule``'s name, and ``blocks`` in NumPy.
 
     Args:
-        numbers: what both take of the rule's options.
-        compiled: whether the kernel serves.
+        numbers: the numbers that both take, computed from the rule's options.
+        compiled: the condition under which the kernel serves.
     """
 
     def by_kernel(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
         now, dtype = options(), lists[0][0].dtype
-        if now.get("fresh"):  # begin as NumPy does, to the bit
+        if now.get("fresh"):  # the first step is bit-identical to NumPy's
             _update(blocks, lists, numbers(**now))
             return
         kernel = getattr(kernels("optim", dtype), rule.name)

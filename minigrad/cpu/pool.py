@@ -1,4 +1,4 @@
-"""Pooling on the CPU, some channels per core, in batch-innermost memory (C, H, W, N)."""
+"""Pooling on the CPU, in batch-innermost memory (C, H, W, N), a block of channels per core."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _compiled(x: Array, **_: Any) -> bool:
 
 
 def _channels(x: Array) -> tuple[slice, ...]:
-    """Blocks of channels that fit a core's cache, at least one per core."""
+    """Blocks of channels that fit a core's cache, at least one per core if there are enough."""
     return split_range(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
 
 
-def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
-    """x inside ``fill``, exactly as large as the windows reach; x itself where nothing is added."""
+def _padded(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
+    """x padded with ``fill`` as far as the windows reach; x itself if that adds nothing."""
     need = tuple((o - 1) * s + r for o, s, r in zip(out, window.stride, window.reach, strict=True))
     c, h, w, n = x.shape
     if pads == (0, 0) and need[0] <= h and need[1] <= w:
@@ -54,7 +54,7 @@ def _framed(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Arr
 
 
 def _pixels(x: Array, window: Window, out: Pair) -> list[Array]:
-    """For each kernel offset, row by row, the pixels that it meets: views (C, OH, OW, N)."""
+    """For each kernel offset, row by row, the pixels it reads: views (C, OH, OW, N)."""
     return [x[:, rows, columns] for rows, columns in window.offsets(out)]
 
 
@@ -62,7 +62,7 @@ def _pixels(x: Array, window: Window, out: Pair) -> list[Array]:
 def compiled_max_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair
 ) -> tuple[Array, Backward]:
-    """By kernels, without frames: one pass each way."""
+    """Compiled kernels, without padding: one pass forward and one backward."""
     fast = _kernels(x)
     assert fast is not None  # see `when`
     x = to_batch_last(x)
@@ -107,15 +107,15 @@ def compiled_max_pool2d(
 def blocked_max_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair
 ) -> tuple[Array, Backward]:
-    """By NumPy. What backward keeps is an integer per output, one byte where that is enough: the
-    place of the largest in its window, counted from the window's end."""
+    """NumPy. The backward pass keeps one integer per output, of one byte where that is enough: the
+    position of the largest element in its window, counted from the window's end."""
     x = to_batch_last(x)
     c, h, w, n = x.shape
-    framed = _framed(x, window, pads, out, lowest(x.dtype))
-    frame_shape = framed.shape
+    padded = _padded(x, window, pads, out, lowest(x.dtype))
+    padded_shape = padded.shape
     y = empty((c, *out, n), x.dtype)
     place = empty(y.shape, place_dtype(window))
-    seen = _pixels(framed, window, out)
+    seen = _pixels(padded, window, out)
     pieces = _channels(y)
 
     def forward(i: int) -> None:
@@ -126,7 +126,7 @@ def blocked_max_pool2d(
             np.maximum(best, pixels[part], out=best)
         odd = x.dtype.kind == "f" and bool(np.isnan(best).any())
         equal, left = np.empty(at.shape, bool), scratch("left", at)
-        # at = places left from the first one that holds the largest
+        # at = positions from the first largest element to the window's end
         for k, pixels in enumerate(seen):
             np.equal(pixels[part], best, out=equal)
             if odd:
@@ -138,7 +138,7 @@ def blocked_max_pool2d(
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = to_batch_last(g)
-        gx = zeros(frame_shape, adding_dtype(g.dtype, max_overlap(window, out)))
+        gx = zeros(padded_shape, adding_dtype(g.dtype, max_overlap(window, out)))
         targets = _pixels(gx, window, out)
 
         def task(i: int) -> None:
@@ -157,7 +157,7 @@ def blocked_max_pool2d(
 def compiled_avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
 ) -> tuple[Array, Backward]:
-    """By kernels, without frames: one pass each way."""
+    """Compiled kernels, without padding: one pass forward and one backward."""
     fast = _kernels(x)
     assert fast is not None  # see `when`
     x = to_batch_last(x)
@@ -191,14 +191,14 @@ def compiled_avg_pool2d(
 def blocked_avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
 ) -> tuple[Array, Backward]:
-    """By NumPy."""
+    """NumPy."""
     x = to_batch_last(x)
     c, h, w, n = x.shape
     y = empty((c, *out, n), x.dtype)
     scale = (1 / divisor).astype(x.dtype)[..., None]  # (OH, OW, 1)
-    framed = _framed(x, window, pads, out, 0)
-    frame_shape = framed.shape
-    seen = _pixels(framed, window, out)
+    padded = _padded(x, window, pads, out, 0)
+    padded_shape = padded.shape
+    seen = _pixels(padded, window, out)
     pieces = _channels(y)
 
     def forward(i: int) -> None:
@@ -212,7 +212,7 @@ def blocked_avg_pool2d(
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = to_batch_last(g)
-        gx = zeros(frame_shape, adding_dtype(g.dtype, max_overlap(window, out)))
+        gx = zeros(padded_shape, adding_dtype(g.dtype, max_overlap(window, out)))
         targets = _pixels(gx, window, out)
 
         def task(i: int) -> None:
@@ -230,12 +230,12 @@ def blocked_avg_pool2d(
 
 @_adaptive_avg_pool2d.on("cpu")
 def adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
-    """By NumPy."""
+    """NumPy."""
     x = to_batch_last(x)
     c, h, w, n = shape = x.shape
     y = empty((c, *out, n), x.dtype)
-    # The most cells that a pixel can lie in.
-    meeting = math.prod(cells // size + 2 for size, cells in zip((h, w), out, strict=True))
+    # The largest number of cells that contain one pixel.
+    overlap = math.prod(cells // size + 2 for size, cells in zip((h, w), out, strict=True))
     cells = [
         (
             i,
@@ -252,7 +252,7 @@ def adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = to_batch_last(g)
-        gx = zeros(shape, adding_dtype(g.dtype, meeting))
+        gx = zeros(shape, adding_dtype(g.dtype, overlap))
         for i, j, rows, cols in cells:
             target = gx[:, rows, cols]
             target += (g[:, i, j] / (target.shape[1] * target.shape[2]))[:, None, None]

@@ -1,8 +1,8 @@
-"""Threads on the CPU: blocks of work shared over cores, with BLAS held to one thread.
+"""Threads on the CPU: the cores share blocks of work, and BLAS uses one thread.
 
 NumPy releases the interpreter lock inside its loops and BLAS calls, so plain Python threads scale
-as long as one call does enough work. minigrad splits every heavy operation into blocks that fit a
-core's cache and runs them here; BLAS threads of its own would only fight for the same cores.
+as long as each call does enough work. minigrad splits each heavy operation into blocks that fit a
+core's cache and runs them here; threads of BLAS would only compete for the same cores.
 """
 
 from __future__ import annotations
@@ -21,25 +21,23 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-FEW = 1 << 19  # elements: one thread passes over them in little more than handing over costs
+MIN_PARALLEL_SIZE = 1 << 19  # elements; below, handing them to threads costs more than it saves
+MAX_THREADS = 4096
+CACHE_LINE_BYTES = 64
 
-MOST = 4096  # threads
-
-LINE = 64  # bytes of a cache line
-
-_local = threading.local()  # .job: what it works for; .buffers: its workspaces
+_local = threading.local()  # .job: the job a thread works for; .buffers: its workspaces
 
 
 # ---------------------------------------------------------------------------- the lock, and forks
 
-# Guards all that threads share; nobody who holds it waits for a thread that wants it. Only the
-# thread that forks lives on in the child, where what another one has locked would stay locked, and
-# half changed. So a fork takes the lock first, and both processes release it.
+# Guards all state that threads share; its holder never waits for a thread that wants it. After a
+# fork only the forking thread lives on in the child, where a lock held by another thread would stay
+# locked and its data half changed. So a fork takes the lock first, and both processes release it.
 lock = threading.RLock()  # re-entrant, because a signal handler may fork
 
 
 def _after_fork_in_child() -> None:
-    _workers.clear()  # they are the parent's
+    _workers.clear()  # these threads exist only in the parent
     _blas.callers.clear()
     lock.release()
 
@@ -50,14 +48,14 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-# ---------------------------------------------------------------------------- how many
+# ---------------------------------------------------------------------------- number of threads
 
 
 def _default_threads() -> int:
     asked = os.environ.get("MINIGRAD_NUM_THREADS", "")
     if asked:
-        if not re.fullmatch("[0-9]{1,9}", asked) or not 1 <= int(asked) <= MOST:
-            what = f"a whole number from 1 to {MOST}"
+        if not re.fullmatch("[0-9]{1,9}", asked) or not 1 <= int(asked) <= MAX_THREADS:
+            what = f"a whole number from 1 to {MAX_THREADS}"
             raise ValueError(f"MINIGRAD_NUM_THREADS: expected {what}, got {asked!r}")
         return int(asked)
     if hasattr(os, "sched_getaffinity"):
@@ -65,7 +63,7 @@ def _default_threads() -> int:
     return os.cpu_count() or 1
 
 
-_threads: int | None = None  # not asked for yet: a wrong number is an error of its first use
+_threads: int | None = None  # undecided, so that a wrong setting is an error of the first use
 _workers: list[SimpleQueue[_Job | None]] = []  # each thread's queue; None ends it
 
 
@@ -82,17 +80,17 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Set the number of threads of CPU operations, as ``torch.set_num_threads`` does. Operations
-    under way in other threads keep theirs.
+    """Set the number of threads of CPU operations, like ``torch.set_num_threads``. Operations that
+    other threads are running keep theirs.
 
-    Results are bit-identical from run to run for a given number, not across numbers: a sum split
-    over more threads rounds differently.
+    Results are bit-identical from run to run for the same number of threads, but not for different
+    numbers: a sum split over more threads rounds differently.
     """
     global _threads
     if isinstance(threads, bool) or not isinstance(threads, int):
         raise TypeError(f"threads: expected a whole number, got {type(threads).__name__}")
-    if not 1 <= threads <= MOST:  # each is started, and has memory of its own
-        raise ValueError(f"threads: expected a whole number from 1 to {MOST}, got {threads}")
+    if not 1 <= threads <= MAX_THREADS:  # each is started, and uses memory
+        raise ValueError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads}")
     with lock:
         _threads = threads
         while len(_workers) >= threads:
@@ -100,9 +98,9 @@ def set_num_threads(threads: int) -> None:
 
 
 def _queues(count: int) -> list[SimpleQueue[_Job | None]]:
-    """The queues of ``count`` workers, or of all if they are fewer; starts those that are missing.
+    """The queues of ``count`` workers, or of all if there are fewer. Starts missing workers.
 
-    A job in the queue of a worker that has ended since is one that nobody begins.
+    If a worker has ended meanwhile, a job in its queue is simply never begun.
     """
     count = min(count, get_num_threads() - 1)
     if len(_workers) < count:
@@ -115,8 +113,8 @@ def _queues(count: int) -> list[SimpleQueue[_Job | None]]:
 
 
 def _serve(queue: SimpleQueue[_Job | None]) -> None:
-    _local.job = _Job(iter, 0)  # never finished: all that this thread does is part of one
-    np.seterr(all="ignore")  # of this thread alone
+    _local.job = _Job(iter, 0)  # never finished: whatever this thread runs is part of a job
+    np.seterr(all="ignore")  # for this thread only
     while (job := queue.get()) is not None:
         job.help()
 
@@ -127,10 +125,10 @@ def _serve(queue: SimpleQueue[_Job | None]) -> None:
 class _Job:
     """One call of :func:`distribute`, which workers may join.
 
-    Ctrl-C raises its exception in the main thread between any two steps of this. So no step undoes
-    or consumes what another one relies on: a worker that joins says so itself, ``joined`` and
-    ``left`` only grow, and waiting is comparing them, which can be broken off and begun anew. A
-    queue is what wakes the waiting thread, because its operations happen wholly or not at all.
+    Ctrl-C may raise its exception in the main thread between any two of these steps. So no step
+    undoes or consumes state that another relies on: each worker records its own joining, ``joined``
+    and ``left`` only grow, and waiting compares them, which can be interrupted and begun again. A
+    queue wakes the waiting thread, because its operations are atomic.
     """
 
     __slots__ = ("errors", "joined", "left", "numbers", "wake", "work")
@@ -144,7 +142,7 @@ class _Job:
         self.wake: SimpleQueue[None] = SimpleQueue()
 
     def help(self) -> None:
-        """A worker's part: nothing, if the caller has done everything by now."""
+        """A worker's share: nothing, if the caller has finished everything already."""
         self.joined.append(None)  # before looking: `finish` takes the work away before it looks
         work = self.work
         try:
@@ -153,12 +151,12 @@ class _Job:
         except BaseException as error:
             self.errors.append(error)
         finally:
-            del work  # it holds the arrays of the operation
+            del work  # which refers to the operation's arrays
             self.left.append(None)
             self.wake.put(None)
 
     def finish(self) -> None:
-        """Let no further worker join, and wait for those who have, whatever is raised meanwhile."""
+        """Let no more workers join, and wait for those that have, whatever is raised meanwhile."""
         try:
             self.work = None
             while len(self.left) < len(self.joined):
@@ -169,14 +167,15 @@ class _Job:
 
 
 class _Blas:
-    """NumPy's BLAS, which has one thread while ours call it: entered and left by each that does.
+    """Holds NumPy's BLAS to one thread while minigrad's threads call it. Each caller enters and
+    leaves it.
 
-    What Ctrl-C keeps it from putting back is put back by the next to leave.
+    If Ctrl-C prevents a caller from restoring the number of threads, the next one to leave does.
     """
 
     def __init__(self) -> None:
-        self.callers: set[int] = set()  # threads
-        self.before: list[int] | None = None  # what each library's number of threads is otherwise
+        self.callers: set[int] = set()  # identifiers of threads
+        self.before: list[int] | None = None  # each library's own number of threads
 
     @functools.cached_property
     def libraries(self) -> list[Any]:
@@ -204,14 +203,14 @@ _blas = _Blas()
 
 
 def parallel(task: Callable[[int], Any], count: int, elements: int | None = None) -> None:
-    """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all.
+    """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all of them.
 
-    ``elements`` is given by tasks that call no BLAS: how many all of them together pass over. That
-    may be so few that one thread is done before another would have begun.
+    Tasks that call no BLAS pass ``elements``, the number of elements they process together. If
+    there are few, one thread finishes before another could start, and no others are used.
 
     Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially.
-    Several threads may call it at once; workers that are busy for one do not help another. The
-    first exception of a task is raised here once the other threads have stopped.
+    Several threads may call this at once; a worker helps one of them at a time. The first exception
+    of a task is raised here after the other threads have stopped.
     """
 
     def work(numbers: Iterable[int]) -> None:
@@ -224,14 +223,14 @@ def parallel(task: Callable[[int], Any], count: int, elements: int | None = None
 def distribute(
     work: Callable[[Iterable[int]], Any], count: int, elements: int | None = None
 ) -> None:
-    """:func:`parallel` for tasks that a thread sets up once for all of its own: every thread calls
-    ``work(numbers)``, and ``numbers`` gives it one of 0 … count - 1 whenever it asks for another.
+    """:func:`parallel` for tasks that need a set-up once per thread: each thread calls
+    ``work(numbers)``, and the iterator ``numbers`` hands out 0 … count - 1 one at a time.
     """
     outer = getattr(_local, "job", None)
     if outer is not None and outer.work is not None:
         work(range(count))
         return
-    few = elements is not None and elements < FEW
+    few = elements is not None and elements < MIN_PARALLEL_SIZE
     job = _Job(work, count)
     try:
         with _blas if elements is None else contextlib.nullcontext():
@@ -246,21 +245,21 @@ def distribute(
                 finally:
                     job.finish()
             finally:
-                job.finish()  # in case Ctrl-C came on the way into the first
+                job.finish()  # again, in case Ctrl-C came before the first began
         if job.errors:
             raise job.errors[0]
     finally:
-        job.errors.clear()  # they hold this frame, and it them, and arrays
+        job.errors.clear()  # which refer to this frame, its arrays, and so to each other
 
 
-# ---------------------------------------------------------------------------- for blocks of work
+# ---------------------------------------------------------------------------- blocks, workspaces
 
 
 @functools.lru_cache(maxsize=1024)  # the same few sizes in every training step
 def split_range(size: int, pieces: int, align: int = 1) -> tuple[slice, ...]:
     """Cut ``range(size)`` into at most ``pieces`` slices, none empty, of near-equal length.
 
-    Inner borders fall on multiples of ``align``, and lengths differ by at most one of them.
+    Inner borders are multiples of ``align``, and lengths differ by at most ``align``.
 
     >>> split_range(10, 3)
     (slice(0, 3, None), slice(3, 6, None), slice(6, 10, None))
@@ -272,17 +271,17 @@ def split_range(size: int, pieces: int, align: int = 1) -> tuple[slice, ...]:
 
 
 def aligned(nbytes: int) -> np.ndarray:
-    """Uninitialised bytes from the start of a cache line on: no vector is loaded from two."""
-    raw = np.empty(nbytes + LINE, np.uint8)
-    start = -raw.__array_interface__["data"][0] % LINE
+    """Uninitialised bytes that begin a cache line, so that no vector straddles two lines."""
+    raw = np.empty(nbytes + CACHE_LINE_BYTES, np.uint8)
+    start = -raw.__array_interface__["data"][0] % CACHE_LINE_BYTES
     return raw[start : start + nbytes]
 
 
 def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """This thread's reused, uninitialised scratch array called ``name``.
 
-    Fresh large arrays cost page faults and cold cache lines; scratch that lives for one block
-    does not have to. It is valid until the same thread asks for the same name again.
+    Unlike fresh large arrays, it costs no page faults and no cold cache lines. It is valid until
+    the same thread asks for the same name again.
     """
     buffers = getattr(_local, "buffers", None)
     if buffers is None:

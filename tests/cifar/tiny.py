@@ -91,7 +91,7 @@ def install(
         shared: share even the smallest operations among threads.
     """
     if shared:
-        patch(threads, "FEW", 0)
+        patch(threads, "MIN_PARALLEL_SIZE", 0)
     number = iter(range(10**9))
     training = augment.training
 

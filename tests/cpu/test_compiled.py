@@ -36,22 +36,22 @@ def test_what_is_compiled_is_told():
         return x + 1
 
     kernel.__module__ = "minigrad.cpu.kernels.trial"
-    compiled_kernel, others, told = numba.njit(kernel), numba.njit(lambda x: x), []
-    with mg.watch_compilation(told.append):
+    compiled_kernel, others, names = numba.njit(kernel), numba.njit(lambda x: x), []
+    with mg.watch_compilation(names.append):
         others(1)
         assert compiled_kernel(1) == 2
         assert compiled_kernel(2) == 3
-        assert told == ["kernel"]
+        assert names == ["kernel"]
         compiled_kernel(1.5)
     compiled_kernel(1j)
-    assert told == ["kernel", "kernel"]
+    assert names == ["kernel", "kernel"]
 
 
 def test_nothing_is_told_of_plain_numpy():
-    told = []
-    with set_compiled(False), mg.watch_compilation(told.append):
+    names = []
+    with set_compiled(False), mg.watch_compilation(names.append):
         mg.functional.relu(mg.ones(3))
-    assert told == []
+    assert names == []
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_broken_numba_is_told_once_and_done_without(broken, code, monkeypatch)
     assert not mg.is_compiled()
     (said,) = (str(one.message) for one in heard)
     assert said.startswith("compiled kernels: needs Numba, which cannot be imported (")
-    assert said.endswith("; until then plain NumPy computes")
+    assert said.endswith("; until then plain NumPy is used")
     refuses(ImportError, "set_compiled(True): needs Numba", lambda: mg.set_compiled(True))
     monkeypatch.setenv("MINIGRAD_COMPILED", "1")
     refuses(ImportError, "MINIGRAD_COMPILED=1: needs Numba", compiled._default)

@@ -21,8 +21,8 @@ def test_infinity(channels):
 
 def test_where_it_is_used():
     x = np.zeros((16, 8, 8, 4), np.float32)
-    assert direct.is_supported(x, (32, 16, 3, 3), 1, direct.MAX_FORWARD)
-    assert not direct.is_supported(x, (32, 32, 3, 3), 1, direct.MAX_FORWARD)
-    assert direct.is_supported(x, (32, 32, 3, 3), 1, direct.MAX_BACKWARD)
-    assert not direct.is_supported(x, (32, 8, 3, 3), 2, direct.MAX_FORWARD)
-    assert not direct.is_supported(x[..., :1], (32, 16, 3, 3), 1, direct.MAX_FORWARD)
+    assert direct.is_supported(x, (32, 16, 3, 3), 1, direct.MAX_FORWARD_CHANNELS)
+    assert not direct.is_supported(x, (32, 32, 3, 3), 1, direct.MAX_FORWARD_CHANNELS)
+    assert direct.is_supported(x, (32, 32, 3, 3), 1, direct.MAX_BACKWARD_CHANNELS)
+    assert not direct.is_supported(x, (32, 8, 3, 3), 2, direct.MAX_FORWARD_CHANNELS)
+    assert not direct.is_supported(x[..., :1], (32, 16, 3, 3), 1, direct.MAX_FORWARD_CHANNELS)

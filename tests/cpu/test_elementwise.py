@@ -52,12 +52,12 @@ def test_matmul2d(sizes, layout):
 def test_gradients_in_different_memory_orders(shape):
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(np.float32) for _ in "ab")
-    turned = [*range(1, len(shape)), 0]
-    a_inner = np.ascontiguousarray(a.transpose(turned)).transpose(np.argsort(turned))
+    batch_last = [*range(1, len(shape)), 0]
+    a_inner = np.ascontiguousarray(a.transpose(batch_last)).transpose(np.argsort(batch_last))
     expected = a + b
     found = add.run(a_inner, b)
     np.testing.assert_array_equal(found, expected)
-    assert found.size < BLOCK or memory_order(found) == turned
+    assert found.size < BLOCK or memory_order(found) == batch_last
     frame = np.zeros(tuple(n + 2 for n in shape), np.float32)
     part = frame[tuple(slice(1, -1) for _ in shape)]  # a view with gaps
     add_into.run(part, a_inner)

@@ -100,7 +100,7 @@ def test_an_exception_reaches_the_caller_and_the_pool_survives(number, nested):
     assert sorted(seen) == list(range(8))
 
 
-@pytest.mark.parametrize("elements", [None, 1, threads.FEW])
+@pytest.mark.parametrize("elements", [None, 1, threads.MIN_PARALLEL_SIZE])
 def test_overflow_is_no_warning(number, elements):
     large = np.array([3e38], np.float32)
     threads.parallel(lambda i: np.multiply(large, large), 4, elements)
@@ -284,7 +284,7 @@ from minigrad import nn
 from minigrad.cpu import threads
 
 mg.set_num_threads(2)
-threads.FEW = 0
+threads.MIN_PARALLEL_SIZE = 0
 mg.manual_seed(0)
 model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3),
                       nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
@@ -419,7 +419,11 @@ def test_a_child_forked_while_another_thread_computes_can_compute():
 
 def test_few_elements_stay_on_this_thread():
     mg.set_num_threads(2)
-    for elements, alone in ((threads.FEW - 1, True), (threads.FEW, False), (None, False)):
+    for elements, alone in (
+        (threads.MIN_PARALLEL_SIZE - 1, True),
+        (threads.MIN_PARALLEL_SIZE, False),
+        (None, False),
+    ):
         ready, found = threading.Barrier(2), set()
 
         def task(i, ready=ready, found=found, alone=alone):

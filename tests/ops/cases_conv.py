@@ -18,8 +18,8 @@ def arguments(draw: Any, window: Window, padding: Any, groups: int, sizes: Any) 
     n, cg, og = sizes
     seed = draw(seeds)
     slack = draw(pairs(0, 4))
-    spans = zip(window.reach, padding, slack, strict=True)
-    size = [max(1, reach - 2 * p) + s for reach, p, s in spans]
+    sizes = zip(window.reach, padding, slack, strict=True)
+    size = [max(1, reach - 2 * p) + s for reach, p, s in sizes]
     x = grid((n, groups * cg, *size), seed)
     w = grid((groups * og, cg, *window.kernel), seed + 1)
     b = grid((groups * og,), seed + 2) if draw(st.booleans()) else None

@@ -28,7 +28,7 @@ def matmul(draw: Any) -> Arguments:
     return [grid((m, k), seed), grid((k, n), seed + 1)], {}
 
 
-LIMITS = {"minigrad.cpu.elementwise._SMALL_PRODUCT": (1, 1 << 17)}
+LIMITS = {"minigrad.cpu.elementwise._MIN_PARALLEL_PRODUCT": (1, 1 << 17)}
 
 CASES = {
     _linear: Cases(linear(), linear(st.sampled_from([4, 8, 16])), limits=LIMITS, special=True),

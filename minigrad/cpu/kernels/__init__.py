@@ -1,9 +1,9 @@
-"""Kernels for the CPU, compiled by Numba: loops that NumPy would need many passes for.
+"""Kernels for the CPU, compiled by Numba: loops for which NumPy would need many passes.
 
-Each is an inner loop of an operation in :mod:`minigrad.ops`, which has a plain NumPy way beside it
-and takes it where Numba is missing (see :mod:`minigrad.cpu.compiled`). Kernels take flat arrays and
-offsets, hold no interpreter lock and start no threads: the operation shares blocks over cores.
-A GPU's kernels are in :mod:`minigrad.gpu`.
+Each is an inner loop of an operation in :mod:`minigrad.ops`, which has a plain NumPy implementation
+too, for use without Numba (see :mod:`minigrad.cpu.compiled`). Kernels take flat arrays and offsets,
+release the interpreter lock and start no threads: the operation divides blocks among the cores.
+The kernels of GPUs are in :mod:`minigrad.gpu`.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from numba.core import caching
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile ``function`` for the types it is called with, and keep the result on disk.
+    """Compile ``function`` for the types of its arguments, and cache the result on disk.
 
-    Products are fused with sums, but sums keep their order, so results do not depend on how a
-    loop was vectorised.
+    Products are fused with sums, but sums keep their order, so results do not depend on how a loop
+    is vectorised.
     """
     return _compile(function, {"contract", "nsz"}, inline=False)
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """:func:`jit` for the parts of a kernel, which become one piece of machine code with it.
+    """:func:`jit` for a part of a kernel, which is compiled into the kernel's own machine code.
 
-    A part left as a function of its own would be compiled twice, alone and within the kernel, and
-    the process that compiles takes the one, those that read the kernel from disk the other. The two
-    are vectorised differently, and so round differently: a resumed run would not be the same.
+    A separate function would be compiled twice, alone and within the kernel. The process that
+    compiles uses one version; a process that loads the kernel from disk uses the other. The two are
+    vectorised differently and round differently, so a resumed run would not be the same.
     """
     return _compile(function, {"contract", "nsz"}, inline=True)
 
 
 def inline_sum(function: Callable[..., Any]) -> Callable[..., Any]:
-    """:func:`inline` for parts that may add in another order: one partial sum per vector lane."""
+    """:func:`inline` for parts whose sums may be reordered: one partial sum per vector lane."""
     return _compile(function, {"contract", "nsz", "reassoc"}, inline=True)
 
 
@@ -54,14 +54,14 @@ def _compile(function: Callable[..., Any], fastmath: set[str], inline: bool) -> 
     compiled = numba.njit(**options)(function)
     try:
         compiled._cache = _Cache(function)
-    except RuntimeError:  # neither this folder nor the user's cache can be written to
+    except RuntimeError:  # neither this folder nor the user's cache is writable
         _warn("there is no folder to keep compiled kernels in: each process compiles them again")
     return compiled
 
 
 class _Cache(caching.FunctionCache):
-    """Numba's cache of one kernel on disk. A damaged file or a full disk is no error: the kernel is
-    compiled, and a warning says why."""
+    """Numba's cache of one kernel on disk. With a damaged file or a full disk the kernel is
+    compiled again, and a warning says why."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -71,11 +71,11 @@ class _Cache(caching.FunctionCache):
     def load_overload(self, signature: Any, target: Any) -> Any:
         try:
             return super().load_overload(signature, target)
-        except Exception as error:  # pickle passes on whatever its bytes make it call
+        except Exception as error:  # damaged bytes make pickle raise anything
             why = f"{type(error).__name__}: {error}"
             what = f"a compiled kernel in {self._cache_path} cannot be used ({why})"
             _warn(f"{what}: compiling it again")
-            with suppress(OSError):  # is told where the new one is saved
+            with suppress(OSError):  # saving the new one reports it
                 self.flush()
             return None
 
@@ -89,12 +89,12 @@ class _Cache(caching.FunctionCache):
 
 
 class _Files(caching.IndexDataCacheFile):
-    """Numba's files, with a digest of the compiled code: with a flipped bit it would run, and crash
-    or compute something else."""
+    """Numba's files, with a digest of the compiled code: with a flipped bit the code would still
+    run, and crash or compute something else."""
 
     def __init__(self, *where: Any) -> None:
         super().__init__(*where)
-        self._version += " with digests"  # files without one are those of another version
+        self._version += " with digests"  # files without digests belong to another version
 
     def _dump(self, value: Any) -> bytes:
         content: bytes = super()._dump(value)
@@ -107,6 +107,6 @@ class _Files(caching.IndexDataCacheFile):
         return super()._load_data(name)
 
 
-@functools.cache  # once: Numba's own filters make Python forget what it has warned of
+@functools.cache  # once: Numba's filters make Python forget which warnings it has shown
 def _warn(text: str) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""Element by element, in one pass where NumPy needs two."""
+"""Element-wise kernels: one pass where NumPy needs two."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def relu_gradient(out, y, g):
 
 @jit
 def masked(out, x, keep, scale):
-    """out = x · scale where ``keep``, else x · 0 (NaN and infinity give NaN, as a product does)."""
+    """out = x · scale where ``keep``, else x · 0 (which is NaN for NaN and infinity)."""
     for k in range(len(out)):
         out[k] = x[k] * (scale if keep[k] else x.dtype.type(0))

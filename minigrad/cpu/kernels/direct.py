@@ -1,35 +1,36 @@
-"""Convolution without columns; :mod:`minigrad.cpu.conv_direct` says when, and prepares the arrays.
+"""Convolution without im2col columns, for the arrays that :mod:`minigrad.cpu.conv_direct` prepares.
 
-A row of outputs is one contiguous run of OW·N elements, and so is what each tap of the kernel (one
-weight per output channel) reads for it. Four output channels and four taps at a time, each element
-that is loaded is used four times.
+A row of outputs is one contiguous run of OW·N elements, and the pixels that one kernel offset (kh,
+kw) of one channel c reads for it are another. The kernels process four output channels and four
+input channels at a time, so each loaded element is used four times.
 
-A tap is (kh, kw, c). It reads the image that begins at ``starts[kh, kw] + planes[c]``, a flat
-(h, wide) of ``n`` elements per pixel, ``down[kh]`` rows below the output's row and ``right[kw]``
-pixels to its right; nothing beyond it. The number of channels c is a multiple of four.
+Kernel offset (kh, kw) of channel c reads the image at ``starts[kh, kw] + planes[c]``: ``h`` rows of
+``row_size`` elements, ``n`` per pixel. It reads ``down[kh]`` rows below the output's row and
+``right[kw]`` pixels to the right, and nothing outside the image. The number of channels is a
+multiple of four.
 """
 
 from __future__ import annotations
 
 from . import inline, inline_sum, jit
 
-STRIP = 1024  # elements of a run whose sums are taken together: they stay in the first-level cache
-APART = STRIP + 16  # from the sums of one output channel to the next's, off the powers of two
+STRIP = 1024  # elements of a run that are summed together, to stay in the first-level cache
+SUMS_STRIDE = STRIP + 16  # from one output channel's sums to the next's; not a power of two
 
 
 @inline
-def _add_16(y, i, step, x, j0, j1, j2, j3, w, k, apart, n):
-    """Four rows of y, ``step`` apart from i on, += a 4 x 4 piece of w @ four runs of x."""
-    y0, y1 = y[i : i + n], y[i + step : i + step + n]
-    i += 2 * step
-    y2, y3 = y[i : i + n], y[i + step : i + step + n]
+def _add_16(y, i, y_stride, x, j0, j1, j2, j3, w, k, w_stride, n):
+    """Four rows of y (at i, i + y_stride …) += a 4 x 4 block of w @ four runs of x."""
+    y0, y1 = y[i : i + n], y[i + y_stride : i + y_stride + n]
+    i += 2 * y_stride
+    y2, y3 = y[i : i + n], y[i + y_stride : i + y_stride + n]
     x0, x1, x2, x3 = x[j0 : j0 + n], x[j1 : j1 + n], x[j2 : j2 + n], x[j3 : j3 + n]
     a0, a1, a2, a3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    k += apart
+    k += w_stride
     b0, b1, b2, b3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    k += apart
+    k += w_stride
     c0, c1, c2, c3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    k += apart
+    k += w_stride
     d0, d1, d2, d3 = w[k], w[k + 1], w[k + 2], w[k + 3]
     for e in range(n):
         u0, u1, u2, u3 = x0[e], x1[e], x2[e], x3[e]
@@ -55,43 +56,47 @@ def _copy(x, j, y, i, n):
 
 @jit
 def correlate(
-    x, starts, planes, down, right, h, wide, n, w, bias, outputs, height, run, first, last, y, sums
-):
-    """y[o, i] = bias[o] + Σ over taps of w[o, kh, kw, c] · what the tap reads, for output rows
-    first … last − 1: y (outputs, height, run), w (O, KH, KW, C) with O a multiple of four, all
-    flat; no bias if empty.
+    x, starts, planes, down, right, h, row_size, n,
+    w, bias, outputs, height, run, first, last, y, sums,
+):  # fmt: skip
+    """y[o, i] = bias[o] + Σ_kh,kw,c w[o, kh, kw, c] · (the run that kh, kw, c reads), for output
+    rows i = first … last − 1. All arrays are flat: y (outputs, height, run), w (O, KH, KW, C) with
+    O a multiple of four; bias may be empty.
 
-    Rows of y are often a power of two apart, where a cache keeps few of them at once and takes a
-    store to one for a store to another. So the sums are taken in ``sums``, 4 · APART elements.
+    Rows of y are often a power of two apart, which a cache handles badly: it holds few of them at
+    once, and confuses stores to different rows. So the sums are kept in ``sums``, 4 · SUMS_STRIDE
+    elements.
     """
-    tall, across, channels = len(down), len(right), len(planes)
-    apart = tall * across * channels
+    kernel_h, kernel_w, channels = len(down), len(right), len(planes)
+    w_stride = kernel_h * kernel_w * channels
     for i in range(first, last):
         for start in range(0, run, STRIP):
             length = min(STRIP, run - start)
             for o in range(0, outputs, 4):
                 for r in range(4):
                     value = bias[o + r] if o + r < len(bias) else y.dtype.type(0)
-                    _fill(sums, r * APART, value, length)
-                for kh in range(tall):
+                    _fill(sums, r * SUMS_STRIDE, value, length)
+                for kh in range(kernel_h):
                     row = i + down[kh]
-                    for kw in range(across if 0 <= row < h else 0):
-                        shift, place = start + right[kw] * n, kh * across + kw
+                    for kw in range(kernel_w if 0 <= row < h else 0):
+                        shift, place = start + right[kw] * n, kh * kernel_w + kw
                         low = max(0, -shift)
-                        m = min(length, wide - shift) - low
-                        at = starts[place] + row * wide + shift + low
-                        k = o * apart + place * channels
+                        m = min(length, row_size - shift) - low
+                        at = starts[place] + row * row_size + shift + low
+                        k = o * w_stride + place * channels
                         for c in range(0, channels if m > 0 else 0, 4):
                             j0, j1 = at + planes[c], at + planes[c + 1]
                             j2, j3 = at + planes[c + 2], at + planes[c + 3]
-                            _add_16(sums, low, APART, x, j0, j1, j2, j3, w, k + c, apart, m)
+                            _add_16(
+                                sums, low, SUMS_STRIDE, x, j0, j1, j2, j3, w, k + c, w_stride, m
+                            )
                 for r in range(min(4, outputs - o)):
-                    _copy(sums, r * APART, y, ((o + r) * height + i) * run + start, length)
+                    _copy(sums, r * SUMS_STRIDE, y, ((o + r) * height + i) * run + start, length)
 
 
 @inline_sum
-def _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k, apart, n):
-    """A 4 x 4 piece of w += the dot products of four runs of g with four runs of x."""
+def _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k, w_stride, n):
+    """A 4 x 4 block of w += the dot products of four runs of g with four runs of x."""
     g0, g1, g2, g3 = g[i0 : i0 + n], g[i1 : i1 + n], g[i2 : i2 + n], g[i3 : i3 + n]
     x0, x1, x2, x3 = x[j0 : j0 + n], x[j1 : j1 + n], x[j2 : j2 + n], x[j3 : j3 + n]
     zero = x.dtype.type(0)
@@ -114,31 +119,34 @@ def _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k, apart, n):
         w[k + 1] += value[1]
         w[k + 2] += value[2]
         w[k + 3] += value[3]
-        k += apart
+        k += w_stride
 
 
 @jit
 def weight_gradient(
-    x, starts, planes, down, right, h, wide, n, g, outputs, height, run, first, last, w
+    x, starts, planes, down, right, h, row_size, n, g, outputs, height, run, first, last, w
 ):
-    """w[o, kh, kw, c] += Σ over output rows first … last − 1 of g[o, i] · what the tap reads. What
-    is beyond ``outputs`` is of no use."""
-    tall, across, channels = len(down), len(right), len(planes)
-    apart, step, most = tall * across * channels, height * run, outputs - 1
+    """w[o, kh, kw, c] += Σ over output rows i = first … last − 1 of g[o, i] · (the run that kh, kw,
+    c reads). Values of w for channels beyond ``outputs`` are meaningless."""
+    kernel_h, kernel_w, channels = len(down), len(right), len(planes)
+    w_stride, g_stride, last_output = kernel_h * kernel_w * channels, height * run, outputs - 1
     for i in range(first, last):
         for o in range(0, outputs, 4):
-            for kh in range(tall):
+            for kh in range(kernel_h):
                 row = i + down[kh]
-                for kw in range(across if 0 <= row < h else 0):
-                    shift, place = right[kw] * n, kh * across + kw
+                for kw in range(kernel_w if 0 <= row < h else 0):
+                    shift, place = right[kw] * n, kh * kernel_w + kw
                     low = max(0, -shift)
-                    m = min(run, wide - shift) - low
-                    at = starts[place] + row * wide + shift + low
-                    k = o * apart + place * channels
+                    m = min(run, row_size - shift) - low
+                    at = starts[place] + row * row_size + shift + low
+                    k = o * w_stride + place * channels
                     here = i * run + low
-                    i0, i1 = here + o * step, here + min(o + 1, most) * step
-                    i2, i3 = here + min(o + 2, most) * step, here + min(o + 3, most) * step
+                    i0, i1 = here + o * g_stride, here + min(o + 1, last_output) * g_stride
+                    i2, i3 = (
+                        here + min(o + 2, last_output) * g_stride,
+                        here + min(o + 3, last_output) * g_stride,
+                    )
                     for c in range(0, channels if m > 0 else 0, 4):
                         j0, j1 = at + planes[c], at + planes[c + 1]
                         j2, j3 = at + planes[c + 2], at + planes[c + 3]
-                        _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k + c, apart, m)
+                        _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k + c, w_stride, m)

@@ -1,5 +1,5 @@
-"""Batch norm along rows: flat (C, M) memory, a channel's M values next to each other, so that the
-passes after the first find them in cache. :mod:`minigrad.ops.norm` has the maths, and the names."""
+"""Batch norm along rows of flat (C, M) memory: a channel's M values are contiguous, so all passes
+but the first find them in cache. :mod:`minigrad.ops.norm` has the mathematics and the names."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from math import isfinite, sqrt
 
 from . import inline_sum, jit
 
-RUN = 1024  # values added in their own dtype before the sum goes on in float64
+RUN = 1024  # values summed in their own dtype; sums of runs are added in float64
 
 
 @inline_sum
 def _sum(x, i, n, zero):
-    """Σ x, runs of it in the dtype of ``zero``."""
+    """Σ x, with runs summed in the dtype of ``zero``."""
     total = 0.0
     for start in range(i, i + n, RUN):
         run = x[start : min(start + RUN, i + n)]
@@ -25,7 +25,7 @@ def _sum(x, i, n, zero):
 
 @inline_sum
 def _sum_squares(x, i, n, mean, zero):
-    """Σ (x − mean)², runs of it in the dtype of ``zero``."""
+    """Σ (x − mean)², with runs summed in the dtype of ``zero``."""
     total = 0.0
     for start in range(i, i + n, RUN):
         run = x[start : min(start + RUN, i + n)]
@@ -54,7 +54,7 @@ def _sums(g, x, i, n, mean):
 
 @inline_sum
 def _active_sums(g, y, x, i, n, mean, h, j):
-    """h = g where y ≠ 0, else 0, from j on; Σ h and Σ h (x − mean)."""
+    """Write h = g where y ≠ 0, else 0, at j; return Σ h and Σ h (x − mean)."""
     zero = x.dtype.type(0)
     total, product = 0.0, 0.0
     for start in range(0, n, RUN):
@@ -74,8 +74,8 @@ def _active_sums(g, y, x, i, n, mean, h, j):
 
 @jit
 def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
-    """y = max((x − mean) scale + b + z, floor) with r = 1 / √(var + eps) and scale = w r, each row
-    with its own. With ``batch`` mean and (biased) var are the row's, and written.
+    """y = max((x − mean) scale + b + z, floor) with r = 1 / √(var + eps) and scale = w r, for each
+    row. With ``batch`` the row's own mean and (biased) var are computed and written.
 
     w, b and z may be empty.
     """
@@ -85,9 +85,9 @@ def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
         if batch:
             exact = _sum(x, c * m, m, zero) / m
             mean[c] = exact
-            # The mean is rounded: what is left of it in x − mean is no variance.
+            # x − mean contains the rounding error of the mean, which is not variance.
             var[c] = _sum_squares(x, c * m, m, mean[c], zero) / m - (exact - mean[c]) ** 2
-            if not isfinite(var[c]):  # a run may have overflowed
+            if not isfinite(var[c]):  # the sum of a run may have overflowed
                 exact = _sum(x, c * m, m, 0.0) / m
                 mean[c], var[c] = exact, _sum_squares(x, c * m, m, exact, 0.0) / m
         r[c] = one / sqrt(var[c] + eps)
@@ -110,8 +110,8 @@ def backward(g, y, x, batch, mean, r, scale, s, t, gx, h):
     """h = g where y ≠ 0, else 0; s = Σ h and t = Σ h (x − mean) r of each row, and
     gx = scale (h − s/m − (x − mean) r t/m), or scale h unless ``batch``.
 
-    y may be empty: then h is g, and not written. h has all rows, or just one where it is not
-    wanted. gx may be empty.
+    If y is empty, h equals g and is not written. h has all rows, or only one if the caller does not
+    need it. gx may be empty.
     """
     m = len(x) // len(mean)
     for c in range(len(mean)):

@@ -1,6 +1,6 @@
 """Optimisers: one pass over parameter, gradient and state, where NumPy needs one per product.
 
-What follows from an option, such as take = 1 − keep of a mean, the caller computes in float64.
+The caller computes numbers that follow from an option, such as take = 1 − keep, in float64.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def sgd(p, g, b, lr, momentum, take, decay, sign, nesterov):
 
 @jit
 def adam(p, g, m, v, v_max, rate, eps, keep1, take1, keep2, take2, decay, shrink, sign, amsgrad):
-    """p ← shrink p;  g ← sign g + decay p;  m, the mean of g, and v, of g²;
-    p ← p − rate m / (√v + eps). With amsgrad, v_max ← max(v_max, v) takes the place of v in that;
-    without it may be empty."""
+    """p ← shrink p;  g ← sign g + decay p;  update m, the mean of g, and v, the mean of g²;
+    p ← p − rate m / (√v + eps). With amsgrad, v_max ← max(v_max, v) replaces v in the last step;
+    otherwise v_max may be empty."""
     near = take1 < 0.5
     for k in range(len(p)):
         q = shrink * p[k]
@@ -39,8 +39,8 @@ def adam(p, g, m, v, v_max, rate, eps, keep1, take1, keep2, take2, decay, shrink
 
 @jit
 def rmsprop(p, g, v, b, mean, lr, keep, take, eps, decay, momentum, sign, centered):
-    """g ← sign g + decay p;  v, the mean of g²;  p ← p − lr u with u = g / √v, or with momentum
-    b ← momentum b + u,  p ← p − lr b. b and mean may be empty where they are not used."""
+    """g ← sign g + decay p;  update v, the mean of g²;  p ← p − lr u with u = g / √v, or with
+    momentum b ← momentum b + u,  p ← p − lr b. b and mean may be empty if they are not used."""
     near = take < 0.5
     for k in range(len(p)):
         d = sign * g[k] + decay * p[k]

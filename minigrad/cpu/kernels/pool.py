@@ -1,16 +1,16 @@
-"""Pooling of flat (C, H, W, N) memory; sizes as in :mod:`minigrad.ops.conv`."""
+"""Pooling of flat (C, H, W, N) memory. Sizes are named as in :mod:`minigrad.ops.conv`."""
 
 from __future__ import annotations
 
 from . import inline, jit
 
-FEW = 8  # images; a loop over fewer costs more to begin than it does
+MIN_LOOP_IMAGES = 8  # starting a loop over fewer costs more than the loop itself
 
 
 @inline
-def _seen(offset, step, w, first, last):
-    """Of output columns j = first … last − 1 those whose input column, j · step + offset, is there:
-    the first, and how many."""
+def _columns_inside(offset, step, w, first, last):
+    """The first, and the number, of those output columns j = first … last − 1 whose input column
+    j · step + offset lies inside the image."""
     if last - first == 1:  # without a division
         return first, 1 if 0 <= first * step + offset < w else 0
     first = max(first, -(offset // step))
@@ -19,7 +19,7 @@ def _seen(offset, step, w, first, last):
 
 @inline
 def _take_larger(x, i, left, best, where, j, n):
-    """best = the larger of itself and x, and where = ``left`` if that is x: n from i and j on."""
+    """best = max(best, x), and where = ``left`` where that is x, for n elements from i and j on."""
     xs, ys, places = x[i : i + n], best[j : j + n], where[j : j + n]
     for k in range(n):
         v, u = xs[k], ys[k]
@@ -30,20 +30,20 @@ def _take_larger(x, i, left, best, where, j, n):
 
 @inline
 def _add_where(g, where, j, left, gx, i, n):
-    """gx += g where ``where`` is ``left``: n from i and j on."""
+    """gx += g where ``where`` equals ``left``, for n elements from i and j on."""
     gs, places, out = g[j : j + n], where[j : j + n], gx[i : i + n]
     for k in range(n):
         out[k] += gs[k] if places[k] == left else gx.dtype.type(0)
 
 
-# Along a row, one step is one output pixel, n elements; or the whole row at stride 1, where the
-# pixels that a place in the windows sees are neighbours like the windows.
+# Along a row, one step is one output pixel (n elements). At stride 1 it is the whole row, because
+# the pixels that one kernel offset reads are then contiguous.
 
 
 @jit
 def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
-    """y = the largest of each window of channels first … last − 1, and where it is: the number of
-    places in the window from there to its end. The first of equals, or the first NaN."""
+    """y = the largest element of each window of channels first … last − 1, and place = the number
+    of positions from it to the window's end. Among equals, and among NaNs, the first counts."""
     kh, kw = kernel
     step = ow if stride[1] == 1 else 1
     for c in range(first, last):
@@ -58,7 +58,7 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
                     row = i * stride[0] - pads[0] + a * dilation[0]
                     for b in range(kw if 0 <= row < h else 0):
                         offset = b * dilation[1] - pads[1]
-                        low, count = _seen(offset, stride[1], w, j, j + step)
+                        low, count = _columns_inside(offset, stride[1], w, j, j + step)
                         start = ((c * h + row) * w + low * stride[1] + offset) * n
                         left = place.dtype.type(kh * kw - a * kw - b)
                         _take_larger(x, start, left, y, place, (row_start + low) * n, count * n)
@@ -66,7 +66,7 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
 
 @jit
 def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, gx):
-    """gx = Σ of g over the windows whose largest element is there, channels first … last − 1."""
+    """gx = Σ of g over the windows whose largest element it is, for channels first … last − 1."""
     kh, kw = kernel
     zero = gx.dtype.type(0)
     step = ow if stride[1] == 1 else 1
@@ -77,7 +77,7 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
         for i in range(oh):
             for j in range(0, ow, step):
                 row_start = (c * oh + i) * ow
-                if step == 1 and n < FEW:
+                if step == 1 and n < MIN_LOOP_IMAGES:
                     for k in range(n):
                         at = (row_start + j) * n + k
                         a, b = divmod(kh * kw - place[at], kw)
@@ -90,7 +90,7 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
                     row = i * stride[0] - pads[0] + a * dilation[0]
                     for b in range(kw if 0 <= row < h else 0):
                         offset, left = b * dilation[1] - pads[1], kh * kw - a * kw - b
-                        low, count = _seen(offset, stride[1], w, j, j + step)
+                        low, count = _columns_inside(offset, stride[1], w, j, j + step)
                         start = (row * w + low * stride[1] + offset) * n
                         at = (row_start + low) * n
                         _add_where(g, place, at, left, channel, start, count * n)
@@ -98,15 +98,15 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
 
 @inline
 def _inside(i, step, pad, length, size):
-    """First and last + 1 of the elements of an axis of ``size`` that its window i sees."""
+    """Start and end of window i along an axis of ``size``, cropped to the axis."""
     first = i * step - pad
     return max(0, first), min(size, first + length)
 
 
 @jit
 def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
-    """y = Σ of each window of channels first … last − 1, times the window's ``scale`` (OH · OW),
-    added up in the dtype of ``sums`` (N)."""
+    """y = the sum of each window of channels first … last − 1, times the window's ``scale`` (OH,
+    OW), summed in the dtype of ``sums`` (N)."""
     for c in range(first, last):
         for i in range(oh):
             top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
@@ -119,16 +119,16 @@ def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
                 for row in range(top, bottom):
                     for column in range(left, right):
                         start = ((c * h + row) * w + column) * n
-                        tap = x[start : start + n]
+                        pixels = x[start : start + n]
                         for k in range(n):
-                            sums[k] += tap[k]
+                            sums[k] += pixels[k]
                 for k in range(n):
                     out[k] = sums[k] * factor
 
 
 @jit
 def share(g, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, gx):
-    """gx = Σ of scale · g over the windows that see it, channels first … last − 1."""
+    """gx = Σ of scale · g over the windows that contain it, for channels first … last − 1."""
     for c in range(first, last):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
         for k in range(len(channel)):

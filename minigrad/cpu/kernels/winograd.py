@@ -1,11 +1,11 @@
-"""The transforms of Winograd convolution F(4 x 4, 3 x 3);
-:mod:`minigrad.cpu.conv_winograd` says what
-they are for and names the sizes.
+"""The transforms of Winograd convolution F(4 x 4, 3 x 3); :mod:`minigrad.cpu.conv_winograd`
+explains them and names the sizes.
 
-Images are flat (C, H, W, N) memory, cut into 4 x 4 tiles, numbered row by row. A block of tiles is
-transformed into its 36 points: flat (36, C, tiles, N) memory whose 36 planes lie ``plane`` elements
-apart, and their channels ``pitch``. The two-dimensional transforms are the one-dimensional ones
-applied twice, every step a loop over at least N neighbouring elements.
+Images are flat (C, H, W, N) memory, cut into 4 x 4 tiles that are numbered row by row. A block of
+tiles is transformed into its 36 points: flat (36, C, tiles, N) memory with ``plane`` elements from
+one of the 36 planes to the next, and ``pitch`` from one channel to the next. Two-dimensional
+transforms apply the one-dimensional ones twice. Each step loops over at least N contiguous
+elements.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 
 from . import inline, jit
 
-TILES = 4  # of one row that are transformed together
-FILTERS = 256  # that are transformed together, if one row of them is not more
+TILES = 4  # tiles of one row that are transformed together
+FILTERS = 256  # filters that are transformed together, or one row of them if that has more
 
-# The one-dimensional transforms are all of one form: of n columns, the rows of one array from i on,
-# s apart, become rows of another from j on, t apart. Where there are ``runs`` of such columns, they
-# begin at i, i + far … and at j, j + n … Offsets are unsigned, for then no index counts from an
-# array's end, and the compiler can see, once for all runs, that nothing written is read again.
+# All one-dimensional transforms have the same form. For n columns they read the rows at i, i + s, i
+# + 2 s … of one array and write the rows at j, j + t, j + 2 t … of another. With ``runs`` groups of
+# columns, these begin at i, i + far … and at j, j + n … Offsets are unsigned: no index then counts
+# from an array's end, and the compiler can see, once for all runs, that no written value is read.
 U = np.uint64
 
 
 @inline
 def _six(i, s):
-    """i and the five places s, 2 s … 5 s after it."""
+    """i, i + s … i + 5 s."""
     return U(i), U(i + s), U(i + 2 * s), U(i + 3 * s), U(i + 4 * s), U(i + 5 * s)
 
 
@@ -149,7 +149,7 @@ def _sum(x, i, y, j, n):
 
 
 def tile_scratch(n: int) -> int:
-    """Elements of scratch that the transforms of images need."""
+    """Number of scratch elements that the transforms of images need."""
     return 12 * (4 * TILES + 2) * n
 
 
@@ -157,8 +157,8 @@ def tile_scratch(n: int) -> int:
 def input_points(
     x, channels, h, w, n, pad_h, pad_w, across, first, tiles, v, plane, pitch, scratch
 ):
-    """v = Bᵀ d B for tiles first … first + tiles − 1, ``across`` in a row, of the image x with a
-    border of zeros. Neighbouring tiles overlap by two pixels."""
+    """v = Bᵀ d B for tiles first … first + tiles − 1 (``across`` per row) of the zero-padded image
+    x. Neighbouring tiles overlap by two pixels."""
     zero = x.dtype.type(0)
     framed = 6 * (4 * TILES + 2) * n
     border = scratch[framed:]
@@ -169,7 +169,7 @@ def input_points(
             count = min(TILES, across - column, tiles - k)
             wide = 4 * count + 2
             i, j = 4 * row - pad_h, 4 * column - pad_w
-            # Down the columns that lie inside the image; the others' points are zero.
+            # Transform the columns that lie inside the image; the others give zeros.
             left, right = max(0, -j), max(0, min(wide, w - j))
             inside = (right - left) * n
             start = ((c * h + i) * w + j + left) * n
@@ -194,7 +194,7 @@ def input_points(
 
 @jit
 def outputs(m, plane, pitch, channels, h, w, n, across, first, tiles, bias, y, scratch):
-    """y = Aᵀ m A + bias into tiles first … first + tiles − 1 of the image y; no bias if empty."""
+    """y = Aᵀ m A + bias for tiles first … first + tiles − 1 of the image y; bias may be empty."""
     edge = scratch[24 * n :]
     for c in range(channels):
         for k in range(tiles):
@@ -217,7 +217,7 @@ def outputs(m, plane, pitch, channels, h, w, n, across, first, tiles, bias, y, s
 
 @jit
 def gradient_points(g, channels, h, w, n, across, first, tiles, m, plane, pitch, scratch):
-    """m = A g Aᵀ for tiles first … first + tiles − 1 of the image g, zero beyond its edges."""
+    """m = A g Aᵀ for tiles first … first + tiles − 1 of the image g, which is zero outside."""
     zero = g.dtype.type(0)
     edge = scratch[24 * TILES * n :]
     for c in range(channels):
@@ -241,13 +241,13 @@ def gradient_points(g, channels, h, w, n, across, first, tiles, m, plane, pitch,
 
 
 def filter_scratch(c: int) -> int:
-    """Elements of scratch that :func:`filter_points` and :func:`filter_gradient` need."""
+    """Number of scratch elements that the transforms of filters need."""
     return (36 + 18) * max(FILTERS, c)
 
 
 @jit
 def filter_points(w, first, last, u, scratch):
-    """u = G w Gᵀ of rows first … last − 1 of the filters: w (O, C, 9) of any strides, u flat
+    """u = G w Gᵀ for output channels first … last − 1: w (O, C, 9) of any strides, u flat
     (36, O, C)."""
     outputs, c = w.shape[:2]
     rows = max(1, FILTERS // c)
@@ -266,7 +266,7 @@ def filter_points(w, first, last, u, scratch):
 
 @jit
 def filter_gradient(points, shares, outputs, c, first, last, gw, scratch):
-    """gw = Gᵀ (Σ over shares of points) G for rows first … last − 1 of the filters: points flat
+    """gw = Gᵀ (Σ over shares of points) G for output channels first … last − 1: points flat
     (shares, 36, O, C), gw flat (O, C, 3, 3)."""
     rows, plane = max(1, FILTERS // c), outputs * c
     flat, half = scratch[: 36 * rows * c], scratch[36 * rows * c :]

@@ -72,8 +72,8 @@ DAMAGES = {
 def test_damage_costs_a_compilation(folder, name, damage):
     file = files(folder)[name]
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
-    hits, heard = doubled()
-    assert hits == 0
+    num_loads, heard = doubled()
+    assert num_loads == 0
     if (name, damage) != ("index", "another object"):  # it counts as one of another version
         (said,) = heard
         assert said.startswith(f"a compiled kernel in {file.parent} cannot be used (")
@@ -100,8 +100,8 @@ def test_files_that_cannot_be_read_or_replaced(folder):
         file.unlink()
         file.mkdir()
     for _ in range(2):
-        hits, (read, kept) = doubled()
-        assert hits == 0
+        num_loads, (read, kept) = doubled()
+        assert num_loads == 0
         assert "cannot be used (IsADirectoryError: " in read
         assert "cannot be kept in" in kept
 
@@ -113,8 +113,8 @@ def test_a_full_disk_is_named(folder, monkeypatch):
     for file in files(folder).values():
         file.unlink()
     monkeypatch.setattr(caching.IndexDataCacheFile, "_open_for_write", write)
-    hits, (heard,) = doubled()
-    assert hits == 0
+    num_loads, (heard,) = doubled()
+    assert num_loads == 0
     place = next(Path(folder).iterdir())
     assert heard == (
         f"compiled kernels cannot be kept in {place} (No space left on device): each process "

@@ -13,11 +13,20 @@ def test_some_rows_only():
     adds to what is there."""
     generator = np.random.default_rng(0)
     x, w, bias = (generator.standard_normal(size) for size in ((4, 5, 6), (8, 2, 4), 5))
-    taps = x.ravel(), np.zeros(2, int), np.arange(4) * 30, np.array([0, 1]), np.array([1]), 5, 6, 1
+    source = (
+        x.ravel(),
+        np.zeros(2, int),
+        np.arange(4) * 30,
+        np.array([0, 1]),
+        np.array([1]),
+        5,
+        6,
+        1,
+    )
     behind = np.full(8 * 4 * 4, 9.0)
     y = behind[: 5 * 4 * 4].reshape(5, 4, 4)
     sizes = 5, 4, 4, 1, 3
-    direct.correlate(*taps, w.ravel(), bias, *sizes, y.ravel(), np.empty(4 * direct.APART))
+    direct.correlate(*source, w.ravel(), bias, *sizes, y.ravel(), np.empty(4 * direct.SUMS_STRIDE))
     runs = np.array([[x[:, i + kh, 1:5] for kh in (0, 1)] for i in range(4)])
     expected = np.einsum("ohc,ihck->oik", w[:5], runs) + bias[:, None, None]
     np.testing.assert_allclose(y[:, 1:3], expected[:, 1:3], 1e-13)
@@ -27,7 +36,7 @@ def test_some_rows_only():
     behind[:] = np.nan
     y[:] = g = generator.standard_normal((5, 4, 4))
     gw = np.ones((8, 2, 4))
-    direct.weight_gradient(*taps, y.ravel(), *sizes, gw.ravel())
+    direct.weight_gradient(*source, y.ravel(), *sizes, gw.ravel())
     expected = 1 + np.einsum("oik,ihck->ohc", g[:, 1:3], runs[1:3])
     np.testing.assert_allclose(gw[:5], expected, 1e-13)
     assert np.isfinite(gw).all()

@@ -27,13 +27,13 @@ G = powers(3) / DISTANCES[:, None]
 
 
 @given(st.integers(1, 5), st.integers(1, 7), st.booleans(), st.integers(1, 3), st.data())
-def test_filters(o, c, turned, shares, data):
+def test_filters(o, c, flipped, shares, data):
     """Of any strides, in parts of the rows, and more of them than fit the scratch at once."""
     o, c = data.draw(st.sampled_from([(o, c), (3 * o, 50 * c), (o, kernels.FILTERS + c)]))
     generator = np.random.default_rng(0)
     w = generator.standard_normal((o, c, 3, 3))
     seen = w.reshape(o, c, 9)
-    if turned:
+    if flipped:
         w, seen = w[..., ::-1, ::-1], seen[..., ::-1]
     cut = data.draw(st.integers(0, o))
     scratch = np.full(kernels.filter_scratch(c), np.nan)

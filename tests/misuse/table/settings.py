@@ -19,9 +19,9 @@ calls("set_num_threads", mg.set_num_threads, {}, threads=1)
 calls("set_precision", mg.set_precision, {}, precision="fp32")
 calls(
     "watch_compilation",
-    lambda told: mg.watch_compilation(told).__enter__(),
-    {"told": ("function",)},
-    told=print,
+    lambda callback: mg.watch_compilation(callback).__enter__(),
+    {"callback": ("function",)},
+    callback=print,
 )
 calls("set_compiled", mg.set_compiled, {}, enabled=mg.is_compiled())
 calls("set_implementation", mg.set_implementation, {}, choice=mg.get_implementation())

@@ -42,13 +42,15 @@ def number_or_tensor(d: Drawer) -> Call:
     return Call([a], (d(NUMBERS),))
 
 
-def _turned(function: Callable[..., Any]) -> Callable[..., Any]:
+def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, n: function(n, x)
 
 
 for _name in ("add", "sub", "mul", "truediv"):
     entry(f"Tensor.__{_name}__", *[getattr(operator, _name)] * 2, "sum")(number_or_tensor)
-    entry(f"Tensor.__r{_name}__", *[_turned(getattr(operator, _name))] * 2, "sum")(number_or_tensor)
+    entry(f"Tensor.__r{_name}__", *[_reflected(getattr(operator, _name))] * 2, "sum")(
+        number_or_tensor
+    )
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     entry(f"Tensor.__{_name}__", *[getattr(operator, _name)] * 2)(number_or_tensor)
 

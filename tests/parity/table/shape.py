@@ -45,7 +45,7 @@ def identity(d: Drawer) -> Call:
 
 
 @entry("Tensor.T", lambda x: x.T, lambda x: x.T)
-def turned(d: Drawer) -> Call:
+def transposed(d: Drawer) -> Call:
     return Call([d.array(d.shape(2, 2) if d.integer(0, 3) else d.shape())])
 
 
