@@ -3,9 +3,11 @@
 from .ops.activation import gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .ops.conv import conv2d
 from .ops.dropout import dropout, dropout1d, dropout2d
+from .ops.layer_norm import group_norm, instance_norm, layer_norm
 from .ops.linear import linear
 from .ops.loss import cross_entropy, focal_loss, mse_loss, nll_loss
 from .ops.norm import batch_norm
+from .ops.normalize import normalize
 from .ops.piecewise import hardsigmoid, hardswish, hardtanh, prelu, relu6
 from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .ops.shape import one_hot, pad
@@ -24,9 +26,12 @@ __all__ = [
     "elu",
     "focal_loss",
     "gelu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "instance_norm",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -35,6 +40,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
     "prelu",

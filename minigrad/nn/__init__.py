@@ -29,7 +29,14 @@ from .fusion import fuse
 from .linear import Identity, Linear
 from .losses import CrossEntropyLoss, FocalLoss, MSELoss
 from .module import Module
-from .normalization import BatchNorm1d, BatchNorm2d
+from .normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+)
 from .parameter import Parameter
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .shape import Flatten
@@ -50,10 +57,14 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "FocalLoss",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",

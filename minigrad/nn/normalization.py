@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .. import check
 from .. import functional as F
 from ..creation import ones, tensor, zeros
+from ..ops.layer_norm import normalized_sizes
 from ..options import lacks
 from ..tensor import Tensor
 from .module import Module
@@ -61,11 +62,7 @@ class _BatchNorm(Module):
         self.num_features = check.integer("num_features", num_features, 1)
         self.eps = check.number("eps", eps, 0)
         self.momentum = check.number("momentum", momentum, 0, 1)
-        check.boolean("affine", affine)
-        check.boolean("bias", bias)
-        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
-        shifted = affine and bias
-        self.register_parameter("bias", Parameter(zeros(num_features)) if shifted else None)
+        _add_affine(self, (num_features,), check.boolean("affine", affine), bias)
         self.register_buffer("running_mean", zeros(num_features))
         self.register_buffer("running_var", ones(num_features))
         self.register_buffer("num_batches_tracked", tensor(0))
@@ -106,3 +103,159 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     __doc__ = (_BatchNorm.__doc__ or "") + "\n    Input (N, C, H, W).\n"
     ndims, layout = (4,), "(N, C, H, W)"
+
+
+class LayerNorm(Module):
+    """Normalisation of each example over its last sizes; see
+    :func:`minigrad.functional.layer_norm`.
+
+    Args:
+        normalized_shape: these sizes, or the last alone.
+        eps: added to the variance.
+        elementwise_affine: learn a scale and a shift per element.
+        bias: whether that includes the shift.
+
+    Parameters ``weight``, ``bias`` of ``normalized_shape``.
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    @lacks("device", "dtype")
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        alone = isinstance(normalized_shape, int)
+        self.normalized_shape = normalized_sizes((normalized_shape,) if alone else normalized_shape)
+        self.eps = check.number("eps", eps, 0)
+        self.elementwise_affine = check.boolean("elementwise_affine", elementwise_affine)
+        _add_affine(self, self.normalized_shape, elementwise_affine, bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
+
+
+class GroupNorm(Module):
+    """Normalisation of groups of channels; see :func:`minigrad.functional.group_norm`.
+
+    Args:
+        num_groups: a divisor of ``num_channels``.
+        num_channels: C.
+        eps: added to the variance.
+        affine: learn a scale and a shift per channel.
+        bias: whether that includes the shift.
+
+    Shapes: input (N, C, ...), ``weight`` and ``bias`` (C,).
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    @lacks("device", "dtype")
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        bias: bool = True,
+    ) -> None:
+        self.num_groups = check.integer("num_groups", num_groups, 1)
+        self.num_channels = check.integer("num_channels", num_channels, 1)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"num_groups: expected a divisor of num_channels={num_channels}, got {num_groups}"
+            )
+        self.eps = check.number("eps", eps, 0)
+        self.affine = check.boolean("affine", affine)
+        _add_affine(self, (num_channels,), affine, bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class _InstanceNorm(Module):
+    """Normalisation of each channel of each example; see
+    :func:`minigrad.functional.instance_norm`.
+
+    Args:
+        num_features: C.
+        eps: added to the variance.
+        momentum: of no effect without running statistics.
+        affine: learn a scale and a shift per channel.
+        track_running_stats: only False is supported.
+        bias: whether ``affine`` includes the shift.
+
+    Parameters ``weight``, ``bias`` (C,) where ``affine``.
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+    layout = ""
+    dims = 0
+
+    @lacks("device", "dtype")
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        *,
+        bias: bool = True,
+    ) -> None:
+        check.unsupported("track_running_stats", track_running_stats, False)
+        self.num_features = check.integer("num_features", num_features, 1)
+        self.eps = check.number("eps", eps, 0)
+        self.momentum = check.number("momentum", momentum, 0, 1)
+        self.affine = check.boolean("affine", affine)
+        _add_affine(self, (num_features,), affine, bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check.tensor("input", input, (self.dims, self.dims - 1), self.layout)
+        if input.ndim < self.dims:
+            return self.forward(input.unsqueeze(0)).squeeze(0)
+        if input.shape[1] != self.num_features:
+            raise ValueError(f"input: expected {self.num_features} channels, got {input.shape}")
+        return F.instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats=False"
+        )
+
+
+class InstanceNorm1d(_InstanceNorm):
+    __doc__ = (_InstanceNorm.__doc__ or "") + "\n    Input (N, C, L) or (C, L).\n"
+    dims, layout = 3, "(N, C, L) or (C, L)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    __doc__ = (_InstanceNorm.__doc__ or "") + "\n    Input (N, C, H, W) or (C, H, W).\n"
+    dims, layout = 4, "(N, C, H, W) or (C, H, W)"
+
+
+def _add_affine(layer: Module, shape: tuple[int, ...], affine: bool, bias: bool) -> None:
+    """The scale and shift of a normalisation, or their places."""
+    shifted = check.boolean("bias", bias) and affine
+    layer.register_parameter("weight", Parameter(ones(shape)) if affine else None)
+    layer.register_parameter("bias", Parameter(zeros(shape)) if shifted else None)

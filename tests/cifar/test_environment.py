@@ -32,7 +32,9 @@ def test_peaks(monkeypatch):
 def test_the_commit_of_this_tree_alone(tmp_path, monkeypatch):
     assert re.fullmatch(r"([0-9a-f]{12}\+?)?", environment.commit())
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))  # installed in there
+    monkeypatch.setattr(
+        environment, "__file__", str(tmp_path / "environment.py")
+    )  # installed in there
     assert environment.commit() == ""
     monkeypatch.setenv("PATH", str(tmp_path))  # no git
     assert environment.commit() == ""

@@ -19,6 +19,15 @@ CASES = [
     Case("BatchNorm2d", (3,), {}, (4, 3, 2, 3)),
     Case("BatchNorm2d", (3,), {"affine": False}, (4, 3, 2, 3)),
     Case("BatchNorm2d", (3,), {"bias": False, "momentum": 1.0}, (4, 3, 2, 3)),
+    Case("LayerNorm", (5,), {}, (3, 4, 5)),
+    Case("LayerNorm", ([4, 5], 1e-3), {"bias": False}, (3, 4, 5)),
+    Case("LayerNorm", (5,), {"elementwise_affine": False}, (3, 5)),
+    Case("GroupNorm", (2, 4), {}, (3, 4, 2, 3)),
+    Case("GroupNorm", (4, 4, 0.1), {"bias": False}, (3, 4, 2)),
+    Case("GroupNorm", (1, 4), {"affine": False}, (3, 4)),
+    Case("InstanceNorm2d", (3,), {}, (2, 3, 2, 3)),
+    Case("InstanceNorm2d", (3,), {"affine": True}, (3, 2, 3)),
+    Case("InstanceNorm1d", (3, 0.1), {"affine": True, "bias": False}, (2, 3, 4)),
 ]
 
 
@@ -59,6 +68,10 @@ def test_a_refused_batch_moves_no_statistics():
     ("option", "make"),
     [
         ("track_running_stats=False", lambda lib: lib.BatchNorm2d(1, track_running_stats=False)),
+        (
+            "track_running_stats=True",
+            lambda lib: lib.InstanceNorm2d(1, track_running_stats=True),
+        ),
         ("momentum=None", lambda lib: lib.BatchNorm1d(1, momentum=None)),
     ],
 )
@@ -72,6 +85,12 @@ def test_unsupported_options_of_pytorch(option, make):
     [
         (ValueError, "num_features: ", lambda: nn.BatchNorm2d(0)),
         (ValueError, "eps: ", lambda: nn.BatchNorm2d(1, eps=-1)),
+        (ValueError, "num_groups: expected a divisor", lambda: nn.GroupNorm(3, 4)),
+        (ValueError, "num_channels: ", lambda: nn.GroupNorm(1, 0)),
+        (TypeError, "normalized_shape: ", lambda: nn.LayerNorm("4")),
+        (TypeError, "normalized_shape: ", lambda: nn.LayerNorm(())),
+        (ValueError, "(N, C, H, W) or", lambda: nn.InstanceNorm2d(3)(mg.ones(2, 3))),
+        (ValueError, "expected 3 channels", lambda: nn.InstanceNorm2d(3)(mg.ones(1, 2, 3, 3))),
         (ValueError, "momentum: ", lambda: nn.BatchNorm2d(1, momentum=2)),
     ],
 )

@@ -56,5 +56,3 @@ def _elu(g: Graph, y: Value, x: Any, *, alpha: float, scale: float, rate: float)
     if rate == 1:
         return g("Selu", x, alpha=alpha, gamma=scale)
     return g("Celu", x, alpha=alpha)
-
-

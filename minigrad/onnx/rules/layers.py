@@ -56,6 +56,33 @@ def _batch_norm(
     return g("Relu", out) if relu else out
 
 
+@rule
+def _layer_norm(g: Graph, y: Value, x: Any, w: Any, b: Any, *, dims: int, eps: float) -> str:
+    scale = np.ones(_known(x.shape[-dims:], "layer_norm"), y.dtype) if w is None else w
+    return g("LayerNormalization", x, scale, b, axis=-dims, epsilon=eps)
+
+
+@rule
+def _group_norm(g: Graph, y: Value, x: Any, w: Any, b: Any, *, groups: int, eps: float) -> str:
+    """Instance norm of the groups as channels, then the channels' own scale and shift."""
+    sizes = _known(x.shape[1:], "group_norm")
+    rows = g("Reshape", x, np.array((0, groups, -1), np.int64))
+    ones, zeros = np.ones(groups, y.dtype), np.zeros(groups, y.dtype)
+    out = g("InstanceNormalization", rows, ones, zeros, epsilon=eps)
+    out = g("Reshape", out, np.array((-1, *sizes), np.int64))
+    beside = np.array((-1, *(1,) * (len(sizes) - 1)), np.int64)
+    if w is not None:
+        out = g("Mul", out, g("Reshape", w, beside))
+    return out if b is None else g("Add", out, g("Reshape", b, beside))
+
+
+def _known(sizes: tuple[Any, ...], what: str) -> tuple[int, ...]:
+    """``sizes``, which must not depend on the batch's."""
+    if not all(isinstance(n, int) for n in sizes):
+        raise varies(f"a size of {what}")
+    return sizes
+
+
 def _pool(
     g: Graph, y: Value, x: Any, kind: str, window: Window, pads: Pair, out: Pair, fill: float
 ) -> str:

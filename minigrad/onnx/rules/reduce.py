@@ -55,3 +55,16 @@ def _softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
 @rule
 def _log_softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
     return g("LogSoftmax", x, axis=axis)
+
+
+@rule
+def _normalize(g: Graph, y: Value, x: Any, *, p: float, axes: tuple[int, ...], eps: float) -> str:
+    power = np.asarray(p, y.dtype)
+    if p in (1, 2):
+        length = reduce(g, f"ReduceL{p:g}", x, axes, True)
+    elif p == math.inf:
+        length = reduce(g, "ReduceMax", g("Abs", x), axes, True)
+    else:
+        terms = reduce(g, "ReduceSum", g("Pow", g("Abs", x), power), axes, True)
+        length = g("Pow", terms, 1 / power)
+    return g("Div", x, g("Max", length, np.asarray(eps, y.dtype)))
