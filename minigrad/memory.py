@@ -132,8 +132,10 @@ def zeros(
 
 
 def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
-    """``error``, NumPy's or CuPy's, as one that says where, and how much of a GPU is free."""
+    """``error``, ours, NumPy's or CuPy's, as one that says where, and how much of a GPU is free."""
     text = f"{doing}: {error}"
+    if isinstance(error, OutOfMemoryError):
+        return OutOfMemoryError(text, error.asked, error.used, error.free)
     if type(error).__module__.partition(".")[0] != "cupy":
         return OutOfMemoryError(text)
     free, total = cupy_module().cuda.runtime.memGetInfo()

@@ -4,12 +4,17 @@ A CUDA graph replays launches with the arguments that they were recorded with. A
 dropout key that is to differ in every replay must therefore be read by the kernel from device
 memory. :func:`varying` hands out such memory; :mod:`minigrad.gpu.cuda_graph` refills it before each
 replay.
+
+That memory is refilled while the recording waits, so it must never have been the recording's: a
+block that an earlier kernel of the recording used and freed is overwritten by that kernel in every
+replay. It is therefore allocated outside the recording's pool.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -46,11 +51,15 @@ class _Piece:
 class Slots:
     """The numbers that a recorded step reads: where they live and what they are next.
 
+    Args:
+        outside: within what it returns, arrays do not come from the memory of the recording.
+
     Attributes:
         kept: other arrays that the recorded kernels read, alive as long as this.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outside: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
+        self._outside = outside
         self.kept: list[Array] = []
         self._pieces: list[_Piece] = []
         self._varying: list[tuple[np.ndarray, Values]] = []
@@ -60,19 +69,23 @@ class Slots:
         """Memory for ``count`` numbers of ``values()``, anew in each refill."""
         nbytes = count * np.dtype(dtype).itemsize
         if not (self._pieces and self._pieces[-1].fits(nbytes)):
-            self._pieces.append(_Piece(max(PIECE, nbytes), xp))
+            self._pieces.append(self._piece(max(PIECE, nbytes), xp))
         here, there = self._pieces[-1].take(nbytes)
         self._varying.append((here.view(dtype), values))
         return there.view(dtype)
 
     def constant(self, numbers: np.ndarray, xp: ModuleType) -> Array:
         """Memory that holds ``numbers`` from the first refill on."""
-        piece = _Piece(numbers.nbytes, xp)
+        piece = self._piece(numbers.nbytes, xp)
         here, there = piece.take(numbers.nbytes)
         here.view(numbers.dtype)[...] = numbers.reshape(-1)
         self._constant.append(piece)
         self.kept.append(piece.there)
         return there.view(numbers.dtype).reshape(numbers.shape)
+
+    def _piece(self, nbytes: int, xp: ModuleType) -> _Piece:
+        with self._outside():
+            return _Piece(nbytes, xp)
 
     def refill(self) -> None:
         """Ask every function once, in the order in which the step asked for its array, and put

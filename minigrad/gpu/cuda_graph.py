@@ -15,10 +15,11 @@ from typing import Any
 from .. import check
 from ..device import DeviceError, device, get_xp
 from ..events import Listener, listen
-from ..memory import own_pools
+from ..memory import out_of_memory, own_pools
 from ..tensor import Tensor
 from .capture import Slots, recording
 
+OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 Signature = tuple[tuple[Any, ...], ...]
 
 
@@ -88,7 +89,8 @@ class CapturedStep:
         with self._side:
             if self._warm:
                 self._warm -= 1
-                return self._step(*inputs)
+                with self._side.memory():
+                    return self._step(*inputs)
             if self._graph is None:
                 self._record(self._side, inputs)
             for own, given in zip(self._inputs, inputs, strict=True):
@@ -100,12 +102,12 @@ class CapturedStep:
     def _record(self, side: _Side, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = [Tensor(get_xp(x.data).empty_like(x.data)) for x in inputs]
         done = _Operations()
-        slots = Slots()
+        slots = Slots(side.callers_memory)
         try:
-            with listen(done), side.recorded() as graph, recording(slots):
+            with listen(done), side.memory(), side.recorded() as graph, recording(slots):
                 self._result = self._step(*self._inputs)
-        except MemoryError:
-            raise
+        except MemoryError as error:
+            raise out_of_memory("recording the step, which was given up", error) from error
         except Exception as error:
             after = f" after {done.last}" if done.last else ""
             raise CaptureError(f"the step cannot be recorded{after}: {error}") from error
@@ -127,7 +129,8 @@ class _Side:
     """A stream and a memory pool of our own, in order with the caller's stream.
 
     The pool is what makes replays safe: memory that the recorded kernels use is never lent to
-    others, although no array of it may be alive.
+    others, although no array of it may be alive. Only the step itself takes memory from it.
+    Whatever is written before a replay, inputs and numbers, lies in the caller's memory.
     """
 
     def __init__(self, where: device) -> None:
@@ -137,20 +140,43 @@ class _Side:
         self.device = self.cuda.Device(where.index)
         with self.device:
             self.stream = self.cuda.Stream(non_blocking=True)
-            self.pool = own_pools[self] = self.cuda.MemoryPool()
+            self.pool = own_pools[self] = self.cuda.MemoryPool(self._allocate)
+        self.capturing = False
 
     def __enter__(self) -> None:
-        """Work goes to our stream and pool from here on, after what the caller's stream has."""
+        """Work goes to our stream from here on, after what the caller's stream has."""
         self.callers = self.cuda.get_current_stream()
+        self.callers_allocator = self.cuda.get_allocator()
         self.stream.wait_event(self.callers.record())
         self.stack = contextlib.ExitStack()
-        for context in (self.device, self.stream, self.cuda.using_allocator(self.pool.malloc)):
+        for context in (self.device, self.stream):
             self.stack.enter_context(context)
 
     def __exit__(self, *_: object) -> None:
         done = self.stream.record()  # an event of this device
         self.stack.close()
         self.callers.wait_event(done)
+
+    def memory(self) -> contextlib.AbstractContextManager[Any]:
+        """Within it, arrays come from our pool."""
+        return self.cuda.using_allocator(self.pool.malloc)
+
+    def callers_memory(self) -> contextlib.AbstractContextManager[Any]:
+        """Within it, arrays come from where they came from before this side was entered."""
+        return self.cuda.using_allocator(self.callers_allocator)
+
+    def _allocate(self, nbytes: int) -> Any:
+        """Memory for the pool.
+
+        Where there is none, CuPy's pool gives its free blocks back to the driver and tries again,
+        unless the error is a MemoryError. Free blocks are in use by kernels recorded before.
+        """
+        try:
+            return self.cuda.MemoryPointer(self.cuda.Memory(nbytes), 0)
+        except self.cuda.runtime.CUDARuntimeError as error:
+            if not self.capturing or error.status != OUT_OF_MEMORY:
+                raise
+            raise self.cuda.memory.OutOfMemoryError(nbytes, self.pool.total_bytes()) from error
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[list[Any]]:
@@ -159,6 +185,8 @@ class _Side:
         collecting = gc.isenabled()
         gc.collect()
         gc.disable()  # lest it frees, in the middle, memory that the recording does not own
+        self.pool.free_all_blocks()  # of the steps before: in pieces, some may be of no use
+        self.capturing = True
         self.stream.begin_capture()
         try:
             yield found
@@ -169,5 +197,6 @@ class _Side:
         else:
             found.append(self.stream.end_capture())
         finally:
+            self.capturing = False
             if collecting:
                 gc.enable()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -55,6 +58,28 @@ def test_numbers_are_sent_in_few_pieces(monkeypatch):
     assert sent == [48, 32, 8000, 32, 8000]
     assert any(np.shares_memory(fixed, array) for array in slots.kept)
     np.testing.assert_array_equal(capture.constant(np.arange(3), np), [0, 1, 2])
+
+
+def test_memory_comes_from_outside_of_the_recording():
+    inside = []
+
+    @contextlib.contextmanager
+    def outside():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    def empty(*args):
+        assert inside
+        return np.empty(*args)
+
+    slots, xp = capture.Slots(outside), SimpleNamespace(empty=empty)
+    with capture.recording(slots):
+        capture.varying(counter(), 2, np.float32, xp)
+        capture.varying(lambda: range(9999), 9999, np.float32, xp)
+        capture.constant(np.arange(3), xp)
+    assert len(slots._pieces) == 2
+    assert not inside
 
 
 def test_refill_keeps_the_order_of_the_step():

@@ -37,6 +37,8 @@ class Side:
     def __exit__(self, *_: object) -> None:
         self.inside -= 1
 
+    memory = callers_memory = contextlib.nullcontext
+
     @contextlib.contextmanager
     def recorded(self):
         assert self.inside == 1
@@ -259,7 +261,10 @@ def made(monkeypatch) -> tuple[graph._Side, list[str]]:
         cuda=SimpleNamespace(
             Device=lambda index: contextlib.nullcontext(),
             Stream=lambda non_blocking: FakeStream("own", log),
-            MemoryPool=lambda: SimpleNamespace(malloc="own pool"),
+            MemoryPool=lambda malloc: SimpleNamespace(
+                malloc="own pool", free_all_blocks=lambda: None
+            ),
+            get_allocator=lambda: "caller's pool",
             using_allocator=lambda malloc: contextlib.nullcontext(log.append(malloc)),
             get_current_stream=lambda: caller,
         )
@@ -269,11 +274,13 @@ def made(monkeypatch) -> tuple[graph._Side, list[str]]:
 
 def test_our_work_comes_between_the_callers(made):
     side, log = made
-    with side:
+    with side, side.memory():
+        with side.callers_memory():
+            log.append("numbers")
         log.append("work")
     assert log == [
-        *("caller noted", "own waits for caller", "own pool", "own in use"),
-        "work",
+        *("caller noted", "own waits for caller", "own in use"),
+        *("own pool", "caller's pool", "numbers", "work"),
         "own noted",  # while its device is in use
         *("own left", "caller waits for own"),
     ]
@@ -322,6 +329,29 @@ def test_training_on_a_gpu(device):
 
     for ours, plain in zip(trained(True), trained(False), strict=True):
         np.testing.assert_array_equal(ours, plain)
+
+
+def test_out_of_memory_in_a_recording(device, monkeypatch):
+    """CuPy's pool would free blocks that recorded kernels use, and go on."""
+    if device == "cpu":
+        pytest.skip("needs a GPU")
+    run = mg.CapturedStep(lambda x: ((x * 2).tanh() * 3).sum(), warm=1)
+    x = mg.ones(1000, device=device)
+    expected = run(x).item()
+    side = run._side
+    left, made = [1], side.cuda.Memory  # allocations before memory is full
+
+    def full(nbytes: int):
+        left[0] -= side.capturing
+        if left[0] < 0:
+            raise side.cuda.runtime.CUDARuntimeError(graph.OUT_OF_MEMORY)
+        return made(nbytes)
+
+    monkeypatch.setattr(side.cuda, "Memory", full)
+    refuses(mg.OutOfMemoryError, "recording the step, which was given up: tanh:", lambda: run(x))
+    assert side.pool.n_free_blocks() > 0
+    monkeypatch.undo()
+    assert [run(x).item() for _ in range(3)] == [expected] * 3
 
 
 def test_a_value_cannot_be_read_on_a_gpu(device):
