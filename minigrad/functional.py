@@ -5,9 +5,18 @@ from .ops.conv import conv2d
 from .ops.dropout import dropout, dropout1d, dropout2d
 from .ops.layer_norm import group_norm, instance_norm, layer_norm
 from .ops.linear import linear
-from .ops.loss import cross_entropy, focal_loss, mse_loss, nll_loss
+from .ops.loss import cross_entropy, focal_loss, nll_loss
 from .ops.norm import batch_norm
 from .ops.normalize import normalize
+from .ops.pair_loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
 from .ops.piecewise import hardsigmoid, hardswish, hardtanh, prelu, relu6
 from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .ops.shape import one_hot, pad
@@ -17,6 +26,8 @@ __all__ = [
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "celu",
     "conv2d",
     "cross_entropy",
@@ -30,7 +41,10 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "huber_loss",
     "instance_norm",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
@@ -49,6 +63,7 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "tanh",

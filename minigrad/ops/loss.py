@@ -1,4 +1,4 @@
-"""Losses. Classes are axis 1 of the prediction: (N, C), or (N, C, d1, …) for a class per pixel."""
+"""Losses of classes, axis 1 of the prediction: (N, C), or (N, C, d1, …) for a class per pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..dispatch import Dispatched
-from ..options import lacks
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -306,36 +305,3 @@ def focal_loss(
         input, target=flat, weight=each, norm=each.sum(), gamma=gamma, reduction=reduction
     )
     return y.reshape(()) if single else y
-
-
-@op
-@in_float32
-def _mse_loss(a: Array, b: Array, *, reduction: str) -> tuple[Array, Backward]:
-    """ℓ = (a − b)², their mean, sum or all;  dL/da = 2 g (a − b) / m = −dL/db."""
-    d = a - b
-    m = d.dtype.type(math.prod(d.shape))
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        ga = 2 * spread(g, m, reduction) * d
-        return ga, -ga if needs[1] else None
-
-    return _reduce(d * d, m, reduction), backward
-
-
-@lacks("weight")
-def mse_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: None = None,
-    reduce: None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """Squared error of two tensors of one shape (nothing is broadcast) and floating dtype."""
-    check.unsupported("size_average", size_average, None)
-    check.unsupported("reduce", reduce, None)
-    check.floating("input", check.tensor("input", input))
-    check.floating("target", check.tensor("target", target))
-    check.choice("reduction", reduction, REDUCTIONS)
-    if input.shape != target.shape:
-        raise ValueError(f"target: expected input's shape {input.shape}, got {target.shape}")
-    return _mse_loss(input, target, reduction=reduction)

@@ -63,9 +63,21 @@ def test_focal_without_focus_is_cross_entropy():
     assert nn.FocalLoss()(x, t).item() == F.focal_loss(x, t, 2.0).item()
 
 
-@pytest.mark.parametrize("name", ["CrossEntropyLoss", "MSELoss"])
+LOSSES = [name for name in dir(torch.nn) if name.endswith("Loss") and hasattr(nn, name)]
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_repr_is_pytorchs(name):
     assert repr(getattr(nn, name)()) == repr(getattr(torch.nn, name)())
+
+
+def test_weights_of_two_kinds_are_saved():
+    ours, theirs = (lib.BCEWithLogitsLoss(one(2), pos_weight=one(3)) for lib, one in LIBRARIES)
+    assert [*ours.state_dict()] == [*theirs.state_dict()] == ["weight", "pos_weight"]
+    assert [*nn.BCELoss().state_dict()] == []
+
+
+LIBRARIES = ((nn, mg.ones), (torch.nn, torch.ones))
 
 
 def test_class_weights_are_saved_and_moved_but_not_learnt():
@@ -88,6 +100,10 @@ def test_class_weights_are_saved_and_moved_but_not_learnt():
         (ValueError, "label_smoothing: ", lambda: nn.CrossEntropyLoss(label_smoothing=1.1)),
         (ValueError, "weight: ", lambda: nn.CrossEntropyLoss(mg.ones(2, 2))),
         (TypeError, "weight: ", lambda: nn.FocalLoss(weight=[1.0, 2.0])),
+        (ValueError, "weight: ", lambda: nn.NLLLoss(mg.ones(2, 2))),
+        (TypeError, "pos_weight: ", lambda: nn.BCEWithLogitsLoss(pos_weight=1.0)),
+        (ValueError, "beta: ", lambda: nn.SmoothL1Loss(beta=-1)),
+        (ValueError, "reduction: ", lambda: nn.L1Loss(reduction="batchmean")),
         (ValueError, "gamma: ", lambda: nn.FocalLoss(-1)),
     ],
 )

@@ -54,6 +54,21 @@ def slope_at_nan() -> None:
         assert x.grad.numpy().tolist() == [1] * n
 
 
+def _no_probability(entry: Entry, call: Call) -> str:
+    named = entry.name in ("functional.kl_div", "nn.KLDivLoss")
+    none = named and not call.options["log_target"] and np.isin(call.arrays[1], (0, np.inf)).any()
+    return "gradient 1" if none else ""
+
+
+@row("kl-at-zero", differs=_no_probability)
+def kl_at_zero() -> None:
+    theirs, ours = torch.zeros(1, requires_grad=True), mg.zeros(1, requires_grad=True)
+    T.kl_div(torch.zeros(1), theirs, reduction="sum").backward()
+    F.kl_div(mg.zeros(1), ours, reduction="sum").backward()
+    assert np.isnan(theirs.grad.item())
+    assert ours.grad.item() == -np.inf
+
+
 @row("dropout-channels", ("expected shape (N, C, H, W)",), ("ropout2d",))
 def dropout_channels() -> None:
     call = lambda m: functions(m).dropout2d(m.ones(2, 3, 4), 0.5)  # noqa: E731

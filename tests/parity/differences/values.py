@@ -40,7 +40,8 @@ def max_pool_nan() -> None:
 
 
 def _no_weight(entry: Entry, call: Call) -> str:
-    if not any(n in entry.name for n in ("cross_entropy", "CrossEntropy", "nll_loss")):
+    named = entry.name.rpartition(".")[2]
+    if named not in ("cross_entropy", "CrossEntropyLoss", "nll_loss", "NLLLoss"):
         return ""
     x, target, weight = call.arrays
     nothing = False  # the mean over targets of weight 0

@@ -67,6 +67,12 @@ def _wide(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
 
 
 entry("functional.nll_loss", theirs=_wide(T.nll_loss), bound="sum")(indexed)
+entry(
+    "nn.NLLLoss",
+    lambda x, t, w, **o: nn.NLLLoss(w, **o)(x, t),
+    _wide(lambda x, t, w, **o: torch.nn.NLLLoss(w, **o)(x, t)),
+    "sum",
+)(indexed)
 
 
 @entry("functional.cross_entropy", theirs=_wide(T.cross_entropy), bound="all")
@@ -132,19 +138,6 @@ def focal_loss(d: Drawer) -> Call:
     gamma = d([0.0, 1.0, 2.0, 3.5, -1.0])
     options = {"gamma": gamma, "reduction": d(REDUCTIONS)}
     return Call([x, target, weight], options=options, fixed=(2,))
-
-
-@entry("functional.mse_loss", bound="sum")
-@entry(
-    "nn.MSELoss",
-    lambda a, b, **o: nn.MSELoss(**o)(a, b),
-    lambda a, b, **o: torch.nn.MSELoss(**o)(a, b),
-    bound="sum",
-)
-def mse_loss(d: Drawer) -> Call:
-    a = d.array(d.shape(0, 3))
-    shape = d.broadcast(a.shape) if d.rarely() else a.shape
-    return Call([a, d.array(shape, dtype=d.other_dtype())], options={"reduction": d(REDUCTIONS)})
 
 
 @entry("functional.one_hot", theirs=lambda x, *a, **o: T.one_hot(_long(x), *a, **o))
