@@ -1,130 +1,130 @@
-"""What commands need of the system: a folder or a download to themselves, signals that stop a run
-at a step, a life longer than its terminal's, and what to do when memory runs out."""
+"""What commands need of the system: a folder or a download of their own, signals that stop a run
+at a step, output that outlives its terminal, and advice when memory runs out."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import shlex
 import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, Final, TextIO, cast
+
+import filelock
 
 import minigrad as mg
 from cifar.errors import UserError
 
-POLL = 0.05  # seconds between two looks at a lock that another process holds
+LOCK: Final = ".lock"  # the file in a folder that alone_in holds
+# What locking a file raises on a file system that has no locks.
+_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold ``folder``, which exists, against every other run.
 
-    The lock is the kernel's, on the open folder: no file tells of it, and it ends with the process,
-    however that ends.
+    The file ``.lock`` is there meanwhile. The kernel locks it, so the lock ends with the process,
+    however that ends; a file that a killed process left is taken over by the next.
 
     Raises:
         UserError: another run holds the folder.
+        OSError: the folder cannot be written.
     """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    lock = _lock(folder / LOCK)
+    if not _acquire(lock, blocking=False):
+        raise UserError(
+            f"out: another run is writing into {folder}; wait for it, or choose another --out"
+        )
     try:
-        try:
-            _lock(handle, folder)
-        except BlockingIOError:
-            raise UserError(
-                f"out: another run is writing into {folder}; wait for it, or choose another --out"
-            ) from None
         yield
     finally:
-        os.close(handle)
+        _release(lock)
+
+
+@contextmanager
+def in_turn(file: Path, waiting: str) -> Iterator[None]:
+    """Hold ``file``, which is created for this and removed at the end, against every other process;
+    while another one holds it, print ``waiting`` and wait.
+
+    As in :func:`alone_in`, a process that was killed may leave the file, but no lock.
+    """
+    lock = _lock(file)
+    if not _acquire(lock, blocking=False):
+        print(f"note: {waiting}", file=sys.stderr)
+        _acquire(lock)
+    try:
+        yield
+    finally:
+        _release(lock)
+
+
+def _lock(file: Path) -> filelock.FileLock:
+    return filelock.FileLock(file, fallback_to_soft=False)
+
+
+def _acquire(lock: filelock.FileLock, blocking: bool = True) -> bool:
+    """Whether the lock is held now, or its file system has no locks, which a note says.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    try:
+        lock.acquire(blocking=blocking)
+    except filelock.Timeout:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        folder, reason = os.path.dirname(lock.lock_file), error.strerror
+        print(
+            f"note: {folder} cannot be locked ({reason}); let no other run write there",
+            file=sys.stderr,
+        )
+    return True
+
+
+def _release(lock: filelock.FileLock) -> None:
+    Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: a waiting process notices
+    lock.release()
 
 
 @contextmanager
 def writing(name: str, path: str | os.PathLike[str]) -> Iterator[None]:
-    """What may go wrong while the file ``path`` is written, which ``name`` gave, as a UserError."""
+    """Turn an OSError while the file ``path`` is written into a UserError that names the option
+    ``name``."""
     try:
         yield
     except OSError as error:
         raise UserError(f"{name}: cannot write {path}: {error.strerror or error}") from None
 
 
-@contextmanager
-def in_turn(file: Path, waiting: str) -> Iterator[None]:
-    """Hold ``file``, which is made for this and removed at the end, against every other process;
-    while another one holds it, say ``waiting`` and wait.
-
-    As in :func:`alone_in`, a process that was killed may leave the file, but no lock.
-    """
-    said = False
-    while True:
-        with file.open("ab") as held:
-            try:
-                _lock(held.fileno(), file)
-            except BlockingIOError:
-                if not said:
-                    print(f"note: {waiting}", file=sys.stderr)
-                    said = True
-                time.sleep(POLL)  # not inside flock, where a signal to another thread is not seen
-                continue
-            if not _is_at(held.fileno(), file):  # who held it removed it: others lock a new one
-                continue
-            try:
-                yield
-            finally:
-                file.unlink(missing_ok=True)
-            return
-
-
-def _lock(handle: int, path: Path) -> None:
-    """``flock`` without waiting, or a note where the file system has none.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError as error:  # NFS locks no folders
-        print(
-            f"note: {path} cannot be locked ({error.strerror}); let no other run write there",
-            file=sys.stderr,
-        )
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """Whether ``path`` is the open file."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(handle), path.stat())
-    return False
-
-
 def files_below(folder: Path) -> list[Path]:
-    """The regular files in a folder and in all within it, links to such ones too, in order.
+    """The regular files below a folder, at any depth, links to such files included, in order.
 
     Raises:
         UserError: a folder cannot be read.
     """
 
-    def refuse(error: OSError) -> None:  # not left out in silence
+    def refuse(error: OSError) -> None:  # or os.walk skips it silently
         raise UserError(f"folder: cannot read {error.filename}: {error.strerror}")
 
     walk = os.walk(folder, onerror=refuse)
     found = sorted(Path(place, name) for place, _, names in walk for name in names)
-    return [path for path in found if path.is_file()]  # to open a FIFO is to wait
+    return [path for path in found if path.is_file()]  # opening a FIFO would wait
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
-    """A list that a first Ctrl-C or SIGTERM makes non-empty; a second one acts at once.
+    """Yield a list to which the first Ctrl-C or SIGTERM appends its number; the second one raises
+    KeyboardInterrupt.
 
-    Outside the main thread, where Python handles no signals, it stays empty.
+    Outside the main thread, where Python handles no signals, the list stays empty.
     """
     stop: list[int] = []
     if not _in_main_thread():
@@ -145,14 +145,14 @@ def stop_on_signals() -> Iterator[list[int]]:
 
 
 def _in_main_thread() -> bool:
-    """Whether signals and streams, which belong to the whole process, are this thread's to set."""
+    """Whether this thread may set signal handlers and streams, which belong to the process."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def outliving_its_terminal() -> Iterator[None]:
-    """Go on when the terminal, or whoever reads the output, goes away: SIGHUP is ignored, and what
-    can no longer be shown is dropped. Outside the main thread nothing is changed."""
+    """Go on when the terminal, or the reader of the output, goes away: SIGHUP is ignored, and
+    output that can no longer be written is dropped. Outside the main thread nothing changes."""
     if not _in_main_thread():
         yield
         return
@@ -169,7 +169,7 @@ def outliving_its_terminal() -> Iterator[None]:
 
 
 def program() -> tuple[str, ...]:
-    """The words that started this program, as a person can type them again in the same folder."""
+    """The words that started this program; typed again in the same folder, they start it again."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
         return (_shortest(sys.executable), "-m", spec.name.removesuffix(".__main__"))
@@ -179,7 +179,7 @@ def program() -> tuple[str, ...]:
 
 
 def shell_word(word: str) -> str:
-    """``word`` as a shell takes it, in visible characters: a path may hold any others."""
+    """``word`` quoted for a shell, in printable characters only: a path may hold any others."""
     if word.isprintable():
         return shlex.quote(word)
     plain = set(range(ord(" "), 127)) - set(b"'\\")
@@ -187,14 +187,15 @@ def shell_word(word: str) -> str:
 
 
 def _shortest(program: str) -> str:
-    """Its name alone, where a shell finds it by that."""
+    """The name alone if a shell finds the program by it, else the whole path."""
     name = Path(program).name
     return name if shutil.which(name) == program else program
 
 
 @contextmanager
 def batches_can_be_smaller() -> Iterator[None]:
-    """Of a command that takes a batch size: where memory runs out, the error says so."""
+    """For a command that takes a batch size: when memory runs out, the error suggests a smaller
+    one."""
     try:
         yield
     except MemoryError as error:

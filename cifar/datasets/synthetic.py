@@ -8,13 +8,16 @@ rounds exactly, and raw Philox words, which NumPy keeps stable.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLASSES", "draw"]
+from cifar.datasets.dataset import Dataset
+
+__all__ = ["CLASSES", "classes", "draw", "load"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -168,6 +171,18 @@ def _draw(shape: Callable[[Floats, Floats], Floats], draws: _Draws, count: int) 
 
 
 CLASSES: Final = tuple(_SHAPES)
+
+
+def classes(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """The names of the shapes; the set needs no folder."""
+    return CLASSES
+
+
+def load(
+    split: str, data_dir: str | os.PathLike[str] | None = None, download: bool = False
+) -> Dataset:
+    """The images of "train" or "test", drawn now; the set needs no folder and no download."""
+    return Dataset("synthetic", split, *draw(split), CLASSES)
 
 
 def draw(split: str) -> tuple[Images, Labels]:

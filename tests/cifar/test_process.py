@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pty
@@ -36,7 +37,7 @@ def test_a_second_run_is_refused_while_the_first_goes_on(tmp_path):
         (tmp_path / "inner").mkdir()
         enter(tmp_path / "inner")
     enter(tmp_path)
-    assert os.listdir(tmp_path) == ["inner"]
+    assert os.listdir(tmp_path) == ["inner"]  # and no lock file
 
 
 def test_a_dead_process_leaves_no_lock(tmp_path):
@@ -55,17 +56,19 @@ def test_a_dead_process_leaves_no_lock(tmp_path):
         holder.kill()
     assert holder.returncode == -signal.SIGKILL
     enter(tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
-def test_folders_that_cannot_be_locked_are_said(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path, monkeypatch, capsys):
     def flock(*_):
-        raise OSError(9, "Bad file descriptor")
+        raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
     enter(tmp_path)
     assert capsys.readouterr().err == (
-        f"note: {tmp_path} cannot be locked (Bad file descriptor); let no other run write there\n"
+        f"note: {tmp_path} cannot be locked (No locks available); let no other run write there\n"
     )
+    assert os.listdir(tmp_path) == []
 
 
 def test_turns_are_taken_and_leave_nothing(tmp_path):
@@ -88,29 +91,33 @@ def test_turns_are_taken_and_leave_nothing(tmp_path):
 
 
 def test_waiting_is_said_and_can_be_stopped(tmp_path, capsys):
+    heard = []
+
+    def hold():
+        with process.in_turn(tmp_path / "lock", ""):
+            held.set()
+            assert stopped.wait(30)
+
     def interrupt():
         for _ in range(1000):
-            if "note: it is busy" in said():
+            heard.append(capsys.readouterr().err)
+            if "note: it is busy" in "".join(heard):
                 break
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    heard = []
-
-    def said():
-        heard.append(capsys.readouterr().err)
-        return "".join(heard)
-
+    held, stopped = threading.Event(), threading.Event()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
-    with process.in_turn(tmp_path / "lock", ""):
-        thread = threading.Thread(target=interrupt)
-        thread.start()
+    with futures.ThreadPoolExecutor(2) as pool:
+        pool.submit(hold)
+        assert held.wait(30)
+        pool.submit(interrupt)
         with pytest.raises(KeyboardInterrupt), process.in_turn(tmp_path / "lock", "it is busy"):
             pytest.fail("two at once")
-        thread.join()
         assert (tmp_path / "lock").exists()
+        stopped.set()
     signal.signal(signal.SIGINT, before)
-    assert said() == "note: it is busy\n"
+    assert "".join(heard) == "note: it is busy\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar import datasets, metadata, recipes
+from cifar import metadata, recipes
 from cifar.errors import UserError
 from cifar.results import records
 from cifar.training import train
-from tests.cifar.datasets import test_datasets as cifar10
+from tests.cifar.datasets import tiny_cifar10
 from tests.common import refuses
 
 
@@ -67,8 +67,8 @@ def test_changes_make_the_recipe_again(given):
 
 @pytest.mark.parametrize("name", ["plain", "with space", "ü%41", "\udcff", "a\nb"])
 def test_a_folder_comes_back_from_its_note(tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setattr(datasets, "_CIFAR10", cifar10.SPEC)
-    folder = cifar10.write(tmp_path / name, cifar10.FILES)
+    tiny_cifar10.install(monkeypatch.setattr)
+    folder = tiny_cifar10.write(tmp_path / name)
     monkeypatch.chdir(folder)
     noted = records.folder_to_note(Path("."))
     assert metadata._is_plain(noted)

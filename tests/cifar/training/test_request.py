@@ -17,7 +17,7 @@ from cifar.errors import UserError
 from cifar.training import train
 from cifar.training.request import Request
 from tests.cifar import tiny
-from tests.cifar.datasets import test_datasets as cifar10
+from tests.cifar.datasets import tiny_cifar10
 from tests.common import refuses
 
 ROOT = Path(__file__).parents[3]
@@ -96,11 +96,11 @@ def test_a_run_brings_its_settings(stopped, small, tmp_path):
 
 def test_a_run_brings_its_data_and_their_folder(small, tmp_path, monkeypatch):
     small.setattr(datasets, "load", LOAD)
-    small.setattr(datasets, "_CIFAR10", cifar10.SPEC)
+    tiny_cifar10.install(small.setattr)
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    folder = cifar10.write(tmp_path / "data" / cifar10.FOLDER, cifar10.FILES)
+    folder = tiny_cifar10.write(tmp_path / "data" / tiny_cifar10.FOLDER)
     asked = Request("tiny", dataset="cifar10", data_dir="data", out="run", epochs=1)
     train.run(asked.settings())
     found = Request(resume=True, out="run", epochs=2).settings()

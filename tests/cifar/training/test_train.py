@@ -27,7 +27,7 @@ from cifar.results import plots
 from cifar.training import train
 from minigrad import nn
 from tests.cifar import tiny
-from tests.cifar.datasets import test_datasets as cifar10
+from tests.cifar.datasets import tiny_cifar10
 from tests.common import refuses
 
 FILES = ["metrics.jsonl", *(f"{n}.safetensors" for n in ("best", "last", "state", "state-before"))]
@@ -786,7 +786,7 @@ def test_a_crash_between_two_files_of_an_epoch_loses_none(whole, small, tmp_path
 
 def test_data_that_change_under_a_running_job(small, tmp_path):
     """It trains on what it read at the start; resuming it names the file that changed."""
-    files = [cifar10.write(tmp_path / n / cifar10.FOLDER, cifar10.FILES) for n in ("a", "b")]
+    files = [tiny_cifar10.write(tmp_path / n / tiny_cifar10.FOLDER) for n in ("a", "b")]
 
     def overwrite(number, images):
         for path in files[1].iterdir() if number == 2 else ():
@@ -796,7 +796,7 @@ def test_data_that_change_under_a_running_job(small, tmp_path):
     def run(name, **options):
         patch = small(each_batch=overwrite if name == "b" else lambda _, images: images)
         patch.setattr(datasets, "load", LOAD)
-        patch.setattr(datasets, "_CIFAR10", cifar10.SPEC)
+        tiny_cifar10.install(patch.setattr)
         settings = tiny.settings(tmp_path / f"run {name}", **options)
         place = str(tmp_path / name)
         train.run(dataclasses.replace(settings, dataset="cifar10", data_dir=place))
