@@ -44,11 +44,22 @@ def _gpu_count() -> int:
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise DeviceError(
             f"device 'gpu': CuPy is installed but finds no usable GPU ({error}); "
-            "check the driver with nvidia-smi, or use device 'cpu'"
+            f"{_remedy(cupy.cuda.runtime)}, or use device 'cpu'"
         ) from error
     if count == 0:
         raise DeviceError("device 'gpu': CuPy and the driver work but there is no GPU; use 'cpu'")
     return count
+
+
+def _remedy(runtime: Any) -> str:
+    """What to do about a driver that CuPy cannot use."""
+    driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
+    if not 0 < driver < needed:
+        return "check the driver with nvidia-smi"
+    remedy = f"the driver is for CUDA {driver}, this CuPy for CUDA {needed}: update the driver"
+    if driver == 12:
+        remedy += f", or pip uninstall cupy-cuda{needed}x and {install('gpu-cuda12')}"
+    return remedy
 
 
 def is_gpu_available() -> bool:

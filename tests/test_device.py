@@ -66,14 +66,26 @@ def test_gpu_without_cupy_says_how_to_install_it(spec):
     assert mg.device("auto") == mg.device("cpu")
 
 
-def test_gpu_without_a_driver_says_so(monkeypatch):
+@pytest.mark.parametrize(
+    ("driver", "remedy"),
+    [
+        (0, "check the driver with nvidia-smi, or use device 'cpu'"),
+        (13010, "check the driver with nvidia-smi, or use device 'cpu'"),
+        (11080, "the driver is for CUDA 11, this CuPy for CUDA 13: update the driver, or use"),
+        (
+            12080,
+            "the driver is for CUDA 12, this CuPy for CUDA 13: update the driver, or pip uninstall "
+            "cupy-cuda13x and run pip install -e '.[gpu-cuda12]' in the folder of the checkout, or",
+        ),
+    ],
+)
+def test_gpu_without_a_driver_that_serves(monkeypatch, driver, remedy):
     def fail():
         raise CUDARuntimeError("cudaErrorInsufficientDriver")
 
-    fake_cupy(monkeypatch, fail)
-    text = (
-        "CuPy is installed but finds no usable GPU (cudaErrorInsufficientDriver); check the driver"
-    )
+    runtime = fake_cupy(monkeypatch, fail).cuda.runtime
+    runtime.driverGetVersion, runtime.runtimeGetVersion = lambda: driver, lambda: 13000
+    text = "CuPy is installed but finds no usable GPU (cudaErrorInsufficientDriver); " + remedy
     refuses(mg.DeviceError, text, lambda: mg.device("gpu"))
     assert not mg.is_gpu_available()
 

@@ -114,7 +114,10 @@ def _defines(macros: tuple[tuple[str, Any], ...]) -> Defines:
 
 @functools.cache
 def source(family: str) -> str:
-    """The text of ``<family>.cu`` with its includes in place, each once."""
+    """The text of ``<family>.cu`` with its includes in place, each once, and without comments.
+
+    These hold mathematics, and CuPy compiles through files in the encoding of the locale.
+    """
     seen: set[str] = set()
 
     def read(file: str) -> str:
@@ -124,7 +127,10 @@ def source(family: str) -> str:
         include = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
         return include.sub(lambda match: read(match[1]), _text(file))
 
-    return read(f"{family}.cu")
+    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), read(f"{family}.cu"))
+
+
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def _text(file: str) -> str:
@@ -172,10 +178,9 @@ _PARAMETER = re.compile(r"(const )?([\w ]+?) ?(\*?) ?(?:const ?(\*))? ?(?:__rest
 @functools.cache
 def declarations(family: str) -> dict[str, tuple[str, ...]]:
     """The parameters of each kernel of ``family``, as its source declares them."""
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", source(family), flags=re.DOTALL)
     return {
         name: tuple(" ".join(p.split()) for p in declared.split(",") if p)
-        for name, declared in _KERNEL.findall(text)
+        for name, declared in _KERNEL.findall(source(family))
     }
 
 

@@ -58,6 +58,13 @@ def many(*args):
 
 def test_includes_once():
     assert cuda.source("door").count("PART") == 1
+
+
+def test_comments_go_and_lines_stay():
+    text = cuda.source("door")
+    assert "not_this" not in text
+    assert "or this" not in text
+    assert text.count("\n") == KERNELS.count("\n")
     assert "#include" not in cuda.source("door")
 
 

@@ -18,6 +18,12 @@ def test_every_file_is_registered():
     assert {file.stem for file in KERNELS.glob("*.cu")} == set(FAMILIES)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sources_are_text_in_every_locale(family):
+    """CuPy hands them to the compiler in files of the locale's encoding."""
+    assert cuda.source(family).isascii()
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("family", "macros"), CASES, ids=str)
 def test_compiles(family, macros, architecture):
