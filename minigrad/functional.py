@@ -3,6 +3,7 @@
 from .ops.activation import gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .ops.conv import conv2d
 from .ops.dropout import dropout, dropout1d, dropout2d
+from .ops.embedding import embedding
 from .ops.layer_norm import group_norm, instance_norm, layer_norm
 from .ops.linear import linear
 from .ops.loss import cross_entropy, focal_loss, nll_loss
@@ -35,6 +36,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "elu",
+    "embedding",
     "focal_loss",
     "gelu",
     "group_norm",

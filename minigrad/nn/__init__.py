@@ -25,6 +25,7 @@ from .activation import (
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .conv import Conv2d
 from .dropout import Dropout, Dropout1d, Dropout2d
+from .embedding import Embedding
 from .fusion import fuse
 from .linear import Identity, Linear
 from .losses import (
@@ -68,6 +69,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "FocalLoss",
     "GroupNorm",

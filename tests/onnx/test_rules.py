@@ -91,6 +91,7 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "group_norm of rows": lambda x: F.group_norm(x[:, :, 0, 0], 2, CHANNELS),
     "normalize": lambda x: F.normalize(x) + F.normalize(x, 1, (2, 3)) + F.normalize(x, 3, -1),
     "normalize by the largest": lambda x: F.normalize(x, float("inf")),
+    "embedding": lambda x: F.embedding((x[:, 0] * 2).clamp(0, 4).to("int64"), MATRIX),
     "max_pool2d": lambda x: F.max_pool2d(x, 2),
     "max_pool2d, all options": lambda x: F.max_pool2d(x, (3, 2), (2, 3), 1, (2, 1), True),
     "avg_pool2d": lambda x: F.avg_pool2d(x, 3, 2),
