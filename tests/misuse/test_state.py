@@ -172,6 +172,44 @@ def test_a_schedule_that_is_refused_changes_nothing():
         ("MultiStepLR", {"milestones": [1]}, {"milestones": {"1": 1}, "gamma": None}),
         ("CosineAnnealingLR", {"T_max": 1}, {"T_max": 0, "eta_min": np.nan}),
         ("LambdaLR", {"lr_lambda": float}, {"lr_lambdas": [3]}),
+        ("MultiplicativeLR", {"lr_lambda": float}, {"lr_lambdas": [3]}),
+        ("ConstantLR", {}, {"factor": 0, "total_iters": 0}),
+        ("LinearLR", {}, {"start_factor": 0, "end_factor": 2, "total_iters": 0}),
+        ("ExponentialLR", {"gamma": 1}, {"gamma": -1}),
+        ("PolynomialLR", {}, {"power": -1, "total_iters": 0}),
+        (
+            "CosineAnnealingWarmRestarts",
+            {"T_0": 2},
+            {"T_0": 0, "T_i": 0, "T_mult": 0, "T_cur": np.nan, "eta_min": -1},
+        ),
+        (
+            "CyclicLR",
+            {"base_lr": 0.1, "max_lr": 0.2},
+            {
+                "max_lrs": [-1],
+                "total_size": -1,
+                "step_ratio": 2,
+                "mode": "x",
+                "gamma": -1,
+                "scale_mode": "x",
+                "cycle_momentum": 1,
+                "use_beta1": 0,
+                "base_momentums": [-1],
+                "max_momentums": 3,
+                "_scale_fn_custom": {"base": 1},
+            },
+        ),
+        (
+            "OneCycleLR",
+            {"max_lr": 0.2, "total_steps": 9},
+            {
+                "total_steps": 0,
+                "cycle_momentum": 1,
+                "use_beta1": 0,
+                "_anneal_func_type": "x",
+                "_schedule_phases": [{"end_step": 1}],
+            },
+        ),
         (
             "ReduceLROnPlateau",
             {},
@@ -204,7 +242,7 @@ def test_a_schedules_state_that_is_refused_changes_nothing(name, options, wrong)
         absent = {key: value for key, value in before.items() if key != entry}
         refuses(ValueError, "state_dict: ", lambda state=absent: schedule.load_state_dict(state))
     refuses(
-        ValueError, "last_epoch: ", lambda: schedule.load_state_dict(before | {"last_epoch": -1})
+        ValueError, "last_epoch: ", lambda: schedule.load_state_dict(before | {"last_epoch": -2})
     )
     assert schedule.state_dict() == before
     assert [group["lr"] for group in optimizer.param_groups] == rates

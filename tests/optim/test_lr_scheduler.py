@@ -206,6 +206,52 @@ def test_a_state_holds_the_options(name, data):
     }
 
 
+@pytest.mark.parametrize("kind", COMPOSED)
+def test_a_wrong_state_of_a_part_changes_none(kind):
+    ours, _ = optimizers()
+    parts = [optim.StepLR(ours, 2), optim.ExponentialLR(ours, 0.5)]
+    whole = {"ChainedScheduler": lambda: optim.ChainedScheduler(parts)}.get(
+        kind, lambda: optim.SequentialLR(ours, parts, [2])
+    )()
+    before = whole.state_dict()
+    for _ in range(3):
+        whole.step()
+    state = whole.state_dict()
+    for wrong in ([before["_schedulers"][0], {}], before["_schedulers"][:1], 3):
+        with pytest.raises((TypeError, ValueError)):
+            whole.load_state_dict(before | {"_schedulers": wrong})
+        assert whole.state_dict() == state
+    whole.load_state_dict(before)
+    assert whole.state_dict() == before
+
+
+def test_a_step_that_one_of_a_chain_refuses_changes_none():
+    ours, _ = optimizers()
+    wrong = optim.LambdaLR(ours, lambda epoch: 1.0 if epoch < 1 else -1)
+    chain = optim.ChainedScheduler([optim.ExponentialLR(ours, 0.5), wrong])
+    state, rates = chain.state_dict(), lrs(ours)
+    refuses(ValueError, "lr_lambda: its result", chain.step)
+    assert (chain.state_dict(), lrs(ours)) == (state, rates)
+
+
+@given(st.lists(st.floats(0, 40), max_size=8), st.integers(1, 4), st.integers(1, 3))
+def test_fractions_of_epochs(epochs, first, factor):
+    """Of warm restarts, as within an epoch."""
+    pair = optimizers()
+    ours, reference = (
+        library.CosineAnnealingWarmRestarts(o, first, factor, 0.01)
+        for library, o in zip((optim, theirs), pair, strict=True)
+    )
+    for epoch in epochs:
+        ours.step(epoch)
+        reference.step(epoch)
+        np.testing.assert_allclose(lrs(pair[0]), lrs(pair[1]), 1e-9, 1e-12)
+        assert ours.last_epoch == reference.last_epoch
+        ours.step()
+        reference.step()
+        np.testing.assert_allclose(lrs(pair[0]), lrs(pair[1]), 1e-9, 1e-12)
+
+
 def test_a_state_is_a_copy():
     ours, _ = optimizers()
     schedule = optim.MultiStepLR(ours, [1, 1, 3])

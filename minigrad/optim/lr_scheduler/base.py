@@ -216,5 +216,5 @@ def for_each(name: str, value: Any, optimizer: Optimizer) -> list[float]:
 
 def attributes(function: Any) -> dict[str, Any] | None:
     """What is saved of a function: its attributes if it is an object of a class of its own."""
-    plain = types.FunctionType, types.BuiltinFunctionType, types.MethodType
+    plain = types.FunctionType, types.BuiltinFunctionType, types.MethodType, type
     return None if isinstance(function, plain) else dict(getattr(function, "__dict__", {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import minigrad as mg
@@ -106,6 +107,55 @@ calls(
     {"T_max": ("huge",), "last_epoch": ("huge",)}, optimizer=updated(), T_max=3, eta_min=0.0,
     last_epoch=-1,
 )  # fmt: skip
+_huge = {"last_epoch": ("huge",)}
+_iters = {"total_iters": ("huge",), **_huge}
+calls(
+    "optim.MultiplicativeLR", optim.MultiplicativeLR,
+    {"lr_lambda": ("function",), "last_epoch": ("huge",)},
+    optimizer=updated(), lr_lambda=lambda epoch: 1.0, last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.ConstantLR", optim.ConstantLR, _iters, optimizer=updated(), factor=0.5, total_iters=2,
+    last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.LinearLR", optim.LinearLR, _iters, optimizer=updated(), start_factor=0.5, end_factor=1,
+    total_iters=2, last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.ExponentialLR", optim.ExponentialLR, _huge, optimizer=updated(), gamma=0.5, last_epoch=-1
+)
+calls(
+    "optim.PolynomialLR", optim.PolynomialLR, _iters, optimizer=updated(), total_iters=2, power=1,
+    last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.CosineAnnealingWarmRestarts", optim.CosineAnnealingWarmRestarts,
+    {"T_0": ("huge",), "T_mult": ("huge",), **_huge}, optimizer=updated(), T_0=2, T_mult=2,
+    eta_min=0.0, last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.CyclicLR", optim.CyclicLR, {"scale_fn": ("function",), **_huge},
+    optimizer=updated("SGD"), base_lr=0.1, max_lr=0.2, step_size_up=2, step_size_down=2,
+    mode="triangular", gamma=1.0, scale_fn=lambda x: 1.0, scale_mode="cycle", cycle_momentum=True,
+    base_momentum=0.8, max_momentum=0.9, last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.OneCycleLR", optim.OneCycleLR,
+    {"total_steps": ("huge",), **_huge}, optimizer=updated(), max_lr=0.2, total_steps=9,
+    pct_start=0.3, anneal_strategy="cos", cycle_momentum=True, base_momentum=0.8, max_momentum=0.9,
+    div_factor=25, final_div_factor=100, three_phase=False, last_epoch=-1,
+)  # fmt: skip
+_two = updated()
+calls(
+    "optim.SequentialLR", optim.SequentialLR, {}, optimizer=_two,
+    schedulers=[optim.StepLR(_two, 2), optim.ExponentialLR(_two, 0.5)], milestones=[2],
+    last_epoch=-1,
+)  # fmt: skip
+calls(
+    "optim.ChainedScheduler", optim.ChainedScheduler, {}, schedulers=[optim.StepLR(_two, 2)],
+    optimizer=_two,
+)  # fmt: skip
 calls(
     "optim.ReduceLROnPlateau", optim.ReduceLROnPlateau,
     {"patience": ("huge",), "cooldown": ("huge",)}, optimizer=updated(), mode="min", factor=0.1,
@@ -145,6 +195,51 @@ WRONG |= {
     "optim.MultiStepLR": {"milestones": [[-1], [1.5], [True], 3, None], "gamma": [-1, NAN]},
     "optim.CosineAnnealingLR": {"T_max": [0, -1, 2.0], "eta_min": [-1, NAN, None]},
     "optim.LambdaLR": {"lr_lambda": [None, lambda e: None, lambda e: NAN, lambda e: -1]},
+    "optim.MultiplicativeLR": {"lr_lambda": [None, [len, None]]},
+    "optim.ConstantLR": {"factor": [0, -1, 1.5, NAN, None], "total_iters": [0, 1.5, None]},
+    "optim.LinearLR": {
+        "start_factor": [0, 1.5, NAN, None],
+        "end_factor": [-1, 1.5, NAN, None],
+        "total_iters": [0, 1.5, None],
+    },
+    "optim.ExponentialLR": {"gamma": [-1, NAN, None]},
+    "optim.PolynomialLR": {"total_iters": [0, 1.5, None], "power": [-1, NAN, None]},
+    "optim.CosineAnnealingWarmRestarts": {
+        "T_0": [0, 1.5, None],
+        "T_mult": [0, 1.5, None],
+        "eta_min": [-1, NAN, None],
+    },
+    "optim.CyclicLR": {
+        "base_lr": [-1, NAN, None, [0.1, 0.1]],
+        "max_lr": [-1, NAN, None, [0.1, 0.1]],
+        "step_size_up": [0, -1, NAN, math.inf, None],
+        "step_size_down": [-1, NAN],
+        "mode": ["square", None],
+        "gamma": [-1, NAN, None],
+        "scale_fn": [lambda x: None],
+        "scale_mode": ["cycles", None],
+        "cycle_momentum": [1, None],
+        "base_momentum": [-1, NAN, None, []],
+        "max_momentum": [-1, NAN, None, []],
+    },
+    "optim.OneCycleLR": {
+        "max_lr": [-1, NAN, None, [0.1, 0.1]],
+        "total_steps": [0, 1.5, None],
+        "pct_start": [-1, 1.5, NAN, None],
+        "anneal_strategy": ["square", None],
+        "cycle_momentum": [1, None],
+        "base_momentum": [-1, NAN, None, []],
+        "max_momentum": [-1, NAN, None, []],
+        "div_factor": [0, NAN, None],
+        "final_div_factor": [0, NAN, None],
+        "three_phase": [1, None],
+    },
+    "optim.SequentialLR": {
+        "schedulers": [[], [len, len], [plateau(), plateau()], [schedule(), schedule()]],
+        "milestones": [[], [1, 2], [-1], [1.5], None],
+        "last_epoch": [0],
+    },
+    "optim.ChainedScheduler": {"schedulers": [[], [len], [plateau()], [schedule(), schedule()]]},
     "optim.ReduceLROnPlateau": {
         "factor": [0, 1, -1, NAN, None],
         "patience": [-1, 1.5],

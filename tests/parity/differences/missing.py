@@ -104,6 +104,12 @@ def no_in_place() -> None:
         assert not hasattr(mg.Tensor, name)
 
 
+def nested_schedules(library: Any) -> None:
+    schedules, optimizer = library.optim.lr_scheduler, sgd(library)
+    parts = [schedules.ChainedScheduler([schedules.StepLR(optimizer, 1)])]
+    schedules.SequentialLR(optimizer, [*parts, schedules.StepLR(optimizer, 1)], [2])
+
+
 OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("exponent as a Tensor", lambda m: m.ones(2) ** m.ones(2)),
     ("max: of two tensors", lambda m: m.ones(2).max(m.ones(2))),
@@ -128,6 +134,7 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("out=tensor", lambda m: m.cat([m.ones(2)], out=m.ones(2))),
     ("generator=", lambda m: m.nn.init.normal_(m.ones(2), generator=generator(m))),
     ("epoch=3", lambda m: m.optim.lr_scheduler.StepLR(sgd(m), 1).step(3)),
+    ("ChainedScheduler within SequentialLR is not supported", nested_schedules),
 ]
 
 

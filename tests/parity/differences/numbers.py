@@ -155,6 +155,7 @@ def unchecked_numbers() -> None:
         lambda m: functions(m).avg_pool2d(m.ones(1, 2, 2), 2, divisor_override=-1),
         lambda m: functions(m).conv2d(m.ones(0, 1, 1, 1), m.ones(1, 1, 1, 1), dilation=0),
         lambda m: m.optim.lr_scheduler.StepLR(sgd(m), 1, gamma=-1),
+        lambda m: m.optim.lr_scheduler.LinearLR(sgd(m), total_iters=0),
         lambda m: m.optim.lr_scheduler.CosineAnnealingLR(sgd(m), 1, eta_min=-1),
         lambda m: m.optim.lr_scheduler.LambdaLR(sgd(m), lambda epoch: -1),
     ):
