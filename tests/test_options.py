@@ -23,6 +23,7 @@ HOMES: dict[str, tuple[Any, Any]] = {
     "functional": (mg.functional, torch.nn.functional),
     "nn": (mg.nn, torch.nn),
     "nn.init": (mg.nn.init, torch.nn.init),
+    "nn.utils": (mg.nn.utils, torch.nn.utils),
     "onnx": (mg.onnx, torch.onnx),
     "optim": (mg.optim, torch.optim),
     "optim.lr_scheduler": (mg.optim.lr_scheduler, torch.optim.lr_scheduler),

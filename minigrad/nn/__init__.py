@@ -1,6 +1,6 @@
 """Modules, layers, losses and initialisers under the names of ``torch.nn``."""
 
-from . import init
+from . import init, utils
 from .activation import (
     CELU,
     ELU,
@@ -108,4 +108,5 @@ __all__ = [
     "Tanh",
     "fuse",
     "init",
+    "utils",
 ]

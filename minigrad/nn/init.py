@@ -62,6 +62,109 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+def _zeros_of_matrix(tensor: Tensor) -> Tensor:
+    check.floating("tensor", check.tensor("tensor", tensor))
+    if tensor.ndim != 2:
+        raise ValueError(f"tensor: expected 2 dimensions, got shape {tensor.shape}")
+    return zeros_(tensor)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill a matrix with the identity: a linear layer starts by keeping what it can."""
+    _zeros_of_matrix(tensor)
+    diagonal = range(min(tensor.shape))
+    tensor.data[diagonal, diagonal] = 1
+    return tensor
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill the weight (O, I, ...) of a convolution so that it keeps as many channels as it can.
+
+    Args:
+        groups: of the convolution; each keeps its own channels.
+    """
+    check.floating("tensor", check.tensor("tensor", tensor, (3, 4, 5), "(O, I, ...)"))
+    outputs, inputs, *kernel = tensor.shape
+    if outputs % check.integer("groups", groups, 1):
+        raise ValueError(f"groups: expected a divisor of {outputs} outputs, got {groups}")
+    zeros_(tensor)
+    each = outputs // groups
+    middle = tuple(k // 2 for k in kernel)
+    for group in range(groups):
+        for channel in range(min(each, inputs)):
+            tensor.data[(group * each + channel, channel, *middle)] = 1
+    return tensor
+
+
+@lacks("generator")
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> Tensor:
+    """Draw from the normal distribution, anew where a value is outside [a, b] (which are not in
+    units of ``std``)."""
+    mean, std = check.number("mean", mean, -LARGE, LARGE), check.number("std", std, 0, LARGE)
+    if std == 0:
+        raise ValueError("std: expected a number above 0, got 0")
+    a = check.number("a", a, -math.inf)
+    b = check.number("b", b, a)
+    below, above = (math.erf((end - mean) / std / math.sqrt(2)) / 2 for end in (a, b))
+    mode = min(max(mean, a), b)
+    low, high = max(a, mode - 10 * std), min(b, mode + 10 * std)
+
+    def draw(generator: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        """By rejection: of normal draws, or of uniform ones where few normal ones would fit."""
+        values = np.empty(math.prod(size))
+        left = np.arange(values.size)
+        while left.size:
+            if above - below > 0.3:
+                x = generator.normal(mean, std, left.size)
+                fits = (x >= a) & (x <= b)
+            else:
+                x = generator.uniform(low, high, left.size)
+                density = np.exp((((mode - mean) / std) ** 2 - ((x - mean) / std) ** 2) / 2)
+                fits = generator.uniform(0, 1, left.size) <= density
+            values[left[fits]] = x[fits]
+            left = left[~fits]
+        return values.reshape(size)
+
+    return _fill(tensor, draw)
+
+
+@lacks("generator")
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Fill with rows, or columns, that are orthogonal and of length ``gain``, a weight (O, I, ...)
+    counting as a matrix (O, I · …) (Saxe et al., ICLR 2014)."""
+    gain = check.number("gain", gain, -math.inf)
+    if check.tensor("tensor", tensor).ndim < 2:
+        raise ValueError(f"tensor: expected at least 2 dimensions, got shape {tensor.shape}")
+
+    def draw(generator: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        rows, columns = size[0], math.prod(size[1:])
+        if not rows * columns:
+            return np.zeros(size)
+        q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))  # so that all such matrices are equally likely
+        return gain * (q if rows >= columns else q.T).reshape(size)
+
+    return _fill(tensor, draw)
+
+
+@lacks("generator")
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+    """Draw a matrix from the normal distribution, then zero a share ``sparsity`` of each column
+    (Martens, ICML 2010)."""
+    std, sparsity = check.number("std", std, 0), check.number("sparsity", sparsity, 0, 1)
+    _zeros_of_matrix(tensor)
+
+    def draw(generator: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        values = generator.normal(0, std, size)
+        order = generator.permuted(np.tile(np.arange(size[0])[:, None], (1, size[1])), axis=0)
+        values[order < math.ceil(sparsity * size[0])] = 0
+        return values
+
+    return _fill(tensor, draw)
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance of activations after ``nonlinearity``."""
     gains = dict.fromkeys(("linear", "conv2d", "sigmoid"), 1.0)

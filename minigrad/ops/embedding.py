@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .. import check
@@ -59,4 +61,5 @@ def embedding(
     check_within.run(weight.data, (index,))
     if padding_idx is None:
         return y
-    return where((input == padding_idx).unsqueeze(-1), y.detach(), y)
+    padding: Any = input == padding_idx
+    return where(padding.unsqueeze(-1), y.detach(), y)

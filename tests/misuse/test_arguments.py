@@ -152,7 +152,7 @@ ELSEWHERE = {
         optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict
     """,
     "a module, whose functions are here": """
-        checkpoint console data functional memory nn onnx optim nn.init optim.lr_scheduler
+        checkpoint console data functional memory nn onnx optim nn.init nn.utils optim.lr_scheduler
     """,
     "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.node Tensor.requires_grad",
@@ -196,6 +196,7 @@ def test_every_public_name_is_misused():
         *(f"data.{name}" for name in defined(data)),
         *(f"memory.{name}" for name in defined(mg.memory)),
         *(f"nn.init.{name}" for name in defined(init)),
+        *(f"nn.utils.{name}" for name in defined(nn.utils)),
         *(f"{path}.{name}" for path, kind in kinds.items() for name in methods(kind)),
         *(f"Tensor.{name}" for name in own),
     } - {"nn.Module.fuse"}  # fmt: skip

@@ -19,6 +19,9 @@ CASES = [
     ("uniform_", {"a": -2.0, "b": 3.0}),
     ("normal_", {}),
     ("normal_", {"mean": 2.0, "std": 0.1}),
+    ("trunc_normal_", {}),
+    ("trunc_normal_", {"mean": 1.0, "std": 0.5, "a": 0.5, "b": 3.0}),
+    ("trunc_normal_", {"a": 2.0, "b": 3.0}),
     ("xavier_uniform_", {}),
     ("xavier_uniform_", {"gain": 2.0}),
     ("xavier_normal_", {}),
@@ -70,6 +73,41 @@ def test_constants():
     for name, args, value in (("ones_", (), 1), ("constant_", (2.5,), 2.5), ("zeros_", (), 0)):
         assert getattr(init, name)(t, *args) is t
         assert (host(t) == value).all()
+
+
+@pytest.mark.parametrize("name", ["eye_", "dirac_"])
+def test_identities_are_pytorchs(name):
+    shapes = ((3, 4), (4, 3)) if name == "eye_" else ((4, 2, 3), (6, 3, 3, 2), (2, 4, 1, 1, 2))
+    for shape in shapes:
+        for options in ({}, {"groups": 2}) if name == "dirac_" else ({},):
+            ours, theirs = mg.ones(shape), torch.ones(shape)
+            assert getattr(init, name)(ours, **options) is ours
+            getattr(torch.nn.init, name)(theirs, **options)
+            np.testing.assert_array_equal(host(ours), theirs.numpy())
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (7, 4), (4, 2, 3), (6, 3, 2, 2), (1, 5)])
+def test_orthogonal(shape):
+    weight = host(init.orthogonal_(mg.zeros(shape, dtype="float64"), 2.0)).reshape(shape[0], -1)
+    short = weight if weight.shape[0] <= weight.shape[1] else weight.T
+    np.testing.assert_allclose(short @ short.T, 4 * np.eye(len(short)), atol=1e-12)
+
+
+def test_orthogonal_matrices_are_equally_likely():
+    """A rotation of the plane, whose angle is uniform: QR alone favours some."""
+    angles = []
+    for _ in range(2000):
+        q = host(init.orthogonal_(mg.zeros(2, 2)))
+        angles.append(math.atan2(q[1, 0], q[0, 0]))
+    quarter = np.histogram(angles, 4, (-math.pi, math.pi))[0]
+    assert quarter.min() > 400
+
+
+def test_sparse():
+    weight = host(init.sparse_(mg.zeros(10, 400), 0.25, 2.0))
+    assert ((weight == 0).sum(axis=0) == 3).all()
+    assert abs(weight[weight != 0].std() - 2) < 0.1
+    assert abs((weight[0] == 0).mean() - 0.3) < 0.1
 
 
 def test_draws_repeat_with_the_seed_and_differ_within_it():
@@ -135,6 +173,13 @@ def test_what_is_refused():
         (ValueError, "mode: ", lambda: init.kaiming_normal_(mg.zeros(2, 2), mode="fan")),
         (ValueError, "nonlinearity: ", lambda: init.calculate_gain("swish")),
         (ValueError, "b: ", lambda: init.uniform_(flat, 1, 0)),
+        (ValueError, "b: ", lambda: init.trunc_normal_(flat, a=1, b=0)),
+        (ValueError, "std: ", lambda: init.trunc_normal_(flat, std=0)),
+        (ValueError, "tensor: expected 2 dim", lambda: init.eye_(flat)),
+        (ValueError, "tensor: expected shape (O, I, ...)", lambda: init.dirac_(flat)),
+        (ValueError, "groups: ", lambda: init.dirac_(mg.zeros(3, 1, 1), 2)),
+        (ValueError, "tensor: expected at least 2", lambda: init.orthogonal_(flat)),
+        (ValueError, "sparsity: ", lambda: init.sparse_(mg.zeros(2, 2), 2)),
         (ValueError, "std: ", lambda: init.normal_(flat, 0, -1)),
     ):
         refuses(error, text, call)

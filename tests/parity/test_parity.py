@@ -49,7 +49,7 @@ ELSEWHERE = {
     "Tensor.register_hook", "Tensor.retain_grad", "Tensor.retains_grad", "Tensor.__reduce_ex__",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
-    "nn.Sequential", "nn.fuse", "nn.init",
+    "nn.Sequential", "nn.fuse", "nn.init", "nn.utils",
     "watch_compilation",
 }  # fmt: skip
 

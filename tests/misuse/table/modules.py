@@ -101,15 +101,35 @@ for _name, _options in {
     "xavier_normal_": {"gain": 1.0},
     "kaiming_uniform_": {"a": 0.0, "mode": "fan_in", "nonlinearity": "relu"},
     "kaiming_normal_": {"a": 0.0, "mode": "fan_in", "nonlinearity": "relu"},
+    "trunc_normal_": {"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0},
+    "orthogonal_": {"gain": 1.0},
+    "sparse_": {"sparsity": 0.5, "std": 0.01},
+    "eye_": {},
 }.items():
     calls(
         f"nn.init.{_name}", getattr(init, _name), {"tensor": ("tensor",)}, tensor=leaf(), **_options
     )
+calls("nn.init.dirac_", init.dirac_, {}, tensor=leaf(2, 3, 1), groups=1)
 calls("nn.init.calculate_gain", init.calculate_gain, {}, nonlinearity="leaky_relu", param=0.1)
 calls("nn.init.default_", init.default_, {"weight": ("tensor",), "bias": ("tensor",)},
       weight=leaf(), bias=None)  # fmt: skip
 
+_clipped = {"parameters": [leaf()]}
+calls("nn.utils.clip_grad_norm_", nn.utils.clip_grad_norm_, {"parameters": ("tensor",)},
+      max_norm=1.0, norm_type=2.0, error_if_nonfinite=False, **_clipped)  # fmt: skip
+calls("nn.utils.clip_grad_value_", nn.utils.clip_grad_value_, {"parameters": ("tensor",)},
+      clip_value=1.0, **_clipped)  # fmt: skip
+calls("nn.utils.get_total_norm", nn.utils.get_total_norm, {"tensors": ("tensor",)},
+      tensors=[leaf()], norm_type=2.0, error_if_nonfinite=False)  # fmt: skip
+calls("nn.utils.parameters_to_vector", nn.utils.parameters_to_vector, {"parameters": ("tensor",)},
+      **_clipped)  # fmt: skip
+calls("nn.utils.vector_to_parameters", nn.utils.vector_to_parameters, {"parameters": ("tensor",)},
+      vec=mg.ones(6), **_clipped)  # fmt: skip
+
 WRONG |= {
+    "nn.utils.clip_grad_norm_": {"max_norm": [-1, NAN], "norm_type": [0, -1]},
+    "nn.utils.vector_to_parameters": {"vec": [mg.ones(5), mg.ones(2, 3)]},
+    "nn.init.trunc_normal_": {"std": [0, -1], "b": [-3, NAN]},
     "nn.Linear": {"in_features": [0, -1, True], "out_features": [0, 1.5], "bias": [1, None]},
     "nn.Conv2d": {"in_channels": [0], "kernel_size": [0, (1,), True], "groups": [0, 3, None]},
     "nn.Sequential": {

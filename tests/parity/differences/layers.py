@@ -69,6 +69,13 @@ def kl_at_zero() -> None:
     assert ours.grad.item() == -np.inf
 
 
+@row("norm-of-large-gradients")
+def norm_of_large_gradients() -> None:
+    x = np.full(4, 1e30, np.float32)
+    assert torch.nn.utils.get_total_norm([torch.tensor(x)]) == torch.inf
+    assert mg.nn.utils.get_total_norm([mg.tensor(x)]).item() == np.float32(2e30)
+
+
 @row("dropout-channels", ("expected shape (N, C, H, W)",), ("ropout2d",))
 def dropout_channels() -> None:
     call = lambda m: functions(m).dropout2d(m.ones(2, 3, 4), 0.5)  # noqa: E731
