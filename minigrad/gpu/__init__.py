@@ -1,1 +1,1 @@
-"""How a GPU runs operations: CUDA kernels, their launches, recorded steps."""
+"""Operations on a GPU: CUDA kernels, their launches, and recorded training steps."""

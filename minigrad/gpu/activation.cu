@@ -1,4 +1,4 @@
-// Activations, element by element over flat memory. A thread per element. Macro: REAL.
+// Activations of flat arrays, with one thread per element. Macro: REAL.
 
 // gx = g where y is not 0 (y = max(x, 0), or NaN), else 0.
 extern "C" __global__ void relu_gradient(const REAL *__restrict__ y, const REAL *__restrict__ g,

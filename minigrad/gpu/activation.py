@@ -1,4 +1,4 @@
-"""Activations on a GPU, in the memory order of their argument."""
+"""Activations on a GPU, which keep the memory order of their argument."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from ..ops.activation import Pair, _leaky_relu, _relu
 from . import launch as cuda
 from .elementwise import elementwise
 
-THREADS = 256  # of a block of activation.cu
+THREADS = 256  # per block of activation.cu
 
 
 @_relu.on("gpu")
 def relu(x: Array) -> Pair:
-    """Forward by CuPy; backward, which would be three passes, by one kernel."""
+    """Forward by CuPy; backward by one kernel, where CuPy would take three passes."""
     xp = get_xp(x)
     y = elementwise(lambda out, a: xp.maximum(a, 0, out=out), x)
 
@@ -31,7 +31,7 @@ def relu(x: Array) -> Pair:
 
 @_leaky_relu.on("gpu")
 def leaky_relu(x: Array, *, slope: float) -> Pair:
-    """By CuPy."""
+    """CuPy."""
     xp = get_xp(x)
 
     def forward(out: Array, x: Array) -> None:

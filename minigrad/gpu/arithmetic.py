@@ -1,4 +1,4 @@
-"""Sums, differences and products on a GPU, in the memory order of their arguments."""
+"""Sums, differences and products on a GPU, which keep the memory order of their arguments."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def mul(a: Array, b: Array) -> Pair:
 
 @tape.add.on("gpu")
 def add_gradients(a: Array, b: Array) -> Array:
-    """In the memory order of a."""
+    """The result has the memory order of ``a``."""
     return _apply("add", a, b)

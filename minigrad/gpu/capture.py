@@ -1,13 +1,12 @@
-"""What changes from step to step, for kernels that are recorded once and replayed.
+"""Numbers that change from step to step, for kernels that are recorded once and replayed.
 
-A CUDA graph replays launches with the arguments that they were recorded with. A learning rate or a
-dropout key that is to differ in every replay must therefore be read by the kernel from device
-memory. :func:`varying` hands out such memory; :mod:`minigrad.gpu.cuda_graph` refills it before each
+A CUDA graph replays launches with the arguments they were recorded with. So a kernel must read a
+number that differs in each replay, such as a learning rate or a dropout key, from device memory.
+:func:`varying` allocates such memory; :mod:`minigrad.gpu.cuda_graph` refills it before each
 replay.
 
-That memory is refilled while the recording waits, so it must never have been the recording's: a
-block that an earlier kernel of the recording used and freed is overwritten by that kernel in every
-replay. It is therefore allocated outside the recording's pool.
+This memory is allocated outside the recording's pool. A block that an earlier kernel of the
+recording has used and freed would be overwritten by that kernel in each replay, after the refill.
 """
 
 from __future__ import annotations
@@ -23,77 +22,77 @@ import numpy as np
 from ..device import Array, get_xp
 
 Values = Callable[[], Sequence[float]]
-PIECE = 4096  # bytes of memory that are refilled as one
-ALIGNED = 16  # bytes
+CHUNK_BYTES = 4096  # refilled by one copy
+ALIGNMENT_BYTES = 16
 
 
-class _Piece:
-    """Bytes on the device, handed out bit by bit, and what is to be in them."""
+class _Chunk:
+    """Bytes on the device, allocated part by part, and a copy on the CPU with their next values."""
 
     def __init__(self, nbytes: int, xp: ModuleType) -> None:
-        self.here = np.zeros(nbytes, np.uint8)
-        self.there = xp.empty(nbytes, np.uint8)  # zeros would be recorded, and replayed
+        self.host = np.zeros(nbytes, np.uint8)
+        self.device = xp.empty(nbytes, np.uint8)  # xp.zeros would be recorded, and replayed
         self.used = 0
 
     def fits(self, nbytes: int) -> bool:
-        return self.used + nbytes <= len(self.here)
+        return self.used + nbytes <= len(self.host)
 
     def take(self, nbytes: int) -> tuple[np.ndarray, Array]:
         part = slice(self.used, self.used + nbytes)
-        self.used += -(-nbytes // ALIGNED) * ALIGNED
-        return self.here[part], self.there[part]
+        self.used += -(-nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        return self.host[part], self.device[part]
 
     def send(self) -> None:
-        # asarray uploads behind the program; ndarray.set would wait for the GPU.
-        self.there[: self.used] = get_xp(self.there).asarray(self.here[: self.used])
+        # asarray copies asynchronously; ndarray.set would wait for the GPU.
+        self.device[: self.used] = get_xp(self.device).asarray(self.host[: self.used])
 
 
 class Slots:
-    """The numbers that a recorded step reads: where they live and what they are next.
+    """The device memory from which a recorded step reads its numbers, and where they come from.
 
     Args:
-        outside: within what it returns, arrays do not come from the memory of the recording.
+        outside: returns a context in which arrays are not allocated in the recording's memory.
 
     Attributes:
-        kept: other arrays that the recorded kernels read, alive as long as this.
+        kept: other arrays that the recorded kernels read, which live as long as this object.
     """
 
     def __init__(self, outside: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
         self._outside = outside
         self.kept: list[Array] = []
-        self._pieces: list[_Piece] = []
+        self._chunks: list[_Chunk] = []
         self._varying: list[tuple[np.ndarray, Values]] = []
-        self._constant: list[_Piece] = []  # not sent yet
+        self._constant: list[_Chunk] = []  # not sent yet
 
     def varying(self, values: Values, count: int, dtype: Any, xp: ModuleType) -> Array:
-        """Memory for ``count`` numbers of ``values()``, anew in each refill."""
+        """Memory for the ``count`` numbers of ``values()``, which each refill calls again."""
         nbytes = count * np.dtype(dtype).itemsize
-        if not (self._pieces and self._pieces[-1].fits(nbytes)):
-            self._pieces.append(self._piece(max(PIECE, nbytes), xp))
-        here, there = self._pieces[-1].take(nbytes)
-        self._varying.append((here.view(dtype), values))
-        return there.view(dtype)
+        if not (self._chunks and self._chunks[-1].fits(nbytes)):
+            self._chunks.append(self._chunk(max(CHUNK_BYTES, nbytes), xp))
+        host, device = self._chunks[-1].take(nbytes)
+        self._varying.append((host.view(dtype), values))
+        return device.view(dtype)
 
     def constant(self, numbers: np.ndarray, xp: ModuleType) -> Array:
-        """Memory that holds ``numbers`` from the first refill on."""
-        piece = self._piece(numbers.nbytes, xp)
-        here, there = piece.take(numbers.nbytes)
-        here.view(numbers.dtype)[...] = numbers.reshape(-1)
-        self._constant.append(piece)
-        self.kept.append(piece.there)
-        return there.view(numbers.dtype).reshape(numbers.shape)
+        """Memory that holds ``numbers`` after the first refill."""
+        chunk = self._chunk(numbers.nbytes, xp)
+        host, device = chunk.take(numbers.nbytes)
+        host.view(numbers.dtype)[...] = numbers.reshape(-1)
+        self._constant.append(chunk)
+        self.kept.append(chunk.device)
+        return device.view(numbers.dtype).reshape(numbers.shape)
 
-    def _piece(self, nbytes: int, xp: ModuleType) -> _Piece:
+    def _chunk(self, nbytes: int, xp: ModuleType) -> _Chunk:
         with self._outside():
-            return _Piece(nbytes, xp)
+            return _Chunk(nbytes, xp)
 
     def refill(self) -> None:
-        """Ask every function once, in the order in which the step asked for its array, and put
-        the numbers where the recorded kernels read them."""
-        for here, values in self._varying:
-            here[...] = _numbers(values, here.size, here.dtype)
-        for piece in (*self._constant, *self._pieces):
-            piece.send()
+        """Call each function once, in the order in which the step asked for the arrays, and copy
+        the numbers to where the recorded kernels read them."""
+        for host, values in self._varying:
+            host[...] = _numbers(values, host.size, host.dtype)
+        for chunk in (*self._constant, *self._chunks):
+            chunk.send()
         self._constant = []
 
 
@@ -105,8 +104,8 @@ _recording = _Recording()
 
 
 class recording:
-    """Within it, on this thread, :func:`varying` remembers its functions in ``slots`` instead of
-    calling them."""
+    """Context in which, on this thread, :func:`varying` records its functions in ``slots`` instead
+    of calling them."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots
@@ -121,12 +120,12 @@ class recording:
 
 
 def is_recording() -> bool:
-    """Whether this thread's work is being recorded, not done: no value can be read then."""
+    """True while this thread's work is recorded rather than executed, so no value can be read."""
     return _recording.slots is not None
 
 
 def keep(*arrays: Array) -> None:
-    """In a recording, hold ``arrays`` as long as it can be replayed: for what a cache may drop."""
+    """Keep ``arrays``, which a cache may drop, alive as long as the current recording, if any."""
     if _recording.slots is not None:
         _recording.slots.kept += arrays
 
@@ -134,14 +133,14 @@ def keep(*arrays: Array) -> None:
 def varying(values: Values, count: int, dtype: Any, xp: ModuleType) -> Array:
     """A device array of the ``count`` numbers that ``values()`` gives for this step.
 
-    Whatever moves on from step to step (a count of updates, a random stream's number) must do so
-    inside ``values``: it is called exactly once for every execution of the kernels that read the
-    array, at once outside of a recording and before each replay of one.
+    A value that advances from step to step (a count of updates, the number of a random stream) must
+    advance inside ``values``, which is called exactly once per execution of the kernels that read
+    the array: at once outside a recording, and before each replay of a recording.
 
     Args:
-        values: the step's numbers, ``count`` of them.
-        count, dtype: shape (count,) and dtype of the array.
-        xp: its module; on CuPy's current device.
+        values: returns the step's ``count`` numbers.
+        count, dtype: the array has shape (count,) and this dtype.
+        xp: the array's module; the array is on CuPy's current device.
     """
     if _recording.slots is None:
         return xp.asarray(_numbers(values, count, dtype))
@@ -149,8 +148,8 @@ def varying(values: Values, count: int, dtype: Any, xp: ModuleType) -> Array:
 
 
 def constant(numbers: np.ndarray, xp: ModuleType) -> Array:
-    """``numbers`` on CuPy's current device: sent at once or, in a recording, before it is first
-    replayed, for what the recording itself sends would be sent in each replay."""
+    """``numbers`` on CuPy's current device. They are copied at once or, in a recording, before its
+    first replay: a copy inside the recording would be repeated in each replay."""
     if _recording.slots is None:
         return xp.asarray(numbers)
     return _recording.slots.constant(numbers, xp)

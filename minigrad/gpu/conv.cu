@@ -1,32 +1,34 @@
-// Convolution in two dimensions as matrix products whose column matrix is never written down.
+// Two-dimensional convolution as matrix products whose column matrix is never stored.
 //
-// Batch-innermost arrays, one letter per size as in minigrad/ops/conv.py; G groups, M = O/G rows and
-// CG = C/G input channels of a group, q = (c, kh, kw) one of the CG·KH·KW taps, j = (oh, ow, n) one
-// of the J = OH·OW·N columns. All arrays are dense, float32, and 16-byte aligned.
+// Arrays are batch-innermost, dense, float32 and aligned to 16 bytes. Sizes are named as in
+// minigrad/ops/conv.py; each of G groups has M = O/G output channels (rows) and CG = C/G input
+// channels. q = (c, kh, kw) counts the CG·KH·KW weights of a filter, j = (oh, ow, n) the J = OH·OW·N
+// columns.
 //
 //   correlate        y[m, j]  = Σ_q w[m, q] · x̂[q, j] (+ bias[m])
 //   weight_gradient  gw[m, q] = Σ_j g[m, j] · x̂[q, j]
 //
-// with x̂[q, j] = x[c, h, w, n], h = (oh·up_h + kh·gap_h + from_h) / DOWN_H and w likewise; it is 0
-// where the division leaves a remainder or the pixel lies outside, so no padded copy is made. The
-// forward pass has up = stride, gap = dilation, from = -padding, DOWN = 1. The data gradient is
-// `correlate` of the output gradient with turned filters and up = 1, from = padding - dilation·(K-1),
-// DOWN = stride: a gather again.
+// with x̂[q, j] = x[c, h, w, n], h = (oh·stride_h + kh·dilation_h + offset_h) / BASE_H, and w likewise.
+// x̂ is 0 where the division leaves a remainder or the pixel lies outside, so no padded copy is needed.
+// The forward pass has offset = -padding and BASE = 1. The input gradient is `correlate` of the output
+// gradient with flipped filters, stride 1, offset = padding - dilation·(K-1) and BASE = the stride of
+// the forward pass: it gathers too.
 //
-// Grid (⌈columns / BN⌉, ⌈M / BM⌉, G·splits): a block makes one BM x BN tile of the product of one
-// group, over one of `splits` equal shares of the sum's length, BK terms at a time. The next BK are
-// on their way into one half of shared memory (at most 48 KB) while the other half is multiplied.
-// A warp owns min(BM, 64) x 32 of the tile. With several splits, y and gw are arrays of partial
-// sums, (splits, ...), which `add_splits` adds up in order: no atomics, the same bits every time.
+// Grid (⌈columns / BN⌉, ⌈M / BM⌉, G·splits): a block computes one BM x BN tile of the product of one
+// group, over one of `splits` equal shares of each sum, BK terms at a time. The next BK terms are
+// copied into one half of shared memory (at most 48 KB) while the other half is multiplied. A warp
+// computes min(BM, 64) x 32 of the tile. With several splits, y and gw are arrays of partial sums
+// (splits, ...), which `add_splits` adds in order: nothing is atomic, so results are bit-identical in
+// every run.
 //
 // Macros:
-//   PRECISION       0: float32 on the ordinary units; 1: inputs rounded to tf32, 2: to bf16, both
-//                   on tensor cores. Sums are float32 in all.
+//   PRECISION       0: float32 on the ordinary units; 1: factors rounded to tf32, 2: to bf16, both
+//                   on tensor cores. Sums are always float32.
 //   BM              16, 32, 64 or 128
-//   KH, KW          the kernel
-//   DOWN_H, DOWN_W  see above
-//   VEC_ROWS, VEC_COLUMNS   4 where rows of the left matrix, and the batch, are whole 16-byte
-//                   pieces; else 1
+//   KH, KW          size of the kernel
+//   BASE_H, BASE_W  base dilation, see above
+//   VEC_ROWS, VEC_COLUMNS   4 if the rows of the left matrix, and the batch, respectively, are
+//                   multiples of 16 bytes; else 1
 
 #include "mma.cuh"
 
@@ -35,9 +37,9 @@
 #define WM (BM < 64 ? BM : 64)
 #define WN 32
 #define THREADS (32 * (BM / WM) * (BN / WN))
-#define TAPS (KH * KW)
+#define KERNEL_SIZE (KH * KW)
 
-// Gaps between rows in shared memory, so that the lanes of a warp read from 32 different banks.
+// Row strides in shared memory, chosen so that the lanes of a warp read from 32 different banks.
 #if PRECISION == 2
 #define ROW (BK + 8)
 #define COLUMNS (BN + 4)
@@ -46,7 +48,7 @@
 #define COLUMNS (BN + 8)
 #endif
 
-// tile[r][k] = a[r, first + k], zero beyond `rows` and from `end` on; `a` has rows of `length`.
+// tile[r][k] = a[r, first + k], or zero for r >= rows or first + k >= end. Rows of `a` have `length`.
 __device__ void load_rows(float* tile, const float* a, int rows, int length, int first, int end)
 {
     for (int i = threadIdx.x; i < BM * (BK / VEC_ROWS); i += THREADS) {
@@ -56,25 +58,26 @@ __device__ void load_rows(float* tile, const float* a, int rows, int length, int
     }
 }
 
-// The image that is looked at, and how output positions and taps map to its pixels.
+// The input image, and the pixel that an output position reads for a weight.
 struct Image {
     const float* x;  // of this group
     int height, width, images;
-    int up_h, up_w, gap_h, gap_w, from_h, from_w;
+    int stride_h, stride_w, dilation_h, dilation_w, offset_h, offset_w;
 
-    // Where x̂[q, (oh, ow, n)] lies, or null if it is zero.
+    // The address of x̂[q, (oh, ow, n)], or null if it is zero.
     __device__ const float* at(int q, int oh, int ow, int n) const
     {
-        int c = q / TAPS, kh = q % TAPS / KW, kw = q % KW;
-        int h = oh * up_h + kh * gap_h + from_h, w = ow * up_w + kw * gap_w + from_w;
-        if (h < 0 || w < 0 || h % DOWN_H || w % DOWN_W) return nullptr;
-        h /= DOWN_H, w /= DOWN_W;
+        int c = q / KERNEL_SIZE, kh = q % KERNEL_SIZE / KW, kw = q % KW;
+        int h = oh * stride_h + kh * dilation_h + offset_h;
+        int w = ow * stride_w + kw * dilation_w + offset_w;
+        if (h < 0 || w < 0 || h % BASE_H || w % BASE_W) return nullptr;
+        h /= BASE_H, w /= BASE_W;
         if (h >= height || w >= width) return nullptr;
         return x + ((long long)c * height + h) * width * images + (long long)w * images + n;
     }
 };
 
-// A column's position, moved along the columns without division.
+// The position of a column; advances without division.
 struct Column {
     int oh, ow, n;
 
@@ -90,8 +93,8 @@ struct Column {
     }
 };
 
-// The sums of one thread, in the layout of the tensor cores' results: of each 16 x 8 piece of its
-// warp's tile, rows lane / 4 and lane / 4 + 8, columns 2 · (lane % 4) and one more.
+// The sums of one thread, in the layout of the tensor cores' results: for each 16 x 8 block of its
+// warp's tile, rows lane / 4 and lane / 4 + 8, columns 2 · (lane % 4) and the next.
 typedef float Sums[WM / 16][WN / 8][4];
 
 // An element of the left tile, (BM, BK) with k innermost.
@@ -100,13 +103,13 @@ typedef float Sums[WM / 16][WN / 8][4];
 // `weight_gradient`.
 #define RIGHT(k, n) right[(k) * K_STEP + (n) * N_STEP]
 
-// sums += left · right for this warp's part of the tile, of which `m` and `n` are the corner.
+// sums += left · right for this warp's part of the tile, whose corner is (m, n).
 template <int K_STEP, int N_STEP>
 __device__ void multiply(Sums& sums, const float* left, const float* right, int m, int n)
 {
-    const int group = threadIdx.x % 32 / 4, t = threadIdx.x % 4;  // PTX's names of a lane's place
+    const int group = threadIdx.x % 32 / 4, t = threadIdx.x % 4;  // named as in PTX
 #if PRECISION == 0
-#pragma unroll 1  // the compiler would unroll it all, and take half a minute
+#pragma unroll 1  // full unrolling would take the compiler half a minute
     for (int k = 0; k < BK; ++k) {
         float a[WM / 8], b[WN / 4];
 #pragma unroll
@@ -119,7 +122,7 @@ __device__ void multiply(Sums& sums, const float* left, const float* right, int 
             for (int j = 0; j < WN / 4; ++j) sums[i / 2][j / 2][i % 2 * 2 + j % 2] += a[i] * b[j];
     }
 #else
-    const int depth = PRECISION == 1 ? 8 : 16;  // of one tensor-core product
+    const int depth = PRECISION == 1 ? 8 : 16;  // terms of one tensor-core product
 #pragma unroll
     for (int k = 0; k < BK; k += depth) {
         unsigned a[WM / 16][4], b[WN / 8][2];
@@ -159,8 +162,8 @@ __device__ void multiply(Sums& sums, const float* left, const float* right, int 
 #endif
 }
 
-// The pipeline: sums = Σ over terms [first, end) of left · right, where load(half, k) starts the
-// copies of the BK terms from k on into one half of shared memory.
+// The pipeline: sums = Σ over terms [first, end) of left · right. load(half, k) starts copying the BK
+// terms from k on into one half of shared memory.
 template <int K_STEP, int N_STEP, class Load>
 __device__ void accumulate(
     Sums& sums, const float (*left)[BM * ROW], const float* right, int right_size, int first,
@@ -171,14 +174,14 @@ __device__ void accumulate(
     for (int k = first, half = 0; k < end; k += BK, half ^= 1) {
         if (k + BK < end) load(half ^ 1, k + BK);
         cp_async_commit();
-        cp_async_wait<1>();  // all but the copies just begun have arrived
+        cp_async_wait<1>();  // all copies but those just started are complete
         __syncthreads();
         multiply<K_STEP, N_STEP>(sums, left[half], right + half * right_size, m, n);
         __syncthreads();
     }
 }
 
-// Write the sums of a tile whose corner this warp has at (m, n) into y (rows, columns).
+// Write the sums of this warp, whose corner is (m, n), to y (rows, columns).
 __device__ void store(const Sums& sums, float* y, const float* bias, int m, int n, int rows, int columns)
 {
     m += threadIdx.x % 32 / 4, n += threadIdx.x % 4 * 2;
@@ -192,7 +195,7 @@ __device__ void store(const Sums& sums, float* y, const float* bias, int m, int 
             int column = n + 8 * j;
             float* to = y + (long long)row * columns + column;
             const float* pair = sums[i / 2][j] + i % 2 * 2;
-            if (columns % 2 == 0) {  // pairs are whole and aligned
+            if (columns % 2 == 0) {  // pairs are complete and aligned
                 if (column < columns)
                     *reinterpret_cast<float2*>(to) = make_float2(pair[0] + shift, pair[1] + shift);
             } else {
@@ -203,7 +206,7 @@ __device__ void store(const Sums& sums, float* y, const float* bias, int m, int 
     }
 }
 
-// The share [first, end) of `length` terms that falls to a split: whole steps of BK.
+// The share [first, end) of `length` terms that belongs to a split, in whole steps of BK.
 __device__ void share(int length, int splits, int split, int& first, int& end)
 {
     int steps = (length + BK - 1) / BK, per = (steps + splits - 1) / splits;
@@ -211,30 +214,31 @@ __device__ void share(int length, int splits, int split, int& first, int& end)
     end = min(first + per * BK, length);
 }
 
-// w (G·M, CG·TAPS), x (G·CG, height, width, N), bias (G·M) or null (as it must be if there are
-// several splits), y (splits, G·M, OH, OW, N).
+// w (G·M, CG·KERNEL_SIZE), x (G·CG, height, width, N), bias (G·M) or null (always null with several
+// splits), y (splits, G·M, OH, OW, N).
 extern "C" __global__ void __launch_bounds__(THREADS) correlate(
     const float* __restrict__ w, const float* __restrict__ x, const float* __restrict__ bias,
     float* __restrict__ y, int groups, int rows, int channels, int height, int width, int oh, int ow,
-    int images, int splits, int up_h, int up_w, int gap_h, int gap_w, int from_h, int from_w)
+    int images, int splits, int stride_h, int stride_w, int dilation_h, int dilation_w, int offset_h,
+    int offset_w)
 {
     __shared__ __align__(16) float left[2][BM * ROW];
     __shared__ __align__(16) float right[2][BK * COLUMNS];
     const int group = blockIdx.z / splits, split = blockIdx.z % splits;
-    const int taps = channels * TAPS, columns = oh * ow * images;
+    const int depth = channels * KERNEL_SIZE, columns = oh * ow * images;
     const int m0 = blockIdx.y * BM, n0 = blockIdx.x * BN, warp = threadIdx.x / 32;
     const Image image{
         x + (long long)group * channels * height * width * images, height, width, images,
-        up_h, up_w, gap_h, gap_w, from_h, from_w};
+        stride_h, stride_w, dilation_h, dilation_w, offset_h, offset_w};
     int first, end;
-    share(taps, splits, split, first, end);
+    share(depth, splits, split, first, end);
 
-    // A thread copies from one column, or VEC_COLUMNS neighbouring ones, throughout.
+    // Each thread copies one column, or VEC_COLUMNS neighbouring ones, throughout.
     const int across = BN / VEC_COLUMNS, mine = threadIdx.x % across * VEC_COLUMNS;
     const Column at(n0 + mine, ow, images);
     auto load = [&](int half, int k) {
         load_rows(
-            left[half], w + ((long long)group * rows + m0) * taps, rows - m0, taps, k, end);
+            left[half], w + ((long long)group * rows + m0) * depth, rows - m0, depth, k, end);
 #pragma unroll
         for (int r = threadIdx.x / across; r < BK; r += THREADS / across) {
             const float* from = image.at(k + r, at.oh, at.ow, at.n);
@@ -250,24 +254,24 @@ extern "C" __global__ void __launch_bounds__(THREADS) correlate(
     store(sums, y, bias, m0 + m, n0 + n, rows, columns);
 }
 
-// g (G·M, OH, OW, N), x (G·CG, height, width, N), gw (splits, G·M, CG·TAPS).
+// g (G·M, OH, OW, N), x (G·CG, height, width, N), gw (splits, G·M, CG·KERNEL_SIZE).
 extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(
     const float* __restrict__ g, const float* __restrict__ x, float* __restrict__ gw, int groups,
-    int rows, int channels, int height, int width, int oh, int ow, int images, int splits, int up_h,
-    int up_w, int gap_h, int gap_w, int from_h, int from_w)
+    int rows, int channels, int height, int width, int oh, int ow, int images, int splits, int stride_h,
+    int stride_w, int dilation_h, int dilation_w, int offset_h, int offset_w)
 {
     __shared__ __align__(16) float left[2][BM * ROW];
     __shared__ __align__(16) float right[2][BN * ROW];
     const int group = blockIdx.z / splits, split = blockIdx.z % splits;
-    const int taps = channels * TAPS, columns = oh * ow * images;
+    const int depth = channels * KERNEL_SIZE, columns = oh * ow * images;
     const int m0 = blockIdx.y * BM, n0 = blockIdx.x * BN, warp = threadIdx.x / 32;
     const Image image{
         x + (long long)group * channels * height * width * images, height, width, images,
-        up_h, up_w, gap_h, gap_w, from_h, from_w};
+        stride_h, stride_w, dilation_h, dilation_w, offset_h, offset_w};
     int first, end;
     share(columns, splits, split, first, end);
 
-    // A thread copies one column, or VEC_COLUMNS neighbouring ones, of every BK.
+    // Each thread copies one column, or VEC_COLUMNS neighbouring ones, of each BK.
     const int across = BK / VEC_COLUMNS, mine = threadIdx.x % across * VEC_COLUMNS;
     Column at(first + mine, ow, images);
     auto load = [&](int half, int k) {
@@ -276,7 +280,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(
 #pragma unroll
         for (int r = threadIdx.x / across; r < BN; r += THREADS / across) {
             const float* from = image.at(n0 + r, at.oh, at.ow, at.n);
-            bool inside = from && n0 + r < taps && k + mine < end;
+            bool inside = from && n0 + r < depth && k + mine < end;
             cp_async<4 * VEC_COLUMNS>(right[half] + r * ROW + mine, from, inside);
         }
         at.advance(BK, ow, images);
@@ -284,12 +288,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(
     Sums sums = {};
     const int m = warp / (BN / WN) * WM, n = warp % (BN / WN) * WN;
     accumulate<1, ROW>(sums, left, right[0], BN * ROW, first, end, m, n, load);
-    gw += ((long long)split * groups + group) * rows * taps;
-    store(sums, gw, nullptr, m0 + m, n0 + n, rows, taps);
+    gw += ((long long)split * groups + group) * rows * depth;
+    store(sums, gw, nullptr, m0 + m, n0 + n, rows, depth);
 }
 
-// y[m, j] = Σ over splits of parts[split, m, j] (+ bias[m]), in order; m counts rows of all groups.
-// One thread for each element: grid (⌈rows·columns / block⌉).
+// y[m, j] = Σ over splits of parts[split, m, j] (+ bias[m]), in order; m counts the rows of all
+// groups. One thread per element: grid (⌈rows·columns / block⌉).
 extern "C" __global__ void add_splits(
     const float* __restrict__ parts, const float* __restrict__ bias, float* __restrict__ y, int rows,
     int columns, int splits)

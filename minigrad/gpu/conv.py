@@ -1,4 +1,4 @@
-"""Convolution on a GPU, by the matrix products of :mod:`minigrad.gpu.implicit_gemm`."""
+"""Convolution on a GPU by the matrix products of :mod:`minigrad.gpu.implicit_gemm`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def conv2d(
     h, wide = x.shape[2:]
     size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
     x = to_batch_last(x)
-    look = implicit.ahead(padding, window.stride, window.dilation)
+    sampling = implicit.forward_sampling(padding, window.stride, window.dilation)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = to_batch_last(g)
         gx = None
         if needs[0]:
-            behind = implicit.back(window.kernel, padding, window.stride, window.dilation)
-            flipped = flip_filters(w, groups)
-            gx = from_batch_last(implicit.correlate(g, flipped, None, (h, wide), behind))
+            steps = window.kernel, padding, window.stride, window.dilation
+            flipped, gathering = flip_filters(w, groups), implicit.backward_sampling(*steps)
+            gx = from_batch_last(implicit.correlate(g, flipped, None, (h, wide), gathering))
         return (
             gx,
-            implicit.weight_gradient(x, g, w.shape, look) if needs[1] else None,
+            implicit.weight_gradient(x, g, w.shape, sampling) if needs[1] else None,
             g.reshape(len(g), -1).sum(axis=1) if needs[2] else None,
         )
 
-    return from_batch_last(implicit.correlate(x, w, b, size, look)), backward
+    return from_batch_last(implicit.correlate(x, w, b, size, sampling)), backward

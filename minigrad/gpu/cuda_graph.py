@@ -1,8 +1,8 @@
 """A training step recorded once and replayed: one launch in place of hundreds.
 
-On a GPU small networks wait for Python more than for arithmetic. A step does the same operations on
-arrays of the same shapes every time, so its launches can be recorded, as a CUDA graph, and replayed
-as one, on the same memory each time.
+On a GPU, small networks spend more time waiting for Python than computing. Each step runs the same
+operations on arrays of the same shapes, so its launches can be recorded as a CUDA graph and
+replayed by one launch, on the same memory each time.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ Signature = tuple[tuple[Any, ...], ...]
 
 
 class CaptureError(RuntimeError):
-    """Something in a step cannot be recorded."""
+    """An operation of the step cannot be recorded."""
 
 
 class CapturedStep:
-    """``step`` as a function that is recorded at one of its calls and replayed from then on.
+    """Calls ``step``, records one of the calls, and replays it from then on.
 
         step = CapturedStep(lambda images, labels: train.step(model, ..., images, labels))
         for images, labels in loader:
             mg.manual_seed(seed, epoch, number)
             logits, loss = step(images, labels)
 
-    The first ``warm`` calls run ``step`` as it is: they compile kernels and make the optimiser's
-    state. The next one records it, and from there on every call copies its inputs into the step's
-    own buffers and replays. So training goes through the same values as without recording.
+    The first ``warm`` calls run ``step`` normally, which compiles kernels and creates the
+    optimiser's state. The next call records it. From then on each call copies its inputs into the
+    step's own buffers and replays the recording, so training computes the same values as without
+    it.
 
-    What ``step`` does in Python happens no more in a replay, but for three things, which are asked
-    for anew before each: the learning rate and other options of an optimiser's groups, its count of
-    steps, and the draws of dropout.
+    Replays do not run the Python code of ``step``. Three things are still evaluated before each
+    replay: the learning rate and other options of an optimiser's groups, its count of steps, and
+    the draws of dropout.
 
-    Inputs of other shapes, dtypes or strides than those of the first call (the last batch of an
-    epoch, say) run ``step`` as it is.
+    Inputs whose shapes, dtypes or strides differ from those of the first call (the last batch of an
+    epoch, for example) run ``step`` normally.
 
     Args:
-        step: a function of Tensors on one GPU that computes, and neither reads a value nor sends
-            one: no ``item()``, ``numpy()`` or ``cpu()`` in it, no index that is a list or an array
-            of the CPU, no ``cat`` or ``stack`` of more than a few tensors, and no ``matmul`` but
-            through ``linear``.
+        step: a function of Tensors on one GPU that copies no values between CPU and GPU: it has no
+            ``item()``, ``numpy()`` or ``cpu()``, no index that is a list or a CPU array, no ``cat``
+            or ``stack`` of more than a few tensors, and no ``matmul`` other than ``linear``.
         warm: calls before the recording, at least one.
 
-    Returned Tensors are the same at each replay, with new contents: read them, or copy them, before
-    the next call. Parameters and optimiser state must stay the arrays that they were at the
-    recording: load saved ones before.
+    Each replay returns the same Tensors with new contents: read or copy them before the next call.
+    Parameters and optimiser state must remain the arrays they were during the recording, so load
+    saved values before it.
     """
 
     def __init__(self, step: Callable[..., Any], warm: int = 3) -> None:
@@ -69,11 +69,11 @@ class CapturedStep:
         self._graph: Any = None
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """One step; what ``step`` returns.
+        """Run one step; returns the result of ``step``.
 
         Raises:
             DeviceError: the inputs are not on a GPU.
-            CaptureError: something in ``step`` cannot be recorded.
+            CaptureError: an operation of ``step`` cannot be recorded.
         """
         if not inputs:
             raise TypeError("inputs: expected at least one Tensor, got none")
@@ -101,7 +101,7 @@ class CapturedStep:
 
     def _record(self, side: _Side, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = [Tensor(get_xp(x.data).empty_like(x.data)) for x in inputs]
-        done = _Operations()
+        done = _LastOperation()
         slots = Slots(side.callers_memory)
         try:
             with listen(done), side.memory(), side.recorded() as graph, recording(slots):
@@ -114,8 +114,8 @@ class CapturedStep:
         self._slots, self._graph = slots, graph[0]
 
 
-class _Operations(Listener):
-    """Remembers which operation ran last."""
+class _LastOperation(Listener):
+    """Remembers the name of the last operation."""
 
     last = ""
 
@@ -126,11 +126,11 @@ class _Operations(Listener):
 
 
 class _Side:
-    """A stream and a memory pool of our own, in order with the caller's stream.
+    """A separate stream and memory pool, ordered with the caller's stream.
 
-    The pool is what makes replays safe: memory that the recorded kernels use is never lent to
-    others, although no array of it may be alive. Only the step itself takes memory from it.
-    Whatever is written before a replay, inputs and numbers, lies in the caller's memory.
+    The pool makes replays safe: it never gives memory that recorded kernels use to others, even
+    when no array refers to it any more. Only the step itself allocates from it. Inputs and numbers,
+    which are written before each replay, are in the caller's memory.
     """
 
     def __init__(self, where: device) -> None:
@@ -144,7 +144,7 @@ class _Side:
         self.capturing = False
 
     def __enter__(self) -> None:
-        """Work goes to our stream from here on, after what the caller's stream has."""
+        """Send the following work to this stream, after the caller's earlier work."""
         self.callers = self.cuda.get_current_stream()
         self.callers_allocator = self.cuda.get_allocator()
         self.stream.wait_event(self.callers.record())
@@ -158,18 +158,18 @@ class _Side:
         self.callers.wait_event(done)
 
     def memory(self) -> contextlib.AbstractContextManager[Any]:
-        """Within it, arrays come from our pool."""
+        """Context in which arrays are allocated from this pool."""
         return self.cuda.using_allocator(self.pool.malloc)
 
     def callers_memory(self) -> contextlib.AbstractContextManager[Any]:
-        """Within it, arrays come from where they came from before this side was entered."""
+        """Context in which arrays are allocated where the caller allocates them."""
         return self.cuda.using_allocator(self.callers_allocator)
 
     def _allocate(self, nbytes: int) -> Any:
-        """Memory for the pool.
+        """Allocate memory for the pool.
 
-        Where there is none, CuPy's pool gives its free blocks back to the driver and tries again,
-        unless the error is a MemoryError. Free blocks are in use by kernels recorded before.
+        When the driver has no memory left, CuPy's pool would return its free blocks to the driver
+        and try again, unless the error is a MemoryError. But recorded kernels use these blocks.
         """
         try:
             return self.cuda.MemoryPointer(self.cuda.Memory(nbytes), 0)
@@ -180,18 +180,18 @@ class _Side:
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[list[Any]]:
-        """Record what is launched within; afterwards the list yielded holds the graph."""
+        """Record all launches inside this context; afterwards the yielded list holds the graph."""
         found: list[Any] = []
         collecting = gc.isenabled()
         gc.collect()
-        gc.disable()  # lest it frees, in the middle, memory that the recording does not own
-        self.pool.free_all_blocks()  # of the steps before: in pieces, some may be of no use
+        gc.disable()  # collection would free memory that the recording does not own
+        self.pool.free_all_blocks()  # left by earlier steps, perhaps in pieces too small to use
         self.capturing = True
         self.stream.begin_capture()
         try:
             yield found
         except BaseException:
-            with contextlib.suppress(Exception):  # it is broken, and must be ended all the same
+            with contextlib.suppress(Exception):  # a broken capture must be ended too
                 self.stream.end_capture()
             raise
         else:

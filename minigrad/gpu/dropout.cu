@@ -1,7 +1,7 @@
-// Dropout whose mask is the stream of minigrad/rng.py, the same bits as on the CPU. The mask is
-// drawn anew in backward, so it takes no memory. Macro: REAL.
+// Dropout whose mask is the random stream of minigrad/rng.py, bit-identical to the CPU's. The backward
+// pass draws the mask again, so it takes no memory. Macro: REAL.
 
-// Philox 4x64-10 (Salmon et al., SC 2011): four words that are a function of key and counter.
+// Philox 4x64-10 (Salmon et al., SC 2011): four words as a function of key and counter.
 __device__ inline void philox(unsigned long long key0, unsigned long long key1,
                               unsigned long long words[4]) {
     const unsigned long long m0 = 0xD2E7470EE14C6C93ull, m1 = 0xCA5A826395121157ull;
@@ -17,10 +17,10 @@ __device__ inline void philox(unsigned long long key0, unsigned long long key1,
     }
 }
 
-// y = x scale where the element's 32-bit word is at least `limit`, else x 0 (NaN and infinity give
-// NaN, as a product does). Flat memory; a thread per block of the stream, which is eight elements.
-// `stream` holds the key's two words and the number of the draw: in memory because they change from
-// step to step, and a captured step's arguments cannot.
+// y = x scale where the element's 32-bit word is at least `limit`, else x 0 (which is NaN for NaN and
+// infinity). Arrays are flat, with one thread per block of the stream, which is eight elements.
+// `stream` holds the two words of the key and the number of the draw. It is an array because it changes
+// from step to step, while the arguments of a captured step cannot.
 extern "C" __global__ void dropout(const REAL *__restrict__ x, long long n,
                                    const unsigned long long *stream, unsigned long long limit,
                                    REAL scale, REAL *__restrict__ y) {

@@ -1,4 +1,4 @@
-"""Dropout on a GPU: the kernel of dropout.cu draws the mask, forward and again backward."""
+"""Dropout on a GPU: the kernel of dropout.cu draws the mask twice, forward and backward."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..tape import Backward
 from . import launch as cuda
 from .capture import varying
 
-THREADS = 256  # of a block of dropout.cu
+THREADS = 256  # per block of dropout.cu
 
 
 @_dropout.on("gpu", when=cuda.serves)
 def dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
-    """One pass over memory each way; nothing but the stream's number is kept."""
+    """One pass over memory forward and backward; only the stream's number is kept between them."""
     xp = get_xp(x)
 
     def stream() -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Passes over arrays on a GPU that keep their memory order: CuPy's functions return C order."""
+"""Element-wise passes on a GPU that keep memory order, where CuPy's functions return C order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..layout import memory_order
 def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     """Apply ``function(out, *arrays)`` to ``arrays``, broadcast; it fills its first argument.
 
-    The result has the dtype of the first array, and the memory order of the first of full shape;
-    ``function`` sees axes in that order, so its first argument is in C order.
+    The result has the dtype of the first array and the memory order of the first array of full
+    shape. ``function`` gets the axes in that order, so its first argument is in C order.
     """
     xp = get_xp(arrays[0])
     shape = np.broadcast_shapes(*(a.shape for a in arrays))

@@ -1,14 +1,14 @@
 """Convolution on a GPU: the matrix products of ``conv.cu``.
 
-The kernels gather the columns of im2col as they multiply; here are the shapes of their launches.
-They take any stride, padding, dilation and groups. All arrays are batch-innermost and float32, and
-products are as precise as :func:`minigrad.set_precision` says.
+The kernels gather the columns of im2col as they multiply; this file chooses the shapes of their
+launches. They take any stride, padding, dilation and groups. All arrays are batch-innermost and
+float32; :func:`minigrad.set_precision` sets the precision of the products.
 
-**Tiles.** A block makes a tile of BM x 128 results, BM the smallest of 16, 32, 64, 128 that holds
-all rows (output channels of a group), or 128. Where that gives fewer than MIN_BLOCKS tiles, so that
-processors of the GPU would have nothing to do, the sum behind each result is cut into shares of at
-least MIN_STEPS steps, one block each, and a second kernel adds them up in order. Tiles and shares
-depend on shapes alone, so results are the same bits on every GPU of an architecture.
+**Tiles.** A block computes a tile of BM x 128 results. BM is the smallest of 16, 32, 64 and 128
+that holds all rows (output channels of a group), or 128. If that gives fewer than MIN_BLOCKS tiles,
+too few to keep the GPU busy, each sum is split into shares of at least MIN_STEPS steps, one block
+per share, and a second kernel adds the shares in order ("split-K"). Tiles and shares depend only on
+shapes, so results are bit-identical on all GPUs of one architecture.
 """
 
 from __future__ import annotations
@@ -25,46 +25,47 @@ from .precision import PRECISIONS, precision_of
 
 Pair = tuple[int, int]
 
-TILE = 128  # results across a tile: BN in conv.cu
-STEP = 16  # terms of the sum at a time: BK
-MIN_BLOCKS = 264  # two for each multiprocessor of the largest GPUs
-MIN_STEPS = 8  # steps of a share: less is not worth the second kernel
-MAX_COLUMNS = 2**31 - 2 * TILE  # columns that the kernels can count
-MAX_DEPTH = 65535  # groups times shares: a grid's third size
+TILE = 128  # columns of a tile: BN in conv.cu
+STEP = 16  # terms of the sum per step: BK in conv.cu
+MIN_BLOCKS = 264  # two per multiprocessor of the largest GPUs
+MIN_STEPS = 8  # steps per share; fewer are not worth the second kernel
+MAX_COLUMNS = 2**31 - 2 * TILE  # the kernels count columns with 32 bits
+MAX_GRID_DEPTH = 65535  # groups times shares: the third size of a grid
 
 
-class Look(NamedTuple):
-    """Where output position i looks at kernel offset k: at pixel (i·up + k·gap + start) / down, and
-    at a zero where that is no whole number or outside. Each as (height, width)."""
+class Sampling(NamedTuple):
+    """The pixel that output position i reads for kernel offset k:
+    (i·stride + k·dilation + offset) / base_dilation, or zero if that is not an integer or lies
+    outside the image. Each field is (height, width)."""
 
-    up: Pair
-    gap: Pair
-    start: Pair
-    down: Pair = (1, 1)
-
-
-def ahead(padding: Pair, stride: Pair, dilation: Pair) -> Look:
-    """How a convolution's outputs look at its input."""
-    return Look(stride, dilation, (-padding[0], -padding[1]))
+    stride: Pair
+    dilation: Pair
+    offset: Pair
+    base_dilation: Pair = (1, 1)  # XLA's word: the input as if spread out with zeros between pixels
 
 
-def back(kernel: Pair, padding: Pair, stride: Pair, dilation: Pair) -> Look:
-    """How the pixels of a convolution's input look at the gradient of its output, through filters
-    turned by 180°. Beyond stride 1 most of them fall between outputs and are multiplied by zero."""
-    start = (p - d * (k - 1) for p, d, k in zip(padding, dilation, kernel, strict=True))
-    return Look((1, 1), dilation, (next(start), next(start)), stride)
+def forward_sampling(padding: Pair, stride: Pair, dilation: Pair) -> Sampling:
+    """How the outputs of a convolution read its input."""
+    return Sampling(stride, dilation, (-padding[0], -padding[1]))
 
 
-PIXEL = Look((1, 1), (1, 1), (0, 0))  # a 1 x 1 convolution
+def backward_sampling(kernel: Pair, padding: Pair, stride: Pair, dilation: Pair) -> Sampling:
+    """How the input pixels of a convolution read the gradient of its output, with flipped filters.
+    At strides above 1 most offsets fall between outputs and multiply zeros."""
+    height, width = (p - d * (k - 1) for p, d, k in zip(padding, dilation, kernel, strict=True))
+    return Sampling((1, 1), dilation, (height, width), stride)
+
+
+PIXEL = Sampling((1, 1), (1, 1), (0, 0))  # a 1 x 1 convolution
 
 
 def is_supported(x: Array) -> bool:
-    """True if the kernels take ``x``."""
+    """True if the kernels serve ``x``."""
     return cuda.usable(x) and x.dtype == np.float32
 
 
-def correlate(x: Array, w: Array, b: Array | None, size: Pair, look: Look) -> Array:
-    """y[o, i, j, n] = Σ over c, k of w[o, c, k] · x[c, seen from (i, j) at k, n] + b[o].
+def correlate(x: Array, w: Array, b: Array | None, size: Pair, sampling: Sampling) -> Array:
+    """y[o, i, j, n] = Σ_c,k w[o, c, k] · x[c, pixel of (i, j) and k, n] + b[o].
 
     Args:
         x, w, b: (C, H, W, N), (O, C/groups, KH, KW), (O,) or None.
@@ -75,15 +76,17 @@ def correlate(x: Array, w: Array, b: Array | None, size: Pair, look: Look) -> Ar
     """
     o, cg, kh, kw = w.shape
     y = empty((o, *size, x.shape[3]), x.dtype, get_xp(x))
-    _multiply("correlate", w, x, b, y, size, (cg, kh, kw), look, over_columns=False)
+    _multiply("correlate", w, x, b, y, size, (cg, kh, kw), sampling, over_columns=False)
     return y
 
 
-def weight_gradient(x: Array, g: Array, shape: tuple[int, ...], look: Look) -> Array:
+def weight_gradient(x: Array, g: Array, shape: tuple[int, ...], sampling: Sampling) -> Array:
     """dL/dw of :func:`correlate`, of ``shape`` (O, C/groups, KH, KW), from g = dL/dy: the sum over
-    positions and images of g · x seen from there."""
+    positions and images of g · (the pixel they read)."""
     gw = empty(shape, x.dtype, get_xp(x))
-    _multiply("weight_gradient", g, x, None, gw, g.shape[1:3], shape[1:], look, over_columns=True)
+    _multiply(
+        "weight_gradient", g, x, None, gw, g.shape[1:3], shape[1:], sampling, over_columns=True
+    )
     return gw
 
 
@@ -93,7 +96,7 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 
 def product_transposed(a: Array, b: Array) -> Array:
-    """(M, N) @ (K, N)ᵀ: the weight gradient of such a convolution."""
+    """(M, N) @ (K, N)ᵀ: the weight gradient of a convolution of N images of one pixel."""
     shape = len(a), len(b), 1, 1
     return weight_gradient(b[:, None, None], a[:, None, None], shape, PIXEL)[:, :, 0, 0]
 
@@ -106,16 +109,16 @@ def _multiply(
     y: Array,
     size: Pair,
     filter: tuple[int, ...],
-    look: Look,
+    sampling: Sampling,
     over_columns: bool,
 ) -> None:
     """Launch kernel ``name``: y = left · (columns of x), or its transpose, group by group.
 
     Args:
         size: output positions (OH, OW).
-        filter: its shape, (C/groups, KH, KW).
-        over_columns: whether the sum runs over columns and the results are one for each weight, not
-            the other way round.
+        filter: shape of one filter, (C/groups, KH, KW).
+        over_columns: sum over columns, with one result per weight, rather than over weights, with
+            one result per column.
     """
     channels, height, width, images = x.shape
     groups = channels // filter[0]
@@ -135,15 +138,16 @@ def _multiply(
         "BM": tile,
         "KH": filter[1],
         "KW": filter[2],
-        "DOWN_H": look.down[0],
-        "DOWN_W": look.down[1],
+        "BASE_H": sampling.base_dilation[0],
+        "BASE_W": sampling.base_dilation[1],
         "VEC_ROWS": _vector(left, length),
         "VEC_COLUMNS": _vector(x, images),
     }
     threads = 32 * (tile // min(tile, 64)) * (TILE // 32)
     numbers = (groups, rows, filter[0], height, width, *size, images, splits)
     biases = () if over_columns else (bias if splits == 1 else None,)
-    args = (left, x, *biases, sums, *numbers, *look.up, *look.gap, *look.start)
+    steps = *sampling.stride, *sampling.dilation, *sampling.offset
+    args = (left, x, *biases, sums, *numbers, *steps)
     cuda.launch("conv", name, (*grid, groups * splits), threads, args, **macros)
     if splits > 1:
         each = y.size // len(y)
@@ -152,13 +156,13 @@ def _multiply(
 
 
 def _splits(tiles: int, length: int, groups: int) -> int:
-    """How many shares sums of ``length`` terms are cut into (see above), none of them empty."""
+    """Number of shares, none empty, into which sums of ``length`` terms are split (see above)."""
     steps = -(-length // STEP)
-    wanted = min(-(-MIN_BLOCKS // tiles), steps // MIN_STEPS, MAX_DEPTH // groups)
+    wanted = min(-(-MIN_BLOCKS // tiles), steps // MIN_STEPS, MAX_GRID_DEPTH // groups)
     return -(-steps // -(-steps // max(1, wanted)))
 
 
 def _vector(array: Array, row: int) -> int:
-    """Floats that one copy can take: 4 if rows of that length all start at 16 bytes, else 1."""
+    """Floats per copy: 4 if all rows of ``row`` elements are aligned to 16 bytes, else 1."""
     address: Any = array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
     return 4 if row % 4 == 0 and address % 16 == 0 else 1

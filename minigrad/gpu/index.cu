@@ -1,16 +1,16 @@
 // Indexing with arrays. Macro: REAL.
 
-// Whether each of M indices is that of one of `size` elements, counted from either end. One that is
-// not is written to `alarm`; of several, any.
+// Check that each of M indices is in [-size, size). One that is not is written to `alarm`; of several,
+// any one.
 extern "C" __global__ void within(const long long *index, long long M, long long size,
                                   long long *alarm) {
     long long m = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (m < M && (index[m] < -size || index[m] >= size)) *alarm = index[m];
 }
 
-// y[p] = Σ of x[m] over the m whose place is p, in their order; other elements stay. `sorted` holds
-// place · M + m of each of the M elements, in ascending order. A thread for each: the first of a
-// place adds them all up.
+// y[p] = Σ of x[m] over the m whose place is p, in order; other elements of y stay. `sorted` holds
+// place · M + m of each of the M elements, in ascending order. One thread per element: the thread of
+// the first element of a place adds all of them.
 extern "C" __global__ void add_at(const REAL *__restrict__ x,
                                   const long long *__restrict__ sorted, long long M,
                                   REAL *__restrict__ y) {

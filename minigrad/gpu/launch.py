@@ -1,15 +1,15 @@
 """The one door to CUDA kernels: ``minigrad/gpu/<family>.cu``, compiled on first use by NVRTC.
 
-CuPy can run the definition of every operation; where a kernel saves passes over memory, an
-implementation in this folder calls :func:`launch`. The rules of those files:
+CuPy can run the definition of every operation. Where a kernel saves passes over memory, an
+implementation in this folder calls :func:`launch`. Rules for the .cu files:
 
 - One family per file, forward and backward together; kernels are ``extern "C" __global__ void``.
 - Types are macros (``-DREAL=float``), not templates.
-- ``#include "x.cuh"`` takes in a file of the same folder; there are no other headers.
-- Sums have a fixed order and nothing is atomic, so results are the same bits in every run.
+- ``#include "x.cuh"`` includes a file of the same folder; there are no other headers.
+- Sums have a fixed order and nothing is atomic, so results are bit-identical in every run.
 
-Tests compile the same files as C++ and put their own :func:`_launch` in place of the one here, so
-that kernels and the calls to them run without a GPU.
+Tests compile the same files as C++ and replace :func:`_launch`, so kernels and the calls to them
+run without a GPU.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _TYPES: dict[str, np.dtype[Any]] = {
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _GRID_LIMITS = (2**31 - 1, 65535, 65535)
 _BLOCK_LIMIT = 1024
-_STATIC_SHARED = 48 << 10  # bytes of shared memory that need no asking for
+_MAX_STATIC_SHARED_BYTES = 48 << 10  # more shared memory must be requested
 
 
 def usable(x: Array) -> bool:
-    """Whether operations on ``x`` go by CUDA kernels: it lies on a GPU and is float32 or 64."""
+    """Whether CUDA kernels serve ``x``: it is on a GPU, and float32 or float64."""
     return not isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.itemsize >= 4
 
 
@@ -60,7 +60,7 @@ def serves(x: Array, *args: Any, **params: Any) -> bool:
 
 
 def blocks(count: int, threads: int) -> int:
-    """How many blocks of ``threads`` it takes to have ``count`` threads."""
+    """Number of blocks of ``threads`` threads that give at least ``count`` threads."""
     return -(-count // threads)
 
 
@@ -78,20 +78,21 @@ def launch(
 
     Args:
         family, name: file and function.
-        grid, block: sizes, x first. A grid with a 0 is no work.
-        args: what the kernel declares: for ``T *`` a C-order array of that dtype, or None; for
-            ``T *const *`` a list of arrays without gaps in whatever order of axes; for anything
-            else a number, converted to its type.
+        grid, block: sizes, x first. Nothing is launched for a grid with a size of 0.
+        args: one per parameter of the kernel. For ``T *`` a C-order array of that dtype, or None;
+            for ``T *const *`` a list of dense arrays in any order of axes; otherwise a number,
+            which is converted to the parameter's type.
         shared: bytes of dynamic shared memory.
         macros: ``-D`` definitions; a dtype stands for its C type.
 
     Raises:
-        TypeError, ValueError, OverflowError: ``args`` or sizes are not what kernel and GPU take.
+        TypeError, ValueError, OverflowError: ``args`` do not match the kernel's parameters, or a
+            size exceeds the GPU's limits.
     """
     grid, block = (n if isinstance(n, tuple) else (n,) for n in (grid, block))
     if 0 in grid:
         return
-    if len(grid) > 3 or any(not 0 < n <= most for n, most in zip(grid, _GRID_LIMITS, strict=False)):
+    if len(grid) > 3 or any(not 0 < n <= m for n, m in zip(grid, _GRID_LIMITS, strict=False)):
         raise ValueError(f"{name}: grid {grid}: expected from 1 up to {_GRID_LIMITS}")
     threads = math.prod(block)
     if len(block) > 3 or not 0 < threads <= _BLOCK_LIMIT:
@@ -114,9 +115,9 @@ def _defines(macros: tuple[tuple[str, Any], ...]) -> Defines:
 
 @functools.cache
 def source(family: str) -> str:
-    """The text of ``<family>.cu`` with its includes in place, each once, and without comments.
+    """The text of ``<family>.cu``, without comments, with each included file inserted once.
 
-    These hold mathematics, and CuPy compiles through files in the encoding of the locale.
+    Comments contain mathematics, and CuPy compiles through files in the encoding of the locale.
     """
     seen: set[str] = set()
 
@@ -144,10 +145,10 @@ class Parameter(NamedTuple):
     name: str
     dtype: np.dtype[Any]
     stars: int
-    const: bool  # what it points to is only read
+    const: bool  # a pointer to read-only data
 
     def convert(self, kernel: str, value: Any) -> Any:
-        """``value`` as the kernel takes it, or an error that names the parameter."""
+        """``value`` converted for the kernel; errors name the parameter."""
         what = f"{kernel}: {self.name}"
         if self.stars == 2:
             return [self._of_my_dtype(what, array) for array in value]
@@ -177,7 +178,7 @@ _PARAMETER = re.compile(r"(const )?([\w ]+?) ?(\*?) ?(?:const ?(\*))? ?(?:__rest
 
 @functools.cache
 def declarations(family: str) -> dict[str, tuple[str, ...]]:
-    """The parameters of each kernel of ``family``, as its source declares them."""
+    """The parameters that the source of ``family`` declares for each kernel."""
     return {
         name: tuple(" ".join(p.split()) for p in declared.split(",") if p)
         for name, declared in _KERNEL.findall(source(family))
@@ -186,7 +187,7 @@ def declarations(family: str) -> dict[str, tuple[str, ...]]:
 
 @functools.cache
 def signature(family: str, name: str, defines: Defines) -> tuple[Parameter, ...]:
-    """What kernel ``name`` takes."""
+    """The parameters of kernel ``name``."""
     return tuple(_parameter(text, dict(defines)) for text in declarations(family)[name])
 
 
@@ -214,13 +215,13 @@ def _launch(
     values: list[Any],
     shared: int,
 ) -> None:
-    """Hand checked arguments to the GPU."""
+    """Launch with arguments that have been checked."""
     for value in values:
         for array in value if isinstance(value, list) else [value]:
-            if isinstance(array, np.ndarray):  # of one element CuPy would take the value
+            if isinstance(array, np.ndarray):  # CuPy would take one element as a number
                 raise DeviceError(f"{name}: expected arrays on a GPU, got one on the CPU")
     function = _function(family, name, defines)
-    if shared > _STATIC_SHARED:
+    if shared > _MAX_STATIC_SHARED_BYTES:
         function.max_dynamic_shared_size_bytes = shared
     tables = [_table(v) if isinstance(v, list) else v for v in values]  # alive until queued
     args = tuple(np.uint64(0) if v is None else v for v in tables)
@@ -239,7 +240,7 @@ def _function(family: str, name: str, defines: Defines) -> Any:
 
 @functools.cache
 def _module(family: str, defines: Defines) -> Any:
-    """The compiled family; CuPy keeps the result per device, and on disk for the next process."""
+    """The compiled family. CuPy caches the result per device, and on disk for later processes."""
     options = ("--std=c++17", *(f"-D{key}={value}" for key, value in defines))
     module = cupy_module().RawModule(code=source(family), options=options, backend="nvrtc")
     with _progress(f"compiling CUDA kernels: {family}"):
@@ -249,8 +250,8 @@ def _module(family: str, defines: Defines) -> Any:
 
 @contextlib.contextmanager
 def _progress(text: str) -> Iterator[None]:
-    """Show ``text`` on a terminal's last line meanwhile."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()  # None: closed
+    """Show ``text`` on the last line of the terminal, if there is one, during this context."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()  # None if closed
     if terminal:
         print(f"{text} …", end="", file=sys.stderr, flush=True)
     try:

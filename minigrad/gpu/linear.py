@@ -1,4 +1,4 @@
-"""Linear layers on a GPU, by the matrix products of :mod:`minigrad.gpu.implicit_gemm`."""
+"""Linear layers on a GPU by the matrix products of :mod:`minigrad.gpu.implicit_gemm`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _serves(x: Array, w: Array, b: Array | None) -> bool:
 
 @_linear.on("gpu", when=_serves)
 def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
-    """Yᵀ = W Xᵀ + b: the batch is innermost in memory."""
+    """Yᵀ = W Xᵀ + b, which keeps the batch innermost in memory."""
     xt = to_batch_last(x)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:

@@ -1,13 +1,12 @@
-// Classification losses of (C, M) memory, classes first: a thread per column, which is one
-// prediction. The formulas stand in minigrad/ops/loss.py. Macros: REAL; SUM: the type that sums over
-// classes are added up in.
+// Classification losses of (C, M) arrays, classes first, with one thread per column: one prediction.
+// minigrad/ops/loss.py has the formulas. Macros: REAL; SUM: the type of sums over classes.
 //
-// `shifts` (2, M) holds what turns x into ln softmax(x): each column's maximum and, apart from it so
+// `shifts` (2, M) turns x into ln softmax(x): it holds the maximum of each column and, separately so
 // that large logits lose no digits, ln Σ e^(x − max).
 
-// Which class indices are `used`: those that are classes, from 0 up to C, and (if `ignoring`) not
-// `ignored`; and as `safe` ones, 0 in place of the others. One that is neither a class nor ignored
-// is written to `alarm`; of several, any.
+// `used`: whether each class index is in [0, C) and (if `ignoring`) is not `ignored`. `safe`: the index
+// if it is used, else 0. An index that is neither a class nor ignored is written to `alarm`; of several,
+// any one.
 extern "C" __global__ void class_indices(const long long *index, bool ignoring, long long ignored,
                                          int C, long long M, long long *__restrict__ safe,
                                          bool *__restrict__ used, long long *alarm) {
@@ -20,8 +19,8 @@ extern "C" __global__ void class_indices(const long long *index, bool ignoring, 
     if (counts && !is_class) *alarm = c;
 }
 
-// Weighted, smoothed one-hot columns `target` (C, M) of class indices, 0 where not `used`, and
-// `each` (M), the weights of the true classes. `weight` (C) may be null: ones.
+// Weighted, smoothed one-hot columns `target` (C, M) of class indices, 0 where not `used`; and `each`
+// (M), the weights of the true classes. A null `weight` (C) stands for ones.
 extern "C" __global__ void distribution(const long long *index, const bool *used,
                                         const REAL *weight, REAL own, REAL share, int C,
                                         long long M, REAL *__restrict__ target,
@@ -37,7 +36,7 @@ extern "C" __global__ void distribution(const long long *index, const bool *used
     }
 }
 
-// The column's shifts, or zeros where x is ln softmax already.
+// The column's shifts, or zeros if x is ln softmax already.
 __device__ inline void find_shifts(const REAL *x, int C, long long M, long long m, bool from_log,
                                    REAL *shifts) {
     REAL most = x[m];
@@ -64,8 +63,8 @@ extern "C" __global__ void cross_entropy(const REAL *__restrict__ x,
     loss[m] = -sum;
 }
 
-// gx = g (p Σ target − target), or −g target with `from_log`; 0 where not `used` (which may be
-// null). `g` has a value per column, or one for all.
+// gx = g (p Σ target − target), or −g target with `from_log`; 0 where not `used`, which may be null.
+// `g` has one value per column, or one for all.
 extern "C" __global__ void cross_entropy_gradient(const REAL *__restrict__ x,
                                                   const REAL *__restrict__ target,
                                                   const REAL *shifts, const bool *used,
@@ -103,7 +102,7 @@ extern "C" __global__ void focal_gradient(const REAL *__restrict__ x, const long
     if (m >= M) return;
     REAL most = shifts[m], rest = shifts[M + m];
     REAL log_p = x[index[m] * M + m] - most - rest, q = -expm1(log_p);
-    REAL ratio = q > 0 ? log_p / q : -1;  // its limit
+    REAL ratio = q > 0 ? log_p / q : -1;  // the limit
     REAL slope = weight[m] * pow(q, gamma) * (gamma * exp(log_p) * ratio - 1);
     slope *= g[g_per_column ? m : 0];
     for (int c = 0; c < C; ++c) {

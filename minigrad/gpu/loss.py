@@ -1,4 +1,4 @@
-"""Losses on a GPU, by the kernels of loss.cu: a thread per target."""
+"""Losses on a GPU by the kernels of loss.cu, with one thread per target."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from . import launch as cuda
 
 
 def _run(name: str, dtype: Any, columns: int, *args: Any, classes: int) -> None:
-    """A kernel of loss.cu with a thread per column."""
+    """Run a kernel of loss.cu with one thread per column."""
     threads, macros = 128, {"REAL": dtype, "SUM": adding_dtype(dtype, classes)}
     cuda.launch("loss", name, cuda.blocks(columns, threads), threads, args, **macros)
 
@@ -33,7 +33,7 @@ def _run(name: str, dtype: Any, columns: int, *args: Any, classes: int) -> None:
 def cross_entropy(
     x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
 ) -> tuple[Array, Backward]:
-    """One kernel each way."""
+    """One kernel forward and one backward."""
     xp, shape = get_xp(x), x.shape
     z, target = xp.ascontiguousarray(classes_first(x)), xp.ascontiguousarray(target)
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
@@ -51,7 +51,7 @@ def cross_entropy(
 
 
 def _slopes(g: Array, norm: Any, reduction: str, dtype: Any) -> Array:
-    """:func:`spread` as kernels take it: (M,) or (1,), in the dtype of the loss."""
+    """:func:`spread` with shape (M,) or (1,), in the dtype of the loss."""
     g = spread(g, norm, reduction).reshape(-1).astype(dtype, copy=False)
     return get_xp(g).ascontiguousarray(g)
 
@@ -60,7 +60,7 @@ def _slopes(g: Array, norm: Any, reduction: str, dtype: Any) -> Array:
 def focal_loss(
     x: Array, *, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
 ) -> tuple[Array, Backward]:
-    """One kernel each way."""
+    """One kernel forward and one backward."""
     xp, shape = get_xp(x), x.shape
     z = xp.ascontiguousarray(classes_first(x))
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
@@ -79,7 +79,7 @@ def focal_loss(
 
 @_class_indices.on("gpu", when=cuda.serves)
 def class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Array, Array]:
-    """Without waiting for what the indices are: an error in them is raised later."""
+    """Does not wait for the values of the indices: an error in them is raised later."""
     xp, classes = get_xp(flat), x.shape[1]
     flat = xp.ascontiguousarray(flat.astype(np.int64, copy=False))
     safe, used = xp.empty_like(flat), xp.empty(flat.shape, bool)

@@ -1,8 +1,8 @@
 // Tensor cores and asynchronous copies, as functions.
 //
-// From compute capability 8.0 each is one instruction; elsewhere the same result by shuffles and
-// plain copies. Fragments are PTX's: with g = lane / 4, t = lane % 4 and each pair in one register
-// for bf16 (the lower column in the lower half),
+// From compute capability 8.0 each is one instruction; below, shuffles and plain copies give the same
+// result. Fragments are those of PTX. With g = lane / 4, t = lane % 4, and for bf16 each pair in one
+// register (the lower column in the lower half):
 //
 //   tf32  A 16 x 8    a[0..3] = A[g][t], A[g+8][t], A[g][t+4], A[g+8][t+4]
 //         B  8 x 8    b[0..1] = B[t][g], B[t+4][g]
@@ -38,7 +38,7 @@ __device__ inline unsigned to_bf16(float x) {
     return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-// Two numbers as the two halves of a BF16 register.
+// Two numbers as the halves of one BF16 register.
 __device__ inline unsigned to_bf16x2(float low, float high) {
 #if TENSOR_CORES
     unsigned y;
@@ -108,9 +108,9 @@ __device__ inline void mma_m16n8k16_bf16(float d[4], const unsigned a[4], const 
 #endif
 }
 
-// Copy 4 or 16 bytes (both ends aligned so) to shared memory, or zeros where not `inside`, in the
-// background: `cp_async_commit` closes a group of copies, `cp_async_wait<N>` waits until all but
-// the latest N groups of this thread are there. Other threads see them after a barrier.
+// Copy 4 or 16 bytes (aligned likewise) to shared memory asynchronously, or zeros if not `inside`.
+// `cp_async_commit` closes a group of copies; `cp_async_wait<N>` waits until all but this thread's
+// latest N groups are complete. Other threads see them after a barrier.
 template <int BYTES>
 __device__ inline void cp_async(void *shared, const void *global, bool inside) {
 #if TENSOR_CORES

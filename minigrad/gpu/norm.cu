@@ -1,9 +1,9 @@
-// Batch norm along rows: x is (C, M) in memory, M = H * W * N values of one channel side by side.
-// The formulas stand in minigrad/ops/norm.py.
+// Batch norm along rows: x is (C, M) in memory, so the M = H * W * N values of a channel are contiguous.
+// minigrad/ops/norm.py has the formulas.
 //
-// A row is cut into `segments` of SEGMENT values, and a block of THREADS threads takes one: block
-// b has segment b % segments of row b / segments. Sums go in two steps, segments into `partial`
-// (C, segments, 2), then one warp per row over these in double precision.
+// A row is divided into `segments` of SEGMENT values, one for each block of THREADS threads: block b
+// processes segment b % segments of row b / segments. Sums take two steps: each segment's sums go to
+// `partial` (C, segments, 2), and one warp per row adds these in double precision.
 //
 // Macros: REAL, THREADS, PER_THREAD.
 
@@ -11,10 +11,10 @@
 
 #define SEGMENT (THREADS * PER_THREAD)
 
-// The part of a row that this block has.
+// The part of a row that this block processes.
 struct Segment {
     int row;
-    long long start;  // of the segment in memory
+    long long start;  // offset of the segment in memory
     int size;
 };
 
@@ -24,8 +24,8 @@ __device__ inline Segment my_segment(long long m, int segments) {
     return {row, row * m + first, (int)(m - first < SEGMENT ? m - first : SEGMENT)};
 }
 
-// The mean and Σ (x − mean)² of each segment, from one reading of x: exact however far the values
-// are from zero.
+// The mean and Σ (x − mean)² of each segment in one pass over x, accurate however far the values are
+// from zero.
 extern "C" __global__ void moments(const REAL *__restrict__ x, long long m, int segments,
                                    REAL *partial) {
     Segment at = my_segment(m, segments);
@@ -53,7 +53,7 @@ struct Moments {
     double count, mean, squares;
 };
 
-// The moments of two sets of values together (Chan, Golub & LeVeque 1979).
+// The moments of the union of two sets of values (Chan, Golub & LeVeque 1979).
 __device__ inline Moments join(Moments a, Moments b) {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
@@ -62,7 +62,7 @@ __device__ inline Moments join(Moments a, Moments b) {
             a.squares + b.squares + d * d * (a.count * b.count / count)};
 }
 
-// The mean and biased variance of each row from those of its segments. A block of 32 per row.
+// The mean and biased variance of each row from those of its segments. One block of 32 per row.
 extern "C" __global__ void merge_moments(const REAL *partial, long long m, int segments, REAL *mean,
                                          REAL *var) {
     Moments all = {0, 0, 0};
@@ -81,8 +81,8 @@ extern "C" __global__ void merge_moments(const REAL *partial, long long m, int s
     }
 }
 
-// Running statistics, a thread for each channel: both move towards the batch's by the fraction
-// `take` = 1 − `keep`, the variance times `unbias` first. Grid (⌈channels / block⌉).
+// Running statistics, with one thread per channel: both move towards the batch's by the fraction
+// `take` = 1 − `keep`, after the variance is multiplied by `unbias`. Grid (⌈channels / block⌉).
 extern "C" __global__ void track(const REAL *mean, const REAL *var, int channels, REAL keep,
                                  REAL take, REAL unbias, REAL *running_mean, REAL *running_var) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;
@@ -91,9 +91,9 @@ extern "C" __global__ void track(const REAL *mean, const REAL *var, int channels
     running_var[c] = running_var[c] * keep + take * (var[c] * unbias);
 }
 
-// y = (x − mean) r w + b + z with r = 1 / √(var + eps); of that and 0 the larger, with `relu`. `w`,
-// `b` and `z` may be null. `kept` (2, C) takes mean and r, which the gradient needs when the
-// caller's arrays may have changed.
+// y = (x − mean) r w + b + z with r = 1 / √(var + eps), or max(that, 0) with `relu`. `w`, `b` and `z`
+// may be null. Mean and r are written to `kept` (2, C) for the gradient, because the caller's arrays may
+// change before it.
 extern "C" __global__ void normalize(const REAL *__restrict__ x, const REAL *__restrict__ z,
                                      long long m, int segments, int channels, const REAL *mean,
                                      const REAL *var, const REAL *w, const REAL *b, REAL eps,
@@ -113,7 +113,7 @@ extern "C" __global__ void normalize(const REAL *__restrict__ x, const REAL *__r
     }
 }
 
-// g[i], or 0 where ReLU's result y[i] is; y is null where there was no ReLU.
+// g[i], or 0 where y[i], the result of ReLU, is 0. y is null without ReLU.
 __device__ inline REAL active(const REAL *g, const REAL *y, long long i) {
     return y && y[i] == 0 ? 0 : g[i];
 }
@@ -137,7 +137,7 @@ extern "C" __global__ void sums(const REAL *__restrict__ g, const REAL *__restri
     }
 }
 
-// s = Σ g and t = Σ g x̂ of each row from those of its segments. A block of 32 per row.
+// s = Σ g and t = Σ g x̂ of each row from the sums of its segments. One block of 32 per row.
 extern "C" __global__ void merge_sums(const REAL *partial, int segments, int channels,
                                       const REAL *kept, REAL *s, REAL *t) {
     double first = 0, second = 0;
@@ -154,8 +154,8 @@ extern "C" __global__ void merge_sums(const REAL *partial, int segments, int cha
     }
 }
 
-// gx = w r (g − s / m − x̂ t / m), or w r g where mean and var were constants (not `batch`), and
-// gz = g: each where it is not null.
+// gx = w r (g − s / m − x̂ t / m), or w r g if mean and var were constants (not `batch`); and gz = g.
+// Each is skipped if it is null.
 extern "C" __global__ void gradient(const REAL *__restrict__ g, const REAL *__restrict__ y,
                                     const REAL *__restrict__ x, long long m, int segments,
                                     int channels, const REAL *kept, const REAL *w, const REAL *s,

@@ -1,4 +1,4 @@
-"""Batch norm on a GPU, by the kernels of norm.cu."""
+"""Batch norm on a GPU by the kernels of norm.cu."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..ops.norm import _batch_norm, _track
 from ..tape import Backward
 from . import launch as cuda
 
-THREADS, PER_THREAD = 256, 16  # of a block of norm.cu, and values of each
+THREADS, PER_THREAD = 256, 16  # threads per block of norm.cu, and values per thread
 
 
 @_batch_norm.on("gpu", when=cuda.serves)
@@ -72,7 +72,7 @@ def batch_norm(
 
 
 def _dense(*arrays: Array, **_: Any) -> bool:
-    """Whether the kernel takes them: of one dtype, in C order."""
+    """Whether the kernel serves ``arrays``: all have one dtype and C order."""
     dtype = arrays[-1].dtype
     return cuda.usable(arrays[0]) and all(a.flags.c_contiguous and a.dtype == dtype for a in arrays)
 
@@ -87,7 +87,7 @@ def track(
     momentum: float,
     unbias: float,
 ) -> None:
-    """In one launch."""
+    """One launch."""
     c = len(mean)
     args = (mean, var, c, 1 - momentum, momentum, unbias, running_mean, running_var)
     macros = {"REAL": mean.dtype, "THREADS": THREADS, "PER_THREAD": PER_THREAD}

@@ -1,21 +1,21 @@
-// Optimisers: all parameters of one rule in one launch. The rules stand in minigrad/optim.
+// Optimisers: one launch updates all parameters of a rule. minigrad/optim has the rules.
 //
 // `arrays` holds the addresses of `count` parameters, then of their gradients, then of each state
-// array, in the same order; `sizes` (count) their elements. Parameter i belongs to the blocks from
-// starts[i] to before starts[i + 1], CHUNK elements each. `numbers` are the rule's, in memory because
-// some change from step to step, and a captured step's arguments cannot. What follows from an option,
-// such as take = 1 − keep of a mean, is computed in float64 before it becomes REAL.
+// array, in the same order; `sizes` (count) holds their numbers of elements. Blocks [starts[i],
+// starts[i + 1]) update parameter i, CHUNK elements each. `numbers` are the rule's. They are in an array
+// because some change from step to step, while the arguments of a captured step cannot. Numbers that
+// follow from an option, such as take = 1 − keep, are computed in float64 before conversion to REAL.
 //
 // Macros: REAL, CHUNK. Blocks of any size.
 
 struct Chunk {
     int parameter;
-    long long first, last;  // elements of it
+    long long first, last;  // its elements
 };
 
 __device__ inline Chunk my_chunk(const long long *sizes, const int *starts, int count) {
     int low = 0, high = count - 1, block = blockIdx.x;
-    while (low < high) {  // the last one that starts here or before
+    while (low < high) {  // find the last parameter that starts at or before this block
         int middle = (low + high + 1) / 2;
         if (starts[middle] <= block)
             low = middle;
@@ -26,7 +26,7 @@ __device__ inline Chunk my_chunk(const long long *sizes, const int *starts, int 
     return {low, first, first + CHUNK < size ? first + CHUNK : size};
 }
 
-// keep mean + take x with keep + take = 1, in whichever form rounds the smaller part.
+// keep mean + take x with keep + take = 1, in the form that rounds the smaller term.
 __device__ inline REAL towards(REAL mean, REAL x, REAL keep, REAL take) {
     return take < REAL(0.5) ? mean + (x - mean) * take : x - (x - mean) * keep;
 }
@@ -50,7 +50,7 @@ extern "C" __global__ void sgd(REAL *const *arrays, const long long *sizes, cons
 }
 
 // p ← shrink p;  g ← sign g + decay p;  m ← keep1 m + take1 g;  v ← keep2 v + take2 g²;
-// p ← p − rate m / (√v + eps). With `amsgrad` there is v_max ← max(v_max, v) in place of v there.
+// p ← p − rate m / (√v + eps). With `amsgrad`, v_max ← max(v_max, v) replaces v in the last step.
 extern "C" __global__ void adam(REAL *const *arrays, const long long *sizes, const int *starts,
                                 int count, const REAL *numbers) {
     const REAL rate = numbers[0], eps = numbers[1], keep1 = numbers[2], take1 = numbers[3];

@@ -1,6 +1,6 @@
 """Optimisers on a GPU: one launch of a kernel of optim.cu for all parameters that share options.
 
-A recorded launch reads its numbers from memory that is filled anew before every replay.
+A recorded launch reads its numbers from memory that is refilled before each replay.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..optim.sgd import sgd
 from . import capture
 from . import launch as cuda
 
-THREADS, CHUNK = 256, 2048  # of a block, and elements that it takes
+THREADS, CHUNK = 256, 2048  # threads, and elements, per block
 
 
 def _register(rule: Rule, numbers: Callable[..., Numbers], count: int) -> None:
-    """Register the kernel that has ``rule``'s name and takes ``count`` numbers of its options."""
+    """Register the kernel of ``rule``'s name, which takes ``count`` numbers."""
 
     def launch(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
         params, grads, *state = lists
@@ -55,7 +55,7 @@ def _like(p: Array, g: Array) -> Array:
 
 @functools.lru_cache(maxsize=16)
 def _chunks(sizes: tuple[int, ...], where: device) -> tuple[Array, Array, int]:
-    """The parameters' sizes and first blocks on the device, and the number of blocks."""
+    """On the device, each parameter's size and its first block; and the number of blocks."""
     starts = np.cumsum([0, *(cuda.blocks(size, CHUNK) for size in sizes)])
     device_arrays = (move(a, where) for a in (np.array(sizes, np.int64), starts.astype(np.int32)))
     return (*device_arrays, int(starts[-1]))

@@ -1,11 +1,11 @@
-// Pooling of (C, H, W, N) memory. Windows of (KH, KW) pixels start at multiples of (SH, SW) less
-// the padding (PH, PW), their pixels (DH, DW) apart. Backward gathers: each pixel adds up what the
-// windows that see it send, in the order of its place in them.
+// Pooling of (C, H, W, N) arrays. Windows of (KH, KW) pixels with dilation (DH, DW) start at multiples
+// of (SH, SW) minus the padding (PH, PW). The backward pass gathers: each pixel sums the gradients of the
+// windows that contain it, in the order of its place in them.
 //
-// threadIdx.x runs over the batch; blockIdx.x and threadIdx.y over the P positions: outputs
+// threadIdx.x runs over the batch; blockIdx.x and threadIdx.y run over the P positions: outputs
 // (C, OH, OW) forward, pixels (C, H, W) backward.
 //
-// Macros: REAL; SUM: the type that sums are added up in; PLACE: that of a place in the window.
+// Macros: REAL; SUM: the type of sums; PLACE: the type of a place in the window.
 
 struct Position {
     int c, row, column;
@@ -18,22 +18,22 @@ __device__ inline Position position(unsigned p, unsigned height, unsigned width)
     return {(int)(line / height), (int)(line % height), (int)(p % width)};
 }
 
-// Where in memory the N values of a position begin.
+// The offset in memory of the N values of a position.
 __device__ inline long long at(int c, int row, int column, int height, int width, int n) {
     return (((long long)c * height + row) * width + column) * n;
 }
 
-// The output row (or column) whose window has pixel row `i` at its row `tap`; negative if there is
+// The output row (or column) whose window has pixel row `i` at kernel offset `k`; negative if there is
 // none.
-__device__ inline int window_of(int i, int tap, int stride, int padding, int dilation,
+__device__ inline int window_of(int i, int k, int stride, int padding, int dilation,
                                 int outputs) {
-    int start = i + padding - tap * dilation;
+    int start = i + padding - k * dilation;
     int o = start / stride;
     return o * stride == start && o < outputs ? o : -1;
 }
 
-// y = the largest of each window, and `place` = the places in the window from there to its end. The
-// first of equals, or the first NaN. `lowest` is below all.
+// y = the largest element of each window, and `place` = the number of places from it to the window's
+// end. Among equals, and among NaNs, the first counts. `lowest` is below all values.
 extern "C" __global__ void max_pool(const REAL *__restrict__ x, unsigned P, int H, int W, int N,
                                     int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW,
                                     int DH, int DW, REAL lowest, REAL *__restrict__ y,
@@ -85,7 +85,7 @@ extern "C" __global__ void max_pool_gradient(const REAL *__restrict__ g,
     }
 }
 
-// y = Σ of each window · scale, (OH, OW). Pixels outside count as zeros.
+// y = the sum of each window, times scale (OH, OW). Pixels outside the image count as zeros.
 extern "C" __global__ void avg_pool(const REAL *__restrict__ x, const REAL *__restrict__ scale,
                                     unsigned P, int H, int W, int N, int OH, int OW, int KH, int KW,
                                     int SH, int SW, int PH, int PW, int DH, int DW,
@@ -129,8 +129,8 @@ extern "C" __global__ void avg_pool_gradient(const REAL *__restrict__ g,
     }
 }
 
-// Adaptive pooling: cell i of `cells` covers pixels [first(i), first(i + 1)) and, where the border
-// lies inside a pixel, that pixel too.
+// Adaptive pooling: cell i of `cells` covers pixels [first(i), first(i + 1)) and, if its end lies inside
+// a pixel, that pixel too.
 __device__ inline int cell_start(int i, int pixels, int cells) {
     return (long long)i * pixels / cells;
 }
@@ -162,7 +162,7 @@ extern "C" __global__ void adaptive_avg_pool_gradient(const REAL *__restrict__ g
     unsigned p = my_position();
     if (p >= P) return;
     Position i = position(p, H, W);
-    // The cells that see a pixel: the same formula with pixels and cells exchanged.
+    // The cells that contain a pixel: the same formula with pixels and cells exchanged.
     int top = cell_start(i.row, OH, H), bottom = cell_end(i.row, OH, H);
     int left = cell_start(i.column, OW, W), right = cell_end(i.column, OW, W);
     for (int n = threadIdx.x; n < N; n += blockDim.x) {

@@ -1,15 +1,14 @@
-"""How exactly convolutions and linear layers multiply float32 numbers on a GPU.
+"""The precision in which convolutions and linear layers multiply float32 numbers on a GPU.
 
-- "fp32": in float32, on the ordinary arithmetic units.
-- "tf32": on tensor cores, which take each factor rounded to ten bits of mantissa.
-- "bf16": on tensor cores, each factor rounded to seven bits.
+- "fp32": float32, on the ordinary arithmetic units.
+- "tf32": tensor cores, with each factor rounded to ten bits of mantissa.
+- "bf16": tensor cores, with each factor rounded to seven bits of mantissa.
 
-Only the factors inside these products are rounded, on their way into the tensor cores; the sums,
-and all arrays, parameters and optimiser states among them, stay float32. That is less than what
-others call mixed precision: it saves arithmetic, not memory.
+Only the factors of these products are rounded, on their way into the tensor cores. Sums and all
+arrays, including parameters and optimiser state, stay float32. Unlike mixed precision in the usual
+sense, this saves arithmetic but no memory.
 
-The setting is for float32 on GPUs. Arrays of float64, other operations, and everything on the CPU
-are computed in full.
+The setting affects float32 on GPUs only, not float64, other operations or the CPU.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ import numpy as np
 from ..device import Array, DeviceError, cupy_module, is_gpu_available
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-_TENSOR_CORES = 80  # the first compute capability whose tensor cores take tf32 and bf16
+_MIN_CAPABILITY = 80  # ten times the compute capability from which tensor cores have tf32, bf16
 
 _asked: str | None = None
 
 
 def set_precision(precision: str | None) -> None:
-    """How float32 convolutions and linear layers multiply on GPUs, for the whole process.
+    """Set the precision of float32 convolutions and linear layers on GPUs, for the whole process.
 
     Args:
         precision: "fp32", "tf32" or "bf16" (see :mod:`minigrad.gpu.precision`), or None for the
-            default: "tf32" on cards that have it (compute capability 8.0 and above), else "fp32".
+            default: "tf32" on GPUs that have it (compute capability 8.0 and above), else "fp32".
 
     Raises:
-        TypeError, ValueError: something else.
+        TypeError, ValueError: ``precision`` is none of these.
     """
     global _asked
     if precision is not None and not isinstance(precision, str):
@@ -46,22 +45,22 @@ def set_precision(precision: str | None) -> None:
 
 
 def get_precision() -> str:
-    """The precision in force on the first GPU: "fp32", "tf32" or "bf16"; without a GPU, "fp32"
+    """The precision used on the first GPU: "fp32", "tf32" or "bf16". Without a GPU it is "fp32"
     unless another was set."""
     if _asked is not None:
         return _asked
-    return "tf32" if is_gpu_available() and _capability(0) >= _TENSOR_CORES else "fp32"
+    return "tf32" if is_gpu_available() and _capability(0) >= _MIN_CAPABILITY else "fp32"
 
 
 def precision_of(x: Array) -> str:
-    """The precision for products of ``x``, on the device it is on.
+    """The precision of products of ``x`` on its device.
 
     Raises:
-        DeviceError: one was set that this GPU does not have.
+        DeviceError: the GPU does not have the precision that was set.
     """
     if isinstance(x, np.ndarray):
         return _asked or "fp32"
-    able = _capability(x.device.id) >= _TENSOR_CORES
+    able = _capability(x.device.id) >= _MIN_CAPABILITY
     if not able and _asked in ("tf32", "bf16"):
         raise DeviceError(
             f"precision {_asked!r} needs a GPU of compute capability 8.0, this one has "
@@ -72,5 +71,5 @@ def precision_of(x: Array) -> str:
 
 @functools.cache
 def _capability(index: int) -> int:
-    """Ten times the compute capability of that GPU."""
+    """Ten times the compute capability of GPU number ``index``."""
     return int(cupy_module().cuda.Device(index).compute_capability)

@@ -1,4 +1,4 @@
-"""Indexing on a GPU, by the kernels of index.cu."""
+"""Indexing on a GPU by the kernels of index.cu."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..ops.shape import Pair, _getitem, check_within, integer_arrays, out_of_bou
 from ..sums import adding_dtype
 from . import launch as cuda
 
-THREADS = 256  # of a block of index.cu
+THREADS = 256  # per block of index.cu
 
 
 @_getitem.on("gpu")
 def getitem(x: Array, *, index: Any, unique: bool) -> Pair:
-    """Repeated positions are added in the order of the elements of g, as NumPy adds them; CuPy's
-    ``add.at`` adds in any order."""
+    """Gradients of repeated positions are added in the order of the elements of g, as in NumPy;
+    CuPy's ``add.at`` adds in any order."""
     xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -45,7 +45,7 @@ def _add_at(gx: Array, index: Any, g: Array) -> None:
 
 @check_within.on("gpu", when=cuda.serves)
 def check_later(x: Array, index: tuple[Any, ...]) -> None:
-    """Arrays of the GPU are not waited for: an error in them is raised when values are read."""
+    """Does not wait for GPU arrays: an index out of range is raised when values are read."""
     xp = get_xp(x)
     for part, size in integer_arrays(x, index):
         if size and get_xp(part) is xp:

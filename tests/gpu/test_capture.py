@@ -42,8 +42,8 @@ def test_in_a_recording():
 def test_numbers_are_sent_in_few_pieces(monkeypatch):
     """All that vary as one, until a piece is full; what does not vary, once."""
     slots, sent = capture.Slots(), []
-    send = capture._Piece.send
-    monkeypatch.setattr(capture._Piece, "send", lambda self: sent.append(self.used) or send(self))
+    send = capture._Chunk.send
+    monkeypatch.setattr(capture._Chunk, "send", lambda self: sent.append(self.used) or send(self))
     with capture.recording(slots):
         small = [capture.varying(counter(i), 2, dtype, np) for i, dtype in enumerate(("f4", "u8"))]
         fixed = capture.constant(np.arange(6).reshape(2, 3), np)
@@ -52,7 +52,7 @@ def test_numbers_are_sent_in_few_pieces(monkeypatch):
         slots.refill()
         for i, array in enumerate(small):
             np.testing.assert_array_equal(array, [step + i, 7])
-            assert array.ctypes.data % capture.ALIGNED == 0
+            assert array.ctypes.data % capture.ALIGNMENT_BYTES == 0
         np.testing.assert_array_equal(fixed, [[0, 1, 2], [3, 4, 5]])
         np.testing.assert_array_equal(large, np.arange(1000))
     assert sent == [48, 32, 8000, 32, 8000]

@@ -79,9 +79,9 @@ def test_grids_cover_the_results(launches, rows, depth, images, high, wide, grou
     launches.clear()
     x = Shaped(groups * depth, high, wide, images)
     w = Shaped(groups * rows, depth, 3, 3)
-    look = implicit.ahead((1, 1), (1, 1), (1, 1))
-    y = implicit.correlate(x, w, None, (high, wide), look)
-    gw = implicit.weight_gradient(x, y, w.shape, look)
+    sampling = implicit.forward_sampling((1, 1), (1, 1), (1, 1))
+    y = implicit.correlate(x, w, None, (high, wide), sampling)
+    gw = implicit.weight_gradient(x, y, w.shape, sampling)
     assert (y.shape, gw.shape) == ((groups * rows, high, wide, images), w.shape)
     columns = high * wide * images
     for name, grid, block, args, macros in launches:
@@ -101,7 +101,7 @@ def test_grids_cover_the_results(launches, rows, depth, images, high, wide, grou
 
 def test_odd_addresses_are_copied_by_the_piece(launches):
     x, w = Shaped(4, 8, 8, 16, address=8), Shaped(8, 4, 3, 3, address=16)
-    implicit.correlate(x, w, None, (6, 6), implicit.ahead((0, 0), (1, 1), (1, 1)))
+    implicit.correlate(x, w, None, (6, 6), implicit.forward_sampling((0, 0), (1, 1), (1, 1)))
     macros = launches[0][4]
     assert (macros["VEC_ROWS"], macros["VEC_COLUMNS"]) == (4, 1)
 
@@ -110,6 +110,10 @@ def test_too_many_columns(launches):
     x = Shaped(1, 2**12, 2**12, 128)
     with pytest.raises(ValueError, match="2147483648 output pixels in one batch"):
         implicit.correlate(
-            x, Shaped(1, 1, 1, 1), None, (2**12, 2**12), implicit.ahead((0, 0), (1, 1), (1, 1))
+            x,
+            Shaped(1, 1, 1, 1),
+            None,
+            (2**12, 2**12),
+            implicit.forward_sampling((0, 0), (1, 1), (1, 1)),
         )
     assert not launches

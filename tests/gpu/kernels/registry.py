@@ -19,7 +19,7 @@ def sums() -> list[dict[str, str]]:
 
 def convolutions(*sets: str) -> list[dict[str, str]]:
     """Macros of conv.cu: precision, rows of a tile, kernel, how wide copies are, data stride."""
-    names = ("PRECISION", "BM", "KH", "KW", "VEC_ROWS", "VEC_COLUMNS", "DOWN_H", "DOWN_W")
+    names = ("PRECISION", "BM", "KH", "KW", "VEC_ROWS", "VEC_COLUMNS", "BASE_H", "BASE_W")
     return [dict(zip(names, numbers.split(), strict=True)) for numbers in sets]
 
 

@@ -23,7 +23,7 @@ from minigrad.gpu import launch as cuda
 pytestmark = pytest.mark.usefixtures("on_cpu")
 
 DROPPED = {"fp32": 0, "tf32": 13, "bf16": 16}  # bits of float32's mantissa
-FEW = settings(max_examples=5)
+FEW_EXAMPLES = settings(max_examples=5)
 
 
 def rounded(x: np.ndarray, precision: str) -> np.ndarray:
@@ -77,7 +77,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("kernel", "stride", "precision", "channels", "whole"), WAYS, ids=str)
-@FEW
+@FEW_EXAMPLES
 @given(data=st.data())
 def test_equals_the_definition(kernel, stride, precision, channels, whole, data):
     def draw(low: int, high: int) -> int:
@@ -100,7 +100,7 @@ def test_equals_the_definition(kernel, stride, precision, channels, whole, data)
     check(layer, x, (groups * outputs, inputs, *kernel), data.draw(st.booleans()), precision)
 
 
-@FEW
+@FEW_EXAMPLES
 @given(*[st.integers(1, 16)] * 3, st.booleans())
 def test_linear_equals_the_definition(images, features, outputs, bias):
     check(F.linear, (4 * images, features), (outputs, features), bias, "tf32")
@@ -127,9 +127,9 @@ def test_arrays_that_start_anywhere():
     w = np.random.default_rng(1).standard_normal(4 * 12 + 1).astype(np.float32)[1:]
     x, w = x.reshape(3, 5, 5, 4), w.reshape(4, 3, 2, 2)
     assert x.ctypes.data % 16
-    look = implicit.ahead((0, 0), (1, 1), (1, 1))
-    y = implicit.correlate(x, w, None, (4, 4), look)
-    again = implicit.correlate(x.copy(), w.copy(), None, (4, 4), look)
+    sampling = implicit.forward_sampling((0, 0), (1, 1), (1, 1))
+    y = implicit.correlate(x, w, None, (4, 4), sampling)
+    again = implicit.correlate(x.copy(), w.copy(), None, (4, 4), sampling)
     np.testing.assert_array_equal(y, again)
 
 
