@@ -1,11 +1,11 @@
-"""Where numbers went wrong: the operation, and the module, in which NaN or infinity first appeared.
+"""Find the operation, and the module, in which NaN or infinity first appears.
 
     with mg.detect_anomaly(model):
         loss = mg.functional.cross_entropy(model(images), labels)
         loss.backward()
 
-Every result and every gradient is looked through, which costs a pass over each. (PyTorch's
-``torch.autograd.detect_anomaly`` looks at gradients alone, and at NaN alone.)
+Every result and every gradient is checked, which costs one pass over each. (PyTorch's
+``torch.autograd.detect_anomaly`` checks only gradients, and only for NaN.)
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def detect_anomaly(model: Module | None = None) -> AbstractContextManager[None]:
     """Raise FloatingPointError as soon as an operation on this thread, or its derivative, gives NaN
     or infinity.
 
-    The message names the operation and whether what went into it was finite still; of ``model``,
-    the module that was running, and a parameter or buffer that is not finite itself. An infinity
-    counts even where a later operation would make it finite again, such as a mask of -inf.
+    The message names the operation and says whether its inputs were finite. With ``model`` it also
+    names the module that was running, and any parameter or buffer that is not finite itself. An
+    infinity counts even if a later operation would remove it, such as a mask of -inf.
     """
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"model: expected a Module or None, got {type(model).__name__}")
-    return _searching(model)  # not this itself, which would see a mistake only when entered
+    return _searching(model)  # a generator would check ``model`` only when entered
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def _searching(model: Module | None) -> Iterator[None]:
 class _Search(Listener):
     def __init__(self, model: Module | None) -> None:
         self.model = model
-        self.running: list[str] = []  # paths of the modules whose forward runs now
+        self.running: list[str] = []  # paths of the modules whose forward is running
         self.places: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
         modules = model.named_modules() if model is not None else ()
         self.paths = {module: path or type(module).__name__ for path, module in modules}
@@ -66,7 +66,7 @@ class _Search(Listener):
             self.places[result.node] = self._place()
         if not (wrong := _wrong(result.data)):
             return
-        # No operation made them, or the search would have ended there.
+        # Inputs that are not finite came from no operation: the search would have ended there.
         given = [
             f"{name} with {came}"
             for name, array in self._given(inputs, params)
@@ -77,7 +77,7 @@ class _Search(Listener):
 
     def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
         place = self.places.get(node, "")
-        if wrong := _wrong(g):  # the sum of finite ones, or from a hook: else the search had ended
+        if wrong := _wrong(g):  # a sum of finite terms overflowed, or a hook made it
             raise FloatingPointError(f"the gradient of {node.name}'s result{place} has {wrong}")
         for number, gradient in enumerate(gradients):
             if gradient is not None and (wrong := _wrong(gradient)):
@@ -92,8 +92,8 @@ class _Search(Listener):
     def _given(
         self, inputs: tuple[Any, ...], params: dict[str, Any]
     ) -> Iterator[tuple[str, Array]]:
-        """The arrays that went into an operation, by the name that the model has for them. Arrays
-        among ``params`` that are not the model's may be for results: they are left out."""
+        """The input arrays of an operation with their names in the model. Arrays among ``params``
+        that are not the model's are left out, because they may hold results."""
         state = self.model.state_dict() if self.model is not None else {}
         names = {id(tensor.data): name for name, tensor in state.items()}
         for number, x in enumerate(inputs):
@@ -105,7 +105,7 @@ class _Search(Listener):
 
 
 def _wrong(array: Array) -> str:
-    """How many values of ``array`` are NaN or infinite, in words; "" if none."""
+    """The number of NaN and infinite values of ``array``, in words; "" if there are none."""
     if array.dtype.kind != "f":
         return ""
     xp = get_xp(array)

@@ -1,4 +1,4 @@
-"""Argument checks: each error names the argument, what came and what was expected."""
+"""Argument checks. Each error names the argument, what was expected and what came."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from .device import Array, DeviceError
 from .tape import Variable
 
-# Bools, signed, unsigned, floats of this machine's byte order: no complex numbers, no objects.
+# Bool, signed, unsigned and floating types in native byte order.
 DTYPES = frozenset(np.dtype(code) for code in "?bhilqBHILQefd")
 
 
 def shown(value: Any) -> str:
-    """``value`` as an error shows it: on one line, and not all of a long one."""
+    """``value`` for an error message: on one line, shortened if it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def boolean(name: str, value: Any) -> bool:
-    """A flag: what is merely true or false to Python, such as "no", is more likely a mistake."""
+    """A flag. Other values, such as "no", are more likely a mistake than meant as true."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
@@ -32,7 +32,7 @@ def boolean(name: str, value: Any) -> bool:
 def dtype(name: str, value: Any, what: str = "a NumPy dtype or its name") -> np.dtype[Any]:
     """``value`` as a NumPy dtype of a supported kind: bool, integer or floating."""
     try:
-        # np.dtype(None) is float64, and that of whatever has a dtype its dtype.
+        # np.dtype(None) is float64, and np.dtype(x) is x.dtype for anything that has one.
         found = None if value is None or isinstance(value, Variable) else np.dtype(value)
     except (TypeError, ValueError, SyntaxError):
         found = None
@@ -44,7 +44,7 @@ def dtype(name: str, value: Any, what: str = "a NumPy dtype or its name") -> np.
 
 
 def shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
-    """``(2, 3)`` from either ``f(2, 3)`` or ``f((2, 3))``; sizes must be integers from 0."""
+    """``(2, 3)`` from ``f(2, 3)`` or ``f((2, 3))``; sizes must be integers >= 0."""
     if len(size) < at_least:
         raise TypeError("size: expected the sizes or a tuple of them, () for a 0-d tensor")
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
@@ -58,7 +58,7 @@ def shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
 
 
 def is_writable(array: Array) -> bool:
-    """Whether ``array`` may be written into, as NumPy's may not always be."""
+    """Whether ``array`` can be written to; NumPy's arrays may be read-only."""
     return not isinstance(array, np.ndarray) or array.flags.writeable
 
 
@@ -111,13 +111,13 @@ def beside(name: str, value: Any, other: Any, called: str = "input") -> None:
 
 
 def writable(name: str, value: Any) -> None:
-    """``value`` is about to be changed in place."""
+    """``value``, which is about to change in place, must not be read-only."""
     if not is_writable(value.data):
         raise ValueError(f"{name}: expected memory that can be written to, got a read-only array")
 
 
 def items(name: str, value: Any, what: str) -> list[Any]:
-    """An iterable's items; ``what`` they should be. A set has no order to rely on."""
+    """The items of an iterable of ``what``. Sets are refused, because they have no order."""
     if isinstance(value, (set, frozenset, str, bytes, Variable)) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name}: expected a sequence of {what}, got {type(value).__name__}")
     return list(value)
@@ -162,8 +162,8 @@ def integer(name: str, value: Any, minimum: float, maximum: float = math.inf) ->
 
 
 def pair(name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, int]:
-    """An int or a pair of ints (height, width), each at least ``minimum``, as a pair; a tuple of
-    one is an int, as in PyTorch, if one may stand ``alone`` in it."""
+    """An int or a pair of ints (height, width), each at least ``minimum``, as a pair. If ``alone``,
+    a tuple of one int counts as an int, as in PyTorch."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(values) == 1 and alone:
         values *= 2
@@ -187,7 +187,7 @@ def number(name: str, value: Any, low: float, high: float = float("inf")) -> flo
 
 
 def fits(name: str, value: Any, dtype: np.dtype[Any]) -> None:
-    """``value`` must be a number that ``dtype`` can hold (for bool, int64)."""
+    """``value`` must be a number that ``dtype`` can hold; for bool, one that int64 can hold."""
     if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {shown(value)}")
     dtype = np.dtype(np.int64) if dtype.kind == "b" else dtype
@@ -206,14 +206,14 @@ def axis(name: str, value: Any, ndim: int) -> int:
     """A dimension in [-ndim, ndim) as one in [0, ndim); a 0-d tensor has dimension 0 and -1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
-    span = max(ndim, 1)
-    if not -span <= value < span:
-        raise IndexError(f"{name}: expected a dimension from {-span} to {span - 1}, got {value}")
-    return int(value) % span
+    count = max(ndim, 1)
+    if not -count <= value < count:
+        raise IndexError(f"{name}: expected a dimension from {-count} to {count - 1}, got {value}")
+    return int(value) % count
 
 
 def axes(name: str, value: Any, ndim: int) -> tuple[int, ...]:
-    """None (all), a dimension or a tuple of distinct ones, as a tuple counted from 0."""
+    """None (all), a dimension, or a tuple of distinct ones, as a tuple of dimensions >= 0."""
     if value is None:
         return tuple(range(ndim))
     values = value if isinstance(value, (tuple, list)) else (value,)

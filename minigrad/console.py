@@ -1,4 +1,4 @@
-"""What a person reads: lines that steer no terminal, streams that may be closed, how to install."""
+"""Output for people: text without control characters, streams that may be closed, exit codes."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from typing import Any, TextIO, TypeVar, cast
 
 T = TypeVar("T")
 
-READER_GONE = 128 + 13  # the exit code of a process that SIGPIPE ended
-INTERRUPTED = 128 + 2  # likewise of SIGINT
+READER_GONE = 128 + 13  # the exit code of a process ended by SIGPIPE
+INTERRUPTED = 128 + 2  # the exit code of a process ended by SIGINT
 
-_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of characters, and of no file's name
-_PLAIN = re.compile(r"[\n\r\t -~]*")  # needs no cleaning: most of what is printed
+_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # except those of file names
+_PLAIN = re.compile(r"[\n\r\t -~]*")  # needs no cleaning, like most text
 
 
 def install(extra: str) -> str:
     """How to install an optional part of minigrad, for the end of a message.
 
-    It takes the checkout: the project called minigrad on PyPI is another one.
+    It names the checkout, because the project called minigrad on PyPI is another one.
     """
     return f"run pip install -e '.[{extra}]' in the folder of the checkout"
 
 
 def decoded(text: object) -> str:
-    """``str(text)`` as text that UTF-8 can hold.
+    """``str(text)`` as text that UTF-8 can encode.
 
-    A file's name is bytes. What Python took for no text, in the locale C all but ASCII, is read as
-    UTF-8; what is none is "\ufffd".
+    File names are bytes. Bytes that Python could not decode (in the locale C, all but ASCII) are
+    decoded as UTF-8, and become "\ufffd" if they are not valid UTF-8.
     """
-    whole = _HALVES.sub("\ufffd", str(text))
+    whole = _SURROGATES.sub("\ufffd", str(text))
     return whole.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def clean(text: object, keep: str = "") -> str:
-    """:func:`decoded` ``text`` without what steers a terminal or hides in a line: file names,
-    files and servers may hold escape sequences, ends of line, marks that reverse the text.
+    """:func:`decoded` ``text`` without control characters: names, files and servers may contain
+    escape sequences, line ends or marks that reverse the text.
 
-    Any such character becomes "?", any space but the usual one " ", unless it is in ``keep``.
+    Characters that cannot be printed become "?", and unusual spaces become " ", except those in
+    ``keep``.
     """
     return "".join(
         c if c.isprintable() or c in keep else " " if c.isspace() else "?" for c in decoded(text)
@@ -50,21 +51,21 @@ def clean(text: object, keep: str = "") -> str:
 
 
 def one_line(text: object) -> str:
-    """:func:`clean` ``text`` with all runs of spaces and ends of line made one space."""
+    """:func:`clean` ``text`` with each run of spaces and line ends replaced by one space."""
     return clean(" ".join(str(text).split()))
 
 
 def complain(message: object) -> int:
-    """Say on stderr, in one line, what went wrong; returns the exit code of a mistake."""
+    """Print ``message`` on stderr in one line; returns the exit code of a user's mistake."""
     print("error:", one_line(message), file=sys.stderr)
     return 2
 
 
 class Stream:
-    """A stream that shows only what :func:`clean` leaves, once ``cleaning`` is set.
+    """A stream that passes text through :func:`clean` once ``cleaning`` is set.
 
-    ``heedless``: what can no longer be written, because the reader or the terminal is gone or a
-    disk is full, is dropped. Otherwise the error names the stream.
+    If ``heedless``, text is dropped when it can no longer be written, because the reader or the
+    terminal is gone or a disk is full. Otherwise the error names the stream.
     """
 
     def __init__(self, stream: TextIO, heedless: bool = False) -> None:
@@ -86,8 +87,8 @@ class Stream:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Send what the stream still holds after an error, and all that follows, nowhere: Python
-        flushes it again at the end of the process, and would fail again."""
+        """After an error, send the rest of the stream to /dev/null: Python flushes it again at the
+        end of the process, and would fail again."""
         try:
             yield
         except OSError as error:
@@ -101,15 +102,15 @@ class Stream:
 def run(
     parse: Callable[[], T], act: Callable[[T], int], mistakes: tuple[type[Exception], ...] = ()
 ) -> int:
-    """A command's exit code: that of ``act(parse())``, or 2 after one line on stderr where the
-    system, or one of ``mistakes``, says what has to be mended.
+    """Run a command; returns the exit code of ``act(parse())``, or 2 after one line on stderr if
+    the system, or one of ``mistakes``, reports an error.
 
-    Streams that were closed at the start lead nowhere. A reader of stdout who has seen enough ends
-    the command quietly; one of stderr who is gone does not. What ``act`` prints is cleaned, while
-    ``parse`` may colour its help. A warning is a note of one line.
+    Streams that were closed at the start go to /dev/null. If the reader of stdout closes it, the
+    command ends quietly; a reader of stderr may close it at any time. The output of ``act`` is
+    cleaned, while ``parse`` may colour its help. Each warning is shown as a note of one line.
 
     Raises:
-        SystemExit: as ``parse`` does, after --help.
+        SystemExit: by ``parse``, after --help.
     """
     _open_closed()
     out, err = Stream(sys.stdout), Stream(sys.stderr, heedless=True)
@@ -139,15 +140,16 @@ def run(
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
-    """In place of ``warnings.showwarning``, which shows two lines and a path."""
+    """Replaces ``warnings.showwarning``, which shows two lines and a path."""
     print("note:", one_line(message), file=sys.stderr)
 
 
 def _open_closed() -> None:
-    """Let closed standard streams lead nowhere.
+    """Open /dev/null in place of closed standard streams.
 
-    Each takes the lowest number that is free, which is its own. Otherwise the next file that is
-    opened would get that of, say, stderr, and what a library writes there would land in it.
+    Each gets the lowest free file descriptor, which is its own. Otherwise the next file that is
+    opened would get the descriptor of stderr, for example, and a library's messages would land in
+    it.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:

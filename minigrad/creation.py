@@ -1,4 +1,4 @@
-"""New tensors: from values, or of a size."""
+"""New tensors from values or of a given size."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def tensor(
 
     Args:
         data: number, nested list, array or Tensor.
-        dtype: NumPy dtype or its name; by default that of an array, float32 for Python floats,
+        dtype: NumPy dtype or its name. Default: an array's own dtype, float32 for Python floats,
             int64 for Python integers.
         device: "cpu" (default for Python and NumPy data), "gpu", "gpu:N", "auto" or a device.
         requires_grad: whether to accumulate gradients in ``.grad``.
 
     Raises:
-        ValueError: a Python number does not fit into the integer ``dtype`` asked for.
+        ValueError: a Python number does not fit into the integer ``dtype``.
     """
-    array = as_array(data) if dtype is None else as_array(data, np.float64)  # rounded but once
+    array = as_array(data) if dtype is None else as_array(data, np.float64)  # rounded only once
     to = check.dtype("dtype", dtype) if dtype is not None else array.dtype
     if to.kind in "iu" and not isinstance(data, Tensor) and not hasattr(data, "dtype"):
         low, high = np.iinfo(to).min, np.iinfo(to).max
@@ -52,7 +52,7 @@ _device = device  # the class, where a parameter is called device
 
 
 def floats_on(dtype: Any, where: Any) -> tuple[np.dtype[Any], device]:
-    """Dtype and device of a tensor made anew: float32 and the CPU where they are None."""
+    """Dtype and device of a new tensor; None stands for float32 and the CPU."""
     to = np.dtype(np.float32) if dtype is None else check.dtype("dtype", dtype)
     return to, _device("cpu" if where is None else where)
 
@@ -61,17 +61,15 @@ def _filled(
     fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
     shape, to, where = check.shape(size, at_least=1), *floats_on(dtype, where)
-    with naming_what_was_asked(fill, shape, to), on(where):
+    with naming_allocation(fill, shape, to), on(where):
         return Tensor(getattr(where.xp, fill)(shape, to), requires_grad)
 
 
 @contextlib.contextmanager
-def naming_what_was_asked(
-    name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> Iterator[None]:
-    """OutOfMemoryError that says so where an array of ``shape`` does not fit into memory."""
+def naming_allocation(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[None]:
+    """Context that names the array in an OutOfMemoryError if it does not fit into memory."""
     try:
-        if math.prod(shape) * dtype.itemsize >= 1 << 63:  # for NumPy a ValueError
+        if math.prod(shape) * dtype.itemsize >= 1 << 63:  # NumPy would raise ValueError
             raise MemoryError("more bytes than there are addresses")
         yield
     except MemoryError as error:

@@ -1,4 +1,4 @@
-"""Batches of arrays that live on one device, in an order that can be replayed."""
+"""Batches of arrays on one device, in a reproducible order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Transform = Callable[[Tensor, np.random.Generator], Tensor]
 
 
 def replayable(seed: int, *stream: int) -> np.random.Generator:
-    """A generator whose draws depend on the numbers alone: the same for the same (seed, …)."""
+    """A generator whose draws depend only on (seed, …)."""
     for name, number in (("seed", seed), *(("stream", n) for n in stream)):
         check.integer(name, number, 0)
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream)))
@@ -26,19 +26,19 @@ def replayable(seed: int, *stream: int) -> np.random.Generator:
 class DataLoader:
     """Batches (images, labels), shuffled by (seed, epoch), changed by (seed, epoch, batch).
 
-    Iterating again gives the next epoch: a new order and new augmentation. :meth:`epoch` gives the
-    one asked for. Nothing depends on what was drawn before, so an epoch can be entered at any batch
-    and gives from there on the very batches of an uninterrupted run.
+    Each iteration gives the next epoch, with a new order and new augmentation; :meth:`epoch` gives
+    any epoch by number. Batches do not depend on earlier draws, so an epoch can be entered at any
+    batch and continues exactly as in an uninterrupted run.
 
     Args:
-        images: Tensor (N, ...), of any dtype, on the device on which batches are made.
+        images: Tensor (N, ...) of any dtype. Batches are on its device.
         labels: Tensor (N,) on the same device.
-        batch_size: images per batch; the last one of an epoch may be smaller.
-        shuffle: a new order every epoch, else the order given.
-        transform: ``transform(images, generator)`` makes the batch's images, for augmentation and
-            normalisation.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        shuffle: use a new order in each epoch instead of the given one.
+        transform: ``transform(images, generator)`` returns the images of the batch, for
+            augmentation and normalisation.
         seed: whole number from 0.
-        drop_last: leave out a last, smaller batch.
+        drop_last: leave out a smaller last batch.
     """
 
     @lacks(
@@ -109,8 +109,8 @@ class DataLoader:
             yield images, Tensor(self.labels.data[index])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the next epoch: of epoch 0 the first time, of epoch 1 the second, …
+        """The batches of the next epoch, beginning with epoch 0.
 
-        A run that is to be resumed asks for its epochs by number (:meth:`epoch`).
+        A run that may be resumed should use :meth:`epoch`.
         """
         return self.epoch(next(self._epochs))

@@ -1,7 +1,7 @@
-"""NumPy or CuPy: the one door to arrays and devices.
+"""Devices, and the array module of each: NumPy or CuPy.
 
-Operations are written once against ``xp``, the array module of their operands (:func:`get_xp`).
-This is the only file that imports CuPy.
+Operations are written once for ``xp``, the array module of their operands (:func:`get_xp`). This is
+the only file that imports CuPy.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .layout import Array, memory_order
 
 
 class DeviceError(RuntimeError):
-    """A device that was asked for cannot be used, or operands live on different devices."""
+    """A device cannot be used, or operands are on different devices."""
 
 
 # ---------------------------------------------------------------------------- devices
 
 
 def cupy_module() -> ModuleType:
-    """CuPy; raises DeviceError that says how to install it where it is missing."""
+    """CuPy; raises DeviceError, which says how to install it, if it is missing."""
     try:
         import cupy
-    except Exception as error:  # of a broken one, anything
+    except Exception as error:  # a broken package raises anything
         raise DeviceError(
             f"device 'gpu' needs CuPy, which cannot be imported ({error}); {install('gpu')}"
         ) from error
@@ -37,7 +37,7 @@ def cupy_module() -> ModuleType:
 
 
 def _gpu_count() -> int:
-    """Number of usable GPUs; raises DeviceError that says whether CuPy, driver or device lacks."""
+    """Number of usable GPUs; raises DeviceError if CuPy, the driver or a GPU is missing."""
     cupy = cupy_module()
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
@@ -63,7 +63,7 @@ def _remedy(runtime: Any) -> str:
 
 
 def is_gpu_available() -> bool:
-    """True if CuPy is installed and at least one CUDA device can be used."""
+    """True if CuPy is installed and at least one CUDA device is usable."""
     try:
         return _gpu_count() > 0
     except DeviceError:
@@ -71,14 +71,14 @@ def is_gpu_available() -> bool:
 
 
 class device:
-    """Where arrays live: ``device("cpu")``, ``device("gpu")`` or ``device("gpu:1")``.
+    """A device: ``device("cpu")``, ``device("gpu")`` or ``device("gpu:1")``.
 
-    ``"cuda"`` is accepted for ``"gpu"``, ``"auto"`` is the first GPU if there is one, else the CPU.
+    ``"cuda"`` is accepted for ``"gpu"``. ``"auto"`` is the first GPU if there is one, else the CPU.
 
     Raises:
-        ValueError: the text names no device.
-        DeviceError: a GPU is asked for and CuPy, the driver or the device is missing. Nothing
-            falls back to the CPU in silence.
+        ValueError: ``spec`` names no device.
+        DeviceError: ``spec`` names a GPU, and CuPy, the driver or the device is missing. There is
+            no silent fall-back to the CPU.
     """
 
     __slots__ = ("index", "type")
@@ -109,9 +109,9 @@ class device:
         return np if self.type == "cpu" else cupy_module()
 
     def use(self) -> None:
-        """Compute on this GPU from now on, in this thread, as ``torch.cuda.set_device`` does.
+        """Make this GPU the current one of this thread, like ``torch.cuda.set_device``.
 
-        Operations take tensors of the GPU in use, at first ``gpu:0``. The CPU is always in use.
+        Operations take tensors on the CPU and on the current GPU, which is ``gpu:0`` at first.
         """
         if self.type == "gpu":
             self.xp.cuda.Device(self.index).use()
@@ -142,15 +142,15 @@ def get_xp(array: Array) -> ModuleType:
 
 
 def device_of(array: Array) -> device:
-    """The device on which ``array`` lives."""
+    """The device of ``array``."""
     return CPU if isinstance(array, np.ndarray) else device(f"gpu:{array.device.id}")
 
 
 def move(array: Array, to: device) -> Array:
-    """``array`` on the device ``to``, in the same layout; itself if it is there already."""
+    """``array`` on the device ``to``, in the same memory order; itself if it is there already."""
     if device_of(array) == to:
         return array
-    # A transposed view is sent as the memory it is a view of, so that the layout survives.
+    # Copy memory in its own order, so that a transposed view keeps its layout.
     order = memory_order(array)
     memory, back = array.transpose(order), np.argsort(order).tolist()
     if not isinstance(array, np.ndarray):
@@ -160,18 +160,18 @@ def move(array: Array, to: device) -> Array:
     if to.type == "cpu":
         return memory.transpose(back)
     with on(to):
-        if to.xp.cuda.get_current_stream().is_capturing():  # its address here would be replayed
+        if to.xp.cuda.get_current_stream().is_capturing():  # a replay would use the old address
             raise RuntimeError("an array of the CPU is moved to the GPU: do so before the step")
         return to.xp.asarray(memory).transpose(back)
 
 
 def on(where: device) -> AbstractContextManager[Any]:
-    """Within it new arrays lie on that device."""
+    """Context in which new arrays are created on ``where``."""
     return where.xp.cuda.Device(where.index) if where.type == "gpu" else nullcontext()
 
 
 def check_current(name: str, array: Array) -> None:
-    """On a GPU, kernels run on the current device; raise if ``array`` is on another."""
+    """Raise DeviceError if ``array`` is on a GPU other than the current one."""
     if isinstance(array, np.ndarray):
         return
     here, current = array.device.id, cupy_module().cuda.runtime.getDevice()
@@ -182,18 +182,18 @@ def check_current(name: str, array: Array) -> None:
         )
 
 
-# ---------------------------------------------------------------------------- late errors
+# ---------------------------------------------------------------------------- deferred errors
 
 
 class DeferredError:
-    """A word by which kernels say that their input is wrong, since they cannot raise.
+    """A word to which kernels, which cannot raise, write an invalid value of their input.
 
-    It lies in the CPU's memory, to which GPUs can write (CUDA C++ Programming Guide, "Unified
-    Virtual Address Space"), so it costs nothing to look at it. That is done whenever values have
-    come from a GPU, as the kernels that made them are over by then.
+    It is in CPU memory that GPUs can write to (CUDA C++ Programming Guide, "Unified Virtual Address
+    Space"), so reading it is cheap. It is read whenever values arrive from a GPU, because the
+    kernels that computed them have finished by then.
 
     Attributes:
-        word: int64 (1,) for the kernels: 0 as long as all is well.
+        word: int64 (1,), for the kernels; 0 while there is no error.
     """
 
     def __init__(self, xp: ModuleType, error: Callable[[int], Exception]) -> None:
@@ -211,15 +211,15 @@ class DeferredError:
 _deferred_errors: list[DeferredError] = []
 
 
-@functools.cache  # kernels write to it as long as the process lives
+@functools.cache  # kernels may write to it until the process ends
 def deferred_error(xp: ModuleType, error: Callable[..., Exception], *about: Any) -> DeferredError:
-    """The error of kernels on ``xp``'s arrays whose exception is ``error(*about, word)``."""
+    """The DeferredError of kernels on arrays of ``xp`` that raises ``error(*about, word)``."""
     _deferred_errors.append(DeferredError(xp, functools.partial(error, *about)))
     return _deferred_errors[-1]
 
 
 def raise_deferred_errors() -> None:
-    """Raise, once, what a kernel has found wrong."""
+    """Raise the errors that kernels have reported, each once."""
     for deferred in _deferred_errors:
         if value := int(deferred.seen[0]):
             deferred.seen[0] = 0

@@ -1,7 +1,7 @@
-"""Events: what runs on a thread, told to those who listen.
+"""Events: a stream of what runs on a thread.
 
-Hooks of tensors and modules see one of them; a :class:`Listener` sees all operations, derivatives,
-gradients and modules of its thread, in their order.
+A hook sees the events of one tensor or module; a :class:`Listener` sees all operations,
+derivatives, gradients and modules of its thread, in order.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .device import Array
 
 
 class Listener:
-    """Base of those who follow what runs on a thread (see :func:`listen`): override what you need.
+    """Base of listeners (see :func:`listen`): override the methods you need.
 
-    Modules announce themselves with :meth:`enter` and :meth:`leave`, so a listener knows in which
-    one an operation runs.
+    Modules call :meth:`enter` and :meth:`leave`, so a listener knows the module in which an
+    operation runs.
     """
 
     def begin_operation(
@@ -29,20 +29,20 @@ class Listener:
     def operation(
         self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Any
     ) -> None:
-        """An operation has run on ``inputs`` and made the Tensor ``result``."""
+        """The operation ``name`` has computed the Tensor ``result`` from ``inputs``."""
 
     def begin_derivative(self, node: Any, g: Array) -> None:
         """The derivative of ``node`` is about to run on ``g``, the complete gradient of its
         result."""
 
     def derivative(self, node: Any, g: Array, gradients: tuple[Array | None, ...]) -> None:
-        """The derivative of ``node`` has made ``gradients`` of ``g``."""
+        """The derivative of ``node`` has computed ``gradients`` from ``g``."""
 
     def gradient(self, node: Any, number: int, target: Any, term: Array, total: Array) -> None:
-        """``node`` has sent ``term`` to its input ``number``, which is the result of the node
-        ``target`` or the leaf ``target``; ``total`` is the sum of what has come there so far.
+        """``node`` has passed ``term`` to its input ``number``. ``target`` is that input's node, or
+        the leaf itself, and ``total`` the sum of its terms so far.
 
-        The next term may be added into the memory of ``total``: take what you need of it at once.
+        The next term may be added in place to ``total``, so copy what you need from it at once.
         """
 
     def leaf(self, x: Any, gradient: Array) -> None:
@@ -52,7 +52,7 @@ class Listener:
         """The forward pass of ``module`` begins."""
 
     def leave(self, module: Any, inputs: tuple[Any, ...], result: Any) -> None:
-        """The forward pass of ``module`` has ended; ``result`` is None if by an exception."""
+        """The forward pass of ``module`` has ended; ``result`` is None after an exception."""
 
 
 class _Thread(threading.local):
@@ -64,7 +64,7 @@ _thread = _Thread()
 
 @contextlib.contextmanager
 def listen(listener: Listener) -> Iterator[None]:
-    """Tell ``listener`` of all events on this thread."""
+    """Context in which ``listener`` gets all events of this thread."""
     before = _thread.listeners
     _thread.listeners = (*before, listener)
     try:
@@ -74,5 +74,5 @@ def listen(listener: Listener) -> Iterator[None]:
 
 
 def listeners() -> tuple[Listener, ...]:
-    """Those who listen on this thread."""
+    """The listeners of this thread."""
     return _thread.listeners

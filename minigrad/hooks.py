@@ -1,4 +1,4 @@
-"""Hooks: functions that a module or a tensor calls with the values and gradients that pass it."""
+"""Hooks: functions that a module or a tensor calls with its values or gradients."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Hooks(OrderedDict[object, Any]):
     """Hooks in the order in which they are called.
 
     Attributes:
-        retained: the tensor that keeps the gradient after all of them (``Tensor.retain_grad``).
+        retained: the tensor that keeps the gradient after all hooks (``Tensor.retain_grad``).
     """
 
     retained: weakref.ref[Any] | None = None
 
     def add(self, hook: Any, prepend: bool = False) -> RemovableHandle:
-        """Put ``hook`` last, or first if ``prepend``."""
+        """Add ``hook`` at the end, or at the beginning if ``prepend``."""
         key = object()
         self[key] = hook
         if prepend:
@@ -26,16 +26,17 @@ class Hooks(OrderedDict[object, Any]):
 
 
 class RemovableHandle:
-    """What registering a hook returns: :meth:`remove`, or the end of a ``with`` block, removes it.
+    """The handle of a registered hook: :meth:`remove`, or the end of a ``with`` block, removes it.
 
-    The handle keeps nothing alive. In a copy of a module it belongs to the hook of the copy.
+    The handle keeps nothing alive. When a module is copied with its handle, the copied handle
+    belongs to the copied hook.
     """
 
     def __init__(self, hooks: Hooks, key: object) -> None:
         self._hooks, self._key = weakref.ref(hooks), key
 
     def remove(self) -> None:
-        """Remove the hook, if it is still there. A call that has begun runs it all the same."""
+        """Remove the hook, if it is still registered. A call in progress still runs it."""
         hooks = self._hooks()
         if hooks is not None:
             hooks.pop(self._key, None)

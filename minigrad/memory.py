@@ -1,4 +1,4 @@
-"""Memory of arrays: where it comes from, how much of it is used, and what fits where it ran out."""
+"""Memory of arrays: the pool, the amount in use, and the batch size that fits."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ import numpy as np
 from .cpu.threads import aligned, lock
 from .device import Array, cupy_module, device, on
 
-__all__ = ["advice", "fitting", "held", "used"]  # to users; the engine takes arrays from here too
+__all__ = ["advice", "fitting", "held", "used"]  # for users; the engine also allocates here
 
 
 class OutOfMemoryError(MemoryError):
-    """An array does not fit into memory: what was being done, what was asked for, what is free.
+    """An array does not fit into memory.
 
     Attributes:
-        asked, used, free: on a GPU, bytes asked for, of arrays that are there, and that are left;
-            None where that is not known.
+        asked, used, free: on a GPU, the bytes requested, used by arrays, and free; None if unknown.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class _Block:
-    """Memory of one pooled array: alive while any view of it is, then back in the pool."""
+    """Memory of one pooled array, which returns to the pool when its last view is deleted."""
 
     __slots__ = ("__array_interface__", "raw")
 
@@ -48,16 +47,16 @@ class _Block:
         self.__array_interface__ = raw.__array_interface__
 
     def __del__(self) -> None:
-        _pool.returned.append(self.raw)  # atomic: any thread may drop a last view, at any moment
+        _pool.returned.append(self.raw)  # atomic: any thread may delete the last view
 
 
 class _Pool:
-    """Freed arrays kept for the next one of the same size.
+    """Keeps freed arrays for the next request of the same size.
 
-    A training step asks for the same large arrays as the step before. Handing freed ones back to
-    the system costs a page fault per 4 KiB when they return, much of a small network's time.
-    Arrays in use and kept ones together never exceed the most that was in use at once; the sizes
-    longest not freed go first.
+    Each training step needs the same large arrays as the step before. Returning freed ones to the
+    system would cost a page fault per 4 KiB when they are allocated again, which takes much of a
+    small network's time. Used and kept arrays together never exceed the peak of used ones; the
+    sizes that were freed least recently are dropped first.
     """
 
     def __init__(self) -> None:
@@ -69,7 +68,7 @@ class _Pool:
         with lock:
             try:
                 return self._take(nbytes)
-            except BaseException:  # Ctrl-C half-way through, or too little memory
+            except BaseException:  # Ctrl-C half-way through, or out of memory
                 self.free.clear()
                 self.kept = 0
                 raise
@@ -79,7 +78,7 @@ class _Pool:
             raw = self.returned.popleft()
             self.used -= raw.nbytes
             self.kept += raw.nbytes
-            # Put in anew, the size moves to the recent end of the dict.
+            # Inserted again, the size moves to the recent end of the dict.
             self.free[raw.nbytes] = [*self.free.pop(raw.nbytes, ()), raw]
         used = self.used + nbytes
         peak = max(self.peak, used)
@@ -87,11 +86,11 @@ class _Pool:
         while self.free and used + self.kept > peak:
             self._drop(next(iter(self.free)))
         raw = aligned(nbytes) if found is None else found
-        self.used, self.peak = used, peak  # not before: there may be no such memory
+        self.used, self.peak = used, peak  # only now, because the allocation may fail
         return raw
 
     def _drop(self, nbytes: int) -> np.ndarray:
-        """Take one array of a size that is there out of those kept."""
+        """Remove and return one kept array of ``nbytes``."""
         arrays = self.free[nbytes]
         self.kept -= nbytes
         if len(arrays) == 1:
@@ -100,7 +99,7 @@ class _Pool:
 
 
 _pool = _Pool()
-POOLED = 1 << 16  # bytes: smaller arrays come from the allocator's own free lists at once
+MIN_POOLED_BYTES = 1 << 16  # the allocator's own free lists serve smaller arrays
 
 
 def empty(
@@ -109,15 +108,15 @@ def empty(
     """An uninitialised array; large ones on the CPU reuse freed memory.
 
     Args:
-        order: its axes from the outermost to the innermost in memory, as :func:`memory_order` gives
-            them; C order unless given.
+        order: axes from outermost to innermost in memory, like the result of :func:`memory_order`.
+            Default: C order.
     """
     if order is not None:
         memory = empty(tuple(shape[i] for i in order), dtype, xp)
         return memory.transpose([order.index(i) for i in range(len(shape))])
     dtype = np.dtype(dtype)
     nbytes = math.prod(shape) * dtype.itemsize
-    if xp is not np or nbytes < POOLED:
+    if xp is not np or nbytes < MIN_POOLED_BYTES:
         return xp.empty(shape, dtype)
     return np.asarray(_Block(_pool.take(nbytes))).view(dtype).reshape(shape)
 
@@ -132,7 +131,8 @@ def zeros(
 
 
 def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
-    """``error``, ours, NumPy's or CuPy's, as one that says where, and how much of a GPU is free."""
+    """``error`` of minigrad, NumPy or CuPy as an OutOfMemoryError that adds ``doing`` and, for a
+    GPU, the free memory."""
     text = f"{doing}: {error}"
     if isinstance(error, OutOfMemoryError):
         return OutOfMemoryError(text, error.asked, error.used, error.free)
@@ -142,7 +142,7 @@ def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
     pool = _gpu_pool()
     if limit := pool.get_limit():
         free, total = min(free, limit - pool.total_bytes()), min(total, limit)
-    free += pool.free_bytes()  # ours, in pieces that were too small
+    free += pool.free_bytes()  # in the pool, in pieces that were too small
     text += f"; {free / 2**30:.2f} of {total / 2**30:.2f} GiB are free"
     asked = re.search(r"allocating ([\d,]+) bytes", str(error))
     number = int(asked[1].replace(",", "")) if asked else None
@@ -150,12 +150,12 @@ def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:
 
 
 def _gpu_pool() -> Any:
-    """The pool that gives memory to CuPy's arrays: of a captured step, within it, its own."""
+    """The pool that allocates CuPy's arrays: inside a captured step, the step's own."""
     cupy = cupy_module()
     return getattr(cupy.cuda.get_allocator(), "__self__", None) or cupy.get_default_memory_pool()
 
 
-# Pools beside CuPy's own, by who has them, as long as that lives.
+# Pools other than CuPy's default, by their owners, for as long as these live.
 own_pools: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
@@ -164,7 +164,7 @@ def _gpu_pools() -> list[Any]:
 
 
 def used(where: device | str) -> int:
-    """Bytes of the arrays on ``where``; on the CPU of those that the pool made."""
+    """Bytes in use by arrays on ``where``; on the CPU, by arrays from the pool."""
     where = device(where)
     if where.type == "cpu":
         return _pool.used
@@ -173,9 +173,9 @@ def used(where: device | str) -> int:
 
 
 def held(where: device | str) -> int:
-    """Bytes that minigrad holds on ``where``: of arrays, and of freed ones kept for the next.
+    """Bytes that minigrad holds on ``where``: arrays in use, and freed ones kept for reuse.
 
-    It does not fall until memory runs out, so it is what the most that was ever in use took.
+    This does not shrink until memory runs out, so it reflects the peak use.
     """
     where = device(where)
     if where.type == "cpu":
@@ -185,23 +185,24 @@ def held(where: device | str) -> int:
 
 
 def fitting(batch: int, before: int, used: int, asked: int, free: int) -> int:
-    """About how many images fit, at most, where a step of ``batch`` images did not.
+    """Roughly the largest batch that fits, after a step of ``batch`` images ran out of memory.
 
-    The step took ``used + asked - before`` bytes at least: it had not come to its end. What it
-    takes grows in proportion to the batch, and ``used + free - before`` bytes were there for it.
+    The step needed at least ``used + asked - before`` bytes, as it did not finish. Its need grows
+    in proportion to the batch, and ``used + free - before`` bytes were available.
 
     Args:
-        before: bytes of arrays before the step: weights, moments, data.
-        used, asked, free: bytes of arrays at the failure, asked for then, and left.
+        before: bytes in use before the step (weights, moments, data).
+        used, asked, free: bytes in use at the failure, requested, and free.
     """
     took, room = used + asked - before, used + free - before
     most = batch * room // took if took > 0 else batch
-    return max(0, min(batch - 1, most))  # what is left may be enough, but in pieces
+    return max(0, min(batch - 1, most))  # free memory may suffice, but be fragmented
 
 
 @contextmanager
 def advice(batch: int, where: device) -> Iterator[None]:
-    """Within it, steps of ``batch`` images that run out of a GPU's memory say how many would fit.
+    """Context for steps of ``batch`` images: if a GPU's memory runs out, the error says how many
+    images would fit.
 
     Raises:
         OutOfMemoryError: in place of any MemoryError.

@@ -1,5 +1,5 @@
-"""Options that PyTorch's function has and ours lacks: accepted with PyTorch's default, refused by
-name with any other value."""
+"""Options that PyTorch has and minigrad lacks. They are accepted with PyTorch's default, and
+refused by name with any other value."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def lacks(*also_by_position: str, **by_keyword: Any) -> Callable[[F], F]:
-    """Let a function take options that it lacks, each at its default in PyTorch only.
+    """Let a function accept options that it does not implement, at PyTorch's default only.
 
     Args:
-        also_by_position: those that in PyTorch follow the function's own by position too; their
-            default is None.
-        by_keyword: the others, with their defaults.
+        also_by_position: options that PyTorch also takes by position, after the function's own
+            parameters; their default is None.
+        by_keyword: the other options, with their defaults.
     """
     defaults = dict.fromkeys(also_by_position) | by_keyword
 
@@ -58,7 +58,7 @@ def lacks(*also_by_position: str, **by_keyword: Any) -> Callable[[F], F]:
 
 
 def spread(name: str) -> Callable[[F], F]:
-    """Let a function that takes ``*sizes`` take them as ``name=(2, 3)`` too, as PyTorch does."""
+    """Let a function of ``*sizes`` also take them as ``name=(2, 3)``, as PyTorch does."""
 
     def decorate(function: F) -> F:
         parameters = inspect.signature(function).parameters.values()

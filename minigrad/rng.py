@@ -1,14 +1,14 @@
-"""Random numbers that can be replayed: one seed, counted draws, the same bits on every device.
+"""Reproducible random numbers: one seed, numbered draws, bit-identical on every device.
 
 Every draw comes from Philox 4x64-10, a counter-based generator (Salmon et al., *Parallel random
-numbers: as easy as 1, 2, 3*, SC 2011): its output is a pure function of a key and a counter. The
-key is a hash of ``manual_seed``'s arguments, the counter starts at the number of the draw, so a
-training loop that calls ``manual_seed(seed, epoch, step)`` draws in a resumed run just what it drew
-in the uninterrupted one, and no state has to be saved.
+numbers: as easy as 1, 2, 3*, SC 2011), whose output is a pure function of a key and a counter. The
+key is a hash of the arguments of ``manual_seed``; the counter starts at the number of the draw. So
+a training loop that calls ``manual_seed(seed, epoch, step)`` makes the same draws in a resumed run
+as in an uninterrupted one, and no state has to be saved.
 
-The main thread's sequence is also that of every thread that has not called ``manual_seed``: such
-threads share its draws, each of which is made once, in no particular order. A thread that calls it
-has a sequence of its own from then on, and draws what it would draw alone.
+Threads that have not called ``manual_seed`` share the sequence of the main thread: each draw is
+made once, by any of them. A thread that has called it uses a sequence of its own and makes the
+draws that it would make alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from . import check
 from .cpu.elementwise import BLOCK
 from .cpu.threads import parallel, split_range
-from .creation import floats_on, naming_what_was_asked
+from .creation import floats_on, naming_allocation
 from .device import move
 from .memory import empty
 from .options import lacks, spread
@@ -30,21 +30,21 @@ from .tensor import Tensor
 
 
 class Draw(NamedTuple):
-    """One draw of the sequence: a stream of 64-bit words of its own, 2^192 blocks of four."""
+    """One draw of the sequence: a separate stream of 64-bit words, 2^192 blocks of four."""
 
     key: tuple[int, int]
     number: int
 
     def philox(self, block: int = 0) -> np.random.Philox:
-        """The stream from a block on."""
+        """The stream, starting at ``block``."""
         counter = np.array([block, 0, 0, self.number], np.uint64)
         return np.random.Philox(key=np.array(self.key, np.uint64), counter=counter)
 
     def keep_mask(self, shape: tuple[int, ...], drop: float) -> np.ndarray:
         """Boolean array of ``shape``, each entry True with probability ``1 - drop`` (to 2^-32).
 
-        An entry is a 32-bit word of the stream compared with :func:`threshold`, so that the mask
-        is the same bits on every device.
+        Each entry compares a 32-bit word of the stream with :func:`threshold`, so the mask is
+        identical on every device.
         """
         keep = empty(shape, np.bool_)
         flat, limit = keep.reshape(-1), np.uint64(threshold(drop))
@@ -60,12 +60,12 @@ class Draw(NamedTuple):
 
 
 class _Sequence:
-    """The draws of one seed, each made once, whichever threads ask."""
+    """The draws of one seed. Each is made once, by whichever thread asks."""
 
     def __init__(self, seed: int, *stream: int) -> None:
         first, second = np.random.SeedSequence(seed, spawn_key=stream).generate_state(2, np.uint64)
         self._key = int(first), int(second)
-        self._numbers = itertools.count()  # next() is atomic, and no lock that a fork could take
+        self._numbers = itertools.count()  # next() is atomic without a lock
 
     def next(self) -> Draw:
         return Draw(self._key, next(self._numbers))
@@ -75,25 +75,25 @@ _shared = _Sequence(0)
 
 
 class _Thread(threading.local):
-    own: _Sequence | None = None  # from the thread's first manual_seed on
+    own: _Sequence | None = None  # after the thread's first manual_seed
 
 
 _thread = _Thread()
 
 
 def manual_seed(seed: int, *stream: int) -> None:
-    """Start the calling thread's sequence of random draws anew.
+    """Restart the calling thread's sequence of random draws.
 
-    In the main thread that is also the sequence of all threads that have not called this. Two
-    models trained in two threads draw what they would draw alone if each thread calls it.
+    The main thread's sequence also serves all threads that have not called this. If two threads
+    that train two models both call it, each makes the draws that it would make alone.
 
     Args:
-        seed: whole number from 0, the run's seed.
-        stream: whole numbers from 0 that pick an independent sequence of that seed, such as epoch
+        seed: whole number >= 0, the seed of the run.
+        stream: whole numbers >= 0 that select an independent sequence of this seed, such as epoch
             and step.
 
     Raises:
-        ValueError: a negative number or something else than a whole number.
+        ValueError: an argument is not a whole number >= 0.
     """
     global _shared
     for number in (seed, *stream):
@@ -108,7 +108,7 @@ def manual_seed(seed: int, *stream: int) -> None:
 
 
 def threshold(drop: float) -> int:
-    """The 32-bit word from which on an entry is kept; 2^32, beyond all, for ``drop`` 1."""
+    """The smallest 32-bit word whose entry is kept; 2^32, above all words, for ``drop`` 1."""
     return round(drop * 2**32)
 
 
@@ -118,7 +118,7 @@ def next_draw() -> Draw:
 
 
 def generator() -> np.random.Generator:
-    """A NumPy generator over the next draw of the sequence."""
+    """A NumPy generator of the next draw of the sequence."""
     return np.random.Generator(next_draw().philox())
 
 
@@ -127,11 +127,11 @@ def generator() -> np.random.Generator:
 def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of shape ``size`` (integers or one tuple) drawn from the standard normal.
 
-    Drawn on the CPU, so a seed gives the same values on every device.
+    Values are drawn on the CPU, so a seed gives the same values on every device.
     """
     shape, to, where = check.shape(size, at_least=1), *floats_on(dtype, device)
     if to.kind != "f":
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
-    with naming_what_was_asked("randn", shape, to):
+    with naming_allocation("randn", shape, to):
         values = generator().standard_normal(shape, np.float32).astype(to)
         return Tensor(move(values, where), requires_grad)

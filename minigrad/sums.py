@@ -1,11 +1,12 @@
-"""Sums as exact as PyTorch's, in any memory order and dtype.
+"""Sums as accurate as PyTorch's, in any memory order and dtype.
 
-NumPy adds pairwise, so that rounding grows with the logarithm of the number of terms, but only
-along contiguous memory. Along any other axis it adds one slice after another, and rounding grows
-with their number: the mean of 10⁵ float32 values near 10⁴ is then off by a thousandth of itself.
+Along contiguous memory NumPy sums pairwise, so the rounding error grows with the logarithm of the
+number of terms. Along any other axis it adds one slice after another, and the error grows with
+their
+number: the mean of 10⁵ float32 values near 10⁴ is then off by a thousandth of its value.
 
-A float16 has eleven bits and ends at 65504, too few for a sum. What adds up float16 numbers does so
-in float32 and rounds the result once, as PyTorch does.
+float16 has eleven bits and ends at 65504, too few for a sum. So float16 numbers are summed in
+float32, and the result is rounded once, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ import numpy as np
 from .device import Array
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
-RUN = 32  # terms at most that are added one after another in their own dtype
+MAX_RUN = 32  # terms that are added one after another in their own dtype
 
 
 def adding_dtype(dtype: np.dtype[Any], terms: int = 1) -> np.dtype[Any]:
-    """The dtype in which to add ``terms`` values of ``dtype`` one after another."""
+    """The dtype in which to add ``terms`` values of ``dtype`` one by one."""
     if dtype == HALF:
         return SINGLE
-    return np.dtype(np.float64) if dtype.kind == "f" and terms > RUN else dtype
+    return np.dtype(np.float64) if dtype.kind == "f" and terms > MAX_RUN else dtype
 
 
 def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let an operation on raw arrays (see :mod:`minigrad.tape`) compute float16 in float32.
 
-    Below :func:`minigrad.tape.op` it serves the operation's implementations too.
+    Applied below :func:`minigrad.tape.op`, it also applies to the operation's implementations.
     """
 
     def cast(x: Any, dtype: np.dtype[Any]) -> Any:
@@ -56,34 +57,34 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
 def total(x: Array, axes: tuple[int, ...] | int, keepdims: bool = False) -> Array:
     """Σ x over ``axes``, an array of x's dtype.
 
-    Axes that are not contiguous are summed in runs of at most :data:`RUN` slices, then the runs'
-    sums in the same way, by views and without a copy of ``x``.
+    Axes that are not contiguous are summed in runs of at most :data:`MAX_RUN` slices, and the sums
+    of the runs likewise, through views and without a copy of ``x``.
     """
     axes = (axes,) if isinstance(axes, int) else axes
     if x.dtype == HALF:
         return total(x.astype(SINGLE), axes, keepdims).astype(HALF)
     if not isinstance(x, np.ndarray):
-        return x.sum(axis=axes, keepdims=keepdims)  # CuPy adds in a tree
+        return x.sum(axis=axes, keepdims=keepdims)  # CuPy sums in a tree
     if len(axes) == x.ndim and (x.flags.c_contiguous or x.T.flags.c_contiguous):
         return np.asarray(x.sum(keepdims=keepdims))
-    if len(axes) == 1 and x.strides[axes[0]] == x.itemsize:  # all that a small bias needs
+    if len(axes) == 1 and x.strides[axes[0]] == x.itemsize:  # a shortcut
         return np.asarray(x.sum(axis=axes, keepdims=keepdims))
     for axis in sorted(axes, key=lambda a: abs(x.strides[a])):
-        while x.shape[axis] > RUN and x.strides[axis] != x.itemsize:
+        while x.shape[axis] > MAX_RUN and x.strides[axis] != x.itemsize:
             x = _runs(x, axis)
         x = x.sum(axis=axis, keepdims=True)
     return x if keepdims else x.reshape([n for i, n in enumerate(x.shape) if i not in axes])
 
 
 def _runs(x: Array, axis: int) -> Array:
-    """The sums of runs along ``axis``; all runs but the last are equally long."""
+    """The sums of runs along ``axis``, which all but the last have MAX_RUN slices."""
     n = x.shape[axis]
-    count = n // RUN
+    count = n // MAX_RUN
     before, after = x.shape[:axis], x.shape[axis + 1 :]
     every = (slice(None),) * axis
-    whole = x[(*every, slice(count * RUN))].reshape(*before, count, RUN, *after)
+    whole = x[(*every, slice(count * MAX_RUN))].reshape(*before, count, MAX_RUN, *after)
     sums = whole.sum(axis=axis + 1)
-    if count * RUN == n:
+    if count * MAX_RUN == n:
         return sums
-    rest = x[(*every, slice(count * RUN, n))].sum(axis=axis, keepdims=True)
+    rest = x[(*every, slice(count * MAX_RUN, n))].sum(axis=axis, keepdims=True)
     return np.concatenate([sums, rest], axis=axis)

@@ -15,7 +15,7 @@ import minigrad as mg
 from minigrad import memory, nn
 from minigrad.device import CPU, device_of, move
 from minigrad.layout import memory_order
-from minigrad.memory import POOLED, _Pool, _pool, empty, out_of_memory, zeros
+from minigrad.memory import MIN_POOLED_BYTES, _Pool, _pool, empty, out_of_memory, zeros
 from tests.common import (
     LAYOUTS,
     fake_cupy,
@@ -63,7 +63,9 @@ def peak(model, x):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_no_grad_needs_no_more_for_a_deeper_network(layer, training, monkeypatch):
-    monkeypatch.setattr("minigrad.memory.POOLED", 1 << 62)  # nothing is pooled: freed is freed
+    monkeypatch.setattr(
+        "minigrad.memory.MIN_POOLED_BYTES", 1 << 62
+    )  # nothing is pooled: freed is freed
     mg.set_num_threads(1)  # a second thread's scratch comes at any time
     shallow, deep = (nn.Sequential(*(LAYERS[layer]() for _ in range(n))) for n in (2, 6))
     shallow.train(training), deep.train(training)
@@ -76,7 +78,7 @@ def test_no_grad_needs_no_more_for_a_deeper_network(layer, training, monkeypatch
 
 def test_with_gradients_a_deeper_network_needs_more(monkeypatch):
     """What the test above would see if something were kept."""
-    monkeypatch.setattr("minigrad.memory.POOLED", 1 << 62)
+    monkeypatch.setattr("minigrad.memory.MIN_POOLED_BYTES", 1 << 62)
     shallow, deep = (nn.Sequential(*(nn.BatchNorm2d(16) for _ in range(n))) for n in (2, 6))
     x = mg.randn(*SHAPE)
     deep(x)
@@ -238,7 +240,7 @@ def address(array):
 
 
 def test_freed_memory_is_used_again_only_once_no_view_is_left():
-    size = (POOLED,)
+    size = (MIN_POOLED_BYTES,)
     a = empty(size, np.uint8)
     a[...] = 1
     view, where = a[5:].reshape(-1, 1), address(a)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import ops
 from minigrad.events import listen
-from minigrad.sums import RUN, total
+from minigrad.sums import MAX_RUN, total
 from minigrad.tape import Operation
 from tests.common import LAYOUTS, Operations, grid, host, lay_out, layouts, leaf, seeds
 
@@ -24,7 +24,9 @@ F, T = mg.functional, torch.nn.functional
 
 
 @given(
-    st.lists(st.sampled_from([0, 1, 2, 3, RUN, RUN + 1, 2 * RUN + 5]), min_size=1, max_size=3),
+    st.lists(
+        st.sampled_from([0, 1, 2, 3, MAX_RUN, MAX_RUN + 1, 2 * MAX_RUN + 5]), min_size=1, max_size=3
+    ),
     st.data(),
     st.booleans(),
     seeds,

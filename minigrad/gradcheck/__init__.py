@@ -1,6 +1,6 @@
-"""Check the gradients of any function of Tensors against central differences.
+"""Compare the gradients of any function of Tensors with central differences.
 
-``python -m minigrad.gradcheck module:function --shape 3,4`` does it from the command line.
+``python -m minigrad.gradcheck module:function --shape 3,4`` does so from the command line.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ def gradcheck(
     constant: Sequence[int] = (),
     domains: Mapping[int, tuple[float, float]] | None = None,
 ) -> bool:
-    """Compare backward() with (L(x + ε) − L(x − ε)) / 2ε for every element of every input.
+    """Compare backward() with (L(x + ε) − L(x − ε)) / 2ε for each element of each input.
 
-    L = Σ v · func(x) for one random v, so an output of any shape costs two evaluations per input
-    element, and an error in any entry of the Jacobian shows with probability 1.
+    L = Σ v · func(x) for one random v. So an output of any shape costs two evaluations per input
+    element, and an error in any entry of the Jacobian is found with probability 1.
 
     Args:
-        func: function of ``inputs`` that returns one float64 Tensor. It must be smooth within ε
-            of the inputs and repeatable: seed dropout inside it.
-        inputs: its arguments; the Tensors that require gradients are checked, in float64.
-        eps, atol, rtol: step, and tolerance ``atol + rtol · |numerical|``.
+        func: returns one float64 Tensor from ``inputs``. It must be smooth within ε of the inputs
+            and repeatable: seed dropout inside it.
+        inputs: arguments of ``func``. The float64 Tensors that require gradients are checked.
+        eps, atol, rtol: step ε, and tolerance ``atol + rtol · |numerical|``.
         raise_exception: raise on a mismatch instead of returning False.
         constant: numbers of inputs, from 0, that are not checked although they require gradients.
-        domains: (low, high) by the number of an input, between which ``func`` is defined; at an
-            end the difference is one-sided.
+        domains: for an input's number, the interval (low, high) on which ``func`` is defined. At
+            its ends the difference is one-sided.
 
     Raises:
-        TypeError: ``func`` returns something else than one floating Tensor.
+        TypeError: ``func`` does not return one floating Tensor.
         ValueError: the check is impossible, which says nothing about the derivative: no input can
-            be checked, the result depends on none of them, is not finite near them, differs from
+            be checked, or the result depends on none of them, is not finite near them, differs from
             call to call, or is coarser than float64.
-        AssertionError: a mismatch; the text names the input, the index, both values and how far
-            off they are and may be, and how many elements of that input are off.
+        AssertionError: a mismatch. The text names the input, the index, both values, their
+            difference and its tolerance, and how many elements of that input are off.
     """
     for name, value in (("eps", eps), ("atol", atol), ("rtol", rtol)):
         check.number(name, value, 0)
@@ -76,10 +76,12 @@ def gradcheck(
     args = check.items("inputs", inputs, "arguments")
     if not any(isinstance(x, Tensor) and x.requires_grad for x in args):
         raise ValueError(NOTHING)
-    held = [_number("constant", n, args) for n in check.items("constant", constant, "numbers")]
+    constants = [_number("constant", n, args) for n in check.items("constant", constant, "numbers")]
     bounds = _bounds(domains, args)
-    checked = _checked(args, held)
-    args = [_fresh(x, i in checked) if i in checked or i in held else x for i, x in enumerate(args)]
+    checked = _checked(args, constants)
+    args = [
+        _fresh(x, i in checked) if i in checked or i in constants else x for i, x in enumerate(args)
+    ]
     y = func(*args)
     if not isinstance(y, Tensor) or y.dtype.kind != "f":
         came = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
@@ -127,8 +129,8 @@ def gradcheck(
 def _differences(
     function: Callable[[], float], x: np.ndarray, name: str, eps: float, low: float, high: float
 ) -> np.ndarray:
-    """The derivative of ``function()`` by each element of ``x``, which it reads, between ``low``
-    and ``high``."""
+    """The derivative of ``function()``, which reads ``x``, with respect to each element of ``x``,
+    from values between ``low`` and ``high``."""
     found = np.empty(x.shape)
     for index in np.ndindex(x.shape):
         here = float(x[index])
@@ -149,11 +151,10 @@ def _differences(
     return found
 
 
-def _checked(args: list[Any], held: list[int]) -> list[int]:
-    """Numbers of the inputs whose gradients are compared."""
-    active = [
-        i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad and i not in held
-    ]
+def _checked(args: list[Any], constants: list[int]) -> list[int]:
+    """The numbers of the inputs to check."""
+    variables = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
+    active = [i for i in variables if i not in constants]
     coarse = [i for i in active if args[i].dtype != np.float64]
     if not active or len(coarse) == len(active):
         raise ValueError(NOTHING)
@@ -166,7 +167,7 @@ def _checked(args: list[Any], held: list[int]) -> list[int]:
 
 
 def _number(name: str, value: Any, args: list[Any]) -> int:
-    """The number of an input that is a Tensor."""
+    """``value`` as the number of an input that is a Tensor."""
     number = check.integer(name, value, 0, len(args) - 1)
     if not isinstance(args[number], Tensor):
         came = type(args[number]).__name__
@@ -175,7 +176,7 @@ def _number(name: str, value: Any, args: list[Any]) -> int:
 
 
 def _bounds(domains: Any, args: list[Any]) -> dict[int, tuple[float, float]]:
-    """The ends of each domain that is given; the input must lie between them."""
+    """The domain of each input that has one. The input must lie inside it."""
     found = {}
     for key, ends in check.mapping("domains", {} if domains is None else domains).items():
         number = _number("domains", key, args)
@@ -204,6 +205,6 @@ def _fresh(x: Tensor, requires_grad: bool) -> Tensor:
 
 
 def _direction(shape: tuple[int, ...]) -> Any:
-    """A random direction whose entries are of similar size, so that none hides another."""
+    """A random direction whose entries have similar magnitudes, so that none hides another."""
     draw = rng.generator()
     return draw.uniform(0.5, 1.5, shape) * draw.choice((-1.0, 1.0), shape)

@@ -1,15 +1,15 @@
 """``python -m minigrad.gradcheck module:function``: check a function's or operation's derivative.
 
-The inputs are those that ``function.inputs()`` returns, or float64 tensors of the given shapes::
+The inputs are the result of ``function.inputs()``, or float64 tensors of the given shapes::
 
     python -m minigrad.gradcheck my_ops:swish --shape 3,4
     python -m minigrad.gradcheck my_ops:scaled_add --shape 3,4 --shape 4 --low 0.5
     python -m minigrad.gradcheck minigrad.functional:batch_norm --shape 4,3 --shape 3 --shape 3 \\
         --constant 1 --constant 2 --domain 2=0.1,2
 
-Exit code 0: the derivative is right. 1: it is wrong, and the text says at which input and index, by
-both values. 2: it could not be checked, and one line says why: a function that is not finite at the
-inputs is not wrong.
+Exit code 0: the derivative is right. 1: it is wrong, and the text gives the input, the index and
+both values. 2: it could not be checked, and one line gives the reason, for example that the
+function is not finite at the inputs.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from . import gradcheck
 
 
 class CannotCheck(Exception):
-    """Why nothing was checked."""
+    """The reason why nothing was checked."""
 
 
 def find(name: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names; it may be an attribute of a class or object."""
+    """The function called ``module:function``, which may be an attribute of a class or object."""
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise CannotCheck(f"expected module:function, got {name!r}")
@@ -59,7 +59,7 @@ def find(name: str) -> Callable[..., Any]:
 
 
 def inputs_of(function: Callable[..., Any], options: argparse.Namespace) -> list[Any]:
-    """What ``function.inputs()`` gives, or a float64 Tensor for each ``--shape``."""
+    """The result of ``function.inputs()``, or a float64 Tensor for each ``--shape``."""
     if options.shape:
         domains = dict(options.domain)
         inputs = []
@@ -77,7 +77,8 @@ def inputs_of(function: Callable[..., Any], options: argparse.Namespace) -> list
 
 
 def _draw(shape: tuple[int, ...], low: float, high: float, requires_grad: bool) -> Tensor:
-    """Evenly spaced values in random order: no two equal and none 0, where functions have kinks."""
+    """Evenly spaced values in random order. No two are equal and none is 0, where functions have
+    kinks."""
     if not -math.inf < low < high < math.inf:
         raise CannotCheck(f"expected two ends to draw inputs between, got {low:g} and {high:g}")
     size = math.prod(shape)
@@ -87,7 +88,7 @@ def _draw(shape: tuple[int, ...], low: float, high: float, requires_grad: bool) 
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    """``3,4`` as (3, 4); nothing as ()."""
+    """``3,4`` as (3, 4); an empty text as ()."""
     return tuple(int(n) for n in text.split(",") if n.strip())
 
 
@@ -141,16 +142,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Check what the options name, and say what came of it."""
+    """Check the function that the options name, and print the result."""
     name = options.function
     try:
-        get_num_threads(), is_compiled()  # what the environment asks for is there
+        get_num_threads(), is_compiled()  # the settings in the environment are valid
         function = find(name)
         rng.manual_seed(options.seed)
         inputs = inputs_of(function, options)
 
         @functools.wraps(function)
-        def repeatable(*args: Any) -> Any:  # every evaluation draws the same, as in dropout
+        def repeatable(*args: Any) -> Any:  # so that dropout, for example, draws the same each time
             rng.manual_seed(options.seed + 1)
             return function(*args)
 

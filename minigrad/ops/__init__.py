@@ -1,4 +1,4 @@
-"""Differentiable operations by topic. Importing the package gives Tensor its methods."""
+"""Differentiable operations by topic. Importing this package gives Tensor its methods."""
 
 from . import (
     activation,

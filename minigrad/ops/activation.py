@@ -1,4 +1,4 @@
-"""Activations: element by element, and softmax."""
+"""Element-wise activations, and softmax."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def tanh(input: Tensor) -> Tensor:
 def _erfc_series() -> tuple[float, ...]:
     """Chebyshev coefficients of ln(erfc(z) e^{z²} / t) in 4t − 2, t = 2 / (2 + z), for z ≥ 0.
 
-    The form is that of Press et al., *Numerical Recipes* (3rd ed., 2007), §6.2.2; the
-    coefficients are interpolated here from the standard library's erfc, and where that is tiny
-    from its asymptotic series Σ (−1)ⁿ (2n − 1)!! / (2z²)ⁿ.
+    The form is that of Press et al., *Numerical Recipes* (3rd ed., 2007), §6.2.2. The coefficients
+    are interpolated from the standard library's erfc and, where that is tiny, from its asymptotic
+    series Σ (−1)ⁿ (2n − 1)!! / (2z²)ⁿ.
     """
 
     def scaled(z: float) -> float:
@@ -98,7 +98,7 @@ def _erfc_series() -> tuple[float, ...]:
 
 
 def erf(x: Array) -> Array:
-    """The error function of a raw array in its dtype; absolute error under 1e-14 in float64."""
+    """The error function of a raw array, in its dtype. Absolute error below 1e-14 in float64."""
     xp = get_xp(x)
     z = xp.abs(x)
     t = 2 / (2 + z)
@@ -139,14 +139,14 @@ def _gelu_tanh(x: Array) -> Pair:
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """x Φ(x) (Hendrycks & Gimpel 2016), exact or with the paper's "tanh" approximation."""
+    """x Φ(x) (Hendrycks & Gimpel 2016), exact or by the paper's "tanh" approximation."""
     check.choice("approximate", approximate, ("none", "tanh"))
     check.floating("input", check.tensor("input", input))
     return _gelu(input) if approximate == "none" else _gelu_tanh(input)
 
 
 def log_softmax_array(x: Array, axis: int) -> Array:
-    """ln(e^x / Σ e^x) of a raw array; the maximum is taken out first so that nothing overflows."""
+    """ln(e^x / Σ e^x) of a raw array. Subtracting the maximum first avoids overflow."""
     xp = get_xp(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(total(xp.exp(shifted), axis, True))
@@ -178,7 +178,7 @@ def _along(name: str, input: Tensor, dim: Any) -> int:
 
 @lacks("dtype")
 def softmax(input: Tensor, dim: int | None = None) -> Tensor:
-    """exp(input) scaled to sum to 1 along ``dim`` (which must be given)."""
+    """exp(input), normalised to sum to 1 along ``dim``, which is required."""
     return _at_least_1d(_softmax, input, _along("softmax", input, dim))
 
 
@@ -190,7 +190,7 @@ def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
 
 def _at_least_1d(function: Any, input: Tensor, axis: int) -> Tensor:
     if not input.numel():
-        return input * 1  # nothing to normalise; NumPy has no maximum of nothing
+        return input * 1  # NumPy has no maximum of an empty array
     if not input.ndim:
         return function(input.reshape(1), axis=0).reshape(())
     return function(input, axis=axis)

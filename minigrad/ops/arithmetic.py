@@ -1,8 +1,8 @@
-"""Element by element: + - * / powers, exp, log, comparison, selection.
+"""Element-wise operations: arithmetic, powers, exp, log, comparison and selection.
 
-Two operands broadcast as in NumPy; the engine sums their gradients back. A Python number keeps the
-Tensor's dtype. An integer Tensor meets a floating one, or a floating number, in the floating dtype
-(float32 if neither is floating), as in PyTorch; two different floating dtypes are an error.
+Operands broadcast as in NumPy, and the engine sums their gradients back. A Python number takes the
+Tensor's dtype. An integer Tensor with a floating Tensor or number gives the floating dtype (float32
+for a number), as in PyTorch. Two different floating dtypes are an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pair = tuple[Array, Backward]
 
 
 def meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
-    """The operands in the dtype of the result; numbers stay numbers, which it must hold."""
+    """The operands in the dtype of the result. Numbers stay numbers, and must fit into it."""
     check_broadcast(name, a, b)
     a, b = alike(a, b, floating)
     for x, other in ((a, b), (b, a)):
@@ -49,7 +49,7 @@ def are_floats(a: Any, b: Any) -> bool:
 
 
 def alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
-    """Arrays that meet a floating array or number in a floating dtype."""
+    """The operands, with arrays converted to the floating dtype if either operand is floating."""
     arrays = [x for x in (a, b) if hasattr(x, "dtype")]
     kinds = {x.dtype.kind for x in arrays}
     is_float = floating or "f" in kinds or any(isinstance(x, float) for x in (a, b))
@@ -123,7 +123,7 @@ def pow(input: Tensor, exponent: Number) -> Tensor:
 
 
 def as_float(x: Array) -> Array:
-    """Integers as float32, floats as they are: what PyTorch's transcendental functions take."""
+    """Integers as float32, floats unchanged, as in PyTorch's transcendental functions."""
     return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
@@ -159,7 +159,7 @@ def abs(x: Array) -> Pair:
 
 @op
 def _clamp(x: Array, low: Any, high: Any) -> Pair:
-    """y = min(max(x, low), high), a bound of None being none,  dL/dx = g where low ≤ x ≤ high,
+    """y = min(max(x, low), high), where None is no bound;  dL/dx = g where low ≤ x ≤ high,
     dL/dlow = g where x < low < high,  dL/dhigh = g where x > high or low > high, else 0."""
     xp, y = get_xp(x), x
     if low is not None:
@@ -189,7 +189,7 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
 def clamp(
     input: Tensor, min: Number | Tensor | None = None, max: Number | Tensor | None = None
 ) -> Tensor:
-    """``input`` limited to [min, max]; at least one bound. Tensors broadcast.
+    """``input`` limited to [min, max]; at least one bound is required. Tensors broadcast.
 
     An integer tensor with a fractional bound becomes float32.
     """
@@ -242,7 +242,8 @@ def _where(condition: Array, a: Any, b: Any) -> Pair:
 
 @lacks(out=None)
 def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
-    """``input`` where the boolean tensor ``condition`` holds, else ``other``; all broadcast."""
+    """``input`` where the bool tensor ``condition`` is True, else ``other``. All three
+    broadcast."""
     if not isinstance(condition, Tensor) or condition.dtype != np.bool_:
         came = condition.dtype if isinstance(condition, Tensor) else type(condition).__name__
         raise TypeError(f"condition: expected a bool Tensor, got {came}")
@@ -251,13 +252,13 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
 
 @op
 def to_dtype(x: Array, *, dtype: Any) -> Pair:
-    """y = x in another dtype,  dL/dx = g in x's."""
+    """y = x in another dtype,  dL/dx = g in the dtype of x."""
     before = x.dtype
     return x.astype(dtype), lambda g, needs: (g.astype(before),)
 
 
 def compare(symbol: str) -> Any:
-    """The comparison ``symbol`` as a function of two operands; the result is a bool Tensor."""
+    """The comparison ``symbol`` as a function of two operands that returns a bool Tensor."""
     name = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}.get(
         symbol, {"==": "equal", "!=": "not_equal"}.get(symbol, "")
     )
@@ -269,11 +270,11 @@ def compare(symbol: str) -> Any:
     compared = op(less_equal_etc)
 
     def apply(a: Tensor, b: Any) -> Any:
-        if isinstance(b, np.ndarray):  # Python would call them unequal
+        if isinstance(b, np.ndarray):  # Python would compare identities
             raise TypeError(f"{symbol}: expected a Tensor or a number, got an array; tensor(array)")
         if not isinstance(b, (Tensor, int, float, np.generic)):
             return NotImplemented
         return compared(a.detach(), b.detach() if isinstance(b, Tensor) else b)
 
-    apply.__name__, apply.__doc__ = name, f"Element by element, a {symbol} b."
+    apply.__name__, apply.__doc__ = name, f"Element-wise a {symbol} b."
     return apply

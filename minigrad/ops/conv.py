@@ -1,6 +1,6 @@
-"""Convolution in two dimensions as a matrix product with im2col columns.
+"""Two-dimensional convolution as a matrix product with im2col columns.
 
-One letter per size, here and in every kernel: N images, C input and O output channels, H x W
+Sizes have the same letters here and in all kernels: N images, C input and O output channels, H x W
 input, KH x KW kernel, OH x OW output, G groups.
 """
 
@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """How a kernel slides: sizes, steps and spacing, each as (height, width)."""
+    """Geometry of a sliding window: each field is (height, width)."""
 
     kernel: Pair
     stride: Pair = (1, 1)
@@ -28,18 +28,18 @@ class Window:
 
     @property
     def reach(self) -> Pair:
-        """Input pixels that one window spans."""
+        """Extent of one window in input pixels."""
         (kh, kw), (dh, dw) = self.kernel, self.dilation
         return dh * (kh - 1) + 1, dw * (kw - 1) + 1
 
     def output(self, height: int, width: int) -> Pair:
-        """Output positions over an input that is already padded."""
+        """Number of output positions for an input of this size, padding included."""
         (rh, rw), (sh, sw) = self.reach, self.stride
         return (height - rh) // sh + 1, (width - rw) // sw + 1
 
     def offsets(self, out: Pair) -> Iterator[tuple[slice, slice]]:
-        """For each element of the kernel, row by row, the pixels that it meets: one row and one
-        column of the padded input for each of ``out`` output positions."""
+        """For each element of the kernel, row by row, the pixels it is multiplied with: slices of
+        rows and columns of the padded input, one row and column per output position (``out``)."""
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
         oh, ow = out
         for top in range(0, kh * dh, dh):
@@ -51,7 +51,7 @@ class Window:
 
 
 def im2col(x: Array, padding: Pair, window: Window) -> Array:
-    """(N, C, H, W) to (C, KH·KW, N, OH, OW): what each kernel element meets at each position."""
+    """(N, C, H, W) to (C, KH·KW, N, OH, OW): the pixels that each kernel element multiplies."""
     (ph, pw), xp = padding, get_xp(x)
     x = xp.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw))).swapaxes(0, 1)
     out = window.output(*x.shape[2:])
@@ -59,7 +59,7 @@ def im2col(x: Array, padding: Pair, window: Window) -> Array:
 
 
 def col2im(columns: Array, size: Pair, padding: Pair, window: Window) -> Array:
-    """The transpose of :func:`im2col`, to (N, C, *size): every pixel's copies, added up."""
+    """The transpose of :func:`im2col`, to (N, C, *size): the sum of all copies of each pixel."""
     (c, _, n), (h, w), (ph, pw) = columns.shape[:3], size, padding
     x = get_xp(columns).zeros((c, n, h + 2 * ph, w + 2 * pw), columns.dtype)
     for k, (i, j) in enumerate(window.offsets(columns.shape[3:])):
@@ -72,18 +72,18 @@ def col2im(columns: Array, size: Pair, padding: Pair, window: Window) -> Array:
 def _conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:
-    """Y = W X + b for each group: a row of W is a filter, a column of X what one output position of
-    one image sees of x::
+    """Y = W X + b for each group. A row of W is a filter, and a column of X holds the pixels of x
+    that one output position of one image reads::
 
         dL/dW = G Xᵀ,   dL/dX = Wᵀ G,   dL/db = Σ columns of G
 
-    and dL/dx is dL/dX, with each value added to the pixel that im2col copied it from.
+    dL/dx adds each value of dL/dX to the pixel from which im2col copied it.
     """
     (n, c, *size), (o, _, kh, kw) = x.shape, w.shape
     oh, ow = window.output(size[0] + 2 * padding[0], size[1] + 2 * padding[1])
     filters = w.reshape(groups, o // groups, -1)
 
-    def columns() -> Array:  # made again in backward: they are KH·KW times the image
+    def columns() -> Array:  # computed again in backward, as they are KH·KW times the image
         return im2col(x, padding, window).reshape(groups, filters.shape[2], n * oh * ow)
 
     y = (filters @ columns()).reshape(o, n, oh, ow)
@@ -104,7 +104,7 @@ def _conv2d(
 
 
 def flip_filters(w: Array, groups: int) -> Array:
-    """Filters turned by 180°, channel axes exchanged: (O, C/G, KH, KW) to (C, O/G, KH, KW).
+    """Filters rotated by 180° with channel axes swapped: (O, C/G, KH, KW) to (C, O/G, KH, KW).
 
     At stride 1 the input gradient is the correlation of the padded output gradient with these.
     """
@@ -122,7 +122,7 @@ def conv2d(
     dilation: int | Pair = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Two-dimensional cross-correlation, as every deep-learning library calls convolution.
+    """Two-dimensional cross-correlation, which deep-learning libraries call convolution.
 
     y[n, o, i, j] = bias[o] +
         Σ_{c, a, b} weight[o, c, a, b] · input[n, c, i s + a d − p, j s + b d − p]
@@ -131,17 +131,17 @@ def conv2d(
         input: (N, C, H, W), or (C, H, W) for a single image.
         weight: (O, C / groups, KH, KW).
         bias: (O,) or None.
-        stride, padding, dilation: int or (height, width). ``padding`` zeros go on both sides;
-            "valid" means none, "same" as many as keep the size at stride 1 (the extra one of an
-            odd total at the bottom and right).
-        groups: the number of groups that C and O are cut into; group k of the outputs sees group
-            k of the inputs.
+        stride, padding, dilation: int or (height, width). ``padding`` zeros are added on both
+            sides; "valid" adds none, "same" keeps the size at stride 1 (with an odd total, the
+            extra zeros are at the bottom and right).
+        groups: the number of groups into which C and O are divided; output group k reads input
+            group k only.
 
     Returns:
         (N, O, OH, OW) with OH = ⌊(H + 2p − d(KH − 1) − 1) / s⌋ + 1, likewise OW.
 
     Raises:
-        ValueError: shapes that do not fit together, or a window larger than the padded input.
+        ValueError: shapes do not match, or the window is larger than the padded input.
     """
     check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)")
     check.tensor("weight", weight, (4,), "(O, C/groups, KH, KW)")

@@ -15,19 +15,19 @@ from ..tensor import Tensor
 def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
     """y = x k s with a mask k of zeros and ones and s = 1/(1 − p),  dL/dx = g k s.
 
-    ``draw()`` is the mask's; a captured step asks for one each time that it runs.
+    ``draw()`` gives the random draw of the mask. A captured step calls it in each replay.
     """
     factor = move(keep_mask(x, draw(), p), device_of(x)) * x.dtype.type(scale(p))
     return x * factor, lambda g, needs: (g * factor,)
 
 
 def scale(p: float) -> float:
-    """What makes up for the elements that are dropped: 1 / (1 − p)."""
+    """The factor of the elements that are kept: 1 / (1 − p)."""
     return 0.0 if p == 1 else 1 / (1 - p)
 
 
 def keep_mask(x: Array, draw: rng.Draw, p: float) -> Array:
-    """Where elements of x are kept: drawn in the order of batch-innermost memory, on the CPU."""
+    """The mask of kept elements, drawn on the CPU in the order of batch-innermost memory."""
     mask = draw.keep_mask((*x.shape[1:], *x.shape[:1]), p)
     return from_batch_last(mask) if mask.ndim else mask
 
@@ -35,7 +35,7 @@ def keep_mask(x: Array, draw: rng.Draw, p: float) -> Array:
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, zero each element with probability ``p`` and scale the others by 1 / (1 − p).
 
-    The mask is the next draw of :func:`minigrad.manual_seed`'s sequence, drawn in memory order
+    The mask is the next draw of the sequence of :func:`minigrad.manual_seed`, in memory order
     (batch innermost), and the same on every device.
     """
     check.boolean("inplace", inplace)
@@ -64,7 +64,7 @@ def _of_channels(
     input: Tensor, p: float, training: bool, inplace: bool, ndims: tuple[int, ...], layout: str
 ) -> Tensor:
     check.floating("input", check.tensor("input", input, ndims, layout))
-    kept = 1 if input.ndim == 2 else 2  # of the shape: a factor for each (N, C), or each C
+    kept = 1 if input.ndim == 2 else 2  # one factor per (N, C), or per C
     xp = get_xp(input.data)
     ones = Tensor(xp.ones((*input.shape[:kept], *(1,) * (input.ndim - kept)), input.dtype))
     factors = dropout(ones, p, training, inplace)

@@ -16,7 +16,7 @@ Pair = tuple[Array, Backward]
 @op
 @in_float32
 def _matmul(a: Array, b: Array) -> Pair:
-    """Y = A B,  dL/dA = G Bᵀ,  dL/dB = Aᵀ G, over the last two axes; the others broadcast."""
+    """Y = A B,  dL/dA = G Bᵀ,  dL/dB = Aᵀ G over the last two axes. The others broadcast."""
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
@@ -30,7 +30,7 @@ def _matmul(a: Array, b: Array) -> Pair:
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product: (..., M, K) @ (..., K, N) -> (..., M, N).
 
-    A 1-d operand is a row on the left, a column on the right, and its axis is dropped again.
+    A 1-d operand is a row on the left and a column on the right; its extra axis is removed again.
 
     Raises:
         ValueError: the inner sizes differ, or an operand is 0-d.

@@ -29,7 +29,7 @@ def classes_back(z: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _reduce(loss: Array, weight: Any, reduction: str) -> Array:
-    """Σ loss / Σ weight, Σ loss, or the losses themselves."""
+    """Σ loss / Σ weight ("mean"), Σ loss ("sum"), or the losses ("none")."""
     if reduction == "none":
         return loss
     y = total(loss, tuple(range(loss.ndim)))
@@ -37,13 +37,13 @@ def _reduce(loss: Array, weight: Any, reduction: str) -> Array:
 
 
 def reduced(loss: Array, weight: Any, reduction: str, shape: tuple[int, ...]) -> Array:
-    """:func:`_reduce` with the losses in the form of the prediction, (N, d1, …)."""
+    """:func:`_reduce`, with losses of shape (N, d1, …) for "none"."""
     y = _reduce(loss, weight, reduction)
     return y.reshape(shape[0], *shape[2:]) if reduction == "none" else y
 
 
 def spread(g: Array, weight: Any, reduction: str) -> Array:
-    """dL/dloss (M,) or a scalar from the gradient of the reduced value."""
+    """The gradient of the losses, (M,) or a scalar, from that of the reduced value."""
     return g / weight if reduction == "mean" else g
 
 
@@ -52,10 +52,10 @@ def spread(g: Array, weight: Any, reduction: str) -> Array:
 def _cross_entropy(
     x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
 ) -> tuple[Array, Backward]:
-    """ℓₘ = −Σ_c t_cm ln p_cm with p = softmax(x), and their sum or their sum / norm.
+    """ℓₘ = −Σ_c t_cm ln p_cm with p = softmax(x), reduced to Σ ℓ or Σ ℓ / norm.
 
-    dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Where not
-    ``used`` it is 0, even if g is NaN because no target at all is used.
+    dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Columns that
+    are not ``used`` have gradient 0, even if g is NaN because no target is used.
     """
     xp, shape = get_xp(x), x.shape
     z = classes_first(x)
@@ -79,10 +79,10 @@ def _cross_entropy(
 def _focal_loss(
     x: Array, *, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
 ) -> tuple[Array, Backward]:
-    """ℓₘ = −wₘ (1 − pₘ)^γ ln pₘ with pₘ the softmax probability of the true class t.
+    """ℓₘ = −wₘ (1 − pₘ)^γ ln pₘ, where pₘ is the softmax probability of the true class t.
 
     With q = 1 − p:  dℓ/d ln p = w (γ q^(γ−1) p ln p − q^γ),  d ln p / dx_c = [c = t] − softmax_c.
-    q is −expm1(ln p), and q^(γ−1) ln p is q^γ · (ln p / q), whose last factor tends to −1 as q → 0.
+    q = −expm1(ln p), and q^(γ−1) ln p = q^γ · (ln p / q), whose last factor tends to −1 as q → 0.
     """
     xp, shape = get_xp(x), x.shape
     z = classes_first(x)
@@ -107,7 +107,7 @@ def _focal_loss(
 def _batched(
     name: str, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str
 ) -> tuple[Tensor, Tensor]:
-    """Check what all classification losses share; a single (C,) prediction becomes (1, C)."""
+    """Check the arguments of all classification losses; a prediction (C,) becomes (1, C)."""
     check.floating("input", check.tensor("input", input))
     check.beside("target", check.tensor("target", target), input)
     check.choice("reduction", reduction, REDUCTIONS)
@@ -119,7 +119,7 @@ def _batched(
 
 
 def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Array, Array]:
-    """Class indices as (M,) with 0 where ignored, and the (M,) mask of those that count."""
+    """Class indices (M,), 0 where ignored, and the mask (M,) of indices that are not ignored."""
     expected = (input.shape[0], *input.shape[2:])
     if target.shape != expected:
         raise ValueError(
@@ -137,11 +137,12 @@ def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[A
 
 @Dispatched
 def _class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Array, Array]:
-    """Indices of the classes of x, 0 where ignored, and the mask of those that count.
+    """Class indices, 0 where ignored, and the mask of indices that are not ignored.
 
     Raises:
-        IndexError: there is no such class. (On a GPU, where to look would make every step wait, the
-            index counts as ignored, and the error is raised when values are read next.)
+        IndexError: an index is out of range. On a GPU, where checking at once would make each step
+            wait, such an index counts as ignored, and the error is raised when values are read
+            next.
     """
     xp, classes = get_xp(x), x.shape[1]
     used = xp.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
@@ -159,11 +160,11 @@ def no_class(classes: int, ignore_index: int | None, came: int) -> IndexError:
 
 
 @Dispatched
-@np.errstate(all="ignore")  # as in the operations
+@np.errstate(all="ignore")  # as inside operations
 def _distribution(
     x: Array, flat: Array, used: Array, weight: Array | None, smoothing: float
 ) -> tuple[Array, Array]:
-    """Weighted, smoothed one-hot columns (C, M) for the prediction x, and the (M,) weights of the
+    """Weighted, smoothed one-hot columns (C, M) for the prediction x, and the weights (M,) of the
     true classes."""
     xp, dtype, classes = get_xp(x), adding_dtype(x.dtype), x.shape[1]
     w = xp.ones(classes, dtype) if weight is None else weight.astype(dtype, copy=False)
@@ -190,20 +191,20 @@ def cross_entropy(
     Args:
         input: logits (C,), (N, C) or (N, C, d1, …).
         target: integer class indices (), (N,) or (N, d1, …), or probabilities of input's shape and
-            dtype (not differentiated).
-        weight: (C,) factor per class.
-        ignore_index: a class index that contributes nothing.
-        reduction: "mean" (over the weights of the true classes; with probabilities over N·d1·…),
-            "sum" or "none".
-        label_smoothing: ε in [0, 1]: ε of each target is spread evenly over the classes (Szegedy
-            et al., CVPR 2016).
+            dtype, which get no gradient.
+        weight: factor per class, (C,).
+        ignore_index: targets of this class index contribute nothing.
+        reduction: "mean" (divided by the sum of the true classes' weights; for probabilities by
+            N·d1·…), "sum" or "none".
+        label_smoothing: ε in [0, 1], the part of each target that is spread evenly over the classes
+            (Szegedy et al., CVPR 2016).
 
     Returns:
-        A scalar, or a loss per target with "none".
+        A scalar, or a loss per target for "none".
 
     Raises:
-        IndexError: a class index outside [0, C); on a GPU, where it counts as ignored, not before
-            values are read next (``item()``, ``cpu()``).
+        IndexError: a class index outside [0, C). On a GPU it counts as ignored, and the error is
+            raised when values are read next (``item()``, ``cpu()``).
     """
     check.unsupported("size_average", size_average, None)
     check.unsupported("reduce", reduce, None)
@@ -228,7 +229,7 @@ def cross_entropy(
     return y.reshape(()) if single else y
 
 
-@np.errstate(all="ignore")  # as in the operations
+@np.errstate(all="ignore")  # as inside operations
 def _probabilities(
     input: Tensor, target: Tensor, weight: Tensor | None, smoothing: float
 ) -> tuple[Array, int]:
@@ -257,9 +258,9 @@ def nll_loss(
     reduce: None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative log-likelihood of class indices, ``input`` holding log-probabilities.
+    """Negative log-likelihood of class indices, where ``input`` holds log-probabilities.
 
-    Arguments as :func:`cross_entropy`, whose second half it is.
+    This is the second half of :func:`cross_entropy`, which describes the arguments.
     """
     check.unsupported("size_average", size_average, None)
     check.unsupported("reduce", reduce, None)
@@ -283,15 +284,15 @@ def focal_loss(
 ) -> Tensor:
     """Focal loss −w (1 − p)^γ ln p of softmax probabilities (Lin et al., ICCV 2017).
 
-    γ lets easy examples, p near 1, count less; γ = 0 is :func:`cross_entropy`. The modulation uses
-    the unweighted probability of the true class. PyTorch has no counterpart.
+    γ reduces the weight of easy examples, whose p is near 1; γ = 0 is :func:`cross_entropy`. The
+    factor (1 − p)^γ uses the unweighted probability of the true class. PyTorch has no counterpart.
 
     Args:
         input: logits (C,), (N, C) or (N, C, d1, …).
         target: integer class indices (), (N,) or (N, d1, …).
-        gamma: focusing exponent, from 0.
-        weight: (C,) factor per class, such as class-balanced weights (Cui et al., CVPR 2019).
-        reduction: "mean" (over the weights of the true classes, as cross_entropy), "sum", "none".
+        gamma: focusing exponent γ >= 0.
+        weight: factor per class, (C,), such as class-balanced weights (Cui et al., CVPR 2019).
+        reduction: "mean" (divided by the sum of the true classes' weights), "sum" or "none".
     """
     gamma = check.number("gamma", gamma, 0)
     single = check.tensor("input", input).ndim == 1

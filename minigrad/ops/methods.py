@@ -1,4 +1,4 @@
-"""Tensor's operators and methods: each is an operation of this package under its PyTorch name."""
+"""Operators and methods of Tensor: operations of this package under their PyTorch names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import activation, arithmetic, linear, reduce, shape
 
 @op
 def _to_device(x: Any, *, where: device) -> Any:
-    """y = x on another device,  dL/dx = g back on x's."""
+    """y = x on another device,  dL/dx = g on the device of x."""
     from ..device import device_of
 
     home = device_of(x)
@@ -33,16 +33,17 @@ def to(
     *,
     tensor: Tensor | None = None,
 ) -> Tensor:
-    """The tensor on another device, in another dtype, or both; itself if it is so already.
+    """The tensor on another device, in another dtype, or both; itself if nothing changes.
 
-    Differentiable, so a leaf stays a leaf only if nothing changes.
+    This is a differentiable operation, so the result is a leaf only if nothing changes.
 
     Args:
-        device: "cpu", "gpu", "gpu:N", "auto" or a device; or a dtype; or a Tensor, for both of it.
+        device: "cpu", "gpu", "gpu:N", "auto" or a device; or a dtype; or a Tensor, for its device
+            and dtype.
         dtype: NumPy dtype or its name.
-        non_blocking: a hint that changes nothing.
-        copy: never give the tensor itself.
-        tensor: a Tensor, as ``device`` may be.
+        non_blocking: accepted, without effect.
+        copy: return a copy even if nothing changes.
+        tensor: a Tensor whose device and dtype are used.
     """
     where, wanted = destination(device if tensor is None else check.tensor("tensor", tensor), dtype)
     check.boolean("non_blocking", non_blocking)
@@ -57,7 +58,7 @@ def to(
 
 
 def destination(to: Any, dtype: Any) -> tuple[device | None, np.dtype[Any] | None]:
-    """Device and dtype, as far as they are named, of ``x.to(to, dtype)``."""
+    """Device and dtype that ``x.to(to, dtype)`` asks for; None for those it does not change."""
     if isinstance(to, Tensor):
         to, dtype = to.device, to.dtype if dtype is None else dtype
     named = isinstance(to, device) or (isinstance(to, str) and _names_device(to))
@@ -89,7 +90,7 @@ def _swapped(function: Any) -> Any:
 
 
 def _operator(function: Any) -> Any:
-    """NotImplemented for operands that are neither Tensors nor numbers, so that Python says so."""
+    """Return NotImplemented for other operands than Tensors and numbers, so Python raises."""
 
     def apply(self: Tensor, other: Any) -> Any:
         if not isinstance(other, (Tensor, int, float, np.generic)):

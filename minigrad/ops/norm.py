@@ -30,22 +30,22 @@ def _batch_norm(
 ) -> tuple[Array, Backward]:
     """y = w x̂ + b with x̂ = (x − μ) r, r = 1 / √(σ² + ε), per channel.
 
-    With ``batch`` μ and σ² are the batch's own (σ² biased), written into ``mean`` and ``var``;
-    with m values per channel, s = Σ g and t = Σ g x̂::
+    With ``batch``, μ and σ² (biased) are computed from the batch and written to ``mean`` and
+    ``var``. With m values per channel, s = Σ g and t = Σ g x̂::
 
         dL/dx = w r (g − s/m − x̂ t/m),   dL/dw = t,   dL/db = s
 
-    Otherwise they are constants that the caller gives, and dL/dx = w r g.
+    Otherwise ``mean`` and ``var`` are constants, and dL/dx = w r g.
 
-    A ``residual`` z and ``relu`` make it max(w x̂ + b + z, 0). g is then, where y is 0, 0 in all of
-    the above, and dL/dz.
+    With a ``residual`` z and ``relu``, y = max(w x̂ + b + z, 0). All gradients then use g = 0 where
+    y = 0, and dL/dz is this g.
     """
     xp = get_xp(x)
     axes = (0, *range(2, x.ndim))
     m = x.size // max(1, x.shape[1])
 
     def beside(v: Array) -> Array:
-        """A value per channel, in a shape that broadcasts with x."""
+        """A value per channel, reshaped to broadcast with x."""
         return v.reshape(-1, *[1] * (x.ndim - 2))
 
     if batch:
@@ -85,26 +85,26 @@ def batch_norm(
     residual: Tensor | None = None,
     relu: bool = False,
 ) -> Tensor:
-    """Shift and scale each channel to mean 0 and variance 1, then by ``weight`` and ``bias``.
+    """Normalise each channel to mean 0 and variance 1, then apply ``weight`` and ``bias``.
 
-    What follows it in a residual network may be done in the same pass, in which a layer whose time
-    goes on reading and writing memory is done sooner: ``relu(batch_norm(input) + residual)``.
+    ``relu(batch_norm(input) + residual)``, common in residual networks, can be computed in one
+    pass, which is faster because memory limits the speed.
 
     Args:
         input: (N, C) or (N, C, ...).
-        running_mean, running_var: (C,) or None. In training they move towards the batch's moments
-            by the fraction ``momentum`` (in place; the variance unbiased); otherwise they are what
-            is used.
+        running_mean, running_var: (C,) or None. In training they move in place towards the batch's
+            mean and unbiased variance by the fraction ``momentum``; otherwise they are used for
+            normalisation.
         weight, bias: (C,) or None.
-        training: use the batch's own moments.
+        training: use the mean and variance of the batch.
         eps: added to the variance.
-        residual: of the shape and dtype of ``input``, added to the result, or None. (Not in
+        residual: None, or a Tensor of input's shape and dtype that is added to the result. (Not in
             PyTorch.)
-        relu: then take the larger of the result and 0. (Not in PyTorch.)
+        relu: apply ReLU last. (Not in PyTorch.)
 
     Raises:
-        ValueError: shapes do not agree, or training on one value per channel, with one of the
-            running statistics but not the other, or with eps = 0.
+        ValueError: shapes do not match; or, in training, there is one value per channel, only one
+            of the running statistics, or eps = 0.
     """
     check.floating("input", check.tensor("input", input))
     if input.ndim < 2:
@@ -154,7 +154,7 @@ def batch_norm(
     y = _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
     if running_mean is not None and running_var is not None:
         statistics = running_mean.data, running_var.data, mean, var
-        with np.errstate(all="ignore"):  # overflow shows in the loss, as in the operations
+        with np.errstate(all="ignore"):  # overflow shows in the loss, as inside operations
             _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
     return y
 

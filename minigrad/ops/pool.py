@@ -1,4 +1,4 @@
-"""Pooling: maxima and means of windows."""
+"""Pooling: the maximum or mean of each window."""
 
 from __future__ import annotations
 
@@ -16,66 +16,67 @@ from .conv import Pair, Window
 
 
 def _output(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
-    """Window positions along one axis; in ceil mode the last window must start inside the input
-    or its left padding (PyTorch's rule)."""
-    span = size + 2 * padding - kernel
-    n = (-(-span // stride) if ceil_mode else span // stride) + 1
+    """Number of windows along one axis. In ceil mode the last window must start inside the input or
+    its left padding, as in PyTorch."""
+    free = size + 2 * padding - kernel
+    n = (-(-free // stride) if ceil_mode else free // stride) + 1
     return n - 1 if ceil_mode and (n - 1) * stride >= size + padding else n
 
 
-def _frame(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> tuple[Array, Array]:
-    """x (N, C, H, W) inside ``fill``, as large as the windows reach; and the view that is x."""
+def _pad(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> tuple[Array, Array]:
+    """x (N, C, H, W) padded with ``fill`` as far as the windows reach, and the view of it that
+    holds x."""
     n, c, h, w = x.shape
     steps = zip(out, window.stride, window.reach, strict=True)
     reached = ((o - 1) * stride + reach for o, stride, reach in steps)
     size = (max(a, b + p) for a, b, p in zip(reached, (h, w), pads, strict=True))
-    framed = get_xp(x).full((n, c, *size), fill, x.dtype)
-    inside = framed[:, :, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
+    padded = get_xp(x).full((n, c, *size), fill, x.dtype)
+    inside = padded[:, :, pads[0] : pads[0] + h, pads[1] : pads[1] + w]
     inside[...] = x
-    return framed, inside
+    return padded, inside
 
 
 @op
 @in_float32
 def _max_pool2d(x: Array, *, window: Window, pads: Pair, out: Pair) -> tuple[Array, Backward]:
-    """y = the largest of each window;  dL/dx = Σ of g over the windows whose largest x is.
+    """y = the maximum of each window;  dL/dx = Σ of g over the windows whose maximum is x.
 
-    Of equal elements the first in row order counts, and NaN is larger than all, as in PyTorch
-    (whose gradient goes to another place in windows with several NaN, or with −∞ alone).
+    Among equal elements the first in row order counts, and NaN is larger than all, as in PyTorch
+    (except that in windows with several NaN, or only −∞, PyTorch's gradient goes to another place).
     """
     xp = get_xp(x)
-    framed, _ = _frame(x, window, pads, out, lowest(x.dtype))
+    padded, _ = _pad(x, window, pads, out, lowest(x.dtype))
     offsets = list(window.offsets(out))
-    pixels = xp.stack([framed[:, :, rows, columns] for rows, columns in offsets])
+    pixels = xp.stack([padded[:, :, rows, columns] for rows, columns in offsets])
     y = pixels.max(axis=0)
     place = ((pixels == y) | (pixels != pixels)).argmax(axis=0)  # only NaN is not itself
     shape = x.shape
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         sums = xp.zeros(shape, adding_dtype(g.dtype, max_overlap(window, out)))
-        framed, gx = _frame(sums, window, pads, out, 0)
+        padded, gx = _pad(sums, window, pads, out, 0)
         for k, (rows, columns) in enumerate(offsets):
-            framed[:, :, rows, columns] += xp.where(place == k, g, g.dtype.type(0))
+            padded[:, :, rows, columns] += xp.where(place == k, g, g.dtype.type(0))
         return (gx.astype(g.dtype),)
 
     return y, backward
 
 
 def max_overlap(window: Window, out: Pair) -> int:
-    """The most windows that one pixel lies in."""
+    """The largest number of windows that contain one pixel."""
     sizes = zip(window.kernel, window.reach, window.stride, out, strict=True)
     return math.prod(min(k, -(-reach // s), o) for k, reach, s, o in sizes)
 
 
 def place_dtype(window: Window) -> type:
-    """The smallest dtype for numbers up to that of a window's places."""
+    """The smallest dtype that can count the places of a window."""
     places = math.prod(window.kernel)
     dtypes = (np.uint8, np.uint16, np.uint32)
     return next((dtype for dtype in dtypes if places <= np.iinfo(dtype).max), np.int64)
 
 
 def lowest(dtype: np.dtype[Any]) -> Any:
-    """The smallest value of a dtype: −∞ of floats."""
+    """The smallest value of ``dtype``, which is −∞ for floats."""
     return dtype.type(-np.inf if dtype.kind == "f" else np.iinfo(dtype).min)
 
 
@@ -92,10 +93,10 @@ def max_pool2d(
 
     Args:
         input: (N, C, H, W), or (C, H, W) for a single image.
-        kernel_size, padding, dilation: int or (height, width); padding at most half the kernel,
-            filled with −∞.
+        kernel_size, padding, dilation: int or (height, width). The padding is −∞ and at most half
+            the kernel.
         stride: int or (height, width); default ``kernel_size``.
-        ceil_mode: keep a last window that only partly fits.
+        ceil_mode: keep a last window that lies partly outside.
         return_indices: not supported.
 
     Returns:
@@ -112,7 +113,7 @@ def max_pool2d(
 
 
 def stride_or(kernel_size: Any, stride: Any) -> Any:
-    """The stride of windows: where None or, as in PyTorch, an empty tuple is given, their size."""
+    """``stride``, or ``kernel_size`` if it is None or, as in PyTorch, an empty tuple."""
     none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     return kernel_size if none else stride
 
@@ -150,18 +151,18 @@ def _geometry(
 def _avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
 ) -> tuple[Array, Backward]:
-    """y = Σ of each window / divisor;  dL/dx = Σ over the windows that see x of g / divisor."""
+    """y = Σ of each window / divisor;  dL/dx = Σ of g / divisor over the windows that contain x."""
     xp, shape, offsets = get_xp(x), x.shape, list(window.offsets(out))
     scale = xp.asarray((1 / divisor).astype(x.dtype))  # (OH, OW)
-    framed, _ = _frame(x.astype(adding_dtype(x.dtype, len(offsets))), window, pads, out, 0)
-    sums = sum(framed[:, :, rows, columns] for rows, columns in offsets)
+    padded, _ = _pad(x.astype(adding_dtype(x.dtype, len(offsets))), window, pads, out, 0)
+    sums = sum(padded[:, :, rows, columns] for rows, columns in offsets)
     y = (sums * scale).astype(x.dtype)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         sums = xp.zeros(shape, adding_dtype(g.dtype, max_overlap(window, out)))
-        framed, gx = _frame(sums, window, pads, out, 0)
+        padded, gx = _pad(sums, window, pads, out, 0)
         for rows, columns in offsets:
-            framed[:, :, rows, columns] += g * scale
+            padded[:, :, rows, columns] += g * scale
         return (gx.astype(g.dtype),)
 
     return y, backward
@@ -180,15 +181,15 @@ def avg_pool2d(
 
     Args:
         input: (N, C, H, W), or (C, H, W) for a single image; floating.
-        kernel_size, padding: int or (height, width); padding at most half the kernel.
+        kernel_size, padding: int or (height, width). The padding is at most half the kernel.
         stride: int or (height, width); default ``kernel_size``.
-        ceil_mode: keep a last window that only partly fits.
-        count_include_pad: divide by the pixels of the window inside the padded input; else by
-            those inside the input itself.
+        ceil_mode: keep a last window that lies partly outside.
+        count_include_pad: divide by the number of the window's pixels in the padded input, rather
+            than in the input itself.
         divisor_override: divide by this number instead.
 
     Returns:
-        (N, C, OH, OW), sizes as :func:`max_pool2d`.
+        (N, C, OH, OW), with sizes as in :func:`max_pool2d`.
     """
     check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
     check.boolean("count_include_pad", count_include_pad)
@@ -221,7 +222,8 @@ def avg_pool2d(
 @op
 @in_float32
 def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
-    """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, columns alike;  dL/dx = Σ g / count."""
+    """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, and columns likewise;  dL/dx = Σ g /
+    count."""
     xp, shape = get_xp(x), x.shape
     h, w = shape[2:]
     cells = [
@@ -253,7 +255,7 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:
-    """Means over a grid of OH x OW cells that cover the input evenly.
+    """Means of OH x OW cells that cover the input evenly.
 
     Args:
         input: (N, C, H, W), or (C, H, W) for a single image; floating.

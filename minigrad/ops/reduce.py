@@ -1,4 +1,4 @@
-"""Reductions: sums, means, variances, extremes over all or some dimensions."""
+"""Reductions over all or some dimensions: sum, mean, variance, maximum, minimum."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Pair = tuple[Array, Backward]
 
 
 class Extreme(NamedTuple):
-    """What ``max(dim)`` and ``min(dim)`` return: the values and where they stand along ``dim``."""
+    """The result of ``max(dim)`` and ``min(dim)``: values, and their indices along ``dim``."""
 
     values: Tensor
     indices: Tensor
 
 
 def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
-    """A reduced gradient seen again at the size before the reduction (a view)."""
+    """The gradient of a reduction, broadcast to ``shape`` as a view."""
     kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
     return get_xp(g).broadcast_to(g.reshape(kept), shape)
 
 
 def _over(input: Tensor, dim: Any) -> tuple[int, ...]:
-    """The axes to reduce: all for None and, as in PyTorch, for no dimension at all."""
+    """The axes to reduce: all for None and, as in PyTorch, for an empty tuple."""
     nothing = isinstance(dim, (tuple, list)) and not dim
     return check.axes("dim", None if nothing else dim, input.ndim)
 
@@ -75,8 +75,8 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     """y = Σ (x − x̄)² / (m − c),  dL/dx = 2 g (x − x̄) / (m − c).
 
-    Two passes: the sum of squares minus the squared sum cancels catastrophically. What is left of
-    the mean after the first, because x̄ is rounded, is taken out too: − (Σ (x − x̄))² / m.
+    Two passes, because the sum of squares minus the squared sum cancels catastrophically. The
+    rounding error of x̄ is removed too, by subtracting (Σ (x − x̄))² / m.
     """
     xp, shape = get_xp(x), x.shape
     count = int(np.prod([shape[i] for i in axes]))
@@ -97,7 +97,7 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
 def _std(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     """y = √v with the variance v,  dL/dx = (dv/dx) g / 2y, and 0 where y = 0.
 
-    In float64: the squares of what y is made of may not fit into x's dtype, though y does.
+    Computed in float64, because the squares may overflow x's dtype even if y does not.
     """
     xp, dtype = get_xp(x), x.dtype
     v, slopes = _var.definition(

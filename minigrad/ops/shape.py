@@ -1,4 +1,4 @@
-"""Shape and order: views where memory allows, with the inverse map as derivative."""
+"""Shape and order of dimensions. Results are views where memory allows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def _reshape(x: Array, *, shape: tuple[int, ...]) -> Pair:
 
 @spread("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """``input`` with another shape of as many elements; one size may be -1 (inferred)."""
+    """``input`` in another shape with the same number of elements; one size may be -1
+    (inferred)."""
     sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else [*shape]
     free = [i for i, n in enumerate(sizes) if n == -1]
     known = math.prod(check.shape(tuple(n for n in sizes if n != -1)))
@@ -46,12 +47,12 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 @lacks(dtype=None)
 @spread("size")
 def view(input: Tensor, *size: Any) -> Tensor:
-    """:func:`reshape`. minigrad copies where the memory order needs it; PyTorch's view raises."""
+    """:func:`reshape`. It copies where the memory order requires it; PyTorch's view raises."""
     return reshape(input, *size)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dimensions ``start_dim`` to ``end_dim``, both included, as one."""
+    """``input`` with dimensions ``start_dim`` to ``end_dim`` (inclusive) merged into one."""
     first = check.axis("start_dim", start_dim, input.ndim)
     last = check.axis("end_dim", end_dim, input.ndim)
     if first > last:
@@ -69,7 +70,7 @@ def _permute(x: Array, *, dims: tuple[int, ...]) -> Pair:
 
 @spread("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
-    """``input`` with its dimensions in the order ``dims`` (all of them, each once)."""
+    """``input`` with its dimensions in the order ``dims``, which has each of them once."""
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     found = tuple(check.axis("dims", d, input.ndim) for d in order)
     if sorted(found) != list(range(input.ndim)):
@@ -123,7 +124,7 @@ def expand(input: Tensor, *size: Any) -> Tensor:
 
 @op
 def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
-    """y = x[index],  dL/dx = zeros with g added at ``index`` (repeated positions add up)."""
+    """y = x[index],  dL/dx = zeros with g added at ``index``; repeated positions are summed."""
     xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -140,14 +141,15 @@ def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
 
 @Dispatched
 def check_within(x: Array, index: tuple[Any, ...]) -> None:
-    """Raise IndexError if integers in arrays are no indices of x: CuPy would wrap around."""
+    """Raise IndexError if an index array has an index out of range, which CuPy would wrap
+    around."""
     for part, size in integer_arrays(x, index):
         if len(bad := part[(part < -size) | (part >= size)]):
             raise out_of_bounds(int(bad[0]))
 
 
 def integer_arrays(x: Array, index: tuple[Any, ...]) -> Iterator[tuple[Array, int]]:
-    """The arrays of integers in an index of x, each with the size of its dimension."""
+    """The integer arrays in an index of x, each with the size of its dimension."""
     axis, known = 0, sum(map(_takes, index))
     for part in index:
         if getattr(part, "ndim", 0) and part.dtype != np.bool_ and part.size:
@@ -156,7 +158,7 @@ def integer_arrays(x: Array, index: tuple[Any, ...]) -> Iterator[tuple[Array, in
 
 
 def _takes(part: Any) -> int:
-    """Dimensions that a part of an index stands for; what an ellipsis does, the others tell."""
+    """Number of dimensions that a part of an index consumes; 0 for an ellipsis."""
     if part is None or part is Ellipsis:
         return 0
     return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
@@ -199,7 +201,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
 
 @op
 def _cat(*xs: Array, dim: int) -> Pair:
-    """y = xs end to end along ``dim``,  dL/dxᵢ = the part of g that came from xᵢ."""
+    """y = xs joined along ``dim``,  dL/dxᵢ = the part of g at the place of xᵢ."""
     xp = get_xp(xs[0])
     ends = np.cumsum([x.shape[dim] for x in xs])[:-1].tolist()
     return xp.concatenate(xs, axis=dim), lambda g, needs: tuple(xp.split(g, ends, axis=dim))
@@ -216,7 +218,7 @@ def _tensors(name: str, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 @lacks(out=None)
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one dtype end to end along ``dim``; their other sizes must agree."""
+    """Tensors of one dtype joined along ``dim``; their other sizes must be equal."""
     found = _tensors("cat", tensors)
     at = check.axis("dim", dim, found[0].ndim)
     rests = {(*t.shape[:at], *t.shape[at + 1 :]) if t.ndim else None for t in found}
@@ -227,7 +229,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @lacks(out=None)
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape and dtype along a new dimension ``dim``."""
+    """Tensors of one shape and dtype joined along a new dimension ``dim``."""
     found = _tensors("stack", tensors)
     if len({t.shape for t in found}) > 1:
         raise ValueError(f"tensors: expected one shape, got {[t.shape for t in found]}")
@@ -236,7 +238,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @op
 def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pair:
-    """y = x framed by ``value``,  dL/dx = the part of g inside the frame."""
+    """y = x padded with ``value``,  dL/dx = the part of g at the place of x."""
     inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
     shape = tuple(n + a + b for (a, b), n in zip(widths, x.shape, strict=True))
     y = empty(shape, x.dtype, get_xp(x), memory_order(x))
@@ -248,10 +250,10 @@ def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pai
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: Number | None = None
 ) -> Tensor:
-    """``input`` framed by ``value`` (default 0).
+    """``input`` padded with ``value`` (default 0).
 
     Args:
-        pad: (left, right) of the last dimension, then of the one before it, and so on; from 0.
+        pad: (left, right) of the last dimension, then of the one before it, and so on; each >= 0.
         mode: only "constant" is supported.
     """
     check.tensor("input", input)
@@ -274,9 +276,9 @@ def pad(
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Class indices of any shape (*) as int64 rows of zeros and one 1, shape (*, num_classes).
+    """Class indices of any shape (*) as int64 rows of zeros with one 1: shape (*, num_classes).
 
-    ``num_classes=-1`` takes the largest index + 1. Not differentiable.
+    ``num_classes=-1`` stands for the largest index + 1. Not differentiable.
     """
     if check.tensor("tensor", tensor).dtype.kind not in "iu":
         raise TypeError(f"tensor: expected integer class indices, got {tensor.dtype}")

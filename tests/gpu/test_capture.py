@@ -78,7 +78,7 @@ def test_memory_comes_from_outside_of_the_recording():
         capture.varying(counter(), 2, np.float32, xp)
         capture.varying(lambda: range(9999), 9999, np.float32, xp)
         capture.constant(np.arange(3), xp)
-    assert len(slots._pieces) == 2
+    assert len(slots._chunks) == 2
     assert not inside
 
 
