@@ -27,6 +27,7 @@ HOMES: dict[str, tuple[Any, Any]] = {
     "onnx": (mg.onnx, torch.onnx),
     "optim": (mg.optim, torch.optim),
     "optim.lr_scheduler": (mg.optim.lr_scheduler, torch.optim.lr_scheduler),
+    "optim.swa_utils": (mg.optim.swa_utils, torch.optim.swa_utils),
 }
 
 

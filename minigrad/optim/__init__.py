@@ -1,6 +1,6 @@
 """Optimisers and learning-rate schedules under the names of ``torch.optim``."""
 
-from . import lr_scheduler
+from . import lr_scheduler, swa_utils
 from .adagrad import Adadelta, Adagrad
 from .adam import Adam, AdamW
 from .adam_variants import Adamax, NAdam, RAdam
@@ -57,4 +57,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
     "lr_scheduler",
+    "swa_utils",
 ]
