@@ -4,7 +4,7 @@
     python -m benchmarks.rounding --recipe four-block
 
 minigrad and PyTorch take the step from the same weights, on the same augmented batch, with the same
-dropout masks (see :mod:`cifar.twins.compare`), in float64 and in float32. Figures are the largest
+dropout masks (see :mod:`cifar.twins.sides`), in float64 and in float32. Figures are the largest
 difference of any gradient from PyTorch's in float64, divided by the largest of these: of minigrad
 in float64, which shows that the arithmetic is the same, then of each in float32. There a value
 within rounding of zero may pass ReLU on one side only, and of two equal ones in a pooling window
@@ -28,26 +28,27 @@ from benchmarks import contest
 from cifar import environment, recipes
 from cifar.results.tables import table
 from cifar.training import train
-from cifar.twins import compare
+from cifar.twins.lockstep import difference
+from cifar.twins.sides import OURS, THEIRS, make_sides
 
 Gradients = dict[str, np.ndarray]
 HEADER = ("recipe", "float64", "float32", "float32, plain NumPy", "PyTorch, float32")
 
 
 def first_gradients(recipe: str, dtype: str, dataset: str = "auto") -> dict[str, Gradients]:
-    """Of minigrad and PyTorch, by contestant and parameter."""
-    asked = train.Settings(recipe, "cpu", dataset, seed=0, progress=False)
+    """Of minigrad and PyTorch, by side and parameter."""
+    settings = train.Settings(recipe, "cpu", dataset, seed=0, progress=False)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         place = Path(folder)
-        _, this = train.prepare(asked, train.checked_recipe(asked), mg.device("cpu"), place)
-    contestants = compare.make_contestants(this, dtype, "cpu")
-    images, labels = (t.numpy() for t in next(iter(this.train.epoch(0))))
+        _, run = train.prepare(settings, train.checked_recipe(settings), mg.device("cpu"), place)
+    sides = make_sides(run, dtype, "cpu")
+    images, labels = (t.numpy() for t in next(iter(run.train.epoch(0))))
     found = {}
-    for name, one in contestants.items():
-        one.start_epoch(0)
-        mg.manual_seed(asked.seed, 0, 0)  # dropout's stream
-        one.step(images, labels)
-        found[name] = {key: value.astype(np.float64) for key, value in one.gradients().items()}
+    for name, side in sides.items():
+        side.start_epoch(0)
+        mg.manual_seed(settings.seed, 0, 0)  # for dropout
+        side.step(images, labels)
+        found[name] = {key: value.astype(np.float64) for key, value in side.gradients().items()}
     return found
 
 
@@ -61,14 +62,14 @@ def measure(recipe: str, dataset: str = "auto") -> dict[str, Any]:
         plain = first_gradients(recipe, "float32", dataset)
     finally:
         mg.set_compiled(compiled)
-    truth = exact[compare.THEIRS]
+    truth = exact[THEIRS]
     came = (
-        exact[compare.OURS],
-        rounded[compare.OURS],
-        plain[compare.OURS],
-        rounded[compare.THEIRS],
+        exact[OURS],
+        rounded[OURS],
+        plain[OURS],
+        rounded[THEIRS],
     )
-    away = (compare.difference(gradients, truth)[1] for gradients in came)
+    away = (difference(gradients, truth)[1] for gradients in came)
     return dict(zip(HEADER, (recipe, *away), strict=True))
 
 

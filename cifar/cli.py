@@ -34,6 +34,7 @@ from cifar.recipes import overrides
 from cifar.results import evaluate, exchange, plots, predict, report, tables
 from cifar.training import request, train, verify
 from cifar.twins import compare
+from cifar.twins import tables as twin_tables
 
 T = TypeVar("T")
 
@@ -435,12 +436,12 @@ def run_comparison(asked: Compare) -> int:
     """Train on both sides; show losses, differences, epochs, time and memory."""
     found, out = compare.run(asked.settings())
     shown = [
-        ("Loss and accuracy of the batch", compare.step_table(found)),
-        ("Largest difference from PyTorch (relative)", compare.difference_table(found)),
-        ("Epochs", compare.epoch_table(found)),
+        ("Loss and accuracy of the batch", twin_tables.step_table(found)),
+        ("Largest difference from PyTorch (relative)", twin_tables.difference_table(found)),
+        ("Epochs", twin_tables.epoch_table(found)),
     ]
     if found.speed:
-        shown.append(("Time and memory of a training step", compare.speed_table(found)))
+        shown.append(("Time and memory of a training step", twin_tables.speed_table(found)))
     for title, (header, rows) in shown:
         print(f"\n{title}:\n{tables.table(header, rows)}")
     print(f"\ncompare.json and compare.png are in {out}")

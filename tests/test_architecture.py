@@ -91,7 +91,6 @@ TOO_LONG = {
     "cifar/results/plots.py",
     "cifar/results/report.py",
     "cifar/training/train.py",
-    "cifar/twins/compare.py",
     "tests/cifar/test_cli.py",
     *(f"tests/cifar/results/test_{name}.py" for name in ("plots", "predict", "report")),
     "tests/cifar/training/test_train.py",

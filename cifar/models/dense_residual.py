@@ -24,6 +24,7 @@ class Stage(nn.Module):
     def __init__(
         self, in_channels: int, channels: int, convolutions: int, image_channels: int, first: bool
     ) -> None:
+        super().__init__()
         self.convs = nn.ModuleList(
             nn.Conv2d(in_channels if i == 0 else channels, channels, 3, padding=1)
             for i in range(convolutions)
@@ -49,6 +50,7 @@ class DenseResidual(nn.Module):
     """The whole network; weights Glorot-uniform, biases zero."""
 
     def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
         stages, channels = [], 3
         for i, (width, convolutions) in enumerate(STAGES):
             stages.append(Stage(channels, width, convolutions, 3, first=i == 0))

@@ -27,6 +27,7 @@ class GatedBlock(nn.Module):
         norm: bool = False,
         dropout: float = 0.0,
     ) -> None:
+        super().__init__()
         self.gate = nn.Linear(in_channels, branches)
         self.branches = nn.ModuleList(
             nn.Sequential(

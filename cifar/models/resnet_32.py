@@ -12,6 +12,7 @@ class PlainShortcutBlock(nn.Module):
     second row and column and gains channels of zeros, half in front and half behind (option A)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)

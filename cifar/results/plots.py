@@ -372,7 +372,7 @@ QUANTITIES = (("logits", PURPLE, "o"), ("gradients", BLACK, "s"), ("weights", GR
 
 
 def comparison(found: Mapping[str, Any], path: Path) -> None:
-    """What :class:`cifar.twins.compare.Comparison` holds, as its dict: loss and accuracy by
+    """What :class:`cifar.twins.lockstep.Comparison` holds, as its dict: loss and accuracy by
     step and by epoch, differences by step, time and memory."""
     record = found["record"]
     names = list(found["losses"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,26 +14,29 @@ import torch
 
 import minigrad as mg
 from cifar import datasets, models
-from cifar.models import dense_residual, gated, resnet_32, resnet_82
 from cifar.training import train
-from cifar.twins import compare, reference
-from cifar.twins.reference import dense_residual as dense_residual_twin
-from cifar.twins.reference import gated as gated_twin
-from cifar.twins.reference import resnet_32 as resnet_32_twin
-from cifar.twins.reference import resnet_82 as resnet_82_twin
+from cifar.twins import reference
+from cifar.twins.lockstep import Comparison
+from cifar.twins.reference import models as reference_models
 from tests.cifar import tiny
 
 STAGES = ((8, 2), (8, 2), (16, 3), (16, 3), (512, 1))  # of dense-residual; its head takes 512
 
+File = Callable[[str], ModuleType]  # a model's file by name, in either library
 
-def _gated(block: Any, nn: Any, norm: bool, classes: int) -> Any:
-    options = {"norm": True, "dropout": 0.1} if norm else {}
+
+def ours(name: str) -> ModuleType:
+    return importlib.import_module(f"cifar.models.{name}")
+
+
+def _gated(file: File, nn: Any, classes: int, **options: Any) -> Any:
+    block = file("gated").GatedBlock
     first, second = block(3, 8, **options), block(8, 16, **options)
     pooled = nn.MaxPool2d(2), second, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, classes)
     return nn.Sequential(first, *pooled)
 
 
-def _simple(nn: Any, classes: int) -> Any:
+def _simple(file: File, nn: Any, classes: int) -> Any:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.BatchNorm2d(8),
         nn.Conv2d(8, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(8),
@@ -41,7 +45,7 @@ def _simple(nn: Any, classes: int) -> Any:
     )  # fmt: skip
 
 
-def _four_block(nn: Any, classes: int) -> Any:
+def _four_block(file: File, nn: Any, classes: int) -> Any:
     return nn.Sequential(
         nn.Conv2d(3, 4, 5, padding=2), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(4, 8, 5, padding=1), nn.BatchNorm2d(8), nn.MaxPool2d(2, stride=1), nn.ReLU(),
@@ -51,54 +55,47 @@ def _four_block(nn: Any, classes: int) -> Any:
     )  # fmt: skip
 
 
-# minigrad's and PyTorch's, of fewer channels and blocks; dense-residual's is STAGES.
-SMALL: dict[str, tuple[Callable[[int], Any], Callable[[int], Any]]] = {
-    "simple": (partial(_simple, mg.nn), partial(_simple, torch.nn)),
-    "four-block": (partial(_four_block, mg.nn), partial(_four_block, torch.nn)),
-    "gated": (
-        partial(_gated, gated.GatedBlock, mg.nn, True),
-        partial(_gated, gated_twin.GatedBlock, torch.nn, True),
-    ),
-    "gated-basic": (
-        partial(_gated, gated.GatedBlock, mg.nn, False),
-        partial(_gated, gated_twin.GatedBlock, torch.nn, False),
-    ),
-    "resnet-32": (
-        lambda classes: resnet_82.stages(resnet_32.PlainShortcutBlock, (16, 32, 64), 1, classes),
-        lambda classes: resnet_82_twin.stages(
-            resnet_32_twin.PlainShortcutBlock, (16, 32, 64), 1, classes
-        ),
-    ),
-    "resnet-82": (
-        lambda classes: resnet_82.resnet(10, 1, classes),
-        lambda classes: resnet_82_twin.resnet(10, 1, classes),
-    ),
+def _resnet_32(file: File, nn: Any, classes: int) -> Any:
+    block = file("resnet_32").PlainShortcutBlock
+    return file("resnet_82").stages(block, (16, 32, 64), 1, classes)
+
+
+# Of fewer channels and blocks; dense-residual's is STAGES.
+SMALL: dict[str, Callable[[File, Any, int], Any]] = {
+    "simple": _simple,
+    "four-block": _four_block,
+    "gated": lambda file, nn, classes: _gated(file, nn, classes, norm=True, dropout=0.1),
+    "gated-basic": _gated,
+    "resnet-32": _resnet_32,
+    "resnet-82": lambda file, nn, classes: file("resnet_82").resnet(10, 1, classes),
 }
 
 
 @contextmanager
 def small_models() -> Iterator[None]:
     """Small editions in place of the large models."""
-    ours, theirs = models.create, reference.create
+    create_large, create_large_twin = models.create, reference.create
 
     def create(name: str, num_classes: int = 10, seed: int = 0) -> mg.nn.Module:
         if name not in SMALL:
-            return ours(name, num_classes, seed)
+            return create_large(name, num_classes, seed)
         mg.manual_seed(seed)
-        return SMALL[name][0](num_classes)
+        return SMALL[name](ours, mg.nn, num_classes)
 
     def create_twin(name: str, num_classes: int = 10) -> torch.nn.Module:
-        return SMALL[name][1](num_classes) if name in SMALL else theirs(name, num_classes)
+        if name not in SMALL:
+            return create_large_twin(name, num_classes)
+        return SMALL[name](reference_models.load, torch.nn, num_classes)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "create", create)
         patch.setattr(reference, "create", create_twin)
-        for module in (dense_residual, dense_residual_twin):
-            patch.setattr(module, "STAGES", STAGES)
+        for file in (ours, reference_models.load):
+            patch.setattr(file("dense_residual"), "STAGES", STAGES)
         yield
 
 
-# What a recipe needs for 80 images: held-out images and a tail that it can do without, and the
+# What a recipe needs for 80 images: validation images and a tail that it can do without, and the
 # events of its schedule within five epochs.
 FEW = {
     "dense-residual": {"validation": 16, "restarts": ((1, 1e-4), (3, 5e-5))},
@@ -115,12 +112,12 @@ FEW = {
 
 def prepare(
     name: str, out: Path, steps: int | None, seed: int = 0, **changes: Any
-) -> tuple[train.Run, compare.Comparison]:
+) -> tuple[train.Run, Comparison]:
     """A run of recipe ``name`` on the tiny data, and a comparison to be filled by it."""
     changes = {**FEW.get(name, {}), **changes}
     settings = train.Settings(name, "cpu", seed=seed, out=str(out), overrides=changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load", tiny.load)
         recipe = train.checked_recipe(settings)
-        _, this = train.prepare(settings, recipe, mg.device("cpu"), out)
-    return this, compare.Comparison({**this.record, "steps": steps}, {})
+        _, run = train.prepare(settings, recipe, mg.device("cpu"), out)
+    return run, Comparison({**run.record, "steps": steps}, {})

@@ -9,12 +9,14 @@ import onnxruntime
 import pytest
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 
 import minigrad as mg
 from cifar import models
 from cifar.errors import UserError
 from cifar.models import resnet_82
 from cifar.twins import reference
+from cifar.twins.reference import models as reference_models
 from tests.common import host, refuses
 
 PARAMETERS = {  # trainable; design §3
@@ -124,6 +126,28 @@ def test_first_gradients_are_pytorchs(twins):
     largest = max(np.abs(g).max() for g in expected)  # biases before batch norm have gradient 0
     for (name, p), g in zip(ours.named_parameters(), expected, strict=True):
         np.testing.assert_allclose(host(p.grad), g, 1e-6, 1e-10 * largest, err_msg=name)
+
+
+def conv_bn(x, conv, bn):
+    y = F.conv2d(x, conv.weight, None, conv.stride, conv.padding)
+    return F.batch_norm(y, None, None, bn.weight, bn.bias, training=True)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", ["BasicBlock", "PlainShortcutBlock"])
+def test_residual_blocks_are_the_papers(name, stride):
+    """Written out here, because a twin runs the same file (He et al., CVPR 2016, eq. 1 and 2)."""
+    file = "resnet_82" if name == "BasicBlock" else "resnet_32"
+    block = getattr(reference_models.load(file), name)(4, 4 * stride, stride)
+    x = torch.randn(2, 4, 8, 8)
+    shortcut = x
+    if stride == 2 and name == "BasicBlock":
+        shortcut = conv_bn(x, *block.shortcut)
+    elif stride == 2:
+        zeros = torch.zeros(2, 2, 4, 4)
+        shortcut = torch.cat([zeros, x[:, :, ::2, ::2], zeros], 1)
+    y = conv_bn(F.relu(conv_bn(x, block.conv1, block.bn1)), block.conv2, block.bn2)
+    torch.testing.assert_close(block(x), F.relu(y + shortcut))
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -10,8 +10,10 @@ import minigrad as mg
 from cifar import recipes
 from cifar.errors import UserError
 from cifar.training import train
-from cifar.twins import compare, reference
+from cifar.twins import reference
+from cifar.twins.lockstep import difference
 from cifar.twins.reference import training
+from cifar.twins.sides import Ours
 from minigrad import nn
 from tests.common import host, refuses
 
@@ -30,7 +32,7 @@ def sides(request, monkeypatch):
 
     monkeypatch.setattr(reference, "create", lambda *_: create(torch.nn))
     recipe = recipes.load(request.param)
-    ours = compare.Ours(recipe, create(nn).to("float64"), COUNTS)
+    ours = Ours(recipe, create(nn).to("float64"), COUNTS)
     theirs = training.Training(recipe, COUNTS, "float64")
     theirs.load({name: host(value) for name, value in ours.model.state_dict().items()})
     return ours, theirs
@@ -44,13 +46,13 @@ def batch(seed):
 def test_rates(sides):
     """Over all epochs, the loss on held images falling, then stalling for most of them."""
     rates = []
-    for one in sides:
+    for side in sides:
         rates.append([])
-        for epoch in range(one.recipe.epochs):
-            one.start_epoch(epoch)
-            one.optimizer.step()  # PyTorch warns of a schedule that goes before it
-            rates[-1].append(one.lr)
-            one.end_epoch(max(2 - 0.1 * epoch, 1))
+        for epoch in range(side.recipe.epochs):
+            side.start_epoch(epoch)
+            side.optimizer.step()  # PyTorch warns of a schedule that goes before it
+            rates[-1].append(side.lr)
+            side.end_epoch(max(2 - 0.1 * epoch, 1))
     assert len(rates[0]) == sides[0].recipe.epochs
     assert rates[0] == pytest.approx(rates[1], rel=1e-9, abs=1e-15)
     constant = sides[0].recipe.schedule is None and not sides[0].recipe.restarts
@@ -75,14 +77,14 @@ def test_updates(sides, restart):
     ours, theirs = sides
     epoch = ours.recipe.restarts[0][0] if ours.recipe.restarts else 1
     for number, at in enumerate((0, None, epoch if restart else None)):
-        for one in sides:
+        for side in sides:
             if at is not None:
-                one.start_epoch(at)
-        found, expected = (one.step(*batch(number)) for one in sides)
+                side.start_epoch(at)
+        found, expected = (side.step(*batch(number)) for side in sides)
         assert found[0] == pytest.approx(expected[0], rel=1e-10)
         np.testing.assert_allclose(found[1], expected[1], 1e-9, 1e-12)
-        gradients = compare.difference(ours.gradients(), theirs.gradients())
-        weights = compare.difference(ours.weights(), theirs.weights())
+        gradients = difference(ours.gradients(), theirs.gradients())
+        weights = difference(ours.weights(), theirs.weights())
         # Adam and RMSprop divide the gradients of a bias before batch norm, all rounding, by ε.
         assert gradients[1] < 1e-12
         assert weights[0] < 1e-10

@@ -1,0 +1,121 @@
+"""The sides of a comparison: minigrad's training and PyTorch's, with the same methods, the same
+weights and the same dropout masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from cifar import recipes
+from cifar.datasets import subsets
+from cifar.training import train
+
+if TYPE_CHECKING:
+    from cifar.twins.reference.training import Training
+
+OURS: Final = "minigrad"
+THEIRS: Final = "PyTorch"
+
+Array: TypeAlias = NDArray[Any]
+Side: TypeAlias = "Ours | Training"
+
+
+class Ours:
+    """minigrad's side, with the methods of :class:`cifar.twins.reference.training.Training`.
+
+    Args:
+        recipe: how to train.
+        model: what to train.
+        counts: training images of each class.
+    """
+
+    optimizer: mg.optim.Optimizer
+    schedule: Any
+
+    def __init__(self, recipe: recipes.Recipe, model: mg.nn.Module, counts: Sequence[int]) -> None:
+        self.recipe, self.model = recipe, model
+        self.device = next(model.parameters()).device
+        self.objective = train.make_objective(recipe, model, np.array(counts), self.device)
+
+    @property
+    def lr(self) -> float:
+        """The current learning rate."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def start_epoch(self, epoch: int) -> None:
+        """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
+        if epoch in (0, *dict(self.recipe.restarts)):
+            self.optimizer, self.schedule = train.make_optimizer(self.recipe, self.model, epoch)
+        self.model.train()
+
+    def step(self, images: Array, labels: Array) -> tuple[float, Array]:
+        """One update: the loss and the logits before it."""
+        batch = (mg.Tensor(a).to(str(self.device)) for a in (images, labels))
+        logits, loss = train.step(self.model, self.objective, self.optimizer, *batch)
+        return loss.item(), logits.detach().cpu().numpy()
+
+    def end_epoch(self, val_loss: float) -> None:
+        """After an epoch: the schedule's step."""
+        train.step_schedule(self.schedule, val_loss)
+
+    def evaluate(self, loader: mg.data.DataLoader) -> tuple[float, float]:
+        """Mean cross-entropy (and the L2 term) and accuracy, in evaluation mode."""
+        loss, confusion = train.evaluate(self.model, loader, self.recipe.l2)
+        return loss, float(np.trace(confusion) / confusion.sum())
+
+    def gradients(self) -> dict[str, Array]:
+        """The last step's gradients by parameter name."""
+        grads = ((name, p.grad) for name, p in self.model.named_parameters())
+        return {name: grad.cpu().numpy() for name, grad in grads if grad is not None}
+
+    def weights(self) -> dict[str, Array]:
+        """The parameters by name, on the CPU; those of a model there are not copied."""
+        return {name: p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
+
+
+def class_counts(run: train.Run) -> list[int]:
+    """Training images of each class."""
+    labels = run.train.labels.cpu().numpy()
+    return [int(n) for n in subsets.class_counts(labels, len(run.record["classes"]))]
+
+
+def make_sides(
+    run: train.Run, dtype: str, torch_device: str, rerun_threads: Sequence[int] = ()
+) -> dict[str, Side]:
+    """minigrad, PyTorch, and PyTorch on other numbers of threads, by name. All have the weights of
+    ``run.model``, which becomes minigrad's, and minigrad's dropout masks."""
+    from cifar.twins.reference.training import Training
+
+    counts = class_counts(run)
+    run.model.to(dtype)
+    for loader in (run.train, run.held):
+        loader.transform = _in_dtype(dtype, loader.transform)
+    sides: dict[str, Side] = {OURS: Ours(run.recipe, run.model, counts)}
+    start = {name: value.cpu().numpy() for name, value in run.model.state_dict().items()}
+
+    threads_of = {THEIRS: mg.get_num_threads()}
+    threads_of |= {f"{THEIRS}, {n} thread{'s' * (n > 1)}": n for n in rerun_threads}
+    for name, threads in threads_of.items():
+        twin = Training(run.recipe, counts, dtype, torch_device, threads)
+        twin.load(start)
+        twin.share_masks(shared_mask(dtype))
+        sides[name] = twin
+    return sides
+
+
+def shared_mask(dtype: str) -> Callable[[tuple[int, ...], float], Array]:
+    """A function that returns the masks of minigrad's dropout layers, in their order.
+
+    Draws are counted from ``manual_seed`` on. So after the same seed a twin's first layer gets the
+    mask of minigrad's first layer, and so on, and nothing has to be recorded.
+    """
+    return lambda shape, p: mg.functional.dropout(mg.ones(shape, dtype=dtype), p).numpy()
+
+
+def _in_dtype(dtype: str, transform: mg.data.Transform | None) -> mg.data.Transform:
+    assert transform is not None
+    return lambda images, generator: transform(images, generator).to(dtype)
