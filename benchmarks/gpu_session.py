@@ -1,44 +1,45 @@
-"""Everything that waits for a GPU, most worth first, as far as the time goes.
+"""All that waits for a GPU, what a first run must show first, as far as the time goes.
 
-    python -m benchmarks.gpu_session --budget 25m --data DIR --out benchmarks/results/gpu.json
+    python -m benchmarks.gpu_session --budget 9m --out gpu.json
+    python -m benchmarks.gpu_session --budget 4m --out gpu.json    # goes on where that one ended
 
-1. The tests that need a GPU, but for the calls of tests/parity: these are for every dtype and
-   shape, for each of which CuPy compiles kernels, and come after the next part.
-2. A training step of every model, as it is and captured, beside PyTorch's, eager and compiled, in
-   the same precision. Speed is the median over turns of many steps, each turn ended by waiting for
-   the GPU; GFLOP/s (as in :mod:`benchmarks.train_step`) stand beside what PyTorch reached in a big
-   product in the same precision on the same card. With bf16, PyTorch's autocast also stores
-   activations in 16 bits, which minigrad does not.
-3. Every recipe in full, cheapest first. GPU memory that grows from epoch to epoch is an error.
+1. The simple recipe trains for a minute, plain and captured, and its loss falls.
+2. A few steps of every model: captured as plain to the bit, and the GPU as the CPU.
+3. A training step of the most telling models beside PyTorch's, eager and compiled, in the same
+   precision. Speed is the median over turns of many steps, each turn ended by waiting for the GPU;
+   GFLOP/s stand beside what PyTorch reached in a big product in the same precision on the same
+   card. With bf16, PyTorch's autocast also stores activations in 16 bits, which minigrad does not.
+4. The tests that need a GPU, but for the calls of tests/parity, which come last.
+5. The other models beside PyTorch's.
+6. Every recipe in full, cheapest first. GPU memory that grows from epoch to epoch is an error.
 
-What is found is in the JSON file after each part, whole at every moment. Run again with the same
---out, it goes on with what is missing, in the middle of a training too.
+Each part is a process of its own that imports what it needs, and each figure is in the JSON file as
+soon as it is there. Run again with the same --out, a session goes on with what is missing, in the
+middle of the tests or of a training too. It runs with what is installed: NumPy, CuPy and PyTorch.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
+import queue
 import re
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
+import threading
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import minigrad as mg
-from benchmarks import collect, contest, study, traffic
-from cifar import environment, models, recipes
-from cifar.errors import UserError
-from cifar.results.tables import table
-from cifar.training import train
+from benchmarks import gpu_report
+from benchmarks.gpu_parts import PRODUCT
 
-NAME = "gpu_session"
 RECIPES = (  # by the cost of a whole run
     "simple",
     "four-block",
@@ -48,16 +49,21 @@ RECIPES = (  # by the cost of a whole run
     "dense-residual",
     "resnet-82",
 )
-PRODUCT = "product"  # in place of a model: a square product, the yardstick
-SIZE = {"gpu": 8192, "cpu": 512}  # its rows and columns
+TELLING = ("simple", "resnet-32", "resnet-82")
+MODELS = (*TELLING, "four-block", "gated", "gated-basic", "dense-residual")
+SIZE = {"gpu": 8192, "cpu": 512}  # rows and columns of the product
+AGREE = 16  # images of a comparison with the CPU
 LEAST = 10.0  # seconds: with less left no part is begun
-GRACE = 20.0  # seconds for interrupted tests to write their report
-MOST = 240.0  # seconds of one contestant, with all that it compiles
-WATCHED = 4  # steps whose traffic is counted
+GRACE = 20.0  # seconds for what is stopped to save what it has
+MOST = 180.0  # seconds of one figure, with all that is compiled for it
+FIRST = 60.0  # seconds of a first training
 GROWTH = 1.01  # of a run's GPU memory after its first epoch: rounding, not a leak
-TESTS = {"tests": ("not parity", 0.4), "parity": ("parity", 0.2)}  # at most of the time left
+TESTS = {  # what pytest is told, and at most how much of the time left it gets
+    "tests": (("-m", "gpu", "tests", "--ignore=tests/parity"), 0.6),
+    "parity": (("-m", "gpu", "tests/parity"), 0.5),
+}
 ROOT = Path(__file__).parents[1]
-CIFAR = (sys.executable, "-m", "cifar")
+PARTS = (sys.executable, "-m", "benchmarks.gpu_parts")
 
 
 class Clock:
@@ -74,95 +80,121 @@ class Clock:
         return self.left() < LEAST
 
 
-# ---------------------------------------------------------------------------- the parts
+# ---------------------------------------------------------------------------- processes
 
 
-def run_tests(expression: str, seconds: float) -> dict[str, Any]:
-    """Counts and the names of failures of the tests that pytest's ``-k expression`` selects; of
-    those done by then, and an "error", where time runs out."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        words = ["-k", expression, "-p", "no:cacheprovider", f"--junitxml={report}"]
-        command = [sys.executable, "-m", "pytest", *words]
-        child = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
-            preexec_fn=_heed_interrupts,
-        )  # fmt: skip
-        late = {}
+class Late(Exception):
+    """A part was not done in its time; what it found until then is ``found``."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        super().__init__()
+        self.found = found
+
+
+def run_part(
+    part: str,
+    work: dict[str, Any],
+    seconds: float,
+    seen: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """The last result of a part in a process of its own, with the "error" that it died of.
+
+    Args:
+        seen: hears of every result at once.
+
+    Raises:
+        Late: it took longer than ``seconds``; it was stopped by SIGTERM.
+    """
+    child = subprocess.Popen(
+        [*PARTS, part], cwd=ROOT, encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, preexec_fn=_heed_signals,
+    )  # fmt: skip
+    assert child.stdin
+    lines: queue.Queue[str | None] = queue.Queue()
+    said: list[str] = []
+    readers = [
+        threading.Thread(target=_read, args=(child.stdout, lines.put), daemon=True),
+        threading.Thread(target=_read, args=(child.stderr, said.append), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    found: dict[str, Any] = {}
+    clock = Clock(seconds)
+    try:
+        child.stdin.write(json.dumps(work))
+        child.stdin.close()
+        while (line := lines.get(timeout=max(0.0, clock.left()))) is not None:
+            found = json.loads(line)
+            seen(found)
+    except queue.Empty:
+        raise Late(found) from None
+    except BrokenPipeError:  # it died before it read
+        pass
+    finally:
+        _stop(child)
+        readers[1].join(1)
+    if child.returncode:
+        texts = [line for line in said if line] or [f"exit code {child.returncode}"]
+        return {**found, "error": texts[-1].strip()}
+    return found
+
+
+def _read(stream: Any, put: Callable[[Any], object]) -> None:
+    for line in stream:
+        put(line)
+    put(None)
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """End it, if it has not ended, in a way that lets it save what it has."""
+    try:
+        child.wait(1)
+    except subprocess.TimeoutExpired:
+        child.terminate()
         try:
-            said, _ = child.communicate(timeout=seconds)
+            child.wait(GRACE)
         except subprocess.TimeoutExpired:
-            late = {"error": f"not done after {seconds:.0f} s"}
-            said = _interrupt(child)
-        if late and not report.exists():
-            return late
-        if not late and child.returncode > 1:  # not a matter of tests that pass or fail
-            lines = said.strip().splitlines() or [f"code {child.returncode}"]
-            return {"error": lines[-1]}
-        suite = ElementTree.parse(report).getroot()[0]
-    counts = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
-    failed = counts["failures"] + counts["errors"]
-    return {
-        "passed": counts["tests"] - failed - counts["skipped"],
-        "failed": failed,
-        "skipped": counts["skipped"],
-        "seconds": float(suite.attrib["time"]),
-        "failures": [
-            f"{case.attrib['classname']}::{case.attrib['name']}"
-            for case in suite.iter("testcase")
-            if case.find("failure") is not None or case.find("error") is not None
-        ],
-        **late,
-    }
+            child.kill()
+            child.wait()
 
 
-def _heed_interrupts() -> None:
+def _heed_signals() -> None:
     """In a child: what shells start in the background ignores SIGINT, and so would its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _interrupt(child: subprocess.Popen[str]) -> str:
-    """Ctrl-C, at which pytest writes its report; what the child said."""
-    child.send_signal(signal.SIGINT)
-    try:
-        return child.communicate(timeout=GRACE)[0]
-    except subprocess.TimeoutExpired:
-        child.kill()
-        return child.communicate()[0]
-
-
-def measure(
-    contestant: str, threads: int, model: str, batch: int, seconds: float
-) -> dict[str, Any]:
-    """In the child: "times", seconds of a step, one figure for each turn of several steps; and on
-    a GPU "traffic", a step's kernels and copies, or why it is not known."""
-    engine = contest.engine(contestant, threads)
-    step = (
-        _product(engine, batch) if model == PRODUCT else study.training_step(engine, model, batch)
-    )
-
-    def turn(steps: int) -> float:
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        engine.wait()
-        return (time.perf_counter() - start) / steps
-
-    for _ in range(3):  # compiles, and tries algorithms
-        turn(1)
-    steps = max(1, min(100, int(seconds / 10 / turn(1))))
-    found: dict[str, Any] = {"times": [turn(steps) for _ in range(8)]}
-    if "gpu" in contestant.split():
+def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) -> dict[str, Any]:
+    """Counts and the names of failures of the tests that pytest selects by ``words``; of those done
+    by then, and "late", where time runs out. What cannot be imported is left out."""
+    command = [
+        *(sys.executable, "-m", "pytest", "-p", "benchmarks.gpu_report", "-p", "no:cacheprovider"),
+        *("--continue-on-collection-errors", *words),
+        *(("-n", str(workers)) if workers > 1 else ()),
+    ]
+    report.parent.mkdir(parents=True, exist_ok=True)
+    with report.with_suffix(".log").open("ab") as log:
+        child = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "GPU_REPORT": str(report.resolve())}, preexec_fn=_heed_signals,
+        )  # fmt: skip
         try:
-            found["traffic"] = traffic.watched(lambda: turn(WATCHED)).per(WATCHED)._asdict()
-        except Exception as error:  # the times are worth more
-            found["traffic"] = {"error": f"{type(error).__name__}: {error}"}
+            child.wait(seconds)
+            late = False
+        except subprocess.TimeoutExpired:
+            late = True
+            child.send_signal(signal.SIGINT)
+        finally:
+            _stop(child)
+    outcomes = gpu_report.read(report)
+    counts = {k: sum(v == k for v in outcomes.values()) for k in ("passed", "failed", "skipped")}
+    failures = sorted(test for test, outcome in outcomes.items() if outcome == "failed")
+    found: dict[str, Any] = {**counts, "failures": failures, "late": late}
+    if not late and child.returncode not in (0, 1, 2, 5):  # all else is no matter of tests
+        found["error"] = f"pytest: exit code {child.returncode}"
     return found
 
 
-def _product(engine: contest.Engine, size: int) -> Callable[[], Any]:
-    a, b = engine.activation(size, size), engine.parameter(size, size)
-    return lambda: engine.functional.linear(a, b)
+# ---------------------------------------------------------------------------- what was found
 
 
 def contestants(device: str, precision: str) -> Sequence[str]:
@@ -173,63 +205,34 @@ def contestants(device: str, precision: str) -> Sequence[str]:
     return ours, theirs, f"{ours} captured", f"{theirs} compiled"
 
 
-def measured(contestant: str, model: str, batch: int, seconds: float) -> dict[str, Any]:
-    """What :func:`measure` finds in a child, or the "error" that the child died with."""
-    work = {"threads": environment.cores(), "model": model, "batch": batch, "seconds": seconds}
-    try:
-        found: dict[str, Any] = contest.in_child(NAME, contestant, MOST, **work)
-    except contest.ContestError as error:
-        return {"error": str(error)}
-    return found
-
-
-def yardstick(names: Sequence[str], size: int, seconds: float) -> dict[str, float | str]:
-    """GFLOP/s of each contestant in a product of ``size`` rows and columns, or its error."""
-    found: dict[str, float | str] = {}
-    for name in names:
-        seen = measured(name, PRODUCT, size, seconds)
-        if "error" in seen:
-            found[name] = seen["error"]
-        else:
-            found[name] = 2 * size**3 / statistics.median(seen["times"]) / 1e9
-    return found
-
-
-def compare(
-    model: str, batch: int, names: Sequence[str], seconds: float, peak: float | str
-) -> dict[str, Any]:
-    """A training step of ``model`` by all contestants; one that fails leaves its error.
+def row(found: dict[str, Any], peak: float | None) -> dict[str, Any]:
+    """A contestant's figures from what was measured, or its error.
 
     Args:
-        peak: GFLOP/s that the card can do, or why that is not known.
+        peak: GFLOP/s that the card can do, if that is known.
     """
-    gflop = study.gflop_per_image(model)
-    others = [name for name in names if name.startswith("torch")]
-    results: dict[str, Any] = {}
-    for name in names:
-        seen = measured(name, model, batch, seconds)
-        if "error" in seen:
-            results[name] = seen
-            continue
-        times = seen["times"]
-        speed = batch / statistics.median(times)
-        results[name] = {
-            "images_per_second": speed,
-            "by_turn": [batch / t for t in times],
-            "gflops": speed * gflop,
-            "of_peak": None if isinstance(peak, str) else speed * gflop / peak,
-            "traffic": seen.get("traffic"),
-        }
-    speeds = {k: row["images_per_second"] for k, row in results.items() if "error" not in row}
+    if "times" not in found:
+        return found
+    speeds = [1 / seconds for seconds in found["times"]]
+    gflops = statistics.median(speeds) * found["gflop"]
     return {
-        "model": model,
-        "batch": batch,
-        "results": results,
-        "ratios": {
-            ours: {theirs: speeds[ours] / speeds[theirs] for theirs in speeds if theirs in others}
-            for ours in speeds
-            if ours not in others
-        },
+        "batch": found["batch"],
+        "images_per_second": statistics.median(speeds) * found["batch"],
+        "by_turn": [speed * found["batch"] for speed in speeds],
+        "gflops": gflops,
+        "of_peak": gflops / peak if peak else None,
+        "traffic": found.get("traffic"),
+    }
+
+
+def ratios(results: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Our images per second over PyTorch's, each of ours by each of theirs."""
+    speeds = {k: r["images_per_second"] for k, r in results.items() if "images_per_second" in r}
+    theirs = [name for name in speeds if name.startswith("torch")]
+    return {
+        ours: {name: speeds[ours] / speeds[name] for name in theirs}
+        for ours in speeds
+        if ours not in theirs
     }
 
 
@@ -242,155 +245,178 @@ def growth(megabytes: Sequence[float | None]) -> str | None:
     return f"GPU memory grew from {known[0]} MB after an epoch to {known[-1]} MB after the last"
 
 
-def train_recipe(recipe: str, out: Path, words: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Train for at most that long, from where an earlier session stopped if one did.
-
-    Args:
-        words: of the command line of ``cifar train``.
-
-    Returns:
-        What :mod:`benchmarks.collect` gathers of a finished run; of another the number of "epochs"
-        done so far, and the "error" if it was not time that ended it.
-    """
-    state = out / "state.safetensors"
-    command = [*CIFAR, "train", recipe, "--out", str(out), "--no-progress", *words]
-    if state.is_file():
-        command.append("--resume")
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
-    in_time = True
-    try:
-        _, said = child.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        in_time = False
-        child.terminate()  # training saves its state and stops
-        _, said = child.communicate()
-    if child.returncode == 0:
-        found = collect.gather([out])
-        grown = growth([line.get("gpu_memory_mb") for line in found["runs"][0]["epochs"]])
-        return {"finished": True, **found, **({"error": grown} if grown else {})}
-    done = 0
-    if state.is_file():
-        done = len(mg.checkpoint.read(state)[1]["progress"]["history"])
-    lines = said.strip().splitlines() or [f"exit code {child.returncode}"]
-    return {"epochs": done, **({"error": lines[-1]} if in_time else {})}
+def falls(losses: Sequence[float]) -> bool | None:
+    """Whether the loss of a first training fell, from its first stretch to the last ones."""
+    return statistics.mean(losses[-3:]) < losses[0] if len(losses) > 1 else None
 
 
 # ---------------------------------------------------------------------------- the session
 
 
-def describe(device: mg.device) -> dict[str, Any]:
-    """The machine, with its GPU and driver if it is one that computes."""
-    found = contest.describe()
-    if device.type == "gpu":
-        runtime = device.xp.cuda.runtime
-        properties = runtime.getDeviceProperties(device.index)
-        found["gpu"] = {
-            "name": properties["name"].decode(),
-            "compute_capability": f"{properties['major']}.{properties['minor']}",
-            "memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
-            "multiprocessors": properties["multiProcessorCount"],
-            "cuda_of_driver": runtime.driverGetVersion(),
-            "cuda_of_cupy": runtime.runtimeGetVersion(),
-            "cupy": device.xp.__version__,
-            "driver": _driver(),
-        }
-    return found
+class Session:
+    """What is found so far, whole in the file ``given.out`` at every moment.
+
+    Args:
+        given: the command line.
+        asked: what of it the file must have been made with.
+    """
+
+    def __init__(self, given: argparse.Namespace, asked: dict[str, Any]) -> None:
+        self.given, self.clock, self.lock = given, Clock(given.budget), threading.Lock()
+        self.folder: Path = given.out.resolve().with_suffix("")
+        self.found: dict[str, Any] = {"asked": asked, "sessions": []}
+        if given.out.exists():
+            self.found = json.loads(given.out.read_text("utf-8"))
+            if self.found["asked"] != asked:
+                sys.exit(f"error: out: {given.out} is of a session with {self.found['asked']}")
+        self.precision: str = "fp32"
+
+    def keep(self, part: str, name: str | None, result: Any) -> None:
+        """Put a result into the file."""
+        with self.lock:
+            place = self.found if name is None else self.found.setdefault(part, {})
+            place[part if name is None else name] = result
+            text = json.dumps(self.found, indent=1, ensure_ascii=False) + "\n"
+            beside = self.given.out.with_name(self.given.out.name + ".part")
+            beside.write_text(text, encoding="utf-8")
+            os.replace(beside, self.given.out)
+
+    def do(
+        self, part: str, name: str, kind: str, most: float, work: dict[str, Any],
+        finish: Callable[[dict[str, Any]], dict[str, Any]] = lambda found: found,
+    ) -> None:  # fmt: skip
+        """Have a result of a part, unless it is there or there is no time.
+
+        What the clock alone cut short is kept as far as it came, "unfinished", and done again.
+        """
+        there = self.found.get(part, {}).get(name)
+        if self.clock.up() or (there and not there.get("unfinished")):
+            return
+
+        def seen(found: dict[str, Any]) -> None:
+            self.keep(part, name, {**finish(found), "unfinished": True})
+
+        seconds = min(most, self.clock.left() - LEAST / 2)
+        try:
+            found = finish(run_part(kind, work, seconds, seen))
+        except Late as late:
+            found = finish(late.found)
+            if seconds < most:
+                found["unfinished"] = True
+            else:
+                found["error"] = f"not done after {seconds:.0f} s"
+        self.keep(part, name, found)
+        print(f"{part}, {name}: {show(found)}", flush=True)
+
+    # ------------------------------------------------------------------------ parts, in order
+
+    def describe(self) -> None:
+        """The machine; without a device there is no session."""
+        work = {"device": self.given.device, "precision": self.given.precision}
+        try:
+            found = run_part("describe", work, self.clock.left())
+        except Late:
+            sys.exit(f"error: {self.given.device}: no word of it within the budget")
+        if "error" in found:
+            sys.exit(f"error: {found['error'].removeprefix('minigrad.device.DeviceError: ')}")
+        self.precision = found["precision"]
+        with self.lock:
+            self.found["sessions"].append({**found, "budget": self.given.budget})
+        self.keep("precision", None, self.precision)
+
+    def first_trainings(self) -> None:
+        given, seconds = self.given, min(FIRST, self.given.first)
+        for name in ("plain", "captured") if self.on_gpu() else ("plain",):
+            out = str(self.folder / "first" / name)
+            work = {**self.settings("simple"), "seconds": seconds, "out": out}
+            work["overrides"] = {"batch_size": given.batch} if given.batch else {}
+            work["capture"] = name == "captured"
+            self.do("first", name, "first", MOST + seconds, work, lambda found: (
+                {**found, "falls": falls(found["losses"])} if "losses" in found else found
+            ))  # fmt: skip
+
+    def agreement(self) -> None:
+        """All models at once: kernels are compiled on as many cores."""
+        batch = min(AGREE, self.given.batch or AGREE)
+
+        def one(model: str) -> None:
+            work = {"model": model, "device": self.given.device, "batch": batch}
+            self.do("agreement", model, "agree", MOST, work)
+
+        with ThreadPoolExecutor(self.given.workers) as pool:
+            list(pool.map(one, self.models(MODELS)))
+
+    def compare(self, models: Sequence[str]) -> None:
+        """PyTorch's compiler takes long: it comes after all else."""
+        names = contestants("gpu" if self.on_gpu() else "cpu", self.precision)
+        for name in names[:2]:
+            self.measure("yardstick", name, PRODUCT, self.given.size)
+        quick, slow = names[:3], names[3:]
+        for some in (quick, slow):
+            for model in self.models(models):
+                for name in some:
+                    self.measure(f"steps {model}", name, model, self.given.batch)
+        for model in self.models(models):
+            if results := self.found.get(f"steps {model}"):
+                self.keep("ratios", model, ratios(results))
+
+    def measure(self, part: str, name: str, model: str, batch: int | None) -> None:
+        peaks = self.found.get("yardstick", {}).values()
+        peak = max((r.get("gflops", 0.0) for r in peaks), default=0.0)
+        work = {"contestant": name, "model": model, "batch": batch, "seconds": self.given.seconds}
+        self.do(part, name, "measure", MOST, work, functools.partial(row, peak=peak))
+
+    def tests(self, part: str) -> None:
+        if not self.given.tests or self.clock.up() or not self.found.get(part, {}).get("late", 1):
+            return
+        words, share = TESTS[part]
+        if self.given.tests != "all":
+            words = (*words, "-k", self.given.tests)
+        seconds = share * (self.clock.left() - LEAST / 2)
+        report = self.folder / f"{part}.jsonl"
+        self.keep(part, None, run_tests(words, report, seconds, self.given.workers))
+        print(f"{part}: {show(self.found[part])}", flush=True)
+
+    def trainings(self) -> None:
+        """A run that was stopped goes on from its saved state."""
+
+        def finish(found: dict[str, Any]) -> dict[str, Any]:
+            if "runs" in found:
+                epochs = found["runs"][0]["epochs"]
+                if grown := growth([line.get("gpu_memory_mb") for line in epochs]):
+                    found["error"] = grown
+            return found
+
+        for recipe in self.given.recipe or RECIPES:
+            work = {**self.settings(recipe), "out": str(self.folder / recipe)}
+            work["overrides"] = {"epochs": self.given.epochs} if self.given.epochs else {}
+            work["capture"] = self.given.capture
+            self.do("trainings", recipe, "training", 24 * 3600, work, finish)
+
+    def settings(self, recipe: str) -> dict[str, Any]:
+        """What every training is told."""
+        given = self.given
+        told = {"device": given.device, "dataset": given.dataset, "data_dir": given.data}
+        return {"recipe": recipe, **told, "precision": given.precision}
+
+    def models(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in (self.given.model or MODELS)]
+
+    def on_gpu(self) -> bool:
+        return not str(self.given.device).startswith("cpu")
 
 
-def _driver() -> str | None:
-    """The version of NVIDIA's driver."""
-    file = Path("/proc/driver/nvidia/version")
-    match = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.read_text("utf-8")) if file.exists() else None
-    return match[0] if match else None
-
-
-def session(given: argparse.Namespace) -> dict[str, Any]:
-    """Do what is missing in the file ``given.out`` while there is time; returns what it holds."""
-    clock = Clock(given.budget)
-    device = train.find_device(given.device)
-    train.use_precision(given.precision, device)
-    precision = mg.get_precision() if device.type == "gpu" else "fp32"
-    names = contestants(device.type, precision)
-    asked = {
-        "device": str(device),
-        "dataset": given.dataset,
-        "precision": precision,
-        "epochs": given.epochs,
-        "capture": given.capture,
-        "tests": given.tests,
-    }
-    found: dict[str, Any] = {"asked": asked, "sessions": [], "steps": {}, "trainings": {}}
-    if given.out.exists():
-        found = json.loads(given.out.read_text("utf-8"))
-        if found["asked"] != asked:
-            raise UserError(f"out: {given.out} is of a session with {found['asked']}")
-    found["sessions"].append({"machine": describe(device), "budget": given.budget})
-
-    def keep(part: dict[str, Any], name: str, result: Any) -> None:
-        part[name] = result
-        environment.write(given.out, found)
-
-    def test(part: str) -> None:
-        if part not in found and given.tests and not clock.up():
-            which, at_most = TESTS[part]
-            expression = f"({given.tests}) and {which}"
-            keep(found, part, run_tests(expression, at_most * clock.left()))
-            print(f"{part}: {found[part]}", flush=True)
-
-    test("tests")
-    if "yardstick" not in found and not clock.up():
-        keep(found, "yardstick", yardstick(names[:2], SIZE[device.type], given.seconds))
-        print(f"GFLOP/s of a product: {found['yardstick']}", flush=True)
-    for model in given.model or models.names():
-        if model not in found["steps"] and not clock.up():
-            batch = given.batch or study.recipe(model).batch_size
-            peak = found["yardstick"][names[1]]
-            keep(found["steps"], model, compare(model, batch, names, given.seconds, peak))
-            print(show(found["steps"][model]), flush=True)
-    test("parity")
-    for recipe in given.recipe or RECIPES:
-        if found["trainings"].get(recipe, {}).get("finished") or clock.up():
-            continue
-        out = given.out.with_suffix("") / recipe
-        result = train_recipe(recipe, out, _words(given), clock.left())
-        keep(found["trainings"], recipe, result)
-    environment.write(given.out, found)
-    return found
-
-
-def _words(given: argparse.Namespace) -> list[str]:
-    """What every training is told."""
-    options = {
-        "device": given.device,
-        "dataset": given.dataset,
-        "data-dir": given.data,
-        "precision": given.precision,
-        "epochs": given.epochs,
-    }
-    words = [word for k, v in options.items() if v is not None for word in (f"--{k}", str(v))]
-    return [*words, "--capture"] if given.capture else words
-
-
-def show(steps: dict[str, Any]) -> str:
-    """The contestants of one model as a table."""
-    rows = [
-        (
-            name,
-            row.get("error") or f"{row['images_per_second']:.0f}",
-            f"{row['of_peak']:.0%}" if row.get("of_peak") else "",
-            f"{row['traffic']['kernels']:.0f}" if "kernels" in (row.get("traffic") or {}) else "",
-            ", ".join(f"{ratio:.2f}" for ratio in steps["ratios"].get(name, {}).values()),
-        )
-        for name, row in steps["results"].items()
-    ]
-    header = (
-        f"{steps['model']}, batch {steps['batch']}",
-        "images/s",
-        "of peak",
-        "kernels",
-        "/ PyTorch",
-    )
-    return table(header, rows) + "\n"
+def show(found: dict[str, Any]) -> str:
+    """A result in one line: its numbers, and what went wrong."""
+    shown = []
+    for name, value in found.items():
+        if isinstance(value, float):
+            shown.append(f"{name} {value:.4g}")
+        elif isinstance(value, (bool, int, str)):
+            shown.append(f"{name} {value}")
+        elif name in ("losses", "failures") and value:
+            shown.append(f"{name} {value[0]} … {value[-1]}")
+    return ", ".join(shown) or "nothing"
 
 
 def duration(text: str) -> float:
@@ -405,30 +431,37 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
-    add("--budget", type=duration, required=True, help="time for all of it, such as 25m")
+    add("--budget", type=duration, required=True, help="time for all of it, such as 9m")
+    add("--out", type=Path, required=True, help="the JSON file; runs and tests lie beside it")
     add("--data", help="folder of CIFAR-10 (default: the usual places)")
-    add("--out", type=contest.new_file, required=True, help="the JSON file; runs lie beside it")
     add("--device", default="gpu", help="gpu, gpu:N or cpu (gpu)")
-    add("--dataset", default="cifar10", help="cifar10 or synthetic (cifar10)")
+    add("--dataset", default="auto", help="cifar10, synthetic or auto: what is there (auto)")
     add("--precision", help="fp32, tf32 or bf16 (the card's default)")
-    add("--capture", action="store_true", help="train with captured steps")
-    add("--epochs", type=contest.positive, help="of each recipe, in place of its own")
-    add("--batch", type=contest.positive, help="images per measured step (the recipe's)")
-    add("--seconds", type=contest.seconds, default=4.0, help="of each measurement, about (4)")
-    add("--tests", default="gpu", help="pytest's -k expression of the tests; '' for none (gpu)")
-    add("--model", action="append", choices=models.names(), help="measure this one; repeatable")
-    add("--recipe", action="append", choices=recipes.names(), help="train this one; repeatable")
+    add("--capture", action="store_true", help="train recipes with captured steps")
+    add("--epochs", type=int, help="of each recipe, in place of its own")
+    add("--batch", type=int, help="images per step (the recipe's)")
+    add("--size", type=int, help="rows and columns of the product (8192)")
+    add("--seconds", type=float, default=4.0, help="of each measurement, about (4)")
+    add("--first", type=float, default=FIRST, help="seconds of each first training (60)")
+    cores = min(8, os.cpu_count() or 1)
+    add("--workers", type=int, default=cores, help=f"processes of tests and comparisons ({cores})")
+    add("--tests", default="all", help="pytest's -k among the GPU's tests; '' for none (all)")
+    add("--model", action="append", choices=MODELS, help="only this one; repeatable")
+    add("--recipe", action="append", choices=RECIPES, help="train this one; repeatable")
     given = parser.parse_args()
-    try:
-        found = session(given)
-    except (UserError, mg.DeviceError) as error:
-        sys.exit(f"error: {error}")
-    for recipe, result in found["trainings"].items():
-        if "error" in result:
-            print(f"{recipe}: error: {result['error']}")
-        if "final" in result:
-            print(f"{recipe}: test accuracy {result['final']['test_accuracy']['mean']:.4f}")
+    given.size = given.size or SIZE["cpu" if given.device.startswith("cpu") else "gpu"]
+    names = ("device", "dataset", "precision", "epochs", "batch", "capture", "tests")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped; what was found is kept"))
+    session = Session(given, {name: getattr(given, name) for name in names})
+    session.describe()
+    session.first_trainings()
+    session.agreement()
+    session.compare(TELLING)
+    session.tests("tests")
+    session.compare(MODELS)
+    session.tests("parity")
+    session.trainings()
 
 
 if __name__ == "__main__":
-    contest.run(main)
+    main()

@@ -22,7 +22,7 @@ settings.register_profile(
 settings.load_profile("minigrad")
 
 
-@pytest.fixture(params=["cpu", "gpu"], scope="session")
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)], scope="session")
 def device(request: pytest.FixtureRequest) -> str:
     """Each device in turn; "gpu" is skipped where there is none."""
     if request.param == "gpu" and not mg.is_gpu_available():

@@ -1,4 +1,4 @@
-"""A tiny session on the CPU does what one on a GPU does, and goes on where it stopped."""
+"""A session keeps every figure as soon as it is there, and goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -6,157 +6,139 @@ import argparse
 import json
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from benchmarks import contest, gpu_session
+from benchmarks import gpu_parts, gpu_report, gpu_session
+from cifar import models, recipes
+from tests.cifar import tiny
 
-# `cifar` with the tests' tiny recipe, model and data in place of the real ones.
-TINY_CIFAR = """
-    import sys
-    from cifar import cli
-    from tests.cifar import tiny
-    tiny.install(setattr)
-    sys.exit(cli.main())
+# In place of the parts: canned results, each noted in a file as it is asked for.
+CANNED = """
+    import json, sys, time
+    part, work = sys.argv[1], json.load(sys.stdin)
+    with open("asked", "a") as file:
+        print(part, work.get("model") or work.get("recipe"), work.get("contestant"), file=file)
+    def say(**found):
+        print(json.dumps(found), flush=True)
+    if part == "describe":
+        say(device="gpu:0", precision="tf32", machine={"gpu": "none"})
+    elif part == "first":
+        say(losses=[3.0, 2.0], seconds=1.0)
+        sys.exit("ZeroDivisionError: at the end" if work["capture"] else 0)
+    elif part == "agree":
+        say(from_cpu=0.0, captured_equals_plain=work["model"] != "gated")
+    elif part == "measure":
+        if "compiled" in work["contestant"]:
+            sys.exit("no compiler")
+        say(batch=8, gflop=4.0, times=[0.5, 0.25, 0.5])
+    elif part == "training" and work["recipe"] == "simple":
+        lines = [{"gpu_memory_mb": m} for m in (100.0, 200.0)]
+        say(finished=True, runs=[{"epochs": lines}])
+    else:
+        say(epochs=1)
+        time.sleep(600)
 """
+OURS, THEIRS = "minigrad gpu tf32", "torch channels_last gpu tf32"
 
 
 @pytest.fixture
 def session(monkeypatch, tmp_path):
-    """Run the command with more words and return the file's content."""
-    command = (sys.executable, "-c", textwrap.dedent(TINY_CIFAR))
-    monkeypatch.setattr(gpu_session, "CIFAR", command)
-    monkeypatch.setattr(gpu_session, "RECIPES", ("tiny",))
-    out = tmp_path / "x.json"
-    for name in ("x", "parity"):
-        (tmp_path / f"test_{name}.py").write_text("def test_one(): pass\n")
+    """Run the command with canned parts; returns the file's content and what was asked for."""
+    (tmp_path / "parts.py").write_text(textwrap.dedent(CANNED))
+    (tmp_path / "tests" / "parity").mkdir(parents=True)
+    for folder in ("tests", "tests/parity"):
+        text = "import pytest\n@pytest.mark.gpu\ndef test_one(): pass\n"
+        (tmp_path / folder / f"test_{folder[-1]}.py").write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu: on a GPU\n")
+    monkeypatch.setenv("PYTHONPATH", str(gpu_session.ROOT))
+    monkeypatch.setattr(gpu_session, "PARTS", (sys.executable, str(tmp_path / "parts.py")))
     monkeypatch.setattr(gpu_session, "ROOT", tmp_path)
-    words = "--device cpu --dataset synthetic --epochs 2 --batch 2 --seconds 0.01 --model simple"
+    monkeypatch.setattr(gpu_session, "LEAST", 0.5)
+    monkeypatch.setattr(gpu_session.signal, "signal", lambda *_: None)
+    out = tmp_path / "x.json"
 
     def run(budget: str, *more: str):
-        argv = ["x", "--budget", budget, "--out", str(out), *words.split(), *more]
+        argv = ["x", "--budget", budget, "--out", str(out), "--workers", "1", *more]
         monkeypatch.setattr(sys, "argv", argv)
         gpu_session.main()
-        return json.loads(out.read_text())
+        asked = (tmp_path / "asked").read_text().splitlines()
+        (tmp_path / "asked").unlink()
+        return json.loads(out.read_text()), asked
 
     return run
 
 
-def test_a_session(session, monkeypatch, capsys):
-    found = session("10m", "--tests", "one")
+def test_a_session_and_the_next(session, capsys):
+    words = ("--model", "simple", "--model", "gated", "--recipe", "simple")
+    found, asked = session("60s", *words)
+    assert [line.split()[0] for line in asked[:5]] == [
+        *("describe", "first", "first", "agree", "agree"),
+    ]  # fmt: skip
+    assert asked[-2:] == [f"measure gated {THEIRS} compiled", "training simple None"]
+    assert found["first"]["plain"]["falls"]
+    assert found["first"]["captured"]["error"] == "ZeroDivisionError: at the end"
+    assert not found["agreement"]["gated"]["captured_equals_plain"]
+    assert found["yardstick"][OURS]["gflops"] == 8
+    steps = found["steps simple"]
+    assert steps[OURS]["images_per_second"] == 16
+    assert steps[OURS]["of_peak"] == 1
+    assert steps[f"{THEIRS} compiled"] == {"error": "no compiler"}
+    assert found["ratios"]["gated"] == {OURS: {THEIRS: 1}, f"{OURS} captured": {THEIRS: 1}}
     for part in ("tests", "parity"):
-        tests = found[part]
-        assert tests["failures"] == []
-        assert (tests["passed"], tests["failed"], tests["skipped"]) == (1, 0, 0)
-    assert set(found["yardstick"]) == {"minigrad", "torch channels_last"}
-    steps = found["steps"]["simple"]
-    for name, row in steps["results"].items():
-        assert row["images_per_second"] > 0
-        assert row["of_peak"] == pytest.approx(
-            row["gflops"] / found["yardstick"]["torch channels_last"]
-        )
-        assert len(row["by_turn"]) == 8
-        assert name in capsys.readouterr().out or name != "minigrad"
-    run = found["trainings"]["tiny"]
-    assert run["finished"]
-    assert run["final"]["test_accuracy"]["mean"] == run["runs"][0]["epochs"][-1]["test_accuracy"]
-    assert len(run["runs"][0]["epochs"]) == 2
-    assert found["sessions"][0]["machine"]["commit"] is not None
+        assert (found[part]["passed"], found[part]["failed"], found[part]["late"]) == (1, 0, False)
+    assert found["trainings"]["simple"]["error"].startswith("GPU memory grew from 100.0 MB")
+    assert "captured: losses 3.0 … 2.0" in capsys.readouterr().out
 
-    def never(*_, **__):
-        raise AssertionError("done twice")
-
-    for part in ("run_tests", "yardstick", "compare", "train_recipe"):
-        monkeypatch.setattr(gpu_session, part, never)
-    again = session("10m", "--tests", "one")
+    again, asked = session("60s", *words)
+    assert asked == ["describe None None"]
     assert len(again.pop("sessions")) == 2
     del found["sessions"]
     assert again == found
     with pytest.raises(SystemExit, match=r"error: out: .* is of a session with"):
-        session("10m", "--tests", "others")
+        session("60s", "--batch", "7")
 
 
-def test_training_that_is_stopped_goes_on_later(tmp_path, monkeypatch):
-    program = """
-        import os, signal, sys
-        from cifar import cli
-        from tests.cifar import tiny
-
-        def stop(number, images):
-            if number == 7 and "--resume" not in sys.argv:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return images
-
-        tiny.install(setattr, each_batch=stop)
-        sys.exit(cli.main())
-    """
-    monkeypatch.setattr(gpu_session, "CIFAR", (sys.executable, "-c", textwrap.dedent(program)))
-    words = ["--device", "cpu", "--epochs", "2"]
-    assert gpu_session.train_recipe("tiny", tmp_path / "a", words, 0.1) == {"epochs": 0}
-    found = gpu_session.train_recipe("tiny", tmp_path / "b", words, 600)
-    assert found["epochs"] == 1
-    assert found["error"].startswith("stopped at epoch 2")
-    assert gpu_session.train_recipe("tiny", tmp_path / "b", words, 600)["finished"]
+def test_what_the_clock_cuts_short_goes_on_later(session, monkeypatch):
+    monkeypatch.setattr(gpu_session, "MODELS", ())
+    words = ("--tests", "", "--recipe", "gated")
+    for _ in range(2):
+        found, asked = session("6s", *words)
+        assert asked[-1] == "training gated None"
+        assert found["trainings"]["gated"] == {"epochs": 1, "unfinished": True}
+    with pytest.raises(SystemExit, match="no word of it within the budget"):
+        session("0.001s", *words)
 
 
-def test_no_time_left(session):
-    found = session("1s", "--tests", "x")
-    assert not {"tests", "yardstick", "parity"} & set(found)
-    assert found["steps"] == found["trainings"] == {}
+def test_a_part_that_takes_too_long(session, monkeypatch):
+    monkeypatch.setattr(gpu_session, "MOST", 0.0)
+    found, _ = session("60s", "--model", "simple", "--tests", "", "--recipe", "simple")
+    assert found["agreement"]["simple"]["error"] == "not done after 0 s"
 
 
-def test_training_that_fails(monkeypatch):
-    monkeypatch.setattr(gpu_session, "CIFAR", (sys.executable, "-c", "raise OSError('no card')"))
-    result = gpu_session.train_recipe("tiny", Path("nowhere"), [], 60)
-    assert result == {"epochs": 0, "error": "OSError: no card"}
-
-
-def test_a_contestant_that_fails(monkeypatch):
-    names = ("minigrad", "torch a", "minigrad captured", "torch b")
-    seconds = {"minigrad": [0.5, 0.25, 0.5], "torch a": [0.25], "minigrad captured": [0.125]}
-
-    def child(_, contestant, most, **__):
-        if contestant not in seconds:
-            raise contest.ContestError(f"{contestant}: no CUDA")
-        return {"times": seconds[contestant], "traffic": {"kernels": 7.0}}
-
-    monkeypatch.setattr(contest, "in_child", child)
-    assert gpu_session.yardstick(names[:2], 1000, 1) == {"minigrad": 4.0, "torch a": 8.0}
-    assert gpu_session.yardstick(names[3:], 1000, 1) == {"torch b": "torch b: no CUDA"}
-    found = gpu_session.compare("simple", 8, names, 1, "no peak")
-    assert found["results"]["minigrad"]["images_per_second"] == 16
-    assert found["results"]["minigrad"]["of_peak"] is None
-    assert found["results"]["torch b"] == {"error": "torch b: no CUDA"}
-    assert found["ratios"] == {"minigrad": {"torch a": 0.5}, "minigrad captured": {"torch a": 2.0}}
-    assert found["results"]["minigrad"]["traffic"] == {"kernels": 7.0}
-    shown = gpu_session.show(found)
-    assert "torch b: no CUDA" in shown
-    assert " 7 " in shown
-    found = gpu_session.compare("simple", 8, names, 1, 2.0)["results"]["torch a"]
-    assert found["of_peak"] == pytest.approx(found["gflops"] / 2)
-
-
-def test_tests_that_fail(tmp_path, monkeypatch):
+def test_tests_go_on_where_they_stopped(tmp_path, monkeypatch):
     (tmp_path / "test_x.py").write_text(
-        "import pytest\ndef test_gpu_a(): pass\ndef test_gpu_b(): assert 0\n"
-        "def test_c(): assert 0\n"
-        "def test_gpu_d(): pytest.skip('')\n"
+        "import time, pytest\ndef test_a(): pass\ndef test_b(): assert 0\n"
+        "def test_c(): pytest.skip('')\ndef test_slow(): time.sleep(600)\n"
     )
+    (tmp_path / "test_y.py").write_text("import what_is_not_there\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    monkeypatch.setenv("PYTHONPATH", str(gpu_session.ROOT))
     monkeypatch.setattr(gpu_session, "ROOT", tmp_path)
-    found = gpu_session.run_tests("gpu", 60)
-    assert {name: found[name] for name in ("passed", "failed", "skipped", "failures")} == {
-        "passed": 1, "failed": 1, "skipped": 1, "failures": ["test_x::test_gpu_b"],
-    }  # fmt: skip
-    assert gpu_session.run_tests("gpu", 0.01) == {"error": "not done after 0 s"}
-    (tmp_path / "test_y.py").write_text("import time\ndef test_gpu_slow(): time.sleep(600)\n")
+    report = tmp_path / "report.jsonl"
     for seconds in (5, 20, 80):  # until the others are done before it
-        found = gpu_session.run_tests("gpu", seconds)
-        if found.get("failed"):
+        found = gpu_session.run_tests([], report, seconds, 1)
+        if found["skipped"]:
             break
-    assert (found["passed"], found["failed"]) == (1, 1)
-    assert found["error"] == f"not done after {seconds} s"
-    assert "error" in gpu_session.run_tests("(", 60)
+    expected = {"passed": 1, "failed": 1, "skipped": 1, "failures": ["test_x.py::test_b"]}
+    assert found == {**expected, "late": True}
+    with report.open("a") as file:
+        file.write('["test_x.py::test_slow", "passed"]\n["half of a li')
+    found = gpu_session.run_tests([], report, 60, 1)
+    assert found == {**expected, "passed": 2, "late": False}
+    assert "4 deselected" in report.with_suffix(".log").read_text()
+    assert "error" in gpu_session.run_tests(["-m", "("], report, 60, 1)
+    assert gpu_report.read(tmp_path / "missing") == {}
 
 
 def test_memory_that_grows():
@@ -167,22 +149,10 @@ def test_memory_that_grows():
     )
 
 
-def test_a_run_whose_memory_grew(monkeypatch, tmp_path):
-    lines = [{"gpu_memory_mb": m} for m in (100.0, 200.0)]
-    monkeypatch.setattr(gpu_session, "CIFAR", (sys.executable, "-c", ""))
-    monkeypatch.setattr(gpu_session.collect, "gather", lambda _: {"runs": [{"epochs": lines}]})
-    found = gpu_session.train_recipe("tiny", tmp_path, [], 60)
-    assert found["finished"]
-    assert found["error"].startswith("GPU memory grew from 100.0 MB")
-
-
-def test_every_recipe_is_trained():
-    from cifar import recipes
-
+def test_names():
+    """The session itself imports neither models nor recipes."""
     assert set(gpu_session.RECIPES) == set(recipes.names())
-
-
-def test_contestants():
+    assert set(gpu_session.MODELS) == set(models.names())
     assert gpu_session.contestants("gpu", "bf16") == (
         "minigrad gpu bf16",
         "torch channels_last gpu bf16",
@@ -198,10 +168,55 @@ def test_durations():
             gpu_session.duration(bad)
 
 
-def test_a_gpu_that_is_not_there(session):
+# ---------------------------------------------------------------------------- the parts
+
+
+@pytest.fixture
+def tiny_cifar(monkeypatch):
+    tiny.install(monkeypatch.setattr)
+    return {"recipe": "tiny", "device": "cpu", "dataset": "synthetic"}
+
+
+def test_a_first_training(tmp_path, tiny_cifar, capsys):
+    results = list(gpu_parts.first(0.2, str(tmp_path / "a"), **tiny_cifar))
+    last = results[-1]
+    assert last["seconds"] >= 0.2
+    assert last["images_per_second"] > 0
+    assert len(last["losses"]) == len(results) > 2
+    assert gpu_session.falls(last["losses"]) in (True, False)
+    assert gpu_session.falls([1.0]) is None
+    assert capsys.readouterr().out == ""
+
+
+def test_a_whole_training(tmp_path, tiny_cifar, monkeypatch):
+    (found,) = gpu_parts.training(str(tmp_path / "a"), overrides={"epochs": 1}, **tiny_cifar)
+    assert found["finished"]
+    assert len(found["runs"][0]["epochs"]) == 1
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cifar.training.train.run", stopped)
+    assert list(gpu_parts.training(str(tmp_path / "a"), **tiny_cifar)) == []
+
+
+def test_measured_and_compared():
+    *_, found = gpu_parts.measure("minigrad", gpu_parts.PRODUCT, 16, 0.01)
+    assert len(found["times"]) == gpu_parts.TURNS
+    assert found["gflop"] == pytest.approx(2 * 16**3 / 1e9)
+    (found,) = gpu_parts.agree("resnet-32", "cpu", 2)
+    assert found["from_cpu"] == 0
+    assert len(found["losses"]) == gpu_parts.STEPS
+    (found,) = gpu_parts.describe("cpu", None)
+    assert (found["device"], found["precision"]) == ("cpu", "fp32")
+
+
+def test_a_gpu_that_is_not_there(monkeypatch, tmp_path):
     import minigrad as mg
 
     if mg.is_gpu_available():
         pytest.skip("there is one")
+    monkeypatch.setattr(sys, "argv", ["x", "--budget", "60s", "--out", str(tmp_path / "x.json")])
+    monkeypatch.setattr(gpu_session.signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit, match="error: device 'gpu'"):
-        session("10m", "--device", "gpu")
+        gpu_session.main()

@@ -1,0 +1,222 @@
+"""What a session on a GPU does in processes of their own: ``python -m benchmarks.gpu_parts PART``.
+
+A part takes its arguments as JSON on stdin and prints results as JSON, a line each; the last one
+holds. It imports only what it needs, so that one that cannot run takes no other with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+PRODUCT = "product"  # in place of a model: a square product, the yardstick
+EAGER = 3  # calls of a captured step before the one that records
+WATCHED = 4  # steps whose traffic is counted
+TURNS = 8  # figures of a measurement, each of several steps
+STEPS = EAGER + 3  # of a comparison: the last two are replays
+CHUNKS = 20  # losses of a first training, about
+
+Results = Iterator[dict[str, Any]]
+
+
+def describe(device: str, precision: str | None) -> Results:
+    """The machine, with its GPU and driver if it is one that computes, and the precision in use."""
+    import minigrad as mg
+    from benchmarks import contest
+
+    found, where = contest.describe(), mg.device(device)
+    if where.type == "gpu":
+        mg.set_precision(precision)  # refused by a card that cannot
+        runtime = where.xp.cuda.runtime
+        properties = runtime.getDeviceProperties(where.index)
+        found["gpu"] = {
+            "name": properties["name"].decode(),
+            "compute_capability": f"{properties['major']}.{properties['minor']}",
+            "memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
+            "multiprocessors": properties["multiProcessorCount"],
+            "cuda_of_driver": runtime.driverGetVersion(),
+            "cuda_of_cupy": runtime.runtimeGetVersion(),
+            "cupy": where.xp.__version__,
+            "driver": _driver(),
+        }
+    precision = mg.get_precision() if where.type == "gpu" else "fp32"
+    yield {"device": str(where), "precision": precision, "machine": found}
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver."""
+    file = Path("/proc/driver/nvidia/version")
+    match = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.read_text("utf-8")) if file.exists() else None
+    return match[0] if match else None
+
+
+# ---------------------------------------------------------------------------- training
+
+
+def first(seconds: float, out: str, **settings: Any) -> Results:
+    """A training for so many seconds: the loss over each of its stretches.
+
+    The first steps compile, and count in neither speed nor seconds.
+    """
+    from cifar.training import train
+
+    this = _prepared(train, out, settings)
+    images, losses, steps, started = 0, [], EAGER + 1, None
+    while True:
+        before = this.progress.loss, this.progress.seen
+        train._train_epoch(this, [], steps)
+        loss, seen = this.progress.loss - before[0], this.progress.seen - before[1]
+        if this.progress.seen >= len(this.train.images):
+            this.progress = train.Progress(epoch=this.progress.epoch + 1)
+        losses.append(round(loss / max(1, seen), 4))
+        if started is None:
+            started = time.perf_counter()
+            yield {"losses": losses}
+            steps = 1
+            continue
+        images += seen
+        took = time.perf_counter() - started
+        yield {"losses": losses, "seconds": round(took, 1), "images_per_second": images / took}
+        if took >= seconds:
+            return
+        done = max(1, images // this.recipe.batch_size)
+        steps = max(1, int(done / took * seconds / CHUNKS))
+
+
+def _prepared(train: Any, out: str, settings: dict[str, Any]) -> Any:
+    given = train.Settings(out=out, progress=False, **settings)
+    recipe, device = train.checked_recipe(given), train.find_device(given.device)
+    train.use_precision(given.precision, device)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    print_to_stderr = sys.stderr  # stdout is for results
+    sys.stdout, before = print_to_stderr, sys.stdout
+    try:
+        return train.prepare(given, recipe, device, Path(out))[1]
+    finally:
+        sys.stdout = before
+
+
+def training(out: str, **settings: Any) -> Results:
+    """A whole run, from where it was stopped; SIGTERM stops it with its state saved."""
+    from benchmarks import collect
+    from cifar.training import train
+
+    sys.stdout, results = sys.stderr, sys.stdout
+    try:
+        train.run(train.Settings(out=out, progress=False, resume=True, **settings))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return
+    finally:
+        sys.stdout = results
+    yield {"finished": True, **collect.gather([Path(out)])}
+
+
+# ---------------------------------------------------------------------------- agreement
+
+
+def agree(model: str, device: str, batch: int) -> Results:
+    """Losses and weights after a few steps: of the CPU, of the GPU, and of the GPU's captured
+    step, which must be the GPU's to the bit. All in float32."""
+    import numpy as np
+
+    import minigrad as mg
+    from benchmarks import study
+    from cifar import models
+
+    mg.set_precision("fp32")
+    draws = np.random.default_rng(0)
+    images = draws.standard_normal((batch, 3, 32, 32), np.float32)
+    labels = np.arange(batch) % 10
+    recipe = study.recipe(model)
+
+    def trained(where: str, captured: bool = False) -> tuple[list[float], list[Any]]:
+        network = models.create(model, 10, 0).to(where)
+        make = getattr(mg.optim, recipe.optimizer)
+        update = make(network.parameters(), lr=recipe.lr, **recipe.optimizer_options)
+
+        def step(x: mg.Tensor, y: mg.Tensor) -> mg.Tensor:
+            loss = mg.functional.cross_entropy(network(x), y)
+            update.zero_grad()
+            loss.backward()
+            update.step()
+            return loss
+
+        run = mg.CapturedStep(step, warm=EAGER) if captured else step
+        x, y = mg.tensor(images).to(where), mg.tensor(labels).to(where)
+        losses = []
+        for number in range(STEPS):
+            mg.manual_seed(0, number)
+            losses.append(run(x, y).item())
+        return losses, [value.cpu().numpy() for value in network.state_dict().values()]
+
+    plain = trained(device)
+    cpu = trained("cpu")
+    apart = max(abs(a - b) for a, b in zip(plain[0], cpu[0], strict=True)) / max(cpu[0])
+    found = {"losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": apart}
+    yield found
+    if device != "cpu":
+        captured = trained(device, captured=True)
+        pairs = zip(plain[1], captured[1], strict=True)
+        equal = plain[0] == captured[0] and all(np.array_equal(a, b) for a, b in pairs)
+        yield {**found, "captured_equals_plain": equal}
+
+
+# ---------------------------------------------------------------------------- speed
+
+
+def measure(contestant: str, model: str, batch: int | None, seconds: float) -> Results:
+    """Seconds of a step, the "times", one figure for each turn of several steps; and on a GPU
+    "traffic", a step's kernels and copies, or why it is not known.
+
+    Args:
+        batch: images, of the model's recipe unless given; of a product, its rows and columns.
+    """
+    from benchmarks import contest, study, traffic
+    from cifar import environment
+
+    engine = contest.engine(contestant, environment.cores())
+    batch = batch or study.recipe(model).batch_size
+    if model == PRODUCT:
+        a, b = engine.activation(batch, batch), engine.parameter(batch, batch)
+
+        def step() -> Any:
+            return engine.functional.linear(a, b)
+
+        work = {"batch": batch, "gflop": 2 * batch**3 / 1e9}
+    else:
+        step = study.training_step(engine, model, batch)
+        work = {"batch": batch, "gflop": batch * study.gflop_per_image(model)}
+
+    def turn(steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        engine.wait()
+        return (time.perf_counter() - start) / steps
+
+    for _ in range(EAGER + 2):  # compiles, tries algorithms, records, and replays once
+        turn(1)
+    steps = max(1, min(100, int(seconds / TURNS / turn(1))))
+    found = {**work, "times": [turn(steps) for _ in range(TURNS)]}
+    yield found
+    if "gpu" in contestant.split():
+        try:
+            seen = traffic.watched(lambda: turn(WATCHED)).per(WATCHED)._asdict()
+        except Exception as error:  # the times are worth more
+            seen = {"error": f"{type(error).__name__}: {error}"}
+        yield {**found, "traffic": seen}
+
+
+PARTS: dict[str, Callable[..., Results]] = {
+    part.__name__: part for part in (describe, first, training, agree, measure)
+}
+
+if __name__ == "__main__":
+    for result in PARTS[sys.argv[1]](**json.load(sys.stdin)):
+        print(json.dumps(result), flush=True)
