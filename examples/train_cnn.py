@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train; returns the exit code."""
 
     def act(asked: request.Request) -> int:
-        last = train.run(asked.settings(otherwise=RECIPE))[-1]
+        last = train.run(asked.settings(default_recipe=RECIPE))[-1]
         print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
         return 0
 

@@ -1,4 +1,4 @@
-"""What a command line asks of training, completed by the record of the run that it resumes."""
+"""The options of a training command, completed by the record of the run that it resumes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import tyro
 
 from cifar import metadata, process, recipes
 from cifar.errors import UserError
@@ -20,7 +22,7 @@ SHORT = ("epochs", "batch_size", "lr")  # fields of a recipe with flags of their
 
 @dataclass(frozen=True)
 class Request:
-    """What was said; None where nothing was.
+    """The options of a training command; None where one is not given.
 
     Attributes:
         recipe: name of the recipe; a resumed run has its own.
@@ -61,20 +63,20 @@ class Request:
     epochs: int | None = None
     batch_size: int | None = None
     lr: float | None = None
-    set: tuple[str, ...] = ()
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
-    def settings(self, *command: str, otherwise: str | None = None) -> train.Settings:
-        """What :func:`cifar.training.train.run` takes.
+    def settings(self, *command: str, default_recipe: str | None = None) -> train.Settings:
+        """The settings that :func:`cifar.training.train.run` takes.
 
         Args:
-            command: of this program, the words after its name that train.
-            otherwise: the recipe where neither the command line nor a resumed run names one.
+            command: the words after this program's name that make it train.
+            default_recipe: used where neither the options nor a resumed run name one.
 
         Raises:
-            UserError: there is no such recipe, or a field of it cannot be set to what was given; or
-                the run to resume cannot be read, or was started with something else.
+            UserError: no recipe has that name, or a field of it cannot have the given value; or the
+                run to resume cannot be read, or contradicts an option.
         """
-        name = self.recipe or otherwise
+        name = self.recipe or default_recipe
         if self.out is None and name is None:
             what = "out: name the folder of the run" if self.resume else "recipe: name one"
             raise UserError(f"{what}; the recipes are {', '.join(recipes.names())}")
@@ -99,7 +101,7 @@ class Request:
         )
 
     def _new(self, name: str) -> dict[str, Any]:
-        """Settings of a run that starts."""
+        """The settings of a new run."""
         own = recipes.load(name)
         own = own.lasting(self._fields(own).get("epochs", own.epochs))
         given = {k: getattr(self, k) for k in DEFAULTS if getattr(self, k) is not None}
@@ -114,19 +116,19 @@ class Request:
         }
 
     def _fields(self, recipe: recipes.Recipe) -> dict[str, Any]:
-        """The fields of ``recipe`` that are to be others."""
+        """The fields of ``recipe`` that the options replace."""
         found = overrides.parse(recipe, self.set)
         given = {name: getattr(self, name) for name in SHORT if getattr(self, name) is not None}
         return found | given
 
     def _resumed(self, note: dict[str, Any], out: Path) -> dict[str, Any]:
-        """Settings of the run in ``out``, if nothing that was said contradicts them."""
+        """The settings of the run in ``out``, unless an option contradicts them."""
         record = note["record"]
-        then = records.recipe(record["recipe"])
-        now = records.continued(then, self._fields(then).get("epochs", then.epochs))
+        original = records.recipe(record["recipe"])
+        recipe = records.continued(original, self._fields(original).get("epochs", original.epochs))
         different = [
             f"{name} {metadata.brief(theirs)}, not {metadata.brief(ours)}"
-            for name, theirs, ours in self._compared(record, then, now)
+            for name, theirs, ours in self._compared(record, original, recipe)
             if theirs != ours
         ]
         if different:
@@ -137,38 +139,38 @@ class Request:
         device, seed = self.device or record.get("device"), record.get("seed")
         if not isinstance(device, str) or not metadata.is_whole(seed):
             raise UserError(f"resume: the run in {out} does not say its device and seed")
-        same = device == record.get("device") and device.startswith("gpu")
-        place = self.data_dir
-        if place is None and record.get("dataset") == "cifar10":
-            place = records.data_dir(note)
-        named = record.get("overrides")
-        changes = records.changes(now)
-        for name in named if isinstance(named, dict) else {}:
-            if hasattr(now, name) and name not in overrides.FIXED:
-                changes[name] = getattr(now, name)
+        same_gpu = device == record.get("device") and device.startswith("gpu")
+        data_dir = self.data_dir
+        if data_dir is None and record.get("dataset") == "cifar10":
+            data_dir = records.data_dir(note)
+        replaced = record.get("overrides")
+        changes = records.changes(recipe)
+        for name in replaced if isinstance(replaced, dict) else {}:
+            if hasattr(recipe, name) and name not in overrides.FIXED:
+                changes[name] = getattr(recipe, name)
         return {
-            "recipe": now.name,
+            "recipe": recipe.name,
             "device": device,
             "dataset": str(record.get("dataset")),
-            "data_dir": place,
+            "data_dir": data_dir,
             "seed": seed,
             "overrides": changes,
-            "precision": self.precision or (record.get("precision") if same else None),
+            "precision": self.precision or (record.get("precision") if same_gpu else None),
             "capture": self.capture
-            or (same and record.get("captured") is True and not self.detect_anomaly),
+            or (same_gpu and record.get("captured") is True and not self.detect_anomaly),
         }
 
     def _compared(
-        self, record: dict[str, Any], then: recipes.Recipe, now: recipes.Recipe
+        self, record: dict[str, Any], original: recipes.Recipe, recipe: recipes.Recipe
     ) -> Iterator[tuple[str, Any, Any]]:
-        """(name, the run's value, the one that was said) of all that was said."""
+        """(name, the run's value, the option's) of every option that is given."""
         if self.recipe is not None:
-            yield "recipe", now.name, self.recipe
+            yield "recipe", recipe.name, self.recipe
         if self.dataset not in (None, "auto"):
             yield "dataset", record.get("dataset"), self.dataset
         if self.seed is not None:
             yield "seed", record.get("seed"), self.seed
-        if now.epochs < then.epochs:
-            yield "epochs", then.epochs, now.epochs
-        for name, value in self._fields(now).items():
-            yield name, records.plain(getattr(now, name)), records.plain(value)
+        if recipe.epochs < original.epochs:
+            yield "epochs", original.epochs, recipe.epochs
+        for name, value in self._fields(recipe).items():
+            yield name, records.plain(getattr(recipe, name)), records.plain(value)

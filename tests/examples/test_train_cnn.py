@@ -54,7 +54,7 @@ def assert_one_error(code, stderr, text):
 
 
 def test_defaults():
-    settings = train_cnn.parse([]).settings(otherwise=train_cnn.RECIPE)
+    settings = train_cnn.parse([]).settings(default_recipe=train_cnn.RECIPE)
     assert {k: v for k, v in dataclasses.asdict(settings).items() if k != "command"} == {
         "recipe": "simple",
         "device": "auto",

@@ -159,10 +159,10 @@ def test_no_run_is_started_by_its_own_settings(small, tmp_path):
     assert found == dataclasses.replace(tiny.settings(out, resume=True, epochs=1), device="auto")
     text = f"recipe: there is no run in {out} to resume; to start one, name a recipe: "
     refuses(UserError, text, Request(resume=True, out=out).settings)
-    assert Request(resume=True, out=out).settings(otherwise="tiny") == dataclasses.replace(
+    assert Request(resume=True, out=out).settings(default_recipe="tiny") == dataclasses.replace(
         found, overrides={}
     )
-    assert Request(seed=4).settings(otherwise="tiny").out == "runs/tiny-seed4"
+    assert Request(seed=4).settings(default_recipe="tiny").out == "runs/tiny-seed4"
     refuses(UserError, "recipe: name one; the recipes are ", Request().settings)
     refuses(UserError, "out: name the folder of the run; ", Request(resume=True).settings)
 
