@@ -174,7 +174,7 @@ def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) 
     report.parent.mkdir(parents=True, exist_ok=True)
     with report.with_suffix(".log").open("ab") as log:
         child = subprocess.Popen(
-            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True,
+            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, encoding="utf-8",
             env={**os.environ, "GPU_REPORT": str(report.resolve())}, preexec_fn=_heed_signals,
         )  # fmt: skip
         try:
