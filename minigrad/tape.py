@@ -7,13 +7,13 @@ An operation is one function of arrays that returns its result and its own deriv
         '''y = a b,  dL/da = g b,  dL/db = g a'''
         return a * b, lambda g, needs: (g * b, g * a)
 
-:func:`op`, where the contract stands, turns it into a function of Tensors and records a
+:func:`op`, which states the contract, turns it into a function of Tensors that records a
 :class:`Node` on the tape: the closure, and the nodes it sends gradients to. :func:`sweep` walks the
-tape from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). What
-backward needs is what the closure names; nothing else is kept. Gradients are first order only:
+tape from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). The
+closure keeps what backward needs, and nothing else is kept. Gradients are first order only:
 backward is not recorded.
 
-The tape knows arrays, and of a Tensor no more than :class:`Variable` says.
+The tape works on arrays. All it needs of a Tensor is in :class:`Variable`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Backward: TypeAlias = "Callable[[Array, tuple[bool, ...]], tuple[Array | None, .
 
 
 class Variable:
-    """What the tape knows of a Tensor.
+    """The part of a Tensor that the tape needs.
 
     Attributes:
         data: its array.
-        node: the operation that made it, or None for a leaf.
-        requires_grad: whether gradients are wanted for it.
+        node: the operation that computed it, or None for a leaf.
+        requires_grad: whether gradients are computed for it.
     """
 
     __slots__ = ("__weakref__", "_hooks", "data", "node", "requires_grad")
@@ -66,15 +66,15 @@ class Variable:
         return self.data.dtype
 
     def _check_accumulate(self) -> None:
-        """Raise if :meth:`_accumulate` would."""
+        """Raise if :meth:`_accumulate` would raise."""
 
     def _accumulate(self, gradient: Array, owned: bool) -> None:
-        """Add to a leaf's gradient an array that is its to keep if ``owned``."""
+        """Add an array to a leaf's gradient. If ``owned``, the leaf may keep its memory."""
         raise NotImplementedError
 
 
 class Node:
-    """An operation on the tape: its derivative and where its gradients go. It holds no values."""
+    """An operation on the tape: its derivative and the targets of its gradients, without values."""
 
     __slots__ = ("__weakref__", "_hooks", "backward", "dtype", "inputs", "operation", "shape")
 
@@ -106,12 +106,12 @@ _mode = _Mode()
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are being recorded on this thread (see :class:`no_grad`)."""
+    """Whether this thread records operations (see :class:`no_grad`)."""
     return _mode.grad_enabled
 
 
 class no_grad(contextlib.ContextDecorator):
-    """Context manager and decorator under which nothing is recorded and nothing is kept."""
+    """Context manager and decorator that turns off recording, so nothing is kept for backward."""
 
     def __enter__(self) -> None:
         self._before = [*getattr(self, "_before", ()), is_grad_enabled()]
@@ -127,7 +127,7 @@ class no_grad(contextlib.ContextDecorator):
         if not callable(func):
             raise TypeError(f"no_grad: expected a function to decorate, got {type(func).__name__}")
         if inspect.isgeneratorfunction(func) or inspect.iscoroutinefunction(func):
-            # Its body runs only after the call has returned, and would be recorded.
+            # The body runs after the call has returned, so it would be recorded.
             raise NotImplementedError(
                 "no_grad: decorating a generator or coroutine is not supported; "
                 "write 'with no_grad():' inside it"
@@ -140,18 +140,18 @@ class no_grad(contextlib.ContextDecorator):
 
 @Dispatched
 def add(a: Array, b: Array) -> Array:
-    """a + b, of one shape."""
+    """a + b for arrays of one shape."""
     return get_xp(a).asarray(a + b)
 
 
 @Dispatched
 def add_into(a: Array, b: Array) -> None:
-    """a += b, of one shape."""
+    """a += b for arrays of one shape."""
     a += b
 
 
 class _Gradient:
-    """A gradient on its way: the sum so far, and whether its memory is ours to add into."""
+    """A gradient during the sweep: its sum so far, and whether its memory may be added into."""
 
     __slots__ = ("array", "owned")
 
@@ -165,7 +165,7 @@ class _Gradient:
             self.array, self.owned = add.run(self.array, other), True
 
     def call(self, hooks: Hooks) -> None:
-        """Show the gradient, now complete, to ``hooks``, each of which may replace it."""
+        """Call ``hooks`` with the complete gradient. Each may replace it."""
         with no_grad():
             for hook in tuple(hooks.values()):
                 self.array = hook(self.array)
@@ -173,8 +173,8 @@ class _Gradient:
 
 
 def _count_uses(root: Node) -> dict[Node | Variable, int]:
-    """For every node and every leaf with hooks below ``root``, how many of its gradients the sweep
-    has to wait for."""
+    """The number of gradients that the sweep must wait for, for each node and each leaf with hooks
+    below ``root``."""
     uses: dict[Node | Variable, int] = {root: 0}
     pending = [root]
     while pending:
@@ -197,7 +197,7 @@ def _count_uses(root: Node) -> dict[Node | Variable, int]:
 
 @np.errstate(all="ignore")  # infinities and NaN come without a warning, as in PyTorch
 def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
-    """Send ``seed`` from ``root`` down to the leaves: each node once, after all that use it."""
+    """Propagate ``seed`` from ``root`` to the leaves. Each node runs once, after all its users."""
     gradients: dict[Node | Variable, _Gradient] = {root: _Gradient(seed, owned=False)}
     uses, ready = (_count_uses(root), [root]) if isinstance(root, Node) else ({}, [])
     if isinstance(root, Variable) and root._hooks is not None:
@@ -224,9 +224,9 @@ def sweep(root: Node | Variable, seed: Array, retain_graph: bool) -> None:
                 uses[child] -= 1
                 if uses[child] == 0 and child in gradients and child._hooks is not None:
                     gradients[child].call(child._hooks)
-    # A leaf frozen since forward takes no gradient.
+    # A leaf that was frozen after forward gets no gradient.
     kept = {x: g for x, g in gradients.items() if isinstance(x, Variable) and x.requires_grad}
-    for x in kept:  # all, before any changes: ``data`` may have been replaced
+    for x in kept:  # all before any changes, because ``data`` may have been replaced
         x._check_accumulate()
     for x, gradient in kept.items():
         x._accumulate(gradient.array, gradient.owned)
@@ -241,7 +241,7 @@ def _send(
     g: Array,
     gradients: dict[Node | Variable, _Gradient],
 ) -> None:
-    """Run one node's derivative and hand each gradient to the input it belongs to."""
+    """Run the derivative of one node and add each gradient to that of its input."""
     name = node.name
     following = listeners()
     for listener in following:
@@ -263,9 +263,9 @@ def _send(
             continue
         if type(result) is not np.ndarray and not _is_array(result):
             raise _unfit(name, i, f"an array of {target.dtype}", _described(result))
-        xp = get_xp(result)  # not g's after a move to another device
-        result = xp.asarray(result)  # 0-d arrays multiply to a NumPy scalar
-        # A view that repeats elements, as a mean's gradient is, can be read but not added into.
+        xp = get_xp(result)  # differs from g's after a move to another device
+        result = xp.asarray(result)  # products of 0-d arrays are NumPy scalars
+        # A view that repeats elements, such as the gradient of a mean, cannot be added into.
         repeated = 0 in result.strides
         shared = xp is get_xp(g) and xp.may_share_memory(result, g)
         owned = not (id(result) in seen or repeated or shared)
@@ -294,7 +294,7 @@ def _unfit(name: str, i: int, expected: str, came: object) -> TypeError:
 
 
 def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
-    """Sum ``g`` to ``shape``, which broadcasts to its own: the transpose of broadcasting."""
+    """Sum ``g`` to ``shape``, which broadcasts to the shape of g: the transpose of broadcasting."""
     extra = g.ndim - len(shape)
     stretched = tuple(
         i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
@@ -305,7 +305,7 @@ def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
 # ---------------------------------------------------------------------------- operations
 
-make_tensor: Any = None  # Tensor, set by minigrad.tensor: the tape does not know it
+make_tensor: Any = None  # Tensor; set by minigrad.tensor, which imports the tape
 
 
 class Operation(Dispatched):
@@ -320,7 +320,7 @@ class Operation(Dispatched):
         self.name = getattr(definition, "__name__", type(definition).__name__).strip("_")
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """An operation that is a class's attribute is a method, as a function is."""
+        """Bind like a function, so that an operation can be a method."""
         return self if instance is None else types.MethodType(self, instance)
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
@@ -329,7 +329,7 @@ class Operation(Dispatched):
         variables = [x for x in inputs if isinstance(x, Variable)]
         _check_alike(name, variables)
         for key, value in params.items():
-            if isinstance(value, Variable):  # no gradient would come of it
+            if isinstance(value, Variable):  # it would get no gradient
                 raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
         following = listeners()
         for listener in following:
@@ -358,7 +358,7 @@ class Operation(Dispatched):
 
 
 def op(function: Callable[..., tuple[Array, Backward]]) -> Operation:
-    """Make a differentiable function of Tensors from a function of arrays; a decorator.
+    """Decorator that makes a differentiable function of Tensors from a function of arrays.
 
     ``function(*arrays, **params)`` returns ``(y, backward)``: the result, an array, and the
     derivative, ``backward(g, needs)``, which takes the gradient of the result and returns a tuple
@@ -370,24 +370,24 @@ def op(function: Callable[..., tuple[Array, Backward]]) -> Operation:
 
     The contract:
 
-    - ``needs[i]`` says whether anybody asked for the gradient of argument i; None stands for zeros.
-    - A gradient has the dtype of its argument, and its shape or one that it broadcasts to, such as
-      that of the result: the engine sums it back.
-    - A gradient is new memory, or ``g`` or a view of it. It is never an array that the closure
-      keeps, and backward writes neither into ``g`` nor into what the closure keeps.
-    - The closure names arrays, never the Tensor that comes of it: no reference cycle, so memory is
-      freed by reference count as the sweep passes.
+    - ``needs[i]`` is True if the gradient of argument i is needed. None stands for zeros.
+    - A gradient has the dtype of its argument. Its shape is that of the argument or one that the
+      argument broadcasts to, such as that of the result; the engine sums it back.
+    - A gradient is new memory, or ``g``, or a view of ``g``. It is never an array that the closure
+      keeps, and backward writes neither to ``g`` nor to arrays of the closure.
+    - The closure refers to arrays, never to the resulting Tensor. Without a reference cycle, memory
+      is freed by reference count as the sweep passes.
 
     Returns:
         A function whose positional arguments may be Tensors, None, or Python and NumPy scalars.
-        Scalars reach ``function`` as Python numbers, so they never change a dtype. Tensors share
-        one device and one floating dtype. Keyword arguments are handed on as they are. The
-        undecorated function is its attribute ``definition``; ``on`` registers faster
-        implementations of it (see :mod:`minigrad.dispatch`).
+        ``function`` gets scalars as Python numbers, so they never change a dtype. Tensors must have
+        one device and one floating dtype. Keyword arguments are passed on unchanged. The attribute
+        ``definition`` is the undecorated function; ``on`` registers faster implementations (see
+        :mod:`minigrad.dispatch`).
 
     Raises:
-        TypeError: what ``function`` or ``backward`` returns breaks the contract; raised by the call
-            or by ``Tensor.backward``. :func:`gradcheck` finds values that are wrong.
+        TypeError: a result of ``function`` or ``backward`` breaks the contract; raised by the call
+            or by ``Tensor.backward``. :func:`gradcheck` finds wrong values.
     """
     if not callable(function):
         raise TypeError(f"function: expected a function to decorate, got {type(function).__name__}")
@@ -402,13 +402,13 @@ def _breach(name: str, returned: Any) -> TypeError:
 
 
 def _is_array(x: Any) -> bool:
-    """Whether ``x`` is what an operation may return: an array, or NumPy's scalar in place of one
-    without dimensions."""
+    """Whether an operation may return ``x``: an array, or a NumPy scalar in place of a 0-d
+    array."""
     return isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__cuda_array_interface__")
 
 
 def _described(returned: Any) -> str:
-    """What an operation returned, as an error says it."""
+    """The result of an operation, described for an error message."""
     if isinstance(returned, tuple):
         inner = ", ".join(map(_described, returned[:8]))
         return f"({inner}{', ...' if len(returned) > 8 else ''})"
@@ -417,7 +417,7 @@ def _described(returned: Any) -> str:
 
 
 def _target(x: Any) -> Node | Variable | None:
-    """Where the gradient of the input ``x`` goes, if anywhere."""
+    """The target of the gradient of input ``x``, or None if it needs none."""
     if not isinstance(x, Variable) or not x.requires_grad:
         return None
     return x if x.node is None else x.node
@@ -427,7 +427,7 @@ def _unwrap(name: str, x: Any) -> Any:
     if isinstance(x, Variable):
         return x.data
     if x is None or isinstance(x, (bool, int, float)):
-        # np.float64 is a float, but an array operation would let it change the dtype.
+        # np.float64 is a float too, but would change the dtype of an array operation.
         return x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.generic):
         return x.item()
@@ -435,7 +435,7 @@ def _unwrap(name: str, x: Any) -> Any:
 
 
 def kind_of(array: Array) -> Any:
-    """Dtype and device, as something cheap to compare."""
+    """Dtype and device in a form that is cheap to compare."""
     return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
 
 

@@ -22,28 +22,28 @@ Number: TypeAlias = "bool | int | float"
 
 
 class Tensor(Variable):
-    """An array on a device that can remember how it was computed.
+    """An array on a device that can record how it was computed.
 
     Args:
         data: Tensor, NumPy or CuPy array (shared, not copied), number or nested list. Python
-            floats become float32, Python integers int64, as in PyTorch.
+            floats become float32 and Python integers int64, as in PyTorch.
         requires_grad: record operations on it and accumulate ``grad`` (floating dtypes only).
 
     Attributes:
-        data: the raw array, of any memory order (see :mod:`minigrad.layout`).
+        data: the raw array, in any memory order (see :mod:`minigrad.layout`).
         grad: Tensor of the same shape, dtype and device, or None. A leaf owns its gradient.
-        requires_grad: whether ``backward`` fills ``grad`` (leaf) or passes through (result).
+        requires_grad: whether ``backward`` computes gradients for it.
     """
 
     __slots__ = ("_grad",)
-    __array_ufunc__ = None  # numpy_array * tensor must come to Tensor.__rmul__, not broadcast
+    __array_ufunc__ = None  # so that numpy_array * tensor calls Tensor.__rmul__
     __hash__ = object.__hash__
 
     _grad: Tensor | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data = as_array(data)
-        if requires_grad is not False:  # as it is for every result
+        if requires_grad is not False:  # skipped for results, which are many
             requires_grad = check.boolean("requires_grad", requires_grad)
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
@@ -62,7 +62,7 @@ class Tensor(Variable):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that ``backward`` added up."""
+        """The accumulated gradient."""
         return self._grad
 
     @grad.setter
@@ -85,7 +85,7 @@ class Tensor(Variable):
 
     @property
     def is_leaf(self) -> bool:
-        """True if no recorded operation produced it."""
+        """True if no recorded operation computed it."""
         return self.node is None
 
     def size(self, dim: int | None = None) -> Any:
@@ -138,7 +138,7 @@ class Tensor(Variable):
         return f"tensor({text}{notes})"
 
     def __format__(self, format_spec: str) -> str:
-        """A 0-d tensor is formatted as its number, another as ``str`` does."""
+        """A 0-d tensor is formatted as its number; other tensors only by ``str``."""
         if self.ndim == 0:
             return format(self.item(), format_spec)
         if format_spec:
@@ -150,7 +150,7 @@ class Tensor(Variable):
     # -- values out
 
     def detach(self) -> Tensor:
-        """The same memory, outside the graph."""
+        """A tensor that shares memory but is outside the graph."""
         return Tensor(self.data)
 
     @lacks(force=False)
@@ -158,8 +158,8 @@ class Tensor(Variable):
         """The NumPy array itself (shared memory).
 
         Raises:
-            RuntimeError: the tensor requires gradients: ``detach()`` it first.
-            DeviceError: it lives on a GPU: call ``cpu()`` first.
+            RuntimeError: the tensor requires gradients; call ``detach()`` first.
+            DeviceError: it is on a GPU; call ``cpu()`` first.
         """
         if self.requires_grad:
             raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
@@ -168,11 +168,11 @@ class Tensor(Variable):
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """What ``np.asarray`` takes: :meth:`numpy`'s array, and its errors."""
+        """Support for ``np.asarray``: the array, and the errors, of :meth:`numpy`."""
         return np.array(self.numpy(), dtype, copy=copy)
 
     def tolist(self) -> Any:
-        """The values as Python numbers in nested lists; of a 0-d tensor, its number."""
+        """The values as nested lists of Python numbers; a number for a 0-d tensor."""
         values = move(self.data, CPU).tolist()
         raise_deferred_errors()
         return values
@@ -186,11 +186,11 @@ class Tensor(Variable):
         return value
 
     def zero_grad(self) -> None:
-        """Forget ``grad`` (None, as PyTorch's ``set_to_none=True``)."""
+        """Set ``grad`` to None (PyTorch's ``set_to_none=True``)."""
         self.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Switch ``requires_grad`` of a leaf in place and return it."""
+        """Set ``requires_grad`` of a leaf in place; returns itself."""
         if self.node is not None:
             raise RuntimeError("requires_grad_: only a leaf can be switched; detach() it first")
         self.requires_grad = Tensor(self.data, requires_grad).requires_grad
@@ -205,8 +205,8 @@ class Tensor(Variable):
     ) -> None:
         """Add dself/dleaf to the ``grad`` of every leaf that requires it.
 
-        The graph is freed as the sweep passes, so that memory falls while it runs; a second call
-        raises unless ``retain_graph=True``.
+        The graph is freed as the sweep passes, so memory shrinks while it runs. A second call
+        raises unless the first had ``retain_graph=True``.
 
         Args:
             gradient: dL/dself, of self's shape, dtype and device; 1 if self has one element.
@@ -235,13 +235,13 @@ class Tensor(Variable):
     # -- hooks
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Have ``backward`` call ``hook(grad)`` with the gradient of this tensor, summed over all
-        uses, before it goes on. Hooks are called in the order in which they were registered.
+        """Make ``backward`` call ``hook(grad)`` with the complete gradient of this tensor before it
+        goes on. Hooks are called in the order of registration.
 
         Args:
-            hook: returns None, or a Tensor of the same shape, dtype and device that takes the
-                gradient's place. It must not write into its argument, whose memory other gradients
-                may share. What it computes is not recorded.
+            hook: returns None, or a Tensor of the same shape, dtype and device that replaces the
+                gradient. It must not write to its argument, whose memory other gradients may
+                share. Its operations are not recorded.
 
         Returns:
             A handle: ``handle.remove()``, or the end of ``with handle:``, removes the hook.
@@ -253,8 +253,8 @@ class Tensor(Variable):
         return self._gradient_hooks("register_hook").add(_of_arrays(hook))
 
     def retain_grad(self) -> None:
-        """Have ``backward`` add the gradient of this result, as its hooks leave it, to ``grad``, as
-        it does for a leaf.
+        """Make ``backward`` add the gradient of this result, after its hooks, to ``grad``, as for a
+        leaf.
 
         Raises:
             RuntimeError: the tensor does not require grad.
@@ -278,7 +278,7 @@ class Tensor(Variable):
         return holder._hooks
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """For copies, which take no hooks along, as in PyTorch."""
+        """Copies have no hooks, as in PyTorch."""
         reduced: tuple[Any, ...] = super().__reduce_ex__(protocol)  # type: ignore[assignment]
         make, args, (attributes, slots), *rest = reduced
         return make, args, (attributes, slots | {"_hooks": None}), *rest
@@ -308,7 +308,7 @@ tape.make_tensor = Tensor
 
 
 def _of_arrays(hook: Callable[[Tensor], Tensor | None]) -> Callable[[Array], Array]:
-    """``hook`` as a function of the gradient's array; it does not know the tensor it hooks."""
+    """``hook`` as a function of the gradient's array. It does not refer to the tensor."""
 
     def call(g: Array) -> Array:
         grad = Tensor(g)
@@ -325,7 +325,7 @@ def check_gradient(name: str, of: Tensor, gradient: Any) -> None:
     if not isinstance(gradient, Tensor):
         raise TypeError(f"{name}: expected a Tensor, got {type(gradient).__name__}")
     if gradient.data.shape == of.data.shape and kind_of(gradient.data) == kind_of(of.data):
-        return  # a device takes a moment to name
+        return  # comparing devices by name is slow
     for what in ("shape", "dtype", "device"):
         came, expected = getattr(gradient, what), getattr(of, what)
         if came != expected:
@@ -333,7 +333,7 @@ def check_gradient(name: str, of: Tensor, gradient: Any) -> None:
 
 
 def as_array(data: Any, floats: Any = np.float32) -> Array:
-    """``data`` as an array: shared if it is one, else copied; Python floats become ``floats``."""
+    """``data`` as an array: shared if it is one, else copied. Python floats become ``floats``."""
     if type(data) is np.ndarray:
         array = data
     elif isinstance(data, Tensor):
@@ -341,7 +341,7 @@ def as_array(data: Any, floats: Any = np.float32) -> Array:
     elif isinstance(data, np.ma.MaskedArray):
         raise TypeError("data: expected plain numbers, got MaskedArray; fill what it masks first")
     elif isinstance(data, (np.generic, np.ndarray)):
-        array = np.asarray(data)  # not a subclass: a matrix multiplies in another way
+        array = np.asarray(data)  # no subclass: np.matrix multiplies differently
     elif hasattr(data, "__cuda_array_interface__"):
         array = data
     else:
@@ -350,7 +350,7 @@ def as_array(data: Any, floats: Any = np.float32) -> Array:
         except ValueError as error:
             raise ValueError(f"data: expected a rectangular nest of numbers ({error})") from None
         meant = _dtypes(data)
-        if not meant and array.dtype == np.uint64:  # NumPy's refuge for what int64 does not hold
+        if not meant and array.dtype == np.uint64:  # NumPy's choice for integers beyond int64
             raise ValueError(f"data: {array.max()} does not fit into int64")
         if array.dtype == np.float64 and array.dtype not in meant:
             with np.errstate(all="ignore"):  # infinity where it overflows, as in PyTorch
@@ -361,7 +361,7 @@ def as_array(data: Any, floats: Any = np.float32) -> Array:
 
 
 def _dtypes(data: Any) -> set[Any]:
-    """The dtypes of what a nest holds besides Python numbers: arrays, their scalars and Tensors."""
+    """The dtypes of the arrays, NumPy scalars and Tensors in nested lists."""
     if isinstance(data, (list, tuple)):
         plain = set(map(type, data)) <= {float, int, bool}
         return set() if plain else set().union(*map(_dtypes, data))

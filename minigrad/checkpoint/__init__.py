@@ -1,5 +1,5 @@
-"""Files of named tensors, written so that no crash halves them: safetensors with JSON metadata and
-a digest of all that is in them, and PyTorch's .pt files."""
+"""Files of named tensors, written atomically: safetensors with JSON metadata and a digest of the
+content, and PyTorch's .pt files."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ _device = device  # the class, where a parameter is called device
 
 @lacks(pickle_module=None, pickle_protocol=2)
 def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Any = None) -> None:
-    """Write named tensors, such as ``module.state_dict()``, to a safetensors file; to a PyTorch
-    file, a plain dict that ``torch.load`` reads, if the path ends in .pt or .pth.
+    """Write named tensors, such as ``module.state_dict()``, to a safetensors file or, if the path
+    ends in .pt or .pth, to a PyTorch file with a plain dict that ``torch.load`` reads.
 
     Args:
         tensors: name → Tensor or array, in any memory order and on any device.
-        path: the file; its folder must exist. It is replaced in one step.
-        metadata: anything JSON can hold, kept under the key "minigrad" of a safetensors file; a
-            PyTorch file has no place for it.
+        path: path of the file, in an existing folder. It is replaced in one step.
+        metadata: anything JSON can hold, stored under the key "minigrad" of a safetensors file.
+            PyTorch files cannot hold it.
 
     Raises:
         TypeError: a value is neither a Tensor nor an array.
-        ImportError: a PyTorch file was asked for, and PyTorch is missing.
-        OSError: the file cannot be written; what was there before is untouched.
+        ImportError: the path is that of a PyTorch file, and PyTorch is missing.
+        OSError: the file cannot be written; an existing file is unchanged.
     """
     arrays = {}
     check.path("path", path)
@@ -79,18 +79,18 @@ def load(
     weights_only: bool | None = True,
     mmap: bool | None = False,
 ) -> dict[str, Tensor]:
-    """The named tensors of a safetensors file or a PyTorch file, on the device ``map_location``
-    (None: the CPU). Which of the two it is, its content says, not its name. Nothing in the file is
-    executed.
+    """The named tensors of a safetensors or PyTorch file, on the device ``map_location`` (default:
+    the CPU). The content of the file decides its format, not the name. No code in it is executed.
 
-    What is done to a file of other programs is said in a warning: bfloat16, which NumPy lacks,
-    becomes float32; of a dict that holds one or more state dicts, such as
-    ``{"net": ..., "acc": ...}``, one is taken; and where all names begin with "module." or
-    "_orig_mod.", as DataParallel and torch.compile leave them, they lose it.
+    A warning tells of changes to files of other programs: bfloat16, which NumPy lacks, becomes
+    float32; from a dict of state dicts, such as ``{"net": ..., "acc": ...}``, one is taken; and the
+    prefixes "module." and "_orig_mod." of DataParallel and torch.compile are removed if all names
+    have them.
 
     Raises:
-        OSError: there is no such file, or it may not be read.
-        ValueError: it is not a whole file of named tensors, or not as :func:`save` wrote it.
+        OSError: the file does not exist or cannot be read.
+        ValueError: it is not a complete file of named tensors, or differs from what :func:`save`
+            wrote.
         ImportError: it is a PyTorch file, and PyTorch is missing.
     """
     check.unsupported("pickle_module", pickle_module, None)
@@ -102,7 +102,7 @@ def load(
 def read(
     path: str | os.PathLike[str], device: str | device = "cpu"
 ) -> tuple[dict[str, Tensor], Any]:
-    """:func:`load`, and the metadata that :func:`save` was given (None in a foreign file)."""
+    """The result of :func:`load`, and the metadata given to :func:`save` (None in other files)."""
     return _read(path, device)
 
 

@@ -1,4 +1,4 @@
-"""Files that a crash cannot leave half written."""
+"""Atomic writes: a crash cannot leave a half-written file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from ..console import decoded
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place of ``path``.
+    """Call ``write`` with a temporary file beside ``path``, then rename it to ``path``.
 
-    A reader, or a crash at any moment, finds either the old file or the whole new one, which keeps
-    the old one's mode and owner. Links are followed. A pipe, a terminal or another device is
-    written to and stays what it is, as does a file that standard output goes to.
+    A reader, and a crash at any moment, finds either the old file or the complete new one, which
+    keeps the mode and owner of the old one. Links are followed. Pipes, terminals, other devices,
+    and a file to which standard output is redirected, are written to directly.
 
     Raises:
-        OSError: as the file system says; the old file is untouched and the temporary one gone.
+        OSError: the file system reports an error. The old file is unchanged, and the temporary file
+            removed.
     """
     status = _status(path)
     if status is not None and (not stat.S_ISREG(status.st_mode) or _stream(status) is not None):
@@ -35,7 +36,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     target = Path(os.path.realpath(path))
     temporary = _beside(path, target, status)
     try:
-        last = status or temporary.stat()  # of a new file, as the umask or the folder has it
+        last = status or temporary.stat()  # a new file has the mode of the umask or the folder
         write(temporary)
         with temporary.open("rb") as file:
             if status is not None:
@@ -55,10 +56,10 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
 
 
 def writable(path: str | os.PathLike[str]) -> None:
-    """Tell before the work, not after it, that a file cannot be written.
+    """Check, before a long computation, that a file can be written.
 
     Raises:
-        OSError: :func:`write_atomically` would raise it.
+        OSError: :func:`write_atomically` would raise this error.
     """
     status = _status(path)
     if status is None or stat.S_ISREG(status.st_mode):
@@ -68,27 +69,27 @@ def writable(path: str | os.PathLike[str]) -> None:
 
 
 def _beside(path: str | os.PathLike[str], target: Path, status: os.stat_result | None) -> Path:
-    """A new empty file to become ``target``, to which ``path`` leads. It is alone in a new folder,
-    because libraries write to temporary files of their own beside it."""
+    """A new empty file that will become ``target``, the file to which ``path`` resolves. It is in a
+    folder of its own, because libraries create temporary files beside it."""
     folder = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     temporary = folder / "whole"
     mode = 0o666 if status is None else 0o600 | status.st_mode & 0o777
     try:
         if status is not None:
-            os.close(os.open(target, os.O_WRONLY))  # a file that may not be written to stays, too
+            os.close(os.open(target, os.O_WRONLY))  # raises if the file is read-only
         folder.mkdir(0o700)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
-    except OSError as error:  # of a name that nobody gave
+    except OSError as error:  # name the path that the caller gave
         shutil.rmtree(folder, ignore_errors=True)
         raise type(error)(error.errno, error.strerror, str(path)) from None
     return temporary
 
 
 def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
-    """What lies where ``path`` leads, or None if nothing does.
+    """The status of the file that ``path`` resolves to, or None if there is none.
 
     Raises:
-        OSError: it cannot be told, or is nothing that a file may be written to.
+        OSError: the status is not accessible, or files cannot be written there.
     """
     try:
         status = os.stat(path)
@@ -102,7 +103,7 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 
 def _stream(status: os.stat_result) -> int | None:
-    """The number of this process's own output, 1 or 2, that goes to the very file, if one does."""
+    """1 or 2 if standard output or standard error goes to this very file, else None."""
     for number in (1, 2):
         with suppress(OSError):  # it is closed
             if os.path.samestat(os.fstat(number), status):
@@ -126,17 +127,17 @@ def _write_through(
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """:func:`write_atomically` ``text`` as UTF-8; ends of line stay as they are in ``text``, and
-    bytes of a file's name that are no text become "\ufffd"."""
+    """:func:`write_atomically` ``text`` as UTF-8 with unchanged line ends. Undecodable bytes of
+    file names become "\ufffd"."""
     write_atomically(path, lambda file: file.write_bytes(decoded(text).encode()))
 
 
 def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:
-    """Let ``name``, in the same folder, be what ``path`` is now, whatever is written to ``path``
-    afterwards. It costs no copy: both are names of one file until then.
+    """Keep the current file ``path`` as ``name``, in the same folder, when ``path`` is rewritten.
+    This is a hard link, so it copies nothing.
 
-    Links are followed. Nothing is kept where ``path`` does not exist, and on file systems without
-    hard links.
+    Links are followed. Nothing happens if ``path`` does not exist, or on file systems without hard
+    links.
     """
     target = Path(os.path.realpath(name))
     temporary = target.with_name(f".{target.name[:40]}.link.part")
@@ -148,8 +149,8 @@ def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Delete what :func:`write_atomically` and :func:`keep` left in ``folder`` when they were
-    killed, and nothing else. None may be at work there."""
+    """Delete temporary files that :func:`write_atomically` and :func:`keep` left in ``folder`` when
+    they were killed, and nothing else. Neither may be running there."""
     for temporary in Path(folder).glob(".*.part"):
         if re.fullmatch(r"\..{0,40}\.([0-9a-f]{16}|link)\.part", temporary.name, re.DOTALL):
             if temporary.is_dir() and not temporary.is_symlink():
@@ -159,15 +160,15 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 
 
 def readable(path: str | os.PathLike[str]) -> Path:
-    """``path``, which is a regular file that this process may read.
+    """``path``, which must be a regular file that this process can read.
 
     Raises:
-        OSError: of the kind that says why it is not, such as FileNotFoundError or PermissionError.
+        OSError: it is not; the subclass gives the reason (FileNotFoundError, PermissionError).
     """
     found = check.path("path", path)
     try:
         regular = stat.S_ISREG(os.stat(found).st_mode)
-        if regular or found.is_dir():  # to open a pipe might wait for ever
+        if regular or found.is_dir():  # opening a pipe might wait for ever
             found.open("rb").close()
     except OSError as error:
         raise type(error)(f"path: cannot read {path}: {error.strerror}") from None

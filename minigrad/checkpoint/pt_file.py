@@ -1,4 +1,4 @@
-"""PyTorch's .pt files: read without executing what is in them, and refused with the reason."""
+"""PyTorch's .pt files, read without executing code. Errors give the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .files import write_atomically
 from .safetensors_file import DTYPES, WIDENED
 
 _GROWING: Final = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
-_MAX_VALUES: Final = 20_000_000  # in a pickle, its tensors' elements aside
+_MAX_VALUES: Final = 20_000_000  # in a pickle, not counting elements of tensors
 _HOLDERS: Final = ("state_dict", "model_state_dict", "model", "net", "weights")
 
 
@@ -31,7 +31,7 @@ def has_suffix(path: str | os.PathLike[str]) -> bool:
 def _pytorch() -> Any:
     try:
         import torch
-    except Exception as error:  # of a broken one, anything
+    except Exception as error:  # a broken package raises anything
         raise ImportError(
             f"path: PyTorch files need PyTorch, which cannot be imported ({error}); "
             f"{install('torch')}"
@@ -43,7 +43,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
     """Write a plain dict of tensors."""
     torch = _pytorch()
     state = {name: torch.tensor(array) for name, array in arrays.items()}
-    buffer = io.BytesIO()  # a full disk would be a RuntimeError of PyTorch's
+    buffer = io.BytesIO()  # with a file, PyTorch raises RuntimeError on a full disk
     torch.save(state, buffer)
     write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
@@ -60,7 +60,7 @@ def read(
         why = f"it holds a {type(found).__name__}"
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # its readers of archives and pickles each have their own
+    except Exception as error:  # PyTorch's readers raise many kinds
         found, why = None, _reason(error)
     if not isinstance(found, dict):
         raise ValueError(
@@ -85,16 +85,16 @@ def read(
 
 
 def _checked_archive(file: BinaryIO) -> BinaryIO:
-    """The zip file, once it is known that PyTorch's reader will not be busy with it for ever.
+    """The zip file, after checks that PyTorch's reader will not take for ever.
 
     Raises:
-        ValueError, LookupError, zipfile.BadZipFile: it is none that PyTorch writes.
+        ValueError, LookupError, zipfile.BadZipFile: PyTorch does not write such files.
     """
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.filename.endswith("/constants.pkl") for member in members):
             raise _NotOfTensors("it is a TorchScript archive")
-        # PyTorch's own reader takes no notice of upper and lower case.
+        # PyTorch's reader ignores case.
         if len({member.filename.lower() for member in members}) < len(members):
             raise _NotOfTensors("it has two members of one name")
         if sum(member.file_size for member in members) > file.seek(0, os.SEEK_END):
@@ -107,8 +107,8 @@ def _checked_archive(file: BinaryIO) -> BinaryIO:
 
 
 def _checked_pickles(file: BinaryIO) -> BinaryIO:
-    """Likewise, of the format before PyTorch 1.6: five pickles, then the tensors' bytes."""
-    whole = io.BytesIO(file.read())  # which PyTorch does not take for a tar file
+    """The same for the format before PyTorch 1.6: five pickles, then the bytes of the tensors."""
+    whole = io.BytesIO(file.read())  # so that PyTorch does not try to read a tar file
     for _ in range(5):
         _check_pickle(whole)
     whole.seek(0)
@@ -116,11 +116,11 @@ def _checked_pickles(file: BinaryIO) -> BinaryIO:
 
 
 def _check_pickle(raw: BinaryIO) -> None:
-    """Count what a pickle builds, a part that is used twice twice: a tuple of a tuple twice, and so
-    on sixty times, takes for ever to hash, where nothing stops Python.
+    """Count the values that a pickle builds, a part that is used twice twice. A tuple that contains
+    a tuple twice, and so on sixty times, takes for ever to hash, and nothing would stop Python.
 
     Raises:
-        ValueError, LookupError: it is out of all proportion, or makes no sense.
+        ValueError, LookupError: it builds too many values, or is malformed.
     """
     sizes: list[int] = []  # on the stack, of each value with its parts
     marks: list[int] = []
@@ -149,11 +149,11 @@ def _check_pickle(raw: BinaryIO) -> None:
 
 
 class _NotOfTensors(ValueError):
-    """It is not what torch.save writes; the message says how one sees that."""
+    """The file is not one that torch.save writes; the message says why."""
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong with a file; PyTorch says it in many words."""
+    """The reason why a file cannot be read, more briefly than PyTorch's message."""
     if isinstance(error, _NotOfTensors):
         return str(error)
     asked = re.search(r"GLOBAL (\S+)", str(error))
@@ -163,14 +163,14 @@ def _reason(error: Exception) -> str:
 def _state_dict(
     path: str | os.PathLike[str], found: dict[Any, Any], remarks: list[str]
 ) -> dict[str, Any]:
-    """``found``, or the one state dict in it that is the model's."""
+    """``found``, or the state dict of the model inside it."""
     wrong = _no_tensor(found)
     if wrong is None:
         return found
     inner = {k: v for k, v in found.items() if isinstance(v, dict) and v and not _no_tensor(v)}
     known = [name for name in _HOLDERS if name in inner] or list(inner)
     if not inner:
-        for name in _HOLDERS:  # whose is the more telling reason
+        for name in _HOLDERS:  # for a more specific reason
             if isinstance(value := found.get(name), dict) and (inside := _no_tensor(value)):
                 wrong = f"{inside} in {name!r}"
                 break
@@ -188,7 +188,7 @@ def _state_dict(
 
 
 def _no_tensor(found: dict[Any, Any]) -> str | None:
-    """The first entry that is not a tensor by name, in words."""
+    """A description of the first entry that is not a named tensor; None if all are."""
     import torch
 
     for name, value in found.items():

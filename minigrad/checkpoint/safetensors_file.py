@@ -22,7 +22,7 @@ DTYPES: Final = {
     **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
 }
 WIDENED: Final = "bfloat16, which NumPy lacks, has become float32"
-# What `save` notes in a file: each name and, of a digest, the length of its value.
+# The metadata entries that `save` writes, and the length of the digest.
 _METADATA, _DIGEST, _DIGITS = "minigrad", "sha256", 64
 
 
@@ -48,7 +48,7 @@ def write(path: str | os.PathLike[str], arrays: dict[str, Array], metadata: Any)
 
 def digest(tensors: Mapping[str, Any], text: str = "") -> str:
     """SHA-256, in hex, of the names, dtypes, shapes and values of Tensors or arrays, and of
-    ``text``. Memory order and device do not change it."""
+    ``text``. It does not depend on memory order or device."""
     found = hashlib.sha256(text.encode())
     for name, value in sorted(tensors.items()):
         array = move(value.data if isinstance(value, Tensor) else value, CPU)
@@ -66,7 +66,7 @@ def read(
     try:
         content = dict(deserialize(raw))
         size = int.from_bytes(raw[:8], "little")
-        notes = json.loads(raw[8 : 8 + size]).get("__metadata__") or {}
+        entries = json.loads(raw[8 : 8 + size]).get("__metadata__") or {}
     except (SafetensorError, RecursionError, ValueError) as error:
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
     arrays = {}
@@ -82,9 +82,9 @@ def read(
                 f"path: {path} has a dtype that NumPy lacks ({found['dtype']} of {name!r:.80})"
             )
         arrays[name] = array.reshape(found["shape"])
-    if not _is_ours(notes):
+    if not _is_ours(entries):
         return arrays, False, None
-    text, expected = notes.get(_METADATA), notes.get(_DIGEST)
+    text, expected = entries.get(_METADATA), entries.get(_DIGEST)
     if text is None or expected is None:
         raise ValueError(f"path: {path} is damaged: it has lost its SHA-256 or its metadata")
     if digest(arrays, text) != expected:
@@ -92,16 +92,16 @@ def read(
     return arrays, True, _parsed(path, text)
 
 
-def _is_ours(notes: Mapping[str, str]) -> bool:
-    """Whether :func:`save` wrote a file with these notes, also where bits of their names have
-    flipped: the lengths, which no flipped bit changes, tell its pair of notes from others."""
-    lengths = {len(name.encode()): len(value.encode()) for name, value in notes.items()}
-    pair = lengths.keys() == {len(_METADATA), len(_DIGEST)} and len(notes) == 2
-    return _METADATA in notes or (pair and lengths[len(_DIGEST)] == _DIGITS)
+def _is_ours(entries: Mapping[str, str]) -> bool:
+    """Whether :func:`save` wrote a file with these metadata entries, even if bits of their names
+    have flipped: lengths, which flipped bits do not change, identify the pair of entries."""
+    lengths = {len(name.encode()): len(value.encode()) for name, value in entries.items()}
+    pair = lengths.keys() == {len(_METADATA), len(_DIGEST)} and len(entries) == 2
+    return _METADATA in entries or (pair and lengths[len(_DIGEST)] == _DIGITS)
 
 
 def _parsed(path: str | os.PathLike[str], text: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # no JSON, or more digits than Python reads
+    except (ValueError, RecursionError) as error:  # not JSON, or too many digits for Python
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None

@@ -1,4 +1,4 @@
-"""Modules and parameters held in order or by name."""
+"""Containers of modules and parameters, in order or by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ C = TypeVar("C", bound="_Chain")
 
 
 class _Chain(Module):
-    """What containers in order share: members named "0", "1", … and reached by number."""
+    """Base of ordered containers, whose members are named "0", "1", … and accessed by number."""
 
     kind: type = Module  # of the members
 
@@ -33,7 +33,7 @@ class _Chain(Module):
             setattr(self, name, member)
 
     def _renumber(self, members: Iterable[Any]) -> None:
-        """Hold ``members`` in place of what is held."""
+        """Replace the current members by ``members``."""
         members = list(members)
         for name in self._held():
             delattr(self, name)
@@ -57,7 +57,7 @@ class _Chain(Module):
         self._fill([(name, module)])
 
     def __delitem__(self, index: int | slice) -> None:
-        """Remove a member, or several; those behind it move up."""
+        """Remove a member, or several; later members move up."""
         members = list(self)
         del members[index if isinstance(index, slice) else self._place(index)]
         self._renumber(members)
@@ -71,7 +71,7 @@ class _Chain(Module):
 
 
 class _ModuleChain(_Chain):
-    """What Sequential and ModuleList share."""
+    """Base of Sequential and ModuleList."""
 
     def append(self: C, module: Module) -> C:
         """Add ``module`` at the end; returns itself."""
@@ -87,7 +87,7 @@ class _ModuleChain(_Chain):
         return self
 
     def pop(self, key: int) -> Module:
-        """Remove the module at ``key`` and return it; those behind it move up."""
+        """Remove and return the module at ``key``; later modules move up."""
         module = list(self)[self._place(key)]
         del self[key]
         return module
@@ -97,7 +97,7 @@ class Sequential(_ModuleChain):
     """Modules applied one after another.
 
     Args:
-        modules: their names are "0", "1", … as in PyTorch; or one dict of names and modules.
+        modules: modules, named "0", "1", … as in PyTorch; or one dict of names and modules.
     """
 
     def __init__(self, *modules: Any) -> None:
@@ -114,7 +114,7 @@ class Sequential(_ModuleChain):
         return input
 
     def __getitem__(self, index: int | slice) -> Any:
-        """A module, or a Sequential of several under the names they have here."""
+        """A module, or a Sequential of several, which keep their names."""
         members = list(self._members(Module))
         if isinstance(index, slice):
             return Sequential(dict(members[index]))
@@ -122,7 +122,7 @@ class Sequential(_ModuleChain):
 
 
 class ModuleList(_ModuleChain):
-    """A list of modules whose parameters are found; it has no forward of its own."""
+    """A list of modules, whose parameters are registered. It has no forward."""
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         self.extend(() if modules is None else modules)
@@ -137,7 +137,7 @@ class ModuleList(_ModuleChain):
         return list(self)[self._place(index)]
 
     def _described(self) -> Iterator[tuple[str, str]]:
-        """Modules that follow each other and print alike are named once: "0-2", "3 x ReLU()"."""
+        """Consecutive modules with the same ``repr`` are shown once: "0-2", "3 x ReLU()"."""
         start = 0
         for text, alike in itertools.groupby(map(repr, self)):
             count = len(list(alike))
@@ -147,9 +147,9 @@ class ModuleList(_ModuleChain):
 
 
 class ParameterList(_Chain):
-    """A list of parameters that are found; a Tensor becomes a Parameter.
+    """A list of parameters, which are registered. Tensors become Parameters.
 
-    PyTorch's holds other values too; here they are an error.
+    Other values, which PyTorch's ParameterList accepts, are an error.
     """
 
     kind = Parameter
@@ -180,7 +180,7 @@ def _learnt(value: Any) -> Any:
 
 
 class ModuleDict(Module):
-    """Modules by name, in the order in which they came; it has no forward of its own.
+    """Modules by name, in the order of insertion. It has no forward.
 
     Args:
         modules: a dict, or pairs, of names and modules.

@@ -1,9 +1,9 @@
 """Batch norm folded into the layer before it, for inference.
 
-In evaluation batch norm is the same affine map of each channel for every image, and so is the end
-of a convolution: y = s (W ⋆ x + c − μ) + β with s = γ / √(σ² + ε) is the convolution with filters
-s W and bias s (c − μ) + β. Whether a batch norm follows a convolution is nowhere written down:
-``forward`` is any Python. So it is run once on an example, with tensors that note who reads them.
+In evaluation, batch norm is a fixed affine map of each channel. After a convolution,
+y = s (W ⋆ x + c − μ) + β with s = γ / √(σ² + ε) is the convolution with filters s W and bias
+s (c − μ) + β. Because ``forward`` is any Python code, the model is run once on an example, with
+tensors that record which layers read them, to find the batch norms that follow a convolution.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d
 from .parameter import Parameter
 
-# Exactly these, no subclasses: another forward may use the weights in another way.
+# No subclasses, because their forward may use the weights differently.
 _FOLLOWS: dict[type[Module], type[Module]] = {Conv2d: BatchNorm2d, Linear: BatchNorm1d}
 
 _DATA: Any = vars(Variable)["data"]  # the slot
 
 
 def _quiet(name: str) -> Any:
-    """A property that tells about a tensor without counting as reading its values."""
+    """A property of a tensor that does not count as reading its values."""
     return property(lambda self: getattr(Tensor(_DATA.__get__(self)), name))
 
 
 class _Watched(Parameter):
-    """A tensor of the trial run: notes the layers whose forward reads its values, None for any
-    other code. A Parameter, lest a ``forward`` that walks its parameters should miss it."""
+    """A tensor of the trial run that records the layers whose forward reads its values, and None
+    for other code. It is a Parameter, so a ``forward`` that iterates over parameters finds it."""
 
     __slots__ = ("maker", "readers", "trial")
 
@@ -59,7 +59,7 @@ class _Watched(Parameter):
 
 
 class Folded(Identity):
-    """What is left of a batch norm that is folded into the layer before: what it did besides."""
+    """Replaces a folded batch norm: the identity, plus the batch norm's residual and ReLU."""
 
     def forward(self, input: Any, residual: Tensor | None = None, relu: bool = False) -> Any:
         input = input if residual is None else input + residual
@@ -67,23 +67,23 @@ class Folded(Identity):
 
 
 def _operands(input: Any, residual: Any = None, *_: Any, **__: Any) -> tuple[Any, Any]:
-    """Of the arguments of a layer, those that may be another layer's result."""
+    """The arguments of a layer that may be results of other layers."""
     return input, residual
 
 
 class _Trial:
-    """One run of a model that records which layers' results go where. The model is used up."""
+    """One run of a model that records which layers read which results. It spoils the model."""
 
     def __init__(self, model: Module) -> None:
         self.model = model
-        self.running: Module | None = None  # the layer whose forward runs now
+        self.running: Module | None = None  # the layer whose forward is running
         self.own: dict[Module, list[set[Module | None]]] = {}  # readers of a layer's tensors
         self.results: dict[Module, list[tuple[set[Module | None], weakref.ref[Tensor]]]] = {}
         self.sources: dict[Module, set[Module | None]] = {}  # of a batch norm's inputs
         self.paths = {module: path for path, module in model.named_modules()}
         for module in self.paths:
             known = type(module) in _FOLLOWS or type(module) in _FOLLOWS.values()
-            # A hook, or a forward of its own, may use weights and results in another way.
+            # A hook, or an instance's own forward, may use weights and results differently.
             if known and not vars(module).keys() & {"_forward_hooks", "forward"}:
                 self._watch(module)
 
@@ -97,9 +97,9 @@ class _Trial:
 
     def _begin(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         input, residual = _operands(*args, **kwargs)
-        if isinstance(residual, _Watched):  # what is added to a batch norm is not its input
+        if isinstance(residual, _Watched):  # a residual is not the batch norm's input
             residual.readers.add(None)
-        # Of three axes batch norm takes the middle one for the channels, Linear the last.
+        # With three axes the channels are the middle axis for batch norm, the last for Linear.
         known = isinstance(input, _Watched) and (type(module) is not BatchNorm1d or input.ndim == 2)
         self.sources[module].add(input.maker if known else None)
         self.running = module
@@ -112,8 +112,8 @@ class _Trial:
         return y
 
     def pairs(self, example: tuple[Any, ...]) -> list[tuple[str, str]]:
-        """Paths of layers and of the batch norms that read all they make, which nobody else does,
-        and read nothing else."""
+        """Paths of layers and their batch norms, where the batch norm reads all results of the
+        layer and nothing else, and nothing else reads these results."""
         with no_grad():
             output = self.model(*example)
         found = []
@@ -121,7 +121,7 @@ class _Trial:
             layer = next(iter(sources), None)
             if layer is None or len(sources) > 1 or _FOLLOWS[type(layer)] is not type(norm):
                 continue
-            # A result that is still alive was returned, or put aside for later.
+            # A result that is still alive was returned or stored.
             results = self.results[layer]
             alone = all(readers == {norm} and ref() is None for readers, ref in results)
             if alone and all(r <= {m} for m in (layer, norm) for r in self.own[m]):
@@ -131,23 +131,22 @@ class _Trial:
 
 
 def fuse(model: Module, *example: Any) -> Module:
-    """A copy for inference with every batch norm folded into the layer that it directly follows;
-    also a method, ``model.fuse(example)``.
+    """A copy of ``model`` for inference, with each batch norm folded into the layer it directly
+    follows; also a method, ``model.fuse(example)``.
 
-    Folded are BatchNorm2d after Conv2d and BatchNorm1d after Linear where the batch norm reads
-    nothing but that layer's results, nothing else reads these or the layer's weights, and neither
-    of the two has hooks. Batch norm after anything else (ReLU, pooling, a sum) stays as it is.
-    ``forward`` is run once on ``example`` to see that, so it must take the same way through the
-    layers for every input.
+    BatchNorm2d is folded into Conv2d, and BatchNorm1d into Linear, if the batch norm reads only the
+    results of that layer, nothing else reads these results or the layer's weights, and neither has
+    hooks. Batch norm after anything else (ReLU, pooling, a sum) is unchanged. ``forward`` runs once
+    on ``example``, so it must use the same layers in the same way for every input.
 
     Args:
-        example: arguments of ``forward``, such as ``minigrad.zeros(1, 3, 32, 32)``; the values do
-            not matter.
+        example: arguments of ``forward``, such as ``minigrad.zeros(1, 3, 32, 32)``; values do not
+            matter.
 
     Returns:
-        A model of the same tree and dtype, folded batch norms being ``Folded`` and their layers
-        having a bias; results differ from ``model``'s in rounding only. No parameter requires a
-        gradient. ``model`` is left unchanged and shares no memory with it.
+        A model of the same tree and dtype, in which folded batch norms are ``Folded`` and their
+        layers have a bias. Results differ only in rounding. No parameter requires a gradient. The
+        model shares no memory with ``model``, which is unchanged.
 
     Raises:
         TypeError: no example is given.
@@ -174,10 +173,10 @@ def fuse(model: Module, *example: Any) -> Module:
 
 
 def _fold(layer: Any, norm: Any) -> None:
-    """Give ``layer`` the effect of both, and make ``norm`` what is left of it."""
+    """Give ``layer`` the effect of both layers, and turn ``norm`` into a Folded."""
     weight, shift = layer.weight.data, 0.0 if layer.bias is None else layer.bias.data
     xp = get_xp(weight)
-    with np.errstate(all="ignore"):  # as in the operations
+    with np.errstate(all="ignore"):  # as inside operations
         scale = 1 / xp.sqrt(norm.running_var.data.astype("float64") + norm.eps)
         if norm.weight is not None:
             scale = scale * norm.weight.data
@@ -187,7 +186,7 @@ def _fold(layer: Any, norm: Any) -> None:
         weight = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
     layer.weight = Parameter(weight.astype(layer.weight.dtype))
     layer.bias = Parameter(shift.astype(layer.weight.dtype))
-    # The object itself changes, so it does wherever it is held: in a plain list of layers, say.
+    # Change the object in place, because it may be held elsewhere, such as in a list of layers.
     vars(norm).clear()
     norm.__class__ = Folded
     norm.training = False

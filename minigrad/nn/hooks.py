@@ -1,4 +1,4 @@
-"""The forward hooks of a Module, and a call of it with them."""
+"""The forward hooks of a Module, and calls of the Module with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..hooks import Hooks
 
 @dataclass(eq=False)
 class Hook:
-    """A function that a Module calls, and how."""
+    """A function that a Module calls, and its options."""
 
     function: Callable[..., Any]
     with_kwargs: bool
@@ -36,7 +36,7 @@ class ForwardHooks:
         self.before, self.after = Hooks(), Hooks()
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """``module.forward`` between its hooks."""
+        """Call ``module.forward`` with the hooks before and after it."""
         result, waiting = None, None
         try:
             for hook in tuple(self.before.values()):
@@ -67,7 +67,7 @@ class ForwardHooks:
 
 
 def _arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments for ``forward`` that a pre-hook with ``with_kwargs=True`` returned."""
+    """The arguments for ``forward`` returned by a pre-hook with ``with_kwargs=True``."""
     if isinstance(changed, tuple) and len(changed) == 2:
         args, kwargs = changed
         if isinstance(args, (tuple, list)) and isinstance(kwargs, Mapping):

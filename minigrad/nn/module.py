@@ -17,7 +17,7 @@ from .state import IncompatibleKeys, load
 
 
 class _Kind(NamedTuple):
-    """What an attribute was registered as, and may be from then on: one of these, or None."""
+    """The kind of a registered attribute, which from then on may be of this kind or None."""
 
     of: type
     persistent: bool = True
@@ -64,13 +64,12 @@ class Module:
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Have every call of the module call ``hook(module, args)`` before ``forward``; the
-        handle that is returned removes the hook.
+        """Make each call of the module call ``hook(module, args)`` before ``forward``. The returned
+        handle removes the hook.
 
         Args:
-            hook: returns None, or the arguments that take the place of ``args``: a tuple, or the
-                only one.
-            prepend: call it before the hooks that are there, not after them.
+            hook: returns None, or arguments that replace ``args``: a tuple, or a single one.
+            prepend: call it before the existing hooks instead of after them.
             with_kwargs: call ``hook(module, args, kwargs)``; it returns None or ``(args, kwargs)``.
         """
         added = Hook(hook, with_kwargs)
@@ -84,15 +83,15 @@ class Module:
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> RemovableHandle:
-        """Have every call of the module call ``hook(module, args, output)`` after ``forward``;
-        the handle that is returned removes the hook.
+        """Make each call of the module call ``hook(module, args, output)`` after ``forward``. The
+        returned handle removes the hook.
 
         Args:
-            hook: returns None, or what takes the place of ``output``.
-            prepend: call it before the hooks that are there, not after them.
+            hook: returns None, or a value that replaces ``output``.
+            prepend: call it before the existing hooks instead of after them.
             with_kwargs: call ``hook(module, args, kwargs, output)``.
-            always_call: call it also if ``forward`` or a hook raises an exception, which goes on;
-                ``output`` is None where there is none.
+            always_call: call it also if ``forward`` or a hook raises; the exception still
+                propagates, and ``output`` is None if there is none.
         """
         added = Hook(hook, with_kwargs, always_call)
         return self._make_hooks().after.add(added, check.boolean("prepend", prepend))
@@ -119,20 +118,22 @@ class Module:
         vars(self).get("_registered", {}).pop(name, None)
 
     def _check_free(self, argument: str, name: Any, of: type) -> None:
-        """``name`` must be without dots, and that of no attribute but one registered as ``of``."""
+        """``name`` must have no dots, and no attribute of that name may exist unless it is an
+        ``of``."""
         kind = self._registered.get(check.text(argument, name))
         if not name or "." in name or (hasattr(self, name) and (kind is None or kind.of is not of)):
             raise ValueError(f"{argument}: expected a free one without dots, got {name!r}")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Make ``tensor`` the attribute ``name``, which moves with the module but is not learnt.
+        """Register ``tensor`` as the attribute ``name``: state that moves with the module but is
+        not learnt.
 
-        A Tensor assigned to it later is a buffer too. None keeps the place for one.
+        A Tensor assigned to it later is a buffer too. None reserves the name.
 
         Args:
-            name: without dots; that of a buffer, or of no attribute.
+            name: without dots; not the name of another attribute.
             tensor: Tensor or None.
-            persistent: whether it is in ``state_dict``.
+            persistent: include it in ``state_dict``.
         """
         self._check_free("name", name, Tensor)
         if tensor is not None:
@@ -143,10 +144,10 @@ class Module:
         setattr(self, name, tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Make ``param`` the attribute ``name``, as assigning it does. None keeps the place.
+        """Register ``param`` as the attribute ``name``, like an assignment. None reserves the name.
 
         Args:
-            name: without dots; that of a parameter, or of no attribute.
+            name: without dots; not the name of another attribute.
             param: Parameter or None.
         """
         self._check_free("name", name, Parameter)
@@ -156,10 +157,11 @@ class Module:
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Make ``module`` the attribute ``name``, as assigning it does. None keeps the place.
+        """Register ``module`` as the attribute ``name``, like an assignment. None reserves the
+        name.
 
         Args:
-            name: without dots; that of a module, or of no attribute.
+            name: without dots; not the name of another attribute.
             module: Module or None.
         """
         self._check_free("name", name, Module)
@@ -256,10 +258,10 @@ class Module:
         return (t for _, t in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
-        """The module of dotted path ``target``; this one for "".
+        """The module with dotted path ``target``; this one for "".
 
         Raises:
-            AttributeError: there is none.
+            AttributeError: there is no such module.
         """
         module = self
         path = check.text("target", target)
@@ -268,12 +270,12 @@ class Module:
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter of dotted path ``target``; AttributeError if there is none."""
+        """The parameter with dotted path ``target``; AttributeError if there is none."""
         path, _, name = check.text("target", target).rpartition(".")
         return self._found(target, self.get_submodule(path), name, Parameter)
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer of dotted path ``target``; AttributeError if there is none."""
+        """The buffer with dotted path ``target``; AttributeError if there is none."""
         path, _, name = check.text("target", target).rpartition(".")
         return self._found(target, self.get_submodule(path), name, Tensor)
 
@@ -295,11 +297,11 @@ class Module:
         return self
 
     def eval(self) -> Module:
-        """Evaluation mode: batch norm uses running statistics, dropout does nothing."""
+        """Set evaluation mode: batch norm uses running statistics, and dropout does nothing."""
         return self.train(False)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         check.unsupported("set_to_none", set_to_none, True)
         for p in self.parameters():
             p.grad = None
@@ -313,12 +315,12 @@ class Module:
         *,
         tensor: Tensor | None = None,
     ) -> Module:
-        """Move all parameters, gradients and buffers to a device, and those of floating dtype to
-        another floating dtype ("float64"), in place; returns itself.
+        """Move all parameters, gradients and buffers to a device, and convert those of floating
+        dtype to another floating dtype ("float64"), in place; returns itself.
 
         Args:
-            device, dtype, non_blocking: as :meth:`minigrad.Tensor.to` takes them.
-            tensor: a Tensor, as ``device`` may be, whose device and dtype are taken.
+            device, dtype, non_blocking: as in :meth:`minigrad.Tensor.to`.
+            tensor: a Tensor whose device and dtype are used.
         """
         device = device if tensor is None else check.tensor("tensor", tensor)
         if Tensor(0.0).to(device, dtype, non_blocking).dtype.kind != "f":  # nothing is changed yet
@@ -365,8 +367,8 @@ class Module:
     def state_dict(
         self, *, destination: None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name: the live arrays, not copies. A shared
-        one is there under each of its names, as in PyTorch."""
+        """Parameters and persistent buffers by dotted name, which share memory with the module. A
+        shared one appears under each of its names, as in PyTorch."""
         check.unsupported("destination", destination, None)
         check.unsupported("keep_vars", keep_vars, False)
         check.text("prefix", prefix)
@@ -380,21 +382,21 @@ class Module:
     ) -> IncompatibleKeys:
         """Copy values into parameters and buffers of the same names.
 
-        States that PyTorch accepts although they are old are accepted too: without
-        ``num_batches_tracked``, which then stays as it is, and with a scalar of shape (1,).
+        Like PyTorch, this accepts two kinds of old states: without ``num_batches_tracked``, which
+        then does not change, and with scalars of shape (1,).
 
         Args:
-            state_dict: name → Tensor or array (NumPy's, CuPy's, or a PyTorch tensor on the CPU) of
-                the member's shape; values are converted to its dtype and moved to its device.
-            strict: also fail on names that are missing or not expected.
+            state_dict: name → Tensor or array (NumPy, CuPy, or a PyTorch tensor on the CPU) of the
+                member's shape. Values are converted to the member's dtype and device.
+            strict: raise for missing and unexpected names.
             assign: only False is supported.
 
         Returns:
-            The names that are missing and not expected, empty lists if ``strict``.
+            The missing and the unexpected names; empty lists if ``strict``.
 
         Raises:
-            ValueError: naming every missing, unexpected and misshapen entry at once. Nothing has
-                been changed then.
+            ValueError: entries are missing, unexpected or of a wrong shape; the text names them
+                all. Nothing has changed then.
         """
         check.unsupported("assign", assign, False)
         check.boolean("strict", strict)
@@ -404,7 +406,7 @@ class Module:
         return load(own, given, strict, optional, type(self).__name__)
 
     def _added_after(self, metadata: Mapping[str, Mapping[str, int]]) -> set[str]:
-        """Names that a state may lack which PyTorch saved with this metadata (none: the oldest)."""
+        """Names that may be missing in a state that PyTorch saved with this metadata."""
         return {
             _joined(path, name)
             for path, module in self.named_modules(remove_duplicate=False)
@@ -419,7 +421,7 @@ class Module:
     # -- printing
 
     def extra_repr(self) -> str:
-        """The options shown between the parentheses of ``repr``."""
+        """The options that ``repr`` shows in parentheses."""
         return ""
 
     def _described(self) -> Iterator[tuple[str, str]]:

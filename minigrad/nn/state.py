@@ -13,15 +13,15 @@ from ..tensor import Tensor
 
 
 class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict(strict=False)`` left alone."""
+    """The names that ``load_state_dict(strict=False)`` has not loaded."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 def raw(value: Any) -> Array:
-    """The array of a Tensor, or of what NumPy can read, such as PyTorch tensors on the CPU; of
-    anything else an array of objects."""
+    """The array of a Tensor or of anything NumPy can read, such as PyTorch tensors on the CPU;
+    otherwise an array of objects."""
     if isinstance(value, Tensor):
         return value.data
     if hasattr(value, "__cuda_array_interface__"):
@@ -33,7 +33,7 @@ def raw(value: Any) -> Array:
 
 
 def misfit(array: Array, shape: tuple[int, ...]) -> str:
-    """Why ``array`` cannot be loaded in place of one of ``shape``; "" if it can."""
+    """The reason why ``array`` cannot be loaded into an array of ``shape``; "" if it can."""
     if array.dtype.kind not in "biuf":
         return f"expected numbers, got {array.dtype}"
     came = tuple(array.shape)
@@ -50,13 +50,13 @@ def load(
     """Copy the values of ``state_dict`` into the tensors ``own`` of the same names.
 
     Args:
-        strict: names that are missing or not expected are an error.
-        optional: names that may be missing all the same.
-        owner: what an error calls the module.
+        strict: raise for missing and unexpected names.
+        optional: names that may always be missing.
+        owner: the module's name in error messages.
 
     Raises:
-        ValueError: naming every missing, unexpected and misshapen entry at once. Nothing has been
-            changed then.
+        ValueError: entries are missing, unexpected or of a wrong shape; the text names them all.
+            Nothing has changed then.
     """
     values = {name: raw(value) for name, value in state_dict.items()}
     for name in own:

@@ -1,12 +1,12 @@
 """Export to ONNX, the exchange format of neural networks (https://onnx.ai).
 
-The model is run in evaluation mode while every operation is noted, and each becomes the nodes that
-its rule, one of the functions in ``rules``, makes of it. It is run on batches of several
-sizes: a size that is different in each is the batch's and stays open in the graph. Anything else
-that differs between runs depends on the number of inputs or on their values in a way that no
-operation tells (``x.shape[0] // 2``, ``argmax``, ``x.item()``, an array made with NumPy) and is an
-error, not a constant in silence. What no run shows is a branch that all happened to take alike, on
-values (``if x.sum() > 0``) or on more inputs than the largest batch has: the graph takes it too.
+The model is run in evaluation mode, and every operation is recorded. The operation's rule, a
+function in ``rules``, turns it into ONNX nodes. The runs have batches of several sizes: a size that
+equals the batch size in each run stays open in the graph. Any other difference between runs is an
+error: it depends on the number of inputs or on their values in a way that operations do not show
+(``x.shape[0] // 2``, ``argmax``, ``x.item()``, an array made with NumPy), and would silently become
+a constant. One thing stays unseen: a branch on values (``if x.sum() > 0``), or on more inputs than
+the largest batch has, if all runs took it alike. The graph then contains only that branch.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from .graph import Graph, Value
 __all__ = ["export"]
 
 OPSET = 20  # of 2023, the first with Gelu
-IR_VERSION = 9  # the file format that came with it, so that readers of that age take it
-# Sizes of the batches that are run. The first two tell what depends on values; the others are the
-# smallest, even and odd ones, and one that is larger than a constant that sizes often meet.
+IR_VERSION = 9  # the file format of the same age, for readers of that age
+# Batch sizes of the runs. The first two show dependence on values. The others include the smallest,
+# even and odd sizes, and one that is larger than most constants in a model.
 BATCHES = (2, 2, 1, 3, 4, 7, 33)
 
 
@@ -74,22 +74,21 @@ def export(
 
     Args:
         model: takes one Tensor and returns one.
-        args: an input, such as ``zeros(1, 3, 32, 32)``: floating, of shape (N, ...). Its values and
-            N do not matter: the graph takes any N, and just these other sizes.
-        f: the file; its folder must exist. It is replaced in one step.
-        input_names, output_names: one name each; "input" and "output" unless given.
+        args: a floating input of shape (N, ...), such as ``zeros(1, 3, 32, 32)``. Its values and N
+            do not matter: the graph takes any N, but exactly these other sizes.
+        f: path of the file, in an existing folder. It is replaced in one step.
+        input_names, output_names: one name each; default "input" and "output".
         metadata: entries of the file's metadata.
-        doc_string: what the file says of itself.
+        doc_string: description stored in the file.
 
     Raises:
         ImportError: the package onnx is missing (the extra ``onnx`` installs it).
-        NotImplementedError: the model uses an operation that has no rule, or what it does depends
-            on N or on its input's values in a way that operations do not tell; the message says on
-            which.
+        NotImplementedError: an operation of the model has no rule, or the model depends on N or on
+            values of the input in a way that operations do not show; the message says on which.
     """
     try:
         import onnx
-    except Exception as error:  # of a broken one, anything
+    except Exception as error:  # a broken package raises anything
         raise ImportError(
             f"onnx: the package onnx cannot be imported ({error}); {install('onnx')}"
         ) from error
@@ -140,7 +139,7 @@ def _one_name(default: str, names: Any, model: Module) -> str:
     argument, names = f"{default}_names", [default] if names is None else names
     if not isinstance(names, (tuple, list)) or len(names) != 1 or not isinstance(names[0], str):
         raise ValueError(f"{argument}: expected a sequence of one name, got {check.shown(names)}")
-    if not names[0] or names[0] in model.state_dict():  # which would be taken in its place
+    if not names[0] or names[0] in model.state_dict():  # ONNX would confuse the two
         raise ValueError(f"{argument}: expected a name that is not the model's, got {names[0]!r}")
     return names[0]
 
@@ -157,7 +156,7 @@ def _evaluation_mode(model: Module) -> Iterator[None]:
 
 
 def _info(value: Value) -> Any:
-    """The graph's declaration of an input or output; "batch" is the size that N is."""
+    """The graph's declaration of an input or output. "batch" is a size that equals N."""
     from onnx import helper
 
     sizes = [n if isinstance(n, int) else "batch" if n == BATCHES else None for n in value.shape]

@@ -12,11 +12,11 @@ from ..nn import Module
 from ..tensor import Tensor
 from .trace import Call, Key, record_runs
 
-Size: TypeAlias = "int | tuple[int, ...]"  # a size in each run where they differ
+Size: TypeAlias = "int | tuple[int, ...]"  # a size, or its value in each run if they differ
 
 
 class Value(NamedTuple):
-    """A value that is computed in the graph, or one of the model's parameters and buffers."""
+    """A value computed in the graph, or a parameter or buffer of the model."""
 
     name: str
     shape: tuple[Size, ...]
@@ -34,18 +34,18 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(function: Rule) -> Rule:
-    """Make ``function`` the rule of the operation of its name."""
+    """Register ``function`` as the rule of the operation of its name."""
     RULES[function.__name__.strip("_")] = function
     return function
 
 
 class Graph:
-    """Nodes in order and the constants they use, as ``model`` leads to them.
+    """The nodes of ``model`` in order, and the constants they use.
 
     Attributes:
         nodes: ``NodeProto`` messages.
-        constants: arrays on the CPU by name: parameters and buffers that are used, and others.
-        input, output: of the graph.
+        constants: arrays on the CPU by name: used parameters and buffers, and other constants.
+        input, output: the graph's Values.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Graph:
         self.output = Value(output_name, _sizes(*(run.shape for run in runs)), first.dtype)
 
     def _add(self, number: int, calls: tuple[Call, ...]) -> None:
-        """The nodes for one operation, as it was called in each run."""
+        """Add the nodes of one operation, given its call in each run."""
         first = calls[0]
         operands = [self._operand(x) for x in first.inputs]
         params = {
@@ -81,8 +81,8 @@ class Graph:
         self._values[Key(number)] = y._replace(name=name)
 
     def _operand(self, x: Any) -> Any:
-        """What all runs gave to an operation: Values for keys, arrays on the CPU, all else as it
-        is."""
+        """An operand of an operation: the Value of a key, an array moved to the CPU, or anything
+        else unchanged."""
         if isinstance(x, Key):
             return self._values[x]
         if isinstance(x, tuple):
@@ -92,7 +92,8 @@ class Graph:
     # -- what rules use
 
     def __call__(self, kind: str, *inputs: Operand, **attributes: Any) -> str:
-        """Add a node; returns the name of its output. An array becomes a constant, None nothing."""
+        """Add a node; returns the name of its output. An array becomes a constant, and None is no
+        input."""
         from onnx import helper
 
         output = f"{kind}_{len(self.nodes)}"
@@ -103,7 +104,7 @@ class Graph:
         return output
 
     def name(self, x: Operand) -> str:
-        """What ``x`` is called in the graph."""
+        """The name of ``x`` in the graph."""
         if x is None or isinstance(x, str):
             return x or ""
         if isinstance(x, Value):
@@ -126,5 +127,5 @@ class Graph:
 
 
 def _sizes(*shapes: tuple[int, ...]) -> tuple[Size, ...]:
-    """A shape in all runs: a number where they agree, else all numbers."""
+    """A shape in all runs. Each size is a number if they agree, else a tuple of numbers."""
     return tuple(n[0] if len(set(n)) == 1 else n for n in zip(*shapes, strict=True))

@@ -1,4 +1,4 @@
-"""What a model does with batches of several sizes, as operations between named arrays."""
+"""Records the operations of a model on batches of several sizes, with names for its arrays."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..tensor import Tensor
 
 
 class Key(NamedTuple):
-    """What an array is in a run: the result of operation number ``of``, a parameter or buffer of
-    that name, or the input (None)."""
+    """The identity of an array in a run: the result of an operation, by its number; a parameter or
+    buffer, by its name; or the input (None)."""
 
     of: int | str | None
 
 
 class Call(NamedTuple):
-    """An operation as it was called in one run, with keys in place of arrays that have one."""
+    """A call of an operation in one run. Keys replace the arrays that have one."""
 
     name: str
     inputs: tuple[Any, ...]
@@ -33,44 +33,44 @@ class Call(NamedTuple):
 
 
 class Run(Listener):
-    """What a model did with a batch.
+    """One run of a model.
 
     Attributes:
         calls: its operations in order.
-        result: a key, or an array that came of no operation.
-        shape, dtype: of the result.
+        result: a key, or an array that no operation computed.
+        shape, dtype: shape and dtype of the result.
     """
 
     def __init__(self, model: Module, state: dict[str, Array], x: Tensor) -> None:
         self.calls: list[Call] = []
-        # By id, which another array may have once this one is freed.
+        # By id. After an array is freed, another one may have the same id.
         self._known: dict[int, tuple[weakref.ref[Any], Key]] = {}
         for name, array in state.items():
-            self._learn(array, name)
-        self._learn(x.data, None)
+            self._remember(array, name)
+        self._remember(x.data, None)
         with no_grad(), listen(self):
             y = model(x)
         if not isinstance(y, Tensor):
             raise NotImplementedError(
                 f"onnx: expected a model of one Tensor, got {type(y).__name__}"
             )
-        self.result, self.shape, self.dtype = self._told(y), y.shape, y.dtype
+        self.result, self.shape, self.dtype = self._with_keys(y), y.shape, y.dtype
 
-    def _learn(self, array: Array, of: int | str | None) -> None:
+    def _remember(self, array: Array, of: int | str | None) -> None:
         self._known[id(array)] = weakref.ref(array), Key(of)
 
     def operation(
         self, name: str, inputs: tuple[Any, ...], params: dict[str, Any], result: Tensor
     ) -> None:
-        params = {key: self._told(value) for key, value in params.items()}
-        call = Call(name, self._told(inputs), params, result.shape, result.dtype)
-        self._learn(result.data, len(self.calls))
+        params = {key: self._with_keys(value) for key, value in params.items()}
+        call = Call(name, self._with_keys(inputs), params, result.shape, result.dtype)
+        self._remember(result.data, len(self.calls))
         self.calls.append(call)
 
-    def _told(self, value: Any) -> Any:
+    def _with_keys(self, value: Any) -> Any:
         """``value`` with keys in place of the arrays that have one."""
         if isinstance(value, tuple):
-            return tuple(map(self._told, value))
+            return tuple(map(self._with_keys, value))
         value = value.data if isinstance(value, Tensor) else value
         if isinstance(value, np.generic):
             return value.item()
@@ -81,7 +81,7 @@ class Run(Listener):
 def record_runs(
     model: Module, inputs: list[Tensor], state: dict[str, Array], supported: Container[str]
 ) -> list[Run]:
-    """The model's runs, which differ in nothing but sizes."""
+    """The runs of the model, which must differ only in sizes."""
     first = Run(model, state, inputs[0])
     for call in first.calls:
         if call.name not in supported:
@@ -104,7 +104,7 @@ def record_runs(
 
 
 def _check_alike(one: Run, other: Run, cause: str) -> None:
-    """Raise unless both runs did the same: ``cause`` is what they differ in."""
+    """Raise unless both runs are the same. ``cause`` is the difference between their inputs."""
 
     def check_that(what: str, alike: bool) -> None:
         if not alike:

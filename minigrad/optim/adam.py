@@ -1,4 +1,4 @@
-"""Adam, and AdamW, whose weight decay is decoupled from its gradient."""
+"""Adam, and AdamW with decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def adam(
     amsgrad: bool,
 ) -> None:
     """g ← g + λ p, or decoupled p ← (1 − η λ) p;  m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;
-    p ← p − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ), for which AMSGrad takes
-    the largest v so far."""
+    p ← p − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ). AMSGrad uses the largest v
+    so far for v̂."""
     xp, (beta1, beta2) = get_xp(p), betas
     if decoupled_weight_decay:
         p *= 1 - lr * weight_decay
@@ -44,7 +44,7 @@ def adam(
 
 
 def check_moments(group: dict[str, Any]) -> None:
-    """Raise for an eps or betas that cannot be used."""
+    """Raise for invalid eps or betas."""
     check.number("eps", group["eps"], 0)
     betas = group["betas"]
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:

@@ -1,6 +1,6 @@
-"""The numbers that kernels take in place of a rule's options, which follow from those.
+"""The numbers, computed from a rule's options, that kernels take.
 
-They are computed in float64: 1 − β in float32, where β may be close to 1, would be mostly rounding.
+They are computed in float64, because 1 − β in float32 is mostly rounding error for β close to 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def sgd_numbers(
     fresh: bool,
 ) -> Numbers:
     """lr, momentum, take, decay, sign, nesterov."""
-    take = 1.0 if fresh else 1 - dampening  # of zeros nothing is kept
+    take = 1.0 if fresh else 1 - dampening  # the state is zeros
     return lr, momentum, take, weight_decay, _sign(maximize), nesterov
 
 
@@ -36,7 +36,7 @@ def adam_numbers(
 ) -> Numbers:
     """rate, eps, keep1, take1, keep2, take2, decay, shrink, sign, amsgrad.
 
-    With r = √(1 − β₂ᵗ), m̂ / (√v̂ + ε) is m / (√v + ε r) times r / (1 − β₁ᵗ): one pass less.
+    With r = √(1 − β₂ᵗ), m̂ / (√v̂ + ε) = m / (√v + ε r) · r / (1 − β₁ᵗ), which saves a pass.
     """
     beta1, beta2 = betas
     root = (1 - beta2**step) ** 0.5

@@ -1,4 +1,4 @@
-"""What all optimisers share: parameter groups, state, saving, and how a step is made of a rule."""
+"""The base of all optimisers: parameter groups, state, saving, and steps by a rule."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ from ..tensor import Tensor, check_gradient
 
 Options = dict[str, Any]
 
-# What schedules keep in a parameter group, under PyTorch's names, beside the optimiser's options.
+# Entries that schedules add to a parameter group, under PyTorch's names.
 SCHEDULED = ("initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum")
 
 
 class Rule(Dispatched):
-    """How one step of an optimiser changes parameters; a decorator of the formula for one.
+    """The update rule of an optimiser; a decorator of the formula for one parameter.
 
         @Rule
         def momentum(p, g, b, *, lr, momentum):
             b[...] = momentum * b + g
             p -= lr * b
 
-    The formula changes the parameter and its state in place, and not the gradient g. A state array
-    that the options do not need is None. It names the options that it takes: those of a group, as
-    Python numbers; ``step``, the number of the parameter's update, from 1, and whatever other
-    numbers the optimiser's state has; and ``fresh``, whether some state is new, filled with zeros.
+    The formula changes the parameter and its state in place, but not the gradient g. A state array
+    that the options do not need is None. Its keyword arguments name the options it takes: options
+    of the group, as Python numbers; ``step``, the number of the parameter's update from 1, and
+    other numbers of the optimiser's state; and ``fresh``, whether state is new and filled with
+    zeros.
 
-    The rule itself, and so an implementation, updates many parameters at once, by
-    ``run(params, grads, *state, options=function)``: lists of as many arrays, all of one dtype on
-    one device, and a function that returns the options, which all share. It is called once for
-    every execution of the update, because that counts the step. The condition of an implementation
-    is asked about the first of them, ``when(p, g, *state)``.
+    The rule, and each implementation, updates many parameters at once by ``run(params, grads,
+    *state, options=function)``. The lists have equal lengths and hold arrays of one dtype on one
+    device; ``function`` returns their common options. It is called once per execution of the
+    update, because it counts the step. The condition of an implementation gets the first parameter,
+    ``when(p, g, *state)``.
 
     Attributes:
-        name: of the formula.
-        formula: the function that was decorated.
+        name: name of the formula.
+        formula: the decorated function.
         options: names of the options that it takes.
     """
 
@@ -60,14 +61,14 @@ class Rule(Dispatched):
         return super().choose(*(arrays[0] for arrays in lists))
 
     def _one_by_one(self, *lists: Sequence[Array], options: Callable[[], Options]) -> None:
-        """The definition: the formula on one parameter after the other."""
+        """The definition: apply the formula to one parameter after another."""
         now = options()
         for arrays in zip(*lists, strict=True):
             self.formula(*arrays, **now)
 
 
 def descent(p: Array, g: Array, weight_decay: float, maximize: bool) -> Array:
-    """±g + λ p: where to go down from, with L2 regularisation (PyTorch's ``weight_decay``)."""
+    """The descent gradient ±g + λ p, with L2 regularisation (PyTorch's ``weight_decay``)."""
     g = -g if maximize else g
     return g + weight_decay * p if weight_decay else g
 
@@ -81,18 +82,18 @@ class Optimizer:
     """Base of the optimisers: parameter groups, state, saving.
 
     Args:
-        params: parameters, or dicts with a "params" entry and options that differ from the rest.
-        defaults: the options of every group that does not set its own.
+        params: parameters, or dicts with a "params" entry and options of that group.
+        defaults: the options of groups that do not set their own.
 
     Attributes:
-        param_groups: list of dicts: "params" and the options in force; change "lr" there.
+        param_groups: list of dicts with "params" and the current options; change "lr" there.
         state: parameter → dict of state arrays and numbers, such as "step" (updates so far), under
             PyTorch's names.
     """
 
     rule = _none
     slots: tuple[str, ...] = ()  # names of all state arrays, in the rule's order
-    numbers: ClassVar[Mapping[str, float]] = {"step": 0}  # of the state, as they begin
+    numbers: ClassVar[Mapping[str, float]] = {"step": 0}  # initial numbers of the state
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -107,7 +108,7 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add parameters under "params" with options of their own."""
+        """Add a group of parameters (under "params") with its own options."""
         unknown = [
             name
             for name in check.mapping("param_group", param_group)
@@ -151,7 +152,7 @@ class Optimizer:
         return {name: numbers[name] + 1 for name in self.numbers}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         check.unsupported("set_to_none", set_to_none, True)
         for p in self._parameters():
             p.grad = None
@@ -160,11 +161,11 @@ class Optimizer:
         """Update every parameter that has a gradient.
 
         Args:
-            closure: called first, to compute the gradients anew; its result is returned.
+            closure: called first, to compute the gradients; its result is returned.
 
         Raises:
-            TypeError, ValueError, NotImplementedError: an option, a gradient or a parameter that
-                cannot be used. Nothing has changed then.
+            TypeError, ValueError, NotImplementedError: an option, a gradient or a parameter is
+                invalid. Nothing has changed then.
         """
         loss = None if closure is None else check.function("closure", closure)()
         for group in self.param_groups:
@@ -173,7 +174,7 @@ class Optimizer:
                 if p.grad is not None:
                     _check_updatable(p, p.grad)
         uses = self.rule.options
-        batches: dict[Any, list[tuple[Any, ...]]] = {}  # what shares its options
+        batches: dict[Any, list[tuple[Any, ...]]] = {}  # parameters that share their options
         for number, group in enumerate(self.param_groups):
             names = self.active_slots(group)
             for p in group["params"]:
@@ -191,14 +192,14 @@ class Optimizer:
         return loss
 
     def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
-        """See that ``names`` are in ``p``'s state, laid out as ``p`` is; returns whether any of
-        them is new."""
+        """Create missing state arrays ``names`` of ``p``, in the memory order of p; returns whether
+        any is new."""
         if not names:
             return False
         state, fresh = self.state.setdefault(p, {}), False
         for name in names:
             if name not in state:
-                if capture.is_recording():  # each replay would start anew
+                if capture.is_recording():  # each replay would reset it
                     raise NotImplementedError(f"{type(self).__name__}: state made in a recording")
                 state[name], fresh = get_xp(p.data).zeros_like(p.data), True
             elif state[name].strides != p.data.strides:  # p.data has been replaced
@@ -213,17 +214,17 @@ class Optimizer:
     def _advance(
         self, number: int, names: tuple[str, ...], params: Sequence[Tensor], fresh: bool
     ) -> Options:
-        """Note an update of ``params`` in their state and return the rule's options for it.
+        """Count an update of ``params`` in their state and return the rule's options for it.
 
         Args:
-            number: of their group.
-            names: of the state arrays that the update has.
-            params: they share their options.
+            number: number of their group.
+            names: names of the state arrays that the update uses.
+            params: parameters that share their options.
             fresh: see :class:`Rule`.
 
         Raises:
-            NotImplementedError: the update is being recorded by what cannot ask for the options in
-                every replay, or they need other state than at the recording.
+            NotImplementedError: the update is being recorded by code that cannot ask for options in
+                each replay, or the options need other state than during the recording.
         """
         kind, group = type(self).__name__, self.param_groups[number]
         if capture.is_recording():
@@ -240,7 +241,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter number, in PyTorch's form: {"state": …, "param_groups": …}.
 
-        Arrays are the live ones, not copies.
+        Arrays share memory with the optimiser's.
         """
         numbers = {id(p): i for i, p in enumerate(self._parameters())}
         groups = [
@@ -253,11 +254,11 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over state and options saved by ``state_dict``, or by PyTorch's optimiser of the
-        same name, for the same parameters; arrays are copied.
+        """Load state and options saved by ``state_dict``, or by PyTorch's optimiser of the same
+        name, for the same parameters. Arrays are copied.
 
         Raises:
-            ValueError: groups, shapes or names that do not fit. Nothing has changed then.
+            ValueError: groups, shapes or names do not match. Nothing has changed then.
         """
         absent = {"state", "param_groups"} - set(check.mapping("state_dict", state_dict))
         if absent:
@@ -286,10 +287,12 @@ class Optimizer:
     def _loaded(
         self, p: Tensor, group: dict[str, Any], number: int, saved: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """``p``'s state from a saved one, checked and copied."""
+        """A checked copy of a saved state of ``p``."""
         what = f"state_dict: state of parameter {number}"
         check.mapping(what, saved)
-        saved = {k: v for k, v in saved.items() if v is not None}  # as PyTorch's, where unused
+        saved = {
+            k: v for k, v in saved.items() if v is not None
+        }  # unused in PyTorch
         arrays = {k: raw(v) for k, v in saved.items() if k not in ("step", *self.numbers)}
         needed = {*self.active_slots(group), *self.numbers}
         absent, unknown = needed - set(saved), set(arrays) - set(self.slots)
@@ -308,8 +311,8 @@ class Optimizer:
 
 
 def _check_updatable(p: Tensor, gradient: Tensor) -> None:
-    """``p`` must be floating, dense and writable, ``gradient`` like it: its data may have been
-    replaced since it came."""
+    """``p`` must be floating, dense and writable, and ``gradient`` must match it, as its data may
+    have been replaced."""
     check.floating("params", p)
     check_gradient("grad", p, gradient)
     if not _is_dense(p.data):
@@ -321,7 +324,7 @@ def _check_updatable(p: Tensor, gradient: Tensor) -> None:
 
 
 def _numbers_of(group: Any) -> list[Any]:
-    """The parameters' numbers in a saved group, each once."""
+    """The distinct parameter numbers of a saved group."""
     what = "state_dict: params"
     entries = check.mapping("state_dict: a group", group).get("params")
     numbers = [check.integer(what, n, 0) for n in check.items(what, entries, "numbers")]
@@ -331,7 +334,7 @@ def _numbers_of(group: Any) -> list[Any]:
 
 
 def _number(name: str, value: Any) -> float:
-    """A saved number of the state, perhaps in an array of one float, as PyTorch's."""
+    """A saved number of the state, possibly in an array of one element, as in PyTorch."""
     array, whole = raw(value), name.endswith(": step")
     if array.size != 1 or array.dtype.kind not in "iuf":
         what = "whole number" if whole else "number"
@@ -345,13 +348,13 @@ def _number(name: str, value: Any) -> float:
 
 
 def _kept(name: str, number: float) -> Any:
-    """A number as the state holds it: steps as an int, others in an array of one float32, as
-    PyTorch's, so that they are saved and loaded as arrays are."""
+    """A number in the form of the state: steps as an int, other numbers as a float32 array of one
+    element, as in PyTorch, so that they are saved and loaded like arrays."""
     return int(number) if name == "step" else np.array(number, np.float32)
 
 
 def _is_dense(x: Array) -> bool:
-    """Whether the elements of ``x`` lie next to each other in memory, in whatever order of axes."""
+    """Whether the elements of ``x`` fill their memory without gaps, in any order of axes."""
     gap = x.itemsize
     for stride, size in sorted(zip(x.strides, x.shape, strict=True)):
         if size != 1 and stride != gap:
@@ -368,14 +371,14 @@ def _laid_out_as(like: Array, values: Array) -> Array:
 
 
 def _plain(value: Any) -> Any:
-    """An option in Python numbers: 1 − β in float32, where β may be close to 1, would be mostly
-    rounding, and a float64 of NumPy's would change the dtype."""
+    """An option as Python numbers. NumPy's float32 would round 1 − β badly for β close to 1, and
+    its float64 would change the dtype of the result."""
     if isinstance(value, (tuple, list)):
         return tuple(map(_plain, value))
     return value if value is None or isinstance(value, (bool, str)) else float(value)
 
 
 def unsupported(**options: Any) -> None:
-    """PyTorch's implementation switches, which have no meaning here, must be left alone."""
+    """Refuse PyTorch's implementation switches, which have no meaning here."""
     for name, value in options.items():
         check.unsupported(name, value, None, False)

@@ -27,7 +27,7 @@ def rmsprop(
     maximize: bool,
 ) -> None:
     """g ← g + λ p;  v ← α v + (1 − α) g²;  u = g / (√v + ε);  p ← p − η u, or with momentum
-    b ← μ b + u;  p ← p − η b. Centered, u has √(v − ḡ²) with ḡ ← α ḡ + (1 − α) g."""
+    b ← μ b + u;  p ← p − η b. Centered, u uses √(v − ḡ²) with ḡ ← α ḡ + (1 − α) g."""
     xp = get_xp(p)
     g = descent(p, g, weight_decay, maximize)
     v[...] = alpha * v + (1 - alpha) * g**2
@@ -42,8 +42,8 @@ def rmsprop(
 class RMSprop(Optimizer):
     """RMSprop (Tieleman & Hinton, Coursera lecture 6.5, 2012, in PyTorch's form).
 
-    g ← g + λ p;  v ← α v + (1 − α) g²;  p ← p − η g / (√v + ε), or with momentum
-    b ← μ b + g / (√v + ε);  p ← p − η b. ``centered`` takes √(v − ḡ²), ḡ the running mean of g.
+    g ← g + λ p;  v ← α v + (1 − α) g²;  p ← p − η g / (√v + ε), or with momentum b ← μ b + g / (√v
+    + ε);  p ← p − η b. ``centered`` uses √(v − ḡ²), where ḡ is the running mean of g.
 
     Args:
         params: see :class:`Optimizer`.

@@ -10,7 +10,7 @@ from ..graph import RULES, Graph, Rule, Value, rule
 
 
 def _one_node(kind: str, **attributes: Any) -> Rule:
-    """The rule of an operation that is one node, of operands in the result's dtype."""
+    """The rule of an operation that is a single node, with operands in the result's dtype."""
     return lambda g, y, *xs: g(kind, *(g.cast(x, y.dtype) for x in xs), **attributes)
 
 

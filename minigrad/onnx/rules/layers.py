@@ -86,8 +86,8 @@ def _known(sizes: tuple[Any, ...], what: str) -> tuple[int, ...]:
 def _pool(
     g: Graph, y: Value, x: Any, kind: str, window: Window, pads: Pair, out: Pair, fill: float
 ) -> str:
-    """Pooling of the input framed just as far as the windows reach: the two modes of rounding and
-    all padding are in the frame."""
+    """Pooling of the input after padding it exactly as far as the windows reach, which covers both
+    rounding modes and all padding."""
     need = [(o - 1) * s + r for o, s, r in zip(out, window.stride, window.reach, strict=True)]
     after = [max(m - n - p, 0) for m, n, p in zip(need, x.shape[2:], pads, strict=True)]
     if any((*pads, *after)):
@@ -128,7 +128,7 @@ def _adaptive_avg_pool2d(g: Graph, y: Value, x: Any, *, out: Pair) -> str:
 
 
 def _cells(size: int, count: int, dtype: Any) -> Array:
-    """(count, size): row i holds the shares in the mean over ⌊i size / count⌋ … ⌈(i+1) …⌉."""
+    """(count, size): row i holds the weights of the mean over ⌊i size / count⌋ … ⌈(i+1) …⌉."""
     shares = np.zeros((count, size), dtype)
     for i in range(count):
         cell = slice(i * size // count, -(-(i + 1) * size // count))

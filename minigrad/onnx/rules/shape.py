@@ -14,7 +14,7 @@ from ..trace import varies
 
 @rule
 def _reshape(g: Graph, y: Value, x: Any, *, shape: tuple[Size, ...]) -> str:
-    # 0 stands for the input's size at that place, -1 for what is left.
+    # 0 stands for the input's size at that position, -1 for the remaining size.
     sizes = [
         n if isinstance(n, int) else 0 if x.shape[i : i + 1] == (n,) else -1
         for i, n in enumerate(shape)
@@ -53,7 +53,7 @@ def _pad(g: Graph, y: Value, x: Any, *, widths: tuple[Pair, ...], value: Any) ->
 
 @rule
 def _getitem(g: Graph, y: Value, x: Any, *, index: tuple[Any, ...], unique: bool) -> str:
-    """Slices at once, then picks from the last dimension on, then new dimensions."""
+    """All slices at once, then picks from the last dimension backwards, then new dimensions."""
     taken = sum(part is not None and part is not Ellipsis for part in index)
     rest = (slice(None),) * (len(x.shape) - taken)
     at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
@@ -85,7 +85,7 @@ def _getitem(g: Graph, y: Value, x: Any, *, index: tuple[Any, ...], unique: bool
 
 
 def _bounds(part: slice) -> tuple[int, int, int]:
-    """Start, stop and step, as ONNX writes the ends that are left out."""
+    """Start, stop and step, with ONNX's values for ends that are omitted."""
     return (
         0 if part.start is None else part.start,
         np.iinfo(np.int64).max if part.stop is None else part.stop,
@@ -94,7 +94,7 @@ def _bounds(part: slice) -> tuple[int, int, int]:
 
 
 def _axes(parts: tuple[Any, ...]) -> Iterator[int]:
-    """The dimension of the indexed tensor at which each part stands."""
+    """The dimension of the indexed tensor for each part of the index."""
     axis = 0
     for part in parts:
         yield axis

@@ -1,4 +1,4 @@
-"""What all schedules share: the rates of an epoch, state, saving."""
+"""The base of all schedules: the learning rates of an epoch, state, and saving."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..optimizer import Optimizer
 
 Check = Callable[[str, Any], Any]
 
-ROUNDING = 1e-12  # by which a rate that falls to 0 may miss it
+ROUNDING = 1e-12  # rounding error of a rate that decays to 0
 
 
 def whole(minimum: int) -> Check:
@@ -31,13 +31,13 @@ def reals(name: str, value: Any) -> list[float]:
 
 
 class LRScheduler:
-    """Base: ``get_lr()`` computes every group's rate at the epoch ``last_epoch``.
+    """Base of schedules: ``get_lr()`` computes the rate of each group at epoch ``last_epoch``.
 
     A group that is added to the optimiser later joins at the next step, with its own rate as the
-    initial one.
+    initial rate.
 
     Args:
-        optimizer: its groups' "lr" is set at once and by every ``step``.
+        optimizer: the "lr" of its groups is set at once and by each ``step``.
         last_epoch: the epoch before the first one, -1 for a fresh start; to resume, prefer
             ``load_state_dict`` of both the schedule and the optimiser.
     """
@@ -49,7 +49,7 @@ class LRScheduler:
         "base_lrs": reals,
         "_last_lr": reals,
     }
-    _is_initial = False  # at the first epoch, whose rates the optimiser has
+    _is_initial = False  # during the first epoch, whose rates the optimiser already has
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = checked(optimizer)
@@ -68,16 +68,16 @@ class LRScheduler:
         raise NotImplementedError
 
     def step(self, epoch: None = None) -> None:
-        """Go on to the next epoch; call it after the epoch's optimiser steps.
+        """Advance to the next epoch; call it after the optimiser steps of an epoch.
 
         Raises:
-            TypeError, ValueError: a rate cannot be one. Nothing has changed then.
+            TypeError, ValueError: a rate is invalid. Nothing has changed then.
         """
         check.unsupported("epoch", epoch, None)
         self._move(last_epoch=self.last_epoch + 1)
 
     def _move(self, **place: Any) -> None:
-        """Take over the attributes of another epoch, and set its rates."""
+        """Set the attributes of another epoch, and its rates."""
         self._join()
         before = {name: getattr(self, name) for name in place}
         vars(self).update(place)
@@ -93,7 +93,7 @@ class LRScheduler:
         self._last_lr = self._rates()
 
     def _changes(self) -> list[dict[str, Any]]:
-        """What to set in each group at ``last_epoch``."""
+        """The entries to set in each group at ``last_epoch``."""
         rates = [
             0.0 if isinstance(rate, float) and -ROUNDING < rate < 0 else rate
             for rate in check.items("lr", self.get_lr(), "numbers")
@@ -121,12 +121,12 @@ class LRScheduler:
                 del self._is_initial
 
     def _join(self) -> None:
-        """Take note of the initial rates of groups that have been added."""
+        """Record the initial rates of groups that have been added."""
         for group in self.optimizer.param_groups[len(self.base_lrs) :]:
             self.base_lrs.append(group.get("initial_lr", group["lr"]))
 
     def _rates(self) -> list[float]:
-        """The rates in force."""
+        """The current rates."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def get_last_lr(self) -> list[float]:
@@ -134,8 +134,8 @@ class LRScheduler:
         return list(self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the schedule was made with and where it is, in PyTorch's form; the rates themselves
-        are in the optimiser's state."""
+        """The arguments and position of the schedule, in PyTorch's form. The rates themselves are
+        in the optimiser's state."""
         self._join()
         return {
             name: copy.copy(value)
@@ -144,12 +144,12 @@ class LRScheduler:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a state of the same kind of schedule, or of PyTorch's of the same name.
+        """Load a state of the same kind of schedule, or of PyTorch's schedule of the same name.
 
-        The rates are the optimiser's: load its state too.
+        The optimiser's state holds the rates: load it too.
 
         Raises:
-            TypeError, ValueError: entries are missing or do not fit. Nothing has changed then.
+            TypeError, ValueError: entries are missing or invalid. Nothing has changed then.
         """
         vars(self).update(self._checked_state(state_dict))
 
@@ -181,7 +181,7 @@ def checked(optimizer: Any) -> Optimizer:
 
 @contextlib.contextmanager
 def unchanged(optimizer: Optimizer) -> Iterator[None]:
-    """Within it, an error leaves the optimiser's groups as they were."""
+    """Context that restores the optimiser's groups after an error."""
     before = [dict(group) for group in optimizer.param_groups]
     try:
         yield
@@ -195,7 +195,7 @@ def unchanged(optimizer: Optimizer) -> Iterator[None]:
 def one_each(
     name: str, what: str, values: Sequence[Any], optimizer: Optimizer
 ) -> list[dict[str, Any]]:
-    """The optimiser's groups, as many as there are ``values``."""
+    """The optimiser's groups, which must be as many as ``values``."""
     groups = optimizer.param_groups
     if len(values) != len(groups):
         raise ValueError(
@@ -215,6 +215,6 @@ def for_each(name: str, value: Any, optimizer: Optimizer) -> list[float]:
 
 
 def attributes(function: Any) -> dict[str, Any] | None:
-    """What is saved of a function: its attributes if it is an object of a class of its own."""
+    """The saved state of a function: its attributes, if it is an instance of a user's class."""
     plain = types.FunctionType, types.BuiltinFunctionType, types.MethodType, type
     return None if isinstance(function, plain) else dict(getattr(function, "__dict__", {}))
