@@ -18,6 +18,7 @@ from .cpu.threads import get_num_threads, set_num_threads
 from .creation import ones, tensor, zeros
 from .device import DeviceError, device, get_xp, is_gpu_available
 from .dispatch import get_implementation, set_implementation
+from .explore import draw, explore, trace
 from .gpu.cuda_graph import CapturedStep, CaptureError
 from .gpu.precision import get_precision, set_precision
 from .gradcheck import gradcheck
@@ -42,6 +43,8 @@ __all__ = [
     "data",
     "detect_anomaly",
     "device",
+    "draw",
+    "explore",
     "functional",
     "get_implementation",
     "get_num_threads",
@@ -67,6 +70,7 @@ __all__ = [
     "set_precision",
     "stack",
     "tensor",
+    "trace",
     "watch_compilation",
     "where",
     "zeros",

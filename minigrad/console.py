@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, TypeVar, cast
 
@@ -53,6 +53,31 @@ def clean(text: object, keep: str = "") -> str:
 def one_line(text: object) -> str:
     """:func:`clean` ``text`` with each run of spaces and line ends replaced by one space."""
     return clean(" ".join(str(text).split()))
+
+
+def dimensions(shape: Sequence[int]) -> str:
+    """A shape as "64×3×32×32"; of a number "scalar"."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def byte_count(count: int) -> str:
+    """A number of bytes with three digits at most: "1.8 MB"."""
+    size, units = float(count), ["B", "KB", "MB", "GB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.{0 if units[0] == 'B' or size >= 99.95 else 1}f} {units[0]}"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A table of columns side by side: a heading, a rule, and the other rows. The columns whose
+    numbers are in ``right`` end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        padded = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(cells)]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
 
 
 def complain(message: object) -> int:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +72,9 @@ class _Sequence:
     def next(self) -> Draw:
         return Draw(self._key, next(self._numbers))
 
+    def start_at(self, number: int) -> None:
+        self._numbers = itertools.count(number)
+
 
 _shared = _Sequence(0)
 
@@ -115,6 +120,18 @@ def threshold(drop: float) -> int:
 def next_draw() -> Draw:
     """The next draw of the calling thread's sequence."""
     return (_thread.own or _shared).next()
+
+
+@contextmanager
+def drawn_again() -> Iterator[None]:
+    """What is drawn within it on the calling thread is drawn again after it."""
+    sequence = _thread.own or _shared
+    start = sequence.next().number
+    sequence.start_at(start)
+    try:
+        yield
+    finally:
+        sequence.start_at(start)
 
 
 def generator() -> np.random.Generator:

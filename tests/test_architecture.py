@@ -54,7 +54,7 @@ LAYERS = (
         "minigrad.gradcheck",
         "minigrad.gpu.cuda_graph",
     ),
-    ("minigrad.onnx",),
+    ("minigrad.onnx", "minigrad.explore"),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),
     ("minigrad",),

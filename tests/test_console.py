@@ -249,3 +249,13 @@ def test_a_file_does_not_get_the_number_of_a_closed_stream(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     assert subprocess.run(command, check=False, env=environment).returncode == 0
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_tables_and_sizes():
+    rows = [("name", "bytes"), ("a", console.byte_count(999)), ("longer", "1 KB")]
+    assert console.aligned(rows, right=(1,)) == (
+        "name    bytes\n─────────────\na       999 B\nlonger   1 KB"
+    )
+    counts = {0: "0 B", 1000: "1.0 KB", 99_940: "99.9 KB", 99_960: "100 KB", 2 * 10**12: "2000 GB"}
+    assert {count: console.byte_count(count) for count in counts} == counts
+    assert [console.dimensions(shape) for shape in ((), (2,), (3, 4))] == ["scalar", "2", "3×4"]

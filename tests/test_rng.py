@@ -147,3 +147,13 @@ def test_seed_errors(numbers):
 
 def test_randn_errors():
     refuses(ValueError, "size: expected whole numbers from 0, got (-1,)", lambda: mg.randn(-1))
+
+
+def test_draws_that_are_drawn_again():
+    for seed in (None, 3):
+        if seed is not None:
+            mg.manual_seed(seed)
+        with rng.drawn_again():
+            first = mg.randn(3).tolist()
+            mg.randn(5)
+        assert mg.randn(3).tolist() == first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from .. import check
 from ..events import listeners
@@ -14,6 +14,7 @@ from ..tensor import Tensor
 from .hooks import ForwardHooks, Hook
 from .parameter import Parameter
 from .state import IncompatibleKeys, load
+from .summary import summary
 
 
 class _Kind(NamedTuple):
@@ -95,6 +96,18 @@ class Module:
         """
         added = Hook(hook, with_kwargs, always_call)
         return self._make_hooks().after.add(added, check.boolean("prepend", prepend))
+
+    def summary(self, *inputs: Any, file: TextIO | None = None) -> None:
+        """Print a table of all modules that a call with ``inputs`` runs, in that order: what each
+        makes, and the parameters that it owns itself; a shared one is counted once.
+
+        The model is called in evaluation mode, nothing is recorded, and its modes are restored.
+
+        Args:
+            inputs: what the model takes.
+            file: where to print; standard output by default.
+        """
+        summary(self, inputs, file)
 
     # -- registering members
 
