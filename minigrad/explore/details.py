@@ -47,8 +47,11 @@ def _max_pool2d(inputs: Any, params: dict[str, Any], y: Array) -> dict[str, Any]
     """Of each window of the maps that are shown, which of its places holds the maximum."""
     window, pads = params["window"], params["pads"]
     part = np.asarray(move(inputs[0].data[:1, :MAPS], CPU))
-    framed, _ = pool._frame(part, window, pads, params["out"], pool.lowest(part.dtype))
-    pixels = np.stack([framed[0, :, i, j] for i, j in window.offsets(params["out"])])
+    out = params["out"]
+    framed = np.full((part.shape[1], *(n + 2 * sum(window.reach) for n in part.shape[2:])), -np.inf)
+    height, width = part.shape[2:]
+    framed[:, pads[0] : pads[0] + height, pads[1] : pads[1] + width] = part[0]
+    pixels = np.stack([framed[:, i, j] for i, j in window.offsets(out)])
     with np.errstate(all="ignore"):
         place = ((pixels == pixels.max(axis=0)) | (pixels != pixels)).argmax(axis=0)
     return {"padding": pads, "place": place.tolist()} | _window(window)

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from ..console import aligned, byte_count, dimensions, one_line
 from ..events import Listener, listen
 from ..tape import no_grad
 from ..tensor import Tensor
 
-if TYPE_CHECKING:
-    from .module import Module
-
 
 class _Calls(Listener):
     """Notes the calls of modules in the order in which they begin."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Module, int, Any]] = []  # module, depth, result
+        self.calls: list[tuple[Any, int, Any]] = []  # module, depth, result
         self._open: list[int] = []
 
-    def enter(self, module: Module, inputs: tuple[Any, ...]) -> None:
+    def enter(self, module: Any, inputs: tuple[Any, ...]) -> None:
         self._open.append(len(self.calls))
         self.calls.append((module, len(self._open) - 1, None))
 
-    def leave(self, module: Module, inputs: tuple[Any, ...], result: Any) -> None:
+    def leave(self, module: Any, inputs: tuple[Any, ...], result: Any) -> None:
         number = self._open.pop()
         self.calls[number] = (module, self.calls[number][1], result)
 
 
-def summary(model: Module, inputs: tuple[Any, ...], file: TextIO | None) -> None:
+def summary(model: Any, inputs: tuple[Any, ...], file: TextIO | None) -> None:
     """What :meth:`Module.summary` does."""
     modes = [(module, module.training) for module in model.modules()]
     try:
@@ -42,7 +39,7 @@ def summary(model: Module, inputs: tuple[Any, ...], file: TextIO | None) -> None
     print(_table(model, heard.calls), file=file or sys.stdout)
 
 
-def _table(model: Module, calls: list[tuple[Module, int, Any]]) -> str:
+def _table(model: Any, calls: list[tuple[Any, int, Any]]) -> str:
     names = {id(module): path.rpartition(".")[2] for path, module in model.named_modules()}
     rows = [("module", "result", "parameters")]
     counted: set[int] = set()
