@@ -273,6 +273,33 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
         [near((70_000, 3), 5), near((3,), 2)],
     ),
     "mse_loss": (lambda m, x, y: m.mse_loss(x, y), [near((70_000,), 200), near((70_000,), 9)]),
+    **{
+        name: (
+            lambda m, x, y, n=name: getattr(m, n)(x, y),
+            [near((70_000,), 200), near((70_000,), 9)],
+        )
+        for name in ("l1_loss", "smooth_l1_loss", "huber_loss")
+    },
+    "kl_div": (lambda m, x, y: m.kl_div(x, y), [near((70_000,), -1), near((70_000,), 2)]),
+    "binary_cross_entropy": (
+        lambda m, x, y: m.binary_cross_entropy(x, y.detach()),
+        [grid((70_000,), 0, 0.1, 0.9), grid((70_000,), 1, 0.1, 0.9)],
+    ),
+    "bce_with_logits": (
+        lambda m, x, y: m.binary_cross_entropy_with_logits(x, y.detach()),
+        [near((70_000,), 3), grid((70_000,), 1, 0.1, 0.9)],
+    ),
+    "layer_norm": (
+        lambda m, x: m.layer_norm(x, (5000,)),
+        [grid((2, 5000), 0, -6e4, 6e4)],
+    ),
+    "group_norm": (
+        lambda m, x: m.group_norm(x, 1),
+        [grid((2, 2, 3000), 0, -6e4, 6e4)],
+    ),
+    "normalize": (lambda m, x: m.normalize(x), [near((2, 5000), 1)]),
+    "prelu": (lambda m, x, w: m.prelu(x, w), [near((7000,), -1), near((1,), 0.3)]),
+    "silu": (lambda m, x: m.silu(x), [np.linspace(-4, 4, 999)]),
     "gelu": (lambda m, x: m.gelu(x), [np.linspace(-4, 4, 999)]),
     "gelu, large": (lambda m, x: m.gelu(x, "tanh"), [near((9,), 2000)]),
     "batch_norm": (
@@ -334,7 +361,8 @@ def test_a_network_in_float16(device):
 SUMLESS = {
     *("abs", "cat", "clamp", "div", "dropout", "exp", "expand", "leaky_relu", "log", "neg", "pad"),
     *("permute", "pow", "relu", "sigmoid", "sqrt", "sub", "take_along", "tanh", "to_device"),
-    *("to_dtype", "where"),
+    *("to_dtype", "where", "elu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish"),
+    "softplus",
 }
 
 
