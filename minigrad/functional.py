@@ -9,6 +9,7 @@ from .ops.linear import linear
 from .ops.loss import cross_entropy, focal_loss, nll_loss
 from .ops.norm import batch_norm
 from .ops.normalize import normalize
+from .ops.pad import pad
 from .ops.pair_loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -20,7 +21,7 @@ from .ops.pair_loss import (
 )
 from .ops.piecewise import hardsigmoid, hardswish, hardtanh, prelu, relu6
 from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from .ops.shape import one_hot, pad
+from .ops.shape import one_hot
 from .ops.smooth import celu, elu, logsigmoid, mish, selu, silu, softplus
 
 __all__ = [

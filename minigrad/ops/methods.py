@@ -11,7 +11,7 @@ from ..device import device, move
 from ..options import lacks
 from ..tape import op
 from ..tensor import Tensor
-from . import activation, arithmetic, linear, reduce, shape
+from . import activation, arithmetic, linear, pad, reduce, shape
 
 
 @op
@@ -127,7 +127,8 @@ _METHODS: dict[str, Any] = {
 for _module, _names in (
     (arithmetic, "abs exp log sqrt clamp pow"),
     (reduce, "sum mean var std max min argmax"),
-    (shape, "reshape view flatten permute transpose squeeze unsqueeze expand pad"),
+    (shape, "reshape view flatten permute transpose squeeze unsqueeze expand"),
+    (pad, "pad"),
     (activation, "relu sigmoid tanh softmax log_softmax"),
     (linear, "matmul"),
 ):

@@ -12,11 +12,11 @@ from .. import check
 from ..device import Array, get_xp
 from ..dispatch import Dispatched
 from ..layout import memory_order
-from ..memory import empty, zeros
+from ..memory import zeros
 from ..options import lacks, spread
 from ..sums import adding_dtype
 from ..tape import Backward, op
-from ..tensor import Number, Tensor
+from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
 
@@ -234,45 +234,6 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if len({t.shape for t in found}) > 1:
         raise ValueError(f"tensors: expected one shape, got {[t.shape for t in found]}")
     return _cat(*(unsqueeze(t, dim) for t in found), dim=check.axis("dim", dim, found[0].ndim + 1))
-
-
-@op
-def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pair:
-    """y = x padded with ``value``,  dL/dx = the part of g at the place of x."""
-    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
-    shape = tuple(n + a + b for (a, b), n in zip(widths, x.shape, strict=True))
-    y = empty(shape, x.dtype, get_xp(x), memory_order(x))
-    y[...] = value
-    y[inside] = x
-    return y, lambda g, needs: (g[inside],)
-
-
-def pad(
-    input: Tensor, pad: Sequence[int], mode: str = "constant", value: Number | None = None
-) -> Tensor:
-    """``input`` padded with ``value`` (default 0).
-
-    Args:
-        pad: (left, right) of the last dimension, then of the one before it, and so on; each >= 0.
-        mode: only "constant" is supported.
-    """
-    check.tensor("input", input)
-    check.unsupported("mode", mode, "constant")
-    if not isinstance(pad, (tuple, list)):
-        raise TypeError(f"pad: expected a tuple or list, got {pad!r}")
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ValueError(
-            f"pad: expected pairs for at most {input.ndim} dimensions, got {tuple(pad)}"
-        )
-    amounts = [check.integer("pad", p, -math.inf) for p in pad]
-    if min(amounts, default=0) < 0:
-        raise NotImplementedError(f"pad={tuple(pad)} is not supported (only amounts from 0)")
-    value = 0 if value is None else value
-    check.fits("value", value, input.dtype)
-    widths = [(0, 0)] * input.ndim
-    for i in range(len(amounts) // 2):
-        widths[-1 - i] = (amounts[2 * i], amounts[2 * i + 1])
-    return _pad(input, widths=tuple(widths), value=value)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

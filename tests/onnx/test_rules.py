@@ -74,6 +74,11 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "expand to more": lambda x: MATRIX[0].expand(3, 1, 2, 6).expand(3, 5, 2, 6),
     "cat and stack": lambda x: mg.stack([mg.cat([x, x[:, :1]], 1), mg.cat([x[:, 1:2], x], 1)], -1),
     "pad": lambda x: F.pad(x, (1, 2, 0, 1, 3, 0), value=2.5),
+    "pad by copies": lambda x: (
+        F.pad(x, (1, 2, 0, 1), "reflect")
+        + F.pad(x, (1, 2, 0, 1), "replicate")
+        + F.pad(x, (1, 2, 0, 1), "circular")
+    ),
     "matmul": lambda x: MATRIX @ (x[:, :, :6] @ MATRIX.T),
     "linear": lambda x: F.linear(x, MATRIX, MATRIX[:, 0]),
     "linear of rows": lambda x: F.linear(x[:, 0, 0], MATRIX),

@@ -151,11 +151,6 @@ def test_errors(call, error, match):
 @pytest.mark.parametrize(
     ("name", "args", "error", "match"),
     [
-        ("pad", ((1,),), ValueError, "pad: expected pairs for at most 1 dimensions, got (1,)"),
-        ("pad", ((1, 1, 1, 1),), ValueError, "pad: expected pairs for at most 1 dimensions"),
-        ("pad", ((1, 0.5),), TypeError, "pad: expected a whole number, got 0.5"),
-        ("pad", (2,), TypeError, "pad: expected a tuple or list, got 2"),
-        ("pad", ((1, 1), "mirror"), NotImplementedError, "mode='mirror' is not supported"),
         ("one_hot", (2,), ValueError, "tensor: expected class indices from 0 to 1, got 0 to 2"),
         ("one_hot", (-2,), ValueError, "num_classes: expected a whole number from 1, got -2"),
     ],
@@ -179,12 +174,6 @@ def test_other_errors():
     refuses(ValueError, text, lambda: one_hot(mg.zeros(0, dtype="int64")))
     text = "tensors: expected one dtype, got ['float32', 'int64']"
     refuses(TypeError, text, lambda: mg.cat([mg.ones(1), mg.tensor([1])]))
-    text = "is not supported"
-    for mode in ("reflect", "replicate", "circular"):
-        refuses(
-            NotImplementedError, f"mode='{mode}' {text}", lambda m=mode: mg.ones(2).pad((1, 1), m)
-        )
-    refuses(NotImplementedError, "pad=", lambda: mg.ones(2).pad((-1, 0)))
 
 
 def test_slices_and_frames_stay_in_the_memory_order_of_their_operand():

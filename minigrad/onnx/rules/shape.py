@@ -99,3 +99,10 @@ def _axes(parts: tuple[Any, ...]) -> Iterator[int]:
     for part in parts:
         yield axis
         axis += part is not None
+
+
+@rule
+def _pad_by_copies(g: Graph, y: Value, x: Any, *, widths: tuple[Pair, ...], mode: str) -> str:
+    ends = np.array(widths, np.int64).reshape(-1, 2).T.ravel()
+    kinds = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    return g("Pad", x, ends, mode=kinds[mode])

@@ -114,8 +114,10 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("exponent as a Tensor", lambda m: m.ones(2) ** m.ones(2)),
     ("max: of two tensors", lambda m: m.ones(2).max(m.ones(2))),
     ("decorating a generator", lambda m: m.no_grad()(lambda: (yield))),
-    ("pad=(-1, 0)", lambda m: functions(m).pad(m.ones(3), (-1, 0))),
-    ("mode='replicate'", lambda m: functions(m).pad(m.ones(1, 3), (1, 1), mode="replicate")),
+    (
+        "negative amounts are not supported",
+        lambda m: functions(m).pad(m.ones(1, 3), (-1, 1), mode="replicate"),
+    ),
     (
         "return_indices=True",
         lambda m: functions(m).max_pool2d(m.ones(1, 2, 2), 2, return_indices=True),
@@ -126,7 +128,11 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
         "gradients of target probabilities",
         lambda m: functions(m).cross_entropy(m.ones(1, 2), m.ones(1, 2, requires_grad=True)),
     ),
-    ("padding_mode='reflect'", lambda m: m.nn.Conv2d(1, 1, 1, padding_mode="reflect")),
+    (
+        "track_running_stats=True",
+        lambda m: m.nn.InstanceNorm2d(1, track_running_stats=True),
+    ),
+    ("max_norm=1.0", lambda m: m.nn.Embedding(2, 1, max_norm=1.0)),
     ("track_running_stats=False", lambda m: m.nn.BatchNorm2d(1, track_running_stats=False)),
     ("momentum=None", lambda m: m.nn.BatchNorm1d(1, momentum=None)),
     ("device='cpu'", lambda m: m.nn.Linear(1, 1, device="cpu")),

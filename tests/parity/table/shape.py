@@ -90,10 +90,12 @@ def expand(d: Drawer) -> Call:
 def pad(d: Drawer) -> Call:
     x = d.array(d.shape())
     count = 2 * d.integer(0, x.ndim + d.rarely()) + d.rarely(20)
-    amounts = [d.integer(-1 if d.rarely() else 0, 2) for _ in range(count)]
+    amounts = [d.integer(-2 if d.rarely() else 0, 2) for _ in range(count)]
     options = {"value": d([None, 0, 2.5, -1, True, math.inf])}
-    if d.rarely():
-        options["mode"] = d(["constant", "reflect", "replicate", "circular", "mirror"])
+    if d.integer(0, 2):
+        options["mode"] = d(["constant", "reflect", "replicate", "circular"])
+        if options["mode"] != "constant" and not d.rarely():
+            options["value"] = None
     return Call([x], (d([tuple(amounts), amounts]),), options)
 
 
