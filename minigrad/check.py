@@ -173,6 +173,15 @@ def pair(name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, 
     return first, second
 
 
+def single(name: str, value: Any, minimum: int) -> int:
+    """An int, or a tuple of one, at least ``minimum``."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 1:
+            raise ValueError(f"{name}: expected an int or a tuple of one, got {shown(value)}")
+        value = value[0]
+    return integer(name, value, minimum)
+
+
 def number(name: str, value: Any, low: float, high: float = float("inf")) -> float:
     """A real number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):

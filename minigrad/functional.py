@@ -1,9 +1,11 @@
 """The operations under the names of ``torch.nn.functional``."""
 
 from .ops.activation import gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-from .ops.conv import conv2d
+from .ops.conv import conv1d, conv2d
+from .ops.conv_transpose import conv_transpose2d
 from .ops.dropout import dropout, dropout1d, dropout2d
 from .ops.embedding import embedding
+from .ops.fold import fold, unfold
 from .ops.layer_norm import group_norm, instance_norm, layer_norm
 from .ops.linear import linear
 from .ops.loss import cross_entropy, focal_loss, nll_loss
@@ -31,7 +33,9 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
     "conv2d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
     "dropout1d",
@@ -39,6 +43,7 @@ __all__ = [
     "elu",
     "embedding",
     "focal_loss",
+    "fold",
     "gelu",
     "group_norm",
     "hardsigmoid",
@@ -70,4 +75,5 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+    "unfold",
 ]

@@ -23,7 +23,7 @@ from .activation import (
     Tanh,
 )
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
-from .conv import Conv2d
+from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .dropout import Dropout, Dropout1d, Dropout2d
 from .embedding import Embedding
 from .fusion import fuse
@@ -51,7 +51,17 @@ from .normalization import (
 )
 from .parameter import Parameter
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from .shape import Flatten
+from .shape import (
+    ConstantPad2d,
+    Flatten,
+    Fold,
+    ReflectionPad2d,
+    ReplicationPad2d,
+    Unflatten,
+    Unfold,
+    ZeroPad1d,
+    ZeroPad2d,
+)
 
 __all__ = [
     "CELU",
@@ -64,7 +74,10 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "ConstantPad2d",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -72,6 +85,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "FocalLoss",
+    "Fold",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
@@ -99,6 +113,8 @@ __all__ = [
     "ParameterList",
     "ReLU",
     "ReLU6",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -106,6 +122,10 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Unflatten",
+    "Unfold",
+    "ZeroPad1d",
+    "ZeroPad2d",
     "fuse",
     "init",
     "utils",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from .. import check
+from .. import functional as F
+from ..ops.conv import Pair
 from ..tensor import Tensor
 from .module import Module
 
@@ -18,3 +23,130 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """The inverse of :class:`Flatten`: dimension ``dim`` as dimensions ``unflattened_size``, one of
+    which may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        if not isinstance(unflattened_size, (tuple, list)):
+            came = check.shown(unflattened_size)
+            raise TypeError(f"unflattened_size: expected a tuple of sizes, got {came}")
+        self.dim = check.integer("dim", dim, -math.inf)
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        dim = check.axis("dim", self.dim, check.tensor("input", input).ndim)
+        sizes = list(self.unflattened_size)
+        known = math.prod(n for n in sizes if n != -1)
+        if sizes.count(-1) == 1 and known and input.shape[dim] % known == 0:
+            sizes[sizes.index(-1)] = input.shape[dim] // known
+        if math.prod(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
+            raise ValueError(
+                f"unflattened_size: expected sizes of product {input.shape[dim]}, "
+                f"got {self.unflattened_size}"
+            )
+        return input.reshape(*input.shape[:dim], *sizes, *input.shape[dim + 1 :])
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Unfold(Module):
+    """What a window sees at each place; see :func:`minigrad.functional.unfold`."""
+
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        dilation: int | Pair = 1,
+        padding: int | Pair = 0,
+        stride: int | Pair = 1,
+    ) -> None:
+        self.kernel_size, self.dilation = kernel_size, dilation
+        self.padding, self.stride = padding, stride
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        names = ("kernel_size", "dilation", "padding", "stride")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+
+
+class Fold(Unfold):
+    """Columns added up to images; see :func:`minigrad.functional.fold`."""
+
+    def __init__(
+        self,
+        output_size: int | Pair,
+        kernel_size: int | Pair,
+        dilation: int | Pair = 1,
+        padding: int | Pair = 0,
+        stride: int | Pair = 1,
+    ) -> None:
+        super().__init__(kernel_size, dilation, padding, stride)
+        self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        options = self.kernel_size, self.dilation, self.padding, self.stride
+        return F.fold(input, self.output_size, *options)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}, {super().extra_repr()}"
+
+
+class _Pad(Module):
+    """A frame around the last two dimensions, or the last one; see
+    :func:`minigrad.functional.pad`."""
+
+    mode = "constant"
+    dims = 2
+    value: float = 0.0
+
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        count = 2 * self.dims
+        amounts = (padding,) * count if isinstance(padding, int) else padding
+        if not isinstance(amounts, (tuple, list)) or len(amounts) != count:
+            came = check.shown(padding)
+            raise ValueError(f"padding: expected an int or a tuple of {count}, got {came}")
+        self.padding = tuple(check.integer("padding", n, -math.inf) for n in amounts)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pad(input, self.padding, self.mode, self.value or None)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
+
+
+class ZeroPad1d(_Pad):
+    """A frame of zeros around rows."""
+
+    dims = 1
+
+
+class ZeroPad2d(_Pad):
+    """A frame of zeros around images; padding as (left, right, top, bottom)."""
+
+
+class ConstantPad2d(_Pad):
+    """A frame of one value around images; padding as (left, right, top, bottom)."""
+
+    def __init__(self, padding: int | Sequence[int], value: float) -> None:
+        super().__init__(padding)
+        self.value = check.number("value", value, -math.inf)
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ReflectionPad2d(_Pad):
+    """A frame of mirror images; padding as (left, right, top, bottom)."""
+
+    mode = "reflect"
+
+
+class ReplicationPad2d(_Pad):
+    """A frame of the edge's pixels; padding as (left, right, top, bottom)."""
+
+    mode = "replicate"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .. import check
 from ..device import Array, get_xp
@@ -171,6 +172,36 @@ def conv2d(
             f"weight: the window {window.reach} is larger than the padded input ({h}, {w})"
         )
     return _conv2d(input, weight, bias, padding=pads, window=window, groups=groups)
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[int] | str = 0,
+    dilation: int | tuple[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """:func:`conv2d` of rows: images of height 1.
+
+    Args:
+        input: (N, C, L), or (C, L) for a single one.
+        weight: (O, C / groups, K).
+        bias: (O,) or None.
+        stride, padding, dilation, groups: as conv2d takes them, for one dimension.
+
+    Returns:
+        (N, O, OL).
+    """
+    check.tensor("input", input, (2, 3), "(N, C, L) or (C, L)")
+    check.tensor("weight", weight, (3,), "(O, C/groups, K)")
+    steps, spacing = check.single("stride", stride, 1), check.single("dilation", dilation, 1)
+    pads: Any = padding
+    if not isinstance(padding, str):
+        pads = (0, check.single("padding", padding, 0))
+    options = ((1, steps), pads, (1, spacing), groups)
+    return conv2d(input.unsqueeze(-2), weight.unsqueeze(2), bias, *options).squeeze(-2)
 
 
 def _named_padding(input: Tensor, padding: str, window: Window) -> tuple[Tensor, Pair]:

@@ -109,6 +109,8 @@ def _framed_by_copies(
     mode: str,
     value: Number | None,
 ) -> Tensor:
+    if mode != "circular":
+        check.no_bools("input", input)
     if value:
         raise ValueError(f"value: mode {mode!r} takes none, got {check.shown(value)}")
     if dims not in (1, 2, 3) or input.ndim - dims not in (1, 2):

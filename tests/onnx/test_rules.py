@@ -84,6 +84,12 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "linear of rows": lambda x: F.linear(x[:, 0, 0], MATRIX),
     "conv2d": lambda x: F.conv2d(x, WEIGHT, WEIGHT[:, 0, 0, 0], (2, 1), (1, 2)),
     "conv2d same": lambda x: F.conv2d(x, WEIGHT[:, :, :2, :2], padding="same"),
+    "conv1d": lambda x: F.conv1d(x[:, :, 0], WEIGHT[:, :, 0], padding=1, stride=2),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(
+        F.conv2d(x / 20, WEIGHT), WEIGHT, WEIGHT[0, :, 0, 0], 2, 1, (1, 0)
+    ),
+    "unfold": lambda x: F.unfold(x, (3, 2), (1, 2), 1, 2),
+    "fold": lambda x: F.fold(F.unfold(x, 3, padding=1), (7, 6), 3, padding=1),
     "batch_norm": lambda x: F.batch_norm(x, CHANNELS, CHANNELS),
     "batch_norm, sum, relu": lambda x: F.batch_norm(
         x, CHANNELS, CHANNELS, residual=x * 0.5, relu=True

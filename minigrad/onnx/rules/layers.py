@@ -34,6 +34,63 @@ def _conv2d(
 
 
 @rule
+def _conv_transpose2d(
+    g: Graph,
+    y: Value,
+    x: Any,
+    w: Any,
+    b: Any,
+    *,
+    padding: Pair,
+    window: Window,
+    groups: int,
+    out: Pair,
+) -> str:
+    sizes = zip(out, x.shape[2:], window.stride, padding, window.reach, strict=True)
+    more = [o - ((n - 1) * s - 2 * p + r) for o, n, s, p, r in sizes]
+    return g(
+        "ConvTranspose",
+        *(x, w, b),
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+        pads=padding * 2,
+        output_padding=more,
+        group=groups,
+    )
+
+
+@rule
+def _unfold(g: Graph, y: Value, x: Any, *, padding: Pair, window: Window, places: Pair) -> str:
+    """A convolution of each channel with kernels that pick one element each."""
+    channels, size = known(x.shape[1:2], "unfold")[0], math.prod(window.kernel)
+    picks = np.eye(size, dtype=y.dtype).reshape(size, 1, *window.kernel)
+    columns = g(
+        "Conv",
+        *(x, np.tile(picks, (channels, 1, 1, 1))),
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+        pads=padding * 2,
+        group=channels,
+    )
+    return g("Reshape", columns, np.array((0, channels * size, -1), np.int64))
+
+
+@rule
+def _fold(
+    g: Graph, y: Value, x: Any, *, size: Pair, padding: Pair, window: Window, places: Pair
+) -> str:
+    return g(
+        "Col2Im",
+        *(x, np.array(size, np.int64), np.array(window.kernel, np.int64)),
+        strides=window.stride,
+        dilations=window.dilation,
+        pads=padding * 2,
+    )
+
+
+@rule
 def _batch_norm(
     g: Graph,
     y: Value,
@@ -58,14 +115,14 @@ def _batch_norm(
 
 @rule
 def _layer_norm(g: Graph, y: Value, x: Any, w: Any, b: Any, *, dims: int, eps: float) -> str:
-    scale = np.ones(_known(x.shape[-dims:], "layer_norm"), y.dtype) if w is None else w
+    scale = np.ones(known(x.shape[-dims:], "layer_norm"), y.dtype) if w is None else w
     return g("LayerNormalization", x, scale, b, axis=-dims, epsilon=eps)
 
 
 @rule
 def _group_norm(g: Graph, y: Value, x: Any, w: Any, b: Any, *, groups: int, eps: float) -> str:
     """Instance norm of the groups as channels, then the channels' own scale and shift."""
-    sizes = _known(x.shape[1:], "group_norm")
+    sizes = known(x.shape[1:], "group_norm")
     rows = g("Reshape", x, np.array((0, groups, -1), np.int64))
     ones, zeros = np.ones(groups, y.dtype), np.zeros(groups, y.dtype)
     out = g("InstanceNormalization", rows, ones, zeros, epsilon=eps)
@@ -76,7 +133,7 @@ def _group_norm(g: Graph, y: Value, x: Any, w: Any, b: Any, *, groups: int, eps:
     return out if b is None else g("Add", out, g("Reshape", b, beside))
 
 
-def _known(sizes: tuple[Any, ...], what: str) -> tuple[int, ...]:
+def known(sizes: tuple[Any, ...], what: str) -> tuple[int, ...]:
     """``sizes``, which must not depend on the batch's."""
     if not all(isinstance(n, int) for n in sizes):
         raise varies(f"a size of {what}")

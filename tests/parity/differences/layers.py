@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 import minigrad as mg
@@ -74,6 +75,16 @@ def norm_of_large_gradients() -> None:
     x = np.full(4, 1e30, np.float32)
     assert torch.nn.utils.get_total_norm([torch.tensor(x)]) == torch.inf
     assert mg.nn.utils.get_total_norm([mg.tensor(x)]).item() == np.float32(2e30)
+
+
+@row("empty-enlargements", ("padding: leaves a result of size",), ("onv",))
+def empty_enlargements() -> None:
+    call = lambda m: functions(m).conv_transpose2d(  # noqa: E731
+        m.ones(2, 2, 1, 3), m.ones(2, 2, 2, 2), stride=2, padding=(1, 0)
+    )
+    only_ours_refuses(ValueError, "padding: leaves a result of size (0, 6)", call)
+    with pytest.raises(RuntimeError, match="too small"):
+        T.conv_transpose2d(torch.ones(1, 1, 1, 3), torch.ones(1, 1, 2, 2), padding=(1, 0))
 
 
 @row("dropout-channels", ("expected shape (N, C, H, W)",), ("ropout2d",))

@@ -5,11 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import torch
-
-from minigrad import nn
 from tests.parity.driver import Call, Drawer
-from tests.parity.table import entry
+from tests.parity.table import entry, layer
 
 
 @entry("Tensor.matmul", bound="sum")
@@ -55,21 +52,7 @@ def conv2d(d: Drawer) -> Call:
     return Call([x, w, bias], options=options)
 
 
-def _with_parameters(layer: Any, parameters: list[Any]) -> Any:
-    """A layer that computes with these tensors, in either library."""
-    for name, value in zip(("weight", "bias"), parameters, strict=False):
-        if isinstance(layer, torch.nn.Module):
-            del layer._parameters[name]
-        vars(layer)[name] = value
-    return layer
-
-
-@entry(
-    "nn.Linear",
-    lambda x, w, b, *a: _with_parameters(nn.Linear(*a, b is not None), [w, b])(x),
-    lambda x, w, b, *a: _with_parameters(torch.nn.Linear(*a, b is not None), [w, b])(x),
-    bound="sum",
-)
+@entry("nn.Linear", *layer("Linear", "weight", "bias"), bound="sum")
 def linear_layer(d: Drawer) -> Call:
     f, o = d.integer(1, 4), d.integer(1, 4)
     bias = d.array((o,)) if d.integer(0, 1) else None
@@ -77,18 +60,58 @@ def linear_layer(d: Drawer) -> Call:
     return Call([x, d.array((o, f)), bias], (f, o))
 
 
-@entry(
-    "nn.Conv2d",
-    lambda x, w, b, *a, **o: _with_parameters(nn.Conv2d(*a, bias=b is not None, **o), [w, b])(x),
-    lambda x, w, b, *a, **o: _with_parameters(torch.nn.Conv2d(*a, bias=b is not None, **o), [w, b])(
-        x
-    ),
-    bound="sum",
-)
+@entry("nn.Conv2d", *layer("Conv2d", "weight", "bias"), bound="sum")
 def conv2d_layer(d: Drawer) -> Call:
-    call = conv2d(d)
+    return _framed(d, conv2d(d))
+
+
+def _framed(d: Drawer, call: Call) -> Call:
+    """The call of the function as one of a layer, the frame perhaps not of zeros."""
     _, w, _ = call.arrays
-    modes = ["zeros", "reflect", "circular", "mirror"] if d.rarely() else ["zeros"]
     call.args = (w.shape[1] * call.options["groups"], w.shape[0], w.shape[2:])
-    call.options["padding_mode"] = d(modes)
+    if not isinstance(call.options["padding"], list | tuple) or len(call.options["padding"]) > 1:
+        # PyTorch takes a tuple of one with zeros only.
+        call.options["padding_mode"] = d(["zeros", "zeros", "reflect", "replicate", "circular"])
+    return call
+
+
+@entry("functional.conv1d", bound="sum")
+def conv1d(d: Drawer) -> Call:
+    groups, kernel = d.integer(1, 3), d.integer(1, 3)
+
+    def size(low: int, high: int) -> Any:
+        n = d.integer(low, high)
+        return d([n, (n,), (n, n) if d.rarely() else n])
+
+    options = {"stride": size(1, 3), "dilation": size(1, 2), "groups": groups}
+    options["padding"] = d(["same", "valid"]) if d.rarely(6) else size(0, 3)
+    c, o = groups * d.integer(1, 2), groups * d.integer(1, 3)
+    shape = [d.integer(1, 3), c + d.rarely(20), d.integer(1, 7)]
+    bias = d.array((o + d.rarely(20),)) if d.integer(0, 1) else None
+    w = d.array((o, c // groups, kernel), dtype=d.other_dtype())
+    return Call([d.array(shape[d.rarely() :]), w, bias], options=options)
+
+
+@entry("nn.Conv1d", *layer("Conv1d", "weight", "bias"), bound="sum")
+def conv1d_layer(d: Drawer) -> Call:
+    return _framed(d, conv1d(d))
+
+
+@entry("functional.conv_transpose2d", bound="sum")
+def conv_transpose2d(d: Drawer) -> Call:
+    groups = d.integer(1, 3)
+    c, each = groups * d.integer(1, 2), d.integer(1, 2)
+    options = strided(d) | {"groups": groups, "padding": d.pair(0, 2)}
+    options["output_padding"] = d.pair(0, 1)
+    shape = [d.integer(1, 3), c + d.rarely(20), d.integer(1, 4), d.integer(1, 4)]
+    bias = d.array((groups * each + d.rarely(20),)) if d.integer(0, 1) else None
+    w = d.array((c, each, d.integer(1, 3), d.integer(1, 3)), dtype=d.other_dtype())
+    return Call([d.array(shape[d.rarely() :]), w, bias], options=options)
+
+
+@entry("nn.ConvTranspose2d", *layer("ConvTranspose2d", "weight", "bias"), bound="sum")
+def conv_transpose2d_layer(d: Drawer) -> Call:
+    call = conv_transpose2d(d)
+    _, w, _ = call.arrays
+    call.args = (w.shape[0], w.shape[1] * call.options["groups"], w.shape[2:])
     return call
