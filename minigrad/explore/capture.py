@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, rng, tape
+from .. import check, rng
 from ..device import Array, get_xp
 from ..events import Listener, listen
 from ..nn import Module, Parameter
@@ -56,9 +56,7 @@ def record(
         result: Any = check.function("loss", loss)(*args, **kwargs) if watched else loss
         _check_loss(result)
         recorder.read_tape(result)
-        seed = get_xp(result.data).ones_like(result.data)
-        root = result if result.node is None else result.node
-        tape.sweep(root, seed, retain_graph=not watched)
+        result.backward(retain_graph=not watched)
     recorder.finish()
     return recorder.recording
 

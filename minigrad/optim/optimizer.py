@@ -290,9 +290,7 @@ class Optimizer:
         """A checked copy of a saved state of ``p``."""
         what = f"state_dict: state of parameter {number}"
         check.mapping(what, saved)
-        saved = {
-            k: v for k, v in saved.items() if v is not None
-        }  # unused in PyTorch
+        saved = {k: v for k, v in saved.items() if v is not None}  # unused in PyTorch
         arrays = {k: raw(v) for k, v in saved.items() if k not in ("step", *self.numbers)}
         needed = {*self.active_slots(group), *self.numbers}
         absent, unknown = needed - set(saved), set(arrays) - set(self.slots)

@@ -100,7 +100,7 @@ def test_steps_come_in_the_true_order():
             heard.append(name)
 
         def derivative(self, node, g, gradients):
-            heard.append(node.name)
+            heard.append(node.operation.name)
 
     _, loss, inputs = step()
     with listen(Order()):

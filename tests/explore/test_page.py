@@ -6,11 +6,13 @@ import base64
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minigrad as mg
+from cifar import models
 from minigrad import nn
 from minigrad.explore import page as writing
 from minigrad.explore.capture import record
@@ -307,8 +309,15 @@ def test_the_step_is_shown_in_numbers_that_agree(opened):
     assert turned == 1  # images take no gradient
     card(shown, "blocks.0.conv")
     assert shown.locator(".product").count() == 2
+    parts = set()
+    for k in range(4):  # what the four filters turned send to one pixel is its gradient
+        shown.locator(".choices select").first.select_option(str(k))
+        text = shown.locator(".product").nth(1).inner_text().replace("−", "-").split("=")
+        parts.add((float(text[1]), float(text[2].split()[0])))
+    [gradient] = {whole for whole, _ in parts}
+    assert gradient == pytest.approx(sum(part for _, part in parts), rel=5e-3)
     shown.locator(".pick.choice").click(position={"x": 3, "y": 3})
-    assert "[0, 0, 0]" in shown.locator(".product").first.inner_text().replace("y", "")
+    assert "[3, 0, 0]" in shown.locator(".product").first.inner_text()
     assert shown.locator(".grid td", has_text="").count() > 9
     card(shown, "blocks.0.bn")
     pixels = shown.evaluate("""() => [...document.querySelectorAll('.terms canvas')].slice(-2)
@@ -377,6 +386,37 @@ def test_hostile_names_are_text(opened):
     assert shown.locator("img").count() == 0
     assert shown.title() == "Step of hostile"
     assert HOSTILE in shown.locator("#scene").inner_text()
+
+
+def test_in_a_notebook(browser, tmp_path):
+    """The value of a cell is the page in a frame that may run its script and nothing else."""
+    _, loss, inputs = step()
+    (tmp_path / "cell.html").write_text(mg.explore(loss, None, inputs)._repr_html_(), "utf-8")
+    shown = browser.new_page()
+    troubles = []
+    shown.on("pageerror", lambda error: troubles.append(str(error)))
+    shown.goto(f"file://{tmp_path}/cell.html")
+    frame = shown.frame_locator("iframe")
+    frame.locator("html[data-ready]").wait_for()
+    frame.locator("[role=treeitem]", has_text="stem").click()
+    assert frame.locator("#details h2").inner_text().startswith("stem")
+    frame.locator("#theme").click()
+    shown.close()
+    assert troubles == []
+
+
+def test_a_deep_network_opens_folded(opened):
+    """resnet-82: its whole step in one file of less than 10 MB."""
+    mg.manual_seed(0)
+    model = models.create("resnet-82")
+    images, labels = mg.randn(2, 3, 32, 32), mg.tensor([1, 7])
+    shown = opened("resnet-82", lambda x: mg.functional.cross_entropy(model(x), labels), images)
+    file = Path(shown.url.removeprefix("file://"))
+    assert file.stat().st_size < 10e6
+    assert int(shown.get_attribute("#slider", "max")) == 339
+    assert 40 < shown.locator("[role=treeitem]").count() < 60
+    card(shown, "20.conv2")
+    assert shown.locator("[role=treeitem]").count() > 50
 
 
 def test_a_tape_that_was_not_watched(opened):

@@ -2,11 +2,16 @@
 
 const panel = $("details");
 
-function select(key, quiet = false) {
+let waiting = null;
+
+/** Choose a node; ``later``: its details are drawn once nothing else is chosen for a moment. */
+function select(key, quiet = false, later = false) {
+  clearTimeout(waiting);
   if (state.selected === key && panel.dataset.key === key) return;
   state.selected = key;
   showSelection();
-  showDetails();
+  if (later) waiting = setTimeout(showDetails, 160);
+  else showDetails();
   if (!quiet) document.body.classList.add("asked");
   remember();
 }

@@ -319,6 +319,7 @@ function showNode(node, element, step) {
   for (const chip of element.querySelectorAll(".chip")) {
     const count = arrived(Number(chip.dataset.value), step);
     chip.classList.toggle("backward-done", count > 0);
+    chip.querySelector(".sign").textContent = landing <= step ? "grad" : "←";
   }
   // The gradient of a result is whole once all its terms are there, before its own derivative runs.
   const whole = due ? have === due : after <= step;

@@ -57,7 +57,7 @@ function goTo(step, quiet = false) {
     const node = nodes.get(`r${run}`);
     if ($("follow").checked) {
       scrollTo(node);
-      select(node.key, true);
+      select(node.key, true, Boolean(playing));
     }
   }
   remember();
@@ -104,12 +104,14 @@ function happening(kind, run, text) {
       own ? `Backward needs ${bytes(own)} of it, or of what it was made of.` : "Backward needs nothing new.")];
   }
   const sent = sendings(run);
+  const freed = memoryAt(state.step - 1)[0] - memoryAt(state.step)[0];
+  const frees = freed > 0 ? ` Then ${bytes(freed)} that it kept ${freed === 1 ? "is" : "are"} freed.` : "";
   const parts = sent.map(({ value, at }) => {
     const due = values[value].terms.length;
     return due > 1 ? `${nameOf(value)} (${ordinal(at)} of ${due})` : nameOf(value);
   });
   return [
-    h("p", {}, sign, link, parts.length ? ` sends a gradient to ${parts.join(", ")}.` : " sends no gradient."),
+    h("p", {}, sign, link, parts.length ? ` sends a gradient to ${parts.join(", ")}.` : " sends no gradient.", frees),
     ...sent.filter(({ at }) => at > 0).map(({ value, at }) => sum(value, at)),
   ];
 }
