@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import tyro
+
 import minigrad as mg
-from cifar import environment, process
+from cifar import environment, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.results import plots
@@ -31,26 +33,30 @@ DTYPES: Final = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Settings:
-    """What to train on both sides.
+    """Train a recipe by minigrad and by PyTorch, from the same weights on the same batches with the
+    same dropout masks, and show how far apart they are, and the time and memory of each.
 
     Attributes:
-        recipe: name of the recipe.
+        recipe: which one; `cifar recipes` lists them.
         epochs: passes over the training set.
         steps: stop after this many steps in all.
         dtype: float32 or float64, of weights, batches and all arithmetic.
         rerun_threads: numbers of threads on each of which PyTorch is trained once more, from the
             same weights and on the same batches: how far PyTorch is from itself, on the CPU.
         device: cpu, gpu, gpu:N or auto, for both.
-        dataset: cifar10, synthetic or auto.
-        data_dir: where CIFAR-10 lies; None looks in the usual places.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
+            synthetic set, saying so.
+        data_dir: where CIFAR-10 lies; the usual places unless given.
         seed: of initialisation, order, augmentation and dropout.
-        out: folder for compare.json and compare.png, which are replaced.
-        timing: also measure time and memory.
+        out: folder for compare.json and compare.png, which are replaced;
+            runs/compare-RECIPE-seedSEED unless given.
+        timing: measure time and memory too, unless --no-timing.
         overrides: recipe fields to replace, such as {"batch_size": 32}.
-        progress: show a bar.
+        progress: a bar, shown on a terminal unless --no-progress.
+        set: FIELD=VALUE, any field of the recipe, such as batch_size=32; may be repeated.
     """
 
-    recipe: str = "simple"
+    recipe: tyro.conf.Positional[str]
     epochs: int = 1
     steps: int | None = None
     dtype: str = "float32"
@@ -59,10 +65,11 @@ class Settings:
     dataset: str = "auto"
     data_dir: str | None = None
     seed: int = 0
-    out: str = "runs/compare-simple"
+    out: str | None = None
     timing: bool = True
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: tyro.conf.Suppress[dict[str, Any]] = field(default_factory=dict)
     progress: bool = True
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
 
 @process.batches_can_be_smaller()
@@ -77,22 +84,24 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
     reference.require_torch("cifar compare")
     from cifar.twins.reference import training
 
+    given = recipes.load(settings.recipe).lasting(settings.epochs)
+    changes = settings.overrides | overrides.parse(given, settings.set)
+    out = Path(settings.out or f"runs/compare-{settings.recipe}-seed{settings.seed}")
     training_settings = train.Settings(
         settings.recipe,
         settings.device,
         settings.dataset,
         settings.data_dir,
         settings.seed,
-        settings.out,
-        overrides={**settings.overrides, "epochs": settings.epochs},
+        str(out),
+        overrides={**changes, "epochs": settings.epochs},
     )
     recipe = train.checked_recipe(training_settings)
     device = train.find_device(settings.device)
     _check(settings, device)
-    overrides.refuse_idle(recipe, settings.overrides)
+    overrides.refuse_idle(recipe, changes)
     train.use_precision("fp32", device)  # as PyTorch does here
     torch_device = training.find_device(device.type, device.index)
-    out = Path(settings.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,8 +124,9 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
                 mg.get_num_threads(),
             )
     sides = make_sides(prepared, settings.dtype, torch_device, settings.rerun_threads)
+    progress = settings.progress and sys.stderr.isatty()
     with process.stop_on_signals() as stop:
-        for _ in lockstep(prepared, sides, comparison, stop, settings.progress):
+        for _ in lockstep(prepared, sides, comparison, stop, progress):
             _write(comparison, out)
     if stop:
         steps = len(comparison.losses[OURS])

@@ -23,8 +23,8 @@ from cifar.results import plots
 from cifar.training import train
 from cifar.twins import compare, timing
 from tests.cifar import tiny
-from tests.cifar.test_cli import COMMANDS, LOAD
 
+LOAD = datasets.load
 WORDS = (
     "", " ", "-", "--", "-1", "0", "1", "2", "7", "1.5", "1e300", "-1e300", "nan", "inf", "9" * 30,
     "None", "true", "x", "ü€\u202e", "a\nb", "\x1b[2J", "\udcff", "x" * 5000, "~nobody-here",
@@ -99,8 +99,12 @@ def lines(draw):
     """A command and likely arguments for it, but for one or two."""
     if draw(seldom()):
         return draw(st.lists(words, max_size=4))
-    name = draw(st.sampled_from([*sorted(COMMANDS), "train", "train", "train"]))
-    fields = [field for field in dataclasses.fields(COMMANDS[name]) if field.name != "overrides"]
+    name = draw(st.sampled_from([*sorted(cli.COMMANDS), "train", "train", "train"]))
+    fields = [
+        field
+        for field in dataclasses.fields(cli.COMMANDS[name].settings)
+        if field.name != "overrides"
+    ]
     odd = draw(st.sets(st.sampled_from([field.name for field in fields]), max_size=2))
     odd = odd if draw(st.booleans()) else ()
     line = [name]

@@ -1,0 +1,47 @@
+"""The ``cifar`` command: CIFAR-10's data, recipes and models; training, evaluation, prediction,
+reports, and models to and from other programs.
+
+    cifar train simple --dataset cifar10
+    cifar evaluate runs/simple-seed0
+
+Exit codes: 0 done, 1 no (``cifar data`` without CIFAR-10, ``cifar verify`` of a run that came out
+differently), 2 a mistake to mend (one line on stderr says which), 130 stopped by Ctrl-C, 141 the
+reader of stdout, such as ``head``, stopped reading.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cifar.cli import command, compare, data, exchange, results, studies, train
+from cifar.cli.command import Command, guarded, parse_options
+
+__all__ = ["COMMANDS", "guarded", "main", "parse", "parse_options"]
+
+COMMANDS: Final[dict[str, Command]] = {
+    "data": data.DATA,
+    "recipes": studies.RECIPES,
+    "models": studies.MODELS,
+    "augment": studies.AUGMENT,
+    "train": train.TRAIN,
+    "evaluate": results.EVALUATE,
+    "predict": results.PREDICT,
+    "verify": train.VERIFY,
+    "compare": compare.COMPARE,
+    "report": results.REPORT,
+    "export": exchange.EXPORT,
+    "import": exchange.IMPORT,
+}
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """The settings of one command; see :func:`cifar.cli.command.parse`."""
+    return command.parse(arguments, COMMANDS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return guarded(lambda: parse(words), lambda settings: COMMANDS[words[0]].act(settings))

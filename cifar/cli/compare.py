@@ -1,0 +1,26 @@
+"""``cifar compare``: minigrad beside PyTorch."""
+
+from __future__ import annotations
+
+from cifar.cli.command import Command
+from cifar.results.tables import table
+from cifar.twins import compare, tables
+
+
+def run_comparison(settings: compare.Settings) -> int:
+    """Train on both sides; print losses, differences, epochs, time and memory."""
+    found, out = compare.run(settings)
+    shown = [
+        ("Loss and accuracy of the batch", tables.step_table(found)),
+        ("Largest difference from PyTorch (relative)", tables.difference_table(found)),
+        ("Epochs", tables.epoch_table(found)),
+    ]
+    if found.speed:
+        shown.append(("Time and memory of a training step", tables.speed_table(found)))
+    for title, (header, rows) in shown:
+        print(f"\n{title}:\n{table(header, rows)}")
+    print(f"\ncompare.json and compare.png are in {out}")
+    return 0
+
+
+COMPARE = Command(compare.Settings, run_comparison)

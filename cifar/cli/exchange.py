@@ -1,0 +1,28 @@
+"""``cifar export`` and ``cifar import``: models to and from other programs."""
+
+from __future__ import annotations
+
+from cifar import process
+from cifar.cli.command import Command
+from cifar.results import evaluate, exchange
+
+
+def run_export(settings: exchange.Export) -> int:
+    """Export, and print what is where."""
+    trained = exchange.export(settings)
+    print(f"{evaluate.describe(trained.record)} is in {settings.out}")
+    return 0
+
+
+EXPORT = Command(exchange.Export, run_export)
+
+
+def run_import(settings: exchange.Import) -> int:
+    """Import, and print what can be done with it."""
+    exchange.adopt(settings)
+    word = process.shell_word(settings.out)
+    print(f"the weights are in {settings.out}; next: cifar evaluate {word}")
+    return 0
+
+
+IMPORT = Command(exchange.Import, run_import)

@@ -1,0 +1,50 @@
+"""``cifar train`` and ``cifar verify``: train a recipe, and see whether a run can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tyro
+
+from cifar.cli.command import Command
+from cifar.results import tables
+from cifar.training import request, train, verify
+
+
+@dataclass(frozen=True)
+class Train(request.Request):
+    """Train a recipe's network; writes models, metrics and pictures into a folder.
+
+    Attributes:
+        recipe: which one; `cifar recipes` lists them. A resumed run has its own.
+    """
+
+    recipe: tyro.conf.Positional[str | None] = None
+
+
+def run_training(options: Train) -> int:
+    """Train, and print the last accuracy."""
+    last = train.run(options.settings("train"))[-1]
+    print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
+    return 0
+
+
+TRAIN = Command(Train, run_training)
+
+
+def run_verification(settings: verify.Settings) -> int:
+    """Repeat the first steps of a run; print where they differ if they do."""
+    found = verify.run(settings)
+    steps = f"the first {len(found.then)} steps of {found.path}"
+    for change in found.changes:
+        print(f"{found.path} was trained with {change}")
+    if found.matches:
+        print(f"{steps}: losses and weights are the same, bit for bit")
+        return 0
+    rows = [(i, *pair) for i, pair in enumerate(zip(found.then, found.now, strict=False), start=1)]
+    print(tables.table(("step", "loss then", "loss now"), rows))
+    print(f"{steps} are NOT the same" + (": the weights" if found.then == found.now else ""))
+    return 1
+
+
+VERIFY = Command(verify.Settings, run_verification)
