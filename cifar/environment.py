@@ -1,4 +1,4 @@
-"""What a measurement was made on, how fast that machine can be at all, and the memory it took."""
+"""The machine of a measurement: what it is, how fast it can be, and how much memory was used."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import threadpoolctl
 
 import minigrad as mg
 
-SGEMM = 2048  # rows and columns of the matrices whose product tells a machine's peak
-COPIED = 1 << 28  # bytes, far more than any cache holds
+SGEMM_SIZE = 2048  # rows and columns of the matrices whose product shows a machine's peak
+COPY_BYTES = 1 << 28  # far more than any cache holds
 
 
 def describe(*packages: str) -> dict[str, Any]:
@@ -50,9 +50,9 @@ def _version(package: str) -> str | None:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident size of this process so far, in MB of 10^6 bytes."""
+    """The largest resident size of this process so far, in MB of 10^6 bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage's figure would begin at that of the process that forked
+    if status.exists():  # Linux, where getrusage starts from the parent's figure
         peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text("utf-8"))
         if peak:
             return round(int(peak[1]) * 1024 / 1e6, 1)
@@ -61,7 +61,7 @@ def peak_memory_mb() -> float:
 
 
 def cores() -> int:
-    """Cores that this process may run on."""
+    """The number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -75,7 +75,7 @@ def _program() -> list[str]:
 
 
 def blas() -> str:
-    """What NumPy multiplies matrices with: name and version."""
+    """Name and version of the library in which NumPy multiplies matrices."""
     found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return f"{found.get('name')} {found.get('version')}"
 
@@ -90,7 +90,7 @@ def cpu() -> str:
 
 
 def commit() -> str:
-    """The commit of this source tree, with "+" if files differ from it; "" outside git."""
+    """The commit of this source tree, with "+" if files were changed since; "" outside git."""
     here = Path(__file__)
 
     def git(*words: str) -> str:
@@ -99,7 +99,7 @@ def commit() -> str:
             return subprocess.run(
                 call, capture_output=True, encoding="utf-8", check=False
             ).stdout.strip()
-        except OSError:  # there is no git
+        except OSError:  # git is not installed
             return ""
 
     if not git("ls-files", here.name):  # installed, perhaps within another project's tree
@@ -110,20 +110,20 @@ def commit() -> str:
 
 
 def peaks(threads: int, seconds: float = 1.0) -> dict[str, float]:
-    """What ``threads`` threads of this machine reach at best: the yardsticks of all benchmarks.
+    """The best that ``threads`` threads of this machine reach: the yardsticks of all benchmarks.
 
     Returns:
-        "gflops": of NumPy's product of two square float32 matrices, 2 n³ operations;
-        "gb_per_second": of copying, what is read and what is written both counted.
+        "gflops": NumPy's product of two square float32 matrices, 2 n³ operations;
+        "gb_per_second": copying; bytes read and bytes written both count.
     """
-    a, b = np.ones((2, SGEMM, SGEMM), np.float32)
+    a, b = np.ones((2, SGEMM_SIZE, SGEMM_SIZE), np.float32)
     product = np.empty_like(a)
     with threadpoolctl.threadpool_limits(threads, user_api="blas"):
         gemm = _fastest(lambda: np.matmul(a, b, out=product), seconds)
-    source, target = np.ones((2, threads, COPIED // threads), np.uint8)
+    source, target = np.ones((2, threads, COPY_BYTES // threads), np.uint8)
     with ThreadPoolExecutor(threads) as pool:  # NumPy copies without the interpreter lock
         copy = _fastest(lambda: list(pool.map(np.copyto, target, source)), seconds)
-    return {"gflops": 2 * SGEMM**3 / gemm / 1e9, "gb_per_second": 2 * COPIED / copy / 1e9}
+    return {"gflops": 2 * SGEMM_SIZE**3 / gemm / 1e9, "gb_per_second": 2 * COPY_BYTES / copy / 1e9}
 
 
 def _fastest(function: Callable[[], object], seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Bars of progress that do not count compiling: it has a line of its own."""
+"""Progress bars that leave out compiling, which has a line of its own."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COMPILING = "compiling kernels, once on this machine"
 
 
 class Bar:
-    """A bar over images, which begins with its second step: kernels may be compiled in the first,
-    which says nothing of how long the others take.
+    """A bar over images. It begins with the second step: kernels may be compiled during the first,
+    so its time says nothing about the others.
 
     Args:
-        total: images in all.
-        initial: images that were done before.
-        disable: hide it; None hides it where stderr is no terminal.
-        options: of tqdm.
+        total: number of images.
+        initial: images already done.
+        disable: hide it; None hides it unless stderr is a terminal.
+        options: for tqdm.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Bar:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """One step, of so many images."""
+        """One step over so many images."""
         if self._bar is not None:
             yield
             self._bar.update(images)
@@ -55,26 +55,26 @@ class Bar:
         )
 
     def show(self, figures: Mapping[str, Any]) -> None:
-        """Figures behind it, from its next change on."""
+        """Show figures behind the bar, from its next update on."""
         if self._bar is not None:
             self._bar.set_postfix(figures, refresh=False)
 
 
 @contextmanager
 def compiling(disable: bool | None = False) -> Iterator[None]:
-    """Show how many kernels are compiled meanwhile, and for how long; nothing where none is."""
-    with ExitStack() as shown:
+    """Show how many kernels are compiled meanwhile, and for how long; nothing if none is."""
+    with ExitStack() as stack:
         lines: list[tqdm[Any]] = []
 
-        def told(name: str) -> None:
+        def show(name: str) -> None:
             if not lines:
                 form = "{desc}: {n_fmt} so far [{elapsed}]{postfix}"
                 line = tqdm(desc=COMPILING, bar_format=form, disable=disable)
-                lines.append(shown.enter_context(line))
+                lines.append(stack.enter_context(line))
             lines[0].n += 1
-            lines[0].set_postfix_str(name)  # and shown at once
+            lines[0].set_postfix_str(name)  # this refreshes the line
 
-        with mg.watch_compilation(told):
+        with mg.watch_compilation(show):
             yield
         if lines:
             lines[0].set_postfix_str("", refresh=False)

@@ -1,10 +1,9 @@
 """Augmentation and normalisation of whole batches, on the device that the batch is on.
 
-Crop, rotation, shift and mirroring are one map from the pixels of the new image to places in the
-old one, so that every pixel is looked up once (four times where it is interpolated) and nothing is
-blurred or cut off between one step and the next. What is random is drawn on the CPU, and the
-arithmetic is the same single-precision steps on either device: a CPU and a GPU show a model the
-same pictures.
+Crop, rotation, shift and flip are one map from the pixels of the new image to coordinates in the
+old one. So every pixel is read once (four times with interpolation), and no step blurs or cuts off
+what the next one needs. Random numbers are drawn on the CPU, and either device does the same
+single-precision arithmetic: a CPU and a GPU produce the same pictures.
 """
 
 from __future__ import annotations
@@ -18,27 +17,28 @@ import numpy as np
 import minigrad as mg
 from cifar.errors import UserError
 
-FILLS = {"zero": "constant", "edge": "edge", "reflect": "reflect"}  # and what np.pad calls them
+FILLS = {"zero": "constant", "edge": "edge", "reflect": "reflect"}  # and their np.pad modes
 INTERPOLATIONS = ("nearest", "bilinear")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training image; every amount is drawn evenly and for each image anew.
+    """Random changes of a training image; every amount is drawn uniformly, for each image anew.
 
     Attributes:
-        crop: pixels. A random crop of the image padded by as many on every side: a move by up to
-            that many whole pixels either way, down and right.
+        crop: pixels. A random crop of the image after padding it by as many on every side, which
+            moves it by up to so many whole pixels in each direction.
         flip: mirror left to right, with probability 1/2.
-        rotation: degrees, at most 180. A turn by up to that angle either way about the centre.
-        shift: fraction of the size, at most 1. A move by up to that part of the height and, apart
-            from it, of the width either way, not in whole pixels.
-        fill: what lies outside of the image: "zero" (black), "edge" (its nearest pixel) or
-            "reflect" (the image mirrored about its outermost pixels).
-        interpolation: "nearest" takes the nearest pixel, "bilinear" weighs the four around a place.
+        rotation: degrees, at most 180. A rotation about the centre by up to that angle either way.
+        shift: fraction of the size, at most 1. Independent moves by up to that fraction of the
+            height and of the width either way, not in whole pixels.
+        fill: what lies outside the image: "zero" (black), "edge" (the nearest pixel) or "reflect"
+            (the image mirrored about its outermost pixels).
+        interpolation: "nearest" takes the nearest pixel, "bilinear" the weighted mean of the four
+            around the coordinates.
 
     Raises:
-        UserError: a value is none of these.
+        UserError: a value is out of range.
     """
 
     crop: int = 0
@@ -53,12 +53,12 @@ class Augmentation:
         _expect("crop", self.crop, whole and self.crop >= 0, "a whole number of pixels from 0")
         _expect("flip", self.flip, isinstance(self.flip, bool), "True or False")
         for name, most, unit in (("rotation", 180, "degrees"), ("shift", 1, "of the size")):
-            came = getattr(self, name)
-            number = isinstance(came, (int, float)) and not isinstance(came, bool)
-            _expect(name, came, number and 0 <= came <= most, f"from 0 to {most} {unit}")
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            _expect(name, value, number and 0 <= value <= most, f"from 0 to {most} {unit}")
         for name, allowed in (("fill", tuple(FILLS)), ("interpolation", INTERPOLATIONS)):
-            came = getattr(self, name)
-            _expect(name, came, came in allowed, f"one of {', '.join(allowed)}")
+            value = getattr(self, name)
+            _expect(name, value, value in allowed, f"one of {', '.join(allowed)}")
 
     def __str__(self) -> str:
         """In words, such as "crop 4 px, flip, rotation ±10°, fill reflect"; "none"."""
@@ -73,9 +73,9 @@ class Augmentation:
         return ", ".join(parts) or "none"
 
 
-def _expect(name: str, came: Any, fits: bool, expected: str) -> None:
+def _expect(name: str, value: Any, fits: bool, expected: str) -> None:
     if not fits:
-        raise UserError(f"{name}: expected {expected}, got {came!r}")
+        raise UserError(f"{name}: expected {expected}, got {value!r}")
 
 
 def training(augmentation: Augmentation, mean: Any, std: Any) -> mg.data.Transform:
@@ -103,11 +103,11 @@ def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
         float32 (N, C, H, W), its memory batch-innermost.
     """
     xp = mg.get_xp(images.data)
-    with np.errstate(all="ignore"):  # of an odd mean or std the loss tells
+    with np.errstate(all="ignore"):  # an odd mean or std shows in the loss
         mean, std = np.asarray(mean), np.asarray(std)
-        numbers = xp.asarray(np.array((1 / (255 * std), mean / std), np.float32))  # sent as one
+        numbers = xp.asarray(np.array((1 / (255 * std), mean / std), np.float32))  # one transfer
         scale, shift = numbers[..., None, None, None]
-        # Batch innermost, as convolutions like it; moving bytes costs less than moving floats.
+        # Convolutions are fastest batch-innermost; moving bytes costs less than moving floats.
         memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0))
         out = memory * scale
         out -= shift
@@ -117,18 +117,18 @@ def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
 def augmented(
     images: mg.Tensor, augmentation: Augmentation, generator: np.random.Generator
 ) -> mg.Tensor:
-    """Each image as ``augmentation`` may change it.
+    """The images after random changes.
 
     Args:
         images: uint8 (N, C, H, W), not changed.
         generator: see :func:`draw`.
 
     Returns:
-        As from :func:`moved`; ``images`` itself where nothing is to be changed.
+        As from :func:`moved`; ``images`` itself if ``augmentation`` changes nothing.
 
     Raises:
-        ValueError: images of another type or number of axes.
-        UserError: a crop by more than the images' size.
+        ValueError: the images have another dtype or number of axes.
+        UserError: the crop is larger than the images.
     """
     if images.ndim != 4 or images.dtype != np.uint8:
         raise ValueError(
@@ -142,19 +142,17 @@ def augmented(
     return moved(images, draw(a, n, h, w, generator), a.fill, a.interpolation)
 
 
-# ---------------------------------------------------------------------------- what is drawn
+# ---------------------------------------------------------------------------- random numbers
 
 
 @dataclass(frozen=True)
 class Moves:
-    """What happens to each of N images, in this order; arrays of shape (N,), on the CPU.
+    """The changes of each of N images, in this order; arrays of shape (N,), on the CPU.
 
     Attributes:
-        down, right: float64, pixels. How far down and right of the image's own corner the picture
-            is cut out.
-        angle: float64, radians. How far the picture is then turned counter-clockwise about its
-            centre.
-        mirror: bool. Whether it is then mirrored left to right.
+        down, right: float64, pixels. Offset of the new image's corner from the old one's.
+        angle: float64, radians. Counter-clockwise rotation about the centre.
+        mirror: bool. Whether the image is then mirrored left to right.
     """
 
     down: np.ndarray
@@ -168,9 +166,8 @@ def draw(
 ) -> Moves:
     """Moves of ``n`` images.
 
-    Draws 6 · n numbers from [0, 1) whatever the options, so that changing one leaves what the
-    others do as it was: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to
-    the right.
+    Always draws 6 · n numbers from [0, 1), so that one option does not change the effect of the
+    others: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to the right.
     """
     crop_down, crop_right, mirror, turn, down, right = generator.random((6, n))
     a = augmentation
@@ -183,17 +180,17 @@ def draw(
     )
 
 
-# ---------------------------------------------------------------------------- how it is done
+# ---------------------------------------------------------------------------- resampling
 
 
 def moved(images: mg.Tensor, moves: Moves, fill: str, interpolation: str) -> mg.Tensor:
     """Each image after its move.
 
-    A place that is not a pixel's shows, with "nearest", the pixel nearest to it (of two as near,
-    the one further down or right) and, with "bilinear", the mean of the four around it, each
-    weighted by its nearness in both directions. Outside of the image ``fill`` goes on without end,
-    so a crop from a padded image is equal to the crop of ``np.pad(image)``, and pixels that one
-    part of a move takes out of the picture come back where another part brings them in.
+    Between pixels, "nearest" takes the nearest pixel (of two as near, the one further down or
+    right), and "bilinear" the mean of the four around, weighted by their nearness in both
+    directions. Outside the image ``fill`` goes on without end. So a crop equals the crop of
+    ``np.pad(image)``, and pixels that one part of a move takes out of the picture come back if
+    another part brings them in.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -207,17 +204,17 @@ def moved(images: mg.Tensor, moves: Moves, fill: str, interpolation: str) -> mg.
     n, c, h, w = images.shape
     maps = _maps(moves, h, w)
     bilinear = interpolation == "bilinear"
-    above, below = _reach(maps[0], h, w, h, bilinear)
-    left, right = _reach(maps[1], h, w, w, bilinear)
-    # All the reading is done in an image wide enough, so that no place needs to be looked at to
-    # see whether it lies outside. Channels first: one table of indices then serves all of them.
+    above, below = _margins(maps[0], h, w, h, bilinear)
+    left, right = _margins(maps[1], h, w, w, bilinear)
+    # The image is padded so far that no index lies outside. Channels come first: one table of
+    # indices then serves all of them.
     margins = ((0, 0), (0, 0), (above, below), (left, right))
     padded = xp.pad(images.data.transpose(1, 0, 2, 3), margins, FILLS[fill])
     height, width = padded.shape[2:]
     maps[:, 2] += np.array([[above], [left]], np.float32)
     if not bilinear:
         maps[:, 2] += np.float32(0.5)
-    rows, cols = (_at(*pair, h, w) for pair in zip(maps, xp.asarray(maps), strict=True))
+    rows, cols = (_coordinates(*pair, h, w) for pair in zip(maps, xp.asarray(maps), strict=True))
     top, start = xp.floor(rows), xp.floor(cols)
     i, j = top.astype(np.int64), start.astype(np.int64)
     index = i * width + j + xp.arange(n) * (height * width)  # (H, W, N)
@@ -227,14 +224,14 @@ def moved(images: mg.Tensor, moves: Moves, fill: str, interpolation: str) -> mg.
     pixels, down, across = pixels.astype(np.float32), rows - top, cols - start
 
     def row(index: Any) -> Any:
-        here, there = pixels.take(index, axis=1), pixels.take(index + 1, axis=1)
-        return _between(here, there, across)
+        left, right = pixels.take(index, axis=1), pixels.take(index + 1, axis=1)
+        return _lerp(left, right, across)
 
-    return mg.Tensor(_between(row(index), row(index + width), down).transpose(3, 0, 1, 2))
+    return mg.Tensor(_lerp(row(index), row(index + width), down).transpose(3, 0, 1, 2))
 
 
 def _maps(moves: Moves, h: int, w: int) -> np.ndarray:
-    """The row and the column that pixel (y, x) shows, as ``factor · y + factor · x + offset``.
+    """Row and column of the old image for pixel (y, x), as ``factor · y + factor · x + offset``.
 
     Returns:
         float32 (2, 3, N): for rows and for columns, the factors of y and of x and the offset.
@@ -246,11 +243,11 @@ def _maps(moves: Moves, h: int, w: int) -> np.ndarray:
     return np.array((rows, cols), np.float32)
 
 
-def _reach(place: np.ndarray, h: int, w: int, size: int, bilinear: bool) -> tuple[int, int]:
-    """How many pixels before the first and behind the last of ``size`` the map ``place`` asks for.
+def _margins(place: np.ndarray, h: int, w: int, size: int, bilinear: bool) -> tuple[int, int]:
+    """How many pixels the map ``place`` reads before the first and after the last of ``size``.
 
-    One more either way for "bilinear", which also reads neighbours, and may by rounding arrive just
-    before a whole pixel; for "nearest" half a pixel is to spare.
+    "bilinear" needs one more on either side: it reads neighbours too, and rounding may take it just
+    below a whole pixel. "nearest" has half a pixel to spare.
     """
     of_y, of_x, offset = place[0] * (h - 1), place[1] * (w - 1), place[2]
     low = (offset + np.minimum(of_y, 0) + np.minimum(of_x, 0)).min(initial=0)
@@ -258,15 +255,15 @@ def _reach(place: np.ndarray, h: int, w: int, size: int, bilinear: bool) -> tupl
     return math.ceil(-low) + bilinear, math.ceil(high) - (size - 1) + bilinear
 
 
-def _at(place: np.ndarray, there: Any, h: int, w: int) -> Any:
-    """Where the map ``place``, which ``there`` is on the device, points from every pixel.
+def _coordinates(place: np.ndarray, place_on_device: Any, h: int, w: int) -> Any:
+    """The coordinates to which the map ``place`` sends every pixel.
 
     Returns:
-        float32 (H, W, N), with 1 in place of H or W where nothing depends on it (so that without a
-        rotation there is little to compute).
+        float32 (H, W, N), with 1 in place of H or W where nothing depends on it: without a rotation
+        there is little to compute.
     """
-    of_y, of_x, at = there
-    xp = mg.get_xp(there)
+    of_y, of_x, at = place_on_device
+    xp = mg.get_xp(place_on_device)
     if place[0].any():
         at = at + xp.arange(h, dtype=np.float32)[:, None, None] * of_y
     if place[1].any():
@@ -274,8 +271,8 @@ def _at(place: np.ndarray, there: Any, h: int, w: int) -> Any:
     return at
 
 
-def _between(a: Any, b: Any, part: Any) -> Any:
-    """``a`` moved towards ``b`` by ``part`` of the way; overwrites ``b``."""
+def _lerp(a: Any, b: Any, part: Any) -> Any:
+    """``a + part · (b − a)``; overwrites ``b``."""
     b -= a
     b *= part
     b += a

@@ -3,11 +3,11 @@
     content = read(raw)               # a dict of lists, bytes and placeholders
     images = array(content[b"data"])  # uint8 (10000, 3072)
 
-A pickle is a program for a machine with a stack. Ours knows only what a dict of arrays of integers
-and of lists of integers and strings needs, as Python 2 and 3 write it by protocols 2 to 5 with
-NumPy 1 and 2. It imports and calls nothing: names stand for placeholders that remember how they
-were called, and arrays are made from the remembered bytes. What it builds is bounded as it is
-built: in size, in depth, and in how often a part is used again.
+A pickle is a program for a stack machine. This machine knows only the opcodes of a dict of arrays
+of integers and of lists of integers and strings, as Python 2 and 3 write them by protocols 2 to 5
+with NumPy 1 and 2. It imports and calls nothing: names become placeholders that store the arguments
+of their calls, and arrays are made from the stored bytes. The size and depth of what it builds are
+bounded while it is built, and so is the reuse of a part.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 __all__ = ["PickleError", "array", "read"]
 
-# Values in a container, with those of its parts; a part that is used twice counts twice. Opcodes,
-# too: no list of a million numbers needs more.
-MOST: Final = 4_000_000
-DEEPEST: Final = 16  # containers within each other; CIFAR-10's own are 6 deep
-DIMENSIONS: Final = 4
+# Of values in a container, those of its parts included (a part that is used twice counts twice),
+# and of opcodes; a list of a million numbers needs fewer.
+MAX_VALUES: Final = 4_000_000
+MAX_DEPTH: Final = 16  # of nested containers; CIFAR-10's own are 6 deep
+MAX_DIMENSIONS: Final = 4
 
 _NDARRAY: Final = "numpy ndarray"
 _DTYPE: Final = "numpy dtype"
@@ -39,8 +39,8 @@ _RECONSTRUCT: Final = ("numpy.core.multiarray _reconstruct", "numpy._core.multia
 _FROM_BUFFER: Final = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
 _NAMES: Final = frozenset({_NDARRAY, _DTYPE, _ENCODE, *_RECONSTRUCT, *_FROM_BUFFER})
 
-# Opcodes by the number that follows them, in the terms of `struct`: a value, the length of one, or
-# a place in the memo.
+# Opcodes by the format (of `struct`) of the number that follows: a value, a length, or an index of
+# the memo.
 _INTEGERS: Final = {pickle.BININT: "<i", pickle.BININT1: "<B", pickle.BININT2: "<H"}
 _BYTES: Final = {
     pickle.BINSTRING: "<i",  # Python 2's, whose strings are bytes
@@ -60,18 +60,18 @@ _TUPLES: Final = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 
 
 class PickleError(ValueError):
-    """It is no pickle, or one that uses what is forbidden; the message says which."""
+    """Not a pickle, or one that uses something forbidden; the message says which."""
 
 
 @dataclass(frozen=True)
 class _Global:
-    """A name that a pickle may use, not yet called."""
+    """A permitted name, before it is called."""
 
     name: str
 
 
 class _Made:
-    """What calling a name would have made: remembers its arguments and its state."""
+    """The placeholder for the result of calling a name: its arguments and its state."""
 
     __slots__ = ("args", "name", "state")
 
@@ -82,7 +82,7 @@ class _Made:
 
 @dataclass
 class _Size:
-    """What is known of a container, which it keeps alive, so that its id stays its own."""
+    """Size and depth of a container. It refers to the container, so that no other gets its id."""
 
     value: Any
     size: int = 1
@@ -91,12 +91,12 @@ class _Size:
 
 
 def read(raw: bytes) -> Any:
-    """What the pickle ``raw`` holds: dicts, lists, tuples, bytes, strings, small integers, and
-    placeholders for arrays, of which :func:`array` makes some. Nothing named in it is imported or
-    called.
+    """The value of the pickle ``raw``: dicts, lists, tuples, bytes, strings, small integers, and
+    placeholders for arrays, which :func:`array` turns into arrays. Nothing that it names is
+    imported or called.
 
     Raises:
-        PickleError: it uses anything else, makes no sense, or would build too much.
+        PickleError: it uses anything else, is malformed, or would build too much.
     """
     machine = _Machine(raw)
     try:
@@ -116,13 +116,13 @@ class _Machine:
         self.encoded = 0
 
     def run(self) -> Any:
-        for _ in range(MOST):
+        for _ in range(MAX_VALUES):
             self.start, self.at = self.at, self.at + 1
             code = self.raw[self.start : self.at]
             if code == pickle.STOP:
                 return self.stack.pop()
             self.act(code)
-        raise self.forbidden(f"more than {MOST} opcodes")
+        raise self.forbidden(f"more than {MAX_VALUES} opcodes")
 
     def act(self, code: bytes) -> None:
         stack = self.stack
@@ -152,8 +152,8 @@ class _Machine:
             parts = [stack.pop() for _ in range(_TUPLES[code])]
             self.push(tuple(reversed(parts)))
         elif code == pickle.MARK:
-            if len(self.outer) == DEEPEST:
-                raise self.forbidden(f"more than {DEEPEST} marks within each other")
+            if len(self.outer) == MAX_DEPTH:
+                raise self.forbidden(f"more than {MAX_DEPTH} marks within each other")
             self.outer.append(stack)
             self.stack = []
         elif code == pickle.TUPLE:
@@ -185,7 +185,7 @@ class _Machine:
                 raise IndexError("it ends before STOP")
             raise self.forbidden(f"opcode {_OPCODES.get(code, repr(code))}")
 
-    # What follows an opcode.
+    # Reading the argument of an opcode.
 
     def number(self, kind: str) -> int:
         (value,) = struct.unpack_from(kind, self.raw, self.at)
@@ -206,7 +206,7 @@ class _Machine:
         self.at, line = end + 1, self.raw[self.at : end]
         return line.decode("latin-1")
 
-    # What an opcode builds.
+    # Building values.
 
     def since_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.outer.pop()
@@ -224,18 +224,18 @@ class _Machine:
         self.grow(container, container if type(container) is tuple else ())
 
     def grow(self, container: Any, parts: Iterable[Any]) -> None:
-        """Count ``parts`` to be added to ``container``."""
+        """Count ``parts``, which are then added to ``container``."""
         whole = self.sizes[id(container)]
-        if whole.shared:  # or what holds it would not know of the parts, and could be one of them
+        if whole.shared:  # its holder has counted it already, and might become one of its parts
             raise self.forbidden("a container that is used again is changed")
         for part in parts:
             found = self.sizes.get(id(part))
             whole.size += found.size if found else 1
             whole.depth = max(whole.depth, found.depth + 1 if found else 1)
-        if whole.size > MOST:
-            raise self.forbidden(f"more than {MOST} values")
-        if whole.depth > DEEPEST:
-            raise self.forbidden(f"more than {DEEPEST} containers within each other")
+        if whole.size > MAX_VALUES:
+            raise self.forbidden(f"more than {MAX_VALUES} values")
+        if whole.depth > MAX_DEPTH:
+            raise self.forbidden(f"more than {MAX_DEPTH} containers within each other")
 
     def extend(self, items: list[Any]) -> None:
         target = self.holder(list)
@@ -248,7 +248,7 @@ class _Machine:
         if len(keys) != len(values):
             raise LookupError("a key without a value")
         for key in keys:
-            if type(key) not in (str, bytes):  # a tuple may take for ever to hash
+            if type(key) not in (str, bytes):  # hashing a tuple may take for ever
                 raise self.forbidden(f"a key of type {type(key).__name__.strip('_').lower()}")
         self.grow(target, items)
         target.update(zip(keys, values, strict=True))
@@ -262,7 +262,7 @@ class _Machine:
     def call(self, called: object, args: object) -> None:
         if type(called) is not _Global or type(args) is not tuple:
             raise LookupError("expected a name and its arguments")
-        if called.name == _ENCODE:  # how Python 3 writes bytes by protocol 2
+        if called.name == _ENCODE:  # Python 3 writes bytes so by protocol 2
             match args:
                 case (str(text), "latin1"):
                     pass
@@ -281,10 +281,10 @@ class _Machine:
 
 
 def array(value: object) -> NDArray[Any]:
-    """The array of integers that ``value``, from :func:`read`, stands for: a read-only view.
+    """The array of integers for the placeholder ``value`` from :func:`read`: a read-only view.
 
     Raises:
-        PickleError: it stands for anything else than a C-ordered NumPy array of integers.
+        PickleError: ``value`` stands for anything but a C-ordered NumPy array of integers.
     """
     match value:
         case _Made(
@@ -302,8 +302,8 @@ def array(value: object) -> NDArray[Any]:
     kind = _integers(dtype)
     if kind is None:
         raise PickleError("it is not a NumPy array of C-ordered integers")
-    if len(shape) > DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-        raise PickleError(f"it has the shape of no array of up to {DIMENSIONS} dimensions")
+    if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
+        raise PickleError(f"it has the shape of no array of up to {MAX_DIMENSIONS} dimensions")
     if math.prod(shape) * kind.itemsize != len(blob):
         raise PickleError(f"it has the shape {shape} in {len(blob)} bytes")
     try:
@@ -313,7 +313,7 @@ def array(value: object) -> NDArray[Any]:
 
 
 def _integers(value: object) -> np.dtype[Any] | None:
-    """The dtype that ``value`` stands for as NumPy pickles it, if it is one of integers."""
+    """The dtype for the placeholder ``value`` if it is a dtype of integers, else None."""
     match value:
         case _Made(
             name="numpy dtype", args=(code, 0, 1), state=(3, order, None, None, None, -1, -1, 0)

@@ -1,4 +1,4 @@
-"""Parts of a data set: images held out, long tails, and weights that make up for these."""
+"""Parts of a data set: a validation split, long tails, and class weights that balance them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from cifar.errors import UserError
 
 
 def split(data: Dataset, validation: int, long_tail: float) -> tuple[Dataset, Dataset | None]:
-    """(what is trained on, what is held out or None) of a training set, as a recipe of these
-    values takes it: images are held out first, of what is left a long tail is kept.
+    """(training images, validation images or None) from a training set. The validation images are
+    taken first; the long tail is taken from the rest.
+
+    Args:
+        validation: number of validation images.
+        long_tail: see :func:`long_tailed`; 1 keeps all images.
 
     Raises:
         UserError: a value is out of range.
     """
-    held = None
+    val = None
     if validation:
-        data, held = hold_out(data, validation)
-    return (long_tailed(data, long_tail) if long_tail != 1 else data), held
+        data, val = hold_out(data, validation)
+    return (long_tailed(data, long_tail) if long_tail != 1 else data), val
 
 
 def hold_out(data: Dataset, count: int) -> tuple[Dataset, Dataset]:
-    """(the rest, ``count`` images held out): a fixed random split, each part in its old order, the
-    second with "validation" for its ``split``.
+    """(the rest, ``count`` validation images): a fixed random split, each part in its old order.
 
     Raises:
-        UserError: ``count`` leaves nothing of one of them.
+        UserError: ``count`` would leave one of them empty.
     """
     if not 0 < count < len(data):
         raise UserError(f"validation: expected 1 to {len(data) - 1} images, got {count}")
     order = mg.data.replayable(0, 0).permutation(len(data))
-    held = _pick(data, order[:count])
-    return _pick(data, order[count:]), dataclasses.replace(held, split="validation")
+    val = dataclasses.replace(_pick(data, order[:count]), split="validation")
+    return _pick(data, order[count:]), val
 
 
 def _pick(data: Dataset, chosen: np.ndarray) -> Dataset:
@@ -55,16 +58,16 @@ def tail_counts(largest: int, classes: int, imbalance: float) -> list[int]:
     [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
     """
     steps = max(1, classes - 1)
-    # The nudge keeps 5000 · 0.01 at 50 where rounding would make it 49.999….
+    # The last factor keeps 5000 · 0.01 at 50 where rounding would make it 49.999….
     return [int(largest * imbalance ** (c / steps) * (1 + 1e-12)) for c in range(classes)]
 
 
 def long_tailed(data: Dataset, imbalance: float) -> Dataset:
-    """The subset in which class c keeps ``tail_counts``'s number of images, a fixed random choice
-    of each class, in their old order (Cui et al., CVPR 2019, §5.1).
+    """The subset that has :func:`tail_counts` images of each class, a fixed random choice in their
+    old order (Cui et al., CVPR 2019, §5.1).
 
     Args:
-        imbalance: share of the largest class that the smallest keeps, in (0, 1].
+        imbalance: size of the smallest class as a fraction of the largest, in (0, 1].
 
     Raises:
         UserError: ``imbalance`` is out of range.

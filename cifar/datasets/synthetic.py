@@ -25,7 +25,7 @@ Floats = NDArray[Any]  # float32; NumPy's stubs do not know that a Python float 
 
 _SEED: Final = 0xC1FA
 _SIZE: Final = {"train": 20_000, "test": 4_000}
-_CHUNK: Final = 100  # images drawn at once: 0.4 MB per array, so that they stay in the L2 cache
+_CHUNK: Final = 100  # images drawn at once: 0.4 MB per array, which fits the L2 cache
 
 
 def _length(x: Floats, y: Floats) -> Floats:
@@ -58,7 +58,7 @@ def _cross(x: Floats, y: Floats) -> Floats:
 
 
 def _star(x: Floats, y: Floats) -> Floats:
-    """Five points: folds the plane into one half of one point (after Inigo Quilez)."""
+    """Five points: the plane is folded into one half of one point (after Inigo Quilez)."""
     cos36, sin36 = 0.80901699, 0.58778525
     x = np.abs(x)
     for side in (cos36, -cos36):
@@ -130,10 +130,10 @@ class _Draws:
 def _draw(shape: Callable[[Floats, Floats], Floats], draws: _Draws, count: int) -> Images:
     """`count` images of one shape: uint8 (count, 3, 32, 32).
 
-    The shape has its own place, radius, angle and colour, over a background that shades from
-    one colour to another and three blobs of other colours, under noise. Its colour differs from
-    the unshaded background's by 0.25 to 0.75 in every channel, up or down, so that a pixel's mean
-    over many images says nothing about the class.
+    Place, radius, angle and colour of the shape are random. Behind it are a background that shades
+    from one colour to another and three blobs of other colours; noise lies over all. The shape's
+    colour differs from the unshaded background's by 0.25 to 0.75 in every channel, up or down, so
+    a pixel's mean over many images says nothing about the class.
     """
     per_image, per_channel = (count, 1, 1), (count, 3, 1, 1)
     y, x = np.meshgrid(*(np.arange(32, dtype=np.float32) - 15.5,) * 2, indexing="ij")

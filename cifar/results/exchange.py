@@ -158,7 +158,7 @@ def _weights(file: str, names: Set[str]) -> dict[str, mg.Tensor]:
     """The tensors of ``file``, by names that fit ``names`` as well as leaving out what all begin
     with can make them; what was done is said."""
     try:
-        with metadata.instead_of_warnings():
+        with metadata.warnings_as_notes():
             tensors = mg.load(file)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"file: {str(error).removeprefix('path: ')}") from None

@@ -245,7 +245,8 @@ def _wrong(record: Any, history: Any, scores: Any) -> str:
     if not _are_all(record.get("classes", []), lambda one: isinstance(one, str)):
         return "classes"
     if not _are_all(
-        record.get("images_per_class", []), lambda one: metadata.is_whole(one, 0, metadata.LARGEST)
+        record.get("images_per_class", []),
+        lambda n: metadata.is_whole(n, 0, metadata.MAX_FLOAT),
     ):
         return "images_per_class"
     if not history or not _are_all(

@@ -1051,7 +1051,7 @@ def _checked_progress(this: Run, came: dict[str, Any]) -> Progress:
     for epoch, line in enumerate(p.history, start=1):
         _expect("epoch", line["epoch"], metadata.is_whole(line["epoch"], epoch, epoch))
         for name in ("train_loss", "train_accuracy", f"{this.held_name}_accuracy", *line):
-            most = 1 if name.endswith("_accuracy") else metadata.LARGEST
+            most = 1 if name.endswith("_accuracy") else metadata.MAX_FLOAT
             _expect(name, line[name], metadata.is_number(line[name], -most, most))
     return p
 

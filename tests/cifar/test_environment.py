@@ -24,8 +24,8 @@ def test_describe():
 def test_peaks(monkeypatch):
     clock = iter(range(100))  # every call takes one second
     monkeypatch.setattr(environment.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(environment, "SGEMM", 100)
-    monkeypatch.setattr(environment, "COPIED", 1000)
+    monkeypatch.setattr(environment, "SGEMM_SIZE", 100)
+    monkeypatch.setattr(environment, "COPY_BYTES", 1000)
     assert environment.peaks(2) == {"gflops": 2e-3, "gb_per_second": 2e-6}
 
 

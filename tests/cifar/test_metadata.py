@@ -56,7 +56,7 @@ def test_text_that_is_no_plain_json(text, said):
 
 
 def test_notes_as_they_were(tmp_path):
-    note = {"€": [1, 2.5, None, True, "\n", {"": {}}], "deep": nested(metadata.DEEPEST - 1)}
+    note = {"€": [1, 2.5, None, True, "\n", {"": {}}], "deep": nested(metadata.MAX_DEPTH - 1)}
     mg.save({"a": mg.zeros(1)}, tmp_path / "x.safetensors", note)
     tensors, found = metadata.read(tmp_path / "x.safetensors")
     assert found == note

@@ -1,4 +1,4 @@
-"""Bars that leave compiling out, and the line that it has instead."""
+"""Bars leave out compiling, which has a line of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar import progress_bar
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still unless it is moved."""
+    """A clock that the test moves."""
     now = [1000.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
     monkeypatch.setattr("tqdm.std.tqdm._time", lambda self: now[0], raising=False)
@@ -22,17 +22,17 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def compiler(monkeypatch):
-    """A compiler: called by a kernel's name it is heard of by who watches."""
-    heard = []
+    """A compiler: a call with a kernel's name is reported to those who watch."""
+    watchers = []
 
     @contextlib.contextmanager
-    def watch(told):
-        heard.append(told)
+    def watch(report):
+        watchers.append(report)
         yield
-        heard.pop()
+        watchers.pop()
 
     monkeypatch.setattr(mg, "watch_compilation", watch)
-    return lambda name: [told(name) for told in heard]
+    return lambda name: [report(name) for report in watchers]
 
 
 def test_the_first_step_counts_but_not_its_time(clock, compiler, capsys):
@@ -57,13 +57,13 @@ def test_the_first_step_counts_but_not_its_time(clock, compiler, capsys):
     assert "40/100 [00:02<00:06, 10.00img/s, loss=0.5]" in after[-1]
 
 
-def test_where_nothing_is_compiled_nothing_is_said(capsys):
+def test_nothing_is_shown_where_nothing_is_compiled(capsys):
     with progress_bar.compiling():
         mg.ones(3)
     assert capsys.readouterr().err == ""
 
 
-def test_hidden_bars_say_nothing(compiler, capsys):
+def test_hidden_bars_show_nothing(compiler, capsys):
     for disable in (True, None):  # None: stderr is no terminal
         with progress_bar.Bar(10, disable=disable) as bar:
             for _ in range(2):

@@ -18,20 +18,19 @@ Mask = Callable[[tuple[int, ...], float], Any]
 
 
 class Training:
-    """The twin of a recipe's model, and how the recipe trains it.
-
-    Arrays that come in are NumPy's, so are those that go out.
+    """The twin of a recipe's model, trained as the recipe says. All arguments and results are NumPy
+    arrays.
 
     Args:
-        recipe: what to train and how.
+        recipe: the model and how to train it.
         counts: training images of each class; their number is the model's number of classes.
         dtype: "float32" or "float64".
         device: as PyTorch calls it, "cpu" or "cuda:N".
-        threads: of PyTorch's operations on the CPU; None leaves their number alone.
+        threads: for PyTorch's operations on the CPU; None leaves their number alone.
 
     Attributes:
-        model: its weights are PyTorch's own draw until :meth:`load`.
-        optimizer, schedule: of the present epoch.
+        model: its weights are drawn by PyTorch until :meth:`load`.
+        optimizer, schedule: of the current epoch.
     """
 
     optimizer: torch.optim.Optimizer
@@ -55,12 +54,12 @@ class Training:
         self.objective = make_objective(recipe, self.model, counts)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over weights and running statistics (arrays by name)."""
+        """Load weights and running statistics (arrays by name)."""
         self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
 
     @property
     def lr(self) -> float:
-        """The learning rate in force."""
+        """The current learning rate."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def start_epoch(self, epoch: int) -> None:
@@ -82,10 +81,10 @@ class Training:
             self.optimizer.step()
             return loss.item(), logits.detach().cpu().numpy()  # item() waits for a GPU
 
-    def end_epoch(self, held_loss: float) -> None:
-        """After an epoch: the schedule's step, which may look at the loss on the held images."""
+    def end_epoch(self, val_loss: float) -> None:
+        """After an epoch: the schedule's step, which may depend on the validation loss."""
         if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.schedule.step(held_loss)
+            self.schedule.step(val_loss)
         elif self.schedule is not None:
             self.schedule.step()
 
@@ -106,16 +105,16 @@ class Training:
 
     def gradients(self) -> dict[str, Any]:
         """The last step's gradients by parameter name."""
-        found = ((name, p.grad) for name, p in self.model.named_parameters())
-        return {name: grad.cpu().numpy() for name, grad in found if grad is not None}
+        grads = ((name, p.grad) for name, p in self.model.named_parameters())
+        return {name: grad.cpu().numpy() for name, grad in grads if grad is not None}
 
     def weights(self) -> dict[str, Any]:
-        """The parameters by name: on the CPU the live ones."""
+        """The parameters by name, on the CPU; those of a model there are not copied."""
         named = self.model.named_parameters()
         return {name: p.detach().cpu().numpy() for name, p in named}
 
     def share_masks(self, mask: Mask) -> None:
-        """From now on, let every dropout layer multiply by ``mask(shape, p)`` in training: an array
+        """From now on, every dropout layer multiplies by ``mask(shape, p)`` in training: an array
         of zeros, with probability p, and of 1 / (1 − p)."""
 
         def masked(layer: nn.Dropout, args: tuple[Tensor], own: Tensor) -> Tensor:
@@ -133,10 +132,10 @@ class Training:
 
 
 def find_device(kind: str, index: int = 0) -> str:
-    """PyTorch's name of the CPU ("cpu") or of a GPU ("gpu").
+    """PyTorch's name for the CPU ("cpu") or a GPU ("gpu").
 
     Raises:
-        UserError: the PyTorch that is installed cannot use that GPU.
+        UserError: the installed PyTorch cannot use that GPU.
     """
     if kind == "cpu":
         return kind
@@ -149,13 +148,13 @@ def find_device(kind: str, index: int = 0) -> str:
 
 
 def gpu_name(device: str) -> str | None:
-    """What the device "cuda:N" is; None for the CPU."""
+    """The model of the device "cuda:N"; None for the CPU."""
     return None if device == "cpu" else torch.cuda.get_device_name(device)
 
 
 @contextmanager
 def num_threads(threads: int | None) -> Iterator[None]:
-    """PyTorch's operations on this many threads; None changes nothing."""
+    """Run PyTorch's operations on this many threads; None changes nothing."""
     before = torch.get_num_threads()
     if threads in (None, before):
         yield

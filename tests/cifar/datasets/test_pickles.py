@@ -246,7 +246,7 @@ def test_sharing_is_bounded_by_what_it_would_be_without():
     ids=["lists", "lists and marks", "dicts", "tuples", "marks", "calls"],
 )
 def test_depth_is_bounded(start, middle, end):
-    refused(start + middle * 500 + end, f"forbidden pickle: more than {pickles.DEEPEST} ")
+    refused(start + middle * 500 + end, f"forbidden pickle: more than {pickles.MAX_DEPTH} ")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_bytes_are_no_more_than_in_the_file():
 
 
 def test_opcodes_are_bounded(monkeypatch):
-    monkeypatch.setattr(pickles, "MOST", 1000)
+    monkeypatch.setattr(pickles, "MAX_VALUES", 1000)
     refused(b"N" + b"q\x00" * 1000 + b".", "forbidden pickle: more than 1000 opcodes")
 
 
