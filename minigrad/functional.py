@@ -1,6 +1,7 @@
 """The operations under the names of ``torch.nn.functional``."""
 
 from .ops.activation import gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from .ops.adaptive_pool import adaptive_avg_pool1d, adaptive_max_pool1d, adaptive_max_pool2d
 from .ops.conv import conv1d, conv2d
 from .ops.conv_transpose import conv_transpose2d
 from .ops.dropout import dropout, dropout1d, dropout2d
@@ -22,12 +23,17 @@ from .ops.pair_loss import (
     smooth_l1_loss,
 )
 from .ops.piecewise import hardsigmoid, hardswish, hardtanh, prelu, relu6
-from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from .ops.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from .ops.resize import interpolate, pixel_shuffle, pixel_unshuffle
 from .ops.shape import one_hot
 from .ops.smooth import celu, elu, logsigmoid, mish, selu, silu, softplus
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
@@ -51,6 +57,7 @@ __all__ = [
     "hardtanh",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -58,6 +65,7 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool1d",
     "max_pool2d",
     "mish",
     "mse_loss",
@@ -65,6 +73,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",

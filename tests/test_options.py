@@ -60,6 +60,7 @@ AT_ANOTHER_PLACE |= {
     "tensor"
 }  # where PyTorch takes options by keyword only, though not in its stub
 BY_ANOTHER_DEFAULT = {
+    "functional.avg_pool1d.stride": "None, as of avg_pool2d there",
     "Tensor.var.unbiased": "None, unless correction is given True",
     "Tensor.std.unbiased": "likewise",
     "Tensor.cpu.memory_format": "None; a value of PyTorch's own",

@@ -97,3 +97,83 @@ class AdaptiveAvgPool2d(_Pool):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(input, **self.options())
+
+
+class AdaptiveMaxPool2d(_Pool):
+    """Maxima over an even grid; see :func:`minigrad.functional.adaptive_max_pool2d`."""
+
+    shown = ("output_size",)
+
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        check.unsupported("return_indices", return_indices, False)
+        super().__init__(output_size=output_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_max_pool2d(input, **self.options())
+
+
+class AdaptiveAvgPool1d(_Pool):
+    """Means over an even grid of rows; see :func:`minigrad.functional.adaptive_avg_pool1d`."""
+
+    shown = ("output_size",)
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__(output_size=output_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool1d(input, **self.options())
+
+
+def _row_window(kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
+    """:func:`_window` of rows."""
+    check.single("kernel_size", kernel_size, 1)
+    check.single("padding", padding, 0)
+    stride = stride_or(kernel_size, stride)
+    check.single("stride", stride, 1)
+    return {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+
+
+class MaxPool1d(_Pool):
+    """The largest value of each window of rows; see :func:`minigrad.functional.max_pool1d`."""
+
+    shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None = None,
+        padding: int | tuple[int] = 0,
+        dilation: int | tuple[int] = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        check.unsupported("return_indices", return_indices, False)
+        check.single("dilation", dilation, 1)
+        window = _row_window(kernel_size, stride, padding)
+        super().__init__(**window, dilation=dilation, ceil_mode=ceil_mode)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.max_pool1d(input, **self.options())
+
+
+class AvgPool1d(_Pool):
+    """The mean of each window of rows; see :func:`minigrad.functional.avg_pool1d`."""
+
+    shown = ("kernel_size", "stride", "padding")
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None = None,
+        padding: int | tuple[int] = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        window = {
+            name: value if isinstance(value, tuple) else (value,)
+            for name, value in _row_window(kernel_size, stride, padding).items()
+        }
+        super().__init__(**window, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool1d(input, **self.options())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from .. import check
 from .. import functional as F
@@ -150,3 +151,58 @@ class ReplicationPad2d(_Pad):
     """A frame of the edge's pixels; padding as (left, right, top, bottom)."""
 
     mode = "replicate"
+
+
+class Upsample(Module):
+    """Images of another size; see :func:`minigrad.functional.interpolate`."""
+
+    def __init__(
+        self,
+        size: Any = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
+        self.size = size
+        many = isinstance(scale_factor, (tuple, list))
+        factors = scale_factor if many else () if scale_factor is None else (scale_factor,)
+        numbers = tuple(check.number("scale_factor", f, 0) for f in factors)
+        self.scale_factor = numbers if many else numbers[0] if numbers else None
+        self.mode = check.text("mode", mode)
+        self.align_corners = align_corners
+        self.recompute_scale_factor = recompute_scale_factor
+
+    def forward(self, input: Tensor) -> Tensor:
+        options = self.mode, self.align_corners, self.recompute_scale_factor
+        return F.interpolate(input, self.size, self.scale_factor, *options)
+
+    def extra_repr(self) -> str:
+        size = f"size={self.size}" if self.scale_factor is None else ""
+        return f"{size or f'scale_factor={self.scale_factor}'}, mode={self.mode!r}"
+
+
+class PixelShuffle(Module):
+    """Channels as pixels; see :func:`minigrad.functional.pixel_shuffle`."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        self.upscale_factor = check.integer("upscale_factor", upscale_factor, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pixel_shuffle(input, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"upscale_factor={self.upscale_factor}"
+
+
+class PixelUnshuffle(Module):
+    """Pixels as channels; see :func:`minigrad.functional.pixel_unshuffle`."""
+
+    def __init__(self, downscale_factor: int) -> None:
+        self.downscale_factor = check.integer("downscale_factor", downscale_factor, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pixel_unshuffle(input, self.downscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"downscale_factor={self.downscale_factor}"

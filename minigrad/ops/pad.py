@@ -41,22 +41,31 @@ def sources(n: int, low: int, high: int, mode: str) -> Any:
     return n - 1 - np.abs(n - 1 - np.abs(place))  # reflected at both ends
 
 
+def sum_of_copies(g: Array, axis: int, places: Any, size: int) -> Array:
+    """Along an axis of length ``size``, for each element the sum of g over its copies: element k of
+    g belongs to a copy of number ``places[k]``."""
+    xp = get_xp(g)
+    sums = xp.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
+    to, parts = xp.moveaxis(sums, axis, 0), xp.moveaxis(g, axis, 0)
+    for k, place in enumerate(places.tolist()):
+        to[place] += parts[k]
+    return sums
+
+
 @op
 @in_float32
 def _pad_by_copies(x: Array, *, widths: tuple[tuple[int, int], ...], mode: str) -> Pair:
     """y = x framed by its own elements,  dL/dx = Σ of g over the copies of each."""
     xp, shape = get_xp(x), x.shape
     framed = [i for i, width in enumerate(widths) if width != (0, 0)]
-    places = {i: xp.asarray(sources(shape[i], *widths[i], mode)) for i in framed}
+    places = {i: sources(shape[i], *widths[i], mode) for i in framed}
     y = x
     for axis in framed:
-        y = y.take(places[axis], axis=axis)
+        y = y.take(xp.asarray(places[axis]), axis=axis)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         for axis in framed:
-            sums = xp.zeros((*g.shape[:axis], shape[axis], *g.shape[axis + 1 :]), g.dtype)
-            xp.add.at(sums, (*(slice(None),) * axis, places[axis]), g)
-            g = sums
+            g = sum_of_copies(g, axis, places[axis], shape[axis])
         return (g,)
 
     return xp.asarray(y), backward

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -219,34 +220,30 @@ def avg_pool2d(
     return _avg_pool2d(input, window=window, pads=pads, out=out, divisor=divisor)
 
 
+def cells(size: tuple[int, ...], out: Pair) -> Iterator[tuple[int, int, tuple[Any, ...]]]:
+    """The cells of an even grid: row, column, and the index of the pixels, rows ⌊iH/OH⌋ …
+    ⌈(i+1)H/OH⌉ and columns alike."""
+    (h, w), (oh, ow) = size, out
+    for i in range(oh):
+        rows = slice(i * h // oh, -(-(i + 1) * h // oh))
+        for j in range(ow):
+            yield i, j, (..., rows, slice(j * w // ow, -(-(j + 1) * w // ow)))
+
+
 @op
 @in_float32
 def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
-    """y[i, j] = mean of x over rows ⌊iH/OH⌋ … ⌈(i+1)H/OH⌉, and columns likewise;  dL/dx = Σ g /
-    count."""
+    """y[i, j] = mean of x over a cell,  dL/dx = Σ g / count over the cells that hold x."""
     xp, shape = get_xp(x), x.shape
-    h, w = shape[2:]
-    cells = [
-        (
-            i,
-            j,
-            (
-                ...,
-                slice(i * h // out[0], -(-(i + 1) * h // out[0])),
-                slice(j * w // out[1], -(-(j + 1) * w // out[1])),
-            ),
-        )
-        for i in range(out[0])
-        for j in range(out[1])
-    ]
+    grid = list(cells(shape[2:], out))
     y = xp.empty((*shape[:2], *out), x.dtype)
-    for i, j, cell in cells:
+    for i, j, cell in grid:
         pixels = x[cell]
         y[:, :, i, j] = total(pixels, (2, 3)) / math.prod(pixels.shape[2:])
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        gx = xp.zeros(shape, adding_dtype(g.dtype, len(cells)))
-        for i, j, cell in cells:
+        gx = xp.zeros(shape, adding_dtype(g.dtype, len(grid)))
+        for i, j, cell in grid:
             count = math.prod(gx[cell].shape[2:])
             gx[cell] += (g[:, :, i, j] / count)[..., None, None]
         return (gx.astype(g.dtype),)
@@ -274,3 +271,43 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     if 0 in input.shape[1:]:
         raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
     return _adaptive_avg_pool2d(input, out=out)
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: int | tuple[int],
+    stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] = 0,
+    dilation: int | tuple[int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """:func:`max_pool2d` of rows: (N, C, L) or (C, L) to (N, C, OL)."""
+    rows, kernel, steps, pads = _of_rows(input, kernel_size, stride, padding)
+    spacing = (1, check.single("dilation", dilation, 1))
+    y = max_pool2d(rows, kernel, steps, pads, spacing, ceil_mode, return_indices)
+    return y.squeeze(-2)
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: int | tuple[int],
+    stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """:func:`avg_pool2d` of rows: (N, C, L) or (C, L) to (N, C, OL)."""
+    rows, kernel, steps, pads = _of_rows(input, kernel_size, stride, padding)
+    return avg_pool2d(rows, kernel, steps, pads, ceil_mode, count_include_pad).squeeze(-2)
+
+
+def _of_rows(
+    input: Tensor, kernel_size: Any, stride: Any, padding: Any
+) -> tuple[Tensor, Pair, Pair, Pair]:
+    """Rows as images of height 1, and their windows."""
+    rows = check.tensor("input", input, (2, 3), "(N, C, L) or (C, L)").unsqueeze(-2)
+    check.floating("input", rows)
+    kernel = check.single("kernel_size", kernel_size, 1)
+    step = check.single("stride", stride_or(kernel, stride), 1)
+    return rows, (1, kernel), (1, step), (0, check.single("padding", padding, 0))

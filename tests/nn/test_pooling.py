@@ -20,6 +20,12 @@ CASES = [
     Case("AvgPool2d", ((2, 3),), {"divisor_override": 5}, (2, 3, 6, 6)),
     Case("AdaptiveAvgPool2d", (1,), {}, (2, 3, 5, 4)),
     Case("AdaptiveAvgPool2d", ((3, None),), {}, (2, 3, 5, 4)),
+    Case("AdaptiveMaxPool2d", ((3, None),), {}, (2, 3, 5, 4)),
+    Case("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
+    Case("MaxPool1d", (3, 2, 1), {"ceil_mode": True}, (2, 3, 7)),
+    Case("MaxPool1d", (2,), {"dilation": (2,)}, (3, 7)),
+    Case("AvgPool1d", (3, 2, 1), {"count_include_pad": False}, (2, 3, 7)),
+    Case("AvgPool1d", ((2,),), {}, (2, 3, 7)),
 ]
 
 
@@ -31,7 +37,8 @@ def test_as_pytorch(case):
 def test_unsupported_options_of_pytorch():
     torch.nn.MaxPool2d(1, return_indices=True)
     text = "return_indices=True"
-    refuses(NotImplementedError, text, lambda: nn.MaxPool2d(1, return_indices=True))
+    for layer in (nn.MaxPool2d, nn.MaxPool1d, nn.AdaptiveMaxPool2d):
+        refuses(NotImplementedError, text, lambda m=layer: m(1, return_indices=True))
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,43 @@ def _cells(size: int, count: int, dtype: Any) -> Array:
         cell = slice(i * size // count, -(-(i + 1) * size // count))
         shares[i, cell] = 1 / (cell.stop - cell.start)
     return shares
+
+
+@rule
+def _adaptive_max_pool2d(g: Graph, y: Value, x: Any, *, out: Pair) -> str:
+    if out == (1, 1):
+        return g("GlobalMaxPool", x)
+    size = known(x.shape[2:], "adaptive_max_pool2d")
+    if any(n % o for n, o in zip(size, out, strict=True)):
+        raise NotImplementedError(f"onnx: adaptive_max_pool2d of {size} to {out}, uneven cells")
+    kernel = [n // o for n, o in zip(size, out, strict=True)]
+    return g("MaxPool", x, kernel_shape=kernel, strides=kernel)
+
+
+@rule
+def _interpolate(
+    g: Graph,
+    y: Value,
+    x: Any,
+    *,
+    size: tuple[int, ...],
+    scales: tuple[float | None, ...],
+    mode: str,
+    align: bool,
+) -> str:
+    before = known(x.shape[2:], "interpolate")
+    factors = [o / n if s is None else s for n, o, s in zip(before, size, scales, strict=True)]
+    if mode == "nearest" and len(size) == 2:  # as the operation does
+        factors = [
+            o / n if o in (n, 2 * n) else f for n, o, f in zip(before, size, factors, strict=True)
+        ]
+    where = {"nearest": "asymmetric", "nearest-exact": "half_pixel"}
+    options = {
+        "mode": "nearest" if mode in where else "linear",
+        "coordinate_transformation_mode": where.get(mode, "half_pixel"),
+    }
+    if align:
+        options["coordinate_transformation_mode"] = "align_corners"
+    if mode in where:
+        options["nearest_mode"] = "floor" if mode == "nearest" else "round_prefer_ceil"
+    return g("Resize", x, None, np.array((1, 1, *factors), np.float32), **options)

@@ -57,7 +57,7 @@ def zero_dim_promotion() -> None:
     ("expected a floating dtype",),
     (
         *("conv", "Conv", "avg_pool", "AvgPool", "ropout", "oftmax", "_loss", "Loss"),
-        *("relu6", "ReLU6", "ardtanh", "nfold", ".fold", ".Fold"),
+        *("relu6", "ReLU6", "ardtanh", "nfold", ".fold", ".Fold", "nterpolate", "Upsample"),
     ),
 )
 def integers() -> None:

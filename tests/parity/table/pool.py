@@ -61,3 +61,41 @@ def adaptive_avg_pool2d(d: Drawer) -> Call:
     one = st.integers(-1 if d.rarely() else 1, 5)
     sizes = d(one | st.tuples(one) | st.tuples(st.none() | one, st.none() | one))
     return Call([image(d)], options={"output_size": sizes})
+
+
+@entry("functional.adaptive_max_pool2d")
+@entry("nn.AdaptiveMaxPool2d", *_layer("AdaptiveMaxPool2d"))
+def adaptive_max_pool2d(d: Drawer) -> Call:
+    return adaptive_avg_pool2d(d)
+
+
+def row(d: Drawer, low: int = 1) -> np.ndarray:
+    return d.array((d.integer(1, 3), d.integer(1, 2), d.integer(low, 8))[d.rarely(4) :])
+
+
+@entry("functional.adaptive_avg_pool1d", bound="sum")
+@entry("nn.AdaptiveAvgPool1d", *_layer("AdaptiveAvgPool1d"), bound="sum")
+@entry("functional.adaptive_max_pool1d")
+def adaptive_pool1d(d: Drawer) -> Call:
+    size = d.integer(1, 5)
+    return Call([row(d)], options={"output_size": d([size, (size,)])})
+
+
+def row_window(d: Drawer) -> dict[str, Any]:
+    kernel, stride = d.integer(0 if d.rarely() else 1, 4), d.integer(1, 4)
+    options: dict[str, Any] = {"kernel_size": d([kernel, (kernel,)]), "ceil_mode": d([True, False])}
+    options["stride"] = d([None, stride, (stride,)])
+    return options | {"padding": d([0, 1, 2])}
+
+
+@entry("functional.max_pool1d")
+@entry("nn.MaxPool1d", *_layer("MaxPool1d"))
+def max_pool1d(d: Drawer) -> Call:
+    dilation = d([1, 1, 2])
+    return Call([row(d, 3)], options=row_window(d) | {"dilation": dilation})
+
+
+@entry("functional.avg_pool1d", bound="sum")
+@entry("nn.AvgPool1d", *_layer("AvgPool1d"), bound="sum")
+def avg_pool1d(d: Drawer) -> Call:
+    return Call([row(d)], options=row_window(d) | {"count_include_pad": d([True, False])})
