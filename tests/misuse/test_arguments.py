@@ -14,7 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn, optim
 from tests.common import tensor_names
-from tests.misuse.table import CALLS, WRONG, data, init, leaf, model
+from tests.misuse.table import CALLS, REFUSED_CALLS, WRONG, data, init, leaf, model
 from tests.test_misuse import NAMES as WITH_TABLE
 
 REFUSED = (
@@ -92,6 +92,14 @@ def test_a_wrong_value_of_the_right_type(name):
     for argument, values in WRONG[name].items():
         for value in values:
             refusal(argument, lambda a=argument, v=value: function(**{**rightly, a: v}))
+
+
+@pytest.mark.parametrize(("error", "argument", "call"), REFUSED_CALLS)
+def test_a_refused_call(error, argument, call):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(argument)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_parameter_twice():

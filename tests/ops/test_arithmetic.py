@@ -137,26 +137,3 @@ def test_to_dtype(dtype):
         assert x.grad.dtype == np.float32
         assert x.grad.numpy().tolist() == [1, 1, 1]
     assert x.to("float32") is x
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
-        (lambda x: x**x, NotImplementedError, "pow: exponent as a Tensor is not supported"),
-        (lambda x: x ** "2", TypeError, "exponent: expected a number, got str"),
-        (lambda x: x.to("int64") ** -1, ValueError, "integers to negative powers"),
-        (lambda x: x.clamp(), ValueError, "clamp: expected min or max, got neither"),
-        (lambda x: x.clamp(min="0"), TypeError, "min: expected a number or a Tensor, got str"),
-        (lambda x: x.clamp(mg.ones(3)), ValueError, "clamp: shapes [(2,), (3,)] do not broadcast"),
-        (lambda x: mg.where(x, x, x), TypeError, "condition: expected a bool Tensor, got float32"),
-        (
-            lambda x: mg.where([True], x, x),
-            TypeError,
-            "condition: expected a bool Tensor, got list",
-        ),
-        (lambda x: mg.where(x > 0, mg.ones(3), x), ValueError, "(3,)"),
-        (lambda x: x - np.complex128(1j), TypeError, "complex"),
-    ],
-)
-def test_errors(call, error, match):
-    refuses(error, match, lambda: call(mg.ones(2)))

@@ -34,5 +34,8 @@ def calls(name: str, function: Callable[..., Any], may: dict[str, Any], /, **rig
 # What is of the right type, and wrong all the same; by the call's name, argument by argument.
 WRONG: dict[str, dict[str, list[Any]]] = {}
 
+# Calls that are refused: the type of the error, the argument that its text begins with, the call.
+REFUSED_CALLS: list[tuple[type[Exception], str, Callable[[], Any]]] = []
+
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
