@@ -165,6 +165,7 @@ ELSEWHERE = {
     "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.node Tensor.requires_grad",
     "tested here by themselves": "save load",
+    "tested in tests/explore and tests/nn": "draw explore trace nn.Module.summary",
     "refused in tests/optim/test_swa_utils": "optim.swa_utils",
     "for subclasses": """
         nn.Module nn.Module.forward optim.Optimizer.active_slots
