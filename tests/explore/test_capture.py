@@ -14,6 +14,8 @@ from minigrad import nn
 from minigrad.events import Listener, listen
 from minigrad.explore.capture import record
 from minigrad.explore.kept import kept_arrays, owner
+from minigrad.explore.page import page
+from tests.common import host
 from tests.explore.nets import Net, step
 
 
@@ -272,3 +274,18 @@ def test_any_graph(names, seed):
         assert [order[t.operation] for t in value.terms] == sorted(
             order[t.operation] for t in value.terms
         )
+
+
+def test_on_each_device(device):
+    net, loss, inputs = step()
+    net.to(device)
+    inputs = {name: x.to(device) for name, x in inputs.items()}
+    recording = record(loss, inputs)
+    loss(**inputs).backward()
+    for name, p in net.named_parameters():
+        expected = np.linalg.norm(host(p.grad))
+        assert named(recording, name).gradient.norm == pytest.approx(float(expected), rel=1e-4)
+    details = {run.details.get("kind") for run in recording.runs}
+    assert details >= {"conv2d", "batch_norm", "max_pool2d", "cross_entropy"}
+    assert (recording.steps[-1].kept, recording.steps[-1].moving) == (0, 0)
+    assert page(recording, "")

@@ -412,6 +412,9 @@ class Stream:
     def record(self) -> Event:
         return Event()
 
+    def synchronize(self) -> None:
+        assert _graph is None, "a capture cannot wait"
+
     def wait_event(self, event: Event) -> None:
         assert isinstance(event, Event)
 
