@@ -419,6 +419,22 @@ def test_a_deep_network_opens_folded(opened):
     assert shown.locator("[role=treeitem]").count() > 50
 
 
+def test_a_long_loop_is_cut_into_parts(opened):
+    x = mg.randn(4, requires_grad=True)
+
+    def loop():
+        y = x
+        for _ in range(150):
+            y = y.tanh() + x
+        return y.sum()
+
+    shown = opened("loop", loop)
+    assert shown.locator("[role=treeitem]").count() < 20
+    card(shown, "sum")
+    assert shown.locator("[role=treeitem]").count() > 20
+    go(shown, int(shown.get_attribute("#slider", "max")) - 1)
+
+
 def test_a_tape_that_was_not_watched(opened):
     _, loss, inputs = step()
     shown = opened("tape", loss(**inputs))

@@ -94,6 +94,9 @@ const ordinal = (n) => ["first", "second", "third", "fourth", "fifth"][n] ?? `${
 const nodes = new Map();
 const root = { key: "root", type: "call", children: [], parent: null, name: "", kind: "", depth: -1 };
 
+const MANY = 64; // children of a module that are shown side by side
+const PART = 32;
+
 const definitionOf = (run) => definitions[run.definition];
 const producer = new Map(runs.map((run, i) => [run.result, i]));
 const consumers = values.map(() => []);
@@ -130,6 +133,23 @@ runs.forEach((run, i) => run.inputs.forEach((input, k) => {
       nodes.delete(node.key);
     }
   }
+  // A long list without modules, such as a loop's, is cut into parts, or it could not be laid out.
+  let parts = 0;
+  for (const above of [root, ...nodes.values()]) {
+    while (above.children.length > MANY) {
+      const cut = Math.ceil(above.children.length / Math.ceil(above.children.length / PART));
+      const groups = [];
+      for (let i = 0; i < above.children.length; i += cut) {
+        const children = above.children.slice(i, i + cut);
+        const node = { key: `g${parts}`, type: "call", children, parent: above, kind: "part of a list", part: true };
+        parts += 1;
+        children.forEach((child) => { child.parent = node; });
+        nodes.set(node.key, node);
+        groups.push(node);
+      }
+      above.children = groups;
+    }
+  }
   // A leaf that one operation alone uses, and is learnt, is part of its card.
   values.forEach((value, i) => {
     if (value.kind === "result" || !consumers[i].length) return;
@@ -156,7 +176,8 @@ runs.forEach((run, i) => run.inputs.forEach((input, k) => {
   });
   root.children.forEach(function count(node) {
     node.children.forEach(count);
-    node.runs = node.type === "run" ? [node.run] : node.children.flatMap((child) => child.runs);
+    node.runs = node.type === "run" ? [node.run] : node.children.flatMap((child) => child.runs ?? []);
+    if (node.part) node.name = `operations ${node.runs[0]}–${node.runs[node.runs.length - 1]}`;
   });
 })();
 
@@ -175,7 +196,7 @@ function within(node, above) {
 /** The dotted path of a node: "layer1.0.conv1". Of a single model its own name is left out. */
 function path(node) {
   const names = [];
-  for (let at = node; at && at !== root; at = at.parent) names.unshift(at.name);
+  for (let at = node; at && at !== root; at = at.parent) if (!at.part || at === node) names.unshift(at.name);
   const models = root.children.filter((child) => child.type === "call").length;
   return (models === 1 && names.length > 1 ? names.slice(1) : names).join(".");
 }

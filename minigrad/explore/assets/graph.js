@@ -27,7 +27,7 @@ function firstFolding() {
   const total = root.children.reduce((sum, node) => sum + node.runs.length, 0);
   for (const node of nodes.values()) {
     if (node.type !== "call") continue;
-    const small = total <= 40 || (node.depth === 0 && node.children.length <= 80);
+    const small = total <= 40 || (node.depth === 0 && !node.part);
     if (small) state.open.add(node.key);
   }
 }
