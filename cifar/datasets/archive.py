@@ -5,7 +5,7 @@ Every file has a published digest, and nothing of a file is used before its dige
 
 from __future__ import annotations
 
-import functools
+import gzip
 import hashlib
 import os
 import shutil
@@ -142,62 +142,57 @@ def unpack(root: Path, archive: Archive) -> Path:
     Raises:
         DataError: the archive is damaged, or ``root`` cannot be written.
     """
-    folder = root / archive.folder
-    damaged = functools.partial(_damaged, root, archive)
+    folder, path = root / archive.folder, root / archive.name
     try:
         with in_turn(root, archive):
             if not folder.is_dir():
                 for stray in root.glob(f"{_SCRATCH}*"):  # a killed process left it
                     shutil.rmtree(stray, ignore_errors=True)
-                _verify(root, archive)
-                _extract(root, archive)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise damaged(f"not a gzipped tar file ({error})") from None
-    except OSError as error:
-        if error.errno is None:  # gzip.BadGzipFile
-            raise damaged(f"not a gzipped tar file ({error})") from None
+                _verify(path, archive)
+                _extract(path, archive)
+    except (_DamagedError, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        own = isinstance(error, _DamagedError)
         raise DataError(
-            f"cannot unpack {root / archive.name}: {error.strerror}; copy it to a folder you can "
-            "write and point --data-dir at that"
+            f"{path}: {error if own else f'not a gzipped tar file ({error})'}; delete it and load "
+            f"again, or restore it from {archive.mirrors[-1]}"
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"cannot unpack {path}: {error.strerror}; copy it to a folder you can write and point "
+            "--data-dir at that"
         ) from None
     return folder
 
 
-def _verify(root: Path, archive: Archive) -> None:
-    path = root / archive.name
+class _DamagedError(Exception):
+    """The archive is not the published one; the message says how it differs."""
+
+
+def _verify(path: Path, archive: Archive) -> None:
     if not path.is_file():
-        raise _damaged(root, archive, "not a regular file")
+        raise _DamagedError("not a regular file")
     if (size := path.stat().st_size) != archive.size:
-        raise _damaged(root, archive, f"{size} bytes, expected {archive.size}")
+        raise _DamagedError(f"{size} bytes, expected {archive.size}")
     if (digest := sha256(path)) != archive.sha256:
-        raise _damaged(root, archive, f"SHA-256 {digest}, expected {archive.sha256}")
+        raise _DamagedError(f"SHA-256 {digest}, expected {archive.sha256}")
 
 
-def _extract(root: Path, archive: Archive) -> None:
+def _extract(path: Path, archive: Archive) -> None:
     wanted = {f"{archive.folder}/{file.name}": file.name for file in archive.files}
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=root) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=path.parent) as scratch:
         unpacked = Path(scratch) / archive.folder
         unpacked.mkdir()
-        with tarfile.open(root / archive.name, "r:gz") as tar:
+        with tarfile.open(path, "r:gz") as tar:
             for member in tar:
                 if member.size > MAX_FILE:
-                    problem = f"member {member.name!r} has {member.size} bytes"
-                    raise _damaged(root, archive, problem)
+                    raise _DamagedError(f"member {member.name!r} has {member.size} bytes")
                 name = wanted.pop(member.name, None)
                 if name is None:
                     continue
                 stream = tar.extractfile(member) if member.isreg() else None
                 if stream is None:
-                    problem = f"member {member.name!r} is not a regular file"
-                    raise _damaged(root, archive, problem)
+                    raise _DamagedError(f"member {member.name!r} is not a regular file")
                 (unpacked / name).write_bytes(stream.read())
         if wanted:
-            raise _damaged(root, archive, f"no member {min(wanted)!r}")
-        unpacked.rename(root / archive.folder)
-
-
-def _damaged(root: Path, archive: Archive, problem: str) -> DataError:
-    return DataError(
-        f"{root / archive.name}: {problem}; delete it and load again, or restore it from "
-        f"{archive.mirrors[-1]}"
-    )
+            raise _DamagedError(f"no member {min(wanted)!r}")
+        unpacked.rename(path.parent / archive.folder)
