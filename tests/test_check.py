@@ -9,7 +9,6 @@ import pytest
 
 import minigrad as mg
 from minigrad import check
-from tests.common import refuses
 
 X = mg.ones(2, 3)
 
@@ -39,79 +38,31 @@ def test_what_passes(found, expected):
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "text"),
+    ("error", "call"),
     [
-        (lambda: check.tensor("x", 1), TypeError, "x: expected a Tensor, got int"),
-        (
-            lambda: check.tensor("x", X, (3, 4)),
-            ValueError,
-            "x: expected shape 3-d or 4-d, got (2, 3)",
-        ),
-        (
-            lambda: check.tensor("x", X, (1,), "(N,)"),
-            ValueError,
-            "x: expected shape (N,), got (2, 3)",
-        ),
-        (lambda: check.floating("x", X > 0), TypeError, "x: expected a floating dtype, got bool"),
-        (
-            lambda: check.vector("w", X, 3, X),
-            ValueError,
-            "w: expected shape (3,), got (2, 3)",
-        ),
-        (
-            lambda: check.vector("w", X[0], 3, X.to("float64")),
-            TypeError,
-            "w: expected dtype float64 as input, got float32",
-        ),
-        (
-            lambda: check.beside("w", X, SimpleNamespace(data=None, device="gpu:1")),
-            mg.DeviceError,
-            "w: expected on gpu:1 as input, got on cpu",
-        ),
-        (lambda: check.integer("n", 1.0, 0), TypeError, "n: expected a whole number, got 1.0"),
-        (lambda: check.integer("n", True, 0), TypeError, "n: expected a whole number, got True"),
-        (
-            lambda: check.integer("n", -1, 0),
-            ValueError,
-            "n: expected a whole number from 0, got -1",
-        ),
-        (
-            lambda: check.integer("n", 4, 0, 3),
-            ValueError,
-            "n: expected a whole number up to 3, got 4",
-        ),
-        (
-            lambda: check.pair("p", (1, 2, 3), 0),
-            ValueError,
-            "p: expected an int or a pair of ints, got (1, 2, 3)",
-        ),
-        (lambda: check.pair("p", (1, None), 0), TypeError, "p: expected a whole number, got None"),
-        (lambda: check.number("a", "1", 0), TypeError, "a: expected a number, got '1'"),
-        (lambda: check.number("a", False, 0), TypeError, "a: expected a number, got False"),
-        (
-            lambda: check.number("a", float("nan"), 0),
-            ValueError,
-            "a: expected a number from 0, got nan",
-        ),
-        (
-            lambda: check.number("a", 2, 0, 1),
-            ValueError,
-            "a: expected a number between 0 and 1, got 2",
-        ),
-        (lambda: check.axis("d", 3, 3), IndexError, "d: expected a dimension from -3 to 2, got 3"),
-        (lambda: check.axis("d", True, 3), TypeError, "d: expected a whole number, got True"),
-        (
-            lambda: check.axes("d", (0, -3), 3),
-            ValueError,
-            "d: expected distinct dimensions, got (0, -3)",
-        ),
-        (lambda: check.choice("c", "x", ("a", "b")), ValueError, "c: expected 'a', 'b', got 'x'"),
-        (
-            lambda: check.unsupported("o", 2, None, 1),
-            NotImplementedError,
-            "o=2 is not supported (only None, 1)",
-        ),
+        (TypeError, lambda: check.tensor("x", 1)),
+        (ValueError, lambda: check.tensor("x", X, (3, 4))),
+        (TypeError, lambda: check.floating("x", X > 0)),
+        (ValueError, lambda: check.vector("x", X, 3, X)),
+        (TypeError, lambda: check.vector("x", X[0], 3, X.to("float64"))),
+        (mg.DeviceError, lambda: check.beside("x", X, SimpleNamespace(data=None, device="gpu:1"))),
+        (TypeError, lambda: check.integer("x", 1.0, 0)),
+        (TypeError, lambda: check.integer("x", True, 0)),
+        (ValueError, lambda: check.integer("x", -1, 0)),
+        (ValueError, lambda: check.integer("x", 4, 0, 3)),
+        (ValueError, lambda: check.pair("x", (1, 2, 3), 0)),
+        (TypeError, lambda: check.pair("x", (1, None), 0)),
+        (TypeError, lambda: check.number("x", "1", 0)),
+        (TypeError, lambda: check.number("x", False, 0)),
+        (ValueError, lambda: check.number("x", float("nan"), 0)),
+        (ValueError, lambda: check.number("x", 2, 0, 1)),
+        (IndexError, lambda: check.axis("x", 3, 3)),
+        (TypeError, lambda: check.axis("x", True, 3)),
+        (ValueError, lambda: check.axes("x", (0, -3), 3)),
+        (ValueError, lambda: check.choice("x", "c", ("a", "b"))),
+        (NotImplementedError, lambda: check.unsupported("x", 2, None, 1)),
     ],
 )
-def test_what_does_not(call, error, text):
-    refuses(error, text, call)
+def test_what_does_not(error, call):
+    with pytest.raises(error, match=r"^x(: expected|=2 is not supported)"):
+        call()

@@ -220,69 +220,6 @@ def test_state_that_does_not_fit_changes_nothing(saved, error, text):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "text"),
-    [
-        *((name, {"lr": -0.1}, "lr: ") for name in BUSY),
-        *((name, {"lr": float("nan")}, "lr: ") for name in BUSY),
-        *((name, {"weight_decay": -1}, "weight_decay: ") for name in BUSY),
-        ("SGD", {"momentum": -0.1}, "momentum: "),
-        ("SGD", {"nesterov": True}, "nesterov: "),
-        ("SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov: "),
-        ("Adam", {"betas": (1.0, 0.9)}, "betas: "),
-        ("Adam", {"betas": (0.9, -0.1)}, "betas: "),
-        ("AdamW", {"eps": -1e-8}, "eps: "),
-        ("Adagrad", {"lr_decay": -1}, "lr_decay: "),
-        ("Adagrad", {"initial_accumulator_value": -1}, "initial_accumulator_value: "),
-        ("Adadelta", {"rho": 1.5}, "rho: "),
-        ("NAdam", {"momentum_decay": -1}, "momentum_decay: "),
-        ("RAdam", {"betas": (1.0, 0.9)}, "betas: "),
-        ("Adamax", {"eps": -1}, "eps: "),
-        ("RMSprop", {"alpha": -1}, "alpha: "),
-        ("RMSprop", {"eps": -1}, "eps: "),
-        ("RMSprop", {"momentum": -1}, "momentum: "),
-    ],
-)
-def test_options_out_of_range(name, options, text):
-    refuses(ValueError, text, lambda: getattr(optim, name)([mg.zeros(1)], **options))
-
-
-@pytest.mark.parametrize(
-    ("name", "flag"), [("SGD", "nesterov"), ("Adam", "maximize"), ("RMSprop", "centered")]
-)
-def test_flags_are_true_or_false(name, flag):
-    text = f"{flag}: expected True or False, got 'no'"
-    refuses(TypeError, text, lambda: getattr(optim, name)([mg.zeros(1)], **{flag: "no"}))
-
-
-@pytest.mark.parametrize(
-    ("name", "option"),
-    [
-        *((n, o) for n in BUSY for o in ("foreach", "differentiable")),
-        *((n, "fused") for n in ("SGD", "Adam", "AdamW", "Adagrad")),
-        *((n, "capturable") for n in BUSY if n not in ("SGD", "Adagrad")),
-    ],
-)
-def test_unsupported_options(name, option):
-    cls = getattr(optim, name)
-    refuses(NotImplementedError, f"{option}=True", lambda: cls([mg.zeros(1)], **{option: True}))
-
-
-def test_parameters_that_cannot_be_optimised():
-    p = mg.zeros(2, requires_grad=True)
-    for error, params, text in (
-        (TypeError, p, "a single Tensor"),
-        (ValueError, [], "at least one parameter"),
-        (TypeError, [np.zeros(2)], "leaf Tensors, got ndarray"),
-        (TypeError, [p * 2], "leaf Tensors"),
-        (ValueError, [p, p], "appears twice"),
-        (ValueError, [{"params": p}, {"params": [p]}], "appears twice"),
-        (ValueError, [{"params": p, "momentun": 1}], "['momentun']"),
-        (ValueError, [{"params": p, "lr": -1}], "lr: "),
-    ):
-        refuses(error, text, lambda params=params: optim.SGD(params, lr=0.1))
-
-
-@pytest.mark.parametrize(
     "array", [np.arange(6.0)[::2], np.broadcast_to(np.float64(1), (3,)), np.arange(3.0)[::-1]]
 )
 def test_memory_with_gaps_is_refused_instead_of_left_unchanged(array):
@@ -290,11 +227,6 @@ def test_memory_with_gaps_is_refused_instead_of_left_unchanged(array):
     p.grad = mg.Tensor(np.ones(3))
     refuses(NotImplementedError, "without gaps or overlaps", optim.SGD([p], lr=0.1).step)
     np.testing.assert_array_equal(p.data, array)
-
-
-def test_set_to_none_false_is_unsupported():
-    optimizer = optim.SGD([mg.zeros(1)])
-    refuses(NotImplementedError, "set_to_none=False", lambda: optimizer.zero_grad(False))
 
 
 def test_a_rule_is_a_subclasss():
