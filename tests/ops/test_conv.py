@@ -67,8 +67,4 @@ def test_empty_batch():
     compare(conv2d, reference, arrays, numerical=False)
 
 
-def shaped(module, *shapes):
-    return [module.zeros(shape) for shape in shapes]
-
-
 IMAGE, FILTERS = (2, 4, 5, 6), (8, 4, 3, 3)

@@ -105,6 +105,3 @@ def test_impossible_classes_that_no_target_names():
 
 def test_unsigned_targets():
     compare(F.cross_entropy, T.cross_entropy, [grid((3, 4)), np.array([0, 3, 1], np.uint8)])
-
-
-LOGITS = [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
