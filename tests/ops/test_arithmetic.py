@@ -52,40 +52,6 @@ def test_promotion(device, first, second, function):
     np.testing.assert_array_equal(ours.cpu().numpy(), theirs.numpy())
 
 
-UNARY = {
-    "neg": (operator.neg, -2, 2),
-    "exp": (lambda x: x.exp(), -2, 2),
-    "log": (lambda x: x.log(), 0.5, 2),
-    "sqrt": (lambda x: x.sqrt(), 0.5, 2),
-    "abs": (lambda x: x.abs(), -2, 2),
-    "square": (lambda x: x**2, -2, 2),
-    "cube": (lambda x: x.pow(3), -2, 2),
-    "zeroth": (lambda x: x**0, -2, 2),
-    "first": (lambda x: x**True, -2, 2),
-    "root": (lambda x: x**0.5, 0.5, 2),
-    "inverse": (lambda x: x**-1, 0.5, 2),
-    "scalar power": (lambda x: x ** np.float64(1.5), 0.5, 2),
-    "clamp": (lambda x: x.clamp(-0.50317, 0.70317), -2, 2),
-    "clamp min": (lambda x: x.clamp(min=np.float64(0.10317)), -2, 2),
-    "clamp max": (lambda x: x.clamp(max=1.00317), -2, 2),
-    "T": (lambda x: x.T if x.ndim == 2 else x * 1, -2, 2),
-}
-
-
-@given(st.sampled_from(sorted(UNARY)), shapes(), seeds, layouts)
-def test_unary(device, name, shape, seed, layout):
-    function, low, high = UNARY[name]
-    compare(function, function, [grid(shape, seed, low, high)], device=device, layout=layout)
-
-
-@pytest.mark.parametrize(
-    "name", ["exp", "log", "sqrt", "abs", "square", "root", "clamp", "clamp max"]
-)
-def test_unary_of_integers(device, name):
-    function, x = UNARY[name][0], np.array([[1, 2, 3]])
-    compare(function, function, [x], device=device)
-
-
 @pytest.mark.parametrize("function", COMPARE)
 def test_comparison_with_a_numpy_scalar_is_in_the_tensors_dtype(function):
     """0.1 in float32 is not 0.1 in float64, but x == 0.1 means the former."""
