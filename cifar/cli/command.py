@@ -28,12 +28,10 @@ class Command:
     Attributes:
         settings: the dataclass of its options; its docstring is their help.
         act: does it, and returns the exit code.
-        description: says what it does; by default the docstring of ``settings`` does.
     """
 
     settings: type
     act: Callable[[Any], int]
-    description: str | None = None
 
 
 def parse(arguments: Sequence[str], commands: Mapping[str, Command]) -> Any:
@@ -64,8 +62,7 @@ DESCRIPTION = "Studies of CIFAR-10 on minigrad. `cifar COMMAND --help` says more
 def _any_of(commands: Mapping[str, Command]) -> Any:
     """The union of all commands' settings, which tyro takes for subcommands."""
     subcommands = tuple(
-        Annotated[c.settings, tyro.conf.subcommand(name, description=c.description)]
-        for name, c in commands.items()
+        Annotated[c.settings, tyro.conf.subcommand(name)] for name, c in commands.items()
     )
     return typing.Union[subcommands]  # noqa: UP007  # of a tuple made here
 

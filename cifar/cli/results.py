@@ -26,11 +26,7 @@ def run_evaluation(settings: evaluate.Settings) -> int:
     return 0
 
 
-EVALUATE = Command(
-    evaluate.Settings,
-    run_evaluation,
-    "Loss, accuracy and per-class scores of a trained model, as a table, JSON and pictures.",
-)
+EVALUATE = Command(evaluate.Settings, run_evaluation)
 
 
 def run_prediction(settings: predict.Settings) -> int:
@@ -48,11 +44,7 @@ def run_prediction(settings: predict.Settings) -> int:
     return 0
 
 
-PREDICT = Command(
-    predict.Settings,
-    run_prediction,
-    "What a trained model takes pictures for, and how surely.",
-)
+PREDICT = Command(predict.Settings, run_prediction)
 
 
 def run_report(settings: report.Settings) -> int:
@@ -63,8 +55,4 @@ def run_report(settings: report.Settings) -> int:
     return 0
 
 
-REPORT = Command(
-    report.Settings,
-    run_report,
-    "All runs in a folder beside the studies' figures, as a page.",
-)
+REPORT = Command(report.Settings, run_report)

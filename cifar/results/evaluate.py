@@ -28,7 +28,7 @@ SPLITS = ("test", "train", "validation")
 
 @dataclass(frozen=True)
 class Settings:
-    """What to evaluate, and where to write.
+    """Loss, accuracy and per-class scores of a trained model, as a table, JSON and pictures.
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.

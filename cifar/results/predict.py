@@ -43,7 +43,7 @@ _LARGEST: Final = 1 << 30  # bytes of a pickle, or unpacked from a .npz file: 34
 
 @dataclass(frozen=True)
 class Settings:
-    """What to predict with, of what, and where to write it.
+    """What a trained model takes pictures for, and how surely.
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.

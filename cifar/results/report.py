@@ -43,7 +43,7 @@ Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
 
 @dataclass(frozen=True)
 class Settings:
-    """What to report on, and where to write it.
+    """All runs in a folder beside the studies' figures, as a page.
 
     Attributes:
         folder: every run below it is reported, from what training wrote and from the JSON files of
