@@ -1,9 +1,9 @@
 """Contestants: minigrad and PyTorch in their variants, each turn in a process of its own.
 
-PyTorch runs eagerly, in NCHW and in channels_last, each as it comes and once more with glibc told
-to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of buffers
-saves us. "minigrad" is as installed, with compiled kernels where Numba is; "minigrad numpy" is
-without them. A name with "gpu" in it is that of a contestant on the first GPU; a precision may
+PyTorch runs eagerly, in NCHW and in channels_last, each with glibc's default and once more with
+glibc set to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of
+buffers saves us. "minigrad" is as installed, with compiled kernels where Numba is; "minigrad numpy"
+is without them. A name with "gpu" in it is that of a contestant on the first GPU; a precision may
 follow ("fp32", "tf32", "bf16", of PyTorch its autocast), and "compiled" for PyTorch's compiler or
 "captured" for minigrad's recorded step: "torch channels_last gpu tf32 compiled".
 
@@ -70,7 +70,7 @@ class Engine:
         raise NotImplementedError
 
     def inference(self) -> AbstractContextManager[Any]:
-        """Within it nothing is kept for gradients."""
+        """Context in which nothing is kept for gradients."""
         raise NotImplementedError
 
     def activation(self, *shape: int) -> Any:
@@ -298,7 +298,7 @@ def seconds(text: str) -> float:
 
 
 def new_file(text: str) -> Path:
-    """A path that can be written to, for argparse: told before hours of work, not after."""
+    """A writable path, for argparse: an error comes before hours of work, not after."""
     try:
         mg.checkpoint.writable(text)
     except OSError as error:
@@ -310,7 +310,7 @@ def parser(
     documentation: str | None, turns: int, per_turn: float | None = None
 ) -> argparse.ArgumentParser:
     """The flags that contests share: --rounds (default ``turns``), --out, and where a turn lasts as
-    long as it is told to, --seconds (``per_turn``)."""
+    long as --seconds says (``per_turn``)."""
     made = argparse.ArgumentParser(description=(documentation or "").split("\n\n")[0])
     add = made.add_argument
     add("--rounds", type=positive, default=turns, help=f"turns of each contestant ({turns})")

@@ -1,13 +1,13 @@
-"""Faults on purpose: kill training runs, fill their disk, contend for their folder; count losses.
+"""Inject faults: kill training runs, fill their disk, contend for their folder; count losses.
 
     python -m benchmarks.faults --each 60 --out benchmarks/results/faults-cpu.json
 
-Every case trains the tiny recipe of ``tests/cifar/tiny.py`` in a forked process, on the default
-number of threads, which share even its small operations. It lets a drawn fault befall the run (one
-to three times over), resumes it until it is done, and compares all it wrote, byte for byte, with a
-run that nothing befell. A case is lost if they differ, if a run hangs, if a resumed one refuses to
-go on or if any file stays behind. Cases on a small tmpfs need the right to mount one; where it is
-missing they are left out, and the results say so.
+Each case trains the tiny recipe of ``tests/cifar/tiny.py`` in a forked process, on the default
+number of threads, which share even small operations. It injects one to three random faults, resumes
+the run until it is done, and compares all its files, byte for byte, with those of an undisturbed
+run. A case is lost if they differ, if a run hangs, if a resumed run refuses to continue, or if any
+file is left behind. Cases on a small tmpfs need the right to mount one; without it they are left
+out, and the results say so.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ ENDS = {
     -signal.SIGXFSZ: "killed by a write",
 }
 HUNG = -signal.SIGALRM
-PATIENCE = 60  # seconds for a run of a fraction of one
+MAX_SECONDS = 60  # for a run that takes a fraction of a second
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all cases share: an undisturbed run's results, its seconds, the lines of the checkpoint
-    module that it executed, the files it wrote, and the bytes of the largest."""
+    """Data that all cases share: the results of an undisturbed run, its seconds, the number of
+    lines of minigrad.checkpoint that it executed, the files it wrote, and the size of the
+    largest."""
 
     results: dict[str, Any]
     seconds: float
@@ -87,7 +88,7 @@ def main() -> None:
 
 
 def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[str, Any]:
-    """Try ``cases`` of one kind; how many there were, what became of the runs, which were lost."""
+    """Run ``cases`` of one kind: their number, the outcomes of the runs, and the lost cases."""
     ends: Counter[str] = Counter()
     lost: list[str] = []
     done = 0
@@ -96,7 +97,7 @@ def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[
         try:
             with KINDS[kind].place(folder) as out:
                 codes = [
-                    KINDS[kind].befall(rng, out, bench) for _ in range(int(rng.integers(1, 4)))
+                    KINDS[kind].inject(rng, out, bench) for _ in range(int(rng.integers(1, 4)))
                 ]
                 names = [how_it_ended(code) for code in codes]
                 ends.update(names)
@@ -123,7 +124,7 @@ def how_it_ended(code: int) -> str:
 
 
 def undisturbed(out: Path) -> Bench:
-    """Train twice: to know what comes of it and how long it takes, and to count lines."""
+    """Train twice: for the results and the time, and to count lines."""
     go_on(out)  # here, so that kernels are compiled and loaded before processes fork
     shutil.rmtree(out)
     started = time.perf_counter()
@@ -145,12 +146,12 @@ def undisturbed(out: Path) -> Bench:
 
 
 def go_on(out: Path) -> None:
-    """Resume the run in ``out`` if it saved anything, else start it."""
+    """Resume the run in ``out`` if it has saved anything, else start it."""
     train.run(tiny.settings(out, resume=(out / train.STATE).exists()))
 
 
 def ending(out: Path, bench: Bench) -> str:
-    """Resume without faults to the end; why something was lost, or "" if nothing was."""
+    """Resume without faults to the end; the reason for a loss, or "" if nothing was lost."""
     if (code := forked(lambda: go_on(out))) != 0:
         return f"resuming: {how_it_ended(code)}"
     if left := sorted({f.name for f in out.iterdir()} - bench.files):
@@ -161,7 +162,7 @@ def ending(out: Path, bench: Bench) -> str:
 def forked(
     act: Callable[[], object],
     during: Callable[[int], object] = lambda pid: None,
-    patience: int = PATIENCE,
+    patience: int = MAX_SECONDS,
 ) -> int:
     """Exit code of ``act()`` in a silent child process; minus the signal's number if one ended it.
     ``during`` is called with its process ID meanwhile.
@@ -191,8 +192,8 @@ def forked(
 
 
 def trace_saving(note: Callable[[int], object]) -> None:
-    """From now on call ``note`` with the running number of each line of minigrad.checkpoint that is
-    executed."""
+    """From now on call ``note`` with the number of each executed line of minigrad.checkpoint,
+    counted from 1."""
     lines = 0
 
     def trace(frame: Any, event: str, _: Any) -> Any:
@@ -208,7 +209,7 @@ def trace_saving(note: Callable[[int], object]) -> None:
 
 
 def long_run(steps: int, out: Path) -> dict[str, Any]:
-    """Train so many steps of one image each; memory and files after a tenth of them and all."""
+    """Train ``steps`` steps of one image each; memory after a tenth and after all, and files."""
     epochs = max(10, steps // tiny.TRAIN)
     changes: dict[str, Any] = {"batch_size": 1, "epochs": epochs, "lr": 1e-4}
     code = forked(lambda: train.run(tiny.settings(out, **changes)), patience=0)
@@ -231,8 +232,8 @@ def long_run(steps: int, out: Path) -> dict[str, Any]:
 def signalled(
     *numbers: int, rng: np.random.Generator, out: Path, bench: Bench, at_once: bool = False
 ) -> int:
-    """Send signals at a drawn moment, a drawn fraction of a millisecond apart. ``at_once``: the run
-    does not go on to the end of a step, but Ctrl-C raises wherever it comes."""
+    """Send signals at a random moment, a random fraction of a millisecond apart. With ``at_once``,
+    Ctrl-C raises at once instead of at the end of a step."""
 
     def send(pid: int) -> None:
         time.sleep(rng.uniform(0, 1.1 * bench.seconds))
@@ -249,7 +250,7 @@ def signalled(
 
 
 def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """SIGKILL before a drawn line of minigrad.checkpoint."""
+    """SIGKILL before a random line of minigrad.checkpoint."""
     fatal = int(rng.integers(1, bench.lines))
 
     def die(line: int) -> None:
@@ -264,8 +265,8 @@ def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> in
 
 
 def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """SIGKILL at a drawn moment of the library's writing a drawn file, which it does again and
-    again until then, because a millisecond is hard to hit."""
+    """SIGKILL at a random moment while the library writes a random file, repeatedly, because a
+    millisecond is hard to hit."""
     fatal, after = int(rng.integers(1, 7)), rng.uniform(0, 3e-3)
     reading, writing = os.pipe()
     write = safetensors.numpy.save_file
@@ -296,8 +297,8 @@ def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> 
 
 
 def file_limit(rng: np.random.Generator, out: Path, bench: Bench, killing: bool = False) -> int:
-    """No file can grow beyond a drawn size: the write that would fails half-way, or kills the
-    process within the system call."""
+    """No file can grow beyond a random size: a larger write fails half-way, or kills the process
+    inside the system call."""
     size = int(rng.integers(0, bench.largest))
 
     def act() -> None:
@@ -311,7 +312,7 @@ def file_limit(rng: np.random.Generator, out: Path, bench: Bench, killing: bool 
 
 
 def full_disk(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """Other files leave the disk a drawn rest; they are gone when the run is resumed."""
+    """Other files leave a random part of the disk free; they are deleted before resuming."""
     free = os.statvfs(out.parent).f_bavail * os.statvfs(out.parent).f_frsize
     ballast = out.parent / "ballast"
     ballast.write_bytes(bytes(max(0, free - int(rng.integers(0, 5 * bench.largest)))))
@@ -321,7 +322,7 @@ def full_disk(rng: np.random.Generator, out: Path, bench: Bench) -> int:
 
 
 def read_only(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """The file system turns read-only at a drawn moment, as after a disk error."""
+    """The file system becomes read-only at a random moment, as after a disk error."""
 
     def remount(pid: int) -> None:
         time.sleep(rng.uniform(0, bench.seconds))
@@ -335,7 +336,7 @@ def read_only(rng: np.random.Generator, out: Path, bench: Bench) -> int:
 
 
 def contended(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """A second run in the same folder, while the first goes on or just after it was killed."""
+    """A second run in the same folder, while the first runs or just after it was killed."""
 
     def compete(pid: int) -> None:
         time.sleep(rng.uniform(0, bench.seconds))
@@ -346,7 +347,7 @@ def contended(rng: np.random.Generator, out: Path, bench: Bench) -> int:
 
 
 def jumping_clock(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """The wall clock jumps by up to ten years at every look at it; killed at a drawn moment."""
+    """The wall clock jumps by up to ten years at each reading; SIGKILL at a random moment."""
     real = time.time
 
     def act() -> None:
@@ -390,7 +391,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Kind:
-    befall: Callable[[np.random.Generator, Path, Bench], int]
+    inject: Callable[[np.random.Generator, Path, Bench], int]
     place: Callable[[Path], contextlib.AbstractContextManager[Path]] = anywhere
 
 
