@@ -2,6 +2,7 @@
 
 from .ops.activation import gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .ops.adaptive_pool import adaptive_avg_pool1d, adaptive_max_pool1d, adaptive_max_pool2d
+from .ops.attention import scaled_dot_product_attention
 from .ops.conv import conv1d, conv2d
 from .ops.conv_transpose import conv_transpose2d
 from .ops.dropout import dropout, dropout1d, dropout2d
@@ -78,6 +79,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

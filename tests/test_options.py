@@ -56,9 +56,8 @@ CALLED = {  # the names that parameters have here, where PyTorch names another t
     "Tensor.to.other": "tensor",  # likewise
 }
 AT_ANOTHER_PLACE = {"data.DataLoader", "save", "autograd.detect_anomaly"}
-AT_ANOTHER_PLACE |= {
-    "tensor"
-}  # where PyTorch takes options by keyword only, though not in its stub
+# Where PyTorch takes options by keyword only, though not in its stub.
+AT_ANOTHER_PLACE |= {"tensor", "functional.scaled_dot_product_attention"}
 BY_ANOTHER_DEFAULT = {
     "functional.avg_pool1d.stride": "None, as of avg_pool2d there",
     "Tensor.var.unbiased": "None, unless correction is given True",

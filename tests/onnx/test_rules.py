@@ -119,6 +119,10 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "interpolate, corners": lambda x: F.interpolate(x, (5, 11), None, "bilinear", True),
     "interpolate by a factor": lambda x: F.interpolate(x, None, 1.3, "bilinear"),
     "pixel_shuffle": lambda x: F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x * 2, x + 1, is_causal=True),
+    "attention without a key": lambda x: F.scaled_dot_product_attention(
+        x[:, 0], x[:, 1], x[:, 2], mg.tensor(np.tri(7, 7, -1, bool))
+    ),
     "dropout does nothing": nn.Dropout(0.5).eval(),
     "the input itself": lambda x: x,
     "a constant": lambda x: MATRIX,
@@ -135,6 +139,18 @@ def test_every_rule_is_tested():
         for function in OPERATIONS.values():
             function(mg.randn(2, 4, 7, 6))
     assert set(RULES) - seen.names == {"to_device"}  # needs a second device
+
+
+def test_heads(tmp_path):
+    class Heads(nn.Module):
+        def __init__(self):
+            self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+        def forward(self, x):
+            y, weights = self.attention(x, x, x)
+            return y + weights.sum()
+
+    assert_same(Heads(), (5, 6), tmp_path)
 
 
 @in_one_folder

@@ -53,6 +53,13 @@ def _softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
 
 
 @rule
+def _masked_softmax(g: Graph, y: Value, x: Any) -> str:
+    lowest = np.asarray(-math.inf, y.dtype)
+    empty = g("Equal", reduce(g, "ReduceMax", x, (-1,), True), lowest)
+    return g("Where", empty, np.asarray(0, y.dtype), g("Softmax", x, axis=-1))
+
+
+@rule
 def _log_softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
     return g("LogSoftmax", x, axis=axis)
 
