@@ -271,8 +271,8 @@ class _Parser:
         if text == "√":
             under = self._atom()
             return ["msqrt", _bare(under)]
-        if text == "\\|":
-            return ["mo", {"stretchy": "false"}, "|"]
+        if text in ("|", "\\|"):
+            return ["mo", {"stretchy": "false", "lspace": "0", "rspace": "0"}, "|"]
         if token.kind == "word":
             accent = text[1:2]
             if accent in ACCENTS:

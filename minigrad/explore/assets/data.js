@@ -5,7 +5,8 @@ const { values, runs, calls, steps, definitions, samples, codes } = data;
 
 const pictures = (() => {
   const text = atob(document.getElementById("pictures").textContent.trim());
-  const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
   return new Int16Array(bytes.buffer);
 })();
 
@@ -222,6 +223,9 @@ function nameOf(value) {
   const node = nodes.get(`r${producer.get(value)}`);
   return node ? called(node) : "result";
 }
+
+/** The value that a node stands for: a leaf, a result, or what the last operation of a module made. */
+const valueOf = (node) => (node.type === "leaf" ? node.value : runs[node.runs[node.runs.length - 1]].result);
 
 const chips = (node) => node.type !== "run" ? [] : runs[node.run].inputs
   .map((input, k) => ({ input, k }))

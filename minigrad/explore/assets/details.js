@@ -110,7 +110,7 @@ function inputs(run, tone, number) {
   if (tone === "value") {
     return run.inputs.filter((value) => typeof value === "number" && values[value].kind !== "result"
       && values[value].sample >= 0)
-      .map((value) => gallery(values[value].sample, shortName(value), "value", shown(value)));
+      .map((value) => gallery(values[value].sample, shortName(value), "value", shown(value), value));
   }
   return sendings(number).map(({ value, at }) => {
     const sample = values[value].terms[at][2];
@@ -184,7 +184,7 @@ function ofLeaf(node) {
     facts([["used by", ...consumers[node.value].flatMap(([run], i) =>
       [i ? ", " : "", h("button", { class: "link", onclick: () => { reveal(nodes.get(`r${run}`)); select(`r${run}`); } },
         called(nodes.get(`r${run}`)))])]]),
-    value.sample >= 0 ? gallery(value.sample, "Value", "value", shown(node.value)) : null,
+    value.sample >= 0 ? gallery(value.sample, "Value", "value", shown(node.value), node.value) : null,
     value.terms.length ? heading("Gradient") : null,
     sumOf(node.value),
     value.gradient >= 0 ? gallery(value.gradient, "Gradient", "gradient", shown(node.value, true)) : null,

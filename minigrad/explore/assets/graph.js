@@ -111,7 +111,7 @@ function card(node, box, x, y) {
     return item(node, { class: "card folded", style: place },
       h("span", { class: "name" }, h("span", { class: "chevron" }, "▸"), title(node)),
       h("span", { class: "under" }, /^\d+$/.test(node.name) || node.name === node.kind ? "" : `${node.kind} · `,
-        plural(node.runs.length, "operation")),
+        plural(node.runs.length, "operation")), rows(node),
       h("span", { class: "progress" }, h("i", { class: "forward" }), h("i", { class: "backward" })));
   }
   const run = runs[node.run];
@@ -136,8 +136,9 @@ function scalarOf(value) {
 }
 
 /** Places for the maps of the value and of its gradient. */
-const rows = (node) => strips(node).map((has, k) => has
-  && h("canvas", { class: `strip ${k ? "gradient" : "value"}`, width: "1", height: "1" })).filter(Boolean);
+const rows = (node) => strips(node).map((has, k) => has && h("canvas", {
+  class: `strip ${k ? "gradient" : "value"}${!k && isPhoto(valueOf(node)) ? " photo" : ""}`, width: "1", height: "1",
+})).filter(Boolean);
 
 const badge = () => h("span", { class: "badge", hidden: true });
 
@@ -292,7 +293,8 @@ function showStep() {
     element.classList.toggle("now", node === here);
     element.dataset.pass = node === here ? kind : "";
     if (node.type === "call") showProgress(node, element, step);
-    else showNode(node, element, step);
+    else showMarks(node, element, step);
+    showMaps(node, element, step);
   }
   for (const line of shownLines) showLine(line, step, kind, current);
 }
@@ -305,9 +307,9 @@ function showProgress(node, element, step) {
   });
 }
 
-function showNode(node, element, step) {
+function showMarks(node, element, step) {
   const leaf = node.type === "leaf";
-  const value = leaf ? node.value : runs[node.run].result;
+  const value = valueOf(node);
   const after = leaf ? landing : doneBackward[node.run];
   element.classList.toggle("forward-done", leaf ? step > 0 : doneForward[node.run] <= step);
   element.classList.toggle("backward-done", values[value].terms.length > 0 && after <= step);
@@ -321,9 +323,15 @@ function showNode(node, element, step) {
     chip.classList.toggle("backward-done", count > 0);
     chip.querySelector(".sign").textContent = landing <= step ? "grad" : "←";
   }
-  // The gradient of a result is whole once all its terms are there, before its own derivative runs.
-  const whole = due ? have === due : after <= step;
-  const known = leaf || doneForward[node.run] <= step;
+}
+
+/** Show values and gradients that are known by now. */
+function showMaps(node, element, step) {
+  const value = valueOf(node);
+  const due = values[value].terms.length;
+  // A gradient is whole once all its terms are there, before its own derivative runs.
+  const whole = due ? arrived(value, step) === due : value === data.loss && step > turn;
+  const known = node.type === "leaf" || doneForward[node.runs[node.runs.length - 1]] <= step;
   for (const part of element.querySelectorAll(".number")) {
     part.hidden = part.classList.contains("slope") ? !(whole && known) : !known;
   }
@@ -342,6 +350,10 @@ function show(canvas, sample, now) {
   }
   const [count, tall, wide] = samples[sample].size;
   const across = samples[sample].across;
+  if (canvas.classList.contains("photo")) {
+    paintPhoto(canvas, sample);
+    return;
+  }
   const parts = maps(sample).filter((_, k) => !across || k % across === 0).slice(0, 4);
   const most = Math.max(...parts.map(largest), 0);
   const gap = count > 1 ? 3 : 0;

@@ -9,14 +9,14 @@ const PAD = 18;
 
 /** Whether ``node`` has maps to show on its card, of values and of gradients. */
 const strips = (node) => {
-  const { sample, gradient } = values[node.type === "leaf" ? node.value : runs[node.run].result];
+  const { sample, gradient } = values[valueOf(node)];
   const large = (s) => s >= 0 && samples[s].size[1] * samples[s].size[2] > 1;
   return [large(sample), large(gradient)];
 };
 
 function sizeOf(node) {
-  if (node.type === "call") return { width: CARD, height: 66 };
   const tall = STRIP * strips(node).filter(Boolean).length;
+  if (node.type === "call") return { width: CARD, height: 64 + tall };
   if (node.type === "leaf") return { width: CARD - 20, height: 48 + tall };
   return { width: CARD, height: 54 + tall + CHIP * chips(node).length };
 }

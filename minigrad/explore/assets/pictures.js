@@ -79,8 +79,35 @@ function picture(numbers, rows, columns, most, label, tell, width) {
   return canvas;
 }
 
+/** Whether a value is images of three channels that the user gave. */
+function isPhoto(value) {
+  const { kind, sample, shape: of } = values[value];
+  return kind === "input" && of.length === 4 && of[1] === 3 && samples[sample].size[0] === 3;
+}
+
+/** Paint three maps as red, green and blue, from the smallest number to the largest. */
+function paintPhoto(canvas, sample) {
+  const [, rows, columns] = samples[sample].size;
+  const channels = maps(sample);
+  let [low, high] = [Infinity, -Infinity];
+  for (const numbers of channels) {
+    for (const x of numbers) {
+      low = Math.min(low, x);
+      high = Math.max(high, x);
+    }
+  }
+  canvas.width = columns;
+  canvas.height = rows;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  for (let i = 0; i < rows * columns; i += 1) {
+    image.data.set([...channels.map((numbers) => (255 * (numbers[i] - low)) / (high - low || 1)), 255], 4 * i);
+  }
+  context.putImageData(image, 0, 0);
+}
+
 /** The sample of a value or gradient: its maps, its norm and its histogram. */
-function gallery(sample, title, tone, what) {
+function gallery(sample, title, tone, what, value) {
   const { size, across, norm, counts, low, high, step } = samples[sample];
   const [count, rows, columns] = size;
   const readout = h("p", { class: "readout" });
@@ -94,6 +121,11 @@ function gallery(sample, title, tone, what) {
     const name = across ? (k) => `${title}, filter ${Math.floor(k / across)} on channel ${k % across}`
       : (k) => (single ? title : `${title}, channel ${k}`);
     const width = across ? 26 : single ? Math.min(330, Math.max(64, columns * 6)) : 88;
+    if (value !== undefined && isPhoto(value)) {
+      const photo = h("canvas", { class: "map", role: "img", "aria-label": `${title}, the first image`, style: "width:88px;height:88px" });
+      paintPhoto(photo, sample);
+      row.append(photo);
+    }
     all.forEach((numbers, k) => row.append(picture(numbers, rows, columns, most, name(k), tell, width)));
   } else if (rows * columns === 1 && count === 1) {
     row.append(h("output", { class: "scalar" }, number(all[0][0], 6)));
