@@ -15,17 +15,71 @@ from .anomaly import detect_anomaly
 from .checkpoint import load, save
 from .cpu.compiled import is_compiled, set_compiled, watch_compilation
 from .cpu.threads import get_num_threads, set_num_threads
-from .creation import ones, tensor, zeros
+from .creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from .device import DeviceError, device, get_xp, is_gpu_available
 from .dispatch import get_implementation, set_implementation
+from .dtypes import (
+    bool,  # noqa: F401
+    double,
+    dtype,
+    finfo,
+    float,  # noqa: F401
+    float16,
+    float32,
+    float64,
+    half,
+    iinfo,
+    int,  # noqa: F401
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    short,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from .explore import draw, explore, trace
 from .gpu.cuda_graph import CapturedStep, CaptureError
 from .gpu.precision import get_precision, set_precision
 from .gradcheck import gradcheck
 from .memory import OutOfMemoryError
+from .ops import functions as _functions
 from .ops.arithmetic import where
+from .ops.functions import *  # noqa: F403
+from .ops.logic import is_tensor
+from .ops.methods import clone
+from .ops.product import einsum
+from .ops.rearrange import meshgrid
 from .ops.shape import cat, stack
-from .rng import manual_seed, randn
+from .rng import (
+    bernoulli,
+    manual_seed,
+    multinomial,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+)
 from .tape import no_grad, op
 from .tensor import Tensor
 
@@ -37,41 +91,82 @@ __all__ = [
     "DeviceError",
     "OutOfMemoryError",
     "Tensor",
+    "arange",
+    "as_tensor",
+    "bernoulli",
     "cat",
     "checkpoint",
+    "clone",
     "console",
     "data",
     "detect_anomaly",
     "device",
+    "double",
     "draw",
+    "dtype",
+    "einsum",
+    "empty",
+    "empty_like",
     "explore",
+    "eye",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "from_numpy",
+    "full",
+    "full_like",
     "functional",
     "get_implementation",
     "get_num_threads",
     "get_precision",
     "get_xp",
     "gradcheck",
+    "half",
+    "iinfo",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
     "is_compiled",
     "is_gpu_available",
+    "is_tensor",
+    "linspace",
     "load",
+    "long",
     "manual_seed",
     "memory",
+    "meshgrid",
+    "multinomial",
     "nn",
     "no_grad",
     "ones",
+    "ones_like",
     "onnx",
     "op",
     "optim",
+    "rand",
+    "rand_like",
+    "randint",
     "randn",
+    "randn_like",
+    "randperm",
     "save",
     "set_compiled",
     "set_implementation",
     "set_num_threads",
     "set_precision",
+    "short",
     "stack",
     "tensor",
     "trace",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
     "watch_compilation",
     "where",
     "zeros",
+    "zeros_like",
 ]
+__all__ += _functions.__all__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from . import check
 from .device import device, device_of, move, on
 from .memory import out_of_memory
 from .options import lacks, spread
-from .tensor import Tensor, as_array
+from .tensor import Number, Tensor, as_array
 
 
 @lacks(pin_memory=False)
@@ -91,3 +91,214 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones of shape ``size`` (integers or one tuple)."""
     return _filled("ones", size, dtype, device, requires_grad)
+
+
+@lacks(**_lacked, memory_format=None)
+@spread("size")
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of whatever the memory holds, of shape ``size`` (integers or one tuple)."""
+    return _filled("empty", size, dtype, device, requires_grad)
+
+
+def dtype_of(*numbers: Any) -> np.dtype[Any]:
+    """What a Tensor of these Python numbers has: float32, int64 or bool."""
+    kinds = {np.dtype(type(number)).kind for number in numbers}
+    return np.dtype(np.float32 if "f" in kinds else np.bool_ if kinds == {"b"} else np.int64)
+
+
+@lacks(**_lacked, names=None)
+def full(
+    size: Any,
+    fill_value: Number,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of shape ``size``, an int or a tuple, of one number.
+
+    Its dtype is float32 for a float, int64 for an int and bool for a bool, unless ``dtype`` is
+    given.
+    """
+    check.fits("fill_value", fill_value, np.dtype(np.float64))
+    to = dtype_of(fill_value) if dtype is None else check.dtype("dtype", dtype)
+    check.fits("fill_value", fill_value, to)
+    made = _filled("empty", (size,), to, device, requires_grad)
+    made.data[...] = fill_value
+    return made
+
+
+@lacks(**_lacked)
+def arange(
+    start: Number = 0,
+    end: Number | None = None,
+    step: Number = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers start, start + step, … before ``end``; ``arange(end)`` starts at 0.
+
+    int64 of integers, else float32, unless ``dtype`` is given.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    given = {"start": start, "end": end, "step": step}
+    for name, number in given.items():
+        check.number(name, number, -MOST, MOST)
+    if not step or (end - start) * step < 0:
+        raise ValueError(f"step: expected one that leads from {start} to {end}, got {step}")
+    to = dtype_of(*given.values()) if dtype is None else check.dtype("dtype", dtype)
+    count = math.ceil((end - start) / step)
+    whole = dtype_of(*given.values()).kind != "f"
+    if to.kind != "f" and not whole and any(number % 1 for number in given.values()):
+        raise ValueError(f"dtype: expected a floating dtype for fractions, got {to}")
+    where = _device("cpu" if device is None else device)
+    with naming_allocation("arange", (count,), to), on(where), np.errstate(all="ignore"):
+        places = where.xp.arange(count, dtype=np.int64 if whole else np.float64)
+        return Tensor((start + places * step).astype(to), requires_grad)
+
+
+MOST = float(2**62)
+
+
+@lacks(**_lacked)
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``steps`` numbers from ``start`` to ``end``, both included, at equal distances."""
+    start, end = check.number("start", start, -MOST, MOST), check.number("end", end, -MOST, MOST)
+    steps, (to, where) = check.integer("steps", steps, 0), floats_on(dtype, device)
+    with naming_allocation("linspace", (steps,), to), on(where):
+        return Tensor(where.xp.linspace(start, end, steps).astype(to), requires_grad)
+
+
+@lacks(**_lacked)
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The (n, m) matrix with ones on its diagonal and zeros beside; m = n if not given."""
+    rows = check.integer("n", n, 0)
+    columns = rows if m is None else check.integer("m", m, 0)
+    to, where = floats_on(dtype, device)
+    with naming_allocation("eye", (rows, columns), to), on(where):
+        return Tensor(where.xp.eye(rows, columns, dtype=to), requires_grad)
+
+
+def _like(name: str) -> Callable[..., Tensor]:
+    @lacks(layout=None, memory_format=None, pin_memory=False)
+    def like(
+        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> Tensor:
+        to, where = beside(input, dtype, device)
+        return _filled(name, (input.shape,), to, where, requires_grad)
+
+    like.__name__ = like.__qualname__ = f"{name}_like"
+    like.__doc__ = f""":func:`{name}` of the shape of ``input``, and of its dtype and on its device
+    unless others are given."""
+    return like
+
+
+def beside(input: Tensor, dtype: Any, where: Any) -> tuple[np.dtype[Any], device]:
+    """Dtype and device, those of ``input`` where they are None."""
+    check.tensor("input", input)
+    to = input.dtype if dtype is None else check.dtype("dtype", dtype)
+    return to, input.device if where is None else _device(where)
+
+
+zeros_like, ones_like, empty_like = map(_like, ("zeros", "ones", "empty"))
+
+
+@lacks(layout=None, memory_format=None, pin_memory=False)
+def full_like(
+    input: Tensor,
+    fill_value: Number,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """:func:`full` of the shape of ``input``, and of its dtype and on its device unless others are
+    given."""
+    to, where = beside(input, dtype, device)
+    return full(input.shape, fill_value, dtype=to, device=where, requires_grad=requires_grad)
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A Tensor that shares the memory of a NumPy array."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"ndarray: expected a NumPy array, got {type(ndarray).__name__}")
+    return Tensor(ndarray)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """:func:`tensor` of ``data``, whose memory is shared where dtype and device allow; a Tensor
+    that has them already is returned itself."""
+    if isinstance(data, Tensor):
+        same = dtype is None or data.dtype == check.dtype("dtype", dtype)
+        if same and (device is None or data.device == _device(device)):
+            return data
+        return data.to(data.device if device is None else device, dtype)
+    if isinstance(data, np.ndarray):
+        found = Tensor(data)
+        to, where = beside(found, dtype, device)
+        if found.dtype == to and found.device == where:
+            return found
+    return tensor(data, dtype, device)
+
+
+def _new(name: str) -> Callable[..., Tensor]:
+    @lacks(layout=None, pin_memory=False)
+    @spread("size")
+    def new(
+        self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> Tensor:
+        to, where = beside(self, dtype, device)
+        return _filled(name, size, to, where, requires_grad)
+
+    new.__name__ = new.__qualname__ = f"new_{name}"
+    new.__doc__ = f""":func:`{name}` of shape ``size``, of the dtype and on the device of this
+    tensor unless others are given."""
+    return new
+
+
+new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
+
+
+@lacks(layout=None, pin_memory=False)
+def new_full(
+    self: Tensor,
+    size: Any,
+    fill_value: Number,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """:func:`full` of the dtype and on the device of this tensor unless others are given."""
+    to, where = beside(self, dtype, device)
+    return full(size, fill_value, dtype=to, device=where, requires_grad=requires_grad)
+
+
+@lacks(layout=None, pin_memory=False)
+def new_tensor(
+    self: Tensor,
+    data: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """:func:`tensor` of the dtype and on the device of this tensor unless others are given."""
+    to, where = beside(self, dtype, device)
+    return tensor(data, to, where, requires_grad)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -24,8 +24,8 @@ import numpy as np
 from . import check
 from .cpu.elementwise import BLOCK
 from .cpu.threads import parallel, split_range
-from .creation import floats_on, naming_allocation
-from .device import move
+from .creation import beside, floats_on, naming_allocation
+from .device import CPU, move
 from .memory import empty
 from .options import lacks, spread
 from .tensor import Tensor
@@ -139,16 +139,141 @@ def generator() -> np.random.Generator:
     return np.random.Generator(next_draw().philox())
 
 
-@lacks(generator=None, out=None, layout=None, pin_memory=False)
+_lacked: dict[str, Any] = {"generator": None, "out": None, "layout": None, "pin_memory": False}
+
+
+def _drawn(
+    name: str, size: tuple[Any, ...], to: np.dtype[Any], where: Any, requires_grad: bool
+) -> Tensor:
+    """A tensor drawn by NumPy's ``name``: on the CPU, so a seed gives the same everywhere."""
+    shape = check.shape(size, at_least=1)
+    if to.kind != "f":
+        raise TypeError(f"dtype: expected a floating dtype, got {to}")
+    draw: Callable[..., Any] = getattr(generator(), name)
+    with naming_allocation({"random": "rand"}.get(name, "randn"), shape, to):
+        values = np.asarray(draw(shape, np.float32))
+        if name == "random" and to == np.float64:  # float32 has 2^24 steps only
+            values = values + draw(shape, np.float32) * 2.0**-24
+        return Tensor(move(np.asarray(values, to), where), requires_grad)
+
+
+@lacks(**_lacked)
 @spread("size")
 def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of shape ``size`` (integers or one tuple) drawn from the standard normal.
 
     Values are drawn on the CPU, so a seed gives the same values on every device.
     """
-    shape, to, where = check.shape(size, at_least=1), *floats_on(dtype, device)
-    if to.kind != "f":
-        raise TypeError(f"dtype: expected a floating dtype, got {to}")
-    with naming_allocation("randn", shape, to):
-        values = generator().standard_normal(shape, np.float32).astype(to)
+    return _drawn("standard_normal", size, *floats_on(dtype, device), requires_grad)
+
+
+@lacks(**_lacked)
+@spread("size")
+def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of shape ``size`` (integers or one tuple) drawn uniformly from [0, 1)."""
+    return _drawn("random", size, *floats_on(dtype, device), requires_grad)
+
+
+@lacks(generator=None, layout=None, memory_format=None, pin_memory=False)
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """:func:`randn` of the shape of ``input``, of its dtype and device unless others are given."""
+    to, where = beside(input, dtype, device)
+    return _drawn("standard_normal", (input.shape,), to, where, requires_grad)
+
+
+@lacks(generator=None, layout=None, memory_format=None, pin_memory=False)
+def rand_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """:func:`rand` of the shape of ``input``, of its dtype and device unless others are given."""
+    to, where = beside(input, dtype, device)
+    return _drawn("random", (input.shape,), to, where, requires_grad)
+
+
+@lacks(**_lacked)
+def randint(
+    low: int = 0,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Whole numbers drawn uniformly from [low, high), int64 unless ``dtype`` is given.
+
+    ``randint(high, size)`` starts at 0.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"size: expected a tuple or list of sizes, got {check.shown(size)}")
+    low = check.integer("low", low, -(2**62), 2**62)
+    high = check.integer("high", high, low + 1, 2**62)
+    to = np.dtype(np.int64) if dtype is None else check.dtype("dtype", dtype)
+    check.fits("low", low, to)
+    check.fits("high", high - 1, to)
+    shape, where = check.shape((size,)), floats_on(None, device)[1]
+    with naming_allocation("randint", shape, to):
+        values = np.asarray(generator().integers(low, high, shape), to)
         return Tensor(move(values, where), requires_grad)
+
+
+@lacks(**_lacked)
+def randperm(
+    n: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """The numbers from 0 to n − 1 in random order, int64 unless ``dtype`` is given."""
+    n = check.integer("n", n, 0)
+    to = np.dtype(np.int64) if dtype is None else check.dtype("dtype", dtype)
+    if n:
+        check.fits("n", n - 1, to)
+    where = floats_on(None, device)[1]
+    with naming_allocation("randperm", (n,), to):
+        return Tensor(move(generator().permutation(n).astype(to), where), requires_grad)
+
+
+@lacks(generator=None, out=None)
+def bernoulli(input: Tensor, p: float | None = None) -> Tensor:
+    """1 with the probability that each element is, or with probability ``p``, else 0."""
+    check.floating("input", check.tensor("input", input))
+    x = move(input.data, CPU)
+    if p is not None:
+        chance = check.number("p", p, 0, 1)
+    elif x.size and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
+    drawn = np.asarray(generator().random(x.shape)) < (x if p is None else chance)
+    return Tensor(move(np.asarray(drawn, x.dtype), input.device))
+
+
+@lacks(generator=None, out=None)
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
+    """``num_samples`` indices drawn by weight from each row of (C,) or (N, C); int64.
+
+    Args:
+        replacement: whether an index may be drawn again.
+    """
+    check.floating("input", check.tensor("input", input, (1, 2)))
+    replacement = check.boolean("replacement", replacement)
+    weights = move(input.data, CPU).astype(np.float64)
+    most = np.inf if replacement else weights.shape[-1]
+    count = check.integer("num_samples", num_samples, 1, most)
+    if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.sum(-1).all():
+        raise ValueError("input: expected finite weights from 0 with a sum above it in each row")
+    random = generator()
+    if replacement:
+        shares = np.cumsum(weights, -1).reshape(-1, weights.shape[-1])
+        spots = random.random((len(shares), count)) * shares[:, -1:]
+        rows = [np.searchsorted(s, spot, "right") for s, spot in zip(shares, spots, strict=True)]
+        found = np.stack(rows).reshape(*weights.shape[:-1], count)
+    else:  # the first of exponential clocks, each at its weight's pace
+        with np.errstate(divide="ignore"):
+            times = random.standard_exponential(weights.shape) / weights
+        found = times.argsort(-1, kind="stable")[..., :count]
+        if (np.take_along_axis(weights, found, -1) == 0).any():
+            raise ValueError(f"num_samples: expected as many weights above 0, got {count}")
+    return Tensor(move(found.astype(np.int64), input.device))

@@ -44,6 +44,7 @@ UNLIKE = {  # what has PyTorch's name only, or no signature there
     "device": "a class of C++'s",
     "OutOfMemoryError": "an error",
     "nn.Module.forward": "a placeholder",
+    "Tensor.t": "a stub of named dimensions",
 }
 CALLED = {  # the names that parameters have here, where PyTorch names another thing
     "load.f": "path",
@@ -52,16 +53,20 @@ CALLED = {  # the names that parameters have here, where PyTorch names another t
     "set_num_threads.num": "threads",
     "data.DataLoader.dataset": "images",  # and labels
     "Tensor.requires_grad_.mode": "requires_grad",  # as PyTorch calls it but in its stub
-    "where.self": "input",  # likewise
     "Tensor.to.other": "tensor",  # likewise
+    "Tensor.add.k": "other",  # likewise
 }
 AT_ANOTHER_PLACE = {"data.DataLoader", "save", "autograd.detect_anomaly"}
 # Where PyTorch takes options by keyword only, though not in its stub.
-AT_ANOTHER_PLACE |= {"tensor", "functional.scaled_dot_product_attention"}
+AT_ANOTHER_PLACE |= {"tensor", "Tensor.new_tensor", "functional.scaled_dot_product_attention"}
+AT_ANOTHER_PLACE |= {"norm"}  # which has out before dtype; the method has not
 BY_ANOTHER_DEFAULT = {
     "functional.avg_pool1d.stride": "None, as of avg_pool2d there",
     "Tensor.var.unbiased": "None, unless correction is given True",
     "Tensor.std.unbiased": "likewise",
+    "var.unbiased": "likewise",
+    "std.unbiased": "likewise",
+    "linspace.steps": "required",
     "Tensor.cpu.memory_format": "None; a value of PyTorch's own",
     "onnx.export.training": "likewise",
     "onnx.export.operator_export_type": "likewise",
@@ -104,7 +109,7 @@ def parameters(path: str, signature: inspect.Signature) -> dict[str, inspect.Par
     if path.startswith(CLASSES) and path not in CLASSES and found:
         found = found[1:]
     return {
-        CALLED.get(f"{path}.{p.name}", p.name): p
+        CALLED.get(f"{path}.{p.name}", "input" if p.name == "self" else p.name): p
         for p in found
         if p.kind in NAMED and not p.name.startswith("_")
     }

@@ -4,7 +4,7 @@ The model is run in evaluation mode, and every operation is recorded. The operat
 function in ``rules``, turns it into ONNX nodes. The runs have batches of several sizes: a size that
 equals the batch size in each run stays open in the graph. Any other difference between runs is an
 error: it depends on the number of inputs or on their values in a way that operations do not show
-(``x.shape[0] // 2``, ``argmax``, ``x.item()``, an array made with NumPy), and would silently become
+(``x.shape[0] // 2``, ``x.item()``, an array made with NumPy), and would silently become
 a constant. One thing stays unseen: a branch on values (``if x.sum() > 0``), or on more inputs than
 the largest batch has, if all runs took it alike. The graph then contains only that branch.
 """

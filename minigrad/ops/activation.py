@@ -15,7 +15,7 @@ from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
-from .arithmetic import as_float
+from .arithmetic import as_float, cast
 
 Pair = tuple[Array, Backward]
 
@@ -57,6 +57,7 @@ def _sigmoid(x: Array) -> Pair:
     return y, lambda g, needs: (g * y * (1 - y),)
 
 
+@lacks(out=None)
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(−input)); integers become float32."""
     return _sigmoid(check.tensor("input", input))
@@ -69,6 +70,7 @@ def _tanh(x: Array) -> Pair:
     return y, lambda g, needs: (g * (1 - y * y),)
 
 
+@lacks(out=None)
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent; integers become float32."""
     return _tanh(check.tensor("input", input))
@@ -176,15 +178,21 @@ def _along(name: str, input: Tensor, dim: Any) -> int:
     return check.axis("dim", dim, input.ndim)
 
 
-@lacks("dtype")
-def softmax(input: Tensor, dim: int | None = None) -> Tensor:
-    """exp(input), normalised to sum to 1 along ``dim``, which is required."""
+@lacks(out=None)
+def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """exp(input), normalised to sum to 1 along ``dim``, which is required.
+
+    Args:
+        dtype: convert the input first.
+    """
+    input = cast(input, dtype)
     return _at_least_1d(_softmax, input, _along("softmax", input, dim))
 
 
-@lacks("dtype")
-def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
+@lacks(out=None)
+def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """The logarithm of :func:`softmax`, without its overflow and cancellation."""
+    input = cast(input, dtype)
     return _at_least_1d(_log_softmax, input, _along("log_softmax", input, dim))
 
 

@@ -1,4 +1,4 @@
-"""Element-wise operations: arithmetic, powers, exp, log, comparison and selection.
+"""Element-wise operations: arithmetic, powers, exp, log and selection.
 
 Operands broadcast as in NumPy, and the engine sums their gradients back. A Python number takes the
 Tensor's dtype. An integer Tensor with a floating Tensor or number gives the floating dtype (float32
@@ -110,9 +110,7 @@ def _pow(x: Array, *, exponent: Number) -> Pair:
 
 
 def pow(input: Tensor, exponent: Number) -> Tensor:
-    """``input ** exponent`` for a number ``exponent`` (a Tensor exponent is not supported)."""
-    if isinstance(exponent, Tensor):
-        raise NotImplementedError("pow: exponent as a Tensor is not supported, only a number")
+    """``input ** exponent`` for a number ``exponent``."""
     if isinstance(exponent, np.generic):
         exponent = exponent.item()
     if not isinstance(exponent, (int, float)):
@@ -186,6 +184,7 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
     return y, backward
 
 
+@lacks(out=None)
 def clamp(
     input: Tensor, min: Number | Tensor | None = None, max: Number | Tensor | None = None
 ) -> Tensor:
@@ -193,6 +192,7 @@ def clamp(
 
     An integer tensor with a fractional bound becomes float32.
     """
+    check.tensor("input", input)
     if min is None and max is None:
         raise ValueError("clamp: expected min or max, got neither")
     for name, bound in (("min", min), ("max", max)):
@@ -257,24 +257,16 @@ def to_dtype(x: Array, *, dtype: Any) -> Pair:
     return x.astype(dtype), lambda g, needs: (g.astype(before),)
 
 
-def compare(symbol: str) -> Any:
-    """The comparison ``symbol`` as a function of two operands that returns a bool Tensor."""
-    name = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}.get(
-        symbol, {"==": "equal", "!=": "not_equal"}.get(symbol, "")
-    )
-
-    def less_equal_etc(a: Array, b: Any) -> Pair:
-        return getattr(get_xp(a), name)(*alike(a, b)), lambda g, needs: (None, None)
-
-    less_equal_etc.__name__ = name
-    compared = op(less_equal_etc)
-
-    def apply(a: Tensor, b: Any) -> Any:
-        if isinstance(b, np.ndarray):  # Python would compare identities
-            raise TypeError(f"{symbol}: expected a Tensor or a number, got an array; tensor(array)")
-        if not isinstance(b, (Tensor, int, float, np.generic)):
-            return NotImplemented
-        return compared(a.detach(), b.detach() if isinstance(b, Tensor) else b)
-
-    apply.__name__, apply.__doc__ = name, f"Element-wise a {symbol} b."
-    return apply
+def cast(input: Tensor, dtype: Any) -> Tensor:
+    """``input`` in ``dtype``, or as it is for None."""
+    check.tensor("input", input)
+    if dtype is None:
+        return input
+    wanted = check.dtype("dtype", dtype)
+    if wanted == input.dtype:
+        return input
+    if input.requires_grad and wanted.kind != "f":
+        raise TypeError(
+            f"dtype: expected a floating dtype, through which gradients pass, got {wanted}"
+        )
+    return to_dtype(input, dtype=wanted)

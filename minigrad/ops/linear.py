@@ -6,6 +6,7 @@ import math
 
 from .. import check
 from ..device import Array
+from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -27,6 +28,7 @@ def _matmul(a: Array, b: Array) -> Pair:
     return a @ b, backward
 
 
+@lacks(out=None)
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product: (..., M, K) @ (..., K, N) -> (..., M, N).
 

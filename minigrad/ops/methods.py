@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import check
+from .. import check, creation
 from ..device import device, move
+from ..layout import memory_order
 from ..options import lacks
 from ..tape import op
-from ..tensor import Tensor
-from . import activation, arithmetic, linear, pad, reduce, shape
+from ..tensor import Number, Tensor
+from . import arithmetic, elementwise, functions, linear, logic, pad, rearrange, rounding, shape
+from .elementwise import named
 
 
 @op
@@ -85,6 +88,99 @@ def gpu(self: Tensor) -> Tensor:
     return to(self, "gpu")
 
 
+@lacks("memory_format")
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """The tensor on a GPU, the first unless ``device`` says which; DeviceError if there is none."""
+    if isinstance(device, int) and not isinstance(device, bool):
+        device = f"gpu:{device}"
+    where = _device("gpu" if device is None else device)
+    return to(self, where, non_blocking=non_blocking)
+
+
+_device = device  # the class, where a parameter is called device
+
+
+@op
+def _clone(x: Any) -> Any:
+    """y = a copy of x,  dL/dx = g."""
+    return x.copy(order="K"), lambda g, needs: (g,)
+
+
+@lacks(memory_format=None)
+def clone(input: Tensor) -> Tensor:
+    """A copy in memory of its own, through which gradients pass."""
+    return _clone(check.tensor("input", input))
+
+
+@lacks("memory_format")
+def contiguous(self: Tensor) -> Tensor:
+    """The tensor itself, or a copy if its memory is not dense.
+
+    Dense memory may run in any order of the dimensions: minigrad's runs batch-innermost, and
+    :func:`view` copies where it must.
+    """
+    order = memory_order(self.data)
+    return self if self.data.transpose(order).flags.c_contiguous else clone(self)
+
+
+def _as(name: str, dtype: str) -> Any:
+    @lacks(memory_format=None)
+    @named(name, f"The tensor in {dtype}; itself if it is so already.")
+    def convert(self: Tensor) -> Tensor:
+        return to(self, dtype=dtype)
+
+    return convert
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype and on the device of ``other``."""
+    return to(self, check.tensor("other", other))
+
+
+def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Tensor:
+    """The tensor in another dtype. (PyTorch names the class of tensors without ``dtype``.)"""
+    if dtype is None:
+        raise NotImplementedError("dtype=None is not supported: read the attribute dtype")
+    return to(self, dtype=dtype, non_blocking=non_blocking)
+
+
+def dim(self: Tensor) -> int:
+    """The number of dimensions."""
+    return self.ndim
+
+
+def split(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """The tensor in pieces along ``dim``: see :func:`minigrad.split`."""
+    return rearrange.split(self, split_size, dim)
+
+
+def element_size(self: Tensor) -> int:
+    """Bytes of an element."""
+    return int(self.dtype.itemsize)
+
+
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """:func:`expand` to the shape of ``other``."""
+    return shape.expand(self, check.tensor("other", other).shape)
+
+
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """:func:`reshape` to the shape of ``other``."""
+    return shape.reshape(self, check.tensor("other", other).shape)
+
+
+def where(self: Tensor, condition: Tensor, other: Tensor | Number) -> Tensor:
+    """The elements where the bool Tensor ``condition`` holds, else those of ``other``."""
+    return arithmetic.where(condition, self, other)
+
+
+def _turned(self: Tensor) -> Tensor:
+    """The last two dimensions swapped."""
+    if self.ndim < 2:
+        raise ValueError(f"mT: expected two dimensions at least, got shape {self.shape}")
+    return shape.transpose(self, -1, -2)
+
+
 def _swapped(function: Any) -> Any:
     return lambda self, other: function(other, self)
 
@@ -100,39 +196,57 @@ def _operator(function: Any) -> Any:
     return apply
 
 
+_BINARY = {  # with the other operand on either side
+    "add": arithmetic.add,
+    "sub": arithmetic.sub,
+    "mul": arithmetic.mul,
+    "truediv": arithmetic.div,
+    "floordiv": rounding.floor_divide,
+    "mod": rounding.remainder,
+    "pow": elementwise.pow,
+    "and": logic.BITS["&"],
+    "or": logic.BITS["|"],
+    "xor": logic.BITS["^"],
+}
 _METHODS: dict[str, Any] = {
-    "__add__": _operator(arithmetic.add),
-    "__radd__": _operator(arithmetic.add),
-    "__sub__": _operator(arithmetic.sub),
-    "__rsub__": _operator(_swapped(arithmetic.sub)),
-    "__mul__": _operator(arithmetic.mul),
-    "__rmul__": _operator(arithmetic.mul),
-    "__truediv__": _operator(arithmetic.div),
-    "__rtruediv__": _operator(_swapped(arithmetic.div)),
-    "__pow__": arithmetic.pow,
+    **{f"__{name}__": _operator(function) for name, function in _BINARY.items()},
+    **{f"__r{name}__": _operator(_swapped(function)) for name, function in _BINARY.items()},
+    **{f"__{name}__": logic.comparison(name) for name in logic.SYMBOLS},
     "__neg__": arithmetic.neg,
+    "__abs__": arithmetic.abs,
+    "__invert__": logic.bitwise_not,
     "__matmul__": linear.matmul,
     "__getitem__": shape.getitem,
-    "__lt__": arithmetic.compare("<"),
-    "__le__": arithmetic.compare("<="),
-    "__gt__": arithmetic.compare(">"),
-    "__ge__": arithmetic.compare(">="),
-    "__eq__": arithmetic.compare("=="),
-    "__ne__": arithmetic.compare("!="),
     "T": property(lambda self: shape.permute(self, *reversed(range(self.ndim)))),
-    "to": to,
-    "cpu": cpu,
-    "gpu": gpu,
+    "mT": property(_turned),
+    **{
+        name: _as(name, dtype)
+        for name, dtype in {
+            "half": "float16",
+            "float": "float32",
+            "double": "float64",
+            "byte": "uint8",
+            "short": "int16",
+            "int": "int32",
+            "long": "int64",
+            "bool": "bool",
+        }.items()
+    },
+    **{name: getattr(functions, name) for name in functions.__all__},
 }
-for _module, _names in (
-    (arithmetic, "abs exp log sqrt clamp pow"),
-    (reduce, "sum mean var std max min argmax"),
-    (shape, "reshape view flatten permute transpose squeeze unsqueeze expand"),
+for _module, _names in (  # methods only, the others being listed in minigrad.ops.functions
+    (shape, "expand view"),
     (pad, "pad"),
-    (activation, "relu sigmoid tanh softmax log_softmax"),
-    (linear, "matmul"),
+    (rearrange, "repeat"),
+    (creation, "new_zeros new_ones new_empty new_full new_tensor"),
 ):
     _METHODS |= {name: getattr(_module, name) for name in _names.split()}
+for _method in (
+    *(to, cpu, gpu, cuda, clone, contiguous, type_as, type, dim, element_size),
+    *(expand_as, view_as, where, split),
+):
+    _METHODS[_method.__name__] = _method
+_METHODS |= {"reshape_as": view_as, "clip": functions.clamp, "ndimension": dim}
 
 for _name, _function in _METHODS.items():
     setattr(Tensor, _name, _function)

@@ -1,10 +1,9 @@
-"""Reductions over all or some dimensions: sum, mean, variance, maximum, minimum."""
+"""Reductions over all or some dimensions: sum, mean, variance."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,24 +13,18 @@ from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
+from .arithmetic import cast
 
 Pair = tuple[Array, Backward]
 
 
-class Extreme(NamedTuple):
-    """The result of ``max(dim)`` and ``min(dim)``: values, and their indices along ``dim``."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+def spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """The gradient of a reduction, broadcast to ``shape`` as a view."""
     kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
     return get_xp(g).broadcast_to(g.reshape(kept), shape)
 
 
-def _over(input: Tensor, dim: Any) -> tuple[int, ...]:
+def over(input: Tensor, dim: Any) -> tuple[int, ...]:
     """The axes to reduce: all for None and, as in PyTorch, for an empty tuple."""
     nothing = isinstance(dim, (tuple, list)) and not dim
     return check.axes("dim", None if nothing else dim, input.ndim)
@@ -42,14 +35,20 @@ def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x,  dL/dx = g repeated."""
     shape = x.shape
     y = total(x if x.dtype.kind == "f" else x.astype(np.int64), axes, keepdim)
-    return y, lambda g, needs: (_spread(g, shape, axes),)
+    return y, lambda g, needs: (spread(g, shape, axes),)
 
 
-@lacks(dtype=None)
-def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64."""
-    keepdim = check.boolean("keepdim", keepdim)
-    return _sum(input, axes=_over(input, dim), keepdim=keepdim)
+@lacks(out=None)
+def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Sum over ``dim`` (an int, a tuple, or None for all). Bools and integers sum to int64.
+
+    Args:
+        keepdim: keep the reduced dimensions with size 1.
+        dtype: convert the elements before they are added.
+    """
+    keepdim, input = check.boolean("keepdim", keepdim), cast(input, dtype)
+    y = _sum(input, axes=over(input, dim), keepdim=keepdim)
+    return y if dtype is None else cast(y, dtype)  # small integers add up in int64
 
 
 @op
@@ -59,15 +58,20 @@ def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape = x.shape
     count = int(np.prod([shape[i] for i in axes]))
     y = get_xp(x).asarray(total(x, axes, keepdim) / x.dtype.type(count))
-    return y, lambda g, needs: (_spread(g / count, shape, axes),)
+    return y, lambda g, needs: (spread(g / count, shape, axes),)
 
 
-@lacks(dtype=None)
-def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty."""
-    check.floating("input", input)
+@lacks(out=None)
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Mean over ``dim`` (an int, a tuple, or None for all) of a floating tensor; NaN if empty.
+
+    Args:
+        keepdim: keep the reduced dimensions with size 1.
+        dtype: a floating dtype to convert the elements to before they are added.
+    """
+    input = check.floating("input", cast(input, dtype))
     keepdim = check.boolean("keepdim", keepdim)
-    return _mean(input, axes=_over(input, dim), keepdim=keepdim)
+    return _mean(input, axes=over(input, dim), keepdim=keepdim)
 
 
 @op
@@ -88,7 +92,7 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     y = xp.asarray(squares / freedom)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (_spread(g, shape, axes) * (2 / freedom) * centred,)
+        return (spread(g, shape, axes) * (2 / freedom) * centred,)
 
     return y, backward
 
@@ -116,7 +120,7 @@ def _moment(
     input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction: Any
 ) -> dict[str, Any]:
     """The checked options of var and std, whose only positional argument may be ``unbiased``."""
-    check.floating("input", input)
+    check.floating("input", check.tensor("input", input))
     if isinstance(dim, bool) and (unbiased, keepdim, correction) == (None, False, None):
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
@@ -124,10 +128,11 @@ def _moment(
     if unbiased is not None:
         correction = int(check.boolean("unbiased", unbiased))
     correction = 1 if correction is None else check.number("correction", correction, -math.inf)
-    axes, keepdim = _over(input, dim), check.boolean("keepdim", keepdim)
+    axes, keepdim = over(input, dim), check.boolean("keepdim", keepdim)
     return {"axes": axes, "correction": correction, "keepdim": keepdim}
 
 
+@lacks(out=None)
 def var(
     input: Tensor,
     dim: Any = None,
@@ -146,6 +151,7 @@ def var(
     return _var(input, **_moment(input, dim, unbiased, keepdim, correction))
 
 
+@lacks(out=None)
 def std(
     input: Tensor,
     dim: Any = None,
@@ -156,91 +162,3 @@ def std(
 ) -> Tensor:
     """The square root of :func:`var`, of the same arguments; where it is 0, so is its gradient."""
     return _std(input, **_moment(input, dim, unbiased, keepdim, correction))
-
-
-@op
-@in_float32
-def _all_extreme(x: Array, *, name: str) -> Pair:
-    """y = max x,  dL/dx = g shared equally by the elements that equal y (likewise min)."""
-    xp = get_xp(x)
-    y = xp.asarray(getattr(x, name)())
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        hit = (x == y) | (xp.isnan(x) & xp.isnan(y))
-        return (hit * (g / hit.sum().astype(g.dtype)),)
-
-    return y, backward
-
-
-@op
-def _take_along(x: Array, *, indices: Array, axis: int) -> Pair:
-    """y = x at ``indices`` along one axis,  dL/dx = zeros with g placed there."""
-    xp, shape, dtype = get_xp(x), x.shape, x.dtype
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        gx = xp.zeros(shape, dtype)
-        xp.put_along_axis(gx, indices, g, axis)
-        return (gx,)
-
-    return xp.take_along_axis(x, indices, axis), backward
-
-
-def _check_not_empty(name: str, input: Tensor, dim: int | None) -> None:
-    if input.numel() == 0 and (dim is None or input.size(check.axis("dim", dim, input.ndim)) == 0):
-        raise ValueError(f"{name}: an empty reduction has no value, got shape {input.shape}")
-
-
-def _place(name: str, x: Array, axis: int) -> Array:
-    """x.argmax(axis) or x.argmin(axis): the first NaN, if there is one."""
-    xp, found = get_xp(x), getattr(x, name)(axis=axis)
-    if xp is not np and x.dtype.kind == "f":  # of several NaN CuPy may take any
-        nan = xp.isnan(x)
-        found = xp.where(nan.any(axis=axis), nan.argmax(axis=axis), found)
-    return xp.asarray(found)
-
-
-def _extreme(name: str) -> Callable[..., Any]:
-    @lacks(other=None)
-    def extreme(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-        if isinstance(dim, Tensor):
-            raise NotImplementedError(f"{name}: of two tensors is not supported; use where()")
-        check.boolean("keepdim", keepdim)
-        _check_not_empty(name, input, dim)
-        if dim is None:
-            return _all_extreme(input, name=name)
-        axis = check.axis("dim", dim, input.ndim)
-        if input.ndim == 0:
-            return Extreme(input, Tensor(get_xp(input.data).zeros((), np.int64)))
-        indices = get_xp(input.data).expand_dims(_place(f"arg{name}", input.data, axis), axis)
-        values = _take_along(input, indices=indices, axis=axis)
-        if keepdim:
-            return Extreme(values, Tensor(indices))
-        return Extreme(values.squeeze(axis), Tensor(indices.squeeze(axis)))
-
-    extreme.__name__ = name
-    extreme.__doc__ = f"""The {name}imum of all elements, or (values, indices) along ``dim``.
-
-    Of several equal elements ``dim`` takes the first; without ``dim`` they share the gradient.
-
-    Raises:
-        ValueError: there is nothing to reduce.
-    """
-    return extreme
-
-
-max = _extreme("max")
-min = _extreme("min")
-
-
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Index of the first largest element along ``dim``, or in the flattened tensor; int64."""
-    check.no_bools("input", input)
-    check.boolean("keepdim", keepdim)
-    _check_not_empty("argmax", input, dim)
-    if dim is None:
-        return Tensor(_place("argmax", input.data.reshape(-1), 0))
-    axis = check.axis("dim", dim, input.ndim)
-    if input.ndim == 0:
-        return Tensor(get_xp(input.data).zeros((), np.int64))
-    found = _place("argmax", input.data, axis)
-    return Tensor(get_xp(input.data).expand_dims(found, axis) if keepdim else found)

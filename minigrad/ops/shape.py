@@ -32,6 +32,7 @@ def _reshape(x: Array, *, shape: tuple[int, ...]) -> Pair:
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """``input`` in another shape with the same number of elements; one size may be -1
     (inferred)."""
+    check.tensor("input", input)
     sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else [*shape]
     free = [i for i, n in enumerate(sizes) if n == -1]
     known = math.prod(check.shape(tuple(n for n in sizes if n != -1)))
@@ -53,6 +54,7 @@ def view(input: Tensor, *size: Any) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """``input`` with dimensions ``start_dim`` to ``end_dim`` (inclusive) merged into one."""
+    check.tensor("input", input)
     first = check.axis("start_dim", start_dim, input.ndim)
     last = check.axis("end_dim", end_dim, input.ndim)
     if first > last:
@@ -71,6 +73,7 @@ def _permute(x: Array, *, dims: tuple[int, ...]) -> Pair:
 @spread("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """``input`` with its dimensions in the order ``dims``, which has each of them once."""
+    check.tensor("input", input)
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     found = tuple(check.axis("dims", d, input.ndim) for d in order)
     if sorted(found) != list(range(input.ndim)):
@@ -80,6 +83,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """``input`` with two dimensions swapped."""
+    check.tensor("input", input)
     order = list(range(input.ndim))
     a, b = check.axis("dim0", dim0, input.ndim), check.axis("dim1", dim1, input.ndim)
     if order:
@@ -89,6 +93,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """``input`` without its dimensions of size 1 (all, or those of ``dim`` that have size 1)."""
+    check.tensor("input", input)
     chosen = check.axes("dim", dim, input.ndim)
     keep = [n for i, n in enumerate(input.shape) if n != 1 or i not in chosen]
     return _reshape(input, shape=tuple(keep))
@@ -96,6 +101,7 @@ def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """``input`` with a dimension of size 1 inserted at ``dim``."""
+    check.tensor("input", input)
     at = check.axis("dim", dim, input.ndim + 1)
     return _reshape(input, shape=(*input.shape[:at], 1, *input.shape[at:]))
 
@@ -110,6 +116,7 @@ def _expand(x: Array, *, shape: tuple[int, ...]) -> Pair:
 @spread("size")
 def expand(input: Tensor, *size: Any) -> Tensor:
     """``input`` with dimensions of size 1 repeated to ``size``; -1 keeps a size."""
+    check.tensor("input", input)
     wanted = list(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else [*size]
     extra = len(wanted) - input.ndim
     problem = ValueError(f"size: cannot expand shape {input.shape} to {tuple(wanted)}")

@@ -50,6 +50,69 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "var": lambda x: x.var((2, 3)) + x.var(1, correction=0)[:, 0, :4],
     "std": lambda x: x.std((2, 3), unbiased=False),
     "max and min of all": lambda x: x.max() - x.min(),
+    "maxima and their places": lambda x: (
+        (x.max(1).values.sum(2) + x.argmax(1).sum(2) + x.argmin() + x.amin((1, 3)))
+        - x.amax(3, True).sum((1, 3))
+    ),
+    "trigonometry": lambda x: (
+        x.sin() + x.cos() + (x / 3).tan() + x.sinh() + x.cosh() + x.asinh() + x.atan()
+    ),
+    "inverses": lambda x: (x / 3).asin() + (x / 3).acos() + (x / 3).atanh() + (x * x + 2).acosh(),
+    "powers and roots": lambda x: (
+        x.square() + (x * x + 1).rsqrt() + (x * x + 1).reciprocal() + x.exp2() + x.erf() + 2**x
+    ),
+    "logarithms": lambda x: (x * x + 1).log2() + (x * x + 1).log10() + (x * x + 1) ** x,
+    "rounding": lambda x: (
+        (x * 3).floor() + (x * 3).ceil() + (x * 3).round() + (x * 3).trunc() + x.sign() + x.frac()
+    ),
+    "rounding to decimals": lambda x: x.round(decimals=1),
+    "quotients": lambda x: (
+        x // 0.7
+        + x % 0.7
+        + x.fmod(0.7)
+        + x.div(0.7, rounding_mode="trunc")
+        + 2 // x.clamp(1)
+        + x.div(0.7, rounding_mode="floor")
+    ),
+    "quotients of integers": lambda x: (x * 9).long() // 4 + (x * 9).long() % 4,
+    "quotients of integers towards 0": lambda x: (
+        (x * 9).long().div(4, rounding_mode="trunc") + (x * 9).long().trunc()
+    ),
+    "logic": lambda x: (
+        ((x > 0) & (x < 1)).float() + ((x > 1) | ~(x > -1)).float() + ((x > 0) ^ (x > 1)).float()
+    ),
+    "logic of numbers": lambda x: (
+        x.floor().logical_and(x.ceil()).float()
+        + x.floor().logical_not().float()
+        + x.floor().logical_or(x.ceil()).float()
+        + x.floor().logical_xor(x.ceil()).float()
+    ),
+    "bits": lambda x: (((x * 9).long() & 6) | 1) ^ 12,
+    "bits turned": lambda x: ~(x * 9).long(),
+    "questions": lambda x: (
+        (x / 0).isnan().float() + (1 / x.floor()).isinf().float() + (1 / x.floor()).isfinite()
+    ),
+    "questions of all": lambda x: (x > 1).any(1).float()[:, 0] + (x > -1).all((1, 2)).float(),
+    "maximum and minimum": lambda x: mg.maximum(x, x[:, :1]) + mg.minimum(x, MATRIX[0]),
+    "sorted": lambda x: x.sort(-1, descending=True).values + x.sort(1).values,
+    "topk": lambda x: x.topk(2, 1).values + x.topk(3, 1, largest=False).indices[:, 1:],
+    "gather": lambda x: (
+        x.gather(1, (x[:, :2] > 0).long() + 1) + x.take_along_dim((x > 0).long(), 3)[:, :2]
+    ),
+    "scatter": lambda x: x.scatter(3, (x[..., :2] > 0).long(), 1.5),
+    "scatter_add": lambda x: x.scatter_add(3, (x > 0).long(), x),
+    "masked_fill": lambda x: x.masked_fill(x > 1, -3),
+    "triangles": lambda x: x.tril() + x.triu(2),
+    "flip and roll": lambda x: x.flip(0, 2) + x.roll((2, -1), (1, 3)),
+    "pieces": lambda x: x.chunk(2, 1)[1] + x.split(2, 1)[0] + mg.stack(x.unbind(1)[:2], 1),
+    "repeat": lambda x: x.repeat(1, 2, 1, 1) + x.repeat_interleave(2, 1),
+    "einsum": lambda x: mg.einsum("nchw,kw->nkhc", x, MATRIX),
+    "products and running sums": lambda x: x.prod(1) + x.cumsum(1)[:, 1] + x[:, :2].prod(),
+    "norms": lambda x: (
+        x.norm() + x.norm(1, 1) + x.norm(3, 1) + x.norm(0, 1) + x.norm(float("inf"), 1)
+    ),
+    "logsumexp": lambda x: x.logsumexp((1, 3)),
+    "clone": lambda x: x.clone() + x.contiguous(),
     "activations": lambda x: (
         F.relu(x) + F.leaky_relu(x, 0.2) + F.sigmoid(x) + F.tanh(x) + F.gelu(x) + F.gelu(x, "tanh")
     ),

@@ -56,8 +56,10 @@ def reused(x):
     ("function", "text"),
     [
         (lambda x: F.dropout(x, 0.5), "no rule for the operation 'dropout'"),
-        (lambda x: x.max(1).values, "no rule for the operation 'take_along'"),
-        (lambda x: x * x.argmax(1).reshape(-1, 1).to("float32"), "an operand of reshape depends"),
+        (lambda x: x.cumprod(1), "no rule for the operation 'cumprod'"),
+        (lambda x: x.sort(0).values, "argsort's size depends on the batch size"),
+        (lambda x: x.roll(1, 0), "a size of a roll depends on the batch size"),
+        (lambda x: x * x.unique().reshape(2, -1)[:, :1], "an operand of reshape depends"),
         (lambda x: x * mg.Tensor(x.numpy() * 2), "an operand of mul depends"),
         (lambda x: x * x.mean().item(), "an operand of mul depends"),
         (lambda x: x / x.shape[0], "an operand of div depends on the batch size"),

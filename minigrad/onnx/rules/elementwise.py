@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import RULES, Graph, Rule, Value, rule
 
 
-def _one_node(kind: str, **attributes: Any) -> Rule:
+def one_node(kind: str, **attributes: Any) -> Rule:
     """The rule of an operation that is a single node, with operands in the result's dtype."""
     return lambda g, y, *xs: g(kind, *(g.cast(x, y.dtype) for x in xs), **attributes)
 
@@ -23,21 +23,21 @@ def _comparison(kind: str) -> Rule:
 
 
 RULES |= {
-    "abs": _one_node("Abs"),
-    "add": _one_node("Add"),
-    "div": _one_node("Div"),
-    "exp": _one_node("Exp"),
-    "gelu": _one_node("Gelu"),
-    "gelu_tanh": _one_node("Gelu", approximate="tanh"),
-    "log": _one_node("Log"),
-    "matmul": _one_node("MatMul"),
-    "mul": _one_node("Mul"),
-    "neg": _one_node("Neg"),
-    "relu": _one_node("Relu"),
-    "sigmoid": _one_node("Sigmoid"),
-    "sqrt": _one_node("Sqrt"),
-    "sub": _one_node("Sub"),
-    "tanh": _one_node("Tanh"),
+    "abs": one_node("Abs"),
+    "add": one_node("Add"),
+    "div": one_node("Div"),
+    "exp": one_node("Exp"),
+    "gelu": one_node("Gelu"),
+    "gelu_tanh": one_node("Gelu", approximate="tanh"),
+    "log": one_node("Log"),
+    "matmul": one_node("MatMul"),
+    "mul": one_node("Mul"),
+    "neg": one_node("Neg"),
+    "relu": one_node("Relu"),
+    "sigmoid": one_node("Sigmoid"),
+    "sqrt": one_node("Sqrt"),
+    "sub": one_node("Sub"),
+    "tanh": one_node("Tanh"),
     "equal": _comparison("Equal"),
     "greater": _comparison("Greater"),
     "greater_equal": _comparison("GreaterOrEqual"),

@@ -43,11 +43,6 @@ def _std(g: Graph, y: Value, x: Any, **options: Any) -> str:
 
 
 @rule
-def _all_extreme(g: Graph, y: Value, x: Any, *, name: str) -> str:
-    return g(f"Reduce{name.capitalize()}", x, keepdims=0)
-
-
-@rule
 def _softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
     return g("Softmax", x, axis=axis)
 

@@ -17,7 +17,6 @@ from tests.parity.differences import (
     T,
     functions,
     generator,
-    int64,
     only_ours_refuses,
     row,
     sgd,
@@ -111,8 +110,9 @@ def nested_schedules(library: Any) -> None:
 
 
 OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
-    ("exponent as a Tensor", lambda m: m.ones(2) ** m.ones(2)),
-    ("max: of two tensors", lambda m: m.ones(2).max(m.ones(2))),
+    ("equation='ii->i'", lambda m: m.einsum("ii->i", m.ones(2, 2))),
+    ("p='nuc'", lambda m: m.norm(m.ones(2, 2), "nuc")),
+    ("dim=0", lambda m: m.unique(m.ones(2, 2), dim=0)),
     ("decorating a generator", lambda m: m.no_grad()(lambda: (yield))),
     (
         "negative amounts are not supported",
@@ -136,7 +136,6 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
     ("track_running_stats=False", lambda m: m.nn.BatchNorm2d(1, track_running_stats=False)),
     ("momentum=None", lambda m: m.nn.BatchNorm1d(1, momentum=None)),
     ("device='cpu'", lambda m: m.nn.Linear(1, 1, device="cpu")),
-    ("dtype=", lambda m: m.ones(2).sum(dtype=int64(m))),
     ("out=tensor", lambda m: m.cat([m.ones(2)], out=m.ones(2))),
     ("generator=", lambda m: m.nn.init.normal_(m.ones(2), generator=generator(m))),
     ("epoch=3", lambda m: m.optim.lr_scheduler.StepLR(sgd(m), 1).step(3)),

@@ -26,6 +26,7 @@ def entry(
     ours: Callable[..., Any] | None = None,
     theirs: Callable[..., Any] | None = None,
     bound: str = "each",
+    examples: int = 200,
 ) -> Callable[[Callable[[Drawer], Call]], Callable[[Drawer], Call]]:
     """Put the calls that the decorated function draws into the table; by default of the functions
     called ``name`` ("Tensor.sum", "functional.relu") in both libraries."""
@@ -39,9 +40,8 @@ def entry(
     first, second = homes[place]
 
     def add(draw: Callable[[Drawer], Call]) -> Callable[[Drawer], Call]:
-        ENTRIES[name] = Entry(
-            name, ours or getattr(first, called), theirs or getattr(second, called), draw, bound
-        )
+        mine, other = ours or getattr(first, called), theirs or getattr(second, called)
+        ENTRIES[name] = Entry(name, mine, other, draw, bound, examples)
         return draw
 
     return add

@@ -1,0 +1,266 @@
+"""Functions of one or two operands, element by element: what has a derivative that one line says.
+
+The operations of :mod:`minigrad.ops.arithmetic` stand here as functions that check their operands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import check
+from ..device import Array, get_xp
+from ..options import lacks
+from ..tape import Backward, Operation, op
+from ..tensor import Number, Tensor
+from . import arithmetic
+from .activation import erf as erf_array
+from .arithmetic import as_float, meet
+
+Pair = tuple[Array, Backward]
+
+
+def named(name: str, summary: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a function that was made by another its name and docstring."""
+
+    def give(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__name__ = function.__qualname__ = name
+        function.__doc__ = summary
+        return function
+
+    return give
+
+
+def of_one(name: str, operation: Operation, summary: str) -> Callable[..., Tensor]:
+    """The function of a Tensor that ``operation`` computes."""
+
+    @lacks(out=None)
+    @named(name, summary)
+    def function(input: Tensor) -> Tensor:
+        return operation(check.tensor("input", input))
+
+    return function
+
+
+def of_two(name: str, operation: Operation, summary: str) -> Callable[..., Tensor]:
+    """The function of a Tensor and a Tensor or number that ``operation`` computes."""
+
+    @lacks(out=None)
+    @named(name, summary)
+    def function(input: Tensor, other: Tensor | Number) -> Tensor:
+        return operation(check.tensor("input", input), check.operand("other", other))
+
+    return function
+
+
+def smooth(name: str, slope: Callable[[ModuleType, Array], Array], at: str = "x") -> Operation:
+    """NumPy's function ``name`` as an operation, dL/dx = g slope(x) or g slope(y).
+
+    Integers become float32.
+
+    Args:
+        slope: a function of ``xp`` and of what the derivative keeps.
+        at: "x" to keep the operand, "y" the result.
+    """
+
+    def definition(x: Array) -> Pair:
+        xp, x = get_xp(x), as_float(x)
+        y = xp.asarray(getattr(xp, name)(x))
+        kept = x if at == "x" else y
+        return y, lambda g, needs: (g * slope(xp, kept),)
+
+    return op(named(name.replace("arc", "a"), "")(definition))
+
+
+exp = of_one("exp", arithmetic.exp, "eˣ; integers become float32.")
+log = of_one("log", arithmetic.log, "The natural logarithm; −inf at 0 and NaN below.")
+sqrt = of_one("sqrt", arithmetic.sqrt, "The square root; NaN below 0.")
+abs = of_one("abs", arithmetic.abs, "The absolute value; its gradient at 0 is 0.")
+neg = of_one("neg", arithmetic.neg, "−input.")
+mul = of_two("mul", arithmetic.mul, "input · other; they broadcast.")
+
+_log2, _log10 = math.log(2), math.log(10)
+_exp2 = smooth("exp2", lambda xp, y: y * y.dtype.type(_log2), "y")
+_expm1 = smooth("expm1", lambda xp, y: y + 1, "y")
+_log2_op = smooth("log2", lambda xp, x: 1 / (x * x.dtype.type(_log2)))
+_log10_op = smooth("log10", lambda xp, x: 1 / (x * x.dtype.type(_log10)))
+_log1p = smooth("log1p", lambda xp, x: 1 / (x + 1))
+_sin = smooth("sin", lambda xp, x: xp.cos(x))
+_cos = smooth("cos", lambda xp, x: -xp.sin(x))
+_tan = smooth("tan", lambda xp, y: 1 + y * y, "y")
+_asin = smooth("arcsin", lambda xp, x: 1 / xp.sqrt(1 - x * x))
+_acos = smooth("arccos", lambda xp, x: -1 / xp.sqrt(1 - x * x))
+_atan = smooth("arctan", lambda xp, x: 1 / (x * x + 1))
+_sinh = smooth("sinh", lambda xp, x: xp.cosh(x))
+_cosh = smooth("cosh", lambda xp, x: xp.sinh(x))
+_asinh = smooth("arcsinh", lambda xp, x: 1 / xp.sqrt(x * x + 1))
+_acosh = smooth("arccosh", lambda xp, x: 1 / xp.sqrt(x * x - 1))
+_atanh = smooth("arctanh", lambda xp, x: 1 / (1 - x * x))
+
+exp2 = of_one("exp2", _exp2, "2ˣ; integers become float32.")
+expm1 = of_one("expm1", _expm1, "eˣ − 1, exact also where x is small.")
+log2 = of_one("log2", _log2_op, "The logarithm to base 2; −inf at 0 and NaN below.")
+log10 = of_one("log10", _log10_op, "The logarithm to base 10; −inf at 0 and NaN below.")
+log1p = of_one("log1p", _log1p, "ln(1 + x), exact also where x is small.")
+sin = of_one("sin", _sin, "The sine of an angle in radians.")
+cos = of_one("cos", _cos, "The cosine of an angle in radians.")
+tan = of_one("tan", _tan, "The tangent of an angle in radians.")
+asin = of_one("asin", _asin, "The angle in [−π/2, π/2] whose sine is x; NaN outside [−1, 1].")
+acos = of_one("acos", _acos, "The angle in [0, π] whose cosine is x; NaN outside [−1, 1].")
+atan = of_one("atan", _atan, "The angle in (−π/2, π/2) whose tangent is x.")
+sinh = of_one("sinh", _sinh, "The hyperbolic sine.")
+cosh = of_one("cosh", _cosh, "The hyperbolic cosine.")
+asinh = of_one("asinh", _asinh, "The inverse of the hyperbolic sine.")
+acosh = of_one("acosh", _acosh, "The inverse of the hyperbolic cosine; NaN below 1.")
+atanh = of_one("atanh", _atanh, "The inverse of the hyperbolic tangent; NaN outside [−1, 1].")
+
+
+@op
+def _reciprocal(x: Array) -> Pair:
+    """y = 1 / x,  dL/dx = −g y²."""
+    y = 1 / as_float(x)
+    return y, lambda g, needs: (-g * y * y,)
+
+
+@op
+def _rsqrt(x: Array) -> Pair:
+    """y = 1 / √x,  dL/dx = −g y³ / 2."""
+    y = 1 / get_xp(x).sqrt(as_float(x))
+    return y, lambda g, needs: (g * -0.5 * y * y * y,)
+
+
+@op
+def _square(x: Array) -> Pair:
+    """y = x²,  dL/dx = 2 g x."""
+    x = x.astype(np.int64) if x.dtype.kind == "b" else x
+    return x * x, lambda g, needs: (g * (2 * x),)
+
+
+@op
+def _erf(x: Array) -> Pair:
+    """y = 2/√π ∫₀ˣ e^(−t²) dt,  dL/dx = g 2/√π e^(−x²)."""
+    x = as_float(x)
+    slope = 2 / math.sqrt(math.pi)
+    return erf_array(x), lambda g, needs: (g * (slope * get_xp(x).exp(-x * x)),)
+
+
+erf = of_one("erf", _erf, "The error function 2/√π ∫₀ˣ exp(−t²) dt.")
+reciprocal = of_one("reciprocal", _reciprocal, "1 / input; integers become float32.")
+rsqrt = of_one("rsqrt", _rsqrt, "1 / √input; integers become float32.")
+square = of_one("square", _square, "input².")
+
+
+@op
+def _power(a: Any, b: Any) -> Pair:
+    """y = aᵇ,  dL/da = g b aᵇ⁻¹ (0 where b = 0),  dL/db = g y ln a (0 where a = 0 ≤ b)."""
+    a, b = meet("pow", a, b)
+    xp = get_xp(a if hasattr(a, "dtype") else b)
+    if all(getattr(x, "dtype", np.dtype(type(x))).kind == "b" for x in (a, b)):
+        raise TypeError("pow: expected floats or integers, got bools")
+    if "b" in {x.dtype.kind for x in (a, b) if hasattr(x, "dtype")}:  # NumPy would give int8
+        a, b = (x.astype(np.int64) if getattr(x, "dtype", None) == np.bool_ else x for x in (a, b))
+    y = xp.asarray(a**b)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        none = g.dtype.type(0)
+        return (
+            xp.where(b == 0, none, g * (b * a ** (b - 1))) if needs[0] else None,
+            xp.where((a == 0) & (b >= 0), none, g * (y * xp.log(xp.asarray(a, y.dtype))))
+            if needs[1]
+            else None,
+        )
+
+    return y, backward
+
+
+@lacks(out=None)
+def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
+    """input ** exponent: Tensors that broadcast, one of which may be a number.
+
+    Raises:
+        ValueError: an integer to a negative power.
+    """
+    check.operand("input", input)
+    check.operand("exponent", exponent)
+    if not isinstance(exponent, Tensor):
+        return arithmetic.pow(check.tensor("input", input), exponent)
+    integers = all(getattr(x, "dtype", np.dtype(type(x))).kind in "biu" for x in (input, exponent))
+    if integers and exponent.numel() and bool((exponent.data < 0).any()):
+        raise ValueError("exponent: integers to negative powers are not supported")
+    return _power(input, exponent)
+
+
+@lacks(out=None)
+def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """input + alpha · other; they broadcast."""
+    return arithmetic.add(check.tensor("input", input), _scaled(input, other, alpha))
+
+
+@lacks(out=None)
+def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """input − alpha · other; they broadcast."""
+    return arithmetic.sub(check.tensor("input", input), _scaled(input, other, alpha))
+
+
+def _scaled(input: Tensor, other: Tensor | Number, alpha: Number) -> Any:
+    """``alpha · other``, which an integer ``alpha`` leaves integers."""
+    check.operand("other", other)
+    check.number("alpha", alpha, -math.inf)
+    if alpha == 1:
+        return other
+    floats = any(getattr(x, "dtype", np.dtype(type(x))).kind == "f" for x in (input, other))
+    if isinstance(alpha, float) and not floats:
+        raise TypeError(f"alpha: expected a whole number for integers, got {alpha}")
+    return arithmetic.mul(other, alpha) if isinstance(other, Tensor) else other * alpha
+
+
+@op
+def _atan2(a: Array, b: Array) -> Pair:
+    """y = the angle of the point (b, a),  dL/da = g b / r²,  dL/db = −g a / r²,  r² = a² + b²."""
+    a, b = meet("atan2", a, b, floating=True)
+    xp = get_xp(a)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        squares = a * a + b * b
+        share = xp.where(squares == 0, g.dtype.type(0), g / squares)
+        return share * b if needs[0] else None, -share * a if needs[1] else None
+
+    return xp.arctan2(a, b), backward
+
+
+@lacks(out=None)
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """The angle of the point (other, input) in (−π, π]."""
+    return _atan2(check.tensor("input", input), check.tensor("other", other))
+
+
+@lacks(out=None)
+def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """input + weight · (end − input): from ``input`` at 0 to ``end`` at 1."""
+    check.floating("input", check.tensor("input", input))
+    check.floating("end", check.tensor("end", end))
+    if isinstance(weight, Tensor):
+        check.floating("weight", weight)
+    else:
+        check.number("weight", weight, -math.inf)
+    return input + (end - input) * weight
+
+
+@lacks(out=None)
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """input + value · tensor1 · tensor2."""
+    for name, t in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
+        check.no_bools(name, check.tensor(name, t))
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+@lacks(out=None)
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """input + value · tensor1 / tensor2, of floating tensors."""
+    for name, t in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
+        check.floating(name, check.tensor(name, t))
+    return add(input, arithmetic.div(tensor1, tensor2), alpha=value)

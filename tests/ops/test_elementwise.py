@@ -1,0 +1,53 @@
+"""Smooth functions: derivatives by finite differences; tests/parity compares them with PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from tests.common import grid, leaf, refuses
+
+DOMAINS = {
+    "sin cos tan sinh cosh asinh atan exp exp2 expm1 erf square": (-1.2, 1),
+    "log log2 log10 log1p rsqrt reciprocal sqrt": (0.3, 3),
+    "asin acos atanh": (-0.9, 0.8),
+    "acosh": (1.2, 3),
+}
+EACH = [(name, ends) for names, ends in DOMAINS.items() for name in names.split()]
+
+
+@pytest.mark.parametrize(("name", "ends"), EACH)
+def test_derivatives(name, ends):
+    low, high = ends
+    mg.gradcheck(getattr(mg, name), leaf(grid((2, 3), low=low, high=high)))
+
+
+def test_derivatives_of_two():
+    a, b = leaf(grid((2, 3), low=0.3)), leaf(grid((3,), 1, low=0.3))
+    for function in (mg.pow, mg.atan2, lambda a, b: 2.5**a + b, lambda a, b: mg.add(a, b, alpha=3)):
+        mg.gradcheck(function, [a, b])
+    mg.gradcheck(mg.lerp, [a, b, leaf(grid((2, 1)))])
+    mg.gradcheck(lambda *x: mg.addcdiv(*x, value=2), [a, a, b])
+    mg.gradcheck(lambda *x: mg.addcmul(*x, value=2), [a, a, b])
+
+
+def test_powers_at_zero():
+    """d(0ᵇ)/db is 0 for b ≥ 0, and d(aᵇ)/da is 0 for b = 0."""
+    a, b = leaf(np.zeros(3)), leaf(np.array([0.0, 1.0, 2.0]))
+    (a**b).sum().backward()
+    assert a.grad.tolist() == [0, 1, 0]
+    assert b.grad.tolist() == [0, 0, 0]
+
+
+def test_float16_stays():
+    x = mg.tensor([0.5, 1.5], dtype="float16")
+    for name in ("sin", "rsqrt", "log1p", "erf"):
+        assert getattr(x, name)().dtype == np.float16
+
+
+def test_errors():
+    x = mg.tensor([1, 2])
+    refuses(ValueError, "integers to negative powers", lambda: x ** mg.tensor([-1, 1]))
+    refuses(TypeError, "alpha: expected a whole number for integers", lambda: x.add(x, alpha=0.5))
+    refuses(TypeError, "different floating", lambda: mg.ones(1) ** mg.ones(1, dtype="float64"))

@@ -1,0 +1,62 @@
+"""Gathering and scattering; tests/parity compares them with PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from tests.common import grid, leaf, refuses
+
+INDEX = mg.tensor([[0, 2, 2], [1, 0, 0]])
+
+
+def test_derivatives():
+    x, source = leaf(grid((2, 3))), leaf(grid((2, 3), 1))
+    once = mg.tensor([[0, 2, 1], [1, 0, 2]])
+    mask = mg.tensor([[True, False, True]])
+    for function in (
+        lambda x, s: x.gather(1, INDEX) + s,
+        lambda x, s: x.scatter(1, once[:, :2], s),
+        lambda x, s: x.scatter_add(1, INDEX, s),
+        lambda x, s: x.index_select(1, INDEX[0]) * s,
+        lambda x, s: x.masked_fill(mask, s[0, 0]),
+        lambda x, s: x.masked_select(mask)[:2] * s.diagonal(),
+        lambda x, s: x.take_along_dim(once, 1) + mg.diag(s[0, :2]).sum(),
+        lambda x, s: x.tril() + s.triu(1),
+    ):
+        mg.gradcheck(function, [x, source])
+
+
+def test_one_hot_by_scatter():
+    labels = mg.tensor([2, 0])
+    expected = [[0, 0, 1], [1, 0, 0]]
+    assert mg.zeros(2, 3).scatter(1, labels.unsqueeze(1), 1).tolist() == expected
+
+
+@pytest.mark.parametrize("bad", [3, -1])
+def test_what_is_beyond_the_end(bad):
+    x, index = mg.ones(2, 3), mg.tensor([[bad]])
+    for call in (
+        lambda: x.gather(1, index),
+        lambda: x.scatter(1, index, 1.0),
+        lambda: x.index_select(1, index[0]),
+    ):
+        refuses(IndexError, f"index: expected indices from 0 to 2, got {bad} to {bad}", call)
+
+
+def test_many_small_gradients_do_not_get_lost():
+    """They are added in float64."""
+    x = mg.ones(1, requires_grad=True)
+    y = x.gather(0, mg.zeros(10_000, dtype="int64"))
+    y.backward(mg.Tensor(np.full(10_000, 0.1, np.float32)))
+    assert x.grad.item() == pytest.approx(1000, rel=1e-6)
+
+
+def test_errors():
+    x = mg.ones(2, 3)
+    refuses(ValueError, "index: expected a shape within (2, 3)", lambda: x.gather(1, INDEX[0]))
+    refuses(TypeError, "index: expected int32 or int64", lambda: x.gather(1, x))
+    refuses(TypeError, "src: expected it or value", lambda: x.scatter(1, INDEX))
+    refuses(TypeError, "mask: expected a bool Tensor", lambda: x.masked_fill(x, 0))
+    refuses(ValueError, "input: expected two dimensions", lambda: x[0].tril())

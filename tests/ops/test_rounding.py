@@ -1,0 +1,37 @@
+"""Rounding and whole quotients; tests/parity compares them with PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from tests.common import grid, leaf, refuses
+
+
+@pytest.mark.parametrize("function", [mg.remainder, mg.fmod])
+def test_derivatives(function):
+    a, b = leaf(grid((2, 3), low=-5.1, high=5)), leaf(grid((3,), 1, low=0.7, high=2))
+    mg.gradcheck(function, [a, b])
+    mg.gradcheck(mg.frac, a)
+
+
+def test_what_has_steps_has_no_slope():
+    x = leaf(np.array([0.4, 1.6, -2.5]))
+    for name in ("floor", "ceil", "round", "trunc", "sign"):
+        x.grad = None
+        getattr(x, name)().sum().backward()
+        assert x.grad.tolist() == [0, 0, 0]
+    refuses(NotImplementedError, "floor_divide: it has no derivative", (x // 2).sum().backward)
+
+
+def test_integers():
+    x = mg.tensor([7, -7])
+    assert (x // 2).tolist() == [3, -4]
+    assert (x % 4).tolist() == [3, 1]
+    assert x.fmod(4).tolist() == [3, -3]
+    assert x.div(2, rounding_mode="trunc").tolist() == [3, -3]
+    for function in (mg.floor_divide, mg.remainder, mg.fmod):
+        refuses(
+            ValueError, "an integer is divided by 0", lambda f=function: f(x, mg.tensor([0, 1]))
+        )
