@@ -45,6 +45,7 @@ UNLIKE = {  # what has PyTorch's name only, or no signature there
     "OutOfMemoryError": "an error",
     "nn.Module.forward": "a placeholder",
     "Tensor.t": "a stub of named dimensions",
+    "trace": "the sum of a diagonal",
 }
 CALLED = {  # the names that parameters have here, where PyTorch names another thing
     "load.f": "path",

@@ -53,7 +53,7 @@ ELSEWHERE = {
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
     "nn.Sequential", "nn.fuse", "nn.init", "nn.utils",
-    "watch_compilation", "Tensor.cuda",
+    "watch_compilation", "draw", "explore", "trace", "Tensor.cuda",
     "dtype", "finfo", "iinfo", "float16", "float32", "float64", "double", "half",
     "int8", "int16", "int32", "int64", "long", "short", "uint8", "uint16", "uint32", "uint64",
 }  # fmt: skip

@@ -27,8 +27,8 @@ def conv(error: type[Exception], argument: str, *filters: int, **options: Any) -
 
 
 # Element by element, and activations
-refused(NotImplementedError, "pow", lambda: X**X)
-refused(TypeError, "exponent", lambda: X ** "2")
+refused(TypeError, "exponent", lambda: X.pow("2"))
+refused(ValueError, "exponent", lambda: INTEGERS**-INTEGERS)
 refused(ValueError, "exponent", lambda: INTEGERS**-1)
 refused(ValueError, "clamp", lambda: X.clamp(), lambda: VECTOR.clamp(mg.ones(3)))
 refused(TypeError, "min", lambda: X.clamp(min="0"))
@@ -153,7 +153,7 @@ for _name in ("sum", "mean", "var", "std", "max", "min", "argmax"):
 refused(ValueError, "max", lambda: mg.zeros(0).max())
 refused(ValueError, "min", lambda: mg.zeros(2, 0).min(1))
 refused(ValueError, "argmax", lambda: mg.zeros(0).argmax())
-refused(NotImplementedError, "max", lambda: X.max(X))
+refused(TypeError, "other", lambda: X.max(0, other=X))
 refused(ValueError, "shape", lambda: X.reshape(4, 2), lambda: X.reshape(-1, -1))
 refused(ValueError, "size", lambda: X.reshape(-2, 3), lambda: X.expand(4, 3))
 refused(ValueError, "size", lambda: X.expand(3), lambda: X.expand(-1, 2, 3))
