@@ -93,7 +93,6 @@ TOO_LONG = {
     "cifar/training/train.py",
     *(f"tests/cifar/results/test_{name}.py" for name in ("plots", "predict", "report")),
     "tests/cifar/training/test_train.py",
-    "tests/strict/cupy/__init__.py",
 }
 
 

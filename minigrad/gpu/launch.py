@@ -8,8 +8,8 @@ implementation in this folder calls :func:`launch`. Rules for the .cu files:
 - ``#include "x.cuh"`` includes a file of the same folder; there are no other headers.
 - Sums have a fixed order and nothing is atomic, so results are bit-identical in every run.
 
-Tests compile the same files as C++ and replace :func:`_launch`, so kernels and the calls to them
-run without a GPU.
+Tests replace :func:`_launch` by an interpreter of what NVRTC compiles, so kernels and the calls to
+them run without a GPU.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from minigrad.gpu import capture
 from minigrad.gpu import cuda_graph as graph
 from minigrad.gpu import launch as cuda
 from tests.common import refuses
-from tests.gpu.kernels import shim
+from tests.emulated import kernels
 
 
 class Side:
@@ -50,7 +50,7 @@ class Side:
         def launch(stream):
             assert stream == self.stream
             for args in launches:
-                shim.launch(*args)
+                kernels.launch(*args)
 
         found.append(SimpleNamespace(launch=launch, launches=launches))
 
@@ -58,7 +58,7 @@ class Side:
 @pytest.fixture
 def side(monkeypatch):
     monkeypatch.setattr(graph, "_Side", Side)
-    with shim.as_gpu():
+    with kernels.as_gpu():
         yield
 
 

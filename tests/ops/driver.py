@@ -16,7 +16,7 @@ import minigrad as mg
 from minigrad.dispatch import Dispatched, Implementation
 from minigrad.tape import Operation, _unbroadcast
 from tests.common import TOLERANCE, grid, lay_out, layouts, seeds
-from tests.gpu.kernels import shim
+from tests.emulated import kernels
 
 HALF = {"rtol": 4e-3, "atol": 4e-3}
 DENSE = ("C", "Fortran", "batch innermost")
@@ -111,7 +111,7 @@ def check(operation: Dispatched, chosen: Implementation, cases: Cases, data: st.
     call = Call(data, cases, on_gpu)
     mg.set_num_threads(data.draw(st.integers(1, 3), "threads"))
     results = []
-    with np.errstate(all="ignore"), shim.as_gpu() if on_gpu else nullcontext():
+    with np.errstate(all="ignore"), kernels.as_gpu() if on_gpu else nullcontext():
         args, params = call.copies()
         with only(operation, None):
             expected = operation.run(*args, **params)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gpu.kernels import shim
+from tests.emulated import kernels
 
 
 @pytest.fixture(scope="module")
 def on_cpu() -> Iterator[None]:
     """CUDA kernels run on NumPy arrays, and operations on NumPy arrays use them."""
-    with shim.as_gpu():
+    with kernels.as_gpu():
         yield

@@ -16,7 +16,7 @@ from benchmarks import contest, study
 from cifar import models
 from minigrad import dispatch
 from minigrad.gpu import launch as cuda
-from tests.gpu.kernels import shim
+from tests.emulated.kernels import usable
 
 # Kernels of a step, without those that add up split sums, which depend on the batch.
 TOTAL = {
@@ -37,7 +37,7 @@ def launched(monkeypatch):
     """Names of the kernels, which leave their results as the memory was."""
     names: Counter[str] = Counter()
     monkeypatch.setattr("minigrad.cpu.elementwise.BLOCK", 1 << 62)  # a GPU's arrays are not cut
-    monkeypatch.setattr(cuda, "usable", shim.usable)
+    monkeypatch.setattr(cuda, "usable", usable)
     monkeypatch.setattr(dispatch, "device_type", lambda *arrays: "gpu")
     monkeypatch.setattr(cuda, "_launch", lambda family, name, *rest: names.update([name]))
     return names

@@ -1,13 +1,14 @@
-"""Tensor-core fragments against matrix products: the fallback here runs as it does below sm_80."""
+"""Tensor-core fragments against matrix products, and what takes their place below sm_80."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from minigrad.gpu import launch as cuda
 from tests.common import seeds
+from tests.emulated import kernels
 from tests.gpu.kernels.nvrtc import compiled
 from tests.gpu.kernels.registry import ARCHITECTURES
 
@@ -61,8 +62,9 @@ extern "C" __global__ void copied(const float *x, float *y) {
 """
 
 
-@pytest.fixture(autouse=True)
-def _test_kernels(monkeypatch):
+@pytest.fixture(autouse=True, params=["compute_75", "compute_90"])
+def _test_kernels(monkeypatch, request):
+    monkeypatch.setattr(kernels, "TARGET", request.param)
     text = cuda._text
     monkeypatch.setattr(cuda, "_text", lambda f: KERNELS if f == "mma_test.cu" else text(f))
 
@@ -89,6 +91,7 @@ def test_products(name, k, to):
     np.testing.assert_allclose(d, to(a) @ to(b), 1e-5, 1e-6)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seeds)
 @np.errstate(invalid="ignore")  # NaN of every kind
 def test_rounding(seed):
