@@ -44,7 +44,8 @@ def library(name: str, parts: Sequence[str], *flags: str, links: Sequence[str] =
                 subprocess.Popen(["g++", *flags, "-c", source, "-o", made])
                 for source, made in zip(sources, objects, strict=True)
             ]
-            if any([child.wait() for child in children]):
+            codes = [child.wait() for child in children]
+            if any(codes):
                 raise RuntimeError("the emulator does not compile")
             made = f"{scratch}/{name}"
             subprocess.run(["g++", "-shared", *objects, *links, "-o", made], check=True)

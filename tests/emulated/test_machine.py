@@ -177,7 +177,7 @@ def test_mistakes(name, args, match):
 
 def test_a_missing_barrier():
     x = np.ones((1, 64), np.float32)
-    with pytest.raises(KernelError, match="nothing wrote|race: a thread"):
+    with pytest.raises(KernelError, match=r"nothing wrote|race: a thread"):
         run("sum_block", 1, 64, x, np.empty(1, np.float32), barrier="")
 
 
@@ -198,5 +198,5 @@ def test_reading_just_beyond_an_array():
     for name in ("gather", "copy_one_more"):
         x, y = np.zeros((2, 60), np.float32)
         args = ([x], np.array([60]), y) if name == "gather" else (x, y)
-        with pytest.raises(KernelError, match="illegal (read|write)"):
+        with pytest.raises(KernelError, match=r"illegal (read|write)"):
             run(name, 1, 1, *args)
