@@ -56,7 +56,7 @@ def record(
         result: Any = check.function("loss", loss)(*args, **kwargs) if watched else loss
         _check_loss(result)
         recorder.read_tape(result)
-        result.backward(retain_graph=not watched)
+        result.backward(retain_graph=recorder.keeps_graph)
     recorder.finish()
     return recorder.recording
 
@@ -94,7 +94,8 @@ class Recorder(Listener):
         self._call_paths: list[str] = []
         self._paths: dict[int, str] = {}
         self._roots: list[Module] = []
-        self._leaves: list[tuple[Tensor, Tensor | None]] = []  # and the gradients that they had
+        self._leaves: list[tuple[Any, Tensor | None]] = []  # and the gradients that they had
+        self._earlier: weakref.WeakKeyDictionary[Node, int] = weakref.WeakKeyDictionary()
         self._owners: set[int] = set()  # ids of the arrays that leaves are views of
         self._buffers: list[tuple[Tensor, Array, Array]] = []
         self._owned = _Memory()  # what backward keeps
@@ -104,6 +105,11 @@ class Recorder(Listener):
         self._began = 0.0
 
     # -- leaving no trace
+
+    @property
+    def keeps_graph(self) -> bool:
+        """Whether backward must leave a graph alone, because it is not this recording's own."""
+        return not self.watched or len(self._earlier) > 0
 
     @contextmanager
     def left_as_found(self) -> Iterator[None]:
@@ -220,10 +226,28 @@ class Recorder(Listener):
         name = self.names.get(id(x), "")
         learnt, given = isinstance(x, Parameter), name or x.requires_grad
         kind = "parameter" if learnt else "input" if given else "constant"
-        self._leaves.append((x, x._grad))
         self._owners.add(id(owner(x.data)))
-        x._grad = None
-        return self._add(x, kind, name)
+        self._start_from_none(x)
+        number = self._add(x, kind, name)
+        if x.node is not None:
+            self._earlier[x.node] = number
+            self._start_below(x.node)
+        return number
+
+    def _start_from_none(self, leaf: Any) -> None:
+        self._leaves.append((leaf, leaf._grad))
+        leaf._grad = None
+
+    def _start_below(self, node: Node) -> None:
+        """The same for the leaves of a graph that was there before: the sweep goes on to them."""
+        seen, pending = {node}, [node]
+        while pending:
+            for x in pending.pop().inputs:
+                if isinstance(x, Node):
+                    pending += [] if x in seen else [x]
+                    seen.add(x)
+                elif x is not None and all(x is not leaf for leaf, _ in self._leaves):
+                    self._start_from_none(x)
 
     def _add(self, x: Tensor, kind: str, name: str = "") -> int:
         number = len(self.recording.values)
@@ -284,9 +308,13 @@ class Recorder(Listener):
     # -- backward
 
     def begin_derivative(self, node: Node, g: Array) -> None:
-        if node in self._nodes:
-            value = self.recording.values[self.recording.runs[self._nodes[node]].result]
+        number = self._nodes.get(node)
+        result = self._earlier.get(node) if number is None else self.recording.runs[number].result
+        if result is not None:
+            value = self.recording.values[result]
             value.gradient = self._sample_of_sum(value, g)
+            if number is None:
+                self._moving.pop(result, None)
         self._began = _now([g])
 
     def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
@@ -309,7 +337,8 @@ class Recorder(Listener):
         if source is None:
             return
         if isinstance(target, Node):
-            result = self.recording.runs[self._nodes[target]].result
+            run = self._nodes.get(target)
+            result = self._earlier[target] if run is None else self.recording.runs[run].result
             self._moving[result] = int(owner(total).nbytes)
         else:
             result = self._value(target)

@@ -1,4 +1,9 @@
-"""A recording as one page of HTML that needs nothing else: no network, no other file."""
+"""A recording as one page of HTML that needs nothing else: no network, no other file.
+
+The page's layout is dagre's: ``assets/dagre.min.js`` is version 3.1.3 of ``@dagrejs/dagre`` as npm
+has it, without its last line, which names a source map. All else in ``assets`` is ours. The scripts
+are joined in the order of :data:`SCRIPTS` and share one scope.
+"""
 
 from __future__ import annotations
 

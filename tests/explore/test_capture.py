@@ -205,6 +205,22 @@ def test_a_gradient_that_a_hook_changes():
     assert leaf.gradient.maps.ravel().tolist() == [30.0, 30.0]
 
 
+def test_a_tensor_made_before_the_step():
+    """Its gradient is shown; its graph, and the gradients of that, stay as they were."""
+    w = mg.tensor([1.0, 2.0], requires_grad=True)
+    w.grad = mg.tensor([5.0, 5.0])
+    before = (w * 3) * w
+    recording = record(lambda before: (before * before).sum(), {"before": before})
+    value = named(recording, "before")
+    assert value.kind == "input"
+    assert value.gradient.maps.ravel().tolist() == [6.0, 24.0]
+    assert operations(recording, "backward") == ["sum", "mul"]
+    assert w.grad.tolist() == [5.0, 5.0]
+    assert recording.steps[-1].moving == 0
+    before.sum().backward()
+    assert w.grad.tolist() == [11.0, 17.0]
+
+
 def test_what_runs_without_being_recorded():
     """The accuracy beside the loss is an operation, too, but has no derivative."""
     x = mg.tensor([1.0, -2.0], requires_grad=True)

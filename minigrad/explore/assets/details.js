@@ -63,7 +63,7 @@ function link(value) {
 
 const typed = (value) => `${shape(values[value].shape)} ${values[value].dtype}`;
 
-function title2(node, under) {
+function headline(node, under) {
   const whole = path(node);
   return [
     h("h2", {}, title(node), " ", h("a", { class: "anchor", href: `#${node.key}`, "aria-label": `Link to ${whole}` }, "#")),
@@ -79,7 +79,7 @@ function ofRun(node) {
   const keeps = own.reduce((all, [, , , size]) => all + size, 0);
   const place = path(node);
   return [
-    title2(node, [node.module ? `${node.module} · ` : "", definition.name, place !== node.name ? ` · ${place}` : ""]),
+    headline(node, [node.module ? `${node.module} · ` : "", definition.name, place !== node.name ? ` · ${place}` : ""]),
     h("p", { class: "buttons" }, jump("→ forward step", doneForward[node.run]), jump("← backward step", doneBackward[node.run])),
     formulas(definition),
     heading("What goes in and comes out"),
@@ -180,7 +180,7 @@ function source(definition, run) {
 function ofLeaf(node) {
   const value = values[node.value];
   return [
-    title2(node, `${node.kind} · ${typed(node.value)} · ${bytes(value.bytes)}`),
+    headline(node, `${node.kind} · ${typed(node.value)} · ${bytes(value.bytes)}`),
     facts([["used by", ...consumers[node.value].flatMap(([run], i) =>
       [i ? ", " : "", h("button", { class: "link", onclick: () => { reveal(nodes.get(`r${run}`)); select(`r${run}`); } },
         called(nodes.get(`r${run}`)))])]]),
@@ -195,7 +195,7 @@ function ofCall(node) {
   const inside = node.runs.map((run) => runs[run]);
   const all = (of) => inside.reduce((total, run) => total + (of(run) ?? 0), 0);
   return [
-    title2(node, `${node.kind} · ${path(node)}`),
+    headline(node, `${node.kind} · ${path(node)}`),
     h("p", { class: "buttons" },
       h("button", { class: "small", onclick: () => fold(node) }, state.open.has(node.key) ? "Fold" : "Unfold"),
       jump("→ its first step", Math.min(...node.runs.map((run) => doneForward[run]))),
