@@ -72,7 +72,7 @@ class Hardswish(_Inplace):
 
 
 class SELU(_Inplace):
-    """ELU with the factors that keep mean 0 and variance 1."""
+    """ELU with factors that preserve mean 0 and variance 1."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.selu(input)
@@ -114,7 +114,7 @@ class LeakyReLU(_Inplace):
 
 
 class PReLU(Module):
-    """x where positive, else ``weight`` x, a slope that is learnt for each channel, or for all.
+    """x where positive, else ``weight`` x, with a learnt slope per channel, or one for all.
 
     Parameter ``weight`` (num_parameters,), which starts at ``init``.
     """
@@ -198,7 +198,7 @@ class Tanh(Module):
 
 
 class Softmax(Module):
-    """exp(x) scaled to sum to 1 along ``dim``."""
+    """exp(x), normalised to sum to 1 along ``dim``."""
 
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim

@@ -16,7 +16,7 @@ from .parameter import Parameter
 
 
 class _Conv(Module):
-    """What convolutions share: options, parameters and how they print."""
+    """Base of convolutions: options, parameters and ``repr``."""
 
     bias: Parameter | None
     dims = 2

@@ -1,4 +1,4 @@
-"""A table whose rows are learnt."""
+"""Embedding: a table of learnt rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Embedding(Module):
 
     Args:
         num_embeddings, embedding_dim: R and D.
-        padding_idx: a row that starts as zeros and takes no gradient.
+        padding_idx: a row that is zeros at first and gets no gradient.
         max_norm, norm_type, scale_grad_by_freq, sparse: only PyTorch's defaults are supported.
 
     Shapes: input (*), int32 or int64; output (*, D); ``weight`` (R, D), which starts normal.

@@ -1,4 +1,4 @@
-"""Initialisers: each fills a tensor in place from the random sequence and returns it.
+"""Initialisers. Each fills a tensor in place with random numbers and returns it.
 
 Names, arguments and defaults are those of ``torch.nn.init``. ``fan_in`` is the number of inputs
 that one output sums, ``fan_out`` the number of outputs that one input reaches.
@@ -70,7 +70,7 @@ def _zeros_of_matrix(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Fill a matrix with the identity: a linear layer starts by keeping what it can."""
+    """Fill a matrix with the identity, so a linear layer passes on as many inputs as it can."""
     _zeros_of_matrix(tensor)
     diagonal = range(min(tensor.shape))
     tensor.data[diagonal, diagonal] = 1
@@ -78,10 +78,10 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Fill the weight (O, I, ...) of a convolution so that it keeps as many channels as it can.
+    """Fill the weight (O, I, ...) of a convolution so that it passes on as many channels as it can.
 
     Args:
-        groups: of the convolution; each keeps its own channels.
+        groups: the groups of the convolution; each passes on its own channels.
     """
     check.floating("tensor", check.tensor("tensor", tensor, (3, 4, 5), "(O, I, ...)"))
     outputs, inputs, *kernel = tensor.shape
@@ -100,8 +100,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> Tensor:
-    """Draw from the normal distribution, anew where a value is outside [a, b] (which are not in
-    units of ``std``)."""
+    """Draw from the normal distribution truncated to [a, b], which are not in units of ``std``."""
     mean, std = check.number("mean", mean, -LARGE, LARGE), check.number("std", std, 0, LARGE)
     if std == 0:
         raise ValueError("std: expected a number above 0, got 0")
@@ -112,7 +111,8 @@ def trunc_normal_(
     low, high = max(a, mode - 10 * std), min(b, mode + 10 * std)
 
     def draw(generator: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
-        """By rejection: of normal draws, or of uniform ones where few normal ones would fit."""
+        """Rejection sampling from normal draws, or from uniform draws if few normal ones would
+        fit."""
         values = np.empty(math.prod(size))
         left = np.arange(values.size)
         while left.size:
@@ -132,8 +132,8 @@ def trunc_normal_(
 
 @lacks("generator")
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Fill with rows, or columns, that are orthogonal and of length ``gain``, a weight (O, I, ...)
-    counting as a matrix (O, I · …) (Saxe et al., ICLR 2014)."""
+    """Fill with orthogonal rows, or columns, of length ``gain``. A weight (O, I, ...) counts as a
+    matrix (O, I · …) (Saxe et al., ICLR 2014)."""
     gain = check.number("gain", gain, -math.inf)
     if check.tensor("tensor", tensor).ndim < 2:
         raise ValueError(f"tensor: expected at least 2 dimensions, got shape {tensor.shape}")
@@ -151,8 +151,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 @lacks("generator")
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
-    """Draw a matrix from the normal distribution, then zero a share ``sparsity`` of each column
-    (Martens, ICML 2010)."""
+    """Draw a matrix from the normal distribution, then set the fraction ``sparsity`` of each column
+    to zero (Martens, ICML 2010)."""
     std, sparsity = check.number("std", std, 0), check.number("sparsity", sparsity, 0, 1)
     _zeros_of_matrix(tensor)
 
@@ -223,7 +223,7 @@ def kaiming_normal_(
 
 
 def default_(weight: Tensor, bias: Tensor | None) -> None:
-    """What PyTorch gives Linear and Conv2d: both uniform on ±1/√fan_in."""
+    """PyTorch's initialisation of Linear and Conv2d: weight and bias uniform on ±1/√fan_in."""
     kaiming_uniform_(weight, a=math.sqrt(5))
     if bias is not None:
         bound = 1 / math.sqrt(max(1, fans(weight)[0]))

@@ -1,4 +1,4 @@
-"""Losses as modules; the maths is with the functions they call."""
+"""Losses as modules. The functions they call have the mathematics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 class _Loss(Module):
-    """What losses share: how they are reduced, and PyTorch's deprecated words for it."""
+    """Base of losses: the reduction, and PyTorch's deprecated options for it."""
 
     reductions: tuple[str, ...] = REDUCTIONS
 
@@ -26,7 +26,7 @@ class _Loss(Module):
 
 
 class _Weighted(_Loss):
-    """A loss with weights, which are saved and moved but not learnt."""
+    """A loss with weights: buffers, which are not learnt."""
 
     weight: Tensor | None
     layout: tuple[tuple[int, ...], str] = (), ""
@@ -182,7 +182,8 @@ class BCELoss(_Weighted):
 
 
 class BCEWithLogitsLoss(_Weighted):
-    """The same of logits; see :func:`minigrad.functional.binary_cross_entropy_with_logits`."""
+    """Cross-entropy of logits of two classes; see
+    :func:`minigrad.functional.binary_cross_entropy_with_logits`."""
 
     pos_weight: Tensor | None
 

@@ -28,8 +28,8 @@ class _BatchNorm(Module):
     Parameters ``weight``, ``bias`` (C,); buffers ``running_mean``, ``running_var`` (C,) and
     ``num_batches_tracked`` (int64 scalar).
 
-    A call takes the input, and beyond PyTorch ``residual`` and ``relu`` for what follows batch norm
-    in a residual network, done in the same pass: ``relu(bn(x) + residual)``.
+    A call takes the input and, beyond PyTorch, ``residual`` and ``relu``: the result is then
+    ``relu(bn(x) + residual)``, computed in one pass.
 
     Raises:
         ValueError: wrong shape, or one value per channel in training.
@@ -110,7 +110,7 @@ class LayerNorm(Module):
     :func:`minigrad.functional.layer_norm`.
 
     Args:
-        normalized_shape: these sizes, or the last alone.
+        normalized_shape: these sizes, or an int for the last size.
         eps: added to the variance.
         elementwise_affine: learn a scale and a shift per element.
         bias: whether that includes the shift.
@@ -198,7 +198,7 @@ class _InstanceNorm(Module):
     Args:
         num_features: C.
         eps: added to the variance.
-        momentum: of no effect without running statistics.
+        momentum: no effect without running statistics.
         affine: learn a scale and a shift per channel.
         track_running_stats: only False is supported.
         bias: whether ``affine`` includes the shift.
@@ -255,7 +255,7 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 def _add_affine(layer: Module, shape: tuple[int, ...], affine: bool, bias: bool) -> None:
-    """The scale and shift of a normalisation, or their places."""
+    """Register the scale and shift of a normalisation, or None."""
     shifted = check.boolean("bias", bias) and affine
     layer.register_parameter("weight", Parameter(ones(shape)) if affine else None)
     layer.register_parameter("bias", Parameter(zeros(shape)) if shifted else None)

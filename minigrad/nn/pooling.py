@@ -13,8 +13,7 @@ from .module import Module
 
 
 class _Pool(Module):
-    """What the pooling layers share: their options, kept as attributes, are those of the function
-    they call."""
+    """Base of pooling layers, whose attributes are the options of the function they call."""
 
     shown: tuple[str, ...] = ()  # by repr, as in PyTorch
 

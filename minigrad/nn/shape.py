@@ -55,7 +55,7 @@ class Unflatten(Module):
 
 
 class Unfold(Module):
-    """What a window sees at each place; see :func:`minigrad.functional.unfold`."""
+    """The elements of a window at each position; see :func:`minigrad.functional.unfold`."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Unfold(Module):
 
 
 class Fold(Unfold):
-    """Columns added up to images; see :func:`minigrad.functional.fold`."""
+    """Images as sums of columns; see :func:`minigrad.functional.fold`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A model module by module: what each makes, and how many parameters it owns."""
+"""A table of a model's modules: the result of each, and its number of parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..tensor import Tensor
 
 
 class _Calls(Listener):
-    """Notes the calls of modules in the order in which they begin."""
+    """Records the calls of modules in the order in which they begin."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, int, Any]] = []  # module, depth, result
@@ -28,7 +28,7 @@ class _Calls(Listener):
 
 
 def summary(model: Any, inputs: tuple[Any, ...], file: TextIO | None) -> None:
-    """What :meth:`Module.summary` does."""
+    """The implementation of :meth:`Module.summary`."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         with no_grad(), listen(heard := _Calls()):

@@ -1,4 +1,4 @@
-"""Gradients clipped, and parameters as one vector, under the names of ``torch.nn.utils``."""
+"""Gradient clipping, and parameters as one vector, as in ``torch.nn.utils``."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def clip_grad_norm_(
     (Pascanu et al., ICML 2013).
 
     Args:
-        parameters: those without a gradient are left out.
+        parameters: parameters without a gradient are skipped.
         max_norm: from 0.
-        norm_type, error_if_nonfinite: as :func:`get_total_norm` takes them.
+        norm_type, error_if_nonfinite: see :func:`get_total_norm`.
 
     Returns:
-        The norm before.
+        The norm before scaling.
     """
     found = _gradients(parameters)
     limit = check.number("max_norm", max_norm, 0)
@@ -114,7 +114,7 @@ def _gradients(parameters: Any) -> list[Tensor]:
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters end to end as one vector; differentiable."""
+    """All parameters joined to one vector; differentiable."""
     return cat([p.reshape(-1) for p in _tensors("parameters", parameters)])
 
 
@@ -122,7 +122,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """The inverse of :func:`parameters_to_vector`: copy parts of ``vec`` into the parameters.
 
     Raises:
-        ValueError: ``vec`` has another number of elements than the parameters together.
+        ValueError: the number of elements of ``vec`` differs from that of all parameters.
     """
     check.tensor("vec", vec, (1,))
     found = _tensors("parameters", parameters)

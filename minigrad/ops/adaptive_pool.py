@@ -1,4 +1,4 @@
-"""Maxima over an even grid, and pooling over one of rows."""
+"""Adaptive maximum pooling, and adaptive pooling of rows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .pool import adaptive_avg_pool2d, cells
 @op
 @in_float32
 def _adaptive_max_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
-    """y[i, j] = the largest x of a cell,  dL/dx = Σ of g over the cells whose largest x is.
+    """y[i, j] = the maximum of a cell,  dL/dx = Σ of g over the cells whose maximum is x.
 
-    Of equal elements the first in row order counts, and NaN is larger than all.
+    Among equal elements the first in row order counts, and NaN is larger than all.
     """
     xp, shape = get_xp(x), x.shape
     grid = list(cells(shape[2:], out))

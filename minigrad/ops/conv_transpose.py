@@ -23,11 +23,11 @@ def _conv_transpose2d(
     out: Pair,
 ) -> tuple[Array, Backward]:
     """Columns Y = Wᵀ X for each group, added up where they overlap, plus b: (N, O, *out). A row of
-    W is what one input channel paints, a column of X one pixel of one image::
+    W is the window that one input channel writes, and a column of X one pixel of one image::
 
         dL/dX = W G,   dL/dW = X Gᵀ,   dL/db = Σ g
 
-    with G the columns of g, which im2col makes.
+    where G holds the im2col columns of g.
     """
     (n, c, h, width), (_, each, kh, kw) = x.shape, w.shape
     filters = w.reshape(groups, c // groups, each * kh * kw)
@@ -60,23 +60,23 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: int | Pair = 1,
 ) -> Tensor:
-    """The gradient of :func:`minigrad.functional.conv2d` by its input, as a layer that enlarges
+    """The input gradient of :func:`minigrad.functional.conv2d` as an operation, which enlarges
     images (Zeiler et al., CVPR 2010).
 
     Args:
         input: (N, C, H, W), or (C, H, W) for a single image.
         weight: (C, O / groups, KH, KW).
         bias: (O,) or None.
-        stride, padding, dilation: of the convolution whose gradient it is, as int or pair.
-        output_padding: rows and columns at the bottom and right that the convolution does not see;
+        stride, padding, dilation: those of the convolution, as int or pair.
+        output_padding: rows and columns at the bottom and right that the convolution does not read;
             less than the stride or the dilation.
-        groups: the number of groups that C and O are cut into.
+        groups: the number of groups into which C and O are divided.
 
     Returns:
         (N, O, OH, OW) with OH = (H − 1) s − 2p + d(KH − 1) + output_padding + 1, likewise OW.
 
     Raises:
-        ValueError: shapes that do not fit together, or a result without pixels.
+        ValueError: shapes do not match, or the result has no pixels.
     """
     check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)")
     check.tensor("weight", weight, (4,), "(C, O/groups, KH, KW)")

@@ -14,7 +14,7 @@ from .shape import _getitem, check_within
 
 
 def check_options(max_norm: None, norm_type: float, scale_grad_by_freq: bool, sparse: bool) -> None:
-    """Refuse what is not at PyTorch's default."""
+    """Refuse options that differ from PyTorch's defaults."""
     check.unsupported("max_norm", max_norm, None)
     check.unsupported("norm_type", norm_type, 2.0)
     check.unsupported("scale_grad_by_freq", scale_grad_by_freq, False)
@@ -35,14 +35,14 @@ def embedding(
     Args:
         input: int32 or int64, any shape (*).
         weight: (R, D).
-        padding_idx: a row that takes no gradient.
+        padding_idx: a row that gets no gradient.
         max_norm, norm_type, scale_grad_by_freq, sparse: only PyTorch's defaults are supported.
 
     Returns:
         (*, D).
 
     Raises:
-        IndexError: there is no such row; on a GPU not before values are read next.
+        IndexError: a number is out of range; on a GPU raised when values are read next.
     """
     check_options(max_norm, norm_type, scale_grad_by_freq, sparse)
     check.tensor("weight", weight, (2,), "(R, D)")

@@ -36,7 +36,7 @@ def _unfold(x: Array, *, padding: Pair, window: Window, places: Pair) -> tuple[A
 def _fold(
     x: Array, *, size: Pair, padding: Pair, window: Window, places: Pair
 ) -> tuple[Array, Backward]:
-    """y = the columns added up to images,  dL/dx = the columns of g."""
+    """y = images as sums of the columns,  dL/dx = the columns of g."""
     y = col2im(_columns(x, window, places), size, padding, window)
     return y, lambda g, needs: (_flat(im2col(g, padding, window)),)
 
@@ -44,7 +44,7 @@ def _fold(
 def _window(
     size: tuple[int, ...], kernel_size: object, dilation: object, padding: object, stride: object
 ) -> tuple[Window, Pair, Pair]:
-    """The window, the padding and the window's places over an image of ``size``."""
+    """The window, the padding and the number of window positions in an image of ``size``."""
     window = Window(
         check.pair("kernel_size", kernel_size, 1, alone=False),
         check.pair("stride", stride, 1, alone=False),
@@ -68,14 +68,14 @@ def unfold(
     padding: int | Pair = 0,
     stride: int | Pair = 1,
 ) -> Tensor:
-    """What a window sees at each of its places, as the columns of a matrix.
+    """The elements of a window at each position, as columns of a matrix.
 
     Args:
         input: (N, C, H, W), or (C, H, W) for a single image; floating.
         kernel_size, dilation, padding, stride: int or (height, width).
 
     Returns:
-        (N, C · KH · KW, L) with L the number of places.
+        (N, C · KH · KW, L) where L is the number of positions.
     """
     check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
     if input.ndim == 3:
@@ -94,7 +94,7 @@ def fold(
     padding: int | Pair = 0,
     stride: int | Pair = 1,
 ) -> Tensor:
-    """Columns of :func:`unfold` added up to images, where windows overlap.
+    """Images from the columns of :func:`unfold`, which are summed where windows overlap.
 
     Args:
         input: (N, C · KH · KW, L), or (C · KH · KW, L) for a single image; floating.
@@ -105,7 +105,7 @@ def fold(
         (N, C, H, W).
 
     Raises:
-        ValueError: L is not the number of the window's places in such images.
+        ValueError: L is not the number of window positions in such images.
     """
     layout = "(N, C*KH*KW, L) or (C*KH*KW, L)"
     check.floating("input", check.tensor("input", input, (2, 3), layout))

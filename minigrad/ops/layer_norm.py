@@ -17,7 +17,7 @@ def standardize(
     x: Array, axes: tuple[int, ...], eps: float
 ) -> tuple[Array, Callable[[Array], Array]]:
     """x̂ = (x − μ) r with r = 1 / √(σ² + ε), mean μ and biased variance σ² over ``axes``; and the
-    function that makes dL/dx of dL/dx̂ = g::
+    function that computes dL/dx from dL/dx̂ = g::
 
         dL/dx = r (g − mean of g − x̂ · mean of g x̂)
     """
@@ -60,8 +60,8 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Shift and scale the values of each example to mean 0 and variance 1, then by ``weight`` and
-    ``bias`` (Ba et al. 2016).
+    """Normalise each example to mean 0 and variance 1, then apply ``weight`` and ``bias`` (Ba et
+    al. 2016).
 
     Args:
         input: (..., *normalized_shape).
@@ -135,8 +135,8 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Shift and scale each group of an example's channels to mean 0 and variance 1, then each
-    channel by ``weight`` and ``bias`` (Wu & He, ECCV 2018).
+    """Normalise each group of channels of an example to mean 0 and variance 1, then apply
+    ``weight`` and ``bias`` per channel (Wu & He, ECCV 2018).
 
     Args:
         input: (N, C, ...).
@@ -173,13 +173,13 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """:func:`group_norm` with every channel a group of its own (Ulyanov et al. 2016).
+    """:func:`group_norm` with one channel per group (Ulyanov et al. 2016).
 
     Args:
         input: (N, C, L), (N, C, H, W) or (N, C, D, H, W).
         running_mean, running_var, use_input_stats: running statistics are not supported.
         weight, bias: (C,) or None.
-        momentum: of no effect without running statistics.
+        momentum: no effect without running statistics.
         eps: added to the variance.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Vectors of length 1."""
+"""Normalisation of vectors to length 1."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def _normalize(x: Array, *, p: float, axes: tuple[int, ...], eps: float) -> tupl
 
 @lacks("out")
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
-    """``input`` with vectors along ``dim`` scaled to length 1 in the p-norm.
+    """``input`` with the vectors along ``dim`` scaled to p-norm 1.
 
     Args:
         p: above 0; infinity for the largest absolute value.
         dim: an int or a tuple.
-        eps: the least length that is divided by.
+        eps: lower bound of the divisor.
     """
     check.floating("input", check.tensor("input", input))
     p = check.number("p", p, 0)

@@ -1,4 +1,4 @@
-"""Frames: of a constant, of mirror images, of the edge, or of the other side."""
+"""Padding with a constant, by reflection, by replication, or circular."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[Array, Backward]
 
 @op
 def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pair:
-    """y = x framed by ``value``,  dL/dx = the part of g inside the frame."""
+    """y = x padded with ``value``,  dL/dx = the part of g at the place of x."""
     inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
     shape = tuple(n + a + b for (a, b), n in zip(widths, x.shape, strict=True))
     y = empty(shape, x.dtype, get_xp(x), memory_order(x))
@@ -32,7 +32,7 @@ def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pai
 
 
 def sources(n: int, low: int, high: int, mode: str) -> Any:
-    """For each place of a framed axis, the place among its ``n`` elements that it repeats."""
+    """For each position of a padded axis, the index of the element it copies, among ``n``."""
     place = np.arange(-low, n + high)
     if mode == "replicate":
         return place.clip(0, n - 1)
@@ -55,7 +55,7 @@ def sum_of_copies(g: Array, axis: int, places: Any, size: int) -> Array:
 @op
 @in_float32
 def _pad_by_copies(x: Array, *, widths: tuple[tuple[int, int], ...], mode: str) -> Pair:
-    """y = x framed by its own elements,  dL/dx = Σ of g over the copies of each."""
+    """y = x padded with its own elements,  dL/dx = Σ of g over the copies of each element."""
     xp, shape = get_xp(x), x.shape
     framed = [i for i, width in enumerate(widths) if width != (0, 0)]
     places = {i: sources(shape[i], *widths[i], mode) for i in framed}
@@ -74,18 +74,18 @@ def _pad_by_copies(x: Array, *, widths: tuple[tuple[int, int], ...], mode: str) 
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: Number | None = None
 ) -> Tensor:
-    """``input`` in a frame.
+    """``input`` with padding.
 
     Args:
-        pad: (left, right) of the last dimension, then of the one before it, and so on. A negative
-            amount takes away, in mode "constant".
+        pad: (left, right) of the last dimension, then of the one before it, and so on. In mode
+            "constant", a negative amount crops.
         mode: "constant"; or, for the last 1, 2 or 3 dimensions of an input that has one or two
-            more, "reflect" (mirror images, the edge not twice), "replicate" (the edge) or
-            "circular" (the other side).
-        value: of the frame in mode "constant", 0 unless given.
+            more, "reflect" (without repeating the edge), "replicate" (the edge) or "circular" (the
+            opposite side).
+        value: the padding value in mode "constant"; default 0.
 
     Raises:
-        ValueError: the input has too few dimensions, or elements for its mirror image.
+        ValueError: the input has too few dimensions, or too few elements to reflect.
     """
     check.tensor("input", input)
     check.choice("mode", mode, ("constant", "reflect", "replicate", "circular"))

@@ -1,4 +1,4 @@
-"""Losses of a prediction and a target of one shape, element by element."""
+"""Element-wise losses of a prediction and a target of the same shape."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ Slopes = Callable[[tuple[bool, ...]], tuple[Any, ...]]
 
 
 def reducible(function: Callable[..., tuple[Array, Slopes]]) -> Callable[..., Any]:
-    """An operation that is the mean, the sum or all of the losses ℓ of ``function``, which returns
-    them and a function of ``needs`` that gives dℓ/dx for each of its arrays x."""
+    """An operation that reduces the losses ℓ of ``function`` to mean or sum, or returns them all.
+    ``function`` returns ℓ and a function of ``needs`` that returns dℓ/dx for each of its arrays
+    x."""
 
     @functools.wraps(function)
     def loss(*arrays: Any, reduction: str, **options: Any) -> tuple[Array, Backward]:
@@ -170,7 +171,7 @@ def mse_loss(
     reduce: None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Squared error of two tensors of one shape (nothing is broadcast) and floating dtype."""
+    """Squared error of two floating tensors of the same shape, which do not broadcast."""
     _old(size_average, reduce)
     return _mse_loss(input, target, reduction=_checked(input, target, reduction))
 
@@ -183,7 +184,7 @@ def l1_loss(
     reduce: None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Absolute error of two tensors of one shape (nothing is broadcast) and floating dtype."""
+    """Absolute error of two floating tensors of the same shape, which do not broadcast."""
     _old(size_average, reduce)
     return _l1_loss(input, target, reduction=_checked(input, target, reduction))
 
@@ -208,7 +209,7 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
-    """Half the squared error where it is up to ``delta``, a straight line beyond (Huber 1964)."""
+    """Half the squared error up to an error of ``delta``, a straight line beyond (Huber 1964)."""
     reduction, delta = _checked(input, target, reduction), check.number("delta", delta, 0)
     if delta == 0:
         raise ValueError("delta: expected a number above 0, got 0")
@@ -223,8 +224,8 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """Kullback-Leibler divergence of the distribution ``target`` from ``input``'s, which is given
-    by its logarithm.
+    """Kullback-Leibler divergence of the distribution ``target`` from the one whose logarithm is
+    ``input``.
 
     Args:
         input, target: of one shape and floating dtype.
@@ -259,7 +260,7 @@ def _factor(name: str, weight: Tensor | None, input: Tensor) -> None:
 
 @Dispatched
 def check_probabilities(name: str, x: Array) -> None:
-    """Raise ValueError unless all values are from 0 to 1."""
+    """Raise ValueError unless all values are in [0, 1]."""
     if not ((x >= 0) & (x <= 1)).all():
         raise ValueError(f"{name}: expected probabilities from 0 to 1")
 
@@ -274,7 +275,7 @@ def binary_cross_entropy(
 ) -> Tensor:
     """Cross-entropy of probabilities of two classes, −(t ln p + (1 − t) ln(1 − p)).
 
-    :func:`binary_cross_entropy_with_logits` is exact where this one rounds or overflows.
+    :func:`binary_cross_entropy_with_logits` is accurate where this function rounds or overflows.
 
     Args:
         input: probabilities p, after a sigmoid.
@@ -283,7 +284,7 @@ def binary_cross_entropy(
         reduction: "mean" (over all elements), "sum" or "none".
 
     Raises:
-        ValueError: shapes do not agree, or a value is no probability.
+        ValueError: shapes do not match, or a value is not a probability.
     """
     _old(size_average, reduce)
     reduction = _checked(input, target, reduction)
@@ -302,7 +303,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """:func:`binary_cross_entropy` of sigmoid(input), without its overflow.
+    """:func:`binary_cross_entropy` of sigmoid(input), without overflow.
 
     Args:
         input: logits.

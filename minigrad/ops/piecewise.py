@@ -1,4 +1,4 @@
-"""Activations made of straight pieces, cheap on any device."""
+"""Piecewise-linear activations, cheap on any device."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _hardsigmoid(x: Array) -> Pair:
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(input + 3, 0), 6) / 6, straight pieces in place of the sigmoid."""
+    """min(max(input + 3, 0), 6) / 6, a piecewise-linear sigmoid."""
     check.boolean("inplace", inplace)
     check.floating("input", check.tensor("input", input))
     return _hardsigmoid(input)
@@ -89,8 +89,7 @@ def _prelu(x: Array, w: Array) -> Pair:
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``input`` where positive, else ``weight * input``, the slope being learnt (He et al., ICCV
-    2015).
+    """``input`` where positive, else ``weight * input`` with a learnt slope (He et al., ICCV 2015).
 
     Args:
         input: (N, C, ...), or any shape with a single slope.

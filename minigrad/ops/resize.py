@@ -1,4 +1,4 @@
-"""Images of another size: by repeating pixels, or between them; and pixels made of channels."""
+"""Resizing images by repetition or interpolation, and pixel shuffling."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
 def _places(
     n: int, out: int, scale: float | None, mode: str, align: bool, image: bool
 ) -> tuple[Any, Any, Any]:
-    """For each place of a resized axis the two of its ``n`` that it lies between, and the share of
-    the second. Places are in the pixels' middles, or the outermost ones ``align``."""
+    """For each position of a resized axis, the two of its ``n`` elements between which it lies, and
+    the weight of the second. With ``align`` the outermost pixel centres keep their positions."""
     at = np.arange(out)
     if image and mode == "nearest" and out in (n, 2 * n):  # whatever the factor, as in PyTorch
         scale = None
@@ -50,9 +50,10 @@ def _interpolate(
     mode: str,
     align: bool,
 ) -> tuple[Array, Backward]:
-    """Along each axis y = (1 − t) x[i] + t x[j], with i, j and t by place ("nearest": y = x[i]);
+    """Along each axis y = (1 − t) x[i] + t x[j], where i, j and t depend on the position
+    ("nearest": y = x[i]);
 
-    dL/dx = Σ (1 − t) g over the places with that i + Σ t g over those with that j.
+    dL/dx = Σ (1 − t) g over the positions with this i + Σ t g over those with this j.
     """
     xp, shape = get_xp(x), x.shape
     axes = range(2, x.ndim)
@@ -95,17 +96,18 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """Images of another size.
+    """Resize images.
 
     Args:
         input: (N, C, L), (N, C, H, W) or (N, C, D, H, W); floating.
         size: the size of each dimension, or an int for all.
-        scale_factor: given instead: the factor for each, or one for all; sizes are rounded down.
+        scale_factor: the factor of each size, or one for all, instead of ``size``; sizes are
+            rounded down.
         mode: "nearest" and "nearest-exact" (any input), "linear" (L), "bilinear" (H, W),
             "trilinear" (D, H, W), or "area" (L or H, W: the mean of what a pixel covers).
-        align_corners: in the linear modes, whether the middles of the outermost pixels stay where
-            they are, or the edges.
-        recompute_scale_factor: take the factor anew from the rounded size.
+        align_corners: in linear modes, whether the centres or the edges of the outermost pixels
+            keep their positions.
+        recompute_scale_factor: compute the factor from the rounded size.
         antialias: only False is supported.
 
     Raises:
@@ -143,7 +145,7 @@ def interpolate(
 def _sizes(
     before: tuple[int, ...], size: Any, scale_factor: Any
 ) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
-    """The sizes asked for, and the factors where these were given."""
+    """The requested sizes, and the factors if given."""
     if (size is None) == (scale_factor is None):
         raise ValueError("size: expected it or scale_factor, got both or neither")
     name, given = ("scale_factor", scale_factor) if size is None else ("size", size)

@@ -1,4 +1,4 @@
-"""Smooth activations beside GELU, the sigmoid and tanh."""
+"""Smooth activations other than GELU, sigmoid and tanh."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     """ln(1 + exp(beta · input)) / beta, a smooth ReLU (Dugas et al., NeurIPS 2001).
 
     Args:
-        beta: how sharp the bend is; not 0.
-        threshold: beyond it ``beta * input`` is so large that the result is ``input``.
+        beta: sharpness of the bend; not 0.
+        threshold: where ``beta * input`` exceeds it, the result is ``input``.
     """
     check.floating("input", check.tensor("input", input))
     beta = check.number("beta", beta, -math.inf)
@@ -83,7 +83,7 @@ def _logsigmoid(x: Array) -> Pair:
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """The logarithm of the sigmoid, without its overflow."""
+    """The logarithm of the sigmoid, without overflow."""
     check.floating("input", check.tensor("input", input))
     return _logsigmoid(input)
 
@@ -112,7 +112,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """:func:`elu` with the factors that keep mean 0 and variance 1 (Klambauer et al., NeurIPS
+    """:func:`elu` with factors that preserve mean 0 and variance 1 (Klambauer et al., NeurIPS
     2017)."""
     check.boolean("inplace", inplace)
     check.floating("input", check.tensor("input", input))

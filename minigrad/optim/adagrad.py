@@ -1,5 +1,4 @@
-"""Rates of each parameter's own from its squared gradients: Adagrad from their sum, Adadelta from
-their mean."""
+"""Learning rates per weight from squared gradients: Adagrad uses their sum, Adadelta their mean."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ class Adagrad(Optimizer):
     Args:
         params: see :class:`Optimizer`.
         lr, lr_decay, weight_decay, eps: η, η_decay, λ, ε.
-        initial_accumulator_value: of s.
+        initial_accumulator_value: initial value of s.
         maximize: ascend.
     """
 
@@ -73,8 +72,7 @@ class Adagrad(Optimizer):
         )
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add parameters under "params" with options of their own; s exists from the start, as in
-        PyTorch."""
+        """Add a group of parameters with its own options; s is created at once, as in PyTorch."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         for p in group["params"]:

@@ -142,8 +142,8 @@ def radam(
 
 
 class RAdam(Optimizer):
-    """Rectified Adam (Liu et al., ICLR 2020): steps are not divided by √v until enough gradients
-    have been seen, and at first by less.
+    """Rectified Adam (Liu et al., ICLR 2020): steps are divided by √v only after enough gradients,
+    and at first by less.
 
     m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ)  with
     ρ∞ = 2 / (1 − β₂) − 1;  p ← p − η m̂ r √(1 − β₂ᵗ) / (√v + ε)  with

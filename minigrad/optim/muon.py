@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal."""
+"""Muon: momentum with orthogonalised matrices."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def orthogonal(
 
 
 def _scale(shape: tuple[int, ...], rule: str | None) -> float:
-    """What the rate of a matrix is multiplied by."""
+    """The factor of the rate of a matrix."""
     rows, columns = shape
     if rule == "match_rms_adamw":
         return 0.2 * math.sqrt(max(rows, columns))
@@ -72,16 +72,16 @@ class Muon(Optimizer):
     b ← μ b + (1 − μ) g;  o = U Vᵀ, nearly, of b = U S Vᵀ, or of (1 − μ) g + μ b with Nesterov;
     p ← (1 − η λ) p − η s o.
 
-    It is for weights of hidden layers: matrices, and filters (O, C, …), which it sees as matrices
-    (O, C · …). Optimise biases, norms, embeddings and the last layer by another optimiser. The
-    iteration runs in the parameter's dtype (float32 for float16).
+    It is for weights of hidden layers: matrices, and filters (O, C, …), which count as matrices (O,
+    C · …). Use another optimiser for biases, norms, embeddings and the last layer. The iteration
+    runs in the parameter's dtype (float32 for float16).
 
     Args:
         params: see :class:`Optimizer`; of 2 dimensions or more.
         lr, weight_decay, momentum: η, λ, μ.
         nesterov: look ahead by the momentum.
-        ns_coefficients, ns_steps: a, b, c of a s + b s³ + c s⁵, and how often it is taken.
-        eps: least norm to divide by.
+        ns_coefficients, ns_steps: a, b, c of a s + b s³ + c s⁵, and the number of iterations.
+        eps: lower bound of the norm in a division.
         adjust_lr_fn: s for a matrix (A, B): √max(1, A / B) of "original" or None, 0.2 √max(A, B) of
             "match_rms_adamw" (Liu et al., *Muon is scalable for LLM training*, arXiv 2502.16982).
     """

@@ -83,13 +83,13 @@ class AveragedModel(Module):
 
     Args:
         model: copied.
-        device: of the copy, None for the model's.
+        device: the copy's device; None for the model's.
         avg_fn: ``avg_fn(average, current, number averaged so far)`` returns the new average of a
             parameter; the average of equal weights by default.
-        multi_avg_fn: in place of it, ``multi_avg_fn(averages, currents, number)`` writes into the
+        multi_avg_fn: replaces it: ``multi_avg_fn(averages, currents, number)`` writes to the
             ``data`` of many averages of one dtype.
-        use_buffers: average buffers too, such as batch norm's statistics; else they are copied from
-            the model at every update.
+        use_buffers: average buffers too, such as batch norm's statistics; otherwise they are copied
+            from the model at each update.
     """
 
     n_averaged: Tensor
@@ -119,7 +119,7 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Take the weights of ``model``, a module like the one copied, into the average.
+        """Add the weights of ``model``, a module like the copied one, to the average.
 
         Raises:
             ValueError: it has other parameters or buffers. Nothing has changed then.
@@ -170,12 +170,13 @@ def _by_kind(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterable[list[tuple[Tens
 
 
 def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
-    """Batch norm's running statistics anew: those of all batches of one pass, each of equal weight.
+    """Recompute the running statistics of batch norm from all batches of one pass, with equal
+    weights.
 
     Args:
         loader: batches, or sequences whose first entry is one; the model is called with it.
-        model: as after :class:`AveragedModel`; train or eval, it is left so.
-        device: to which each batch is moved; None leaves it.
+        model: model, such as an :class:`AveragedModel`; its training mode is unchanged.
+        device: each batch is moved there; None does not move batches.
     """
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not layers:
@@ -204,18 +205,18 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
 
 
 def _count_in(layer: Any, _: Any) -> None:
-    """Let the layer's next batch count as much as each before it."""
+    """Give the next batch the same weight as each earlier batch."""
     layer.momentum = 1 / (int(layer.num_batches_tracked.item()) + 1)
 
 
 class SWALR(LRScheduler):
-    """From the rate in force to ``swa_lr`` in some epochs, and constant from then on, for the part
+    """Change the rate from the current one to ``swa_lr`` in some epochs, then keep it, for the part
     of training that is averaged.
 
     Args:
         optimizer, last_epoch: see :class:`LRScheduler`.
         swa_lr: the last rate, or a list with one for each group.
-        anneal_epochs: how many epochs it takes.
+        anneal_epochs: the number of epochs of the change.
         anneal_strategy: "cos" or "linear".
     """
 
@@ -243,7 +244,7 @@ class SWALR(LRScheduler):
             super().__init__(optimizer, last_epoch)
 
     def _share(self, epoch: int) -> float:
-        """How far towards the last rate."""
+        """The fraction of the way to the last rate."""
         t = max(0.0, min(1.0, epoch / max(1, self.anneal_epochs)))
         return t if self._anneal_strategy == "linear" else (1 - math.cos(math.pi * t)) / 2
 
@@ -258,5 +259,5 @@ class SWALR(LRScheduler):
         return rates
 
     def _restart(self) -> None:
-        """As in PyTorch: begin at the rate in force."""
+        """As in PyTorch: begin at the current rate."""
         self._move(last_epoch=0)

@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after the other, or all together."""
+"""Schedules of schedules: one after another, or all together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .plateau import ReduceLROnPlateau
 
 
 class _Composed(LRScheduler):
-    """Base: steps and states of several schedules of one optimiser, all of them or none."""
+    """Base: several schedules of one optimiser, which step and load together or not at all."""
 
     _schedulers: list[LRScheduler]
 
     def _take(self, schedulers: Any, optimizer: Optimizer | None) -> None:
-        """Note the schedules, and their optimiser."""
+        """Store the schedules and their optimiser."""
         found = check.items("schedulers", schedulers, "schedules")
         if not found:
             raise ValueError("schedulers: expected at least one schedule, got none")
@@ -39,7 +39,7 @@ class _Composed(LRScheduler):
 
     @contextlib.contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """Within it, an error leaves the schedules and the optimiser's groups as they were."""
+        """Context that restores the schedules and the optimiser's groups after an error."""
         before = [(schedule, dict(vars(schedule))) for schedule in _all(self._schedulers)]
         try:
             with unchanged(self.optimizer):
@@ -51,7 +51,7 @@ class _Composed(LRScheduler):
             raise
 
     def _join(self) -> None:
-        """The schedules do so, each for itself."""
+        """Each schedule does this itself."""
 
     def state_dict(self) -> dict[str, Any]:
         """The state, and those of the schedules, in PyTorch's form."""
@@ -71,7 +71,7 @@ class _Composed(LRScheduler):
 
 
 def _all(schedules: Sequence[LRScheduler]) -> list[LRScheduler]:
-    """The schedules and those within them."""
+    """The schedules and the schedules inside them."""
     found: list[LRScheduler] = []
     for schedule in schedules:
         inner = schedule._schedulers if isinstance(schedule, _Composed) else []
@@ -87,12 +87,12 @@ def _rising(name: str, value: Any) -> list[int]:
 
 
 class SequentialLR(_Composed):
-    """One schedule after the other: the next one begins at its milestone, at an epoch 0 of its own
-    and with the initial rates.
+    """One schedule after another. Each begins at its milestone, at its own epoch 0 and with the
+    initial rates.
 
     Args:
-        optimizer: of all schedules. Its rates become the initial ones.
-        schedulers: in their order; no sequences or chains, which have no initial rates.
+        optimizer: the optimiser of all schedules. Its rates become the initial rates.
+        schedulers: the schedules in order; no sequences or chains, which have no initial rates.
         milestones: the epochs at which the second, the third, … begin.
         last_epoch: only -1; resume by ``load_state_dict``.
     """
@@ -149,11 +149,11 @@ class SequentialLR(_Composed):
 
 
 class ChainedScheduler(_Composed):
-    """All schedules together: a step is a step of each, in their order.
+    """All schedules together: each step steps all of them in order.
 
     Args:
-        schedulers: of one optimiser.
-        optimizer: theirs, which need not be given.
+        schedulers: schedules of one optimiser.
+        optimizer: their optimiser; optional.
     """
 
     _checks: ClassVar[dict[str, Check]] = {"_last_lr": reals}

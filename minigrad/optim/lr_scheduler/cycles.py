@@ -24,13 +24,14 @@ from .base import (
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """η_min + (initial − η_min)(1 + cos(π T_cur / T_i)) / 2, T_cur being the epochs since the last
-    restart and T_i those between it and the next (SGDR: Loshchilov & Hutter, ICLR 2017).
+    """η_min + (initial − η_min)(1 + cos(π T_cur / T_i)) / 2, where T_cur is the number of epochs
+    since the last restart and T_i the number from it to the next (SGDR: Loshchilov & Hutter, ICLR
+    2017).
 
     Args:
         optimizer, last_epoch: see :class:`LRScheduler`.
         T_0: epochs to the first restart.
-        T_mult: T_i is multiplied by it at every restart.
+        T_mult: factor of T_i at each restart.
         eta_min: η_min.
     """
 
@@ -64,8 +65,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return [self.eta_min + (initial - self.eta_min) * height for initial in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:
-        """Go on to the next epoch, or to ``epoch``, which may be a fraction: within an epoch,
-        ``step(epoch + batch / batches)`` after every batch."""
+        """Advance to the next epoch, or to ``epoch``, which may be fractional: call ``step(epoch +
+        batch / batches)`` after each batch."""
         if epoch is None and self.last_epoch >= 0:
             now, span = self.T_cur + 1, self.T_i
             if now >= span:
@@ -110,7 +111,7 @@ class _Cycle(LRScheduler):
         return changes
 
     def _set_momenta(self, base: list[float], most: list[float], fresh: bool) -> None:
-        """Begin at the largest momentum, and keep both in the groups, as PyTorch does."""
+        """Begin at the largest momentum, and store both in the groups, as in PyTorch."""
         defaults = self.optimizer.defaults
         if "momentum" not in defaults and "betas" not in defaults:
             kind = type(self.optimizer).__name__
@@ -135,17 +136,19 @@ MODES = ("triangular", "triangular2", "exp_range")
 
 
 class CyclicLR(_Cycle):
-    """To and fro between two rates, in straight lines (Smith, WACV 2017); step it after each batch.
+    """A rate that moves linearly up and down between two rates (Smith, WACV 2017); step it after
+    each batch.
 
     Args:
         optimizer, last_epoch: see :class:`LRScheduler`.
-        base_lr, max_lr: the least and the largest rate, or a list with one for each group.
-        step_size_up, step_size_down: steps from the least to the largest, and back (None: as many).
-        mode: what a cycle's height is multiplied by: "triangular" 1, "triangular2" a half of the
-            last cycle's, "exp_range" γ^step.
+        base_lr, max_lr: the smallest and the largest rate, or a list with one for each group.
+        step_size_up, step_size_down: steps from the smallest to the largest rate, and back (None:
+            the same).
+        mode: the factor of a cycle's height: 1 for "triangular", half of the previous cycle's for
+            "triangular2", γ^step for "exp_range".
         gamma: γ.
-        scale_fn: in place of a mode: a function of the number of the cycle, from 1, or of the step.
-        scale_mode: which of the two it is called with: "cycle" or "iterations".
+        scale_fn: replaces the mode: a function of the number of the cycle, from 1, or of the step.
+        scale_mode: the argument of ``scale_fn``: "cycle" or "iterations".
         cycle_momentum: move the momentum the other way, between ``max_momentum`` and
             ``base_momentum`` (numbers, or lists with one for each group).
     """
@@ -210,7 +213,7 @@ class CyclicLR(_Cycle):
         self.base_lrs = base_lrs  # the groups' initial rates may be another schedule's
 
     def scale_fn(self, x: float) -> float:
-        """What the height of cycle ``x``, or at step ``x``, is multiplied by."""
+        """The factor of the height of cycle ``x``, or at step ``x``."""
         if self._scale_fn_custom is not None:
             return check.number("scale_fn: its result", self._scale_fn_custom(x), -math.inf)
         if self.mode == "exp_range":
@@ -218,7 +221,7 @@ class CyclicLR(_Cycle):
         return 1.0 if self.mode == "triangular" else 1 / 2.0 ** (x - 1)
 
     def _height(self) -> float:
-        """How far up at ``last_epoch``, from 0 to 1 but for its scale."""
+        """The height at ``last_epoch``, from 0 to 1 before scaling."""
         cycle = math.floor(1 + self.last_epoch / self.total_size)
         x = 1 + self.last_epoch / self.total_size - cycle
         up = x <= self.step_ratio
@@ -269,20 +272,20 @@ def _phases(name: str, value: Any) -> list[dict[str, Any]]:
 
 
 class OneCycleLR(_Cycle):
-    """Up to a large rate, and down far below the first one (super-convergence: Smith & Topin, arXiv
-    1708.07120, 2017); step it after every batch.
+    """The rate rises to a maximum and falls far below the first rate (super-convergence: Smith &
+    Topin, arXiv 1708.07120, 2017); step it after every batch.
 
     Args:
         optimizer, last_epoch: see :class:`LRScheduler`.
         max_lr: the largest rate, or a list with one for each group.
-        total_steps: of the cycle; or ``epochs`` times ``steps_per_epoch``.
-        pct_start: share of the steps in which the rate rises.
+        total_steps: steps of the cycle; default ``epochs`` times ``steps_per_epoch``.
+        pct_start: fraction of the steps in which the rate rises.
         anneal_strategy: "cos" or "linear".
         cycle_momentum: move the momentum the other way, between ``max_momentum`` and
             ``base_momentum`` (numbers, or lists with one for each group).
         div_factor: the first rate is ``max_lr`` / it,
         final_div_factor: and the last one the first / it.
-        three_phase: down to the first rate as fast as up, and from there to the last.
+        three_phase: fall to the first rate as fast as it rose, and from there to the last rate.
 
     Raises:
         ValueError: later, a step beyond ``total_steps``.
@@ -355,7 +358,7 @@ class OneCycleLR(_Cycle):
             super().__init__(optimizer, last_epoch)
 
     def _between(self, start: str, end: str) -> list[float]:
-        """Of each group, the value at ``last_epoch`` between the two that its phase names."""
+        """For each group, the value at ``last_epoch`` between the two of its phase."""
         if self.last_epoch > self.total_steps:
             raise ValueError(
                 f"total_steps: {self.total_steps} steps are done; there is no next one"

@@ -1,4 +1,4 @@
-"""Schedules whose rate at an epoch is one formula of the rate before, or of the initial one."""
+"""Schedules whose rate is a formula of the previous rate or of the initial rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import LRScheduler, attributes, checked, one_each, real, whole
 
 
 class _OfFunctions(LRScheduler):
-    """By ``lr_lambda(epoch)``, which may be a list with a function for each group.
+    """Base: ``lr_lambda(epoch)``, or a list with a function for each group.
 
     The state holds the attributes of functions that are objects of a class of their own; others
     cannot be saved.
@@ -72,8 +72,8 @@ class LambdaLR(_OfFunctions):
 
 
 class MultiplicativeLR(_OfFunctions):
-    """Multiply by ``lr_lambda(epoch)`` every epoch; ``lr_lambda`` may be a list with a function for
-    each group. The state is as LambdaLR's."""
+    """Multiply the rate by ``lr_lambda(epoch)`` in each epoch; ``lr_lambda`` may be a list with a
+    function for each group. The state is like that of LambdaLR."""
 
     def get_lr(self) -> list[float]:
         if self._is_initial:
@@ -82,7 +82,7 @@ class MultiplicativeLR(_OfFunctions):
         return [rate * f for rate, f in zip(self._rates(), self._factors(), strict=True)]
 
     def _restart(self) -> None:
-        """As in PyTorch, where it has no formula of the initial rate: go on from the last one."""
+        """As in PyTorch without a closed formula: continue from the last rate."""
         self._move(last_epoch=0)
 
 
@@ -105,7 +105,7 @@ class StepLR(LRScheduler):
 
 
 def _milestones(name: str, value: Any) -> Counter[int]:
-    """Epochs and how often each is named."""
+    """The epochs and how often each occurs."""
     numbers = (
         Counter(value).elements()
         if isinstance(value, Counter)
@@ -164,8 +164,8 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """initial · a factor that goes in a straight line from ``start_factor`` to ``end_factor`` in
-    ``total_iters`` epochs; each rate is computed from the one before."""
+    """initial · a factor that changes linearly from ``start_factor`` to ``end_factor`` in
+    ``total_iters`` epochs; each rate is computed from the previous one."""
 
     start_factor: float
     end_factor: float
@@ -213,7 +213,7 @@ class ExponentialLR(LRScheduler):
 
 class PolynomialLR(LRScheduler):
     """initial · (1 − epoch / ``total_iters``)^power, 0 from then on; each rate is computed from the
-    one before."""
+    previous one."""
 
     total_iters: int
     power: float
@@ -234,7 +234,7 @@ class PolynomialLR(LRScheduler):
 
 class CosineAnnealingLR(LRScheduler):
     """η_min + (initial − η_min)(1 + cos(π epoch / T_max)) / 2 (Loshchilov & Hutter, ICLR 2017),
-    each rate computed from the one before."""
+    where each rate is computed from the previous one."""
 
     T_max: int
     eta_min: float

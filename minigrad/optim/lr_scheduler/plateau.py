@@ -1,4 +1,4 @@
-"""A schedule that waits for a metric to stand still."""
+"""A schedule that reduces the rate when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class ReduceLROnPlateau(LRScheduler):
 
     Args:
         optimizer: whose groups' "lr" is reduced.
-        mode: "min" or "max": which way is better.
+        mode: "min" or "max": the direction of improvement.
         factor: in (0, 1).
-        patience: epochs without improvement that are tolerated.
+        patience: epochs without improvement before a reduction.
         threshold, threshold_mode: an improvement must exceed the best by this ("rel": a fraction of
             it, "abs": an amount).
-        cooldown: epochs after a reduction in which none is counted.
+        cooldown: epochs after a reduction that do not count.
         min_lr: bound for every group, or a list with one for each.
-        eps: a reduction smaller than this is not made.
+        eps: smaller reductions are not made.
     """
 
     mode: str
@@ -99,7 +99,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.min_lrs = [self.default_min_lr] * len(self.optimizer.param_groups)
 
     def _better(self, metric: float) -> bool:
-        """PyTorch's rule: ahead of best · (1 ∓ threshold), or of best ∓ threshold."""
+        """PyTorch's rule: better than best · (1 ∓ threshold), or best ∓ threshold."""
         sign = 1.0 if self.mode == "min" else -1.0
         if self.threshold_mode == "rel":
             bar = self.best * (1 - sign * self.threshold)
@@ -108,7 +108,7 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * metric < sign * bar
 
     def step(self, metrics: float | Tensor, epoch: None = None) -> None:  # type: ignore[override]
-        """Take note of the metric at the end of an epoch."""
+        """Record the metric at the end of an epoch."""
         check.unsupported("epoch", epoch, None)
         if isinstance(metrics, Tensor) and metrics.numel() != 1:
             raise ValueError(f"metrics: expected one number, got shape {metrics.shape}")
