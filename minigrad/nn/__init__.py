@@ -1,5 +1,6 @@
 """Modules, layers, losses and initialisers under the names of ``torch.nn``."""
 
+from .. import functional
 from . import init, utils
 from .activation import (
     CELU,
@@ -146,6 +147,7 @@ __all__ = [
     "Upsample",
     "ZeroPad1d",
     "ZeroPad2d",
+    "functional",
     "fuse",
     "init",
     "utils",

@@ -161,7 +161,8 @@ ELSEWHERE = {
         optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict
     """,
     "a module, whose functions are here": """
-        checkpoint console data functional memory nn onnx optim nn.init nn.utils optim.lr_scheduler
+        checkpoint console data functional memory nn onnx optim
+        nn.functional nn.init nn.utils optim.lr_scheduler
     """,
     "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.mT Tensor.node Tensor.requires_grad",

@@ -52,7 +52,7 @@ ELSEWHERE = {
     "Tensor.register_hook", "Tensor.retain_grad", "Tensor.retains_grad", "Tensor.__reduce_ex__",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
-    "nn.Sequential", "nn.fuse", "nn.init", "nn.utils",
+    "nn.Sequential", "nn.functional", "nn.fuse", "nn.init", "nn.utils",
     "watch_compilation", "draw", "explore", "trace", "Tensor.cuda",
     "dtype", "finfo", "iinfo", "float16", "float32", "float64", "double", "half",
     "int8", "int16", "int32", "int64", "long", "short", "uint8", "uint16", "uint32", "uint64",
