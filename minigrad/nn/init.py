@@ -62,18 +62,17 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
-def _zeros_of_matrix(tensor: Tensor) -> Tensor:
+def _check_matrix(tensor: Tensor) -> None:
     check.floating("tensor", check.tensor("tensor", tensor))
     if tensor.ndim != 2:
         raise ValueError(f"tensor: expected 2 dimensions, got shape {tensor.shape}")
-    return zeros_(tensor)
+    check.writable("tensor", tensor)
 
 
 def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity, so a linear layer passes on as many inputs as it can."""
-    _zeros_of_matrix(tensor)
-    diagonal = range(min(tensor.shape))
-    tensor.data[diagonal, diagonal] = 1
+    _check_matrix(tensor)
+    tensor.data[...] = move(np.eye(*tensor.shape, dtype=tensor.dtype), device_of(tensor.data))
     return tensor
 
 
@@ -154,7 +153,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
     """Draw a matrix from the normal distribution, then set the fraction ``sparsity`` of each column
     to zero (Martens, ICML 2010)."""
     std, sparsity = check.number("std", std, 0), check.number("sparsity", sparsity, 0, 1)
-    _zeros_of_matrix(tensor)
+    _check_matrix(tensor)
 
     def draw(generator: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         values = generator.normal(0, std, size)

@@ -21,10 +21,10 @@ from .shape import transpose
 @in_float32
 def _masked_softmax(x: Array) -> tuple[Array, Backward]:
     """y = e^x / Σ e^x along the last axis, and 0 where all of it is −∞;  dL/dx = y (g − Σ g y)."""
-    xp = get_xp(x)
-    highest = x.max(axis=-1, keepdims=True)
-    y = xp.exp(x - xp.where(highest == -math.inf, 0, highest))
-    y = y / xp.where(highest == -math.inf, 1, total(y, -1, True))
+    xp, highest = get_xp(x), x.max(axis=-1, keepdims=True)
+    none, zero, one = highest == -math.inf, x.dtype.type(0), x.dtype.type(1)
+    y = xp.exp(x - xp.where(none, zero, highest))
+    y = y / xp.where(none, one, total(y, -1, True))
     return y, lambda g, needs: (y * (g - total(g * y, -1, True)),)
 
 

@@ -133,6 +133,26 @@ OPTIONS: list[tuple[str, Callable[[Any], Any]]] = [
         lambda m: m.nn.InstanceNorm2d(1, track_running_stats=True),
     ),
     ("max_norm=1.0", lambda m: m.nn.Embedding(2, 1, max_norm=1.0)),
+    ("add_bias_kv=True", lambda m: m.nn.MultiheadAttention(2, 1, add_bias_kv=True)),
+    ("add_zero_attn=True", lambda m: m.nn.MultiheadAttention(2, 1, add_zero_attn=True)),
+    (
+        "enable_gqa=True",
+        lambda m: functions(m).scaled_dot_product_attention(
+            *[m.ones(1, 1, 1, 1)] * 3, enable_gqa=True
+        ),
+    ),
+    (
+        "mode='bicubic'",
+        lambda m: functions(m).interpolate(m.ones(1, 1, 2, 2), 3, mode="bicubic"),
+    ),
+    (
+        "antialias=True",
+        lambda m: functions(m).interpolate(m.ones(1, 1, 2, 2), 3, mode="bilinear", antialias=True),
+    ),
+    (
+        "output_size=[1, 1]",
+        lambda m: m.nn.ConvTranspose2d(1, 1, 1)(m.ones(1, 1, 1, 1), output_size=[1, 1]),
+    ),
     ("track_running_stats=False", lambda m: m.nn.BatchNorm2d(1, track_running_stats=False)),
     ("momentum=None", lambda m: m.nn.BatchNorm1d(1, momentum=None)),
     ("device='cpu'", lambda m: m.nn.Linear(1, 1, device="cpu")),
