@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.data import DataLoader, replayable
-from tests.common import host, refuses
+from tests.common import host
 
 sizes = st.integers(0, 40)
 batch_sizes = st.integers(1, 12)
@@ -125,22 +124,3 @@ def test_replayable_streams():
 
     assert draw(1, 2, 3) == draw(1, 2, 3)
     assert len({draw(1), draw(2), draw(1, 0), draw(1, 2), draw(1, 2, 3), draw(1, 3, 2)}) == 6
-
-
-@pytest.mark.parametrize(
-    ("error", "text", "make"),
-    [
-        (ValueError, "batch_size: ", lambda: loader(batch_size=0)),
-        (TypeError, "batch_size: ", lambda: loader(batch_size=2.5)),
-        (ValueError, "seed: ", lambda: loader(seed=-1)),
-        (TypeError, "images: ", lambda: DataLoader(np.zeros((2, 3)), mg.zeros(2))),
-        (TypeError, "labels: ", lambda: DataLoader(mg.zeros(2, 3), [1, 2])),
-        (ValueError, "got (3,) for (2, 3)", lambda: DataLoader(mg.zeros(2, 3), mg.zeros(3))),
-        (ValueError, "got (2, 1) for (2, 3)", lambda: DataLoader(mg.zeros(2, 3), mg.zeros(2, 1))),
-        (ValueError, "got () for ()", lambda: DataLoader(mg.zeros(()), mg.zeros(()))),
-        (ValueError, "start: ", lambda: next(loader().epoch(0, -1))),
-        (ValueError, "number: ", lambda: next(loader().epoch(-1))),
-    ],
-)
-def test_errors(error, text, make):
-    refuses(error, text, make)

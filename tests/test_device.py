@@ -28,17 +28,6 @@ def test_cpu():
     assert cpu.xp is np
 
 
-@pytest.mark.parametrize("spec", ["tpu", "", "cpu:", "gpu:x", "gpu:-1", "auto:1", "CPU"])
-def test_unknown_devices(spec):
-    text = f"device: expected 'cpu', 'gpu', 'gpu:N' or 'auto', got {spec!r}"
-    refuses(ValueError, text, lambda: mg.device(spec))
-
-
-def test_other_device_errors():
-    refuses(ValueError, "there is one CPU device, 'cpu', got 'cpu:1'", lambda: mg.device("cpu:1"))
-    refuses(TypeError, "device: expected a str or device, got int", lambda: mg.device(0))
-
-
 @pytest.fixture
 def no_cupy(monkeypatch):
     """A machine without CuPy."""

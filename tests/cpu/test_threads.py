@@ -172,18 +172,6 @@ def test_split_range(size, pieces, align):
     assert len(parts) <= max(1, pieces)
 
 
-@pytest.mark.parametrize("value", [0, -1, 4097])
-def test_set_num_threads_out_of_range(value):
-    text = f"threads: expected a whole number from 1 to 4096, got {value}"
-    refuses(ValueError, text, lambda: mg.set_num_threads(value))
-
-
-@pytest.mark.parametrize("value", [1.5, "2", True])
-def test_set_num_threads_to_no_number(value):
-    text = f"threads: expected a whole number, got {type(value).__name__}"
-    refuses(TypeError, text, lambda: mg.set_num_threads(value))
-
-
 @pytest.mark.parametrize(
     ("value", "found"),
     [("3", "3"), ("0", "ValueError"), ("two", "ValueError"), ("9" * 5000, "ValueError")],

@@ -304,36 +304,3 @@ def test_a_rate_beyond_all_numbers_is_infinite():
     for _ in range(2):
         schedule.step()
     assert lrs(ours) == [math.inf] * 2
-
-
-def test_what_is_refused():
-    ours, _ = optimizers()
-    for error, text, make in (
-        (TypeError, "optimizer: ", lambda: optim.StepLR("SGD", 1)),
-        (TypeError, "optimizer: ", lambda: optim.ReduceLROnPlateau("SGD")),
-        (ValueError, "initial_lr", lambda: optim.StepLR(ours, 1, last_epoch=3)),
-        (ValueError, "step_size: ", lambda: optim.StepLR(ours, 0)),
-        (TypeError, "step_size: ", lambda: optim.StepLR(ours, 1.5)),
-        (ValueError, "milestones: ", lambda: optim.MultiStepLR(ours, [-1])),
-        (ValueError, "T_max: ", lambda: optim.CosineAnnealingLR(ours, 0)),
-        (ValueError, "lr_lambda: expected 2 functions", lambda: optim.LambdaLR(ours, [abs])),
-        (TypeError, "lr_lambda: ", lambda: optim.LambdaLR(ours, [abs, 3])),
-        (ValueError, "mode: ", lambda: optim.ReduceLROnPlateau(ours, "least")),
-        (ValueError, "factor: ", lambda: optim.ReduceLROnPlateau(ours, factor=1)),
-        (ValueError, "threshold_mode: ", lambda: optim.ReduceLROnPlateau(ours, threshold_mode="x")),
-        (ValueError, "patience: ", lambda: optim.ReduceLROnPlateau(ours, patience=-1)),
-        (TypeError, "gamma: ", lambda: optim.StepLR(ours, 1, "x")),
-        (TypeError, "gamma: ", lambda: optim.MultiStepLR(ours, [1], "x")),
-        (TypeError, "eta_min: ", lambda: optim.CosineAnnealingLR(ours, 1, "x")),
-        (TypeError, "threshold: ", lambda: optim.ReduceLROnPlateau(ours, threshold="x")),
-        (TypeError, "cooldown: ", lambda: optim.ReduceLROnPlateau(ours, cooldown="x")),
-        (TypeError, "min_lr: ", lambda: optim.ReduceLROnPlateau(ours, min_lr="x")),
-        (TypeError, "eps: ", lambda: optim.ReduceLROnPlateau(ours, eps="x")),
-        (ValueError, "min_lr: expected 2 ", lambda: optim.ReduceLROnPlateau(ours, min_lr=[0])),
-        (NotImplementedError, "epoch=3", lambda: optim.StepLR(ours, 1).step(3)),
-        (NotImplementedError, "epoch=3", lambda: optim.ReduceLROnPlateau(ours).step(1.0, 3)),
-    ):
-        refuses(error, text, make)
-    assert lrs(ours) == [0.1, 0.5]
-    with pytest.raises(NotImplementedError):
-        optim.LRScheduler(ours)

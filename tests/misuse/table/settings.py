@@ -37,7 +37,7 @@ calls("CapturedStep", mg.CapturedStep, {"step": ("function",), "warm": ("huge",)
 calls("CapturedStep.__call__", captured, {"inputs": ("tensor",)}, inputs=mg.ones(1))
 
 WRONG |= {
-    "set_num_threads": {"threads": [0, -1, True, 1.0, None]},
+    "set_num_threads": {"threads": [0, -1, 4097, True, 1.0, None]},
     "set_precision": {"precision": ["fp16", "", 32, True]},
     "set_compiled": {"enabled": [1, 0, None]},
     "set_implementation": {"choice": ["fast", None, True]},

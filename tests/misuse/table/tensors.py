@@ -87,7 +87,7 @@ WRONG |= {
                  np.array([1j]), np.array([None]), np.ones(2, np.longdouble), np.ones(2, ">f4"),
                  np.ma.masked_array([1.0], [True]), np.array(["2000"], "M8[D]")],
     },
-    "device": {"spec": [None, 0, "", "tpu", "gpu:-1", "cpu:1"]},
+    "device": {"spec": [None, 0, "", "tpu", "gpu:-1", "gpu:x", "cpu:", "cpu:1", "auto:1", "CPU"]},
     "Tensor.grad": {"grad": [mg.ones(3, 2), mg.ones(1), mg.ones(2, 3, dtype="float64")]},
     "Tensor.backward": {
         "gradient": [mg.ones(2), mg.ones(()), mg.ones(1, dtype="float64"), 1.0],
