@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 Tree = list[Any]
 
-FUNCTIONS = {"ln", "exp", "tanh", "max", "min", "sign", "softmax", "expm1", "sin", "cos", "Φ", "φ"}
+FUNCTIONS = {
+    *("ln", "log", "exp", "expm1", "max", "min", "sign", "softmax", "trunc", "Φ", "φ"),
+    *(a + f + h for a in ("", "arc", "ar") for f in ("sin", "cos", "tan") for h in ("", "h")),
+}
 WORDS = {
     *("the", "in", "on", "with", "where", "else", "and", "or", "of", "at", "is", "so", "by", "for"),
     *("over", "each", "into", "its", "it", "no", "not", "also", "from", "to", "as", "their"),

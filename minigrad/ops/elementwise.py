@@ -57,12 +57,15 @@ def of_two(name: str, operation: Operation, summary: str) -> Callable[..., Tenso
     return function
 
 
-def smooth(name: str, slope: Callable[[ModuleType, Array], Array], at: str = "x") -> Operation:
+def smooth(
+    name: str, formula: str, slope: Callable[[ModuleType, Array], Array], at: str = "x"
+) -> Operation:
     """NumPy's function ``name`` as an operation, dL/dx = g slope(x) or g slope(y).
 
     Integers become float32.
 
     Args:
+        formula: the docstring of its definition.
         slope: a function of ``xp`` and of what the derivative keeps.
         at: "x" to keep the operand, "y" the result.
     """
@@ -73,7 +76,7 @@ def smooth(name: str, slope: Callable[[ModuleType, Array], Array], at: str = "x"
         kept = x if at == "x" else y
         return y, lambda g, needs: (g * slope(xp, kept),)
 
-    return op(named(name.replace("arc", "a"), "")(definition))
+    return op(named(name.replace("arc", "a"), formula)(definition))
 
 
 exp = of_one("exp", arithmetic.exp, "eˣ; integers become float32.")
@@ -84,22 +87,34 @@ neg = of_one("neg", arithmetic.neg, "−input.")
 mul = of_two("mul", arithmetic.mul, "input · other; they broadcast.")
 
 _log2, _log10 = math.log(2), math.log(10)
-_exp2 = smooth("exp2", lambda xp, y: y * y.dtype.type(_log2), "y")
-_expm1 = smooth("expm1", lambda xp, y: y + 1, "y")
-_log2_op = smooth("log2", lambda xp, x: 1 / (x * x.dtype.type(_log2)))
-_log10_op = smooth("log10", lambda xp, x: 1 / (x * x.dtype.type(_log10)))
-_log1p = smooth("log1p", lambda xp, x: 1 / (x + 1))
-_sin = smooth("sin", lambda xp, x: xp.cos(x))
-_cos = smooth("cos", lambda xp, x: -xp.sin(x))
-_tan = smooth("tan", lambda xp, y: 1 + y * y, "y")
-_asin = smooth("arcsin", lambda xp, x: 1 / xp.sqrt(1 - x * x))
-_acos = smooth("arccos", lambda xp, x: -1 / xp.sqrt(1 - x * x))
-_atan = smooth("arctan", lambda xp, x: 1 / (x * x + 1))
-_sinh = smooth("sinh", lambda xp, x: xp.cosh(x))
-_cosh = smooth("cosh", lambda xp, x: xp.sinh(x))
-_asinh = smooth("arcsinh", lambda xp, x: 1 / xp.sqrt(x * x + 1))
-_acosh = smooth("arccosh", lambda xp, x: 1 / xp.sqrt(x * x - 1))
-_atanh = smooth("arctanh", lambda xp, x: 1 / (1 - x * x))
+_exp2 = smooth("exp2", "y = 2ˣ,  dL/dx = g y ln 2.", lambda xp, y: y * y.dtype.type(_log2), "y")
+_expm1 = smooth("expm1", "y = eˣ − 1,  dL/dx = g (y + 1).", lambda xp, y: y + 1, "y")
+_log2_op = smooth(
+    "log2", "y = log₂ x,  dL/dx = g / (x ln 2).", lambda xp, x: 1 / (x * x.dtype.type(_log2))
+)
+_log10_op = smooth(
+    "log10", "y = log₁₀ x,  dL/dx = g / (x ln 10).", lambda xp, x: 1 / (x * x.dtype.type(_log10))
+)
+_log1p = smooth("log1p", "y = ln(1 + x),  dL/dx = g / (1 + x).", lambda xp, x: 1 / (x + 1))
+_sin = smooth("sin", "y = sin x,  dL/dx = g cos x.", lambda xp, x: xp.cos(x))
+_cos = smooth("cos", "y = cos x,  dL/dx = −g sin x.", lambda xp, x: -xp.sin(x))
+_tan = smooth("tan", "y = tan x,  dL/dx = g (1 + y²).", lambda xp, y: 1 + y * y, "y")
+_asin = smooth(
+    "arcsin", "y = arcsin x,  dL/dx = g / √(1 − x²).", lambda xp, x: 1 / xp.sqrt(1 - x * x)
+)
+_acos = smooth(
+    "arccos", "y = arccos x,  dL/dx = −g / √(1 − x²).", lambda xp, x: -1 / xp.sqrt(1 - x * x)
+)
+_atan = smooth("arctan", "y = arctan x,  dL/dx = g / (1 + x²).", lambda xp, x: 1 / (x * x + 1))
+_sinh = smooth("sinh", "y = sinh x,  dL/dx = g cosh x.", lambda xp, x: xp.cosh(x))
+_cosh = smooth("cosh", "y = cosh x,  dL/dx = g sinh x.", lambda xp, x: xp.sinh(x))
+_asinh = smooth(
+    "arcsinh", "y = arsinh x,  dL/dx = g / √(x² + 1).", lambda xp, x: 1 / xp.sqrt(x * x + 1)
+)
+_acosh = smooth(
+    "arccosh", "y = arcosh x,  dL/dx = g / √(x² − 1).", lambda xp, x: 1 / xp.sqrt(x * x - 1)
+)
+_atanh = smooth("arctanh", "y = artanh x,  dL/dx = g / (1 − x²).", lambda xp, x: 1 / (1 - x * x))
 
 exp2 = of_one("exp2", _exp2, "2ˣ; integers become float32.")
 expm1 = of_one("expm1", _expm1, "eˣ − 1, exact also where x is small.")

@@ -19,8 +19,9 @@ from .elementwise import named, of_one
 Pair = tuple[Array, Backward]
 
 
-def step(name: str, of: str = "") -> Operation:
-    """NumPy's function ``of`` as an operation whose derivative is 0; integers stay as they are."""
+def step(name: str, formula: str, of: str = "") -> Operation:
+    """NumPy's function ``of`` as an operation whose derivative is 0; integers stay as they are.
+    ``formula`` is the docstring of its definition."""
 
     def definition(x: Array) -> Pair:
         xp = get_xp(x)
@@ -29,10 +30,12 @@ def step(name: str, of: str = "") -> Operation:
         y = xp.asarray(getattr(xp, of or name)(x)) if x.dtype.kind == "f" else x.copy()
         return y, lambda g, needs: (xp.zeros_like(g),)
 
-    return op(named(name, "")(definition))
+    return op(named(name, formula)(definition))
 
 
-_floor, _ceil, _trunc = step("floor"), step("ceil"), step("trunc")
+_floor = step("floor", "y = ⌊x⌋,  dL/dx = 0.")
+_ceil = step("ceil", "y = ⌈x⌉,  dL/dx = 0.")
+_trunc = step("trunc", "y = trunc x,  dL/dx = 0.")
 floor = of_one("floor", _floor, "The largest whole number up to each element.")
 ceil = of_one("ceil", _ceil, "The smallest whole number from each element on.")
 trunc = of_one("trunc", _trunc, "The whole number next to each element on the side of 0.")

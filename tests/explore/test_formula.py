@@ -43,7 +43,7 @@ def letters(text):
 def test_every_docstring(name):
     found = formula(DOCS[name])
     assert found.forward
-    assert found.backward
+    assert found.backward or "no derivative" in DOCS[name] or "without derivative" in DOCS[name]
     shown = "".join(map(texts, (part for rows in found for row in rows for part in row)))
     source = DOCS[name]
     shown_letters = letters(shown)
