@@ -37,6 +37,7 @@ import minigrad as mg
 from cifar import environment, process
 from cifar.errors import UserError
 from cifar.training import train
+from cifar.training.run import STATE
 from tests.cifar import tiny
 
 ENDS = {
@@ -147,7 +148,7 @@ def undisturbed(out: Path) -> Bench:
 
 def go_on(out: Path) -> None:
     """Resume the run in ``out`` if it has saved anything, else start it."""
-    train.run(tiny.settings(out, resume=(out / train.STATE).exists()))
+    train.run(tiny.settings(out, resume=(out / STATE).exists()))
 
 
 def ending(out: Path, bench: Bench) -> str:

@@ -63,16 +63,17 @@ def first(seconds: float, out: str, **settings: Any) -> Results:
 
     The first steps compile, and count in neither speed nor seconds.
     """
-    from cifar.training import train
+    from cifar.training.loop import train_epoch
+    from cifar.training.run import Progress
 
-    this = _prepared(train, out, settings)
+    this = _prepared(out, settings)
     images, losses, steps, started = 0, [], EAGER + 1, None
     while True:
         before = this.progress.loss, this.progress.seen
-        train._train_epoch(this, [], steps)
+        train_epoch(this, steps)
         loss, seen = this.progress.loss - before[0], this.progress.seen - before[1]
         if this.progress.seen >= len(this.train.images):
-            this.progress = train.Progress(epoch=this.progress.epoch + 1)
+            this.progress = Progress(epoch=this.progress.epoch + 1)
         losses.append(round(loss / max(1, seen), 4))
         if started is None:
             started = time.perf_counter()
@@ -88,15 +89,19 @@ def first(seconds: float, out: str, **settings: Any) -> Results:
         steps = max(1, int(done / took * seconds / CHUNKS))
 
 
-def _prepared(train: Any, out: str, settings: dict[str, Any]) -> Any:
-    given = train.Settings(out=out, progress=False, **settings)
-    recipe, device = train.checked_recipe(given), train.find_device(given.device)
-    train.use_precision(given.precision, device)
+def _prepared(out: str, settings: dict[str, Any]) -> Any:
+    from cifar.device import find_device, use_precision
+    from cifar.training import train
+    from cifar.training.run import Settings
+
+    given = Settings(out=out, progress=False, **settings)
+    recipe, device = train.checked_recipe(given), find_device(given.device)
+    use_precision(given.precision, device)
     Path(out).mkdir(parents=True, exist_ok=True)
     print_to_stderr = sys.stderr  # stdout is for results
     sys.stdout, before = print_to_stderr, sys.stdout
     try:
-        return train.prepare(given, recipe, device, Path(out))[1]
+        return train.prepare(given, recipe, device, Path(out))[0]
     finally:
         sys.stdout = before
 
@@ -105,10 +110,11 @@ def training(out: str, **settings: Any) -> Results:
     """A whole run, from where it was stopped; SIGTERM stops it with its state saved."""
     from benchmarks import collect
     from cifar.training import train
+    from cifar.training.run import Settings
 
     sys.stdout, results = sys.stderr, sys.stdout
     try:
-        train.run(train.Settings(out=out, progress=False, resume=True, **settings))
+        train.run(Settings(out=out, progress=False, resume=True, **settings))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return

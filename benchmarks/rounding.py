@@ -28,6 +28,7 @@ from benchmarks import contest
 from cifar import environment, recipes
 from cifar.results.tables import table
 from cifar.training import train
+from cifar.training.run import Settings
 from cifar.twins.lockstep import difference
 from cifar.twins.sides import OURS, THEIRS, make_sides
 
@@ -37,10 +38,10 @@ HEADER = ("recipe", "float64", "float32", "float32, plain NumPy", "PyTorch, floa
 
 def first_gradients(recipe: str, dtype: str, dataset: str = "auto") -> dict[str, Gradients]:
     """Of minigrad and PyTorch, by side and parameter."""
-    settings = train.Settings(recipe, "cpu", dataset, seed=0, progress=False)
+    settings = Settings(recipe, "cpu", dataset, seed=0, progress=False)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         place = Path(folder)
-        _, run = train.prepare(settings, train.checked_recipe(settings), mg.device("cpu"), place)
+        run, _ = train.prepare(settings, train.checked_recipe(settings), mg.device("cpu"), place)
     sides = make_sides(run, dtype, "cpu")
     images, labels = (t.numpy() for t in next(iter(run.train.epoch(0))))
     found = {}

@@ -31,7 +31,7 @@ def parse(arguments: Sequence[str]) -> Request:
 def run(options: Request) -> int:
     """Train, and print the last accuracy."""
     last = train.run(options.settings(default_recipe=RECIPE))[-1]
-    print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
+    print(f"test accuracy {last.test_accuracy:.2%} after epoch {last.epoch}")
     return 0
 
 

@@ -60,12 +60,10 @@ LAYERS = (
     ("minigrad",),
     ("cifar",),
     ("cifar.errors", "cifar.metadata", "cifar.progress_bar"),
-    ("cifar.environment", "cifar.process"),
+    ("cifar.device", "cifar.environment", "cifar.process"),
     ("cifar.datasets",),
     ("cifar.models", "cifar.recipes"),
     ("cifar.summary",),
-    ("cifar.results.plots", "cifar.results.records", "cifar.results.tables"),
-    ("cifar.training.train",),
     ("cifar.results",),
     ("cifar.training",),
     ("cifar.twins",),
@@ -90,9 +88,7 @@ MAX_LINES = 500
 TOO_LONG = {
     "cifar/results/plots.py",
     "cifar/results/report.py",
-    "cifar/training/train.py",
     *(f"tests/cifar/results/test_{name}.py" for name in ("plots", "predict", "report")),
-    "tests/cifar/training/test_train.py",
 }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from cifar import process
 from cifar.cli.command import Command
-from cifar.results import evaluate, exchange
+from cifar.results import exchange
 
 
 def run_export(settings: exchange.Export) -> int:
     """Export, and print what is where."""
     trained = exchange.export(settings)
-    print(f"{evaluate.describe(trained.record)} is in {settings.out}")
+    print(f"{trained.record.describe()} is in {settings.out}")
     return 0
 
 

@@ -25,7 +25,7 @@ class Train(request.Request):
 def run_training(options: Train) -> int:
     """Train, and print the last accuracy."""
     last = train.run(options.settings("train"))[-1]
-    print(f"test accuracy {last['test_accuracy']:.2%} after epoch {last['epoch']}")
+    print(f"test accuracy {last.test_accuracy:.2%} after epoch {last.epoch}")
     return 0
 
 

@@ -6,7 +6,6 @@ its dotted name: a new field needs nothing here.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import types
@@ -14,13 +13,11 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from cifar import recipes
 from cifar.errors import UserError
-from cifar.recipes import Recipe
-
-MEAN = "numbers from 0 to 1, since pixels are"
-STD = "numbers above 0 and at most 1, since pixels are from 0 to 1"
-FIXED = ("name", "claim")  # what a recipe is called, and what its study reached, are no settings
+from cifar.recipes import FIXED, Recipe
 
 
 def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
@@ -86,32 +83,10 @@ def _fit(hint: Any, value: Any) -> Any:
     Raises:
         ValueError: it is of another one.
     """
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        for option in arguments:
-            try:
-                return _fit(option, value)
-            except ValueError:
-                continue
-    elif origin is tuple and isinstance(value, list):
-        if arguments[1:] == (...,):
-            arguments = arguments[:1] * len(value)
-        if len(arguments) == len(value):
-            return tuple(_fit(a, v) for a, v in zip(arguments, value, strict=True))
-    elif isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
-        return {key: _fit(arguments[1], v) for key, v in value.items()}
-    elif dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        hints = typing.get_type_hints(hint)
-        if value.keys() <= hints.keys():
-            return hint(**{key: _fit(hints[key], v) for key, v in value.items()})
-    elif hint is float and type(value) in (int, float):
-        with contextlib.suppress(OverflowError):
-            return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    raise ValueError
+    is_dict_for_dataclass = dataclasses.is_dataclass(hint) and isinstance(value, dict)
+    if is_dict_for_dataclass and value.keys() - typing.get_type_hints(hint).keys():
+        raise ValueError  # an unknown field, which msgspec ignores
+    return msgspec.convert(value, hint)
 
 
 def _name(hint: Any) -> str:
@@ -132,19 +107,6 @@ def _name(hint: Any) -> str:
         fields = (field.name for field in dataclasses.fields(hint))
         return f"one of its fields by name ({', '.join(fields)})"
     return "an object in JSON"
-
-
-# ---------------------------------------------------------------------------- what makes sense
-
-
-def is_mean(value: tuple[float, ...]) -> bool:
-    """Whether it can be subtracted from pixels in [0, 1]; 125 is of pixels up to 255."""
-    return all(0 <= channel <= 1 for channel in value)
-
-
-def is_std(value: tuple[float, ...]) -> bool:
-    """Whether pixels in [0, 1] can be divided by it."""
-    return all(0 < channel <= 1 for channel in value)
 
 
 def refuse_idle(recipe: Recipe, given: Iterable[str]) -> None:

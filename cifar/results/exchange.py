@@ -26,6 +26,7 @@ from cifar import datasets, metadata, models, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.results import evaluate
+from cifar.results.record import Record, SavedRecord
 
 FORMATS: Final = (".safetensors", ".pt", ".onnx")
 
@@ -89,16 +90,16 @@ def export(settings: Export) -> evaluate.Trained:
     return trained
 
 
-def _portable(record: dict[str, Any]) -> dict[str, Any]:
+def _portable(record: SavedRecord) -> dict[str, Any]:
     """The record without what is of this machine alone: where its data lie."""
-    return {name: value for name, value in record.items() if name != "data_dir"}
+    return dataclasses.replace(record, data_dir=None).as_note()
 
 
 def _export_graph(trained: evaluate.Trained, out: str) -> None:
     metadata = {
         "classes": trained.classes,
-        "mean": trained.mean,
-        "std": trained.std,
+        "mean": trained.record.recipe.mean,
+        "std": trained.record.recipe.std,
         "minigrad": _portable(trained.record),
     }
     mg.onnx.export(
@@ -109,7 +110,7 @@ def _export_graph(trained: evaluate.Trained, out: str) -> None:
         output_names=["logits"],
         metadata={k: json.dumps(v, ensure_ascii=False) for k, v in metadata.items()},
         doc_string=(
-            f"{evaluate.describe(trained.record)}. images: float32 (batch, 3, 32, 32), red, green "
+            f"{trained.record.describe()}. images: float32 (batch, 3, 32, 32), red, green "
             "and blue in [0, 1], less mean, over std. logits: float32 (batch, classes); their "
             "softmax is the probabilities. classes, mean and std are in the metadata, as JSON."
         ),
@@ -128,12 +129,6 @@ def adopt(settings: Import) -> mg.nn.Module:
         mg.checkpoint.writable(settings.out)
     given = recipes.load(settings.recipe)
     recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
-    for name, fits, expected in (
-        ("mean", overrides.is_mean, overrides.MEAN),
-        ("std", overrides.is_std, overrides.STD),
-    ):
-        if not fits(getattr(recipe, name)):
-            raise UserError(f"{name}: expected {expected}, got {getattr(recipe, name)}")
     classes = datasets.classes(settings.dataset)
     model = models.create(recipe.model, len(classes), seed=0)  # its weights are replaced
     tensors = _weights(settings.file, model.state_dict().keys())
@@ -143,14 +138,10 @@ def adopt(settings: Import) -> mg.nn.Module:
         raise UserError(
             f"file: {settings.file} does not hold the model {recipe.model!r}: {error!s:.120}"
         ) from None
-    record: dict[str, Any] = {
-        "recipe": dataclasses.asdict(recipe),
-        "dataset": settings.dataset,
-        "classes": list(classes),
-        "imported": Path(settings.file).name,
-    }
+    name = Path(settings.file).name
+    record = Record(recipe, settings.dataset, classes, imported=name)
     with _writing(settings.out):
-        mg.save(model.state_dict(), settings.out, record)
+        mg.save(model.state_dict(), settings.out, record.as_note())
     return model
 
 

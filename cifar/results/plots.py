@@ -20,6 +20,8 @@ from cifar import metadata
 from cifar.datasets import Dataset
 from cifar.datasets.augment import Augmentation, augmented
 from cifar.errors import UserError
+from cifar.results.metrics import EpochMetrics
+from cifar.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -168,11 +170,12 @@ def _probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def curves(
-    history: list[dict[str, Any]], record: dict[str, Any], path: Path, course: Course = NO_COURSE
+    metrics: Sequence[EpochMetrics], record: Record, path: Path, course: Course = NO_COURSE
 ) -> None:
     """Loss and accuracy of all parts of the data by epoch; a study's figures in the end as dashed
     lines, those on its way as diamonds, in the colour of their part."""
-    claim = record["recipe"]["claim"] if record["dataset"] == "cifar10" else {}
+    history = [one.as_dict() for one in metrics]
+    claim = record.recipe.claim if record.dataset == "cifar10" else {}
     course = course if claim else NO_COURSE
     last = history[-1]
     keys = [
@@ -207,7 +210,7 @@ def curves(
         _legend(figure, keys)
         held = "test" if "test_accuracy" in last else "validation"
         figure.suptitle(
-            f"{record['recipe']['name']} on {record['dataset']}, seed {record['seed']}: "
+            f"{record.recipe.name} on {record.dataset}, seed {record.seed}: "
             f"{held} accuracy {last[f'{held}_accuracy']:.2%} after epoch {last['epoch']}\n"
             "(training figures: running mean over the epoch, in training mode)",
             fontsize=10,
@@ -226,7 +229,7 @@ def _diamond() -> Any:
     return _key("the study on its way", color=GREY, marker="D", mfc="none", ls="")
 
 
-def predictions(data: Dataset, logits: np.ndarray, record: dict[str, Any], path: Path) -> None:
+def predictions(data: Dataset, logits: np.ndarray, record: Record, path: Path) -> None:
     """The first images of ``data`` with true and predicted class and its probability.
 
     Args:
@@ -235,7 +238,7 @@ def predictions(data: Dataset, logits: np.ndarray, record: dict[str, Any], path:
     guesses = logits.argmax(axis=1)
     hits = int((guesses == data.labels[: len(logits)]).sum())
     title = (
-        f"{record['recipe']['name']} on {data.name} test images: {hits} of {len(logits)} right\n"
+        f"{record.recipe.name} on {data.name} test images: {hits} of {len(logits)} right\n"
         "Predicted class and its confidence; mistakes in bold, with the true class"
     )
     with _grid(data, logits, range(len(logits)), path, ".0%", "bold") as figure:
@@ -554,7 +557,7 @@ def shades(labels: Iterable[str], look: Look) -> dict[str, Look]:
 
 
 def overlaid(
-    runs: Sequence[tuple[str, list[dict[str, Any]]]],
+    runs: Sequence[tuple[str, Sequence[EpochMetrics]]],
     title: str,
     path: Path,
     claim: Mapping[str, float] | None = None,
@@ -572,12 +575,13 @@ def overlaid(
         known: looks by label; :func:`looks` unless given.
     """
     known = looks(label for label, _ in runs) if known is None else known
-    lengths = [history[-1]["epoch"] for _, history in runs]
+    lines_of = [(label, [one.as_dict() for one in metrics]) for label, metrics in runs]
+    lengths = [history[-1]["epoch"] for _, history in lines_of]
     last = max(lengths)
     logarithmic = last > 4 * min(lengths)  # or ten epochs vanish beside two hundred
     with picture(path, 1, 2, (11, 4.8)) as (figure, axes):
         for axis, (metric, unit, scale, least) in zip(axes[0], PANELS, strict=True):
-            for label, history in runs:
+            for label, history in lines_of:
                 look = known[label]
                 parts = ((_held(history), "-", 1.8), ("train", ":", 1.2))
                 for part, style, width in parts if training else parts[:1]:

@@ -24,6 +24,7 @@ from cifar import process
 from cifar.datasets import pickles
 from cifar.errors import UserError
 from cifar.results import evaluate, tables
+from cifar.results.metrics import log_probabilities
 
 Images = NDArray[np.uint8]
 
@@ -120,7 +121,7 @@ def predict(
 ) -> Predictions:
     """Class probabilities of uint8 images (N, 3, 32, 32)."""
     logits = evaluate.logits(trained, images, progress)
-    return Predictions(ids, trained.classes, np.exp(evaluate.log_probabilities(logits)))
+    return Predictions(ids, trained.classes, np.exp(log_probabilities(logits)))
 
 
 def write_csv(

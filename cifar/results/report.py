@@ -21,7 +21,10 @@ from typing import Any, Final, TypeAlias
 import minigrad as mg
 from cifar import metadata, process, recipes
 from cifar.errors import UserError
-from cifar.results import plots, records, tables
+from cifar.recipes import Recipe
+from cifar.results import plots, tables
+from cifar.results.metrics import ClassRecall, EpochMetrics
+from cifar.results.record import Record, SavedRecord, decode
 
 HEADER: Final = (
     "recipe",
@@ -43,7 +46,7 @@ Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
 
 @dataclass(frozen=True)
 class Settings:
-    """All runs in a folder beside the studies' figures, as a page.
+    """What to report on, and where to write it.
 
     Attributes:
         folder: every run below it is reported, from what training wrote and from the JSON files of
@@ -68,31 +71,30 @@ class Run:
     """
 
     source: Path
-    record: dict[str, Any]
-    history: list[dict[str, Any]]
+    record: Record
+    history: list[EpochMetrics]
     machine: str
     recalls: dict[str, float] = field(default_factory=dict)
 
     @property
     def final(self) -> dict[str, Any]:
         """The last epoch's metrics. The best epoch's would be chosen on what they are judged by."""
-        return self.history[-1]
+        return self.history[-1].as_dict()
 
     @property
     def minutes(self) -> float:
-        return sum(line.get("seconds", 0.0) for line in self.history) / 60
+        return sum(metrics.seconds for metrics in self.history) / 60
 
     @property
     def counts(self) -> dict[str, int]:
         """Training images by class name; empty where the record does not say."""
-        names, counts = (self.record.get(name, []) for name in ("classes", "images_per_class"))
-        return dict(zip(names, counts, strict=False))
+        return dict(zip(self.record.classes, self.record.images_per_class, strict=False))
 
     @property
     def identity(self) -> str:
         """What seeds of one recipe share: its settings, data and device."""
-        recipe = {k: v for k, v in self.record["recipe"].items() if k != "claim"}
-        rest = [self.record.get(k) for k in ("dataset", "data_fingerprint", "device")]
+        recipe = {k: v for k, v in recipes.plain(self.record.recipe).items() if k != "claim"}
+        rest = [getattr(self.record, k) for k in ("dataset", "data_fingerprint", "device")]
         return json.dumps([recipe, rest], sort_keys=True)
 
 
@@ -104,20 +106,19 @@ class Group:
     runs: list[Run]
 
     @property
-    def first(self) -> dict[str, Any]:
+    def first(self) -> Record:
         """The first run's record."""
         return self.runs[0].record
 
     @property
     def claims(self) -> dict[str, float]:
         """The study's figures by metric, for runs on the data that it used."""
-        claim = self.first["recipe"].get("claim", {})
-        return dict(claim) if self.first.get("dataset") == "cifar10" else {}
+        return dict(self.first.recipe.claim) if self.first.dataset == "cifar10" else {}
 
     @property
     def course(self) -> plots.Course:
         """The study's figures on its way, likewise, by epoch."""
-        return recipes.course(self.first["recipe"]) if self.claims else plots.NO_COURSE
+        return recipes.course(self.first.recipe) if self.claims else plots.NO_COURSE
 
     def values(self, metric: str) -> list[float]:
         """The final figure of each run that has it."""
@@ -160,7 +161,8 @@ def find(folder: Path) -> list[Run]:
             runs = _from_json(path)
         for one in runs:
             # A run may lie there as a folder and, collected, in a JSON file.
-            found.setdefault(json.dumps([one.identity, one.record.get("seed"), one.history]), one)
+            history = [metrics.as_dict() for metrics in one.history]
+            found.setdefault(json.dumps([one.identity, one.record.seed, history]), one)
     if not found:
         raise UserError(f"folder: there is no run in {folder}; name one that training wrote into")
     return list(found.values())
@@ -173,14 +175,13 @@ def _from_folder(folder: Path) -> Run:
     except (OSError, ValueError) as error:
         raise UserError(f"{metrics}: cannot be read ({error!s:.80})") from None
     try:
-        _, record = metadata.read(weights)
+        _, note = metadata.read(weights)
     except ValueError as error:
         raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
-    scores = per_class(folder, record)
-    return _checked(folder, record, history, str(record.get("machine", "")), scores)
+    return _decoded(folder, note, history, None, per_class(folder, note))
 
 
-def per_class(folder: Path, record: dict[str, Any]) -> Any:
+def per_class(folder: Path, note: dict[str, Any]) -> Any:
     """Scores by class name of a run's last epoch on the test set, {} where nothing says: what
     training noted with the weights, or else what ``cifar evaluate --last`` found.
 
@@ -188,9 +189,9 @@ def per_class(folder: Path, record: dict[str, Any]) -> Any:
         UserError: the file of such an evaluation is damaged.
     """
     evaluated = folder / "evaluation-last-test" / "evaluation.json"
-    if "per_class" not in record and evaluated.is_file():
-        record = _json(evaluated)
-    return record.get("per_class", {})
+    if "per_class" not in note and evaluated.is_file():
+        note = _json(evaluated)
+    return note.get("per_class", {})
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -215,57 +216,23 @@ def _from_json(path: Path) -> list[Run]:
             collections.defaultdict(lambda: "?", machine)
         )
     return [
-        _checked(path, one["record"], one["epochs"], words, one.get("per_class", {}))
+        _decoded(path, one["record"], one["epochs"], words, one.get("per_class", {}))
         for one in runs
         if "record" in one and "epochs" in one
     ]
 
 
-def _checked(source: Path, record: Any, history: Any, machine: str, scores: Any) -> Run:
-    """A run, if what was read has the shape of one as far as a report looks into it."""
-    if wrong := _wrong(record, history, scores):
-        raise UserError(f"{source}: is not a run that training wrote: see its {wrong}")
-    recalls = {name: one["recall"] for name, one in scores.items()}
-    return Run(source, record, history, machine, recalls)
-
-
-def _wrong(record: Any, history: Any, scores: Any) -> str:
-    """The part of a run that is not as training writes it, "" if all are."""
-    recipe = record.get("recipe") if isinstance(record, dict) else None
-    if not (
-        isinstance(recipe, dict)
-        and isinstance(recipe.get("name"), str)
-        and _are_numbers(recipe.get("claim", {}))
-        and metadata.is_number(recipe.get("long_tail", 1))
-    ):
-        return "recipe"
-    for name in ("overrides", "versions"):
-        if not isinstance(record.get(name, {}), dict):
-            return name
-    if not _are_all(record.get("classes", []), lambda one: isinstance(one, str)):
-        return "classes"
-    if not _are_all(
-        record.get("images_per_class", []),
-        lambda n: metadata.is_whole(n, 0, metadata.MAX_FLOAT),
-    ):
-        return "images_per_class"
-    if not history or not _are_all(
-        history, lambda line: _are_numbers(line) and metadata.is_whole(line.get("epoch"), 1)
-    ):
-        return "epochs"
-    whole = isinstance(scores, dict) and all(
-        _are_numbers(one) and "recall" in one for one in scores.values()
-    )
-    return "" if whole else "per_class"
-
-
-def _are_numbers(named: Any) -> bool:
-    return isinstance(named, dict) and all(map(metadata.is_number, named.values()))
-
-
-def _are_all(values: Any, fit: Callable[[Any], bool]) -> bool:
-    """Whether it is a list of what ``fit`` approves."""
-    return isinstance(values, list) and all(map(fit, values))
+def _decoded(source: Path, note: Any, history: Any, machine: str | None, scores: Any) -> Run:
+    try:
+        record = decode(note, SavedRecord)
+        metrics = decode(history, list[EpochMetrics])
+        recalls = {k: one.recall for k, one in decode(scores, dict[str, ClassRecall]).items()}
+        if not metrics:
+            raise ValueError("no epoch")
+    except ValueError as error:
+        raise UserError(f"{source}: is not a run that training wrote ({error})") from None
+    machine = (record.machine or "") if machine is None else machine
+    return Run(source, record, metrics, machine, recalls)
 
 
 def group(runs: Sequence[Run]) -> list[Group]:
@@ -277,19 +244,19 @@ def group(runs: Sequence[Run]) -> list[Group]:
     for members in sorted(together.values(), key=lambda members: _label(members[0].record)):
         label = _label(members[0].record)
         same = sum(label in (other.label, other.label.rpartition(" #")[0]) for other in groups)
-        members.sort(key=lambda one: str(one.record.get("seed")).rjust(20))
+        members.sort(key=lambda one: str(one.record.seed).rjust(20))
         groups.append(Group(f"{label} #{same + 1}" if same else label, members))
     return groups
 
 
-def _label(record: dict[str, Any]) -> str:
+def _label(record: Record) -> str:
     """The recipe's name, and what is out of the ordinary."""
-    odd = [f"{name}={_brief(value)}" for name, value in record.get("overrides", {}).items()]
-    if record.get("dataset") != "cifar10":
-        odd.append(f"on {record.get('dataset')}")
-    if record.get("device", "cpu") != "cpu":
-        odd.append(f"on {record['device']}")
-    name = str(record["recipe"]["name"])
+    odd = [f"{name}={_brief(value)}" for name, value in record.overrides.items()]
+    if record.dataset != "cifar10":
+        odd.append(f"on {record.dataset}")
+    if record.device not in (None, "cpu"):
+        odd.append(f"on {record.device}")
+    name = record.recipe.name
     return f"{name} ({', '.join(odd)})" if odd else name
 
 
@@ -297,28 +264,26 @@ def _brief(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def command(record: dict[str, Any]) -> str:
+def command(record: Record) -> str:
     """The command line that repeats a run."""
-    words = ["cifar", "train", str(record["recipe"]["name"])]
+    words = ["cifar", "train", record.recipe.name]
     for name in ("seed", "dataset", "device"):
-        if name in record:
-            words += [f"--{name}", str(record[name])]
-    for name, value in {**record.get("overrides", {}), **_schedule_apart(record)}.items():
+        if (value := getattr(record, name)) is not None:
+            words += [f"--{name}", str(value)]
+    for name, value in {**record.overrides, **_schedule_apart(record.recipe)}.items():
         words += ["--set", f"{name}={_brief(value)}"]
     return shlex.join(words)
 
 
-def _schedule_apart(record: dict[str, Any]) -> dict[str, Any]:
+def _schedule_apart(recipe: Recipe) -> dict[str, Any]:
     """What a run's schedule has that is not its recipe's for so many epochs: runs of earlier
     versions, which left the schedule as it was, have."""
-    try:
-        recipe = records.recipe(record["recipe"])
-    except UserError:  # a recipe that is no longer there
+    if recipe.name not in recipes.names():  # a recipe that is no longer there
         return {}
-    apart = records.changes(recipe)
+    apart = recipes.changes(recipe)
     if "restarts" in apart:
         apart["restarts"] = [one for one in recipe.restarts if one[0] < recipe.epochs]
-    return {name: records.plain(apart[name]) for name in recipes.SCHEDULE if name in apart}
+    return {name: recipes.plain(apart[name]) for name in recipes.SCHEDULE if name in apart}
 
 
 # ---------------------------------------------------------------------------- figures
@@ -356,7 +321,7 @@ def _study(one: Group, metric: str) -> tuple[float | None, str]:
     """The study's figure to hold against the group's, and of what epoch it is where that is not
     plain: for runs that were cut short, of theirs if the study tells it, else of its end."""
     claim, done = one.claims.get(metric), max(run.final["epoch"] for run in one.runs)
-    name = one.first["recipe"].get("name")
+    name = one.first.recipe.name
     if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
         return claim, ""
     on_its_way = one.course.get(done, {}).get(metric)
@@ -375,7 +340,7 @@ def figure(metric: str, value: float | None, sign: str = "-") -> str | None:
 def _epochs(one: Group) -> str:
     """Epochs done, "of" how many where that is not all."""
     done = sorted({run.final["epoch"] for run in one.runs})
-    whole = one.first["recipe"].get("epochs", done[-1])
+    whole = one.first.recipe.epochs
     shown = "–".join(str(n) for n in ({done[0], done[-1]} if len(done) > 1 else done))
     return shown if done == [whole] else f"{shown} of {whole}"
 
@@ -440,7 +405,7 @@ def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
     together: dict[str, list[Group]] = {}
     for one in groups:
         if any(run.recalls for run in one.runs):
-            shares = [one.first.get("dataset"), one.first["recipe"].get("long_tail", 1)]
+            shares = [one.first.dataset, one.first.recipe.long_tail]
             together.setdefault(json.dumps(shares), []).append(one)
     return [part for members in together.values() for part in _recalls(members, looks)]
 
@@ -450,13 +415,13 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
     recalls = {one.label: [run.recalls for run in one.runs if run.recalls] for one in groups}
     names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
     first, counts = groups[0].first, _tail(groups)
-    title = f"Recall by class on {first.get('dataset')}"
+    title = f"Recall by class on {first.dataset}"
     columns: dict[str, list[Any]] = {"class": [*names, "all classes"]}
     if counts:
         title += f", trained on {max(counts.values()):,} to {min(counts.values()):,} images of each"
         columns["training images"] = [*map(counts.get, names), sum(counts.values())]
-    elif first["recipe"].get("long_tail", 1) != 1:
-        title += f", trained on a long tail of {first['recipe']['long_tail']}"
+    elif first.recipe.long_tail != 1:
+        title += f", trained on a long tail of {first.recipe.long_tail}"
     found = [
         [
             *([run[name] for run in runs if name in run] for name in names),
@@ -487,7 +452,7 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
 def _tail(groups: Sequence[Group]) -> dict[str, int]:
     """Training images by class of groups that share one long tail, else nothing."""
     counts = [run.counts for one in groups for run in one.runs]
-    tailed = groups[0].first["recipe"].get("long_tail", 1) < 1
+    tailed = groups[0].first.recipe.long_tail < 1
     return counts[0] if tailed and all(one == counts[0] for one in counts) else {}
 
 
@@ -513,7 +478,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
     header = ("seed", "epochs", *(metric.replace("_", " ") for metric in metrics))
     lines = [
         (
-            str(run.record.get("seed")),
+            str(run.record.seed),
             run.final["epoch"],
             *(figure(metric, run.final.get(metric)) for metric in metrics),
             f"{run.minutes:.1f}",
@@ -531,9 +496,10 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         ]
         lines.append(("mean", None, *means, None, None, None))
         lines.append(("± std", None, *stds, None, None, None))
-    seeds = [(f"seed {run.record.get('seed')}", run.history) for run in one.runs]
+    seeds = [(f"seed {run.record.seed}", run.history) for run in one.runs]
     details = [_note(run) for run in one.runs]
     counts = _tail([one])
+    recipe = json.dumps(recipes.plain(one.first.recipe), indent=1, ensure_ascii=False)
     return [
         f"<h2>{_text(one.label)}</h2>",
         _curves(
@@ -557,18 +523,18 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         *(_picture(path) for path in _pictures(one.runs[0].source)),
         "<details><summary>Commands, machines, recipe</summary>",
         *(f"<pre>{_text(words)}</pre>" for words in details),
-        f"<pre>{_text(json.dumps(one.first['recipe'], indent=1, ensure_ascii=False))}</pre>",
+        f"<pre>{_text(recipe)}</pre>",
         "</details>",
     ]
 
 
 def _note(run: Run) -> str:
-    versions = run.record.get("versions")
+    versions = run.record.versions
     known = {
         "machine": run.machine,
-        "device": run.record.get("device"),
-        "threads": run.record.get("threads"),
-        "parameters": run.record.get("parameters"),
+        "device": run.record.device,
+        "threads": run.record.threads,
+        "parameters": run.record.parameters,
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if versions else None,
         "source": run.source,
     }
@@ -619,7 +585,7 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
 
 def _curves(
-    runs: list[tuple[str, list[dict[str, Any]]]],
+    runs: list[tuple[str, list[EpochMetrics]]],
     title: str,
     looks: Looks,
     claim: dict[str, float] | None = None,

@@ -13,8 +13,9 @@ import tyro
 from cifar import metadata, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import overrides
-from cifar.results import records
-from cifar.training import train
+from cifar.results.record import Record, find_folder
+from cifar.training import state
+from cifar.training.run import Settings
 
 DEFAULTS = {"device": "auto", "dataset": "auto", "seed": 0}
 SHORT = ("epochs", "batch_size", "lr")  # fields of a recipe with flags of their own
@@ -65,7 +66,7 @@ class Request:
     lr: float | None = None
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
-    def settings(self, *command: str, default_recipe: str | None = None) -> train.Settings:
+    def settings(self, *command: str, default_recipe: str | None = None) -> Settings:
         """The settings that :func:`cifar.training.train.run` takes.
 
         Args:
@@ -81,8 +82,8 @@ class Request:
             what = "out: name the folder of the run" if self.resume else "recipe: name one"
             raise UserError(f"{what}; the recipes are {', '.join(recipes.names())}")
         out = Path(self.out or f"runs/{name}-seed{self.seed or 0}")
-        note = train.saved_note(out) if self.resume else None
-        if note is None:
+        saved = state.find(out) if self.resume else None
+        if saved is None:
             if name is None:
                 raise UserError(
                     f"recipe: there is no run in {out} to resume; to start one, name a recipe: "
@@ -90,8 +91,8 @@ class Request:
                 )
             found = self._new(name)
         else:
-            found = self._resumed(note, out)
-        return train.Settings(
+            found = self._resumed(saved, out)
+        return Settings(
             out=str(out),
             resume=self.resume,
             progress=self.progress and sys.stderr.isatty(),
@@ -121,11 +122,10 @@ class Request:
         given = {name: getattr(self, name) for name in SHORT if getattr(self, name) is not None}
         return found | given
 
-    def _resumed(self, note: dict[str, Any], out: Path) -> dict[str, Any]:
+    def _resumed(self, saved: state.State, out: Path) -> dict[str, Any]:
         """The settings of the run in ``out``, unless an option contradicts them."""
-        record = note["record"]
-        original = records.recipe(record["recipe"])
-        recipe = records.continued(original, self._fields(original).get("epochs", original.epochs))
+        record, original = saved.record, saved.record.recipe
+        recipe = recipes.continued(original, self._fields(original).get("epochs", original.epochs))
         different = [
             f"{name} {metadata.brief(theirs)}, not {metadata.brief(ours)}"
             for name, theirs, ours in self._compared(record, original, recipe)
@@ -136,41 +136,39 @@ class Request:
                 f"resume: the run in {out} has {'; '.join(different)}; leave that out, or choose "
                 "another --out"
             )
-        device, seed = self.device or record.get("device"), record.get("seed")
-        if not isinstance(device, str) or not metadata.is_whole(seed):
+        device = self.device or record.device
+        if device is None or record.seed is None:
             raise UserError(f"resume: the run in {out} does not say its device and seed")
-        same_gpu = device == record.get("device") and device.startswith("gpu")
+        same_gpu = device == record.device and device.startswith("gpu")
         data_dir = self.data_dir
-        if data_dir is None and record.get("dataset") == "cifar10":
-            data_dir = records.data_dir(note)
-        replaced = record.get("overrides")
-        changes = records.changes(recipe)
-        for name in replaced if isinstance(replaced, dict) else {}:
-            if hasattr(recipe, name) and name not in overrides.FIXED:
+        if data_dir is None and record.dataset == "cifar10":
+            data_dir = find_folder(saved.data_dir)
+        changes = recipes.changes(recipe)
+        for name in record.overrides:
+            if hasattr(recipe, name) and name not in recipes.FIXED:
                 changes[name] = getattr(recipe, name)
         return {
             "recipe": recipe.name,
             "device": device,
-            "dataset": str(record.get("dataset")),
+            "dataset": record.dataset,
             "data_dir": data_dir,
-            "seed": seed,
+            "seed": record.seed,
             "overrides": changes,
-            "precision": self.precision or (record.get("precision") if same_gpu else None),
-            "capture": self.capture
-            or (same_gpu and record.get("captured") is True and not self.detect_anomaly),
+            "precision": self.precision or (record.precision if same_gpu else None),
+            "capture": self.capture or (same_gpu and record.captured and not self.detect_anomaly),
         }
 
     def _compared(
-        self, record: dict[str, Any], original: recipes.Recipe, recipe: recipes.Recipe
+        self, record: Record, original: recipes.Recipe, recipe: recipes.Recipe
     ) -> Iterator[tuple[str, Any, Any]]:
         """(name, the run's value, the option's) of every option that is given."""
         if self.recipe is not None:
             yield "recipe", recipe.name, self.recipe
         if self.dataset not in (None, "auto"):
-            yield "dataset", record.get("dataset"), self.dataset
+            yield "dataset", record.dataset, self.dataset
         if self.seed is not None:
-            yield "seed", record.get("seed"), self.seed
+            yield "seed", record.seed, self.seed
         if recipe.epochs < original.epochs:
             yield "epochs", original.epochs, recipe.epochs
         for name, value in self._fields(recipe).items():
-            yield name, records.plain(getattr(recipe, name)), records.plain(value)
+            yield name, recipes.plain(getattr(recipe, name)), recipes.plain(value)

@@ -6,40 +6,30 @@ verified = run(Settings("runs/simple-seed0"))
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import minigrad as mg
-from cifar import metadata
+from cifar import metadata, recipes
+from cifar.device import find_device, use_precision
 from cifar.errors import UserError
-from cifar.results import records
-from cifar.training import train
+from cifar.results.record import (
+    Opening,
+    Record,
+    SavedRecord,
+    decode,
+    find_folder,
+    rounding_differences,
+)
+from cifar.training import loop, train
+from cifar.training.run import STATE
+from cifar.training.run import Settings as TrainingSettings
+from cifar.training.state import State
 
-FILES = ("last.safetensors", train.STATE)  # the second is all that a run of less than an epoch has
-MOST_THREADS = 1024  # that a file can make this machine start
-Checks: TypeAlias = Mapping[str, Callable[[Any], bool]]
-
-
-def _is(kind: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kind)
-
-
-def _are_losses(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0 and all(map(train.is_loss, value))
-
-
-RECORD: Checks = {
-    "recipe": _is(dict),
-    "dataset": _is(str),
-    "data_fingerprint": _is(str),
-    "seed": metadata.is_whole,
-    "device": _is(str),
-    "threads": lambda value: metadata.is_whole(value, 1, MOST_THREADS),
-}
-OPENING: Checks = {"losses": _are_losses, "sha256": _is(str)}
+FILES = ("last.safetensors", STATE)  # the second is all that a run of less than an epoch has
+MAX_THREADS = 1024  # that a file can make this machine start
 
 
 @dataclass(frozen=True)
@@ -81,52 +71,70 @@ class Verified:
 
 
 def run(settings: Settings) -> Verified:
-    """Repeat the first steps with the number of threads or the precision, and with compiled kernels
-    or without, as the run had them.
+    """Repeat the first steps with the threads or the precision of the run, and with compiled
+    kernels or without, as the run had them.
 
     Raises:
-        UserError: the run cannot be read or does not tell of its first steps; its data set is not
+        UserError: the run cannot be read or does not hold its first steps; its data set is not
             here, or is another one now.
     """
-    path, note, record, opening = _read(Path(settings.run))
-    device = train.find_device(settings.device or record["device"])
-    recipe = records.recipe(record["recipe"])
-    asked = train.Settings(
-        recipe=recipe.name,
-        dataset=record["dataset"],
-        data_dir=settings.data_dir or records.data_dir(note),
-        seed=record["seed"],
-        overrides=records.changes(recipe),
+    path = _find(Path(settings.run))
+    record, opening, noted_folder = _read(path)
+    device = find_device(settings.device or str(record.device))
+    asked = TrainingSettings(
+        recipe=record.recipe.name,
+        dataset=record.dataset,
+        data_dir=settings.data_dir or find_folder(noted_folder),
+        seed=record.seed or 0,
+        overrides=recipes.changes(record.recipe),
         progress=False,
     )
     with _as_it_was(record, device):
-        _, this = train.prepare(asked, train.checked_recipe(asked), device, path.parent)
-        if this.record["data_fingerprint"] != record["data_fingerprint"]:
-            then, now = (metadata.brief(r["data_fingerprint"])[:12] for r in (record, this.record))
+        run, _ = train.prepare(asked, train.checked_recipe(asked), device, path.parent)
+        if run.record.data_fingerprint != record.data_fingerprint:
+            then, now = (metadata.brief(r.data_fingerprint)[:12] for r in (record, run.record))
             raise UserError(
-                f"data_dir: the run was trained on other images of {this.record['dataset']} "
+                f"data_dir: the run was trained on other images of {record.dataset} "
                 f"(SHA-256 {then}, not {now})"
             )
-        again = train.opening(this)
+        again = loop.train_opening(run)
     return Verified(
         path,
-        opening["losses"],
-        again["losses"],
-        opening["sha256"] == again["sha256"],
-        train.changes(record, this.record),
+        opening.losses,
+        again.losses,
+        opening.sha256 == again.sha256,
+        rounding_differences(record, run.record),
     )
 
 
-def _read(run: Path) -> tuple[Path, dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The file, its note, and the record and the opening that are in it."""
-    path = _find(run)
+def _read(path: Path) -> tuple[Record, Opening, str | None]:
+    """The record, the opening and the folder of data that a file of weights or a state holds."""
+    found: SavedRecord | State
     try:
         _, note = metadata.read(path)
     except ValueError as error:
         raise UserError(f"run: {error}") from None
-    record, progress = note.get("record", note), note.get("progress", note)
-    opening = progress.get("opening") if isinstance(progress, dict) else None
-    return path, note, _checked(path, record, RECORD), _checked(path, opening, OPENING)
+    try:
+        if "record" in note:
+            found = decode(note, State)
+            record, opening = found.record, found.progress.opening
+        else:
+            found = record = decode(note, SavedRecord)
+            opening = record.opening or Opening()
+    except ValueError as error:
+        what = f"does not hold the first steps of a run ({error})"
+        raise UserError(f"run: {path} {what}") from None
+    for name, fits in (
+        ("data_fingerprint", record.data_fingerprint is not None),
+        ("seed", record.seed is not None),
+        ("device", record.device is not None),
+        ("threads", record.threads is not None and record.threads <= MAX_THREADS),
+        ("losses", opening.losses),
+        ("sha256", opening.sha256 is not None),
+    ):
+        if not fits:
+            raise UserError(f"run: {path} does not hold the first steps of a run (no {name})")
+    return record, opening, found.data_dir
 
 
 def _find(run: Path) -> Path:
@@ -141,25 +149,15 @@ def _find(run: Path) -> Path:
     raise UserError(f"run: there is no {' or '.join(map(str, places))}; name one of training's")
 
 
-def _checked(path: Path, came: Any, expected: Checks) -> dict[str, Any]:
-    """``came``, if it is a dict that has all that is expected."""
-    found = came if isinstance(came, dict) else {}
-    for name, fits in expected.items():
-        if not fits(found.get(name)):
-            raise UserError(f"run: {path} does not tell of the first steps of a run (no {name})")
-    return found
-
-
 @contextmanager
-def _as_it_was(record: dict[str, Any], device: mg.device) -> Iterator[None]:
-    """The number of threads, the kind of kernels and, on a GPU, the precision that the record tells
-    of."""
+def _as_it_was(record: Record, device: mg.device) -> Iterator[None]:
+    """The record's number of threads, kind of kernels and, on a GPU, precision."""
     threads, compiled, precision = mg.get_num_threads(), mg.is_compiled(), mg.get_precision()
-    mg.set_num_threads(record["threads"])
-    if record.get("kernels") == "NumPy":
+    mg.set_num_threads(record.threads or threads)
+    if record.kernels == "NumPy":
         mg.set_compiled(False)
     if device.type == "gpu":
-        train.use_precision(record.get("precision"), device)
+        use_precision(record.precision, device)
     try:
         yield
     finally:

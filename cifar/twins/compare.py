@@ -20,10 +20,12 @@ import tyro
 
 import minigrad as mg
 from cifar import environment, process, recipes
+from cifar.device import find_device, use_precision
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.results import plots
 from cifar.training import train
+from cifar.training.run import Settings as TrainingSettings
 from cifar.twins import reference, timing
 from cifar.twins.lockstep import Comparison, lockstep
 from cifar.twins.sides import OURS, THEIRS, class_counts, make_sides
@@ -87,7 +89,7 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
     given = recipes.load(settings.recipe).lasting(settings.epochs)
     changes = settings.overrides | overrides.parse(given, settings.set)
     out = Path(settings.out or f"runs/compare-{settings.recipe}-seed{settings.seed}")
-    training_settings = train.Settings(
+    training_settings = TrainingSettings(
         settings.recipe,
         settings.device,
         settings.dataset,
@@ -97,18 +99,18 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
         overrides={**changes, "epochs": settings.epochs},
     )
     recipe = train.checked_recipe(training_settings)
-    device = train.find_device(settings.device)
+    device = find_device(settings.device)
     _check(settings, device)
     overrides.refuse_idle(recipe, changes)
-    train.use_precision("fp32", device)  # as PyTorch does here
+    use_precision("fp32", device)  # as PyTorch does here
     torch_device = training.find_device(device.type, device.index)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"out: cannot make the folder {out}: {error.strerror}") from None
 
-    _, prepared = train.prepare(training_settings, recipe, device, out)
-    record = {**prepared.record}
+    prepared, _ = train.prepare(training_settings, recipe, device, out)
+    record = prepared.record.as_note()
     record |= {name: getattr(settings, name) for name in ("dtype", "steps", "rerun_threads")}
     machine = {**environment.describe("torch"), "gpu": training.gpu_name(torch_device)}
     comparison = Comparison(record, machine)

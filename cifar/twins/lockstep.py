@@ -12,7 +12,7 @@ import numpy as np
 import minigrad as mg
 from cifar import progress_bar
 from cifar.errors import UserError
-from cifar.training import train
+from cifar.training.run import Run
 from cifar.twins.sides import THEIRS, Array, Ours, Side
 
 QUANTITIES: Final = ("logits", "gradients", "weights")
@@ -56,7 +56,7 @@ class Comparison:
 
 
 def lockstep(
-    run: train.Run,
+    run: Run,
     sides: Mapping[str, Side],
     comparison: Comparison,
     stop: Sequence[int] = (),
@@ -144,7 +144,7 @@ def _note_differences(
 
 
 def _end_epoch(
-    run: train.Run, sides: Mapping[str, Side], comparison: Comparison, batch_sizes: Sequence[int]
+    run: Run, sides: Mapping[str, Side], comparison: Comparison, batch_sizes: Sequence[int]
 ) -> None:
     """Evaluate after a whole epoch, step the schedules, and note the epoch's figures."""
     whole, val = len(batch_sizes) == len(run.train), run.held_name

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 import minigrad as mg
 from cifar import recipes
 from cifar.datasets import subsets
-from cifar.training import train
+from cifar.results.metrics import evaluate
+from cifar.training.loop import step_schedule
+from cifar.training.objective import make_objective
+from cifar.training.run import Run
+from cifar.training.step import step
 
 if TYPE_CHECKING:
     from cifar.twins.reference.training import Training
@@ -39,7 +43,7 @@ class Ours:
     def __init__(self, recipe: recipes.Recipe, model: mg.nn.Module, counts: Sequence[int]) -> None:
         self.recipe, self.model = recipe, model
         self.device = next(model.parameters()).device
-        self.objective = train.make_objective(recipe, model, np.array(counts), self.device)
+        self.objective = make_objective(recipe, model, np.array(counts), self.device)
 
     @property
     def lr(self) -> float:
@@ -49,22 +53,24 @@ class Ours:
     def start_epoch(self, epoch: int) -> None:
         """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
         if epoch in (0, *dict(self.recipe.restarts)):
-            self.optimizer, self.schedule = train.make_optimizer(self.recipe, self.model, epoch)
+            self.optimizer, self.schedule = self.recipe.make_optimizer(
+                self.model.parameters(), epoch
+            )
         self.model.train()
 
     def step(self, images: Array, labels: Array) -> tuple[float, Array]:
         """One update: the loss and the logits before it."""
         batch = (mg.Tensor(a).to(str(self.device)) for a in (images, labels))
-        logits, loss = train.step(self.model, self.objective, self.optimizer, *batch)
+        logits, loss = step(self.model, self.objective, self.optimizer, *batch)
         return loss.item(), logits.detach().cpu().numpy()
 
     def end_epoch(self, val_loss: float) -> None:
         """After an epoch: the schedule's step."""
-        train.step_schedule(self.schedule, val_loss)
+        step_schedule(self.schedule, val_loss)
 
     def evaluate(self, loader: mg.data.DataLoader) -> tuple[float, float]:
         """Mean cross-entropy (and the L2 term) and accuracy, in evaluation mode."""
-        loss, confusion = train.evaluate(self.model, loader, self.recipe.l2)
+        loss, confusion = evaluate(self.model, loader, self.recipe.l2)
         return loss, float(np.trace(confusion) / confusion.sum())
 
     def gradients(self) -> dict[str, Array]:
@@ -77,14 +83,14 @@ class Ours:
         return {name: p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
 
 
-def class_counts(run: train.Run) -> list[int]:
+def class_counts(run: Run) -> list[int]:
     """Training images of each class."""
     labels = run.train.labels.cpu().numpy()
-    return [int(n) for n in subsets.class_counts(labels, len(run.record["classes"]))]
+    return [int(n) for n in subsets.class_counts(labels, len(run.record.classes))]
 
 
 def make_sides(
-    run: train.Run, dtype: str, torch_device: str, rerun_threads: Sequence[int] = ()
+    run: Run, dtype: str, torch_device: str, rerun_threads: Sequence[int] = ()
 ) -> dict[str, Side]:
     """minigrad, PyTorch, and PyTorch on other numbers of threads, by name. All have the weights of
     ``run.model``, which becomes minigrad's, and minigrad's dropout masks."""

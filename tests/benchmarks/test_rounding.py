@@ -10,7 +10,8 @@ import pytest
 import minigrad as mg
 from benchmarks import rounding
 from cifar import datasets
-from cifar.training import train
+from cifar.training.objective import make_objective
+from cifar.twins import compare
 from tests.cifar import pytorch_models, tiny
 
 
@@ -33,13 +34,13 @@ def test_figures():
 
 
 def test_a_wrong_factor_shows(monkeypatch):
-    objective = train.make_objective
+    objective = make_objective
 
     def wrong(*given):
         right = objective(*given)
         return lambda logits, labels: right(logits, labels) * 1.001
 
-    monkeypatch.setattr(train, "make_objective", wrong)
+    monkeypatch.setattr(compare, "make_objective", wrong)
     assert rounding.measure("simple")["float64"] == pytest.approx(1e-3, rel=0.01)
 
 

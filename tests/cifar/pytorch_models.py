@@ -15,6 +15,7 @@ import torch
 import minigrad as mg
 from cifar import datasets, models
 from cifar.training import train
+from cifar.training.run import Run, Settings
 from cifar.twins import reference
 from cifar.twins.lockstep import Comparison
 from cifar.twins.reference import models as reference_models
@@ -112,12 +113,12 @@ FEW = {
 
 def prepare(
     name: str, out: Path, steps: int | None, seed: int = 0, **changes: Any
-) -> tuple[train.Run, Comparison]:
+) -> tuple[Run, Comparison]:
     """A run of recipe ``name`` on the tiny data, and a comparison to be filled by it."""
     changes = {**FEW.get(name, {}), **changes}
-    settings = train.Settings(name, "cpu", seed=seed, out=str(out), overrides=changes)
+    settings = Settings(name, "cpu", seed=seed, out=str(out), overrides=changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load", tiny.load)
         recipe = train.checked_recipe(settings)
-        _, run = train.prepare(settings, recipe, mg.device("cpu"), out)
-    return run, Comparison({**run.record, "steps": steps}, {})
+        run, _ = train.prepare(settings, recipe, mg.device("cpu"), out)
+    return run, Comparison({**run.record.as_note(), "steps": steps}, {})

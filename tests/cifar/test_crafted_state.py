@@ -23,6 +23,7 @@ import minigrad as mg
 from cifar.errors import UserError
 from cifar.results import evaluate, exchange, plots, predict
 from cifar.training import request, train, verify
+from cifar.training.run import STATE, Settings
 from tests.cifar import tiny
 from tests.cifar.fuzz import JUNK, mutated, taken_or_refused
 from tests.common import refuses
@@ -153,16 +154,16 @@ def other(draw, tensors):
 @given(st.data())
 def test_whatever_a_state_holds_a_run_goes_on_or_refuses(stopped, data):
     run, changes = stopped
-    tensors, note = mg.checkpoint.read(run / train.STATE)
+    tensors, note = mg.checkpoint.read(run / STATE)
     arrays, crafted = data.draw(other(tensors)), data.draw(notes(note))
     asked = tiny.settings(run, resume=True, **{**changes, "epochs": data.draw(st.integers(3, 4))})
     by_record = data.draw(st.booleans())
 
     def go_on(out):
         found = request.Request(resume=True, out=str(out), progress=False).settings()
-        train.run(found if by_record else train.Settings(**{**vars(asked), "out": str(out)}))
+        train.run(found if by_record else Settings(**{**vars(asked), "out": str(out)}))
 
-    act_on(run, train.STATE, arrays, crafted, go_on)
+    act_on(run, STATE, arrays, crafted, go_on)
 
 
 @settings(max_examples=60)
@@ -170,23 +171,23 @@ def test_whatever_a_state_holds_a_run_goes_on_or_refuses(stopped, data):
 def test_whatever_progress_a_state_tells_of(stopped, data):
     """The same, of what training's loop works with."""
     run, changes = stopped
-    tensors, note = mg.checkpoint.read(run / train.STATE)
+    tensors, note = mg.checkpoint.read(run / STATE)
     for part in data.draw(st.sets(st.sampled_from(["progress", "optimizer", "schedule"]))):
         note[part] = data.draw(notes(note[part]))
     act_on(
-        run, train.STATE, tensors, note,
+        run, STATE, tensors, note,
         lambda out: train.run(tiny.settings(out, resume=True, **changes)),
     )  # fmt: skip
 
 
 def resumed(run, changes, edit, **more):
-    tensors, note = mg.checkpoint.read(run / train.STATE)
+    tensors, note = mg.checkpoint.read(run / STATE)
     note = copy.deepcopy(note)
     tensors = edit(tensors, note) or tensors
     place = run.parent / "edited"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(run, place)
-    mg.save(tensors, place / train.STATE, note)
+    mg.save(tensors, place / STATE, note)
     with pytest.MonkeyPatch.context() as patch:
         tiny.install(patch.setattr)
         return train.run(tiny.settings(place, resume=True, **{**changes, **more}))
@@ -255,7 +256,7 @@ OTHERS = {
 
 def test_what_a_state_cannot_be_is_named(stopped, request):
     run, changes = stopped
-    state = run.parent / "edited" / train.STATE
+    state = run.parent / "edited" / STATE
     way = request.node.callspec.params["stopped"]
     for edit, text in OTHERS.get(way, ADAM):
         with pytest.raises(UserError) as caught:

@@ -19,7 +19,8 @@ import torch
 import minigrad as mg
 from benchmarks import traffic
 from cifar import models
-from cifar.training import train
+from cifar.device import find_device
+from cifar.training import loop, train
 from tests.cifar import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ def test_a_run_as_on_the_cpu(gpu, tmp_path):
     for where in ("cpu", "gpu"):
         histories.append(train.run(dataclasses.replace(settings(tmp_path / where), device=where)))
     for name in ("train_loss", "test_loss"):
-        ours, theirs = ([line[name] for line in history] for history in histories)
+        ours, theirs = ([getattr(line, name) for line in history] for history in histories)
         np.testing.assert_allclose(ours, theirs, rtol=1e-2)
     cpu, there = (history[0]["train_loss"] for history in histories)
     assert abs(cpu - there) < 1e-3
@@ -96,7 +97,7 @@ def test_a_run_on_the_second_of_two(gpu, tmp_path):
     try:
         train.run(dataclasses.replace(settings(tmp_path / "b"), device="gpu:1"))
     finally:
-        train.find_device("gpu:0")
+        find_device("gpu:0")
     train.run(settings(tmp_path / "a"))
     assert tiny.results(tmp_path / "a").keys() == tiny.results(tmp_path / "b").keys()
 
@@ -106,7 +107,7 @@ def test_a_run_on_the_second_of_two(gpu, tmp_path):
 def test_memory_does_not_grow_from_epoch_to_epoch(gpu, tmp_path, capture, capsys):
     gc.collect()  # pools of captured steps of other tests, which are counted as long as they live
     options = {"capture": capture, "overrides": {"epochs": 6}}
-    held = [line["gpu_memory_mb"] for line in train.run(settings(tmp_path / "run", **options))]
+    held = [line.gpu_memory_mb for line in train.run(settings(tmp_path / "run", **options))]
     assert held[0] > 0
     assert held[1:] == held[1:2] * 5
     assert f"{held[-1]:.0f} MB of the GPU" in capsys.readouterr().out
@@ -122,10 +123,10 @@ def test_what_crosses_the_bus_in_a_step(gpu, tmp_path, capture):
     this = prepared(tmp_path, capture=capture, overrides={"batch_size": 4})
 
     def steps(count):
-        train._train_epoch(this, [], count)
+        loop.train_epoch(this, count)
         gpu.xp.cuda.Device(gpu.index).synchronize()
 
-    steps(train.OPENING + 1)  # compiled, recorded, and the digest of the opening taken
+    steps(loop.OPENING_STEPS + 1)  # compiled, recorded, and the digest of the opening taken
     three, six = (traffic.watched(lambda n=n: steps(n)) for n in (3, 6))
     one = traffic.Traffic(*(b - a for a, b in zip(three, six, strict=True))).per(3)
     assert one.to_host <= 1

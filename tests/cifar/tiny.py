@@ -21,7 +21,7 @@ import minigrad as mg
 from cifar import cli, datasets, models, recipes
 from cifar.datasets import augment
 from cifar.results import plots
-from cifar.training import train
+from cifar.training.run import Settings
 from minigrad import nn
 from minigrad.cpu import threads
 
@@ -109,8 +109,8 @@ def install(
         patch(plots, "class_counts", lambda *_: None)
 
 
-def settings(out: Path, resume: bool = False, seed: int = 0, **overrides: Any) -> train.Settings:
-    return train.Settings(
+def settings(out: Path, resume: bool = False, seed: int = 0, **overrides: Any) -> Settings:
+    return Settings(
         "tiny", "cpu", seed=seed, out=str(out), resume=resume, overrides=overrides, progress=False
     )
 

@@ -14,7 +14,7 @@ import pytest
 
 import minigrad as mg
 from cifar import datasets, recipes
-from cifar.training import train
+from cifar.training.run import Settings
 from tests.cifar import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_every_argument():
     )
     settings = train_cnn.parse(arguments.split()).settings()
     changes = {"epochs": 3, "batch_size": 7, "lr": 0.5}
-    expected = train.Settings(
+    expected = Settings(
         "simple", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="tf32", capture=True
     )
     assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected

@@ -4,7 +4,7 @@
 """
 
 from cifar.datasets.augment import Augmentation
-from cifar.recipes import Recipe
+from cifar.recipes.recipe import Recipe
 
 RECIPE = Recipe(
     name="dense-residual",

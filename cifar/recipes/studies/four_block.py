@@ -5,7 +5,7 @@ ours. Its "validation accuracy" is taken to be the test set's.
 """
 
 from cifar.datasets.augment import Augmentation
-from cifar.recipes import Recipe
+from cifar.recipes.recipe import Recipe
 
 RECIPE = Recipe(
     name="four-block",

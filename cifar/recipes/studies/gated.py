@@ -1,7 +1,7 @@
 """The *gated* study: RMSprop, the rate divided by ten when the test loss stalls, fifty epochs."""
 
 from cifar.datasets.augment import Augmentation
-from cifar.recipes import Recipe
+from cifar.recipes.recipe import Recipe
 
 RECIPE = Recipe(
     name="gated",

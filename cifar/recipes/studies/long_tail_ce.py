@@ -8,7 +8,7 @@ images held out of the training set (``--set validation=5000``).
 """
 
 from cifar.datasets.augment import Augmentation
-from cifar.recipes import Recipe
+from cifar.recipes.recipe import Recipe
 
 RECIPE = Recipe(
     name="long-tail-ce",

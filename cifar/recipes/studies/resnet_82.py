@@ -1,7 +1,7 @@
 """The *resnet* study: SGD with momentum, cosine to zero over two hundred epochs."""
 
 from cifar.datasets.augment import Augmentation
-from cifar.recipes import Recipe
+from cifar.recipes.recipe import Recipe
 
 RECIPE = Recipe(
     name="resnet-82",

@@ -5,7 +5,7 @@ held out of the training set, 2 over-fits less.
 """
 
 from cifar.datasets.augment import Augmentation
-from cifar.recipes import Recipe
+from cifar.recipes.recipe import Recipe
 
 RECIPE = Recipe(
     name="simple",

@@ -8,7 +8,7 @@ import sys
 from cifar import cli, datasets
 from cifar.cli.train import Train
 from cifar.datasets.augment import Augmentation
-from cifar.training import train
+from cifar.training.run import Settings
 
 
 def test_train_takes_every_setting_of_a_run(monkeypatch):
@@ -25,18 +25,18 @@ def test_train_takes_every_setting_of_a_run(monkeypatch):
         "batch_size": 7,
         "lr": 0.5,
     }
-    expected = train.Settings(
+    expected = Settings(
         "simple", "gpu:1", "synthetic", "d", 4, "o", True, changes, precision="bf16", capture=True
     )
     assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected
     assert settings.detect_anomaly
     given = {f.name for f in dataclasses.fields(Train)} | {"overrides", "command"}
-    assert given >= {f.name for f in dataclasses.fields(train.Settings)}
+    assert given >= {f.name for f in dataclasses.fields(Settings)}
 
 
 def test_train_alone_is_the_recipe():
     settings = cli.parse(["train", "simple", "--seed", "3"]).settings()
-    expected = train.Settings("simple", seed=3, out="runs/simple-seed3", progress=False)
+    expected = Settings("simple", seed=3, out="runs/simple-seed3", progress=False)
     assert dataclasses.replace(settings, progress=False) == expected
 
 

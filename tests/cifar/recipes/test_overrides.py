@@ -14,6 +14,7 @@ from cifar.datasets.augment import Augmentation
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.training import train
+from cifar.training.run import Settings
 from tests.cifar.fuzz import JUNK, taken_or_refused
 from tests.common import refuses
 
@@ -53,7 +54,6 @@ def test_values(text, expected):
     assert found == expected
     (value,), (wanted,) = found.values(), expected.values()
     assert type(value) is type(wanted)
-    dataclasses.replace(RECIPE, **found)
 
 
 def test_later_ones_build_on_earlier_ones():
@@ -132,7 +132,7 @@ def test_whatever_is_written_is_taken_or_refused_before_anything_is_done(pairs):
 
     def act():
         changes = overrides.parse(recipes.load("resnet-82"), texts)
-        train.checked_recipe(train.Settings("resnet-82", overrides=changes))
+        train.checked_recipe(Settings("resnet-82", overrides=changes))
 
     taken_or_refused(act)
 
@@ -171,14 +171,3 @@ def test_fields_that_have_no_effect_are_refused(name, given, text):
         refuses(UserError, text, lambda: overrides.refuse_idle(changed, found))
     else:
         overrides.refuse_idle(changed, found)
-
-
-@pytest.mark.parametrize("value", [(0.4914, 0.4822, 0.4465), (0.0, 1.0, 0.5)])
-def test_means_of_pixels(value):
-    assert overrides.is_mean(value)
-    assert not any(overrides.is_mean((*value[:2], bad)) for bad in (125, -1e-3, float("nan")))
-
-
-def test_deviations_of_pixels():
-    assert overrides.is_std((1.0, 0.2470, 1e-3))
-    assert not any(overrides.is_std((1.0, 1.0, bad)) for bad in (63, 0, -1, float("nan")))

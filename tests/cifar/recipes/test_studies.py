@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 
@@ -118,13 +117,12 @@ def test_it_can_be_run(name):
     assert all(0 < s <= 1 for s in recipe.std)
 
 
-def stored(name, **changes):
-    """The recipe as records hold it."""
-    return json.loads(json.dumps(dataclasses.asdict(recipes.load(name)))) | changes
+def changed(recipe, **changes):
+    return dataclasses.replace(recipes.load(recipe), **changes)
 
 
 def test_the_studys_way():
-    found = {name: recipes.course(stored(name)) for name in recipes.names()}
+    found = {name: recipes.course(changed(name)) for name in recipes.names()}
     assert {name: set(course) for name, course in found.items() if course} == {
         "resnet-82": {1, 50, 100},
         "dense-residual": {20, 30},
@@ -133,14 +131,13 @@ def test_the_studys_way():
     for name in ("resnet-82", "dense-residual"):
         for line in found[name].values():
             assert line.keys() <= recipes.load(name).claim.keys()
-    for name in ("another", None, []):
-        assert recipes.course({"name": name}) == {}
+    assert recipes.course(changed("resnet-82", name="another")) == {}
 
 
 def test_another_schedule_goes_another_way():
-    assert recipes.course(stored("resnet-82", epochs=50))  # the first of two hundred
-    assert recipes.course(stored("resnet-82", epochs=50, schedule_options={"T_max": 50})) == {}
-    assert recipes.course(stored("dense-residual", restarts=[])) == {}
+    assert recipes.course(changed("resnet-82", epochs=50))  # the first of two hundred
+    assert recipes.course(changed("resnet-82", epochs=50, schedule_options={"T_max": 50})) == {}
+    assert recipes.course(changed("dense-residual", restarts=())) == {}
 
 
 @pytest.mark.parametrize(
@@ -167,9 +164,9 @@ def test_a_schedule_follows_the_epochs(name, epochs, options, restarts):
 
 
 def test_no_schedule_acts_before_the_first_epoch():
-    early = {"milestones": (0, 1, 8), "step_size": 1}
+    early = {"milestones": (0, 1, 8)}
     recipe = dataclasses.replace(recipes.load("long-tail-ce"), schedule_options=early)
-    assert recipe.lasting(1).schedule_options == {"milestones": (0, 1, 1), "step_size": 1}
+    assert recipe.lasting(1).schedule_options == {"milestones": (0, 1, 1)}
 
 
 def test_recipes_cannot_be_changed():

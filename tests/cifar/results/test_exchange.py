@@ -58,7 +58,7 @@ def inputs(trained):
         iter(
             mg.data.DataLoader(
                 *(images, mg.tensor(np.zeros(len(IMAGES), np.int64)), len(IMAGES)),
-                transform=augment.evaluation(trained.mean, trained.std),
+                transform=augment.evaluation(trained.record.recipe.mean, trained.record.recipe.std),
             )
         )
     )
@@ -117,7 +117,7 @@ def test_the_graph_and_what_it_says(run, tmp_path):
     notes = {name: json.loads(text) for name, text in said.custom_metadata_map.items()}
     assert notes["classes"] == list(trained.classes)
     assert (notes["mean"], notes["std"]) == (list(tiny.RECIPE.mean), list(tiny.RECIPE.std))
-    assert notes["minigrad"] == trained.record
+    assert notes["minigrad"] == json.loads(json.dumps(trained.record.as_note()))
     assert said.description.startswith("tiny, seed 0, epoch ")
     assert "less mean, over std" in said.description
 
@@ -137,9 +137,12 @@ def test_weights_of_pytorch_are_imported(run, tmp_path, suffix):
     asked = Import("tiny", str(file), str(out), "synthetic", ("mean=0.1,0.2,0.3", "l2=0.5"))
     assert exchange.adopt(asked)[1].num_batches_tracked.item() == 1
     trained = evaluate.load(out)
-    assert (trained.mean, trained.std) == ((0.1, 0.2, 0.3), tiny.RECIPE.std)
-    assert trained.record["recipe"]["l2"] == 0.5
-    assert trained.record["imported"] == file.name
+    assert (trained.record.recipe.mean, trained.record.recipe.std) == (
+        (0.1, 0.2, 0.3),
+        tiny.RECIPE.std,
+    )
+    assert trained.record.recipe.l2 == 0.5
+    assert trained.record.imported == file.name
     assert trained.classes[0] != "class 0"  # those of the real synthetic set
     with torch.no_grad():
         expected = theirs.eval()(torch.tensor(inputs(trained))).numpy()
@@ -155,7 +158,7 @@ def test_there_and_back_is_the_same_model(run, tmp_path, suffix):
     back, original = evaluate.load(out), evaluate.load(run)
     np.testing.assert_array_equal(evaluate.logits(back, IMAGES), evaluate.logits(original, IMAGES))
     assert back.classes[:2] == ("airplane", "automobile")
-    assert evaluate.describe(back.record) == "tiny"
+    assert back.record.describe() == "tiny"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -17,27 +18,31 @@ from PIL import Image
 
 from cifar.datasets.augment import Augmentation
 from cifar.results import plots
+from cifar.results.metrics import EpochMetrics
+from cifar.results.record import Record
 from tests.cifar import tiny
 
 HISTORY = [
-    {
-        "epoch": i + 1,
-        "train_loss": 2.0 - 0.5 * i,
-        "test_loss": 2.1 - 0.5 * i,
-        "train_accuracy": 0.2 + 0.1 * i,
-        "test_accuracy": 0.25 + 0.1 * i,
-    }
+    EpochMetrics(
+        epoch=i + 1,
+        train_loss=2.0 - 0.5 * i,
+        test_loss=2.1 - 0.5 * i,
+        train_accuracy=0.2 + 0.1 * i,
+        test_accuracy=0.25 + 0.1 * i,
+    )
     for i in range(3)
+]
+HELD = [
+    EpochMetrics(**{k.replace("test", "validation"): v for k, v in line.as_dict().items()})
+    for line in HISTORY
 ]
 DATA = tiny.load("", "test")
 
 
 def record(dataset="cifar10"):
-    return {
-        "recipe": {"name": "tiny", "claim": {"test_accuracy": 0.7, "train_loss": 1.5}},
-        "dataset": dataset,
-        "seed": 3,
-    }
+    claim = {"test_accuracy": 0.7, "train_loss": 1.5}
+    recipe = dataclasses.replace(tiny.RECIPE, claim=claim)
+    return Record(recipe, dataset, ("cat", "owl"), seed=3)
 
 
 @pytest.fixture
@@ -142,8 +147,10 @@ def compared(steps, epochs, reruns=(), apart=0.0, speed=True):
 
 
 def trained_for(epochs, loss=2.43931):
-    return [HISTORY[0] | {"epoch": 1 + i, "train_loss": loss, "test_loss": loss}
-            for i in range(epochs)]  # fmt: skip
+    return [
+        dataclasses.replace(HISTORY[0], epoch=1 + i, train_loss=loss, test_loss=loss)
+        for i in range(epochs)
+    ]
 
 
 RERUNS = tuple(f"PyTorch, {n} thread{'s' * (n > 1)}" for n in (1, 3, 4, 5, 6, 8))
@@ -205,7 +212,7 @@ def test_curves(figures, dataset):
         }  # fmt: skip
         for part in ("train", "test"):
             np.testing.assert_allclose(lines[part].get_xdata(), [1, 2, 3])
-            values = [scale * line[f"{part}_{metric}"] for line in HISTORY]
+            values = [scale * getattr(line, f"{part}_{metric}") for line in HISTORY]
             np.testing.assert_allclose(lines[part].get_ydata(), values)
         study = [line.get_ydata()[0] for line in axis.get_lines() if line.get_linestyle() == "--"]
         assert study == pytest.approx(claims if dataset == "cifar10" else [])
@@ -220,8 +227,7 @@ def test_curves(figures, dataset):
 
 
 def test_curves_before_the_test_set_was_looked_at(figures):
-    held = [{k.replace("test", "validation"): v for k, v in line.items()} for line in HISTORY]
-    plots.curves(held, record(), None)
+    plots.curves(HELD, record(), None)
     assert "validation accuracy 45.00% after epoch 3" in figures[0].get_suptitle()
 
 
@@ -376,8 +382,8 @@ def points(axis):
 
 
 def test_overlaid(figures):
-    held = [{k.replace("test", "validation"): v for k, v in line.items()} for line in HISTORY]
-    held[-1]["test_loss"] = 0.0  # the one look at the test set, after the last epoch
+    # The one look at the test set is after the last epoch.
+    held = [*HELD[:-1], dataclasses.replace(HELD[-1], test_loss=0.0)]
     claim = {"test_accuracy": 0.7}
     plots.overlaid([("a", HISTORY), ("b", held), ("a", HISTORY[:2])], "runs of $", None, claim)
     (figure,) = figures
@@ -387,11 +393,11 @@ def test_overlaid(figures):
         for colour, part in ((plots.BLUE, "test"), (plots.VERMILION, "test")):
             x, y = drawn[colour, "-"]
             np.testing.assert_allclose(
-                y, [scale * line[f"{part}_{metric}"] for line in HISTORY][: len(x)]
+                y, [scale * getattr(line, f"{part}_{metric}") for line in HISTORY][: len(x)]
             )
             x, y = drawn[colour, ":"]
             np.testing.assert_allclose(
-                y, [scale * line[f"train_{metric}"] for line in HISTORY][: len(x)]
+                y, [scale * getattr(line, f"train_{metric}") for line in HISTORY][: len(x)]
             )
         studies = [line.get_ydata()[0] for line in axis.get_lines() if line.get_linestyle() == "--"]
         assert studies == ([] if metric == "loss" else [70])
@@ -409,7 +415,7 @@ def test_overlaid_without_training(figures):
 
 
 def test_overlaid_runs_of_very_different_length(figures, tmp_path):
-    long = [line | {"epoch": 10 * line["epoch"]} for line in HISTORY]
+    long = [dataclasses.replace(line, epoch=10 * line.epoch) for line in HISTORY]
     plots.overlaid([("a", HISTORY), ("b", long)], "", None)
     assert {axis.get_xscale() for axis in figures[0].axes} == {"log"}
     assert {axis.get_xlabel() for axis in figures[0].axes} == {"epoch (logarithmic)"}

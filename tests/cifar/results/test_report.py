@@ -19,7 +19,9 @@ import minigrad as mg
 from benchmarks import collect
 from cifar import cli, recipes
 from cifar.errors import UserError
-from cifar.results import plots, records, report
+from cifar.results import plots, report
+from cifar.results.metrics import EpochMetrics
+from cifar.results.record import Record, decode
 from cifar.training import train
 from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
@@ -56,17 +58,22 @@ def no_pictures(monkeypatch):
     return drawn
 
 
-def run(seed=0, accuracy=0.5, name="study", dataset="cifar10", **changes):
+CLASSES = ["cat", "owl"]
+
+
+def run(seed=0, accuracy=0.5, name="study", dataset="cifar10", recipe=None, **changes):
     """A run that was never trained."""
-    recipe = {"name": name, "epochs": 2, "lr": 0.1, "claim": {"test_accuracy": 0.6, "test_loss": 1}}
-    record = {"recipe": recipe, "seed": seed, "dataset": dataset, "overrides": {}} | changes
+    claim = {"test_accuracy": 0.6, "test_loss": 1}
+    stored = recipes.plain(tiny.RECIPE) | {"name": name, "epochs": 2, "lr": 0.1, "claim": claim}
+    note = {"recipe": stored | (recipe or {}), "seed": seed, "dataset": dataset, "classes": CLASSES}
     lines = [
         {"epoch": e, "train_loss": 2.0, "train_accuracy": 0.4, "test_loss": 1.5,
          "test_accuracy": accuracy * e / 2, "seconds": 30.0, "peak_memory_mb": 100.0 + seed,
          "images_per_second": 10.0}
         for e in (1, 2)
     ]  # fmt: skip
-    return report.Run(Path("x"), record, lines, "a machine")
+    record, history = decode(note | changes, Record), decode(lines, list[EpochMetrics])
+    return report.Run(Path("x"), record, history, "a machine")
 
 
 # ---------------------------------------------------------------------------- finding
@@ -78,11 +85,11 @@ def test_runs_are_found_and_grouped(trained):
         "tiny (epochs=1, lr=0.5, on synthetic)",
         "tiny (on synthetic)",
     ]
-    assert [[r.record["seed"] for r in one.runs] for one in groups] == [[0], [0, 1]]
+    assert [[r.record.seed for r in one.runs] for one in groups] == [[0], [0, 1]]
     history = [
         json.loads(line) for line in (trained / "b" / "metrics.jsonl").read_text().splitlines()
     ]
-    assert groups[1].runs[0].history == history
+    assert [m.as_dict() for m in groups[1].runs[0].history] == history
     assert groups[1].runs[0].final == history[-1]
     assert groups[1].runs[0].minutes == sum(line["seconds"] for line in history) / 60
 
@@ -120,9 +127,9 @@ def test_folders_without_runs(tmp_path):
     ("file", "text", "message"),
     [
         ("metrics.jsonl", "{", "metrics.jsonl: cannot be read"),
-        ("metrics.jsonl", "", "see its epochs"),
-        ("metrics.jsonl", "[1]\n", "see its epochs"),
-        ("metrics.jsonl", '{"epoch": 1, "test_loss": "x"}\n', "see its epochs"),
+        ("metrics.jsonl", "", "is not a run that training wrote"),
+        ("metrics.jsonl", "[1]\n", "is not a run that training wrote"),
+        ("metrics.jsonl", '{"epoch": 1, "test_loss": "x"}\n', "is not a run that training wrote"),
         ("metrics.jsonl", "\udcff", "metrics.jsonl: cannot be read"),
         ("last.safetensors", "x", "last.safetensors: cannot be read"),
         ("x.json", "{", "x.json: cannot be read"),
@@ -157,10 +164,14 @@ def test_folders_without_runs(tmp_path):
         ("x.json", "[" * 100_000, "x.json: cannot be read (maximum recursion depth"),
         ("x.json", '{"runs": ["\\ud800"]}', "x.json: cannot be read (more than 20 levels deep, or"),
         ("metrics.jsonl", '{"epoch": ' + "[" * 100_000, "metrics.jsonl: cannot be read"),
-        ("metrics.jsonl", '{"epoch": 1' + "0" * 400 + "}", "see its epochs"),
-        ("metrics.jsonl", '{"epoch": 1, "seconds": 1' + "0" * 400 + "}", "see its epochs"),
-        ("metrics.jsonl", '{"epoch": 1, "test_loss": NaN}', "see its epochs"),
-        ("metrics.jsonl", '{"epoch": 0}', "see its epochs"),
+        ("metrics.jsonl", '{"epoch": 1' + "0" * 400 + "}", "is not a run that training wrote"),
+        (
+            "metrics.jsonl",
+            '{"epoch": 1, "seconds": 1' + "0" * 400 + "}",
+            "is not a run that training wrote",
+        ),
+        ("metrics.jsonl", '{"epoch": 1, "test_loss": NaN}', "is not a run that training wrote"),
+        ("metrics.jsonl", '{"epoch": 0}', "is not a run that training wrote"),
         (
             "x.json",
             '{"runs": [{"record": {"recipe": {"name": "x"}, "overrides": []}, '
@@ -170,7 +181,7 @@ def test_folders_without_runs(tmp_path):
     ],
 )
 def test_damaged_runs_are_named(tmp_path, file, text, message):
-    mg.save({"a": mg.zeros(1)}, tmp_path / "last.safetensors", {"recipe": {"name": "x"}})
+    mg.save({"a": mg.zeros(1)}, tmp_path / "last.safetensors", known(0, "x", 1, 1).record.as_note())
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n')
     assert len(report.find(tmp_path)) == 1
     (tmp_path / file).parent.mkdir(exist_ok=True)
@@ -228,7 +239,7 @@ def test_rows():
     )  # fmt: skip
     assert second[3:8] == ("test loss", "1.0000", "1.5000", "0.0000", "+0.5000")
     assert len(first) == len(report.HEADER)
-    assert [r.record["seed"] for r in one.runs] == [0, 1, 2]
+    assert [r.record.seed for r in one.runs] == [0, 1, 2]
 
 
 def test_one_run_has_no_deviation_and_synthetic_data_no_study():
@@ -245,7 +256,7 @@ def test_unfinished_runs_say_so():
 
 def test_missing_figures_are_missing():
     bare = run()
-    bare.history[:] = [{"epoch": 2}]
+    bare.history[:] = [EpochMetrics(2)]
     assert report.rows(report.group([bare]))[0][3:8] == (
         "test accuracy", "60.00 %", None, None, None,
     )  # fmt: skip
@@ -254,9 +265,9 @@ def test_missing_figures_are_missing():
 def test_labels_tell_groups_apart():
     runs = [
         run(),
-        run(recipe={"name": "study", "epochs": 2, "lr": 0.2}),
+        run(recipe={"lr": 0.2}),
         run(device="gpu"),
-        run(overrides={"lr": 1.0, "schedule": "StepLR"}, recipe={"name": "study", "lr": 1.0}),
+        run(overrides={"lr": 1.0, "schedule": "StepLR"}, recipe={"lr": 1.0}),
         run(name="other"),
     ]
     labels = [one.label for one in report.group(runs)]
@@ -283,13 +294,13 @@ def test_the_command_repeats_the_run():
 
 def test_the_command_keeps_a_schedule_that_did_not_follow():
     """That of a run of an earlier version, cut short."""
-    recipe = records.plain(recipes.load("dense-residual")) | {"epochs": 2}
-    record = run(name="", overrides={"epochs": 2}).record | {"recipe": recipe}
+    recipe = dataclasses.replace(recipes.load("dense-residual"), epochs=2)
+    record = dataclasses.replace(run(overrides={"epochs": 2}).record, recipe=recipe)
     settings = cli.parse(shlex.split(report.command(record))[1:]).settings()
     expected = dataclasses.replace(recipes.load("dense-residual"), epochs=2, restarts=())
     assert train.checked_recipe(settings) == expected  # its restarts never came
-    recipe["restarts"] = [[1, 1e-4], [2, 5e-5]]
-    assert "restarts" not in report.command(record)
+    followed = dataclasses.replace(recipe, restarts=((1, 1e-4), (2, 5e-5)))
+    assert "restarts" not in report.command(dataclasses.replace(record, recipe=followed))
 
 
 # ---------------------------------------------------------------------------- the page
@@ -331,8 +342,8 @@ def test_a_page(trained, no_pictures, tmp_path):
 
 def test_names_from_files_are_only_text(no_pictures):
     evil = '<script>alert("1")</script>&\x00\x1b[2J'
-    bad = run(name=evil, dataset=evil, overrides={evil: evil}, device=evil, versions={evil: evil})
-    bad.record["recipe"]["classes"] = [evil]
+    bad = run(name=evil, dataset=evil, overrides={evil: evil}, device=evil, versions={evil: evil},
+              classes=[evil])  # fmt: skip
     page = report.page(report.group([bad, run()]), evil)
     found = elements(page)
     assert "script" not in {e.tag for e in found}
@@ -345,9 +356,9 @@ def test_names_from_files_are_only_text(no_pictures):
 @pytest.mark.parametrize("name", ["", "_$\\frac 猫\n🐱\0", "x" * 300])
 def test_any_name_and_any_number_can_be_drawn(name):
     one = known(0, name, 0, 3e38)
-    line = dict.fromkeys(one.history[0], 3e38)
-    one.history[:] = [line | {"epoch": 1}, line | {"epoch": 3 * 10**38}]
-    one.record["classes"] = [name, "owl"]
+    line = {k: 1 if "accuracy" in k else 3e38 for k in one.history[0].as_dict()}
+    one.history[:] = [EpochMetrics(**line | {"epoch": e}) for e in (1, 3 * 10**38)]
+    one = dataclasses.replace(one, record=dataclasses.replace(one.record, classes=(name, "owl")))
     elements(report.page(report.group([one, run()]), name))
 
 
@@ -367,10 +378,9 @@ def test_a_study_is_drawn_where_its_data_were_used(no_pictures):
     ],
 )
 def test_a_run_cut_short_is_held_against_the_studys_way(epochs, study, apart):
-    recipe = recipes.load("resnet-82")
-    one = run(0.5)
-    one.record["recipe"] = dataclasses.asdict(recipe) | {"epochs": epochs}
-    one.history[:] = [one.history[-1] | {"epoch": epochs, "test_accuracy": 0.5}]
+    recipe = recipes.plain(recipes.load("resnet-82")) | {"epochs": epochs}
+    one = run(recipe=recipe)
+    one.history[:] = [dataclasses.replace(one.history[-1], epoch=epochs, test_accuracy=0.5)]
     _, row = report.rows(report.group([one]))
     found = dict(zip(report.HEADER, row, strict=True))
     assert (found["figure"], found["study"]) == ("test accuracy", study)
@@ -403,13 +413,9 @@ def cells(page, number):
     return [[c.text for c in row] for row in table.iter("tr")]
 
 
-CLASSES = ["cat", "owl"]
-
-
 def known(seed, name, cat, owl, long_tail=0.5, counts=(4, 2)):
     """A run on ``counts`` images that recognises so many cats and owls."""
-    one = run(seed, name=name, classes=CLASSES, images_per_class=list(counts))
-    one.record["recipe"]["long_tail"] = long_tail
+    one = run(seed, name=name, images_per_class=list(counts), recipe={"long_tail": long_tail})
     return dataclasses.replace(one, recalls={"cat": cat, "owl": owl})
 
 
@@ -444,7 +450,10 @@ def test_recalls_of_two_losses_stand_side_by_side(recalls):
 
 def test_no_two_headings_are_the_same(recalls):
     runs = [known(0, "a", 1, 0, tail, (4, 4 - i)) for i, tail in enumerate((1, 0.5, 0.25))]
-    runs += [dataclasses.replace(one, record=one.record | {"dataset": "other"}) for one in runs]
+    runs += [
+        dataclasses.replace(one, record=dataclasses.replace(one.record, dataset="other"))
+        for one in runs
+    ]
     runs.append(known(0, "b", 1, 0, 0.5, (4, 1)))  # not the tail of the same name
     found = headings(report.page(report.group(runs), ""))
     assert len(set(found)) == len(found) == 6 + 7
@@ -525,7 +534,8 @@ def test_the_usual_place_and_real_pictures(trained):
 @given(st.data())
 def test_whatever_files_hold_is_reported_or_refused(tmp_path_factory, data):
     """metrics.jsonl, the metadata beside it and the JSON of collected runs, damaged at random."""
-    record, history = known(3, "x", 0, 0).record, run(3).history
+    record = known(3, "x", 0, 0).record.as_note()
+    history = [metrics.as_dict() for metrics in run(3).history]
     folder = tmp_path_factory.mktemp("fuzz")
     both = data.draw(mutated({"record": record, "epochs": history}))
     if data.draw(st.booleans()):

@@ -110,7 +110,7 @@ def test_a_run_brings_its_data_and_their_folder(small, tmp_path, monkeypatch):
     monkeypatch.delenv("MINIGRAD_DATA")
     found = Request(resume=True, out="again").settings()
     assert (found.dataset, found.data_dir) == ("cifar10", str(folder))
-    assert train.run(found)[-1]["epoch"] == 1
+    assert train.run(found)[-1].epoch == 1
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_run_that_is_given_more_epochs_goes_on_at_their_rates(
         out = tmp_path / str(first)
         train.run(tiny.settings(out, epochs=first))
         history = train.run(Request(resume=True, out=str(out), epochs=6).settings())
-        rates = [[line["lr"] for line in lines] for lines in (history, whole)]
+        rates = [[line.lr for line in lines] for lines in (history, whole)]
         assert rates[0][first:] == pytest.approx(rates[1][first:])
         _, note = mg.checkpoint.read(out / "last.safetensors")
         assert (

@@ -11,9 +11,10 @@ import pytest
 import minigrad as mg
 from cifar import cli, datasets, recipes
 from cifar.errors import UserError
-from cifar.training import train, verify
+from cifar.training import loop, train, verify
+from cifar.training.run import Settings
 from tests.cifar import tiny
-from tests.cifar.training.test_train import overflowing, spoil_all, spoil_gradient
+from tests.cifar.training.common import overflowing, spoil_all, spoil_gradient
 from tests.common import refuses, unprivileged
 
 
@@ -43,7 +44,7 @@ def run(small, tmp_path):
 def test_a_run_repeats_itself(run, capsys):
     found = verify.run(verify.Settings(str(run)))
     assert found.matches
-    assert len(found.then) == train.OPENING
+    assert len(found.then) == loop.OPENING_STEPS
     assert len(set(found.then)) > 5
     assert found.changes == []
     assert cli.main(["verify", str(run)]) == 0
@@ -104,7 +105,7 @@ def test_a_resumed_run_keeps_its_opening(small, tmp_path):
     train.run(tiny.settings(tmp_path, batch_size=4, resume=True))
     found = verify.run(verify.Settings(str(tmp_path)))
     assert found.matches
-    assert len(found.then) == train.OPENING
+    assert len(found.then) == loop.OPENING_STEPS
 
 
 def test_threads_and_kernels_are_those_of_the_run(small, tmp_path, monkeypatch):
@@ -115,9 +116,9 @@ def test_threads_and_kernels_are_those_of_the_run(small, tmp_path, monkeypatch):
     mg.set_num_threads(before[0])
     mg.set_compiled(before[1])
     seen = []
-    opening = train.opening
+    opening = loop.train_opening
     monkeypatch.setattr(
-        train, "opening", lambda this: seen.append(this.record["threads"]) or opening(this)
+        loop, "train_opening", lambda run: seen.append(run.record.threads) or opening(run)
     )
     found = verify.run(verify.Settings(str(tmp_path)))
     assert found.matches
@@ -128,7 +129,7 @@ def test_threads_and_kernels_are_those_of_the_run(small, tmp_path, monkeypatch):
 
 def test_the_precision_is_that_of_the_run():
     before = mg.get_precision()
-    record = {"threads": 1, "precision": "bf16"}
+    record = SimpleNamespace(threads=1, kernels=None, precision="bf16")
     with verify._as_it_was(record, SimpleNamespace(type="gpu")):
         assert mg.get_precision() == "bf16"
     assert mg.get_precision() == before
@@ -183,14 +184,15 @@ def test_the_folder_of_data_is_the_runs_own(run, small, monkeypatch):
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_repeats_itself(name, tmp_path, monkeypatch):
     """Same seed, same machine, same bits: losses and weights of the first steps."""
-    monkeypatch.setattr(train, "OPENING", 2)
+    monkeypatch.setattr(loop, "OPENING_STEPS", 2)
     monkeypatch.setattr(datasets, "load", tiny.load)
     changes = {"batch_size": 2, "validation": 0, "long_tail": 1.0}  # for there are few images
-    settings = train.Settings(name, "cpu", "synthetic", overrides=changes, progress=False)
+    settings = Settings(name, "cpu", "synthetic", overrides=changes, progress=False)
     recipe = train.checked_recipe(settings)
     first, second = (
-        train.opening(train.prepare(settings, recipe, mg.device("cpu"), tmp_path)[1]) for _ in "ab"
+        loop.train_opening(train.prepare(settings, recipe, mg.device("cpu"), tmp_path)[0])
+        for _ in "ab"
     )
     assert first == second
-    assert len(first["losses"]) == 2
-    assert first["sha256"]
+    assert len(first.losses) == 2
+    assert first.sha256

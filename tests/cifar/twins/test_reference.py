@@ -9,7 +9,7 @@ import torch
 import minigrad as mg
 from cifar import recipes
 from cifar.errors import UserError
-from cifar.training import train
+from cifar.results.metrics import evaluate
 from cifar.twins import reference
 from cifar.twins.lockstep import difference
 from cifar.twins.reference import training
@@ -97,7 +97,7 @@ def test_evaluation(sides):
     ours, theirs = sides
     images, labels = batch(0)
     loader = mg.data.DataLoader(mg.tensor(images), mg.tensor(labels), 4)
-    loss, confusion = train.evaluate(ours.model, loader, ours.recipe.l2)
+    loss, confusion = evaluate(ours.model, loader, ours.recipe.l2)
     found = (loss, np.trace(confusion) / confusion.sum())
     batches = [(images[:4], labels[:4]), (images[4:], labels[4:])]
     assert theirs.evaluate(batches) == pytest.approx(found, rel=1e-12)

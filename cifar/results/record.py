@@ -1,0 +1,197 @@
+"""The record of a run: what it is and what can change its results, in every file that it writes.
+
+Records are JSON in the metadata of the run's files. :func:`decode` is the one way back: it checks
+every value, since whoever can write a file can write a digest that fits it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from cifar import datasets, metadata
+from cifar.errors import UserError
+from cifar.recipes import Recipe
+from cifar.results.metrics import ClassRecall, EpochMetrics
+
+T = TypeVar("T")
+
+# Fields of a record that decide how sums are rounded.
+DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
+NOT_FINITE = ("nan", "inf", "-inf")  # a loss of a step that was skipped, as JSON holds it
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run is, and what can change its results.
+
+    Attributes:
+        recipe: with its overrides.
+        dataset: its name.
+        classes: names by class index.
+        overrides: the recipe's fields that were given, by name.
+        seed: of initialisation, order, augmentation and dropout.
+        data_fingerprint: SHA-256 of the training images and labels.
+        images_per_class: training images of each class.
+        parameters: learnt values of the model.
+        device: "cpu" or "gpu:N".
+        threads: of minigrad's operations on the CPU.
+        kernels: "CUDA", "NumPy", or "Numba" and its version.
+        precision: of products on a GPU: fp32, tf32 or bf16.
+        blas, cpu: of the machine.
+        captured: the training step was recorded on a GPU and replayed.
+        machine: the platform.
+        versions: of minigrad, NumPy and Python.
+        imported: the file that the weights came from, where no run of ours trained them.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    recipe: Recipe
+    dataset: str
+    classes: tuple[str, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    data_fingerprint: str | None = None
+    images_per_class: tuple[int, ...] = ()
+    parameters: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    kernels: str | None = None
+    precision: str | None = None
+    blas: str | None = None
+    cpu: str | None = None
+    captured: bool = False
+    machine: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    imported: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, fits in (
+            ("classes", len(set(self.classes)) == len(self.classes) > 0),
+            ("seed", self.seed is None or self.seed >= 0),
+            ("threads", self.threads is None or self.threads >= 1),
+            ("images_per_class", all(0 <= n <= metadata.MAX_FLOAT for n in self.images_per_class)),
+        ):
+            if not fits:
+                raise ValueError(f"{name} {metadata.brief(getattr(self, name))}")
+
+    def as_note(self) -> dict[str, Any]:
+        """The record as JSON holds it; what is None is left out."""
+        note = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        if metrics := getattr(self, "metrics", None):
+            note["metrics"] = metrics.as_dict()
+        return note
+
+
+@dataclass
+class Opening:
+    """The first steps of a run, for ``cifar verify`` to repeat.
+
+    Attributes:
+        losses: of the steps; a word of :data:`NOT_FINITE` for a step that was skipped.
+        sha256: digest of the weights after them, once they are done.
+
+    Raises:
+        ValueError: a loss is neither a finite number nor such a word.
+    """
+
+    losses: list[float | str] = field(default_factory=list)
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        for loss in self.losses:
+            if not metadata.is_number(loss) and loss not in NOT_FINITE:
+                raise ValueError(f"losses {metadata.brief(loss)}")
+
+
+@dataclass(frozen=True)
+class SavedRecord(Record):
+    """The record in a file of weights, and what the run knew when it saved them.
+
+    Attributes:
+        metrics: of the epoch after which they were saved.
+        best_epoch: the epoch of the best held accuracy until then.
+        opening: the run's first steps.
+        per_class: recall by class name, where the test set was evaluated.
+        picked_on: the images by which this epoch was picked, "test" or "validation".
+        data_dir: the folder of data that the run was pointed to (see :func:`encode_folder`).
+    """
+
+    metrics: EpochMetrics | None = None
+    best_epoch: int | None = None
+    opening: Opening | None = None
+    per_class: Mapping[str, ClassRecall] | None = None
+    picked_on: str | None = None
+    data_dir: str | None = None
+
+    def describe(self) -> str:
+        """The recipe, seed and epoch, as far as they are known."""
+        epoch = self.metrics and self.metrics.epoch
+        known = [f"{k} {v}" for k, v in (("seed", self.seed), ("epoch", epoch)) if v is not None]
+        return ", ".join([metadata.brief(self.recipe.name), *known])
+
+
+def decode(note: Any, kind: type[T]) -> T:
+    """``note``, parsed from JSON, as the dataclass ``kind``; keys that it has not are ignored.
+
+    Raises:
+        ValueError: a value is missing, of another type or out of range; the message names it.
+    """
+    try:
+        return msgspec.convert(note, kind)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        name = place.rstrip("`").lstrip(".")
+        raise ValueError(
+            f"{metadata.brief(name)}: {metadata.brief(what)}" if name else what
+        ) from None
+    except UserError as error:  # of a recipe
+        raise ValueError(metadata.brief(error)) from None
+
+
+def rounding_differences(then: Record, now: Record) -> list[str]:
+    """What differs between two records and decides how sums are rounded, in words."""
+    return [
+        f"{name} {metadata.brief(_shown(a))}, not {metadata.brief(_shown(b))}"
+        for name in DECIDING
+        for a, b in [(getattr(then, name), getattr(now, name))]
+        if a and a != b
+    ]
+
+
+def _shown(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+# ---------------------------------------------------------------------------- the folder of data
+
+
+def encode_folder(folder: Path | None) -> str | None:
+    """A data folder as notes hold it: its absolute path, percent-encoded, for it may be no text."""
+    return None if folder is None else urllib.parse.quote(os.fsencode(folder.absolute()))
+
+
+def find_folder(noted: str | None) -> str | None:
+    """The folder of CIFAR-10 that a run was pointed to, None if it was to none.
+
+    CIFAR-10 is the same everywhere: where the folder is gone, the usual places serve, and a note on
+    stderr says so.
+    """
+    if noted is None:
+        return None
+    folder = os.fsdecode(urllib.parse.unquote_to_bytes(noted))
+    if os.path.isabs(folder) and datasets.holds_batches(folder):
+        return folder
+    where = metadata.brief(noted)
+    print(f"note: CIFAR-10 is no longer in {where}, where the run found it", file=sys.stderr)
+    return None

@@ -1,0 +1,170 @@
+"""The training loop: a run in, epochs' figures out; whoever takes them prints, saves and draws.
+
+for metrics in fit(run):
+    print(metrics.epoch, metrics.test_accuracy)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+
+import minigrad as mg
+from cifar import environment, progress_bar
+from cifar.results.metrics import EpochMetrics, evaluate
+from cifar.results.record import Opening
+from cifar.training.run import Run, arrays
+from cifar.training.step import SkipOverflow, StepResults, make_step
+
+OPENING_STEPS = 10  # of a run, whose results are kept for `cifar verify` to repeat
+READ_EVERY = {"cpu": 0.0, "gpu": 0.5}  # seconds: to read a loss waits for it
+MAX_SKIPPED = 10  # batches in a row, after which it is not the batches that are at fault
+
+
+def fit(run: Run) -> Iterator[EpochMetrics]:
+    """Train ``run`` from where it is, and yield after every epoch.
+
+    It ends early once ``run.stop`` holds something, in the middle of an epoch; ``run.progress``
+    says where. To end it between epochs, stop taking.
+
+    Raises:
+        UserError: the loss, the weights or the optimiser's state became infinite or NaN.
+    """
+    while run.progress.epoch < run.recipe.epochs:
+        with mg.memory.advice(run.recipe.batch_size, run.device):
+            train_epoch(run)
+        check_arrays(run)
+        if run.stop:
+            return
+        yield end_epoch(run)
+
+
+def train_opening(run: Run) -> Opening:
+    """Train a fresh run's first steps."""
+    train_epoch(run, OPENING_STEPS)
+    return run.progress.opening
+
+
+def train_epoch(run: Run, steps: int | None = None) -> None:
+    """One pass over the training set, from ``progress.step`` on; it ends early once ``run.stop``
+    holds something, and after so many ``steps``."""
+    progress = run.progress
+    if progress.step == 0 and progress.epoch in dict(run.recipe.restarts):
+        run.optimizer, run.schedule = run.recipe.make_optimizer(
+            run.model.parameters(), progress.epoch
+        )
+        run.step = None
+    if run.step is None:
+        run.step = make_step(run.model, run.objective, run.optimizer, run.settings.capture)
+    run.model.train()
+    started = time.perf_counter() - progress.seconds
+    skipped_in_a_row, results, last_read = 0, StepResults(), started
+    bar = progress_bar.Bar(
+        len(run.train.images),
+        progress.seen,
+        disable=not run.settings.progress,
+        desc=f"epoch {progress.epoch + 1}/{run.recipe.epochs}",
+    )
+
+    def read_results() -> None:
+        for result in results.read():
+            count(run, *result)
+        progress.seconds = time.perf_counter() - started
+        seen = max(1, progress.seen)
+        figures = {"loss": f"{progress.loss / seen:.3f}", "acc": f"{progress.correct / seen:.2%}"}
+        bar.show(figures | ({"skipped": progress.skipped} if progress.skipped else {}))
+
+    with bar:
+        batches = run.train.epoch(progress.epoch, progress.step)
+        for images, labels in itertools.islice(batches, steps):
+            mg.manual_seed(run.settings.seed, progress.epoch, progress.step)  # for dropout
+            with bar.step(len(labels)):
+                loss, correct = run.step(images, labels)
+            progress.step += 1
+            skipped = getattr(run.step, "skipped", False)
+            skipped_in_a_row = skipped_in_a_row + 1 if skipped else 0
+            if skipped_in_a_row == MAX_SKIPPED:
+                batches_in_words = f"{MAX_SKIPPED} batches in a row"
+                raise run.failure(f"{batches_in_words} overflowed in bf16, up to {run.place()}")
+            results.add(progress.step, len(labels), skipped, loss, correct)
+            opening = progress.epoch == 0 and progress.step <= OPENING_STEPS
+            if opening or time.perf_counter() >= last_read + READ_EVERY[run.device.type]:
+                read_results()
+                last_read = time.perf_counter()
+            if run.stop:
+                break
+        read_results()
+
+
+def count(run: Run, number: int, images: int, skipped: bool, loss: float, correct: int) -> None:
+    """Enter what came of step ``number`` into the run's progress."""
+    progress = run.progress
+    if skipped:
+        progress.skipped += 1
+    else:
+        check_loss(run, loss, f"at {run.place(number)}")
+        progress.seen += images
+        progress.loss += loss * images
+        progress.correct += correct
+    losses = progress.opening.losses
+    if progress.epoch == 0 and len(losses) == number - 1 < OPENING_STEPS:
+        losses.append(loss if math.isfinite(loss) else str(loss))
+        if number == min(OPENING_STEPS, len(run.train)):
+            progress.opening.sha256 = mg.checkpoint.digest(run.model.state_dict())
+
+
+def end_epoch(run: Run) -> EpochMetrics:
+    """Evaluate, step the schedule, and enter the epoch's figures into the run's progress."""
+    progress = run.progress
+    if not progress.seen:
+        raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
+    lr = run.optimizer.param_groups[0]["lr"]
+    last = progress.epoch + 1 == run.recipe.epochs
+    run.test_confusion, figures = None, {}
+    for part, data in {run.held_name: run.held, **({"test": run.test} if last else {})}.items():
+        with progress_bar.compiling(not run.settings.progress):
+            loss, confusion = evaluate(run.model, data, run.recipe.l2)
+        check_loss(run, loss, f"on the {part} set after epoch {progress.epoch + 1}")
+        figures[f"{part}_loss"] = loss
+        figures[f"{part}_accuracy"] = int(confusion.trace()) / int(confusion.sum())
+        if part == "test":
+            run.test_confusion = confusion
+    on_gpu = run.device.type == "gpu"
+    metrics = EpochMetrics(
+        epoch=progress.epoch + 1,
+        lr=lr,
+        train_loss=progress.loss / progress.seen,
+        train_accuracy=progress.correct / progress.seen,
+        **figures,
+        seconds=round(progress.seconds, 3),
+        images_per_second=round(progress.seen / progress.seconds, 1),
+        peak_memory_mb=environment.peak_memory_mb(),
+        gpu_memory_mb=round(mg.memory.held(run.device) / 1e6, 1) if on_gpu else None,
+        skipped=progress.skipped if isinstance(run.step, SkipOverflow) else None,
+    )
+    step_schedule(run.schedule, figures[f"{run.held_name}_loss"])
+    progress.end_epoch(metrics)
+    return metrics
+
+
+def step_schedule(schedule: mg.optim.lr_scheduler.LRScheduler | None, held_loss: float) -> None:
+    """Set the next epoch's rate, which may depend on the loss on the held images."""
+    if isinstance(schedule, mg.optim.lr_scheduler.ReduceLROnPlateau):
+        schedule.step(held_loss)
+    elif schedule is not None:
+        schedule.step()
+
+
+def check_loss(run: Run, loss: float, when: str) -> None:
+    if not math.isfinite(loss):
+        raise run.failure(f"loss: became {loss} {when}")
+
+
+def check_arrays(run: Run) -> None:
+    """Raise before weights or moments that are not finite are saved: the loss of the last step was
+    that of the weights before its update."""
+    for name, value in arrays(run).items():
+        if value.dtype.kind == "f" and not bool(mg.get_xp(value).isfinite(value).all()):
+            raise run.failure(f"{name}: became NaN or infinite at {run.place()}")

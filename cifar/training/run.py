@@ -1,0 +1,285 @@
+"""A run of training: what it is asked to be, all that it works with, and where it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from cifar import datasets, environment, models, process
+from cifar.datasets import augment, subsets
+from cifar.errors import UserError
+from cifar.recipes import Recipe, plain
+from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
+from cifar.results.record import Opening, Record, encode_folder
+from cifar.training.objective import Objective, make_objective
+from cifar.training.step import Step
+
+STATE, STATE_BEFORE = "state.safetensors", "state-before.safetensors"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is, beyond its recipe.
+
+    Attributes:
+        recipe: name of the recipe.
+        device: cpu, gpu, gpu:N or auto.
+        dataset: "auto", "cifar10" or "synthetic".
+        data_dir: folder of CIFAR-10; the usual places unless given.
+        seed: of initialisation, order, augmentation and dropout.
+        out: folder for everything the run writes.
+        resume: continue the run in --out; where there is none yet, start it.
+        overrides: recipe fields to replace, such as {"epochs": 2}.
+        progress: show a bar.
+        precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
+            minigrad/gpu/precision.py); the card's default unless given.
+        detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
+        capture: on a GPU, record the training step once and replay it from then on (see
+            minigrad/gpu/cuda_graph.py): the same values, sooner.
+        command: the words of a command line that train, for lines to paste; --resume and --out say
+            all else.
+    """
+
+    recipe: str = "simple"
+    device: str = "auto"
+    dataset: str = "auto"
+    data_dir: str | None = None
+    seed: int = 0
+    out: str = "runs/simple"
+    resume: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict)
+    progress: bool = True
+    precision: str | None = None
+    detect_anomaly: bool = False
+    capture: bool = False
+    command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
+
+
+@dataclass
+class Progress:
+    """Where a run is: all that changes besides weights, optimiser and schedule.
+
+    Attributes:
+        epoch: epochs done.
+        step, seen: steps and images of the present epoch.
+        loss, correct: sums over these images.
+        seconds: that the epoch has taken.
+        skipped: batches of it that overflowed.
+        history: of the epochs done.
+        opening: the run's first steps.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    history: list[EpochMetrics] = field(default_factory=list)
+    opening: Opening = field(default_factory=Opening)
+
+    def end_epoch(self, metrics: EpochMetrics) -> None:
+        self.history.append(metrics)
+        self.epoch += 1
+        self.step, self.seen, self.loss, self.correct, self.seconds = 0, 0, 0.0, 0, 0.0
+        self.skipped = 0
+
+
+@dataclass
+class Run:
+    """All that a run works with.
+
+    Attributes:
+        record: what the run is and what can change its results; in every file it writes.
+        schedule: of the learning rate; None for a constant rate.
+        objective: the training loss of (logits, labels), a scalar.
+        train: training batches, augmented.
+        held, held_name: what is evaluated after every epoch: the validation images of a recipe
+            that holds some out ("validation"), else the test set ("test").
+        test: the test set.
+        data_dir: the folder of data that the run was pointed to, as its files note it.
+        saved: how far the state on disk is, in words.
+        step: see :func:`cifar.training.step.make_step`; made when an epoch begins.
+        stop: signals that asked the run to stop.
+        test_confusion: of the last epoch, where the test set was evaluated.
+    """
+
+    settings: Settings
+    recipe: Recipe
+    out: Path
+    record: Record
+    model: mg.nn.Module
+    optimizer: mg.optim.Optimizer
+    schedule: mg.optim.lr_scheduler.LRScheduler | None
+    objective: Objective
+    train: mg.data.DataLoader
+    held: mg.data.DataLoader
+    held_name: str
+    test: mg.data.DataLoader
+    progress: Progress = field(default_factory=Progress)
+    data_dir: str | None = None
+    saved: str = "nothing was saved before it"
+    step: Step | None = None
+    stop: Sequence[int] = ()
+    test_confusion: NDArray[np.int64] | None = None
+
+    @property
+    def device(self) -> mg.device:
+        return self.train.images.device
+
+    @property
+    def best(self) -> EpochMetrics:
+        """The epoch with the highest accuracy on the held images; the first of several."""
+        return max(self.progress.history, key=lambda metrics: metrics.accuracy(self.held_name))
+
+    def place(self, step: int | None = None) -> str:
+        """The present epoch and step, or another step of that epoch."""
+        step = self.progress.step if step is None else step
+        return f"epoch {self.progress.epoch + 1}, step {step}"
+
+    def resuming_command(self, *more: str) -> str:
+        """The command line that resumes it."""
+        out = str(self.out)
+        out = os.path.join(".", out) if out.startswith("-") else out  # not to be taken for a flag
+        words = [*self.settings.command, "--resume", "--out", out, *more]
+        return " ".join(process.shell_word(word) for word in words)
+
+    def failure(self, what: str) -> UserError:
+        """The error of a run in which ``what`` went wrong, and what to do."""
+        flag = "--detect-anomaly"
+        again = self.resuming_command(flag) if holds_run(self.out) else flag
+        find = f"; {again} finds the layer and the operation"
+        find = "" if self.settings.detect_anomaly else find
+        return UserError(f"{what}; {self.saved}; try a smaller --lr{find}")
+
+
+def holds_run(out: Path) -> bool:
+    """Whether a run was saved there; its state may have gone and the one before it be left."""
+    return any((out / name).exists() for name in (STATE, STATE_BEFORE))
+
+
+def arrays(run: Run) -> dict[str, Any]:
+    """The arrays of the model and the optimiser by name."""
+    found = {f"model.{name}": value.data for name, value in run.model.state_dict().items()}
+    for number, state in run.optimizer.state_dict()["state"].items():
+        moments = {name: array for name, array in state.items() if name != "step"}
+        found |= {f"optimizer.{number}.{name}": array for name, array in moments.items()}
+    return found
+
+
+# ---------------------------------------------------------------------------- made from settings
+
+
+def make_run(
+    settings: Settings, recipe: Recipe, device: mg.device, out: Path
+) -> tuple[Run, datasets.Dataset]:
+    """A run that is to start, and the test set: the data loaded, the model and all around it made.
+
+    Raises:
+        UserError: the data are not there or do not fit the recipe.
+    """
+    training_set = datasets.load(settings.dataset, "train", settings.data_dir)
+    test_set = datasets.load(training_set.name, "test", settings.data_dir)
+    real = training_set.name == "cifar10"
+    folder = datasets.chosen_folder(settings.data_dir) if real else None
+    training_set, held_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
+    counts = subsets.class_counts(training_set.labels, len(training_set.classes))
+    _check_smallest_batch(recipe, training_set)
+
+    model = models.create(recipe.model, len(training_set.classes), settings.seed).to(device)
+    evaluation = augment.evaluation(recipe.mean, recipe.std)
+
+    def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
+        images, labels = (mg.tensor(a, device=device) for a in (data.images, data.labels))
+        return mg.data.DataLoader(images, labels, size, **options)
+
+    # Evaluation keeps few of a batch's arrays: what fits in training, or 32 images, fits.
+    at_once = min(EVALUATION_BATCH, max(32, recipe.batch_size))
+    test = batches(test_set, at_once, transform=evaluation)
+    optimizer, schedule = recipe.make_optimizer(model.parameters())
+    run = Run(
+        settings,
+        recipe,
+        out,
+        _record(settings, recipe, device, training_set, counts, model),
+        model,
+        optimizer,
+        schedule,
+        make_objective(recipe, model, counts, device),
+        batches(
+            training_set,
+            recipe.batch_size,
+            shuffle=True,
+            transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
+            seed=settings.seed,
+        ),
+        batches(held_set, at_once, transform=evaluation) if held_set else test,
+        held_set.split if held_set else "test",
+        test,
+        data_dir=encode_folder(folder),
+    )
+    return run, test_set
+
+
+def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset) -> None:
+    """Raise before training where an epoch has a batch of one image that the model cannot train on:
+    batch norm of vectors needs two."""
+    if (len(data) % recipe.batch_size or recipe.batch_size) > 1:
+        return
+    one = mg.zeros(1, *data.images.shape[1:])
+    model = models.create(recipe.model, len(data.classes), 0).train()
+    try:
+        with mg.no_grad():
+            model(one)
+    except ValueError as error:
+        raise UserError(
+            f"batch_size: {recipe.batch_size} of {len(data):,} training images leaves a batch of "
+            f"one, on which {recipe.model} cannot train ({error}); choose another --batch-size"
+        ) from None
+
+
+def _record(
+    settings: Settings,
+    recipe: Recipe,
+    device: mg.device,
+    data: datasets.Dataset,
+    counts: NDArray[np.int64],
+    model: mg.nn.Module,
+) -> Record:
+    if device.type == "gpu":
+        kernels = "CUDA"
+    else:
+        kernels = f"Numba {version('numba')}" if mg.is_compiled() else "NumPy"
+    return Record(
+        recipe=recipe,
+        dataset=data.name,
+        classes=data.classes,
+        overrides={name: plain(getattr(recipe, name)) for name in settings.overrides},
+        seed=settings.seed,
+        data_fingerprint=data.fingerprint,
+        images_per_class=tuple(counts.tolist()),
+        parameters=sum(p.numel() for p in model.parameters()),
+        device=str(device),
+        threads=mg.get_num_threads(),
+        kernels=kernels,
+        precision=mg.get_precision() if device.type == "gpu" else "fp32",
+        blas=environment.blas(),
+        cpu=environment.cpu(),
+        captured=settings.capture,
+        machine=platform.platform(),
+        versions={
+            "minigrad": mg.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    )

@@ -1,0 +1,293 @@
+"""The state of a run on disk: all that resuming needs, checked before any of it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import minigrad as mg
+from cifar import metadata, process, recipes
+from cifar.errors import UserError
+from cifar.recipes import Recipe
+from cifar.results.metrics import EpochMetrics
+from cifar.results.record import Record, decode, rounding_differences
+from cifar.training.run import STATE, STATE_BEFORE, Progress, Run, arrays, holds_run
+
+SCHEMA = 4  # of these files; 2 had no opening, 3 no count of skipped batches
+
+
+@dataclass(frozen=True)
+class SavedOptimizer:
+    """Steps by parameter number, and the parameter groups."""
+
+    steps: dict[str, int]
+    param_groups: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a state file holds besides arrays.
+
+    Attributes:
+        schedule: where the schedule is, as far as the recipe does not say it.
+        data_dir: see :attr:`cifar.training.run.Run.data_dir`.
+    """
+
+    schema: int
+    record: Record
+    progress: Progress
+    optimizer: SavedOptimizer
+    schedule: dict[str, Any] | None = None
+    data_dir: str | None = None
+
+    @property
+    def done(self) -> str:
+        """How far the run was, in words."""
+        return f"({self.progress.epoch} epochs, {self.progress.step} steps done)"
+
+
+def save(run: Run) -> None:
+    """Write the state, and keep the one before it."""
+    saved = run.optimizer.state_dict()
+    steps = {str(number): state.get("step", 0) for number, state in saved["state"].items()}
+    progress = dataclasses.asdict(run.progress)
+    progress["history"] = [metrics.as_dict() for metrics in run.progress.history]
+    note: dict[str, Any] = {
+        "schema": SCHEMA,
+        "record": run.record.as_note(),
+        "progress": progress,
+        "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
+        "schedule": _place(run.schedule) if run.schedule else None,
+        **({"data_dir": run.data_dir} if run.data_dir else {}),
+    }
+    mg.checkpoint.keep(run.out / STATE, run.out / STATE_BEFORE)
+    mg.save(arrays(run), run.out / STATE, note)
+    run.saved = _is_whole(run.progress)
+
+
+def _place(schedule: mg.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
+    """Where a schedule is: all of its state that is not the recipe's."""
+    moving = ("last_epoch", "base_lrs", "best", "num_bad_epochs", "cooldown_counter")
+    return {name: value for name, value in schedule.state_dict().items() if name in moving}
+
+
+def _is_whole(progress: Progress) -> str:
+    done = f"{progress.epoch} epochs, {progress.step} steps"
+    return f"the state before it ({done} done) is whole"
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+def find(out: Path) -> State | None:
+    """The state of the run in a folder, or None where none was saved.
+
+    Raises:
+        UserError: it cannot be resumed.
+    """
+    return read(out, mg.device("cpu"))[1] if holds_run(out) else None
+
+
+def read(out: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
+    """The arrays and the state in a folder.
+
+    Raises:
+        UserError: the file is damaged, another minigrad's, or none of training's; the message
+            names it and says what to do.
+    """
+    try:
+        return _read(out / STATE, device)
+    except ValueError as error:
+        raise UserError(f"resume: {error}; {_way_out(out)}") from None
+
+
+def _read(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
+    tensors, note = metadata.read(path, device)
+    schema: Any = note.get("schema")
+    if metadata.is_whole(schema) and schema not in (2, 3, SCHEMA):
+        age = "a newer" if schema > SCHEMA else "an older"
+        raise ValueError(f"{path} is of {age} minigrad (schema {schema}, expected {SCHEMA})")
+    try:
+        return tensors, decode(note, State)
+    except ValueError as error:
+        raise ValueError(f"{path} is not the state of a run ({error})") from None
+
+
+def _way_out(out: Path) -> str:
+    """What to do about a state that cannot be read: the one before it may be whole."""
+    try:
+        _, state = _read(out / STATE_BEFORE, mg.device("cpu"))
+    except ValueError:
+        return "start again with another --out"
+    words = ("mv", str(out / STATE_BEFORE), str(out / STATE))
+    command = " ".join(map(process.shell_word, words))
+    return f"{_is_whole(state.progress)}: run {command}, then --resume again"
+
+
+# ---------------------------------------------------------------------------- resuming
+
+
+def resume(run: Run) -> None:
+    """Put a saved run back; it must be the same recipe (but for more epochs), seed and data.
+
+    Raises:
+        UserError: it is another run, or its state cannot be used.
+    """
+    tensors, state = read(run.out, run.device)
+    then = state.record.recipe
+    _check_same_run(run, state.record)
+    for change in rounding_differences(state.record, run.record):
+        print(
+            f"note: the run was started with {change}: it goes on, but not bit for bit as it would "
+            "have",
+            file=sys.stderr,
+        )
+    try:
+        _put_back(run, tensors, state)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = metadata.brief(error)
+        raise UserError(f"resume: {run.out / STATE} does not fit the recipe: {why}") from None
+    if recipes.schedule(run.recipe) != recipes.schedule(then):
+        _follow_schedule(run)
+    done = run.progress.epoch
+    if done >= run.recipe.epochs and run.progress.history[-1].test_accuracy is None:
+        raise UserError(
+            f"epochs: expected more than the {done} that are done, since the test set is kept for "
+            f"the last one, got {run.recipe.epochs}"
+        )
+    run.saved = _is_whole(state.progress)
+
+
+def _check_same_run(run: Run, record: Record) -> None:
+    then = record.recipe
+    if then.epochs > run.recipe.epochs:
+        raise UserError(
+            f"epochs: expected the {then.epochs} of the run in {run.out}, or more, got "
+            f"{run.recipe.epochs}"
+        )
+    ours, theirs = _identity(run.recipe, run.record), _identity(then, record)
+    if ours != theirs:
+        theirs = _identity(recipes.continued(then, run.recipe.epochs), record)
+    different = [
+        f"{name} {metadata.brief(theirs[name])}, not {metadata.brief(ours[name])}"
+        for name in ours
+        if theirs[name] != ours[name]
+    ]
+    if different:
+        raise UserError(f"resume: the run in {run.out} has {'; '.join(different)}")
+
+
+def _identity(recipe: Recipe, record: Record) -> dict[str, Any]:
+    """What a resumed run must share with the saved one."""
+    fields = {
+        k: v for k, v in recipes.plain(recipe).items() if k not in ("name", "epochs", "claim")
+    }
+    shared = {name: getattr(record, name) for name in ("seed", "dataset", "data_fingerprint")}
+    return {"recipe": recipe.name, **fields, **shared}
+
+
+def _follow_schedule(run: Run) -> None:
+    """Set the rate to what it is after so many epochs of the recipe's schedule, which is not the
+    one that the run had until now."""
+    epoch, schedule = run.progress.epoch, run.schedule
+    first = max((e for e, _ in run.recipe.restarts if e <= epoch), default=0)
+    optimizer, fresh = run.recipe.make_optimizer([mg.nn.Parameter(mg.zeros(1))], first)
+    if isinstance(fresh, mg.optim.lr_scheduler.ReduceLROnPlateau):
+        return  # its rate follows the losses
+    if fresh and schedule:
+        for _ in range(epoch - first):
+            fresh.step()
+        schedule.load_state_dict(fresh.state_dict())
+    for group, like in zip(run.optimizer.param_groups, optimizer.param_groups, strict=True):
+        group |= {name: like[name] for name in ("lr", "initial_lr") if name in like}
+
+
+def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
+    """Make the run what a state says, after a check of all that training will rely on.
+
+    Raises:
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is not what
+            :func:`save` writes of such a run.
+    """
+    _check_progress(run, state.progress)
+    progress = run.progress = state.progress
+    own = run.model.state_dict()
+    for name, value in tensors.items():
+        like = own.get(name.removeprefix("model."))
+        dtype = "float32" if like is None else like.dtype  # the optimiser's is its parameters'
+        _expect(f"{name} of dtype", value.dtype, value.dtype == dtype)
+        if value.dtype.kind == "f":
+            finite = bool(mg.get_xp(value.data).isfinite(value.data).all())
+            _expect(f"{name} with", "NaN or infinity", finite)
+    run.model.load_state_dict(_below("model.", tensors))
+
+    done = progress.epoch * len(run.train) + progress.step
+    states = {}
+    for number, step in state.optimizer.steps.items():
+        _expect("steps", step, 0 <= step <= done)
+        states[int(number)] = {"step": step, **_below(f"optimizer.{number}.", tensors)}
+    if run.schedule:
+        place = _place(run.schedule)
+        saved = {name: (state.schedule or {})[name] for name in place}
+        _check_schedule(place, saved, progress.epoch)
+        run.schedule.load_state_dict(run.schedule.state_dict() | saved)
+    groups = run.optimizer.state_dict()["param_groups"]
+    for group, came in zip(groups, state.optimizer.param_groups, strict=True):
+        for name in {"lr", "initial_lr"} & group.keys():  # all else is the recipe's
+            _expect(name, came[name], metadata.is_number(came[name], 0))
+            group[name] = came[name]
+    run.optimizer.load_state_dict({"state": states, "param_groups": groups})
+    different = sorted(arrays(run).keys() ^ tensors.keys())
+    _expect("tensors, among them", different, not different)
+
+
+def _expect(name: str, came: object, fits: bool) -> None:
+    if not fits:
+        raise ValueError(f"{name} {metadata.brief(came)}")
+
+
+def _check_progress(run: Run, p: Progress) -> None:
+    """Raise a ValueError where the run cannot be there."""
+    seen = min(p.step * run.recipe.batch_size, len(run.train.images))
+    _expect("skipped", p.skipped, 0 <= p.skipped <= p.step)
+    least = max(0, seen - p.skipped * run.recipe.batch_size)
+    begun = sys.float_info.min if p.step else 0  # seconds: images are divided by them
+    for name, fits in (
+        ("history", len(p.history) == p.epoch),
+        ("step", 0 <= p.step <= len(run.train)),
+        ("seen", least <= p.seen <= seen),
+        ("loss", metadata.is_number(p.loss)),
+        ("correct", 0 <= p.correct <= p.seen),
+        ("seconds", metadata.is_number(p.seconds, begun)),
+    ):
+        _expect(name, getattr(p, name), fits)
+    for epoch, metrics in enumerate(p.history, start=1):
+        _expect("epoch", metrics.epoch, metrics.epoch == epoch)
+        _expect("history", metrics, _is_complete(metrics, run.held_name))
+
+
+def _is_complete(metrics: EpochMetrics, held_name: str) -> bool:
+    needed = ("train_loss", "train_accuracy", f"{held_name}_accuracy")
+    return all(getattr(metrics, name) is not None for name in needed)
+
+
+def _check_schedule(own: dict[str, Any], came: dict[str, Any], epoch: int) -> None:
+    """Raise unless ``came`` is of the kinds of numbers that a schedule's ``own`` state is of."""
+    for name, value in came.items():
+        like, most = own[name], epoch if name == "last_epoch" else math.inf
+        if isinstance(like, list):
+            fits = len(value) == len(like) and all(metadata.is_number(v, 0) for v in value)
+        elif isinstance(like, int):
+            fits = metadata.is_whole(value, 0, most)
+        else:  # a plateau's best, infinite as it is at first
+            fits = value == like or metadata.is_number(value)
+        _expect(f"schedule's {name}", value, fits)
+
+
+def _below(prefix: str, tensors: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
+    """The tensors whose names start with ``prefix``, without it."""
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,153 @@
+"""One step: a batch in, the model updated; in bf16 unless a number overflowed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import minigrad as mg
+from cifar.training.objective import Objective
+
+# Of a batch's images and labels: the loss, and how many guesses were right, both scalars.
+Step: TypeAlias = Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]
+
+
+def step(
+    model: mg.nn.Module,
+    objective: Objective,
+    optimizer: mg.optim.Optimizer,
+    images: mg.Tensor,
+    labels: mg.Tensor,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """One update of the model from one batch; returns its logits and its loss before that."""
+    logits, loss = gradients(model, objective, optimizer, images, labels)
+    optimizer.step()
+    return logits, loss
+
+
+def gradients(
+    model: mg.nn.Module,
+    objective: Objective,
+    optimizer: mg.optim.Optimizer,
+    images: mg.Tensor,
+    labels: mg.Tensor,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """:func:`step` without its update."""
+    logits = model(images)
+    loss = objective(logits, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    return logits, loss
+
+
+def counted_step(
+    model: mg.nn.Module,
+    objective: Objective,
+    optimizer: mg.optim.Optimizer,
+    images: mg.Tensor,
+    labels: mg.Tensor,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """:func:`step`; returns the batch's loss and how many guesses were right."""
+    logits, loss = step(model, objective, optimizer, images, labels)
+    return loss, num_correct(logits, labels)
+
+
+def num_correct(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
+    """How many guesses are right, an int64 scalar."""
+    return (logits.argmax(1) == labels).sum()
+
+
+def make_step(
+    model: mg.nn.Module, objective: Objective, optimizer: mg.optim.Optimizer, capture: bool
+) -> Step:
+    """:func:`counted_step` of these, in bf16 :class:`SkipOverflow`.
+
+    Args:
+        capture: record it on a GPU, and replay it (see :class:`minigrad.CapturedStep`).
+    """
+    if mg.get_precision() == "bf16":
+        return SkipOverflow(model, objective, optimizer, capture)
+    plain = functools.partial(counted_step, model, objective, optimizer)
+    return mg.CapturedStep(plain) if capture else plain
+
+
+class SkipOverflow:
+    """:func:`counted_step` that leaves everything as it was where a loss or gradient is not finite.
+
+    In bf16 rounding can carry a large number over to infinity in one batch and in none before or
+    after it (cf. Micikevicius et al. 2018, "Mixed precision training", who skip such updates too).
+    The forward pass has moved batch norm's running statistics by then; they are put back.
+
+    Args:
+        capture: record all but the update, and replay it (see :class:`minigrad.CapturedStep`).
+
+    Attributes:
+        skipped: whether the last call left everything as it was.
+    """
+
+    def __init__(
+        self,
+        model: mg.nn.Module,
+        objective: Objective,
+        optimizer: mg.optim.Optimizer,
+        capture: bool = False,
+    ) -> None:
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.attempt = mg.CapturedStep(self._attempt) if capture else self._attempt
+        self.skipped = False
+
+    def _attempt(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[Any, ...]:
+        """Loss, right guesses, gradients, whether all is finite, and the buffers before."""
+        before = [buffer.data.copy() for buffer in self.model.buffers()]
+        logits, loss = gradients(self.model, self.objective, self.optimizer, images, labels)
+        found = [p.grad for p in self.model.parameters()]
+        finite = mg.get_xp(loss.data).isfinite(loss.data)
+        for gradient in found:
+            if gradient is not None:
+                finite = finite & mg.get_xp(gradient.data).isfinite(gradient.data).all()
+        return loss, num_correct(logits, labels), found, finite, before
+
+    def __call__(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[mg.Tensor, mg.Tensor]:
+        loss, correct, found, finite, before = self.attempt(images, labels)
+        self.skipped = not finite
+        if self.skipped:
+            for buffer, value in zip(self.model.buffers(), before, strict=True):
+                buffer.data[...] = value
+        else:
+            for p, gradient in zip(self.model.parameters(), found, strict=True):
+                p.grad = gradient  # a replay writes into the recorded ones and assigns none
+            self.optimizer.step()
+        return loss, correct
+
+
+class StepResults:
+    """Losses and right guesses of steps, left on the device until they are read all at once: to
+    read waits for the GPU, which meanwhile has nothing to do."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int, bool]] = []
+        self.losses: list[mg.Tensor] = []
+        self.correct: list[mg.Tensor] = []
+
+    def add(
+        self, number: int, images: int, skipped: bool, loss: mg.Tensor, correct: mg.Tensor
+    ) -> None:
+        self.steps.append((number, images, skipped))
+        self.losses.append(mg.Tensor(loss.data.copy()))  # a captured step writes the next there
+        self.correct.append(mg.Tensor(correct.data.copy()))
+
+    def read(self) -> list[tuple[int, int, bool, float, int]]:
+        """Of every step since the last reading: its number, images, whether it was skipped, loss
+        and right guesses."""
+        if not self.steps:
+            return []
+        losses, correct = (
+            mg.stack(values).cpu().numpy().tolist() for values in (self.losses, self.correct)
+        )
+        found = [
+            (*step, loss, right)
+            for step, loss, right in zip(self.steps, losses, correct, strict=True)
+        ]
+        self.steps, self.losses, self.correct = [], [], []
+        return found
