@@ -157,7 +157,8 @@ runs.forEach((run, i) => run.inputs.forEach((input, k) => {
     if (value.kind === "parameter" && consumers[i].length === 1) return;
     const users = consumers[i].map(([run]) => nodes.get(`r${run}`));
     const node = {
-      key: `v${i}`, type: "leaf", value: i, parent: common(users), children: [],
+      key: `v${i}`, type: "leaf", value: i, children: [],
+      parent: value.kind === "input" ? root : common(users), // what is given comes from outside
       name: value.name || (value.kind === "constant" ? "constant" : "leaf"), kind: value.kind,
     };
     nodes.set(node.key, node);

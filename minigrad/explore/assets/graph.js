@@ -75,7 +75,7 @@ function draw() {
 
 /** The place of a node in the order of the keyboard: that of its first operation. */
 function order(node) {
-  if (node.type === "leaf") return consumers[node.value][0][0] - 0.3 + node.depth / 1e4;
+  if (node.type === "leaf") return consumers[node.value][0][0] - (node.kind === "input" ? 0.5 : 0.3) + node.depth / 1e4;
   return node.runs[0] + (node.type === "call" ? -0.4 : 0) + node.depth / 1e4;
 }
 
@@ -312,7 +312,7 @@ function showMarks(node, element, step) {
   const value = valueOf(node);
   const after = leaf ? landing : doneBackward[node.run];
   element.classList.toggle("forward-done", leaf ? step > 0 : doneForward[node.run] <= step);
-  element.classList.toggle("backward-done", values[value].terms.length > 0 && after <= step);
+  element.classList.toggle("backward-done", (!leaf || values[value].terms.length > 0) && after <= step);
   const due = values[value].terms.length;
   const have = arrived(value, step);
   const mark = element.querySelector(".badge");
