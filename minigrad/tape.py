@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from . import writes
 from .device import Array, DeviceError, check_current, device_of, get_xp
 from .dispatch import Dispatched
 from .events import listeners
@@ -76,7 +77,16 @@ class Variable:
 class Node:
     """An operation on the tape: its derivative and the targets of its gradients, without values."""
 
-    __slots__ = ("__weakref__", "_hooks", "backward", "dtype", "inputs", "operation", "shape")
+    __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "backward",
+        "dtype",
+        "inputs",
+        "operation",
+        "shape",
+        "written",
+    )
 
     def __init__(
         self,
@@ -89,6 +99,7 @@ class Node:
         self.shape, self.dtype = y.shape, y.dtype
         self.backward: Backward | None = backward
         self._hooks: Hooks | None = None  # functions of the result's gradient
+        self.written = writes.time  # when it was recorded
 
     @property
     def name(self) -> str:
@@ -243,6 +254,7 @@ def _send(
 ) -> None:
     """Run the derivative of one node and add each gradient to that of its input."""
     name = node.name
+    writes.check_unwritten(name, node.written, backward)
     following = listeners()
     for listener in following:
         listener.begin_derivative(node, g)

@@ -56,6 +56,7 @@ CALLED = {  # the names that parameters have here, where PyTorch names another t
     "Tensor.requires_grad_.mode": "requires_grad",  # as PyTorch calls it but in its stub
     "Tensor.to.other": "tensor",  # likewise
     "Tensor.add.k": "other",  # likewise
+    "Tensor.copy_.other": "src",  # likewise
 }
 AT_ANOTHER_PLACE = {"data.DataLoader", "save", "autograd.detect_anomaly"}
 # Where PyTorch takes options by keyword only, though not in its stub.

@@ -13,7 +13,18 @@ from ..layout import memory_order
 from ..options import lacks
 from ..tape import op
 from ..tensor import Number, Tensor
-from . import arithmetic, elementwise, functions, linear, logic, pad, rearrange, rounding, shape
+from . import (
+    arithmetic,
+    elementwise,
+    functions,
+    inplace,
+    linear,
+    logic,
+    pad,
+    rearrange,
+    rounding,
+    shape,
+)
 from .elementwise import named
 
 
@@ -247,6 +258,7 @@ for _method in (
 ):
     _METHODS[_method.__name__] = _method
 _METHODS |= {"reshape_as": view_as, "clip": functions.clamp, "ndimension": dim}
+_METHODS |= inplace.METHODS
 
 for _name, _function in _METHODS.items():
     setattr(Tensor, _name, _function)

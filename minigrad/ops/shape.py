@@ -143,7 +143,10 @@ def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
             xp.add.at(gx, index, g)
         return (gx.astype(dtype, copy=False),)
 
-    return xp.asarray(x[index]), backward
+    y = x[index]
+    if isinstance(y, np.generic):  # an element's copy, not a view
+        y = x[(*index, ...)]
+    return y, backward
 
 
 @Dispatched
@@ -175,9 +178,8 @@ def out_of_bounds(value: int) -> IndexError:
     return IndexError(f"index: {value} is out of bounds")
 
 
-def getitem(input: Tensor, index: Any) -> Tensor:
-    """``input[index]``: integers, slices with a positive step, None, ..., and bool, int32 or int64
-    tensors or arrays."""
+def plain_index(index: Any) -> tuple[tuple[Any, ...], bool]:
+    """An index as arrays, integers, slices, None and ...; and whether no place comes twice."""
     parts = index if isinstance(index, tuple) else (index,)
     raw = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
     raw = tuple(np.asarray(p) if isinstance(p, list) else p for p in raw)
@@ -199,7 +201,13 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         raise NotImplementedError(  # NumPy and PyTorch order the result's dimensions differently
             "index: an integer and an array with something between them; index in two steps"
         )
-    unique = all(getattr(part, "dtype", np.bool_) == np.bool_ for part in raw)
+    return raw, all(getattr(part, "dtype", np.bool_) == np.bool_ for part in raw)
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """``input[index]``: integers, slices with a positive step, None, ..., and bool, int32 or int64
+    tensors or arrays."""
+    raw, unique = plain_index(index)
     y = _getitem(input, index=raw, unique=unique)
     if y.numel():
         check_within.run(input.data, raw)

@@ -1,0 +1,224 @@
+"""Writing into a tensor's memory: ``x.add_(1)``, ``x[0] = 1``, ``x += 1``.
+
+What is computed is what the function without the underscore computes. It is then written into the
+tensor's memory, which views and arrays of NumPy may share. That cannot be recorded: where gradients
+would have to pass, a name with an underscore is refused, and ``x += y`` makes a new tensor.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import check, rng, writes
+from ..device import Array, device_of, move
+from ..options import lacks
+from ..tape import Backward, is_grad_enabled, no_grad, op
+from ..tensor import Number, Tensor
+from . import functions, shape
+
+
+@op
+def _in_place(x: Array, value: Any, *, index: Any) -> tuple[Array, Backward]:
+    """x[index] = value."""
+    x[index] = value
+    return x, lambda g, needs: (None, None)
+
+
+def _records(*operands: Any) -> bool:
+    """Whether gradients would have to pass from one of ``operands``."""
+    return is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands)
+
+
+def _write(name: str, self: Tensor, value: Any, index: Any = ...) -> Tensor:
+    """Write ``value`` into the tensor, at ``index``, and return the tensor."""
+    check.writable(name, self)
+    if isinstance(value, Tensor):
+        if value.dtype.kind == "f" and self.dtype.kind != "f":
+            raise TypeError(f"{name}: expected values for {self.dtype}, got {value.dtype}")
+        check.beside(name, value, self)
+    else:
+        check.fits(name, value, self.dtype)
+        if isinstance(value, (float, np.floating)) and self.dtype.kind != "f":
+            raise TypeError(f"{name}: expected values for {self.dtype}, got {value}")
+    with no_grad():
+        values = value.detach() if isinstance(value, Tensor) else value
+        if isinstance(values, Tensor) and values.dtype != self.dtype:
+            values = values.to(self.dtype)
+        _in_place(self, values, index=index)
+    writes.note(self.data)
+    return self
+
+
+def _refuse(name: str, instead: str, *operands: Any) -> None:
+    if _records(*operands):
+        raise NotImplementedError(
+            f"{name}: a tensor that requires grad cannot be changed in place; use {instead}, or "
+            "'with no_grad():'"
+        )
+
+
+def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method ``name`` that writes what ``function`` computes."""
+
+    @functools.wraps(function)
+    def method(*args: Any, **options: Any) -> Tensor:
+        _refuse(name, name.rstrip("_"), *args, *options.values())
+        with no_grad():
+            value = function(*args, **options)
+        self: Tensor = args[0]
+        if value.shape != self.shape:
+            raise ValueError(f"{name}: expected a result of shape {self.shape}, got {value.shape}")
+        return _write(name, self, value)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"""Write :func:`{name.rstrip("_")}` of this tensor into its memory.
+
+    Raises:
+        NotImplementedError: the tensor, or an operand, requires grad, outside ``no_grad()``.
+        TypeError: the result does not fit into the tensor's dtype.
+        ValueError: it does not have the tensor's shape, or the memory is read-only.
+    """
+    method.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return method
+
+
+NAMES = (
+    "abs add addcdiv addcmul atan2 bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp cos "
+    "cumprod cumsum div exp exp2 expm1 floor floor_divide fmod frac lerp log log10 log1p log2 "
+    "logical_and logical_not logical_or logical_xor masked_fill mul neg pow reciprocal relu "
+    "remainder round rsqrt scatter scatter_add sigmoid sign sin sqrt square sub tan tanh tril triu "
+    "trunc"
+)
+METHODS: dict[str, Any] = {
+    f"{name}_": _written(f"{name}_", getattr(functions, name)) for name in NAMES.split()
+}
+METHODS["clip_"] = METHODS["clamp_"]
+
+
+def _assigned(name: str) -> Callable[..., Any]:
+    """``x += y`` and its kin: into x's memory, or a new tensor where gradients pass."""
+    method = METHODS[name]
+
+    def assign(self: Tensor, other: Any) -> Any:
+        known = isinstance(other, (Tensor, int, float, np.generic))
+        return method(self, other) if known and not _records(self, other) else NotImplemented
+
+    return assign
+
+
+for _operator, _name in {
+    "iadd": "add_",
+    "isub": "sub_",
+    "imul": "mul_",
+    "itruediv": "div_",
+    "imod": "remainder_",
+    "ifloordiv": "floor_divide_",
+    "ipow": "pow_",
+    "iand": "bitwise_and_",
+    "ior": "bitwise_or_",
+    "ixor": "bitwise_xor_",
+}.items():
+    METHODS[f"__{_operator}__"] = _assigned(_name)
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    METHODS[function.__name__] = function
+    return function
+
+
+@_method
+def __setitem__(self: Tensor, index: Any, value: Tensor | Number) -> None:
+    """``self[index] = value``, which broadcasts; the index is that of ``self[index]``."""
+    _refuse("x[index] = value", "where() or masked_fill()", self, value)
+    raw, _ = shape.plain_index(index)
+    place = self.detach()[index]
+    if isinstance(value, Tensor):
+        while value.ndim > place.ndim and value.shape[0] == 1:  # as in PyTorch
+            value = value[0]
+        try:
+            fits = np.broadcast_shapes(value.shape, place.shape) == place.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"value: expected shape {place.shape}, got {value.shape}")
+    _write("value", self, check.operand("value", value), raw)
+
+
+@_method
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write ``src``, which broadcasts, into this tensor's memory, in its dtype; returns it."""
+    _refuse("copy_", "src", self, check.tensor("src", src))
+    check.boolean("non_blocking", non_blocking)
+    src = src.detach().to(self.device).to(self.dtype)
+    return _write("copy_", self, src.expand(self.shape))
+
+
+@_method
+def fill_(self: Tensor, value: Number | Tensor) -> Tensor:
+    """Write one number, or a 0-d Tensor, into all elements; returns the tensor."""
+    _refuse("fill_", "full_like", self, value)
+    if isinstance(value, Tensor) and value.ndim:
+        raise ValueError(f"value: expected a number or a 0-d Tensor, got shape {value.shape}")
+    return _write("value", self, check.operand("value", value))
+
+
+@_method
+def zero_(self: Tensor) -> Tensor:
+    """Write zeros into all elements; returns the tensor."""
+    _refuse("zero_", "zeros_like", self)
+    return _write("zero_", self, 0)
+
+
+def _draw(name: str, self: Tensor, *numbers: float) -> Tensor:
+    """Fill with what NumPy's generator draws under ``name``."""
+    _refuse(f"{name}_", "rand_like or randn_like", self)
+    check.floating("self", self)
+    with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
+        drawn = np.asarray(getattr(rng.generator(), name)(*numbers, self.shape), self.dtype)
+    return _write(f"{name}_", self, Tensor(move(drawn, device_of(self.data))))
+
+
+LARGE = 1e300  # beyond it NumPy cannot draw from an interval
+
+
+@_method
+@lacks(generator=None)
+def uniform_(self: Tensor, from_: float = 0, to: float = 1) -> Tensor:
+    """Fill with numbers drawn uniformly from [from_, to); returns the tensor."""
+    low = check.number("from_", from_, -LARGE, LARGE)
+    return _draw("uniform", self, low, check.number("to", to, low, LARGE))
+
+
+@_method
+@lacks(generator=None)
+def normal_(self: Tensor, mean: float = 0, std: float = 1) -> Tensor:
+    """Fill with numbers drawn from the normal distribution; returns the tensor."""
+    mean = check.number("mean", mean, -math.inf)
+    return _draw("normal", self, mean, check.number("std", std, 0))
+
+
+@_method
+@lacks(generator=None)
+def bernoulli_(self: Tensor, p: float | Tensor = 0.5) -> Tensor:
+    """Fill with 1 with probability ``p``, a number or a Tensor that broadcasts, else 0; returns the
+    tensor."""
+    _refuse("bernoulli_", "bernoulli", self, p)
+    if isinstance(p, Tensor):
+        drawn = rng.bernoulli(p.detach().expand(self.shape))
+    else:
+        chance = check.number("p", p, 0, 1)
+        drawn = rng.bernoulli(Tensor(np.zeros(self.shape, np.float32)), chance)
+    return _write("bernoulli_", self, drawn.to(self.device).to(self.dtype))
+
+
+@_method
+def detach_(self: Tensor) -> Tensor:
+    """Take the tensor out of the graph; returns it."""
+    self.node, self.requires_grad = None, False
+    return self

@@ -1,0 +1,73 @@
+"""Writes into memory that a derivative keeps: found when backward comes to it, as in PyTorch.
+
+An operation keeps the very arrays it saw. Every write in place notes the time at which it changed
+the memory behind an array, and every node on the tape the time at which it was recorded. A node
+that was recorded before the memory of one of its arrays was written into cannot give the gradient
+of what was computed. Nothing is looked up until the first write.
+
+A write into ``tensor.data``, as optimisers do, is not noted.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .device import Array
+
+time = 0  # the number of writes so far
+_written: dict[int, tuple[weakref.ref[Any], int]] = {}  # by the id of the memory's owner
+
+
+def note(array: Array) -> None:
+    """The memory of ``array`` has been written into."""
+    global time
+    time += 1
+    owner = _owner(array)
+    if len(_written) > 1000:
+        for key in [key for key, (reference, _) in _written.items() if reference() is None]:
+            del _written[key]
+    _written[id(owner)] = weakref.ref(owner), time
+
+
+def check_unwritten(name: str, recorded: int, backward: Callable[..., Any]) -> None:
+    """Raise RuntimeError if memory that ``backward`` keeps was written into after ``recorded``."""
+    if recorded == time:
+        return
+    for array in _kept(backward, set()):
+        owner = _owner(array)
+        reference, when = _written.get(id(owner), (None, 0))
+        if reference is not None and reference() is owner and when > recorded:
+            raise RuntimeError(
+                f"backward: an array that '{name}' keeps has been changed in place since forward; "
+                "change a clone() instead, or change it after backward()"
+            )
+
+
+def _owner(array: Array) -> Any:
+    """The array that owns the memory of ``array``."""
+    while isinstance(array.base, np.ndarray) or hasattr(array.base, "__cuda_array_interface__"):
+        array = array.base
+    return array
+
+
+def _kept(value: Any, seen: set[int]) -> Iterator[Array]:
+    """The arrays in the closure of a function, in those of the functions there, and in tuples."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if hasattr(value, "strides"):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _kept(part, seen)
+    else:
+        for cell in getattr(value, "__closure__", None) or ():
+            try:
+                content = cell.cell_contents
+            except ValueError:  # a variable that has no value yet
+                continue
+            yield from _kept(content, seen)

@@ -1,0 +1,149 @@
+"""Writing into a tensor: PyTorch's results, in the same memory; refused where gradients pass."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from minigrad.ops.inplace import NAMES
+from tests.common import refuses
+
+X = np.array([[0.3, 0.8, 0.6], [0.2, 0.7, 0.4]])
+OTHER, MASK = X[::-1] + 0.05, X > 0.5
+INDEX = np.array([[0, 2, 1], [1, 0, 2]])
+INTEGERS = np.array([6, 3, 12])
+ARGUMENTS = {
+    "addcdiv": (OTHER, OTHER),
+    "addcmul": (OTHER, OTHER),
+    "clamp": (0.3, 0.5),
+    "cumprod": (1,),
+    "cumsum": (1,),
+    "lerp": (OTHER, 0.3),
+    "masked_fill": (MASK, 9.0),
+    "scatter": (1, INDEX, OTHER),
+    "scatter_add": (1, INDEX, OTHER),
+}
+TWO = "add atan2 div floor_divide fmod mul pow remainder sub logical_and logical_or logical_xor"
+ARGUMENTS |= dict.fromkeys(TWO.split(), (OTHER,))
+ARGUMENTS |= dict.fromkeys(["bitwise_and", "bitwise_or", "bitwise_xor"], (5,))
+
+
+def given(library, values):
+    return library.tensor(values) if isinstance(values, np.ndarray) else values
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_as_pytorch(name):
+    found = []
+    for m in (mg, torch):
+        x = m.tensor(INTEGERS if name.startswith("bitwise") else X)
+        view = x[1:]
+        same = getattr(x, f"{name}_")(*(given(m, a) for a in ARGUMENTS.get(name, ())))
+        assert same is x
+        assert view.tolist() == x[1:].tolist()  # the same memory
+        found.append((str(x.dtype).removeprefix("torch."), x.tolist()))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], 1e-12)
+
+
+OPERATORS = "iadd isub imul itruediv ifloordiv imod ipow"
+
+
+@pytest.mark.parametrize("name", [*OPERATORS.split(), "iand", "ior", "ixor"])
+def test_operators(name):
+    for m in (mg, torch):
+        x = first = m.tensor(INTEGERS if name in ("iand", "ior", "ixor") else X)
+        expected = getattr(operator, name[1:] if name[1:] not in ("and", "or") else f"{name[1:]}_")
+        expected = expected(x, 2).tolist()
+        x = getattr(operator, name)(x, 2)
+        assert x is first
+        assert x.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "index",
+    [0, (0, 1), slice(1), ..., (slice(None), 1), None, [1, 0], ([0, 1], [1, 2]), (..., [0])],
+    ids=str,
+)
+def test_assigning(index):
+    found = []
+    for m in (mg, torch):
+        x = m.tensor(X)
+        x[index] = 3
+        x[index] = x[index] * m.tensor([2.0], dtype=m.float64)
+        x[x > 5.5] = -1.0
+        found.append(x.tolist())
+    assert found[0] == found[1]
+
+
+def test_an_optimiser_by_hand():
+    for m in (mg, torch):
+        w = m.ones(2, requires_grad=True)
+        (w * w).sum().backward()
+        with m.no_grad():
+            w -= 0.25 * w.grad
+            w.grad.zero_()
+        assert w.requires_grad
+        assert w.tolist() == [0.5, 0.5]
+        assert w.grad.tolist() == [0, 0]
+
+
+def test_copies_and_fills():
+    for m in (mg, torch):
+        x = m.zeros(2, 2)
+        assert x.copy_(m.tensor([1, 2])).tolist() == [[1, 2], [1, 2]]
+        assert x.fill_(m.tensor(3)).tolist() == [[3, 3], [3, 3]]
+        assert x.zero_().tolist() == [[0, 0], [0, 0]]
+        x = (m.ones(1, requires_grad=True) * 2).detach_()
+        assert not x.requires_grad
+        assert x.is_leaf
+
+
+def test_draws():
+    mg.manual_seed(0)
+    x = mg.zeros(10_000)
+    assert x.uniform_(-1, 1) is x
+    assert abs(x.mean().item()) < 0.05
+    assert -1 <= x.min().item() < -0.9 < 0.9 < x.max().item() < 1
+    assert abs(x.normal_(3, 2).std().item() - 2) < 0.1
+    assert abs(x.bernoulli_(0.25).mean().item() - 0.25) < 0.05
+    assert mg.zeros(2, 2).bernoulli_(mg.tensor([0.0, 1.0])).tolist() == [[0, 1], [0, 1]]
+
+
+def test_where_gradients_pass_a_new_tensor_is_made_or_none():
+    x = mg.ones(2, requires_grad=True)
+    y = first = x * 2
+    y += 1
+    assert y is not first
+    assert y.requires_grad
+    for call in (
+        lambda: first.add_(1),
+        lambda: mg.ones(2).mul_(x),
+        lambda: operator.setitem(first, 0, 1),
+        lambda: mg.ones(2).copy_(x),
+        first.zero_,
+        first.uniform_,
+    ):
+        refuses(NotImplementedError, "cannot be changed in place", call)
+
+
+def test_errors():
+    x, n = mg.ones(2), mg.tensor([1, 2])
+    for error, text, call in (
+        (TypeError, "add_: expected values for int64, got float32", lambda: n.add_(0.5)),
+        (
+            TypeError,
+            "value: expected values for int64",
+            lambda: operator.setitem(n, 0, 0.5),
+        ),
+        (ValueError, "add_: expected a result of shape (2,)", lambda: x.add_(mg.ones(3, 2))),
+        (ValueError, "value: expected shape (), got (2,)", lambda: operator.setitem(x, 0, x)),
+        (IndexError, "out of bounds", lambda: operator.setitem(x, 2, 0)),
+        (ValueError, "zero_: expected memory that can be", mg.ones(1).expand(3).zero_),
+        (ValueError, "to: expected a number between 1", lambda: x.uniform_(1, 0)),
+    ):
+        refuses(error, text, call)

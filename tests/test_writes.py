@@ -1,0 +1,62 @@
+"""A write into what a derivative keeps is found; other writes are none of its business."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from minigrad import writes
+from tests.common import refuses
+
+KEPT = "an array that 'mul' keeps has been changed in place since forward"
+
+
+@pytest.mark.parametrize("change", [lambda x: x.zero_(), lambda x: x[0].fill_(1)])
+def test_kept_memory(change):
+    def backward(m):
+        x, w = m.ones(3), m.ones(3, requires_grad=True)
+        y = (x * w).sum()
+        change(x)
+        return y.backward
+
+    refuses(RuntimeError, KEPT, backward(mg), backward(torch))
+
+
+def test_memory_that_is_not_kept():
+    for m in (mg, torch):
+        x, w = m.ones(3), m.ones(3, requires_grad=True)
+        x.add_(1)  # before the operation
+        y = (x + w).sum() + (x * w).sum()
+        m.ones(3).add_(1)  # of something else
+        y.backward()
+        x.add_(1)  # afterwards
+        assert w.grad.tolist() == [3, 3, 3]
+
+
+def test_closures_in_closures():
+    """The array stands in the closure of a closure."""
+    x = mg.ones(2, 2)
+    w = mg.ones(2, 2, requires_grad=True)
+    y = (x @ w).sum()
+    x.zero_()
+    refuses(RuntimeError, "'matmul' keeps has been changed in place", y.backward)
+
+
+def test_memory_used_again_is_not_taken_for_what_it_was():
+    for _ in range(5):
+        a = np.ones(1000)
+        writes.note(a)
+        del a
+        gc.collect()
+        w = mg.ones(1000, dtype="float64", requires_grad=True)
+        (mg.Tensor(np.ones(1000)) * w).sum().backward()
+
+
+def test_the_notes_do_not_grow():
+    for _ in range(3000):
+        writes.note(np.ones(1))
+    assert len(writes._written) < 1100
