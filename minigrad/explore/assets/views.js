@@ -19,7 +19,7 @@ function grid(numbers, columns, most, caption, marked = -1) {
         Number.isNaN(x) ? "·" : brief(x));
     })));
   }
-  return h("figure", { class: "grid" }, h("table", { "aria-label": caption }, h("tbody", {}, rows)), h("figcaption", {}, caption));
+  return h("figure", { class: "grid" }, h("table", { "aria-label": caption, style: `width:${columns * 35}px` }, h("tbody", {}, rows)), h("figcaption", {}, caption));
 }
 
 function chooser(label, count, value, change, name = (k) => k) {
