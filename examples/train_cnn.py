@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from cifar import cli, recipes
-from cifar.training import train
+from cifar.training.loop import fit
 from cifar.training.request import Request
+from cifar.training.train import in_words, open_run, save
 
 RECIPE = "simple"  # unless the options name another one
 DESCRIPTION = (
@@ -28,16 +29,31 @@ def parse(arguments: Sequence[str]) -> Request:
     return cli.parse_options(Request, arguments, "train_cnn.py", DESCRIPTION)
 
 
-def run(options: Request) -> int:
-    """Train, and print the last accuracy."""
-    last = train.run(options.settings(default_recipe=RECIPE))[-1]
+def train(options: Request) -> int:
+    """Train epoch by epoch, and print the last accuracy."""
+    settings = options.settings(default_recipe=RECIPE)
+    # A run holds what training needs: run.model is a minigrad.nn.Module, run.train yields batches
+    # of images and labels, run.objective(logits, labels) is the loss, run.optimizer updates the
+    # weights, run.schedule sets the learning rate.
+    with open_run(settings) as run:
+        print(run.model)
+        # For every batch, fit does what such loops do in PyTorch:
+        #     loss = run.objective(run.model(images), labels)
+        #     run.optimizer.zero_grad()
+        #     loss.backward()
+        #     run.optimizer.step()
+        # After an epoch it evaluates and yields. To stop early, leave the loop.
+        for metrics in fit(run):
+            print(in_words(metrics))
+            save(run, metrics)
+    last = run.progress.history[-1]
     print(f"test accuracy {last.test_accuracy:.2%} after epoch {last.epoch}")
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; returns the exit code."""
-    return cli.guarded(lambda: parse(sys.argv[1:] if arguments is None else arguments), run)
+    return cli.guarded(lambda: parse(sys.argv[1:] if arguments is None else arguments), train)
 
 
 if __name__ == "__main__":

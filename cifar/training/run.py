@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -112,6 +113,7 @@ class Run:
         step: see :func:`cifar.training.step.make_step`; made when an epoch begins.
         stop: signals that asked the run to stop.
         test_confusion: of the last epoch, where the test set was evaluated.
+        drawn: when the curves were last drawn, by ``time.perf_counter``.
     """
 
     settings: Settings
@@ -132,6 +134,7 @@ class Run:
     step: Step | None = None
     stop: Sequence[int] = ()
     test_confusion: NDArray[np.int64] | None = None
+    drawn: float = -math.inf
 
     @property
     def device(self) -> mg.device:

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
-
 import minigrad as mg
 from cifar import datasets, process, recipes
 from cifar.device import find_device, use_precision
@@ -28,22 +26,32 @@ from cifar.training.run import Run, Settings, holds_run, make_run
 DRAW_EVERY = 5.0  # seconds: to draw the curves takes a fifth of one
 
 
-@process.batches_can_be_smaller()
 def run(settings: Settings) -> list[EpochMetrics]:
-    """Train as ``settings`` say and return the metrics of every epoch.
+    """Train as ``settings`` say and return the metrics of every epoch; see :func:`open_run`."""
+    with open_run(settings) as run:
+        for metrics in fit(run):
+            print(in_words(metrics))
+            save(run, metrics)
+    return run.progress.history
 
-    Writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors`` (weights; the best
-    by accuracy on the held images), ``state.safetensors`` (what ``resume`` needs; the one before it
-    is kept as ``state-before.safetensors``), ``metrics.jsonl``, ``curves.png`` (all along),
-    ``predictions.png`` and, of a long-tailed training set, ``classes.png``. The weights' files note
-    recall and number of images by class wherever the test set was evaluated with them
-    ("per_class").
+
+@contextmanager
+def open_run(settings: Settings) -> Iterator[Run]:
+    """A run to train with :func:`~cifar.training.loop.fit`: a new one, or a saved one to resume.
+    The first Ctrl-C or SIGTERM stops it at the next step.
+
+    :func:`save` writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors``
+    (weights; the best by accuracy on the held images), ``state.safetensors`` (what ``resume``
+    needs; the one before it is kept as ``state-before.safetensors``), ``metrics.jsonl`` and
+    ``curves.png``. The weights' files note recall and number of images by class wherever the test
+    set was evaluated with them ("per_class"). At the end ``predictions.png`` is added and, for a
+    long-tailed training set, ``classes.png``.
 
     Raises:
         UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
             or the loss, the weights or the optimiser's state became infinite or NaN: what was saved
             before is whole.
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
+        KeyboardInterrupt: at the end, if a signal stopped it; the state is saved.
     """
     recipe, device = checked_recipe(settings), find_device(settings.device)
     if not (settings.resume and holds_run(Path(settings.out))):
@@ -55,16 +63,14 @@ def run(settings: Settings) -> list[EpochMetrics]:
         raise UserError(
             "capture: a recorded step cannot be watched by detect_anomaly: leave one out"
         )
-    with process.outliving_its_terminal(), _output_folder(settings) as out:
+    with (
+        process.batches_can_be_smaller(),
+        process.outliving_its_terminal(),
+        _output_folder(settings) as out,
+    ):
         run, test_set = prepare(settings, recipe, device, out)
-        drawn = -np.inf
         with process.stop_on_signals() as run.stop, _watched(run):
-            for metrics in fit(run):
-                print(_in_words(metrics))
-                _save(run, metrics)
-                if time.perf_counter() >= drawn + DRAW_EVERY:
-                    _draw_curves(run)
-                    drawn = time.perf_counter()
+            yield run
             if run.stop and run.progress.epoch < recipe.epochs:
                 state.save(run)
                 _draw_curves(run)
@@ -75,7 +81,6 @@ def run(settings: Settings) -> list[EpochMetrics]:
                 raise KeyboardInterrupt
         _draw_curves(run)
         _draw_predictions(run, test_set)
-        return run.progress.history
 
 
 def checked_recipe(settings: Settings) -> Recipe:
@@ -133,7 +138,8 @@ def _schedule_in_words(recipe: Recipe) -> str:
     return f" (its schedule in proportion: {stretched} in place of {own.schedule_in_words()})"
 
 
-def _in_words(metrics: EpochMetrics) -> str:
+def in_words(metrics: EpochMetrics) -> str:
+    """An epoch's figures as one line."""
     figures = metrics.as_dict()
     parts = [part for part in ("train", "validation", "test") if f"{part}_loss" in figures]
     shown = "; ".join(
@@ -151,8 +157,8 @@ def _in_words(metrics: EpochMetrics) -> str:
 # ---------------------------------------------------------------------------- what is written
 
 
-def _save(run: Run, metrics: EpochMetrics) -> None:
-    """Write the epoch's line, models and state."""
+def save(run: Run, metrics: EpochMetrics) -> None:
+    """Write an epoch's line, models and state, and its curves unless they were drawn just now."""
     confusion = run.test_confusion
     saved = SavedRecord(
         **{f.name: getattr(run.record, f.name) for f in dataclasses.fields(run.record)},
@@ -168,7 +174,10 @@ def _save(run: Run, metrics: EpochMetrics) -> None:
         mg.save(run.model.state_dict(), run.out / "best.safetensors", best.as_note())
     lines = "".join(json.dumps(line.as_dict()) + "\n" for line in run.progress.history)
     mg.checkpoint.write_text(run.out / "metrics.jsonl", lines)
-    state.save(run)  # last: what was written before it, a resumed run writes again
+    state.save(run)  # after these files, because a resumed run writes them again
+    if time.perf_counter() >= run.drawn + DRAW_EVERY:
+        _draw_curves(run)
+        run.drawn = time.perf_counter()
 
 
 def _draw_curves(run: Run) -> None:

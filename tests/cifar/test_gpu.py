@@ -46,7 +46,7 @@ def settings(out, **options):
 def prepared(out, **options):
     asked = settings(out, **options)
     recipe = train.checked_recipe(asked)
-    return train.prepare(asked, recipe, mg.device("gpu"), out)[1]
+    return train.prepare(asked, recipe, mg.device("gpu"), out)[0]
 
 
 @pytest.mark.parametrize("training", [False, True])

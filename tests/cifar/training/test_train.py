@@ -48,6 +48,18 @@ def test_metrics(whole):
         assert "gpu_memory_mb" not in line  # of a run on the CPU
 
 
+def test_a_loop_that_is_left_goes_on_later(whole, small, tmp_path):
+    """As in a search that gives up a run, and comes back to it."""
+    out = tmp_path / "run"
+    with train.open_run(tiny.settings(out)) as run:
+        for metrics in loop.fit(run):
+            train.save(run, metrics)
+            break
+    assert [metrics.epoch for metrics in run.progress.history] == [1]
+    assert train.run(tiny.settings(out, resume=True))[0] == run.progress.history[0]
+    assert tiny.results(out) == tiny.results(whole[0])
+
+
 def test_metadata(whole):
     out, history = whole
     best = max(history, key=lambda line: line.test_accuracy)
