@@ -150,7 +150,7 @@ def _in_main_thread() -> bool:
 
 
 @contextmanager
-def outliving_its_terminal() -> Iterator[None]:
+def outlive_terminal() -> Iterator[None]:
     """Go on when the terminal, or the reader of the output, goes away: SIGHUP is ignored, and
     output that can no longer be written is dropped. Outside the main thread nothing changes."""
     if not _in_main_thread():
@@ -193,7 +193,7 @@ def _shortest(program: str) -> str:
 
 
 @contextmanager
-def batches_can_be_smaller() -> Iterator[None]:
+def suggest_smaller_batch() -> Iterator[None]:
     """For a command that takes a batch size: when memory runs out, the error suggests a smaller
     one."""
     try:

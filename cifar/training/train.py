@@ -64,8 +64,8 @@ def open_run(settings: Settings) -> Iterator[Run]:
             "capture: a recorded step cannot be watched by detect_anomaly: leave one out"
         )
     with (
-        process.batches_can_be_smaller(),
-        process.outliving_its_terminal(),
+        process.suggest_smaller_batch(),
+        process.outlive_terminal(),
         _output_folder(settings) as out,
     ):
         run, test_set = prepare(settings, recipe, device, out)

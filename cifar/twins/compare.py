@@ -74,7 +74,7 @@ class Settings:
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
 
-@process.batches_can_be_smaller()
+@process.suggest_smaller_batch()
 def run(settings: Settings) -> tuple[Comparison, Path]:
     """Compare as ``settings`` say; returns the figures and the folder they were written to.
 

@@ -136,7 +136,7 @@ def test_outside_the_main_thread_signals_and_streams_are_left_alone():
     handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
     def inside():
-        with process.outliving_its_terminal(), process.stop_on_signals() as stop:
+        with process.outlive_terminal(), process.stop_on_signals() as stop:
             now = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
             return stop, now, sys.stdout
 
@@ -193,7 +193,7 @@ def test_a_program_can_say_how_it_was_started(tmp_path, way):
 
 def talk():
     """Print to both streams until told to end, then say so in a file."""
-    with process.outliving_its_terminal():
+    with process.outlive_terminal():
         for _ in iter(sys.stdin.readline, ""):
             for stream in (sys.stdout, sys.stderr):
                 print("still here", file=stream, flush=True)
@@ -246,7 +246,7 @@ def test_a_reader_that_goes_away_does_not_end_a_run(tmp_path):
 
 def test_hang_ups_end_what_comes_after(capsys):
     before = signal.getsignal(signal.SIGHUP)
-    with contextlib.suppress(ZeroDivisionError), process.outliving_its_terminal():
+    with contextlib.suppress(ZeroDivisionError), process.outlive_terminal():
         print("said")
         assert sys.stdout.isatty() is False  # all but writing is the stream's own
         raise ZeroDivisionError
@@ -261,7 +261,7 @@ def test_hang_ups_end_what_comes_after(capsys):
         (mg.OutOfMemoryError("conv2d: 5 GiB"), "conv2d: 5 GiB; try a smaller --batch-size"),
     ],
 )
-def test_batches_can_be_smaller(error, text):
-    with pytest.raises(mg.OutOfMemoryError) as caught, process.batches_can_be_smaller():
+def test_a_smaller_batch_is_suggested(error, text):
+    with pytest.raises(mg.OutOfMemoryError) as caught, process.suggest_smaller_batch():
         raise error
     assert str(caught.value) == text

@@ -32,14 +32,14 @@ def test_data_that_are_here(here, capsys, monkeypatch):
 
 
 def test_data_are_downloaded_on_demand(here, capsys, monkeypatch):
-    asked = []
+    calls = []
 
     def load(name, split, data_dir):
-        asked.append((name, split, data_dir))
+        calls.append((name, split, data_dir))
         Path("mine/cifar-10-batches-py").mkdir(exist_ok=True)
         return tiny.load(name, split)
 
     Path("mine").mkdir()
     monkeypatch.setattr(datasets, "load", load)
     assert "CIFAR-10 is in mine" in said(capsys, "data --data-dir mine --download")
-    assert asked == [("cifar10", "train", "mine"), ("cifar10", "test", "mine")]
+    assert calls == [("cifar10", "train", "mine"), ("cifar10", "test", "mine")]

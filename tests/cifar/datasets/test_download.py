@@ -40,13 +40,13 @@ class Mirror:
     """A local server; the path of a request is the name of what it does.
 
     Attributes:
-        asked: (path, Range) of each request.
+        requests: (path, Range) of each request.
         cut: set when a client hangs up.
         gate: "gated" sends its second half once it is set.
     """
 
     port: int
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
     cut: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -61,9 +61,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        path, asked = self.path.strip("/"), self.headers.get("Range")
-        self.mirror.asked.append((path, asked))
-        self.start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        path, offset = self.path.strip("/"), self.headers.get("Range")
+        self.mirror.requests.append((path, offset))
+        self.start = int(offset.removeprefix("bytes=").removesuffix("-")) if offset else 0
         with contextlib.suppress(ConnectionError):
             if path in AWAY:
                 self.answer(302, Location=AWAY[path])
@@ -204,11 +204,11 @@ def part(cache):
 
 def test_a_good_download(cache, mirror, download, capsys):
     assert len(download("good", "missing")) == ROWS
-    assert mirror.asked == [("good", None)]
+    assert mirror.requests == [("good", None)]
     assert sorted(os.listdir(cache)) == [FOLDER, NAME]
     assert "CIFAR-10 from 127.0.0.1" in capsys.readouterr().err
     assert len(datasets.load("cifar10", "train")) == 5 * ROWS
-    assert len(mirror.asked) == 1
+    assert len(mirror.requests) == 1
 
 
 def test_it_goes_into_the_place_that_was_named(cache, tmp_path, download, monkeypatch):
@@ -226,13 +226,13 @@ def test_the_next_call_resumes(part, mirror, download):
     assert os.listdir(part.parent) == [part.name]
     assert part.read_bytes() == PACKED[:HALF]
     download("good")
-    assert mirror.asked == [("half", None), ("good", f"bytes={HALF}-")]
+    assert mirror.requests == [("half", None), ("good", f"bytes={HALF}-")]
     assert not part.exists()
 
 
 def test_the_next_mirror_resumes(part, mirror, download):
     download("half", "good")
-    assert mirror.asked[1] == ("good", f"bytes={HALF}-")
+    assert mirror.requests[1] == ("good", f"bytes={HALF}-")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -252,12 +252,12 @@ def test_nothing_is_read_after_the_last_byte(mirror, download, behaviour):
 
 def test_the_body_of_a_redirection_is_not_read(mirror, download):
     assert len(download("endless-redirect")) == ROWS
-    assert [path for path, _ in mirror.asked] == ["endless-redirect", "good"]
+    assert [path for path, _ in mirror.requests] == ["endless-redirect", "good"]
     assert mirror.cut.wait(5)
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "left", "asked"),
+    ("behaviour", "left", "offsets"),
     [
         ("knows-no-ranges", 100, ["bytes=100-"]),
         ("good", 100, ["bytes=100-", None]),  # a bad part does not spoil the only mirror
@@ -265,10 +265,10 @@ def test_the_body_of_a_redirection_is_not_read(mirror, download):
         ("good", SIZE + 1, [None]),
     ],
 )
-def test_a_part_that_does_not_fit_is_fetched_anew(part, mirror, download, behaviour, left, asked):
+def test_a_part_that_does_not_fit_is_fetched_anew(part, mirror, download, behaviour, left, offsets):
     part.write_bytes(b"?" * left)
     assert len(download(behaviour)) == ROWS
-    assert mirror.asked == [(behaviour, offset) for offset in asked]
+    assert mirror.requests == [(behaviour, offset) for offset in offsets]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_every_failure_is_listed(part, mirror, download):
 
 def test_https_only(mirror, download):
     refuses(DataError, "https://", lambda: download("good", schemes=("https://",)))
-    assert mirror.asked == []
+    assert mirror.requests == []
 
 
 def test_a_place_that_cannot_be_written(tmp_path, download, monkeypatch):
@@ -348,7 +348,7 @@ def test_two_downloads_at_once_are_one(cache, part, mirror, download, capsys):
         wait_for(is_said)
         mirror.gate.set()
         assert (len(first.result(30)), len(second.result(30))) == (ROWS, 5 * ROWS)
-    assert mirror.asked == [("gated", None)]
+    assert mirror.requests == [("gated", None)]
     assert sorted(os.listdir(cache)) == [FOLDER, NAME]
 
 
@@ -360,7 +360,7 @@ def test_a_process_that_waited_for_a_failed_download_tries_itself(part, mirror, 
             with pytest.raises(futures.TimeoutError):
                 waiting.result(0.2)
         assert len(waiting.result(30)) == ROWS
-    assert mirror.asked == [("good", "bytes=9-")]
+    assert mirror.requests == [("good", "bytes=9-")]
 
 
 def test_a_killed_download_holds_up_nobody(part, mirror, download):
@@ -375,5 +375,5 @@ def test_a_killed_download_holds_up_nobody(part, mirror, download):
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
     assert len(download("good")) == ROWS
-    assert mirror.asked[1:] == [("good", f"bytes={HALF}-")]
+    assert mirror.requests[1:] == [("good", f"bytes={HALF}-")]
     assert sorted(os.listdir(part.parent)) == [FOLDER, NAME]

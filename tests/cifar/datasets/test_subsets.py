@@ -51,23 +51,23 @@ def test_no_tail_keeps_all():
 @given(st.integers(1, 29))
 def test_hold_out_splits(count):
     whole = data(3)
-    rest, held = subsets.hold_out(whole, count)
-    assert len(held) == count
-    assert sorted(numbers(rest) + numbers(held)) == list(range(30))
-    for part in (rest, held):
+    rest, val = subsets.hold_out(whole, count)
+    assert len(val) == count
+    assert sorted(numbers(rest) + numbers(val)) == list(range(30))
+    for part in (rest, val):
         assert (part.labels == whole.labels[numbers(part)]).all()
-    assert numbers(subsets.hold_out(whole, count)[1]) == numbers(held)
+    assert numbers(subsets.hold_out(whole, count)[1]) == numbers(val)
 
 
 def test_what_a_recipe_trains_on():
     whole = data(30)
     assert subsets.split(whole, 0, 1.0) == (whole, None)
-    rest, held = subsets.split(whole, 40, 1.0)
-    assert [numbers(rest), numbers(held)] == [numbers(x) for x in subsets.hold_out(whole, 40)]
-    assert (rest.split, held.split) == ("train", "validation")
+    rest, val = subsets.split(whole, 40, 1.0)
+    assert [numbers(rest), numbers(val)] == [numbers(x) for x in subsets.hold_out(whole, 40)]
+    assert (rest.split, val.split) == ("train", "validation")
     tail, same = subsets.split(whole, 40, 0.1)
     assert numbers(tail) == numbers(subsets.long_tailed(rest, 0.1))
-    assert numbers(same) == numbers(held)
+    assert numbers(same) == numbers(val)
 
 
 @pytest.mark.parametrize("count", [0, 30, -1])

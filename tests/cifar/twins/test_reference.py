@@ -44,7 +44,7 @@ def batch(seed):
 
 
 def test_rates(sides):
-    """Over all epochs, the loss on held images falling, then stalling for most of them."""
+    """Over all epochs, the validation loss falling, then stalling for most of them."""
     rates = []
     for side in sides:
         rates.append([])
