@@ -5,15 +5,12 @@ found = predict(load("runs/simple-seed0"), *read(["cat.jpg", "test_images.npy"])
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +18,16 @@ from tqdm import tqdm
 
 import minigrad as mg
 from cifar import process
-from cifar.datasets import pickles
+from cifar.datasets.arrays import read_array, read_pickle
+from cifar.datasets.pictures import FORMATS, Images, read_picture
 from cifar.errors import UserError
 from cifar.results import evaluate, tables
 from cifar.results.metrics import log_probabilities
 
-Images = NDArray[np.uint8]
-
-SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
 TOP: Final = 3  # guesses shown per image
 _ARRAYS: Final = (".npy", ".npz")
 _KINDS: Final = "pictures, folders of them, or .npy, .npz or pickled files of images"
-MOST_TOLD: Final = 5  # of the files that cannot be used, by name
-DARK: Final = 16  # a picture whose brightest pixel is that part of white
-# What Pillow decodes itself, without starting another program as it does for EPS.
-FORMATS: Final[tuple[str, ...]] = (
-    "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "TGA",
-    "TIFF", "WEBP",
-)  # fmt: skip
-_LARGEST: Final = 1 << 30  # bytes of a pickle, or unpacked from a .npz file: 349,000 images
+MAX_NAMED: Final = 5  # of the files that cannot be used, by name
 
 
 @dataclass(frozen=True)
@@ -195,8 +183,8 @@ def read(
         ids += names
         parts.append(images)
     if wrong:
-        more = f" (and {len(wrong) - MOST_TOLD:,} more files)" if len(wrong) > MOST_TOLD else ""
-        raise UserError("; ".join(wrong[:MOST_TOLD]) + more)
+        more = f" (and {len(wrong) - MAX_NAMED:,} more files)" if len(wrong) > MAX_NAMED else ""
+        raise UserError("; ".join(wrong[:MAX_NAMED]) + more)
     if not ids:
         raise UserError(f"files: no image to look at; name {_KINDS}")
     return ids, np.concatenate(parts)
@@ -239,163 +227,6 @@ def _read_file(file: Path, is_one_of_many: bool) -> tuple[list[str], Images]:
     return [f"{before}{row}" for row in rows], images
 
 
-def read_picture(path: Path) -> Images:
-    """A picture file as the network sees pictures: uint8 (3, 32, 32).
-
-    Turned upright as its EXIF data say; the first frame of several; transparent parts become
-    white; grey becomes RGB; 16 bits and floats become 8 bits (see :func:`_in_bytes`); the largest
-    centred square is scaled with a Lanczos filter. A 32 x 32 picture stays as it is, bit for bit.
-
-    Raises:
-        UserError: it is of none of the :data:`FORMATS`, damaged, or of more than 89 million pixels.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on odd metadata; the pixels are what matters
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            Image.init()  # Image.open does not know a format that this Pillow was built without
-            kinds = [kind for kind in FORMATS if kind in Image.OPEN]
-            with Image.open(path, formats=kinds) as picture:
-                upright = _rgb(path, ImageOps.exif_transpose(picture))
-        # Cropped first: a filter over a part of the picture would look beyond that part.
-        side = min(upright.size)
-        left, top = ((length - side) // 2 for length in upright.size)
-        square = upright.crop((left, top, left + side, top + side))
-        small = square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
-        raise UserError(f"{path}: more than {most} pixels; scale it down first") from None
-    except UnidentifiedImageError:
-        raise UserError(
-            f"{path}: not a picture of a known kind ({', '.join(kinds)}), nor .npy, .npz or a "
-            "pickle"
-        ) from None
-    except UserError:
-        raise
-    except Exception as error:  # its decoders raise whatever damaged bytes lead them to
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: cannot be read as a picture ({what:.80})") from None
-    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
-
-
-def _rgb(path: Path, picture: Any) -> Any:
-    """Any Pillow image in mode RGB."""
-    from PIL import Image
-
-    if picture.mode.startswith(("I", "F")):  # convert() would cut off all above 255
-        picture = Image.fromarray(_in_bytes(path, np.asarray(picture)))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
-
-
-def _in_bytes(path: Path, values: NDArray[Any]) -> Images:
-    """Grey values of more than eight bits as uint8: of whole numbers white is 65,535, of floats 1,
-    and of either 255 where the other reading makes it black or cuts it off.
-
-    Raises:
-        UserError: they are negative, beyond white, or not finite.
-    """
-    low, high = values.min(), values.max()
-    whites = (255, 65535) if values.dtype.kind in "iu" else (1, 255)
-    white = next((white for white in whites if low >= 0 and high <= white), None)
-    if white is None:
-        raise UserError(
-            f"{path}: expected pixels from 0 to {whites[0]} or {whites[1]:,}, got {low:g} to "
-            f"{high:g}"
-        )
-    if 0 < high < white / DARK:
-        print(
-            f"note: {path} comes out all but black: its pixels reach {high:g} of {white:,}; "
-            "scale them first",
-            file=sys.stderr,
-        )
-    found = np.empty(values.shape, np.uint8)
-    for row, line in zip(found, values, strict=True):  # all at once would take ten times the memory
-        row[:] = (line * (255 / white)).round()
-    return found
-
-
-def read_array(path: Path) -> Images:
-    """The images in a .npy file, or in a .npz file that holds one array or one called "data" or
-    "images": uint8 (N, 3, 32, 32). Nothing in the file is executed.
-
-    Raises:
-        UserError: it is damaged, or holds anything but uint8 (N, 3072), (N, 3, 32, 32) or
-            (N, 32, 32, 3).
-    """
-    try:
-        with path.open("rb") as file:
-            if file.peek(2)[:2] != b"PK":
-                return _read_npy(path, file, path.stat().st_size)
-            with zipfile.ZipFile(file) as archive:
-                names = [name.removesuffix(".npy") for name in archive.namelist()]
-                member = archive.infolist()[names.index(_member(path, names))]
-                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise UserError(f"{path}: compressed in another way than NumPy's")
-                with archive.open(member) as unpacked:
-                    return _read_npy(path, unpacked, _LARGEST)
-    except (UserError, MemoryError):
-        raise
-    except Exception:  # zipfile, zlib and the header's parser each have their own
-        raise UserError(f"{path}: not a whole .npy or .npz file of plain numbers") from None
-
-
-def _read_npy(path: Path, file: IO[bytes], most: int) -> Images:
-    """The array that ``file`` begins with, once its header says what fits into ``most`` bytes."""
-    version = np.lib.format.read_magic(file)
-    header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, is_fortran, dtype = header[version](file)
-    _check_layout(path, shape, dtype)
-    if (size := math.prod(shape)) > most:
-        raise UserError(f"{path}: says that it has {size:,} bytes, expected at most {most:,}")
-    raw = file.read(size)
-    if file.read(1):  # also where a zip file's checksum is looked at
-        raise UserError(f"{path}: has more bytes than an array of shape {shape} takes")
-    order: Literal["C", "F"] = "F" if is_fortran else "C"
-    return _planes(path, np.frombuffer(raw, np.uint8).reshape(shape, order=order))
-
-
-_PLANES: Final = (3, SIDE, SIDE)
-_PIXELS: Final = (SIDE, SIDE, 3)
-
-
-def _check_layout(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    is_known = shape[1:] in (_PLANES, _PIXELS, (3 * SIDE * SIDE,)) and shape[0] >= 0
-    if dtype != np.uint8 or not is_known:
-        raise UserError(
-            f"{path}: expected uint8 of shape (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3), got "
-            f"{dtype} of shape {shape!s:.80}"
-        )
-
-
-def _planes(path: Path, found: NDArray[Any]) -> Images:
-    """Images of any layout that is understood, as uint8 (N, 3, 32, 32)."""
-    _check_layout(path, found.shape, found.dtype)
-    if found.shape[1:] == _PIXELS:
-        found = found.transpose(0, 3, 1, 2)
-    images: Images = np.ascontiguousarray(found).reshape(-1, *_PLANES)
-    return images
-
-
-def _member(path: Path, names: list[str]) -> str:
-    """The array that holds the images, among those of a .npz file."""
-    chosen = names if len(names) == 1 else [name for name in ("data", "images") if name in names]
-    if len(chosen) != 1:
-        raise UserError(
-            f"{path}: expected one array, or one called data or images, got "
-            f"{', '.join(names[:5]) or 'none'}"
-        )
-    return chosen[0]
-
-
 def _is_pickle(path: Path) -> bool:
     """Whether the name or the first two bytes, "protocol 2" to 5, say that it is one."""
     if path.suffix.lower() in _ARRAYS:
@@ -405,37 +236,3 @@ def _is_pickle(path: Path) -> bool:
     return path.suffix.lower() in (".pkl", ".pickle") or (
         start[:1] == b"\x80" and start[1:] in (b"\2", b"\3", b"\4", b"\5")
     )
-
-
-def read_pickle(path: Path) -> tuple[Sequence[int], Images]:
-    """IDs and uint8 images (N, 3, 32, 32) of a pickled batch, such as CIFAR-10's own.
-
-    It is a dict with "data", images as :func:`read_array` takes them, and perhaps "ids", N whole
-    numbers; without these the rows are numbered from 0. Its other entries, labels among them, are
-    not looked at, and nothing in the file is executed.
-
-    Raises:
-        UserError: it is damaged, uses what such a pickle does not need, or holds something else.
-    """
-    try:
-        if (size := path.stat().st_size) > _LARGEST:
-            raise UserError(f"{path}: {size:,} bytes, expected at most {_LARGEST:,}")
-        content = pickles.read(path.read_bytes())
-        if not isinstance(content, dict):
-            raise UserError(f"{path}: expected a pickled dict, got a {type(content).__name__}")
-        batch = {
-            k.decode(errors="replace") if isinstance(k, bytes) else k: v for k, v in content.items()
-        }
-        if "data" not in batch:
-            names = ", ".join(map(str, batch)) or "nothing"
-            raise UserError(f'{path}: expected a pickled dict with "data", it has {names:.120}')
-        images = _planes(path, pickles.array(batch["data"]))
-        ids = batch.get("ids")
-        if ids is None:
-            return range(len(images)), images
-        ids = ids if isinstance(ids, list) else pickles.array(ids).ravel().tolist()
-    except pickles.PickleError as error:
-        raise UserError(f"{path}: {error}") from None
-    if len(ids) != len(images) or not all(type(one) is int for one in ids):
-        raise UserError(f'{path}: expected {len(images)} whole numbers in "ids"')
-    return ids, images

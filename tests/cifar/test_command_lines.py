@@ -200,7 +200,7 @@ def install(patch, here):
     patch.setattr(timing, "measure_alone", enough)
     patch.setattr(compare, "make_sides", enough)
     for name, value in vars(plots).items():
-        if inspect.isfunction(value) and value.__module__ == plots.__name__ and name[0] != "_":
+        if inspect.isfunction(value) and value.__module__.startswith(plots.__name__):
             draws = "path" in inspect.signature(value).parameters and inspect.unwrap(value) is value
             patch.setattr(plots, name, draw_nothing if draws else value)
     patch.setenv("HOME", str(here))

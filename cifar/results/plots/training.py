@@ -1,0 +1,210 @@
+"""Curves of training: one run's, or many runs' over each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+from cifar.results.metrics import EpochMetrics
+from cifar.results.plots.figure import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PANELS,
+    PARTS,
+    PURPLE,
+    SKY,
+    VERMILION,
+    add_legend,
+    count_axis,
+    legend_entry,
+    picture,
+    zoom_out,
+)
+from cifar.results.record import Record
+
+Course: TypeAlias = Mapping[int, Mapping[str, float]]  # figures by epochs done and metric
+
+NO_COURSE: Course = MappingProxyType({})
+
+
+def curves(
+    metrics: Sequence[EpochMetrics], record: Record, path: Path, course: Course = NO_COURSE
+) -> None:
+    """Loss and accuracy of all parts of the data by epoch; a study's figures in the end as dashed
+    lines, those on its way as diamonds, in the colour of their part."""
+    history = [one.as_dict() for one in metrics]
+    claim = record.recipe.claim if record.dataset == "cifar10" else {}
+    course = course if claim else NO_COURSE
+    last = history[-1]
+    keys = [
+        legend_entry(part, color=colour, marker=marker, markersize=4)
+        for part, colour, marker in PARTS
+        if any(f"{part}_loss" in line for line in history)
+    ]
+    studied = set()
+    with picture(path, 1, 2, (10, 4.4)) as (figure, axes):
+        for axis, (metric, label, scale, least) in zip(axes[0], PANELS, strict=True):
+            for part, colour, marker in PARTS:
+                name = f"{part}_{metric}"
+                points = [(line["epoch"], line[name] * scale) for line in history if name in line]
+                if not points:
+                    continue
+                axis.plot(
+                    *zip(*points, strict=True), color=colour, marker=marker, markersize=4,
+                    label=part,
+                )  # fmt: skip
+                if name in claim:
+                    axis.axhline(claim[name] * scale, color=colour, ls="--", lw=1)
+                    studied.add("in the end")
+                    if _course(axis, course, name, scale, last["epoch"], colour):
+                        studied.add("on its way")
+            axis.set(ylabel=label, title=metric.capitalize())
+            count_axis(axis, "epoch", last["epoch"])
+            zoom_out(axis, least)
+        if "in the end" in studied:
+            keys.append(legend_entry("the study in the end", color=GREY, ls="--", lw=1))
+        if "on its way" in studied:
+            keys.append(_diamond())
+        add_legend(figure, keys)
+        held = "test" if "test_accuracy" in last else "validation"
+        figure.suptitle(
+            f"{record.recipe.name} on {record.dataset}, seed {record.seed}: "
+            f"{held} accuracy {last[f'{held}_accuracy']:.2%} after epoch {last['epoch']}\n"
+            "(training figures: running mean over the epoch, in training mode)",
+            fontsize=10,
+        )
+
+
+def _course(axis: Any, course: Course, name: str, scale: float, last: int, colour: str) -> bool:
+    """Diamonds for a study's figures of that name up to epoch ``last``; whether there are any."""
+    found = [(n, scale * line[name]) for n, line in course.items() if n <= last and name in line]
+    if found:
+        axis.plot(*zip(*found, strict=True), "D", color=colour, mfc="none", ms=8)
+    return bool(found)
+
+
+def _diamond() -> Any:
+    return legend_entry("the study on its way", color=GREY, marker="D", mfc="none", ls="")
+
+
+class Look(NamedTuple):
+    """What one of many runs is drawn in, in every picture of a page."""
+
+    colour: str
+    marker: str = "o"
+    hatch: str = ""
+
+
+_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)
+
+_MARKS = tuple(zip("os^Dv", ("", "//", "..", "xx", "++"), strict=True))
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """A look of its own for each of the first 40 labels."""
+    found: dict[str, Look] = {}
+    for label in labels:
+        number = len(found)
+        marks = _MARKS[number // len(_COLOURS) % len(_MARKS)]
+        found.setdefault(label, Look(_COLOURS[number % len(_COLOURS)], *marks))
+    return found
+
+
+def shades(labels: Iterable[str], look: Look) -> dict[str, Look]:
+    """Looks of runs of one kind: its colour, and a marker of each run's own."""
+    marks = itertools.cycle(_MARKS)
+    return {label: Look(look.colour, *next(marks)) for label in labels}
+
+
+def overlaid(
+    runs: Sequence[tuple[str, Sequence[EpochMetrics]]],
+    title: str,
+    path: Path,
+    claim: Mapping[str, float] | None = None,
+    training: bool = True,
+    course: Course = NO_COURSE,
+    known: Mapping[str, Look] | None = None,
+) -> None:
+    """Loss and accuracy of many runs by epoch: held-out images solid, training dotted.
+
+    Args:
+        runs: (label, metrics by epoch); runs of one label share a look and a legend entry.
+        claim: the study's figures by metric, for dashed lines.
+        training: draw the training figures too.
+        course: the study's figures on its way, by epoch and metric, for diamonds.
+        known: looks by label; :func:`looks` unless given.
+    """
+    known = looks(label for label, _ in runs) if known is None else known
+    lines_of = [(label, [one.as_dict() for one in metrics]) for label, metrics in runs]
+    lengths = [history[-1]["epoch"] for _, history in lines_of]
+    last = max(lengths)
+    logarithmic = last > 4 * min(lengths)  # or ten epochs vanish beside two hundred
+    with picture(path, 1, 2, (11, 4.8)) as (figure, axes):
+        for axis, (metric, unit, scale, least) in zip(axes[0], PANELS, strict=True):
+            for label, history in lines_of:
+                look = known[label]
+                parts = ((_held(history), "-", 1.8), ("train", ":", 1.2))
+                for part, style, width in parts if training else parts[:1]:
+                    name = f"{part}_{metric}"
+                    points = [
+                        (line["epoch"], line[name] * scale) for line in history if name in line
+                    ]
+                    if points:
+                        axis.plot(
+                            *zip(*points, strict=True), ls=style, lw=width, color=look.colour,
+                            marker=look.marker, markersize=4 if len(points) < 30 else 0,
+                            mfc="white" if part == "train" else look.colour,
+                        )  # fmt: skip
+            for name in {name for line in course.values() for name in line}:
+                if name.endswith(metric):
+                    _course(axis, course, name, scale, last, GREY)
+            axis.set(ylabel=unit, title=metric.capitalize())
+            count_axis(axis, "epoch", last, logarithmic)
+            _claims(axis, claim or {}, metric, scale)
+            zoom_out(axis, least)
+        entries = [
+            legend_entry(label, color=known[label].colour, marker=known[label].marker, markersize=4)
+            for label in dict.fromkeys(label for label, _ in runs)
+        ]
+        entries.append(legend_entry("held-out images", color=GREY, marker="o", markersize=4))
+        if training:
+            entries.append(
+                legend_entry("training", color=GREY, ls=":", marker="o", markersize=4, mfc="white")
+            )
+        if claim:
+            entries.append(legend_entry("the study in the end", color=GREY, ls="--", lw=1))
+        if any(epoch <= last for epoch in course):
+            entries.append(_diamond())
+        add_legend(figure, entries)
+        if title:
+            figure.suptitle(title)
+
+
+def _claims(axis: Any, claim: Mapping[str, float], metric: str, scale: float) -> None:
+    """A study's figures of one metric as dashed lines, with their parts named beside the axes."""
+    values = sorted((v * scale, k) for k, v in claim.items() if k.endswith(metric))
+    for i, (value, name) in enumerate(values):
+        axis.axhline(value, color=GREY, ls="--", lw=1)
+        axis.annotate(
+            name.removesuffix(f"_{metric}"),
+            (1, value),
+            (3, 0),
+            ("axes fraction", "data"),
+            "offset points",
+            # Two may lie close: the lower one's name is set below its line.
+            va="center" if len(values) == 1 else "bottom" if i else "top",
+            annotation_clip=False,
+            fontsize=8,
+            color=GREY,
+        )
+
+
+def _held(history: list[dict[str, Any]]) -> str:
+    """What was evaluated after every epoch: "validation" where images were held out."""
+    return "validation" if "validation_loss" in history[0] else "test"

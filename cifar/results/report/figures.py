@@ -1,0 +1,96 @@
+"""The runs' figures beside the studies' own, as rows of text."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Final
+
+from cifar import recipes
+from cifar.results.report.runs import Group, Run
+
+HEADER: Final = (
+    "recipe",
+    "runs",
+    "epochs",
+    "figure",
+    "study",
+    "here",
+    "± std",
+    "difference",
+    "minutes per run",
+    "MB memory",
+)
+
+ALL: Final = "all classes"
+
+PARTS: Final = ("train", "validation", "test")  # of the data, as metrics name them
+
+
+def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
+    """A row of text per group and figure of its study, under :data:`HEADER`.
+
+    Accuracies and their differences are in percent and percentage points.
+    """
+    found: list[tuple[object, ...]] = []
+    for one in groups:
+        for metric in one.claims or ("test_accuracy",):
+            values = one.values(metric)
+            mean, (study, when) = mean_of(values), _study(one, metric)
+            std = statistics.stdev(values) if len(values) > 1 else None
+            found.append(
+                (
+                    one.label,
+                    len(one.runs),
+                    _epochs(one),
+                    metric.replace("_", " "),
+                    f"{figure(metric, study)}{when}" if study is not None else None,
+                    figure(metric, mean),
+                    figure(metric, std),
+                    None if when.endswith("end") else figure(metric, difference(mean, study), "+"),
+                    f"{statistics.mean(run.minutes for run in one.runs):.1f}",
+                    _largest(one.runs, "peak_memory_mb"),
+                )
+            )
+    return found
+
+
+def _study(one: Group, metric: str) -> tuple[float | None, str]:
+    """The study's figure to hold against the group's, and of what epoch it is where that is not
+    plain: for runs that were cut short, of theirs if the study tells it, else of its end."""
+    claim, done = one.claims.get(metric), max(run.final["epoch"] for run in one.runs)
+    name = one.first.recipe.name
+    if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
+        return claim, ""
+    on_its_way = one.course.get(done, {}).get(metric)
+    return (claim, " in the end") if on_its_way is None else (on_its_way, f" at epoch {done}")
+
+
+def figure(metric: str, value: float | None, sign: str = "-") -> str | None:
+    """Two decimals of a percentage for accuracies, four of anything else."""
+    if value is None:
+        return None
+    if metric.endswith("accuracy"):
+        return f"{100 * value:{sign}.2f} %"
+    return f"{value:{sign}.4f}"
+
+
+def _epochs(one: Group) -> str:
+    """Epochs done, "of" how many where that is not all."""
+    done = sorted({run.final["epoch"] for run in one.runs})
+    whole = one.first.recipe.epochs
+    shown = "–".join(str(n) for n in ({done[0], done[-1]} if len(done) > 1 else done))
+    return shown if done == [whole] else f"{shown} of {whole}"
+
+
+def _largest(runs: Sequence[Run], metric: str) -> int | None:
+    values = [run.final[metric] for run in runs if metric in run.final]
+    return round(max(values)) if values else None
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    return statistics.mean(values) if values else None
+
+
+def difference(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or theirs is None else ours - theirs

@@ -1,0 +1,227 @@
+"""Every run below a folder, read and grouped by recipe."""
+
+from __future__ import annotations
+
+import collections
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cifar import metadata, process, recipes
+from cifar.errors import UserError
+from cifar.recipes import Recipe
+from cifar.results import plots
+from cifar.results.metrics import ClassRecall, EpochMetrics
+from cifar.results.record import Record, SavedRecord, decode
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe.
+
+    Attributes:
+        source: the folder or the file that it was read from.
+        record: what training noted of it.
+        history: metrics by epoch, at least one.
+        machine: what it ran on, in words; "" if nothing says.
+        recalls: by class name, after the last epoch on the test set; empty where nothing says.
+    """
+
+    source: Path
+    record: Record
+    history: list[EpochMetrics]
+    machine: str
+    recalls: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The last epoch's metrics. The best epoch's would be chosen on what they are judged by."""
+        return self.history[-1].as_dict()
+
+    @property
+    def minutes(self) -> float:
+        return sum(metrics.seconds for metrics in self.history) / 60
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Training images by class name; empty where the record does not say."""
+        return dict(zip(self.record.classes, self.record.images_per_class, strict=False))
+
+    @property
+    def identity(self) -> str:
+        """What seeds of one recipe share: its settings, data and device."""
+        recipe = {k: v for k, v in recipes.plain(self.record.recipe).items() if k != "claim"}
+        rest = [getattr(self.record, k) for k in ("dataset", "data_fingerprint", "device")]
+        return json.dumps([recipe, rest], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seed, by seed; ``label`` tells groups apart."""
+
+    label: str
+    runs: list[Run]
+
+    @property
+    def first(self) -> Record:
+        """The first run's record."""
+        return self.runs[0].record
+
+    @property
+    def claims(self) -> dict[str, float]:
+        """The study's figures by metric, for runs on the data that it used."""
+        return dict(self.first.recipe.claim) if self.first.dataset == "cifar10" else {}
+
+    @property
+    def course(self) -> plots.Course:
+        """The study's figures on its way, likewise, by epoch."""
+        return recipes.course(self.first.recipe) if self.claims else plots.NO_COURSE
+
+    def values(self, metric: str) -> list[float]:
+        """The final figure of each run that has it."""
+        return [run.final[metric] for run in self.runs if metric in run.final]
+
+
+def find(folder: Path) -> list[Run]:
+    """Every run below ``folder``, each once, in the order of their paths.
+
+    Raises:
+        UserError: there is none, or a file of one is damaged; the message names it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"folder: {folder} is not a folder; name one that holds runs")
+    found: dict[str, Run] = {}
+    for path in process.files_below(folder):
+        runs: Iterable[Run] = ()
+        if path.name == "metrics.jsonl":
+            runs = [_from_folder(path.parent)]
+        elif path.suffix == ".json":
+            runs = _from_json(path)
+        for one in runs:
+            # A run may lie there as a folder and, collected, in a JSON file.
+            history = [metrics.as_dict() for metrics in one.history]
+            found.setdefault(json.dumps([one.identity, one.record.seed, history]), one)
+    if not found:
+        raise UserError(f"folder: there is no run in {folder}; name one that training wrote into")
+    return list(found.values())
+
+
+def _from_folder(folder: Path) -> Run:
+    metrics, weights = folder / "metrics.jsonl", folder / "last.safetensors"
+    try:
+        history = [metadata.parse(line) for line in metrics.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{metrics}: cannot be read ({error!s:.80})") from None
+    try:
+        _, note = metadata.read(weights)
+    except ValueError as error:
+        raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
+    return _decoded(folder, note, history, None, per_class(folder, note))
+
+
+def per_class(folder: Path, note: dict[str, Any]) -> Any:
+    """Scores by class name of a run's last epoch on the test set, {} where nothing says: what
+    training noted with the weights, or else what ``cifar evaluate --last`` found.
+
+    Raises:
+        UserError: the file of such an evaluation is damaged.
+    """
+    evaluated = folder / "evaluation-last-test" / "evaluation.json"
+    if "per_class" not in note and evaluated.is_file():
+        note = _json(evaluated)
+    return note.get("per_class", {})
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one for a file of anything else."""
+    try:
+        content = metadata.parse(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error!s:.80})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _from_json(path: Path) -> list[Run]:
+    """The runs in a file of benchmarks/collect.py; none in any other JSON file."""
+    content = _json(path)
+    runs = content.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(one, dict) for one in runs):
+        return []
+    machine = content.get("machine")
+    words = ""
+    if isinstance(machine, dict):
+        words = "{cpu}, {cores} cores, {system}, commit {commit}".format_map(
+            collections.defaultdict(lambda: "?", machine)
+        )
+    return [
+        _decoded(path, one["record"], one["epochs"], words, one.get("per_class", {}))
+        for one in runs
+        if "record" in one and "epochs" in one
+    ]
+
+
+def _decoded(source: Path, note: Any, history: Any, machine: str | None, scores: Any) -> Run:
+    try:
+        record = decode(note, SavedRecord)
+        metrics = decode(history, list[EpochMetrics])
+        recalls = {k: one.recall for k, one in decode(scores, dict[str, ClassRecall]).items()}
+        if not metrics:
+            raise ValueError("no epoch")
+    except ValueError as error:
+        raise UserError(f"{source}: is not a run that training wrote ({error})") from None
+    machine = (record.machine or "") if machine is None else machine
+    return Run(source, record, metrics, machine, recalls)
+
+
+def group(runs: Sequence[Run]) -> list[Group]:
+    """Runs that differ only in their seed together, in the order of their labels."""
+    together: dict[str, list[Run]] = {}
+    for one in runs:
+        together.setdefault(one.identity, []).append(one)
+    groups: list[Group] = []
+    for members in sorted(together.values(), key=lambda members: _label(members[0].record)):
+        label = _label(members[0].record)
+        same = sum(label in (other.label, other.label.rpartition(" #")[0]) for other in groups)
+        members.sort(key=lambda one: str(one.record.seed).rjust(20))
+        groups.append(Group(f"{label} #{same + 1}" if same else label, members))
+    return groups
+
+
+def _label(record: Record) -> str:
+    """The recipe's name, and what is out of the ordinary."""
+    odd = [f"{name}={brief_value(value)}" for name, value in record.overrides.items()]
+    if record.dataset != "cifar10":
+        odd.append(f"on {record.dataset}")
+    if record.device not in (None, "cpu"):
+        odd.append(f"on {record.device}")
+    name = record.recipe.name
+    return f"{name} ({', '.join(odd)})" if odd else name
+
+
+def brief_value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def command(record: Record) -> str:
+    """The command line that repeats a run."""
+    words = ["cifar", "train", record.recipe.name]
+    for name in ("seed", "dataset", "device"):
+        if (value := getattr(record, name)) is not None:
+            words += [f"--{name}", str(value)]
+    for name, value in {**record.overrides, **_schedule_apart(record.recipe)}.items():
+        words += ["--set", f"{name}={brief_value(value)}"]
+    return shlex.join(words)
+
+
+def _schedule_apart(recipe: Recipe) -> dict[str, Any]:
+    """What a run's schedule has that is not its recipe's for so many epochs: runs of earlier
+    versions, which left the schedule as it was, have."""
+    if recipe.name not in recipes.names():  # a recipe that is no longer there
+        return {}
+    apart = recipes.changes(recipe)
+    if "restarts" in apart:
+        apart["restarts"] = [one for one in recipe.restarts if one[0] < recipe.epochs]
+    return {name: recipes.plain(apart[name]) for name in recipes.SCHEDULE if name in apart}
