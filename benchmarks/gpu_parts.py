@@ -72,7 +72,7 @@ def first(seconds: float, out: str, **settings: Any) -> Results:
         before = this.progress.loss, this.progress.seen
         train_epoch(this, steps)
         loss, seen = this.progress.loss - before[0], this.progress.seen - before[1]
-        if this.progress.seen >= len(this.train.images):
+        if this.progress.seen >= len(this.train.dataset):
             this.progress = Progress(epoch=this.progress.epoch + 1)
         losses.append(round(loss / max(1, seen), 4))
         if started is None:

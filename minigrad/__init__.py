@@ -10,6 +10,7 @@ from . import (
     nn,
     onnx,
     optim,
+    utils,
 )
 from .anomaly import detect_anomaly
 from .checkpoint import load, save
@@ -70,6 +71,7 @@ from .ops.product import einsum
 from .ops.rearrange import meshgrid
 from .ops.shape import cat, stack
 from .rng import (
+    Generator,
     bernoulli,
     manual_seed,
     multinomial,
@@ -89,6 +91,7 @@ __all__ = [
     "CaptureError",
     "CapturedStep",
     "DeviceError",
+    "Generator",
     "OutOfMemoryError",
     "Tensor",
     "arange",
@@ -164,6 +167,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "utils",
     "watch_compilation",
     "where",
     "zeros",

@@ -112,6 +112,55 @@ def manual_seed(seed: int, *stream: int) -> None:
         _shared = sequence
 
 
+class Generator:
+    """A sequence of random draws of its own, as ``torch.Generator``: for the order of a
+    ``DataLoader``, its samplers and ``random_split``.
+
+    Args:
+        device: only "cpu"; what is drawn can be moved.
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        check.unsupported("device", str(device), "cpu")
+        self.manual_seed(0)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from ``seed``, a whole number from 0; returns the generator."""
+        self._seed = check.integer("seed", seed, 0)
+        self._sequence = _Sequence(self._seed)
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed it last started from."""
+        return self._seed
+
+    def seed(self) -> int:
+        """Start anew from a seed of the system's, which is returned."""
+        self.manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0]))
+        return self._seed
+
+    def next_draw(self) -> Draw:
+        return self._sequence.next()
+
+
+def drawn_by(name: str, value: Any) -> np.random.Generator:
+    """A NumPy generator over the next draw of ``value``, a Generator, or of the thread's sequence
+    if it is None."""
+    if value is None:
+        return generator()
+    if not isinstance(value, Generator):
+        raise TypeError(f"{name}: expected a Generator, got {type(value).__name__}")
+    return np.random.Generator(value.next_draw().philox())
+
+
+def replayable(seed: int, *stream: int) -> np.random.Generator:
+    """A NumPy generator whose draws depend on the numbers alone: the same for the same
+    (seed, …)."""
+    for name, number in (("seed", seed), *(("stream", n) for n in stream)):
+        check.integer(name, number, 0)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream)))
+
+
 def threshold(drop: float) -> int:
     """The smallest 32-bit word whose entry is kept; 2^32, above all words, for ``drop`` 1."""
     return round(drop * 2**32)

@@ -42,6 +42,7 @@ CLASSES += tuple(f"optim.lr_scheduler.{name}" for name in ("LRScheduler", "Reduc
 UNLIKE = {  # what has PyTorch's name only, or no signature there
     "Tensor": "a class of C++'s",
     "device": "a class of C++'s",
+    "Generator": "a class of C++'s",
     "OutOfMemoryError": "an error",
     "nn.Module.forward": "a placeholder",
     "Tensor.t": "a stub of named dimensions",
@@ -52,13 +53,12 @@ CALLED = {  # the names that parameters have here, where PyTorch names another t
     "save.obj": "tensors",
     "save.f": "path",
     "set_num_threads.num": "threads",
-    "data.DataLoader.dataset": "images",  # and labels
     "Tensor.requires_grad_.mode": "requires_grad",  # as PyTorch calls it but in its stub
     "Tensor.to.other": "tensor",  # likewise
     "Tensor.add.k": "other",  # likewise
     "Tensor.copy_.other": "src",  # likewise
 }
-AT_ANOTHER_PLACE = {"data.DataLoader", "save", "autograd.detect_anomaly"}
+AT_ANOTHER_PLACE = {"save", "autograd.detect_anomaly"}
 # Where PyTorch takes options by keyword only, though not in its stub.
 AT_ANOTHER_PLACE |= {"tensor", "Tensor.new_tensor", "functional.scaled_dot_product_attention"}
 AT_ANOTHER_PLACE |= {"norm"}  # which has out before dtype; the method has not
@@ -73,6 +73,7 @@ BY_ANOTHER_DEFAULT = {
     "onnx.export.training": "likewise",
     "onnx.export.operator_export_type": "likewise",
     "save.pickle_module": "likewise",
+    "data.random_split.generator": "None, for the sequence of manual_seed",
     "nn.Parameter.data": "required",
     "onnx.export.args": "required",
     "onnx.export.f": "required",

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import rng
-from tests.common import seeds
+from minigrad.rng import drawn_by, replayable
+from tests.common import refuses, seeds
 
 streams = st.lists(st.integers(0, 1000), max_size=3).map(tuple)
 
@@ -147,3 +148,30 @@ def test_draws_that_are_drawn_again():
             first = mg.randn(3).tolist()
             mg.randn(5)
         assert mg.randn(3).tolist() == first
+
+
+def test_replayable_streams():
+    def draw(*key):
+        return tuple(replayable(*key).integers(0, 2**32, 4))
+
+    assert draw(1, 2, 3) == draw(1, 2, 3)
+    assert len({draw(1), draw(2), draw(1, 0), draw(1, 2), draw(1, 2, 3), draw(1, 3, 2)}) == 6
+
+
+def test_a_generator_is_a_sequence_of_its_own():
+    def draws(generator, count=3):
+        return [int(drawn_by("generator", generator).integers(2**62)) for _ in range(count)]
+
+    own = mg.Generator()
+    first = draws(own)
+    assert len({*first, *draws(own)}) == 6
+    assert draws(own.manual_seed(0)) == first != draws(own.manual_seed(1))
+    assert own.initial_seed() == 1
+    expected = (mg.manual_seed(3), draws(None))[1]
+    mg.manual_seed(3)
+    draws(own)
+    assert draws(None) == expected  # the shared sequence goes on by itself
+    assert own.seed() == own.initial_seed() != 1
+    refuses(ValueError, "seed: ", lambda: own.manual_seed(-1))
+    refuses(NotImplementedError, "device='cuda'", lambda: mg.Generator("cuda"))
+    refuses(TypeError, "generator: ", lambda: drawn_by("generator", 3))

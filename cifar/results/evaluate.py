@@ -215,17 +215,12 @@ def logits(
         UserError: it says NaN or infinity, as no model that training wrote does.
     """
     transform = augment.evaluation(trained.record.recipe.mean, trained.record.recipe.std)
-    unlabelled = mg.tensor(np.zeros(len(images), np.int64), device=trained.device)
-    batches = mg.data.DataLoader(
-        mg.tensor(images, device=trained.device),
-        unlabelled,
-        EVALUATION_BATCH,
-        transform=transform,
-    )
+    data = mg.data.TensorDataset(mg.tensor(images, device=trained.device))
+    batches = mg.data.DataLoader(data, EVALUATION_BATCH, transform=transform)
     found = []
     hidden = None if progress else True  # None: where stderr is no terminal
     with mg.no_grad(), progress_bar.Bar(len(images), disable=hidden) as bar:
-        for batch, _ in batches:
+        for (batch,) in batches:
             with bar.step(len(batch)):
                 found.append(trained.model(batch).cpu().numpy())
     scores = np.concatenate(found)

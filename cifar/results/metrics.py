@@ -93,7 +93,7 @@ def evaluate(
     for value in mg.stack(losses).cpu().numpy().tolist():
         loss += value
     guessed, true = (mg.cat(parts).cpu().numpy() for parts in (guesses, truths))
-    return loss / len(data.images) + term, confusion(guessed, true, logits.shape[1])
+    return loss / len(data.dataset) + term, confusion(guessed, true, logits.shape[1])
 
 
 def l2_penalty(model: mg.nn.Module, factor: float) -> mg.Tensor:

@@ -62,7 +62,7 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
     started = time.perf_counter() - progress.seconds
     skipped_in_a_row, results, last_read = 0, StepResults(), started
     bar = progress_bar.Bar(
-        len(run.train.images),
+        len(run.train.dataset),
         progress.seen,
         disable=not run.settings.progress,
         desc=f"epoch {progress.epoch + 1}/{run.recipe.epochs}",

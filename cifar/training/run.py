@@ -138,7 +138,7 @@ class Run:
 
     @property
     def device(self) -> mg.device:
-        return self.train.images.device
+        return self.train.dataset.tensors[0].device
 
     @property
     def best(self) -> EpochMetrics:
@@ -204,7 +204,7 @@ def make_run(
 
     def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
         images, labels = (mg.tensor(a, device=device) for a in (data.images, data.labels))
-        return mg.data.DataLoader(images, labels, size, **options)
+        return mg.data.DataLoader(mg.data.TensorDataset(images, labels), size, **options)
 
     # Evaluation keeps few of a batch's arrays: what fits in training, or 32 images, fits.
     at_once = min(EVALUATION_BATCH, max(32, recipe.batch_size))

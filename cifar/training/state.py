@@ -252,7 +252,7 @@ def _expect(name: str, came: object, fits: bool) -> None:
 
 def _check_progress(run: Run, p: Progress) -> None:
     """Raise a ValueError where the run cannot be there."""
-    seen = min(p.step * run.recipe.batch_size, len(run.train.images))
+    seen = min(p.step * run.recipe.batch_size, len(run.train.dataset))
     _expect("skipped", p.skipped, 0 <= p.skipped <= p.step)
     least = max(0, seen - p.skipped * run.recipe.batch_size)
     begun = sys.float_info.min if p.step else 0  # seconds: images are divided by them

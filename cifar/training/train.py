@@ -104,12 +104,12 @@ def prepare(
     run, test_set = make_run(settings, recipe, device, out)
     if settings.resume and holds_run(out):
         state.resume(run)
-    validation = len(run.held.images) if run.held_name == "validation" else 0
+    validation = len(run.held.dataset) if run.held_name == "validation" else 0
     held = f", {validation:,} validation" if validation else ""
     record = run.record
     print(
         f"{recipe.name}: {record.parameters:,} parameters on {device}{_kernels_in_words(run)}, "
-        f"{len(run.train.images):,} training{held} and {len(test_set):,} test images of "
+        f"{len(run.train.dataset):,} training{held} and {len(test_set):,} test images of "
         f"{record.dataset}, {run.progress.epoch} of {recipe.epochs} epochs done"
         f"{_schedule_in_words(recipe)}, in {out}"
     )

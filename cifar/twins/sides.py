@@ -85,7 +85,7 @@ class Ours:
 
 def class_counts(run: Run) -> list[int]:
     """Training images of each class."""
-    labels = run.train.labels.cpu().numpy()
+    labels = run.train.dataset.tensors[1].cpu().numpy()
     return [int(n) for n in subsets.class_counts(labels, len(run.record.classes))]
 
 

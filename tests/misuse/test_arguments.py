@@ -163,8 +163,9 @@ ELSEWHERE = {
     """,
     "a module, whose functions are here": """
         checkpoint console data functional memory nn onnx optim
-        nn.functional nn.init nn.utils optim.lr_scheduler
+        nn.functional nn.init nn.utils optim.lr_scheduler utils
     """,
+    "a type": "data.Transform",
     "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.mT Tensor.node Tensor.requires_grad",
     "NumPy's": """
@@ -178,9 +179,9 @@ ELSEWHERE = {
     "for subclasses": """
         nn.Module nn.Module.forward optim.Optimizer.active_slots
         optim.Optimizer.advanced optim.Optimizer.check_options
-        optim.LRScheduler.get_lr
+        optim.LRScheduler.get_lr data.Dataset data.Sampler
     """,
-    "takes what it is given": "nn.Identity",
+    "takes what it is given": "nn.Identity data.get_worker_info",
     "refused by name in test_misuse, drawn in tests/parity": "functional.batch_norm",
     "operators, where Python names both operands; the constructor is Tensor": " ".join(
         f"Tensor.{n}"

@@ -53,15 +53,9 @@ def twin():
 
 def inputs(trained):
     """The images as the network takes them."""
-    images = mg.tensor(IMAGES)
-    x, _ = next(
-        iter(
-            mg.data.DataLoader(
-                *(images, mg.tensor(np.zeros(len(IMAGES), np.int64)), len(IMAGES)),
-                transform=augment.evaluation(trained.record.recipe.mean, trained.record.recipe.std),
-            )
-        )
-    )
+    transform = augment.evaluation(trained.record.recipe.mean, trained.record.recipe.std)
+    data = mg.data.TensorDataset(mg.tensor(IMAGES))
+    ((x,),) = mg.data.DataLoader(data, len(IMAGES), transform=transform)
     return x.numpy()
 
 

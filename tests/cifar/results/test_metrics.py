@@ -16,7 +16,7 @@ def test_evaluate_weighs_images_not_batches(monkeypatch):
     model = tiny.create("tiny", 10, seed=1)
     data = tiny.load("", "test")
     arrays = mg.tensor(data.images, dtype="float32"), mg.tensor(data.labels)
-    uneven, one = (mg.data.DataLoader(*arrays, size) for size in (7, 30))
+    uneven, one = (mg.data.DataLoader(mg.data.TensorDataset(*arrays), size) for size in (7, 30))
     (loss, counts), (expected, all_counts) = (
         metrics.evaluate(model, uneven),
         metrics.evaluate(model, one),

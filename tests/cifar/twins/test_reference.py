@@ -96,7 +96,7 @@ def test_updates(sides, restart):
 def test_evaluation(sides):
     ours, theirs = sides
     images, labels = batch(0)
-    loader = mg.data.DataLoader(mg.tensor(images), mg.tensor(labels), 4)
+    loader = mg.data.DataLoader(mg.data.TensorDataset(mg.tensor(images), mg.tensor(labels)), 4)
     loss, confusion = evaluate(ours.model, loader, ours.recipe.l2)
     found = (loss, np.trace(confusion) / confusion.sum())
     batches = [(images[:4], labels[:4]), (images[4:], labels[4:])]

@@ -1,0 +1,184 @@
+"""Orders of samples, under the names of ``torch.utils.data``.
+
+Each pass draws anew, from the given generator or from the sequence of ``manual_seed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from .. import check
+from ..nn.state import raw
+from ..rng import Generator, drawn_by
+
+T = TypeVar("T")
+
+
+class Sampler(Generic[T]):
+    """Base: a subclass's ``__iter__`` gives the indices of a pass, its ``__len__`` their number."""
+
+    def __iter__(self) -> Iterator[T]:
+        raise NotImplementedError(f"{type(self).__name__}: a subclass defines __iter__")
+
+
+class SequentialSampler(Sampler[int]):
+    """0, 1, 2, …
+
+    Args:
+        data_source: has as many samples.
+    """
+
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source = _sized("data_source", data_source)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler[int]):
+    """Every sample once, in a random order.
+
+    Args:
+        data_source: has as many samples.
+        replacement: draw each of all samples instead.
+        num_samples: of a pass; None for as many as there are.
+        generator: see the module.
+    """
+
+    def __init__(
+        self,
+        data_source: Sized,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        self.data_source = _sized("data_source", data_source)
+        self.replacement = check.boolean("replacement", replacement)
+        self._number = None if num_samples is None else check.integer("num_samples", num_samples, 1)
+        self.generator = _generator(generator)
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.data_source) if self._number is None else self._number
+
+    def __iter__(self) -> Iterator[int]:
+        draw, count = drawn_by("generator", self.generator), len(self.data_source)
+        if not count:
+            return
+        if self.replacement:
+            yield from draw.integers(count, size=self.num_samples).tolist()
+            return
+        left = self.num_samples
+        while left > 0:
+            yield from draw.permutation(count)[:left].tolist()
+            left -= count
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given indices, in a random order.
+
+    Args:
+        indices: of samples.
+        generator: see the module.
+    """
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices = _sized("indices", indices)
+        self.generator = _generator(generator)
+
+    def __iter__(self) -> Iterator[int]:
+        for i in drawn_by("generator", self.generator).permutation(len(self.indices)).tolist():
+            yield self.indices[i]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """Samples drawn in proportion to their weights.
+
+    Args:
+        weights: one for each sample, from 0.
+        num_samples: of a pass.
+        replacement: whether a sample may come more than once.
+        generator: see the module.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        values = np.asarray(raw(weights))
+        if values.dtype.kind not in "biuf" or values.ndim != 1:
+            raise TypeError(f"weights: expected a sequence of numbers, got {check.shown(weights)}")
+        self.weights = values.astype(np.float64)
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
+            raise ValueError("weights: expected finite numbers from 0")
+        self.num_samples = check.integer("num_samples", num_samples, 1)
+        self.replacement = check.boolean("replacement", replacement)
+        drawable = np.count_nonzero(self.weights)
+        if not drawable or (not replacement and drawable < self.num_samples):
+            what = f"{self.num_samples} weights above 0" if drawable else "a weight above 0"
+            raise ValueError(f"weights: expected {what}, got {drawable}")
+        self.generator = _generator(generator)
+
+    def __iter__(self) -> Iterator[int]:
+        draw, p = drawn_by("generator", self.generator), self.weights / self.weights.sum()
+        found = draw.choice(len(p), self.num_samples, replace=self.replacement, p=p)
+        return iter(found.tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Lists of the indices of another sampler.
+
+    Args:
+        sampler: any iterable of indices.
+        batch_size: indices in a list; the last list of a pass may have fewer.
+        drop_last: leave out a last, shorter one.
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        if not hasattr(sampler, "__iter__"):
+            kind = type(sampler).__name__
+            raise TypeError(f"sampler: expected an iterable of indices, got {kind}")
+        self.sampler = sampler
+        self.batch_size = check.integer("batch_size", batch_size, 1)
+        self.drop_last = check.boolean("drop_last", drop_last)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices = iter(self.sampler)
+        while batch := [*islice(indices, self.batch_size)]:
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+    def __len__(self) -> int:
+        n = len(_sized("sampler", self.sampler))
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+def _sized(name: str, value: Any) -> Any:
+    if isinstance(value, type) or not hasattr(value, "__len__"):
+        raise TypeError(f"{name}: expected something with a length, got {type(value).__name__}")
+    return value
+
+
+def _generator(value: Any) -> Generator | None:
+    if value is not None and not isinstance(value, Generator):
+        raise TypeError(f"generator: expected a Generator, got {type(value).__name__}")
+    return value

@@ -1,0 +1,5 @@
+"""``minigrad.utils.data``, where PyTorch has it."""
+
+from . import data
+
+__all__ = ["data"]
