@@ -1,6 +1,9 @@
-"""The *dense-residual* study: Adam in three stages, each with fresh moments and a lower rate.
+"""The *dense-residual* study: 88.74 % claimed after 35 epochs, 54.56 % measured after 2 of them.
 
-40,000 images train, 10,000 validate. The L2 term is part of every loss reported.
+``cifar train dense-residual --epochs 2``: benchmarks/results/dense-residual-2-epochs-cpu.json.
+
+Adam in three stages, each with fresh moments and a lower rate. 40,000 images train, 10,000
+validate. The L2 term is part of every loss reported.
 """
 
 from cifar.datasets.augment import Augmentation

@@ -1,7 +1,9 @@
-"""The *four-block* study: SGD with momentum, ten epochs.
+"""The *four-block* study: 82.01 % claimed, 82.91 % measured with one seed.
 
-The study names neither schedule nor augmentation: cosine to zero, a crop of 4 pixels and flips are
-ours. Its "validation accuracy" is taken to be the test set's.
+``cifar train four-block --seed 0``: benchmarks/results/four-block-cpu.json.
+
+SGD with momentum, ten epochs. The study names neither schedule nor augmentation: cosine to zero, a
+crop of 4 pixels and flips are ours. Its "validation accuracy" is taken to be the test set's.
 """
 
 from cifar.datasets.augment import Augmentation

@@ -1,4 +1,9 @@
-"""The *gated* study: RMSprop, the rate divided by ten when the test loss stalls, fifty epochs."""
+"""The *gated* study: 87.33 % claimed after 50 epochs, 52.01 % measured after 2 of them.
+
+``cifar train gated --epochs 2``: benchmarks/results/gated-2-epochs-cpu.json.
+
+RMSprop, the rate divided by ten when the test loss stalls.
+"""
 
 from cifar.datasets.augment import Augmentation
 from cifar.recipes.recipe import Recipe

@@ -1,4 +1,10 @@
-"""The *resnet* study: SGD with momentum, cosine to zero over two hundred epochs."""
+"""The *resnet* study: 94.60 % claimed after 200 epochs, 49.96 % measured after one.
+
+``cifar train resnet-82 --epochs 1``: benchmarks/results/resnet-82-1-epoch-cpu.json. The study was at
+50.60 % then.
+
+SGD with momentum, cosine to zero over two hundred epochs.
+"""
 
 from cifar.datasets.augment import Augmentation
 from cifar.recipes.recipe import Recipe

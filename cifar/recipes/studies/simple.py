@@ -1,7 +1,10 @@
-"""The *simple* study: Adam at a constant rate, random crop and flip, ten epochs.
+"""The *simple* study: 77.63 % claimed, 77.92 ± 0.54 % measured over 3 seeds.
 
-The study names crop and flip but not how far it crops. Of 1 and 2 pixels, level on 5,000 images
-held out of the training set, 2 over-fits less.
+``cifar train simple --seed N``, N = 0, 1, 2: benchmarks/results/simple-cpu.json.
+
+Adam at a constant rate, random crop and flip, ten epochs. The study names crop and flip but not how
+far it crops: crops of 1 and 2 pixels are level on 5,000 images held out of the training set, and 2
+over-fits less.
 """
 
 from cifar.datasets.augment import Augmentation

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +187,20 @@ def test_restarts_that_cannot_be(restarts):
 
 def test_unknown_recipe():
     refuses(UserError, "recipe: expected one of ", lambda: recipes.load("nonesuch"))
+
+
+RESULTS = Path(__file__).parents[3] / "benchmarks/results"
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_opens_with_the_claim_and_what_was_measured(name):
+    opening = importlib.import_module(f"cifar.recipes.studies.{name.replace('-', '_')}").__doc__
+    line, _, rest = opening.partition("\n")
+    assert f"{recipes.load(name).claim['test_accuracy']:.2%}".replace("%", " %") in line
+    (file,) = re.findall(r"benchmarks/results/(\S+\.json)", rest)
+    measured = json.loads((RESULTS / file).read_text("utf-8"))
+    assert measured["recipe"] == name
+    accuracy, runs = measured["final"]["test_accuracy"], len(measured["runs"])
+    shown = f"{100 * accuracy['mean']:.2f}"
+    shown += f" ± {100 * accuracy['std']:.2f} % measured over {runs} seeds" if runs > 1 else " %"
+    assert shown in line
