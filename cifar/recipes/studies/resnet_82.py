@@ -1,7 +1,7 @@
 """The *resnet* study: 94.60 % claimed after 200 epochs, 49.96 % measured after one.
 
-``cifar train resnet-82 --epochs 1``: benchmarks/results/resnet-82-1-epoch-cpu.json. The study was at
-50.60 % then.
+``cifar train resnet-82 --epochs 1``: benchmarks/results/resnet-82-1-epoch-cpu.json. The study
+reports 50.60 % after one epoch.
 
 SGD with momentum, cosine to zero over two hundred epochs.
 """
