@@ -69,7 +69,10 @@ from .ops.logic import is_tensor
 from .ops.methods import clone
 from .ops.product import einsum
 from .ops.rearrange import meshgrid
-from .ops.shape import cat, stack
+from .ops.reduce import std_mean, var_mean
+from .ops.shape import cat, hstack, stack, vstack
+from .ops.shape import cat as concat
+from .ops.shape import cat as concatenate
 from .rng import (
     Generator,
     bernoulli,
@@ -100,6 +103,8 @@ __all__ = [
     "cat",
     "checkpoint",
     "clone",
+    "concat",
+    "concatenate",
     "console",
     "data",
     "detect_anomaly",
@@ -126,6 +131,7 @@ __all__ = [
     "get_xp",
     "gradcheck",
     "half",
+    "hstack",
     "iinfo",
     "int8",
     "int16",
@@ -161,6 +167,7 @@ __all__ = [
     "set_precision",
     "short",
     "stack",
+    "std_mean",
     "tensor",
     "trace",
     "uint8",
@@ -168,6 +175,8 @@ __all__ = [
     "uint32",
     "uint64",
     "utils",
+    "var_mean",
+    "vstack",
     "watch_compilation",
     "where",
     "zeros",

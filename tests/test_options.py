@@ -67,6 +67,8 @@ BY_ANOTHER_DEFAULT = {
     "Tensor.var.unbiased": "None, unless correction is given True",
     "Tensor.std.unbiased": "likewise",
     "var.unbiased": "likewise",
+    "var_mean.unbiased": "likewise",
+    "std_mean.unbiased": "likewise",
     "std.unbiased": "likewise",
     "linspace.steps": "required",
     "Tensor.cpu.memory_format": "None; a value of PyTorch's own",

@@ -234,6 +234,55 @@ def _scaled(input: Tensor, other: Tensor | Number, alpha: Number) -> Any:
 
 
 @op
+def _logaddexp(a: Array, b: Array) -> Pair:
+    """y = ln(eᵃ + eᵇ),  dL/da = g eᵃ⁻ʸ, likewise dL/db."""
+    a, b = meet("logaddexp", a, b)
+    xp = get_xp(a)
+    y = xp.logaddexp(a, b)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return tuple(g * xp.exp(x - y) if n else None for x, n in zip((a, b), needs, strict=True))
+
+    return y, backward
+
+
+@lacks(out=None)
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """ln(exp(input) + exp(other)) of floating tensors, without overflow."""
+    for name, t in (("input", input), ("other", other)):
+        check.floating(name, check.tensor(name, t))
+    return _logaddexp(input, other)
+
+
+@op
+def _nan_to_num(x: Array, *, nan: float, high: float, low: float) -> Pair:
+    """y = x with numbers in place of NaN, ∞ and −∞,  dL/dx = g where x is finite, else 0."""
+    xp = get_xp(x)
+    y = xp.nan_to_num(x, nan=nan, posinf=high, neginf=low)
+    return y, lambda g, needs: (xp.where(xp.isfinite(x), g, g.dtype.type(0)),)
+
+
+@lacks(out=None)
+def nan_to_num(
+    input: Tensor,
+    nan: float | None = None,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Tensor:
+    """``input`` with ``nan`` (0), ``posinf`` and ``neginf`` (the limits of the dtype) in place of
+    NaN, ∞ and −∞."""
+    if check.tensor("input", input).dtype.kind != "f":
+        return input.clone()
+    limits = np.finfo(input.dtype)
+    numbers = {"nan": (nan, 0), "posinf": (posinf, limits.max), "neginf": (neginf, limits.min)}
+    given = {}
+    for name, (number, otherwise) in numbers.items():
+        given[name] = float(otherwise) if number is None else number
+        check.fits(name, given[name], input.dtype)
+    return _nan_to_num(input, nan=given["nan"], high=given["posinf"], low=given["neginf"])
+
+
+@op
 def _atan2(a: Array, b: Array) -> Pair:
     """y = the angle of the point (b, a),  dL/da = g b / r²,  dL/db = −g a / r²,  r² = a² + b²."""
     a, b = meet("atan2", a, b, floating=True)

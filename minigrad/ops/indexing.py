@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -212,6 +213,29 @@ def scatter(
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``input`` with ``src`` added at ``index`` along ``dim``; repeated indices add up."""
     return _add(input, dim, index, check.tensor("src", src))
+
+
+@lacks(out=None)
+def index_add(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1
+) -> Tensor:
+    """``input`` with ``alpha`` times the slices of ``source`` added at ``index`` along ``dim``.
+
+    Args:
+        index: a vector of integers from 0; those that repeat add up.
+        source: of the dtype of ``input``, with as many slices along ``dim`` as ``index`` has.
+    """
+    axis = check.axis("dim", dim, check.tensor("input", input).ndim)
+    check.tensor("index", index, (1,))
+    if not input.ndim:
+        raise ValueError("input: expected at least one dimension, got shape ()")
+    rest = (*input.shape[:axis], len(index), *input.shape[axis + 1 :])
+    if check.tensor("source", source).shape != rest:
+        raise ValueError(f"source: expected shape {rest}, got {source.shape}")
+    check.number("alpha", alpha, -math.inf)
+    places = index.reshape([len(index) if i == axis else 1 for i in range(input.ndim)])
+    source = source if alpha == 1 else source * alpha
+    return _add(input, axis, places.expand(rest), source)
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Number | Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -162,3 +163,25 @@ def std(
 ) -> Tensor:
     """The square root of :func:`var`, of the same arguments; where it is 0, so is its gradient."""
     return _std(input, **_moment(input, dim, unbiased, keepdim, correction))
+
+
+def _with_mean(name: str, spread_of: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    @lacks(out=None)
+    def both(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        found = spread_of(input, dim, unbiased, keepdim, correction=correction)
+        dim = None if isinstance(dim, bool) else dim  # where it was ``unbiased``
+        return found, mean(input, dim, keepdim)
+
+    both.__name__ = both.__qualname__ = name
+    both.__doc__ = f"""(:func:`{name[:3]}`, :func:`mean`), of the arguments of the former."""
+    return both
+
+
+var_mean, std_mean = _with_mean("var_mean", var), _with_mean("std_mean", std)

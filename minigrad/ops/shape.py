@@ -243,6 +243,20 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 @lacks(out=None)
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Vectors end to end, other tensors along their second dimension; numbers as vectors."""
+    found = [t.reshape(1) if not t.ndim else t for t in _tensors("hstack", tensors)]
+    return cat(found, 0 if found[0].ndim == 1 else 1)
+
+
+@lacks(out=None)
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Vectors as rows, other tensors along their first dimension."""
+    found = [t.reshape(1, -1) if t.ndim < 2 else t for t in _tensors("vstack", tensors)]
+    return cat(found, 0)
+
+
+@lacks(out=None)
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape and dtype joined along a new dimension ``dim``."""
     found = _tensors("stack", tensors)

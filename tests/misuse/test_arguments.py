@@ -167,12 +167,13 @@ ELSEWHERE = {
     """,
     "a type": "data.Transform",
     "given what training itself has counted": "memory.advice memory.fitting",
-    "attributes": "Tensor.data Tensor.mT Tensor.node Tensor.requires_grad",
+    "attributes": "Tensor.data Tensor.is_cuda Tensor.mT Tensor.node Tensor.requires_grad",
     "NumPy's": """
         dtype finfo iinfo float16 float32 float64 double half int8 int16 int32 int64 long short
         uint8 uint16 uint32 uint64
     """,
     "takes anything": "is_tensor",
+    "other names of cat": "concat concatenate",
     "tested here by themselves": "save load",
     "tested in tests/explore and tests/nn": "draw explore trace nn.Module.summary",
     "refused in tests/optim/test_swa_utils": "optim.swa_utils",

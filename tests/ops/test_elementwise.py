@@ -51,3 +51,14 @@ def test_errors():
     refuses(ValueError, "integers to negative powers", lambda: x ** mg.tensor([-1, 1]))
     refuses(TypeError, "alpha: expected a whole number for integers", lambda: x.add(x, alpha=0.5))
     refuses(TypeError, "different floating", lambda: mg.ones(1) ** mg.ones(1, dtype="float64"))
+
+
+def test_derivatives_at_special_values():
+    x = leaf(np.array([np.nan, np.inf, -np.inf, 2.0]))
+    y = x.nan_to_num(1.5, 3.0)
+    assert y.tolist() == [1.5, 3.0, np.finfo(np.float64).min, 2.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [0, 0, 0, 1]
+    a, b = leaf(grid((2, 3))), leaf(grid((3,), 1))
+    mg.gradcheck(mg.logaddexp, [a, b])
+    assert mg.logaddexp(mg.tensor(1000.0), mg.tensor(1000.0)).item() == pytest.approx(1000.693147)

@@ -19,6 +19,7 @@ def test_derivatives():
         lambda x, s: x.gather(1, INDEX) + s,
         lambda x, s: x.scatter(1, once[:, :2], s),
         lambda x, s: x.scatter_add(1, INDEX, s),
+        lambda x, s: x.index_add(1, INDEX[1], s, alpha=-2),
         lambda x, s: x.index_select(1, INDEX[0]) * s,
         lambda x, s: x.masked_fill(mask, s[0, 0]),
         lambda x, s: x.masked_select(mask)[:2] * s.diagonal(),

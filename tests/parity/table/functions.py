@@ -206,3 +206,16 @@ for _name in ("type_as", "view_as", "reshape_as", "expand_as"):
         if d.rarely():
             other = (*other, 2)
         return Call([a, d.array(other, dtype=d.other_dtype())], fixed=(1,))
+
+
+@entry("Tensor.logaddexp", bound="all")
+def logaddexp(d: Drawer) -> Call:
+    d.dtype, d.kind = d(["float32", "float64"]), d([ORDINARY, NEAR])
+    a = d.array(d.shape(0, 3))
+    return Call([a, d.array(d.broadcast(a.shape))])
+
+
+@entry("Tensor.nan_to_num")
+def nan_to_num(d: Drawer) -> Call:
+    options = d([{}, {}, {"nan": 2.0}, {"posinf": 1.0, "neginf": -3}])
+    return Call([d.array(d.shape())], options=options)

@@ -129,3 +129,15 @@ def nonzero(d: Drawer) -> Call:
 @entry("Tensor.diag of a vector", mg.Tensor.diag, lambda x: x.diag(), examples=FEW)
 def diag(d: Drawer) -> Call:
     return Call([d.array(d.shape(1, 1))])
+
+
+@entry("Tensor.index_add", lambda x, i, src, dim, **o: x.index_add(dim, i, src, **o),
+       lambda x, i, src, dim, **o: x.index_add(dim, i, src, **o), "sum")  # fmt: skip
+def index_add(d: Drawer) -> Call:
+    x = d.array(d.shape(1))
+    dim = d.integer(0, x.ndim - 1)
+    shape = [*x.shape]
+    n, shape[dim] = shape[dim], d.integer(0, 4) if shape[dim] else 0
+    index = np.random.default_rng(d.seed).integers(0, max(n, 1), shape[dim])
+    source = d.array(shape, dtype=d.other_dtype())
+    return Call([x, index, source], (dim,), d([{}, {"alpha": 2}]), fixed=(1,))

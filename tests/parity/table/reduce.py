@@ -14,6 +14,8 @@ def total(d: Drawer) -> Call:
     return Call([x], options=d([options, options, {}]))
 
 
+@entry("var_mean", bound="all", examples=60)
+@entry("std_mean", bound="all", examples=60)
 @entry("Tensor.var", bound="all")
 @entry("Tensor.std", bound="all")
 def variance(d: Drawer) -> Call:

@@ -114,6 +114,13 @@ def cat(d: Drawer) -> Call:
     return Call(parts, options={"dim": at})
 
 
+@entry("hstack", lambda *xs: mg.hstack(xs), lambda *xs: torch.hstack(xs), examples=60)
+@entry("vstack", lambda *xs: mg.vstack(xs), lambda *xs: torch.vstack(xs), examples=60)
+def side_by_side(d: Drawer) -> Call:
+    shape = d.shape(0, 3)
+    return Call([d.array(shape) for _ in range(d.integer(1, 3))])
+
+
 @entry("stack", lambda *xs, dim: mg.stack(xs, dim), lambda *xs, dim: torch.stack(xs, dim))
 def stack(d: Drawer) -> Call:
     shape = d.shape(0, 3)

@@ -60,6 +60,7 @@ def _index(parts: tuple[Any, ...], x: Any) -> Any:
 @entry("Tensor.__int__", int, int)
 @entry("Tensor.item")
 @entry("Tensor.numel")
+@entry("Tensor.nelement")
 @entry("Tensor.ndim", lambda x: x.ndim, lambda x: x.ndim)
 @entry("Tensor.shape", lambda x: x.shape, lambda x: tuple(x.shape))
 def whole(d: Drawer) -> Call:
