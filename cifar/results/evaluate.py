@@ -137,8 +137,8 @@ def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> 
             f"split: {trained.path} was trained with no images held out; choose test or train"
         )
     training_set = datasets.load(name, "train", data_dir)
-    rest, held = subsets.split(training_set, recipe.validation, recipe.long_tail)
-    return held if held and split == "validation" else rest
+    rest, val = subsets.split(training_set, recipe.validation, recipe.long_tail)
+    return val if val and split == "validation" else rest
 
 
 # ---------------------------------------------------------------------------- the trained model

@@ -120,7 +120,7 @@ class SavedRecord(Record):
 
     Attributes:
         metrics: of the epoch after which they were saved.
-        best_epoch: the epoch of the best held accuracy until then.
+        best_epoch: the epoch of the best validation accuracy until then.
         opening: the run's first steps.
         per_class: recall by class name, where the test set was evaluated.
         picked_on: the images by which this epoch was picked, "test" or "validation".

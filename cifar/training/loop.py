@@ -123,7 +123,7 @@ def end_epoch(run: Run) -> EpochMetrics:
     lr = run.optimizer.param_groups[0]["lr"]
     last = progress.epoch + 1 == run.recipe.epochs
     run.test_confusion, figures = None, {}
-    for part, data in {run.held_name: run.held, **({"test": run.test} if last else {})}.items():
+    for part, data in {run.val_name: run.val, **({"test": run.test} if last else {})}.items():
         with progress_bar.compiling(not run.settings.progress):
             loss, confusion = evaluate(run.model, data, run.recipe.l2)
         check_loss(run, loss, f"on the {part} set after epoch {progress.epoch + 1}")
@@ -144,15 +144,15 @@ def end_epoch(run: Run) -> EpochMetrics:
         gpu_memory_mb=round(mg.memory.held(run.device) / 1e6, 1) if on_gpu else None,
         skipped=progress.skipped if isinstance(run.step, SkipOverflow) else None,
     )
-    step_schedule(run.schedule, figures[f"{run.held_name}_loss"])
+    step_schedule(run.schedule, figures[f"{run.val_name}_loss"])
     progress.end_epoch(metrics)
     return metrics
 
 
-def step_schedule(schedule: mg.optim.lr_scheduler.LRScheduler | None, held_loss: float) -> None:
-    """Set the next epoch's rate, which may depend on the loss on the held images."""
+def step_schedule(schedule: mg.optim.lr_scheduler.LRScheduler | None, val_loss: float) -> None:
+    """Set the next epoch's rate, which may depend on the loss on the validation images."""
     if isinstance(schedule, mg.optim.lr_scheduler.ReduceLROnPlateau):
-        schedule.step(held_loss)
+        schedule.step(val_loss)
     elif schedule is not None:
         schedule.step()
 

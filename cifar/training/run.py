@@ -105,7 +105,7 @@ class Run:
         schedule: of the learning rate; None for a constant rate.
         objective: the training loss of (logits, labels), a scalar.
         train: training batches, augmented.
-        held, held_name: what is evaluated after every epoch: the validation images of a recipe
+        val, val_name: what is evaluated after every epoch: the validation images of a recipe
             that holds some out ("validation"), else the test set ("test").
         test: the test set.
         data_dir: the folder of data that the run was pointed to, as its files note it.
@@ -125,8 +125,8 @@ class Run:
     schedule: mg.optim.lr_scheduler.LRScheduler | None
     objective: Objective
     train: mg.data.DataLoader
-    held: mg.data.DataLoader
-    held_name: str
+    val: mg.data.DataLoader
+    val_name: str
     test: mg.data.DataLoader
     progress: Progress = field(default_factory=Progress)
     data_dir: str | None = None
@@ -142,8 +142,8 @@ class Run:
 
     @property
     def best(self) -> EpochMetrics:
-        """The epoch with the highest accuracy on the held images; the first of several."""
-        return max(self.progress.history, key=lambda metrics: metrics.accuracy(self.held_name))
+        """The epoch with the highest accuracy on the validation images; the first of several."""
+        return max(self.progress.history, key=lambda metrics: metrics.accuracy(self.val_name))
 
     def place(self, step: int | None = None) -> str:
         """The present epoch and step, or another step of that epoch."""
@@ -195,7 +195,7 @@ def make_run(
     test_set = datasets.load(training_set.name, "test", settings.data_dir)
     real = training_set.name == "cifar10"
     folder = datasets.chosen_folder(settings.data_dir) if real else None
-    training_set, held_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
+    training_set, val_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
     _check_smallest_batch(recipe, training_set)
 
@@ -226,8 +226,8 @@ def make_run(
             transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
             seed=settings.seed,
         ),
-        batches(held_set, at_once, transform=evaluation) if held_set else test,
-        held_set.split if held_set else "test",
+        batches(val_set, at_once, transform=evaluation) if val_set else test,
+        val_set.split if val_set else "test",
         test,
         data_dir=encode_folder(folder),
     )

@@ -267,11 +267,11 @@ def _check_progress(run: Run, p: Progress) -> None:
         _expect(name, getattr(p, name), fits)
     for epoch, metrics in enumerate(p.history, start=1):
         _expect("epoch", metrics.epoch, metrics.epoch == epoch)
-        _expect("history", metrics, _is_complete(metrics, run.held_name))
+        _expect("history", metrics, _is_complete(metrics, run.val_name))
 
 
-def _is_complete(metrics: EpochMetrics, held_name: str) -> bool:
-    needed = ("train_loss", "train_accuracy", f"{held_name}_accuracy")
+def _is_complete(metrics: EpochMetrics, val_name: str) -> bool:
+    needed = ("train_loss", "train_accuracy", f"{val_name}_accuracy")
     return all(getattr(metrics, name) is not None for name in needed)
 
 

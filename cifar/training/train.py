@@ -41,7 +41,7 @@ def open_run(settings: Settings) -> Iterator[Run]:
     The first Ctrl-C or SIGTERM stops it at the next step.
 
     :func:`save` writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors``
-    (weights; the best by accuracy on the held images), ``state.safetensors`` (what ``resume``
+    (weights; the best by accuracy on the validation images), ``state.safetensors`` (what ``resume``
     needs; the one before it is kept as ``state-before.safetensors``), ``metrics.jsonl`` and
     ``curves.png``. The weights' files note recall and number of images by class wherever the test
     set was evaluated with them ("per_class"). At the end ``predictions.png`` is added and, for a
@@ -104,7 +104,7 @@ def prepare(
     run, test_set = make_run(settings, recipe, device, out)
     if settings.resume and holds_run(out):
         state.resume(run)
-    validation = len(run.held.dataset) if run.held_name == "validation" else 0
+    validation = len(run.val.dataset) if run.val_name == "validation" else 0
     held = f", {validation:,} validation" if validation else ""
     record = run.record
     print(
@@ -170,7 +170,7 @@ def save(run: Run, metrics: EpochMetrics) -> None:
     )
     mg.save(run.model.state_dict(), run.out / "last.safetensors", saved.as_note())
     if run.best is metrics:
-        best = dataclasses.replace(saved, picked_on=run.held_name)
+        best = dataclasses.replace(saved, picked_on=run.val_name)
         mg.save(run.model.state_dict(), run.out / "best.safetensors", best.as_note())
     lines = "".join(json.dumps(line.as_dict()) + "\n" for line in run.progress.history)
     mg.checkpoint.write_text(run.out / "metrics.jsonl", lines)

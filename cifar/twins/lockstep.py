@@ -147,7 +147,7 @@ def _end_epoch(
     run: Run, sides: Mapping[str, Side], comparison: Comparison, batch_sizes: Sequence[int]
 ) -> None:
     """Evaluate after a whole epoch, step the schedules, and note the epoch's figures."""
-    whole, val = len(batch_sizes) == len(run.train), run.held_name
+    whole, val = len(batch_sizes) == len(run.train), run.val_name
     line: dict[str, Any] = {"epoch": len(comparison.epochs) + 1, "steps": len(batch_sizes)}
     for name, side in sides.items():
         found = line[name] = {"lr": side.lr}
@@ -159,9 +159,9 @@ def _end_epoch(
             found[f"train_{metric}"] = float(np.average(last, weights=batch_sizes))
         if whole:
             if isinstance(side, Ours):
-                loss, accuracy = side.evaluate(run.held)
+                loss, accuracy = side.evaluate(run.val)
             else:
-                loss, accuracy = side.evaluate(_arrays(run.held))
+                loss, accuracy = side.evaluate(_arrays(run.val))
             found |= {f"{val}_loss": loss, f"{val}_accuracy": accuracy}
             side.end_epoch(loss)
     comparison.epochs.append(line)

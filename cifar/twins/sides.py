@@ -98,7 +98,7 @@ def make_sides(
 
     counts = class_counts(run)
     run.model.to(dtype)
-    for loader in (run.train, run.held):
+    for loader in (run.train, run.val):
         loader.transform = _in_dtype(dtype, loader.transform)
     sides: dict[str, Side] = {OURS: Ours(run.recipe, run.model, counts)}
     start = {name: value.cpu().numpy() for name, value in run.model.state_dict().items()}

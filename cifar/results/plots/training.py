@@ -72,10 +72,10 @@ def curves(
         if "on its way" in studied:
             keys.append(_diamond())
         add_legend(figure, keys)
-        held = "test" if "test_accuracy" in last else "validation"
+        val = "test" if "test_accuracy" in last else "validation"
         figure.suptitle(
             f"{record.recipe.name} on {record.dataset}, seed {record.seed}: "
-            f"{held} accuracy {last[f'{held}_accuracy']:.2%} after epoch {last['epoch']}\n"
+            f"{val} accuracy {last[f'{val}_accuracy']:.2%} after epoch {last['epoch']}\n"
             "(training figures: running mean over the epoch, in training mode)",
             fontsize=10,
         )

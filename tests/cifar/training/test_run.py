@@ -23,7 +23,7 @@ def test_evaluation_takes_no_more_images_than_fit(small, tmp_path):
         recipe = train.checked_recipe(settings)
         run, _ = train.prepare(settings, recipe, mg.device("cpu"), tmp_path)
         assert run.train.batch_size == batch
-        assert run.held.batch_size == run.test.batch_size == expected
+        assert run.val.batch_size == run.test.batch_size == expected
 
 
 @pytest.mark.parametrize(
