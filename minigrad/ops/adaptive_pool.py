@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import check
@@ -25,7 +26,7 @@ def _adaptive_max_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     y = xp.empty((*shape[:2], *out), x.dtype)
     places: list[Array] = []
     for i, j, cell in grid:
-        pixels = x[cell].reshape(*shape[:2], -1)
+        pixels = x[cell].reshape(*shape[:2], math.prod(x[cell].shape[2:]))  # N may be 0
         y[:, :, i, j] = pixels.max(axis=2)
         largest = (pixels == y[:, :, i, j, None]) | (pixels != pixels)  # only NaN is not itself
         places.append(largest.argmax(axis=2)[..., None])
@@ -34,7 +35,7 @@ def _adaptive_max_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
         gx = xp.zeros(shape, adding_dtype(g.dtype, len(grid)))
         for (i, j, cell), place in zip(grid, places, strict=True):
             part = gx[cell]
-            spread = xp.zeros((*shape[:2], part[0, 0].size), gx.dtype)
+            spread = xp.zeros((*shape[:2], math.prod(part.shape[2:])), gx.dtype)
             xp.put_along_axis(spread, place, g[:, :, i, j, None].astype(gx.dtype), 2)
             gx[cell] += spread.reshape(part.shape)
         return (gx.astype(g.dtype),)

@@ -42,7 +42,8 @@ def _narrow_scalar(entry: Entry, call: Call) -> str:
     """A 0-d tensor of a wider integer dtype, which does not widen the result in PyTorch."""
     a = [x for x in call.arrays if x is not None and x.dtype.kind in "iu"]
     mixed = len({x.dtype for x in a}) > 1 and len({x.ndim == 0 for x in a}) > 1
-    return "all" if mixed and (entry.name.startswith("Tensor.__") or entry.name == "where") else ""
+    promotes = entry.name.startswith(("Tensor.__", "where", "Tensor.clamp between"))
+    return "all" if mixed and promotes else ""
 
 
 @row("zero-dim-promotion", differs=_narrow_scalar)
