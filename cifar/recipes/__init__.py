@@ -22,7 +22,7 @@ __all__ = [
     "FIXED", "SCHEDULE", "Recipe", "changes", "continued", "course", "load", "names", "plain",
 ]  # fmt: skip
 
-FIXED = ("name", "claim")  # what a recipe is called, and what its study reached, are no settings
+FIXED = ("name", "claim")  # fields that are no settings
 
 
 def names() -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def course(recipe: Recipe) -> Mapping[int, Mapping[str, float]]:
 
 
 def schedule(recipe: Recipe) -> dict[str, Any]:
-    """What decides the rates, as JSON holds it."""
+    """The fields that determine the learning rates, as JSON holds them."""
     return {name: plain(getattr(recipe, name)) for name in SCHEDULE}
 
 

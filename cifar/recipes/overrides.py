@@ -47,7 +47,7 @@ def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def _changed(path: str, current: Any, hint: Any, inner: list[str], text: str) -> Any:
-    """``current`` with the value at ``inner`` below it replaced by what ``text`` says."""
+    """``current`` with the value at ``inner`` below it replaced by ``text``'s."""
     if not inner:
         try:
             return _fit(hint, _value(text, hint))

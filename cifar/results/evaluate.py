@@ -209,10 +209,10 @@ def _some(classes: tuple[str, ...]) -> str:
 def logits(
     trained: Trained, images: NDArray[np.uint8], progress: bool = False
 ) -> NDArray[np.float32]:
-    """What the model says of uint8 images (N, 3, 32, 32): float32 (N, classes).
+    """The model's logits of uint8 images (N, 3, 32, 32): float32 (N, classes).
 
     Raises:
-        UserError: it says NaN or infinity, as no model that training wrote does.
+        UserError: a logit is NaN or infinite, which no model that training wrote gives.
     """
     transform = augment.evaluation(trained.record.recipe.mean, trained.record.recipe.std)
     data = mg.data.TensorDataset(mg.tensor(images, device=trained.device))

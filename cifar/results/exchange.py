@@ -147,7 +147,7 @@ def adopt(settings: Import) -> mg.nn.Module:
 
 def _weights(file: str, names: Set[str]) -> dict[str, mg.Tensor]:
     """The tensors of ``file``, by names that fit ``names`` as well as leaving out what all begin
-    with can make them; what was done is said."""
+    with can make them; a note reports what was left out."""
     try:
         with metadata.warnings_as_notes():
             tensors = mg.load(file)

@@ -81,7 +81,7 @@ def evaluate(
     """Mean cross-entropy (and the L2 term) over ``data`` and its :func:`confusion`, in evaluation
     mode."""
     model.eval()
-    losses, guesses, truths = [], [], []  # read at the end: to read waits for a GPU
+    losses, guesses, truths = [], [], []  # read at the end, since reading waits for a GPU
     with mg.no_grad():
         for images, labels in data:
             logits = model(images)

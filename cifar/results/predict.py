@@ -1,4 +1,4 @@
-"""What a trained model says of images without labels: files of pictures, or arrays of them.
+"""Predictions of a trained model for images without labels: pictures, or arrays of images.
 
 found = predict(load("runs/simple-seed0"), *read(["cat.jpg", "test_images.npy"]))
 """
@@ -64,10 +64,10 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model says of N images.
+    """A model's predictions for N images.
 
     Attributes:
-        ids: what tells the images apart.
+        ids: a name for each image.
         classes: names by class index.
         probabilities: float64 (N, classes), rows summing to 1.
     """
@@ -177,7 +177,7 @@ def read(
     for file in tqdm(found, unit="file", disable=hidden):
         try:
             names, images = _read_file(file, len(found) > 1)
-        except UserError as error:  # all are told at once: there may be thousands of files
+        except UserError as error:  # all are reported at once: there may be thousands of files
             wrong.append(str(error))
             continue
         ids += names

@@ -1,7 +1,7 @@
-"""The record of a run: what it is and what can change its results, in every file that it writes.
+"""The record of a run: its settings and everything that can change its results.
 
-Records are JSON in the metadata of the run's files. :func:`decode` is the one way back: it checks
-every value, since whoever can write a file can write a digest that fits it.
+Every file of a run holds its record as JSON metadata. :func:`decode` alone turns it back. It checks
+every value: a digest proves nothing about a file that somebody else wrote.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from cifar.results.metrics import ClassRecall, EpochMetrics
 
 T = TypeVar("T")
 
-# Fields of a record that decide how sums are rounded.
+# Fields of a record that change how sums are rounded.
 DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
 NOT_FINITE = ("nan", "inf", "-inf")  # a loss of a step that was skipped, as JSON holds it
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a run is, and what can change its results.
+    """The settings of a run, and everything that can change its results.
 
     Attributes:
         recipe: with its overrides.
@@ -116,7 +116,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class SavedRecord(Record):
-    """The record in a file of weights, and what the run knew when it saved them.
+    """The record in a file of weights, and the state of the run when it saved them.
 
     Attributes:
         metrics: of the epoch after which they were saved.
@@ -124,7 +124,7 @@ class SavedRecord(Record):
         opening: the run's first steps.
         per_class: recall by class name, where the test set was evaluated.
         picked_on: the images by which this epoch was picked, "test" or "validation".
-        data_dir: the folder of data that the run was pointed to (see :func:`encode_folder`).
+        data_dir: the folder of data that the run was given (see :func:`encode_folder`).
     """
 
     metrics: EpochMetrics | None = None
@@ -160,7 +160,7 @@ def decode(note: Any, kind: type[T]) -> T:
 
 
 def rounding_differences(then: Record, now: Record) -> list[str]:
-    """What differs between two records and decides how sums are rounded, in words."""
+    """The differences between two records that change how sums are rounded, in words."""
     return [
         f"{name} {metadata.brief(_shown(a))}, not {metadata.brief(_shown(b))}"
         for name in DECIDING
@@ -177,15 +177,15 @@ def _shown(value: Any) -> Any:
 
 
 def encode_folder(folder: Path | None) -> str | None:
-    """A data folder as notes hold it: its absolute path, percent-encoded, for it may be no text."""
+    """A data folder as metadata holds it: its absolute path, percent-encoded since it may not be text."""
     return None if folder is None else urllib.parse.quote(os.fsencode(folder.absolute()))
 
 
 def find_folder(noted: str | None) -> str | None:
-    """The folder of CIFAR-10 that a run was pointed to, None if it was to none.
+    """The folder of CIFAR-10 that a run was given, or None.
 
-    CIFAR-10 is the same everywhere: where the folder is gone, the usual places serve, and a note on
-    stderr says so.
+    Where the folder is gone, a note on stderr says that the usual places are searched: CIFAR-10 is
+    the same everywhere.
     """
     if noted is None:
         return None

@@ -1,4 +1,4 @@
-"""The training loop: a run in, epochs' figures out; whoever takes them prints, saves and draws.
+"""The training loop: a run in, the figures of every epoch out. Callers print, save and draw.
 
 for metrics in fit(run):
     print(metrics.epoch, metrics.test_accuracy)
@@ -19,15 +19,15 @@ from cifar.training.run import Run, arrays
 from cifar.training.step import SkipOverflow, StepResults, make_step
 
 OPENING_STEPS = 10  # of a run, whose results are kept for `cifar verify` to repeat
-READ_EVERY = {"cpu": 0.0, "gpu": 0.5}  # seconds: to read a loss waits for it
-MAX_SKIPPED = 10  # batches in a row, after which it is not the batches that are at fault
+READ_EVERY = {"cpu": 0.0, "gpu": 0.5}  # seconds; reading a loss waits for the GPU
+MAX_SKIPPED = 10  # batches in a row; more are not a fault of the batches
 
 
 def fit(run: Run) -> Iterator[EpochMetrics]:
     """Train ``run`` from where it is, and yield after every epoch.
 
-    It ends early once ``run.stop`` holds something, in the middle of an epoch; ``run.progress``
-    says where. To end it between epochs, stop taking.
+    A signal in ``run.stop`` ends it within an epoch; ``run.progress`` holds the place. Leaving the
+    iterator ends it between epochs.
 
     Raises:
         UserError: the loss, the weights or the optimiser's state became infinite or NaN.
@@ -48,8 +48,8 @@ def train_opening(run: Run) -> Opening:
 
 
 def train_epoch(run: Run, steps: int | None = None) -> None:
-    """One pass over the training set, from ``progress.step`` on; it ends early once ``run.stop``
-    holds something, and after so many ``steps``."""
+    """One pass over the training set, from ``progress.step`` on. A signal in ``run.stop`` ends it
+    early, and so do ``steps`` steps."""
     progress = run.progress
     if progress.step == 0 and progress.epoch in dict(run.recipe.restarts):
         run.optimizer, run.schedule = run.recipe.make_optimizer(
@@ -99,7 +99,7 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
 
 
 def count(run: Run, number: int, images: int, skipped: bool, loss: float, correct: int) -> None:
-    """Enter what came of step ``number`` into the run's progress."""
+    """Add the result of step ``number`` to the run's progress."""
     progress = run.progress
     if skipped:
         progress.skipped += 1
@@ -116,7 +116,7 @@ def count(run: Run, number: int, images: int, skipped: bool, loss: float, correc
 
 
 def end_epoch(run: Run) -> EpochMetrics:
-    """Evaluate, step the schedule, and enter the epoch's figures into the run's progress."""
+    """Evaluate, step the schedule, and add the epoch's figures to the run's progress."""
     progress = run.progress
     if not progress.seen:
         raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
@@ -163,8 +163,8 @@ def check_loss(run: Run, loss: float, when: str) -> None:
 
 
 def check_arrays(run: Run) -> None:
-    """Raise before weights or moments that are not finite are saved: the loss of the last step was
-    that of the weights before its update."""
+    """Raise before weights or moments that are not finite are saved. The loss of the last step
+    cannot show them: it was computed before the step's update."""
     for name, value in arrays(run).items():
         if value.dtype.kind == "f" and not bool(mg.get_xp(value).isfinite(value).all()):
             raise run.failure(f"{name}: became NaN or infinite at {run.place()}")

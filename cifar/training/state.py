@@ -1,4 +1,4 @@
-"""The state of a run on disk: all that resuming needs, checked before any of it is used."""
+"""The state of a run on disk: everything that resuming needs, checked before it is used."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SavedOptimizer:
 
 @dataclass(frozen=True)
 class State:
-    """What a state file holds besides arrays.
+    """The metadata of a state file.
 
     Attributes:
-        schedule: where the schedule is, as far as the recipe does not say it.
+        schedule: the state of the schedule that the recipe does not determine.
         data_dir: see :attr:`cifar.training.run.Run.data_dir`.
     """
 
@@ -70,7 +70,7 @@ def save(run: Run) -> None:
 
 
 def _place(schedule: mg.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
-    """Where a schedule is: all of its state that is not the recipe's."""
+    """The state of a schedule that the recipe does not determine."""
     moving = ("last_epoch", "base_lrs", "best", "num_bad_epochs", "cooldown_counter")
     return {name: value for name, value in schedule.state_dict().items() if name in moving}
 
@@ -118,7 +118,7 @@ def _read(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
 
 
 def _way_out(out: Path) -> str:
-    """What to do about a state that cannot be read: the one before it may be whole."""
+    """Advice for a state that cannot be read: the one before it may be whole."""
     try:
         _, state = _read(out / STATE_BEFORE, mg.device("cpu"))
     except ValueError:
@@ -182,7 +182,7 @@ def _check_same_run(run: Run, record: Record) -> None:
 
 
 def _identity(recipe: Recipe, record: Record) -> dict[str, Any]:
-    """What a resumed run must share with the saved one."""
+    """The values that a resumed run must share with the saved one."""
     fields = {
         k: v for k, v in recipes.plain(recipe).items() if k not in ("name", "epochs", "claim")
     }
@@ -207,11 +207,11 @@ def _follow_schedule(run: Run) -> None:
 
 
 def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
-    """Make the run what a state says, after a check of all that training will rely on.
+    """Restore the run from a state, once everything that training relies on is checked.
 
     Raises:
-        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is not what
-            :func:`save` writes of such a run.
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: :func:`save` writes no
+            such state.
     """
     _check_progress(run, state.progress)
     progress = run.progress = state.progress

@@ -75,9 +75,8 @@ def make_step(
 class SkipOverflow:
     """:func:`counted_step` that leaves everything as it was where a loss or gradient is not finite.
 
-    In bf16 rounding can carry a large number over to infinity in one batch and in none before or
-    after it (cf. Micikevicius et al. 2018, "Mixed precision training", who skip such updates too).
-    The forward pass has moved batch norm's running statistics by then; they are put back.
+    In bf16, rounding can turn a large number into infinity in a single batch (cf. Micikevicius et al. 2018, "Mixed precision training", who skip such updates too).
+    Batch norm's running statistics, which the forward pass has already updated, are restored.
 
     Args:
         capture: record all but the update, and replay it (see :class:`minigrad.CapturedStep`).
@@ -122,8 +121,8 @@ class SkipOverflow:
 
 
 class StepResults:
-    """Losses and right guesses of steps, left on the device until they are read all at once: to
-    read waits for the GPU, which meanwhile has nothing to do."""
+    """Losses and right guesses of steps. They stay on the device until all are read at once, since
+    reading waits for the GPU and then leaves it idle."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, bool]] = []

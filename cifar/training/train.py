@@ -100,7 +100,7 @@ def checked_recipe(settings: Settings) -> Recipe:
 def prepare(
     settings: Settings, recipe: Recipe, device: mg.device, out: Path
 ) -> tuple[Run, datasets.Dataset]:
-    """Make the run, resume it if it is to be, and print what it is; the run and the test set."""
+    """Make the run, resume it where there is one, and print a summary; the run and the test set."""
     run, test_set = make_run(settings, recipe, device, out)
     if settings.resume and holds_run(out):
         state.resume(run)
@@ -221,7 +221,7 @@ def _watched(run: Run) -> Iterator[None]:
 def _output_folder(settings: Settings) -> Iterator[Path]:
     """The folder, made, tried and held; one that holds a run is only entered to resume it.
 
-    A folder that was made here and in which nothing came to be written is removed at the end.
+    A folder that was made here is removed at the end if nothing was written into it.
     """
     out = Path(settings.out)
     made: list[Path] = []

@@ -60,8 +60,7 @@ def picture(
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Draw a picture that accompanies a result: where it cannot be drawn, a note says so, and the
-    result stands."""
+    """Draw a picture beside a result. If drawing fails, a note reports it and the result stands."""
     try:
         yield path
     except Exception as error:  # whatever Matplotlib, its fonts or the file system come up with

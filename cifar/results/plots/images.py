@@ -27,9 +27,9 @@ def predictions(data: Dataset, logits: np.ndarray, record: Record, path: Path) -
         logits: (count, classes).
     """
     guesses = logits.argmax(axis=1)
-    hits = int((guesses == data.labels[: len(logits)]).sum())
+    correct = int((guesses == data.labels[: len(logits)]).sum())
     title = (
-        f"{record.recipe.name} on {data.name} test images: {hits} of {len(logits)} right\n"
+        f"{record.recipe.name} on {data.name} test images: {correct} of {len(logits)} right\n"
         "Predicted class and its confidence; mistakes in bold, with the true class"
     )
     with _grid(data, logits, range(len(logits)), path, ".0%", "bold") as figure:

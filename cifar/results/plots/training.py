@@ -149,7 +149,7 @@ def overlaid(
         for axis, (metric, unit, scale, least) in zip(axes[0], PANELS, strict=True):
             for label, history in lines_of:
                 look = known[label]
-                parts = ((_held(history), "-", 1.8), ("train", ":", 1.2))
+                parts = ((_val_part(history), "-", 1.8), ("train", ":", 1.2))
                 for part, style, width in parts if training else parts[:1]:
                     name = f"{part}_{metric}"
                     points = [
@@ -205,6 +205,6 @@ def _claims(axis: Any, claim: Mapping[str, float], metric: str, scale: float) ->
         )
 
 
-def _held(history: list[dict[str, Any]]) -> str:
+def _val_part(history: list[dict[str, Any]]) -> str:
     """What was evaluated after every epoch: "validation" where images were held out."""
     return "validation" if "validation_loss" in history[0] else "test"

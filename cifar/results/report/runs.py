@@ -26,8 +26,8 @@ class Run:
         source: the folder or the file that it was read from.
         record: what training noted of it.
         history: metrics by epoch, at least one.
-        machine: what it ran on, in words; "" if nothing says.
-        recalls: by class name, after the last epoch on the test set; empty where nothing says.
+        machine: the machine it ran on, in words; "" if unknown.
+        recalls: by class name, after the last epoch on the test set; empty if unknown.
     """
 
     source: Path
@@ -77,7 +77,7 @@ class Group:
 
     @property
     def course(self) -> plots.Course:
-        """The study's figures on its way, likewise, by epoch."""
+        """The study's figures during its training, by epoch."""
         return recipes.course(self.first.recipe) if self.claims else plots.NO_COURSE
 
     def values(self, metric: str) -> list[float]:
@@ -123,7 +123,7 @@ def _from_folder(folder: Path) -> Run:
 
 
 def per_class(folder: Path, note: dict[str, Any]) -> Any:
-    """Scores by class name of a run's last epoch on the test set, {} where nothing says: what
+    """Scores by class name of a run's last epoch on the test set, {} if unknown: what
     training noted with the weights, or else what ``cifar evaluate --last`` found.
 
     Raises:
