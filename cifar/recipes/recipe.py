@@ -123,8 +123,8 @@ class Recipe:
         return optimizer, schedule(optimizer, **self.schedule_options)
 
     def lasting(self, epochs: int) -> Recipe:
-        """This recipe for another number of epochs. Its restarts and the options that its schedule
-        counts in epochs are scaled in proportion and rounded; none falls before the second epoch."""
+        """This recipe for another number of epochs. Its restarts and what its schedule
+        counts in epochs are scaled and rounded; none falls before the second epoch."""
         if epochs == self.epochs:
             return self
 

@@ -75,8 +75,9 @@ def make_step(
 class SkipOverflow:
     """:func:`counted_step` that leaves everything as it was where a loss or gradient is not finite.
 
-    In bf16, rounding can turn a large number into infinity in a single batch (cf. Micikevicius et al. 2018, "Mixed precision training", who skip such updates too).
-    Batch norm's running statistics, which the forward pass has already updated, are restored.
+    In bf16, rounding can turn a large number into infinity in a single batch (Micikevicius et al.
+    2018, "Mixed precision training", skip such updates too). Batch norm's running statistics, which
+    the forward pass has already updated, are restored.
 
     Args:
         capture: record all but the update, and replay it (see :class:`minigrad.CapturedStep`).

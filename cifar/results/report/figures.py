@@ -56,8 +56,8 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
 
 
 def _study(one: Group, metric: str) -> tuple[float | None, str]:
-    """The study's figure to hold against the group's, and of what epoch it is where that is not
-    plain: for runs that were cut short, of their last epoch if the study reports it, else of its end."""
+    """The study's figure to compare with, and its epoch in words: runs that were cut short are
+    compared with the study's figure after as many epochs, or else with its last one."""
     claim, done = one.claims.get(metric), max(run.final["epoch"] for run in one.runs)
     name = one.first.recipe.name
     if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
