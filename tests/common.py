@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import re
 import sys
@@ -18,22 +17,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.device import device_of, move
 from minigrad.events import Listener
 from minigrad.tape import Variable
+from minigrad.testing import LAYOUTS, grid, lay_out, layouts, seeds, shapes
+
+__all__ = ["LAYOUTS", "layouts", "seeds", "shapes"]  # of minigrad.testing, for all tests
 
 NOBODY = 65534
 
-LAYOUTS = ("C", "Fortran", "batch innermost", "sliced", "reversed")
 LOOSE = {"rtol": 2e-4, "atol": 2e-5}
 TOLERANCE = {np.float64: {"rtol": 1e-9, "atol": 1e-10}, np.float32: LOOSE}
 REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError)
-
-layouts = st.sampled_from(LAYOUTS)
-seeds = st.integers(0, 2**32 - 1)
 
 
 def tensor_names() -> set[str]:
@@ -71,32 +68,6 @@ def set_compiled(enabled: bool) -> Iterator[None]:
         yield
     finally:
         mg.set_compiled(before)
-
-
-def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 1) -> st.SearchStrategy:
-    return st.lists(st.integers(min_side, 4), min_size=min_dims, max_size=max_dims).map(tuple)
-
-
-def grid(shape: Sequence[int], seed: int = 0, low: float = -2.0, high: float = 2.0) -> np.ndarray:
-    """Evenly spaced values in random order: no ties and no zero, so no kink near any of them."""
-    size = math.prod(shape)
-    steps = np.random.default_rng(seed).permutation(size) + 0.3
-    return (low + (high - low) * steps / max(size, 1)).reshape(shape)
-
-
-def lay_out(a: np.ndarray, layout: str) -> np.ndarray:
-    """A copy of ``a`` in another memory layout."""
-    if a.ndim == 0 or layout == "C":
-        return np.array(a, order="C")
-    if layout == "Fortran":
-        return np.array(a, order="F")
-    if layout == "batch innermost":
-        return np.moveaxis(np.array(np.moveaxis(a, 0, -1), order="C"), -1, 0)
-    if layout == "sliced":
-        wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)
-        wide[..., ::2] = a
-        return wide[..., ::2]
-    return np.flip(np.array(np.flip(a), order="C"))
 
 
 def leaf(a: Any, device: str = "cpu", layout: str = "C", requires_grad: bool = True) -> mg.Tensor:

@@ -54,7 +54,7 @@ LAYERS = (
         "minigrad.gradcheck",
         "minigrad.gpu.cuda_graph",
     ),
-    ("minigrad.onnx", "minigrad.explore", "minigrad.utils"),
+    ("minigrad.onnx", "minigrad.explore", "minigrad.testing", "minigrad.utils"),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),
     ("minigrad",),

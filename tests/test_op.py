@@ -171,6 +171,7 @@ def test_the_page_on_operations():
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(block, space)
     assert mg.gradcheck(space["scaled_add"], [leaf(grid((3, 4))), leaf(grid((4,), 1))])
+    space["test_my_operations"]()
     assert space["swish"](mg.zeros(2)).numpy().tolist() == [0, 0]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.testing import arrays, check_op
 from tests.common import grid, leaf, refuses
 
 WITH_ZEROS = [[1.5, 0.0, 2.0, -1.0], [0.0, 3.0, 0.0, 1.0], [1.0, 2.0, 3.0, 4.0]]
@@ -22,7 +23,7 @@ def test_products(values):
 
 @pytest.mark.parametrize("p", [1, 2, 3.5, np.inf, -np.inf, 0.5])
 def test_norms(p):
-    mg.gradcheck(lambda x: x.norm(p, 1), leaf(grid((3, 4))))
+    check_op(lambda x: x.norm(p, 1), arrays((3, 4)), max_examples=3)
 
 
 def test_the_norm_of_zeros_has_no_slope():
@@ -32,7 +33,7 @@ def test_the_norm_of_zeros_has_no_slope():
 
 
 def test_logsumexp():
-    mg.gradcheck(lambda x: x.logsumexp((0, 1)), leaf(grid((3, 4))))
+    check_op(lambda x: x.logsumexp((0, 1)), arrays((3, 4)), max_examples=3)
     assert mg.tensor([1000.0, 1000.0]).logsumexp(0).item() == pytest.approx(1000 + np.log(2))
 
 
