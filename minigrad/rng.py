@@ -188,17 +188,22 @@ def generator() -> np.random.Generator:
     return np.random.Generator(next_draw().philox())
 
 
-_lacked: dict[str, Any] = {"generator": None, "out": None, "layout": None, "pin_memory": False}
+_lacked: dict[str, Any] = {"out": None, "layout": None, "pin_memory": False}
 
 
 def _drawn(
-    name: str, size: tuple[Any, ...], to: np.dtype[Any], where: Any, requires_grad: bool
+    name: str,
+    size: tuple[Any, ...],
+    to: np.dtype[Any],
+    where: Any,
+    requires_grad: bool,
+    generator: Any,
 ) -> Tensor:
     """A tensor drawn by NumPy's ``name``: on the CPU, so a seed gives the same everywhere."""
     shape = check.shape(size, at_least=1)
     if to.kind != "f":
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
-    draw: Callable[..., Any] = getattr(generator(), name)
+    draw: Callable[..., Any] = getattr(drawn_by("generator", generator), name)
     with naming_allocation({"random": "rand"}.get(name, "randn"), shape, to):
         values = np.asarray(draw(shape, np.float32))
         if name == "random" and to == np.float64:  # float32 has 2^24 steps only
@@ -208,37 +213,59 @@ def _drawn(
 
 @lacks(**_lacked)
 @spread("size")
-def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """A tensor of shape ``size`` (integers or one tuple) drawn from the standard normal.
 
     Values are drawn on the CPU, so a seed gives the same values on every device.
     """
-    return _drawn("standard_normal", size, *floats_on(dtype, device), requires_grad)
+    return _drawn("standard_normal", size, *floats_on(dtype, device), requires_grad, generator)
 
 
 @lacks(**_lacked)
 @spread("size")
-def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """A tensor of shape ``size`` (integers or one tuple) drawn uniformly from [0, 1)."""
-    return _drawn("random", size, *floats_on(dtype, device), requires_grad)
+    return _drawn("random", size, *floats_on(dtype, device), requires_grad, generator)
 
 
-@lacks(generator=None, layout=None, memory_format=None, pin_memory=False)
+@lacks(layout=None, memory_format=None, pin_memory=False)
 def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """:func:`randn` of the shape of ``input``, of its dtype and device unless others are given."""
     to, where = beside(input, dtype, device)
-    return _drawn("standard_normal", (input.shape,), to, where, requires_grad)
+    return _drawn("standard_normal", (input.shape,), to, where, requires_grad, generator)
 
 
-@lacks(generator=None, layout=None, memory_format=None, pin_memory=False)
+@lacks(layout=None, memory_format=None, pin_memory=False)
 def rand_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """:func:`rand` of the shape of ``input``, of its dtype and device unless others are given."""
     to, where = beside(input, dtype, device)
-    return _drawn("random", (input.shape,), to, where, requires_grad)
+    return _drawn("random", (input.shape,), to, where, requires_grad, generator)
 
 
 @lacks(**_lacked)
@@ -250,6 +277,7 @@ def randint(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Whole numbers drawn uniformly from [low, high), int64 unless ``dtype`` is given.
 
@@ -268,13 +296,18 @@ def randint(
     check.fits("high", high - 1, to)
     shape, where = check.shape((size,)), floats_on(None, device)[1]
     with naming_allocation("randint", shape, to):
-        values = np.asarray(generator().integers(low, high, shape), to)
+        values = np.asarray(drawn_by("generator", generator).integers(low, high, shape), to)
         return Tensor(move(values, where), requires_grad)
 
 
 @lacks(**_lacked)
 def randperm(
-    n: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """The numbers from 0 to n − 1 in random order, int64 unless ``dtype`` is given."""
     n = check.integer("n", n, 0)
@@ -283,11 +316,15 @@ def randperm(
         check.fits("n", n - 1, to)
     where = floats_on(None, device)[1]
     with naming_allocation("randperm", (n,), to):
-        return Tensor(move(generator().permutation(n).astype(to), where), requires_grad)
+        return Tensor(
+            move(drawn_by("generator", generator).permutation(n).astype(to), where), requires_grad
+        )
 
 
-@lacks(generator=None, out=None)
-def bernoulli(input: Tensor, p: float | None = None) -> Tensor:
+@lacks(out=None)
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
     """1 with the probability that each element is, or with probability ``p``, else 0."""
     check.floating("input", check.tensor("input", input))
     x = move(input.data, CPU)
@@ -295,12 +332,20 @@ def bernoulli(input: Tensor, p: float | None = None) -> Tensor:
         chance = check.number("p", p, 0, 1)
     elif x.size and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
-    drawn = np.asarray(generator().random(x.shape)) < (x if p is None else chance)
+    drawn = np.asarray(drawn_by("generator", generator).random(x.shape)) < (
+        x if p is None else chance
+    )
     return Tensor(move(np.asarray(drawn, x.dtype), input.device))
 
 
-@lacks(generator=None, out=None)
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
+@lacks(out=None)
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
     """``num_samples`` indices drawn by weight from each row of (C,) or (N, C); int64.
 
     Args:
@@ -313,7 +358,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> T
     count = check.integer("num_samples", num_samples, 1, most)
     if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.sum(-1).all():
         raise ValueError("input: expected finite weights from 0 with a sum above it in each row")
-    random = generator()
+    random = drawn_by("generator", generator)
     if replacement:
         shares = np.cumsum(weights, -1).reshape(-1, weights.shape[-1])
         spots = random.random((len(shares), count)) * shares[:, -1:]

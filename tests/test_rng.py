@@ -175,3 +175,24 @@ def test_a_generator_is_a_sequence_of_its_own():
     refuses(ValueError, "seed: ", lambda: own.manual_seed(-1))
     refuses(NotImplementedError, "device='cuda'", lambda: mg.Generator("cuda"))
     refuses(TypeError, "generator: ", lambda: drawn_by("generator", 3))
+
+
+def test_a_generator_of_its_own():
+    """Draws by a Generator repeat from its seed, and leave the thread's sequence alone."""
+    draws = (
+        lambda g: mg.rand(3, generator=g),
+        lambda g: mg.randn_like(mg.ones(2), generator=g),
+        lambda g: mg.randint(0, 9, (4,), generator=g),
+        lambda g: mg.randperm(9, generator=g),
+        lambda g: mg.bernoulli(mg.full((9,), 0.5), generator=g),
+        lambda g: mg.multinomial(mg.ones(9), 3, generator=g),
+        lambda g: mg.zeros(3).normal_(generator=g),
+    )
+    mg.manual_seed(0)
+    expected = mg.rand(2).tolist()
+    for draw in draws:
+        mg.manual_seed(0)
+        found = [draw(mg.Generator().manual_seed(seed)).tolist() for seed in (1, 1, 2)]
+        assert found[0] == found[1] != found[2]
+        assert mg.rand(2).tolist() == expected
+    refuses(TypeError, "generator: expected a Generator, got int", lambda: mg.rand(1, generator=1))

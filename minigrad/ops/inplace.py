@@ -17,7 +17,6 @@ import numpy as np
 
 from .. import check, rng, writes
 from ..device import Array, device_of, move
-from ..options import lacks
 from ..tape import Backward, is_grad_enabled, no_grad, op
 from ..tensor import Number, Tensor
 from . import functions, shape
@@ -175,12 +174,14 @@ def zero_(self: Tensor) -> Tensor:
     return _write("zero_", self, 0)
 
 
-def _draw(name: str, self: Tensor, *numbers: float) -> Tensor:
+def _draw(name: str, self: Tensor, generator: Any, *numbers: float) -> Tensor:
     """Fill with what NumPy's generator draws under ``name``."""
     _refuse(f"{name}_", "rand_like or randn_like", self)
     check.floating("self", self)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
-        drawn = np.asarray(getattr(rng.generator(), name)(*numbers, self.shape), self.dtype)
+        drawn = np.asarray(
+            getattr(rng.drawn_by("generator", generator), name)(*numbers, self.shape), self.dtype
+        )
     return _write(f"{name}_", self, Tensor(move(drawn, device_of(self.data))))
 
 
@@ -188,32 +189,35 @@ LARGE = 1e300  # beyond it NumPy cannot draw from an interval
 
 
 @_method
-@lacks(generator=None)
-def uniform_(self: Tensor, from_: float = 0, to: float = 1) -> Tensor:
+def uniform_(
+    self: Tensor, from_: float = 0, to: float = 1, *, generator: rng.Generator | None = None
+) -> Tensor:
     """Fill with numbers drawn uniformly from [from_, to); returns the tensor."""
     low = check.number("from_", from_, -LARGE, LARGE)
-    return _draw("uniform", self, low, check.number("to", to, low, LARGE))
+    return _draw("uniform", self, generator, low, check.number("to", to, low, LARGE))
 
 
 @_method
-@lacks(generator=None)
-def normal_(self: Tensor, mean: float = 0, std: float = 1) -> Tensor:
+def normal_(
+    self: Tensor, mean: float = 0, std: float = 1, *, generator: rng.Generator | None = None
+) -> Tensor:
     """Fill with numbers drawn from the normal distribution; returns the tensor."""
     mean = check.number("mean", mean, -math.inf)
-    return _draw("normal", self, mean, check.number("std", std, 0))
+    return _draw("normal", self, generator, mean, check.number("std", std, 0))
 
 
 @_method
-@lacks(generator=None)
-def bernoulli_(self: Tensor, p: float | Tensor = 0.5) -> Tensor:
+def bernoulli_(
+    self: Tensor, p: float | Tensor = 0.5, *, generator: rng.Generator | None = None
+) -> Tensor:
     """Fill with 1 with probability ``p``, a number or a Tensor that broadcasts, else 0; returns the
     tensor."""
     _refuse("bernoulli_", "bernoulli", self, p)
     if isinstance(p, Tensor):
-        drawn = rng.bernoulli(p.detach().expand(self.shape))
+        drawn = rng.bernoulli(p.detach().expand(self.shape), generator=generator)
     else:
         chance = check.number("p", p, 0, 1)
-        drawn = rng.bernoulli(Tensor(np.zeros(self.shape, np.float32)), chance)
+        drawn = rng.bernoulli(Tensor(np.zeros(self.shape, np.float32)), chance, generator=generator)
     return _write("bernoulli_", self, drawn.to(self.device).to(self.dtype))
 
 
