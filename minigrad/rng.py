@@ -316,9 +316,8 @@ def randperm(
         check.fits("n", n - 1, to)
     where = floats_on(None, device)[1]
     with naming_allocation("randperm", (n,), to):
-        return Tensor(
-            move(drawn_by("generator", generator).permutation(n).astype(to), where), requires_grad
-        )
+        values = drawn_by("generator", generator).permutation(n).astype(to)
+        return Tensor(move(values, where), requires_grad)
 
 
 @lacks(out=None)
@@ -332,9 +331,8 @@ def bernoulli(
         chance = check.number("p", p, 0, 1)
     elif x.size and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
-    drawn = np.asarray(drawn_by("generator", generator).random(x.shape)) < (
-        x if p is None else chance
-    )
+    numbers = np.asarray(drawn_by("generator", generator).random(x.shape))
+    drawn = numbers < (x if p is None else chance)
     return Tensor(move(np.asarray(drawn, x.dtype), input.device))
 
 

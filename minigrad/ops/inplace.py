@@ -178,10 +178,9 @@ def _draw(name: str, self: Tensor, generator: Any, *numbers: float) -> Tensor:
     """Fill with what NumPy's generator draws under ``name``."""
     _refuse(f"{name}_", "rand_like or randn_like", self)
     check.floating("self", self)
+    draw = getattr(rng.drawn_by("generator", generator), name)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
-        drawn = np.asarray(
-            getattr(rng.drawn_by("generator", generator), name)(*numbers, self.shape), self.dtype
-        )
+        drawn = np.asarray(draw(*numbers, self.shape), self.dtype)
     return _write(f"{name}_", self, Tensor(move(drawn, device_of(self.data))))
 
 

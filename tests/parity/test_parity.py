@@ -40,7 +40,7 @@ def test_as_pytorch(device, name):
 
 # Names that no table of drawn calls can hold, and where they are tested instead.
 ELSEWHERE = {
-    "CaptureError", "CapturedStep",
+    "CaptureError", "CapturedStep", "Generator",
     "DeviceError", "checkpoint", "console", "data", "detect_anomaly", "device", "functional",
     "OutOfMemoryError", "get_num_threads", "get_xp", "gradcheck",
     "is_compiled", "is_gpu_available", "load", "manual_seed", "memory", "nn",
@@ -54,7 +54,7 @@ ELSEWHERE = {
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
     "nn.Sequential", "nn.functional", "nn.fuse", "nn.init", "nn.utils",
-    "watch_compilation", "draw", "explore", "trace", "Tensor.cuda",
+    "watch_compilation", "draw", "explore", "trace", "utils", "Tensor.cuda",
     "Tensor.is_cuda", "concat", "concatenate",
     "dtype", "finfo", "iinfo", "float16", "float32", "float64", "double", "half",
     "int8", "int16", "int32", "int64", "long", "short", "uint8", "uint16", "uint32", "uint64",
