@@ -75,6 +75,7 @@ CUPY_DOOR = "minigrad.device"
 REFERENCE = "cifar.twins.reference"
 TORCH_FILES = "minigrad.checkpoint.pt_file"
 USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
+LESSONS = "examples.lessons."  # which show the inside
 TESTED = ("minigrad", "cifar", "examples")
 TESTED_TOGETHER = (
     "minigrad.onnx.rules",
@@ -226,7 +227,7 @@ def internals_used(source: Source) -> list[str]:
     """Uses of minigrad from outside that do not go by ``import minigrad`` and public names."""
     found = []
     for module in source.trees:
-        if module.partition(".")[0] not in USERS:
+        if module.partition(".")[0] not in USERS or module.startswith(LESSONS):
             continue
         aliases: dict[str, str] = {}
         for _, origin, name, local in source.imports(module):
