@@ -177,7 +177,7 @@ def _shown(value: Any) -> Any:
 
 
 def encode_folder(folder: Path | None) -> str | None:
-    """A data folder as metadata holds it: its absolute path, percent-encoded, since a path need not be
+    """A data folder as metadata holds it: its absolute path, percent-encoded since it need not be
     text."""
     return None if folder is None else urllib.parse.quote(os.fsencode(folder.absolute()))
 
