@@ -1,6 +1,7 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
 from . import (
+    autograd,
     checkpoint,
     console,
     data,
@@ -60,7 +61,7 @@ from .dtypes import (
 from .explore import draw, explore, trace
 from .gpu.cuda_graph import CapturedStep, CaptureError
 from .gpu.precision import get_precision, set_precision
-from .gradcheck import gradcheck
+from .gradcheck import gradcheck, gradgradcheck
 from .memory import OutOfMemoryError
 from .ops import functions as _functions
 from .ops.arithmetic import where
@@ -85,7 +86,18 @@ from .rng import (
     randn_like,
     randperm,
 )
-from .tape import no_grad, op
+from .tape import (
+    Diagonal,
+    Multilinear,
+    Rerun,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    op,
+    set_grad_enabled,
+)
 from .tensor import Tensor
 
 __version__ = "0.1.0"
@@ -94,11 +106,15 @@ __all__ = [
     "CaptureError",
     "CapturedStep",
     "DeviceError",
+    "Diagonal",
     "Generator",
+    "Multilinear",
     "OutOfMemoryError",
+    "Rerun",
     "Tensor",
     "arange",
     "as_tensor",
+    "autograd",
     "bernoulli",
     "cat",
     "checkpoint",
@@ -115,6 +131,7 @@ __all__ = [
     "einsum",
     "empty",
     "empty_like",
+    "enable_grad",
     "explore",
     "eye",
     "finfo",
@@ -130,15 +147,19 @@ __all__ = [
     "get_precision",
     "get_xp",
     "gradcheck",
+    "gradgradcheck",
     "half",
     "hstack",
     "iinfo",
+    "inference_mode",
     "int8",
     "int16",
     "int32",
     "int64",
     "is_compiled",
     "is_gpu_available",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
     "is_tensor",
     "linspace",
     "load",
@@ -162,6 +183,7 @@ __all__ = [
     "randperm",
     "save",
     "set_compiled",
+    "set_grad_enabled",
     "set_implementation",
     "set_num_threads",
     "set_precision",

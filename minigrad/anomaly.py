@@ -77,12 +77,13 @@ class _Search(Listener):
 
     def derivative(self, node: Node, g: Array, gradients: tuple[Array | None, ...]) -> None:
         place = self.places.get(node, "")
+        name = node.operation.name
         if wrong := _wrong(g):  # a sum of finite terms overflowed, or a hook made it
-            raise FloatingPointError(f"the gradient of {node.name}'s result{place} has {wrong}")
+            raise FloatingPointError(f"the gradient of {name}'s result{place} has {wrong}")
         for number, gradient in enumerate(gradients):
             if gradient is not None and (wrong := _wrong(gradient)):
                 raise FloatingPointError(
-                    f"the derivative of {node.name}{place} made {wrong} of a finite gradient, in "
+                    f"the derivative of {name}{place} made {wrong} of a finite gradient, in "
                     f"the gradient of its input {number}"
                 )
 

@@ -8,7 +8,7 @@ such as ``tensor.add_`` has written is (see :mod:`minigrad.writes`).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -79,15 +79,29 @@ class Tensor(Variable):
     def _accumulate(self, gradient: Array, owned: bool) -> None:
         if self._grad is None:
             self._grad = Tensor(gradient if owned else gradient.copy(order="K"))
-        elif check.is_writable(self._grad.data):
+        elif self._grad.node is None and check.is_writable(self._grad.data):
             self._grad.data += gradient
         else:
             self._grad = Tensor(self._grad.data + gradient)
+
+    def _accumulate_recorded(self, gradient: Variable) -> None:
+        assert isinstance(gradient, Tensor)
+        if self._grad is not None:
+            self._grad = self._grad + gradient
+        elif gradient.node is not None:
+            self._grad = gradient
+        else:
+            self._grad = Tensor(gradient.data.copy(order="K"))  # others may share the memory
 
     @property
     def is_leaf(self) -> bool:
         """True if no recorded operation computed it."""
         return self.node is None
+
+    @property
+    def grad_fn(self) -> tape.Node | None:
+        """The operation that made it, with ``name()`` and ``next_functions``; None for a leaf."""
+        return self.node
 
     def size(self, dim: int | None = None) -> Any:
         """``shape``, or its entry ``dim``."""
@@ -140,7 +154,7 @@ class Tensor(Variable):
         if self.device.type == "gpu":
             notes += f", device='{self.device}'"
         if self.node is not None:
-            notes += f", grad_fn=<{self.node.name}>"
+            notes += f", grad_fn={self.node}"
         elif self.requires_grad:
             notes += ", requires_grad=True"
         return f"tensor({text}{notes})"
@@ -204,12 +218,12 @@ class Tensor(Variable):
         self.requires_grad = Tensor(self.data, requires_grad).requires_grad
         return self
 
-    @lacks("inputs")
     def backward(
         self,
         gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Add dself/dleaf to the ``grad`` of every leaf that requires it.
 
@@ -218,27 +232,17 @@ class Tensor(Variable):
 
         Args:
             gradient: dL/dself, of self's shape, dtype and device; 1 if self has one element.
-            retain_graph: keep the graph for another call.
-            create_graph: not supported, gradients are first order only.
+            retain_graph: keep the graph for another call; by default as ``create_graph``.
+            create_graph: record how the gradients are computed, so that they can be differentiated
+                in turn. A ``grad`` then keeps its graph, and with it the leaf, alive: set it to
+                None when it is done with, or use :func:`minigrad.autograd.grad`.
+            inputs: the tensors to whose ``grad`` is added, in place of all leaves.
+
+        Raises:
+            NotImplementedError: with ``create_graph``, an operation whose derivative cannot be
+                differentiated; it is named.
         """
-        if check.boolean("create_graph", create_graph):
-            raise NotImplementedError(
-                "backward: create_graph=True (gradients are first order only)"
-            )
-        if not self.requires_grad:
-            raise RuntimeError("backward: this tensor does not require grad: nothing was recorded")
-        if gradient is None:
-            if self.data.size != 1:
-                raise RuntimeError(
-                    f"backward: a tensor of shape {self.shape} needs an explicit gradient; "
-                    "only one-element tensors default to 1"
-                )
-            seed = get_xp(self.data).ones_like(self.data)
-        else:
-            check_gradient("gradient", self, gradient)
-            seed = gradient.data
-        keep = retain_graph is not None and check.boolean("retain_graph", retain_graph)
-        tape.sweep(self if self.node is None else self.node, seed, keep)
+        backward_of((self,), (gradient,), retain_graph, create_graph, inputs)
 
     # -- hooks
 
@@ -325,20 +329,94 @@ class Tensor(Variable):
         def __ge__(self, other: Tensor | Number) -> Tensor: ...
 
 
-tape.make_tensor = Tensor
+tape.operation.make_tensor = Tensor
 
 
 def _of_arrays(hook: Callable[[Tensor], Tensor | None]) -> Callable[[Array], Array]:
-    """``hook`` as a function of the gradient's array. It does not refer to the tensor."""
+    """``hook`` as a function of the gradient's array. It does not refer to the tensor. The
+    attribute ``recorded`` takes the gradient as a Tensor and returns one."""
 
-    def call(g: Array) -> Array:
-        grad = Tensor(g)
+    def recorded(grad: Tensor) -> Tensor:
+        expected = Tensor(grad.data)
         replaced = hook(grad)
         replaced = grad if replaced is None else replaced  # its ``data`` may be replaced
-        check_gradient("hook: its result", Tensor(g), replaced)
-        return replaced.data
+        check_gradient("hook: its result", expected, replaced)
+        return replaced
 
+    def call(g: Array) -> Array:
+        return recorded(Tensor(g)).data
+
+    call.recorded = recorded  # type: ignore[attr-defined]
     return call
+
+
+def backward_of(
+    tensors: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    retain_graph: bool | None,
+    create_graph: bool,
+    inputs: Tensor | Sequence[Tensor] | None,
+) -> None:
+    """:meth:`Tensor.backward` of several tensors together."""
+    wanted = None if inputs is None else wanted_of("backward", inputs)
+    found = sweep("backward", tensors, gradients, retain_graph, create_graph, wanted)
+    for x in wanted or ():
+        if (gradient := found.get(end_of(x))) is not None:
+            gradient.give(x)
+
+
+def wanted_of(caller: str, inputs: Any) -> list[Tensor]:
+    """The tensors whose gradients are asked for, which must be able to have one."""
+    wanted = [inputs] if isinstance(inputs, Tensor) else check.items("inputs", inputs, "Tensors")
+    if not wanted:
+        raise RuntimeError(f"{caller}: inputs: expected at least one Tensor, got none")
+    for i, x in enumerate(wanted):
+        if not check.tensor("inputs", x).requires_grad:
+            raise RuntimeError(f"{caller}: inputs: number {i} does not require grad")
+    return wanted
+
+
+def sweep(
+    caller: str,
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    retain_graph: bool | None,
+    create_graph: bool,
+    wanted: Sequence[Tensor] | None,
+) -> dict[tape.Node | Variable, tape.Gradient]:
+    """:func:`minigrad.tape.sweep` from ``outputs``, its arguments checked."""
+    create_graph = check.boolean("create_graph", create_graph)
+    keep = create_graph if retain_graph is None else check.boolean("retain_graph", retain_graph)
+    seeds = [
+        (y, _seed(caller, y, g, f"gradient{'' if len(outputs) == 1 else f' {i}'}"))
+        for i, (y, g) in enumerate(zip(outputs, gradients, strict=True))
+    ]
+    targets = None if wanted is None else {end_of(x) for x in wanted}
+    if not create_graph:
+        return tape.sweep([(end_of(y), tape.Gradient(g.data)) for y, g in seeds], keep, targets)
+    with tape.enable_grad():
+        kind = tape.backward.recorded
+        return tape.sweep([(end_of(y), kind(g)) for y, g in seeds], keep, targets)
+
+
+def end_of(x: Tensor) -> tape.Node | Variable:
+    """Where the gradients of x go: to the operation that made it, or to x."""
+    return x if x.node is None else x.node
+
+
+def _seed(caller: str, y: Tensor, gradient: Any, name: str) -> Tensor:
+    """The gradient of the output ``y``, by default 1."""
+    if not y.requires_grad:
+        raise RuntimeError(f"{caller}: this tensor does not require grad: nothing was recorded")
+    if gradient is not None:
+        check_gradient(name, y, gradient)
+        return gradient
+    if y.data.size != 1:
+        raise RuntimeError(
+            f"{caller}: a tensor of shape {y.shape} needs an explicit gradient; "
+            "only one-element tensors default to 1"
+        )
+    return Tensor(get_xp(y.data).ones_like(y.data))
 
 
 def check_gradient(name: str, of: Tensor, gradient: Any) -> None:

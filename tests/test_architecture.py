@@ -44,6 +44,7 @@ LAYERS = (
     ("minigrad.creation",),
     ("minigrad.rng",),
     ("minigrad.ops",),
+    ("minigrad.gradients",),
     ("minigrad.functional",),
     ("minigrad.nn",),
     ("minigrad.optim",),
@@ -54,7 +55,14 @@ LAYERS = (
         "minigrad.gradcheck",
         "minigrad.gpu.cuda_graph",
     ),
-    ("minigrad.onnx", "minigrad.explore", "minigrad.testing", "minigrad.utils"),
+    (
+        "minigrad.onnx",
+        "minigrad.autograd",
+        "minigrad.explore",
+        "minigrad.testing",
+        "minigrad.utils",
+    ),
+    ("minigrad.onnx", "minigrad.autograd", "minigrad.explore"),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),
     ("minigrad",),
@@ -78,6 +86,9 @@ USERS = ("cifar", "examples", "benchmarks")  # of minigrad's public names
 LESSONS = "examples.lessons."  # which show the inside
 TESTED = ("minigrad", "cifar", "examples")
 TESTED_TOGETHER = (
+    "minigrad.autograd",
+    "minigrad.gradients",
+    "minigrad.tape",
     "minigrad.onnx.rules",
     "cifar.models",
     "cifar.recipes.studies",

@@ -370,7 +370,7 @@ def test_listeners_hear_what_hooks_made():
             heard.append(name)
 
         def derivative(self, node, g, gradients):
-            heard.append((node.name, g.tolist()))
+            heard.append((node.operation.name, g.tolist()))
 
     x = vector(mg, 1.0)
     y = x * 2

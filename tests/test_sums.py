@@ -362,7 +362,7 @@ SUMLESS = {
     *("abs", "cat", "clamp", "div", "dropout", "exp", "expand", "leaky_relu", "log", "neg", "pad"),
     *("permute", "pow", "relu", "sigmoid", "sqrt", "sub", "take_along", "tanh", "to_device"),
     *("to_dtype", "where", "elu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish"),
-    "softplus",
+    *("softplus", "erf"),
 }
 
 

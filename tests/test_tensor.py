@@ -33,7 +33,7 @@ def test_repr():
     assert repr(mg.tensor([1], dtype="int8")) == "tensor([1], dtype=int8)"
     x = mg.tensor([1.0], requires_grad=True)
     assert repr(x) == "tensor([1.], requires_grad=True)"
-    assert repr(x * 2) == "tensor([2.], grad_fn=<mul>)"
+    assert repr(x * 2) == "tensor([2.], grad_fn=<MulBackward0>)"
 
 
 def test_numpy_detach_and_requires_grad():

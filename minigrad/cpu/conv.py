@@ -22,7 +22,7 @@ from ..device import Array
 from ..layout import from_batch_last, to_batch_last
 from ..memory import empty, zeros
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
-from ..tape import Backward
+from ..tape import Backward, keeping
 from . import conv_direct as direct
 from . import conv_winograd as winograd
 from .threads import get_num_threads, parallel, split_range, workspace
@@ -61,9 +61,10 @@ def conv2d(
             bias_gradient(g) if needs[2] else None,
         )
 
+    way = keeping(backward, from_batch_last(x), w, b)
     if fast:
-        return from_batch_last(winograd.correlate(x, w, b, padding)), backward
-    return from_batch_last(correlate(x, w, b, edges, window, groups)), backward
+        return from_batch_last(winograd.correlate(x, w, b, padding)), way
+    return from_batch_last(correlate(x, w, b, edges, window, groups)), way
 
 
 # ---------------------------------------------------------------------------- forward and gradients

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..device import Array
 from ..layout import from_batch_last, to_batch_last
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
-from ..tape import Backward
+from ..tape import Backward, keeping
 from . import implicit_gemm as implicit
 
 
@@ -35,4 +35,5 @@ def conv2d(
             g.reshape(len(g), -1).sum(axis=1) if needs[2] else None,
         )
 
-    return from_batch_last(implicit.correlate(x, w, b, size, sampling)), backward
+    y = from_batch_last(implicit.correlate(x, w, b, size, sampling))
+    return y, keeping(backward, from_batch_last(x), w, b)

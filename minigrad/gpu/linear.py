@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..device import Array
 from ..layout import from_batch_last, to_batch_last
 from ..ops.linear import _linear
-from ..tape import Backward
+from ..tape import Backward, keeping
 from . import implicit_gemm as implicit
 
 
@@ -26,4 +26,5 @@ def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
             gt.sum(axis=1) if needs[2] else None,
         )
 
-    return from_batch_last(implicit.product(w, xt, b)), backward
+    y = from_batch_last(implicit.product(w, xt, b))
+    return y, keeping(backward, from_batch_last(xt), w, b)

@@ -19,7 +19,7 @@ from ..ops.loss import (
     spread,
 )
 from ..sums import adding_dtype
-from ..tape import Backward
+from ..tape import Backward, keeping
 from . import launch as cuda
 
 
@@ -47,7 +47,7 @@ def cross_entropy(
         _run("cross_entropy_gradient", z.dtype, z.shape[1], *args, classes=len(z))
         return (classes_back(gz, shape),)
 
-    return reduced(loss, norm, reduction, shape), backward
+    return reduced(loss, norm, reduction, shape), keeping(backward, classes_back(z, shape))
 
 
 def _slopes(g: Array, norm: Any, reduction: str, dtype: Any) -> Array:

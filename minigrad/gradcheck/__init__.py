@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .. import check, rng
+from ..gradients import grad
+from ..ops.shape import cat
 from ..options import lacks
-from ..tape import no_grad
 from ..tensor import Tensor
 
 EVERYWHERE = (-math.inf, math.inf)
@@ -99,8 +100,7 @@ def gradcheck(
     v = _direction(y.shape)
 
     def scalar() -> float:
-        with no_grad():
-            return float((func(*args).detach().numpy() * v).sum())
+        return float((func(*args).detach().numpy() * v).sum())
 
     before = float((values * v).sum())
     if abs(scalar() - before) / eps > atol + rtol * abs(before):
@@ -124,6 +124,72 @@ def gradcheck(
                 f"({int(wrong.sum())} of {wrong.size} elements of this input are off{note})"
             )
     return True
+
+
+@lacks(
+    gen_non_contig_grad_outputs=False,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_fwd_over_rev=False,
+    check_rev_over_rev=True,
+    fast_mode=False,
+    masked=False,
+)
+def gradgradcheck(
+    func: Callable[..., Tensor],
+    inputs: Tensor | Sequence[Any],
+    grad_outputs: Tensor | None = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    constant: Sequence[int] = (),
+    domains: Mapping[int, tuple[float, float]] | None = None,
+) -> bool:
+    """:func:`gradcheck` of the gradients: of Σ grad_output · dfunc/dinput, by every element of
+    every input and of the gradient that arrives at the result.
+
+    Args:
+        func, inputs, eps, atol, rtol, raise_exception, constant, domains: as :func:`gradcheck`;
+            ``func`` must have two derivatives.
+        grad_outputs: the gradient of the result, of its shape and dtype; by default a random one.
+
+    Raises:
+        NotImplementedError: an operation in ``func`` has a derivative that cannot be
+            differentiated; it is named.
+        TypeError, ValueError, AssertionError: as :func:`gradcheck`. In a mismatch the last input
+            is the gradient of the result.
+    """
+    if isinstance(inputs, Tensor):
+        inputs = [inputs]
+    args = check.items("inputs", inputs, "arguments")
+    held = {_number("constant", n, args) for n in check.items("constant", constant, "numbers")}
+    if not any(isinstance(x, Tensor) and x.requires_grad for x in args):
+        raise ValueError(NOTHING)
+    y = check.function("func", func)(*args)
+    if not isinstance(y, Tensor) or not y.requires_grad:
+        raise ValueError("func: its result is no Tensor that depends on an input with gradients")
+    if grad_outputs is None:
+        grad_outputs = Tensor(_direction(y.shape))
+    seed = check.tensor("grad_outputs", grad_outputs).detach().requires_grad_()
+
+    def gradients(*args: Any) -> Tensor:
+        *given, g = args
+        xs = [
+            x
+            for i, x in enumerate(given)
+            if isinstance(x, Tensor) and x.requires_grad and i not in held
+        ]
+        found = grad(func(*given), xs, g, create_graph=True, materialize_grads=True)
+        return cat([gradient.reshape(-1) for gradient in found])
+
+    return gradcheck(
+        gradients, [*args, seed], eps, atol, rtol, raise_exception, constant=constant,
+        domains=domains,
+    )  # fmt: skip
 
 
 def _differences(

@@ -13,14 +13,14 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Diagonal, Rerun, op
 from ..tensor import Tensor
 from .arithmetic import as_float, cast
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Diagonal())
 def _relu(x: Array) -> Pair:
     """y = max(x, 0),  dL/dx = g where y ≠ 0 (so also where x is NaN), else 0."""
     xp = get_xp(x)
@@ -35,7 +35,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return _relu(input)
 
 
-@op
+@op(twice=Diagonal())
 def _leaky_relu(x: Array, *, slope: float) -> Pair:
     """y = x where x > 0, else s x;  dL/dx = g or s g."""
     xp = get_xp(x)
@@ -50,7 +50,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _leaky_relu(input, slope=check.number("negative_slope", negative_slope, -math.inf))
 
 
-@op
+@op(twice=Rerun("y"))
 def _sigmoid(x: Array) -> Pair:
     """y = 1 / (1 + e⁻ˣ), 0 where e⁻ˣ overflows;  dL/dx = g y (1 − y)."""
     y = 1 / (1 + get_xp(x).exp(-as_float(x)))
@@ -63,7 +63,7 @@ def sigmoid(input: Tensor) -> Tensor:
     return _sigmoid(check.tensor("input", input))
 
 
-@op
+@op(twice=Rerun("y"))
 def _tanh(x: Array) -> Pair:
     """y = tanh x,  dL/dx = g (1 − y²)."""
     y = get_xp(x).tanh(as_float(x))
@@ -102,6 +102,8 @@ def _erfc_series() -> tuple[float, ...]:
 def erf(x: Array) -> Array:
     """The error function of a raw array, in its dtype. Absolute error below 1e-14 in float64."""
     xp = get_xp(x)
+    if hasattr(xp, "erf"):  # where the derivative is recorded: not that of the series
+        return xp.erf(x)
     z = xp.abs(x)
     t = 2 / (2 + z)
     u = 4 * t - 2
@@ -113,7 +115,7 @@ def erf(x: Array) -> Array:
     return xp.copysign(1 - erfc, x)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _gelu(x: Array) -> Pair:
     """y = x Φ(x),  dL/dx = g (Φ(x) + x φ(x)), with the normal distribution Φ and density φ."""
@@ -126,7 +128,7 @@ def _gelu(x: Array) -> Pair:
     return x * phi, backward
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _gelu_tanh(x: Array) -> Pair:
     """y = x (1 + t) / 2, t = tanh(√(2/π) (x + 0.044715 x³));  dL/dx by the product rule."""
@@ -154,7 +156,7 @@ def log_softmax_array(x: Array, axis: int) -> Array:
     return shifted - xp.log(total(xp.exp(shifted), axis, True))
 
 
-@op
+@op(twice=Rerun("y"))
 @in_float32
 def _softmax(x: Array, *, axis: int) -> Pair:
     """y = e^x / Σ e^x,  dL/dx = y (g − Σ g y)."""
@@ -163,7 +165,7 @@ def _softmax(x: Array, *, axis: int) -> Pair:
     return y, lambda g, needs: (y * (g - total(g * y, axis, True)),)
 
 
-@op
+@op(twice=Rerun("y"))
 @in_float32
 def _log_softmax(x: Array, *, axis: int) -> Pair:
     """y = x − ln Σ e^x,  dL/dx = g − e^y Σ g."""

@@ -15,7 +15,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
-from ..tape import Backward, op
+from ..tape import Backward, Diagonal, Multilinear, Rerun, keeping, op
 from ..tensor import Number, Tensor
 
 Pair = tuple[Array, Backward]
@@ -59,14 +59,14 @@ def alike(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     return tuple(x.astype(to) if hasattr(x, "dtype") else x for x in (a, b))
 
 
-@op
+@op(twice=Diagonal())
 def add(a: Any, b: Any) -> Pair:
     """y = a + b,  dL/da = dL/db = g."""
     a, b = meet("add", a, b)
     return a + b, lambda g, needs: (g, g)
 
 
-@op
+@op(twice=Diagonal())
 def sub(a: Any, b: Any) -> Pair:
     """y = a − b,  dL/da = g,  dL/db = −g."""
     if any(isinstance(x, bool) or getattr(x, "dtype", None) == np.bool_ for x in (a, b)):
@@ -75,28 +75,36 @@ def sub(a: Any, b: Any) -> Pair:
     return a - b, lambda g, needs: (g, -g if needs[1] else None)
 
 
-@op
+@op(twice=Multilinear("a b"))
 def mul(a: Any, b: Any) -> Pair:
     """y = a b,  dL/da = g b,  dL/db = g a."""
     a, b = meet("mul", a, b)
-    return a * b, lambda g, needs: (g * b if needs[0] else None, g * a if needs[1] else None)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return g * b if needs[0] else None, g * a if needs[1] else None
+
+    return a * b, keeping(backward, a, b)
 
 
-@op
+@op(twice=Rerun("b y"))
 def div(a: Any, b: Any) -> Pair:
     """y = a / b,  dL/da = g / b,  dL/db = −g a / b²."""
     a, b = meet("div", a, b, floating=True)
     y = a / b
-    return y, lambda g, needs: (g / b if needs[0] else None, -g * y / b if needs[1] else None)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return g / b if needs[0] else None, -g * y / b if needs[1] else None
+
+    return y, keeping(backward, a, b)
 
 
-@op
+@op(twice=Diagonal())
 def neg(x: Array) -> Pair:
     """y = −x,  dL/dx = −g."""
     return -x, lambda g, needs: (-g,)
 
 
-@op
+@op(twice=Rerun("x"))
 def _pow(x: Array, *, exponent: Number) -> Pair:
     """y = xᵖ,  dL/dx = g p xᵖ⁻¹ (0 where p = 0, also at x = 0)."""
     x, _ = meet("pow", x.astype(np.int64) if x.dtype.kind == "b" else x, exponent)
@@ -125,28 +133,28 @@ def as_float(x: Array) -> Array:
     return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
-@op
+@op(twice=Rerun("y"))
 def exp(x: Array) -> Pair:
     """y = eˣ,  dL/dx = g y."""
     y = get_xp(x).exp(as_float(x))
     return y, lambda g, needs: (g * y,)
 
 
-@op
+@op(twice=Rerun("x"))
 def log(x: Array) -> Pair:
     """y = ln x,  dL/dx = g / x; −inf at 0 and NaN below."""
     x = as_float(x)
     return get_xp(x).log(x), lambda g, needs: (g / x,)
 
 
-@op
+@op(twice=Rerun("y"))
 def sqrt(x: Array) -> Pair:
     """y = √x,  dL/dx = g / 2y."""
     y = get_xp(x).sqrt(as_float(x))
     return y, lambda g, needs: (g / (2 * y),)
 
 
-@op
+@op(twice=Diagonal())
 def abs(x: Array) -> Pair:
     """y = \\|x\\|,  dL/dx = g sign(x): 0 at 0 and at NaN."""
     xp = get_xp(x)
@@ -155,7 +163,7 @@ def abs(x: Array) -> Pair:
     return xp.abs(x), lambda g, needs: (g * xp.where(xp.isnan(x), x.dtype.type(0), xp.sign(x)),)
 
 
-@op
+@op(twice=Diagonal())
 def _clamp(x: Array, low: Any, high: Any) -> Pair:
     """y = min(max(x, low), high), where None is no bound;  dL/dx = g where low ≤ x ≤ high,
     dL/dlow = g where x < low < high,  dL/dhigh = g where x > high or low > high, else 0."""
@@ -217,7 +225,7 @@ def clamp(
     return _clamp(input, low, high)
 
 
-@op
+@op(twice=Diagonal())
 def _where(condition: Array, a: Any, b: Any) -> Pair:
     """y = a where condition, else b;  dL/da = g where condition, dL/db = g elsewhere, else 0."""
     xp = get_xp(condition)
@@ -250,7 +258,7 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
     return _where(condition, input, other)
 
 
-@op
+@op(twice=Multilinear("x"))
 def to_dtype(x: Array, *, dtype: Any) -> Pair:
     """y = x in another dtype,  dL/dx = g in the dtype of x."""
     before = x.dtype

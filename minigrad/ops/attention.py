@@ -9,7 +9,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Rerun, keeping, op
 from ..tensor import Tensor
 from .arithmetic import where
 from .dropout import dropout
@@ -17,7 +17,7 @@ from .linear import matmul
 from .shape import transpose
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _masked_softmax(x: Array) -> tuple[Array, Backward]:
     """y = e^x / Σ e^x along the last axis, and 0 where all of it is −∞;  dL/dx = y (g − Σ g y)."""
@@ -25,7 +25,11 @@ def _masked_softmax(x: Array) -> tuple[Array, Backward]:
     none, zero, one = highest == -math.inf, x.dtype.type(0), x.dtype.type(1)
     y = xp.exp(x - xp.where(none, zero, highest))
     y = y / xp.where(none, one, total(y, -1, True))
-    return y, lambda g, needs: (y * (g - total(g * y, -1, True)),)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (y * (g - total(g * y, -1, True)),)
+
+    return y, keeping(backward, lambda: xp.log(y))
 
 
 def scaled_dot_product_attention(

@@ -13,7 +13,7 @@ from typing import Any
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 
 Pair = tuple[int, int]
@@ -68,7 +68,7 @@ def col2im(columns: Array, size: Pair, padding: Pair, window: Window) -> Array:
     return x[:, :, ph : ph + h, pw : pw + w].swapaxes(0, 1)
 
 
-@op
+@op(twice=Multilinear("x w + b"))
 @in_float32
 def _conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int

@@ -5,12 +5,12 @@ from __future__ import annotations
 from .. import check
 from ..device import Array
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, keeping, op
 from ..tensor import Tensor
 from .conv import Pair, Window, col2im, im2col
 
 
-@op
+@op(twice=Multilinear("x w + b"))
 @in_float32
 def _conv_transpose2d(
     x: Array,
@@ -47,7 +47,7 @@ def _conv_transpose2d(
             gw = (rows @ seen.swapaxes(1, 2)).reshape(w.shape)
         return gx, gw, total(g, (0, 2, 3)) if needs[2] else None
 
-    return y, backward
+    return y, keeping(backward, lambda: rows.reshape(c, n, h, width).swapaxes(0, 1), w, b)
 
 
 def conv_transpose2d(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from .. import check, rng
 from ..device import Array, device_of, get_xp, move
 from ..layout import from_batch_last
-from ..tape import Backward, op
+from ..tape import Backward, Diagonal, op
 from ..tensor import Tensor
 
 
-@op
+@op(twice=Diagonal())
 def _dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
     """y = x k s with a mask k of zeros and ones and s = 1/(1 − p),  dL/dx = g k s.
 

@@ -15,7 +15,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
-from ..tape import Backward, Operation, op
+from ..tape import Backward, Diagonal, Operation, Rerun, op
 from ..tensor import Number, Tensor
 from . import arithmetic
 from .activation import erf as erf_array
@@ -76,7 +76,7 @@ def smooth(
         kept = x if at == "x" else y
         return y, lambda g, needs: (g * slope(xp, kept),)
 
-    return op(named(name.replace("arc", "a"), formula)(definition))
+    return op(named(name.replace("arc", "a"), formula)(definition), twice=Rerun(at))
 
 
 exp = of_one("exp", arithmetic.exp, "eˣ; integers become float32.")
@@ -134,28 +134,28 @@ acosh = of_one("acosh", _acosh, "The inverse of the hyperbolic cosine; NaN below
 atanh = of_one("atanh", _atanh, "The inverse of the hyperbolic tangent; NaN outside [−1, 1].")
 
 
-@op
+@op(twice=Rerun("y"))
 def _reciprocal(x: Array) -> Pair:
     """y = 1 / x,  dL/dx = −g y²."""
     y = 1 / as_float(x)
     return y, lambda g, needs: (-g * y * y,)
 
 
-@op
+@op(twice=Rerun("y"))
 def _rsqrt(x: Array) -> Pair:
     """y = 1 / √x,  dL/dx = −g y³ / 2."""
     y = 1 / get_xp(x).sqrt(as_float(x))
     return y, lambda g, needs: (g * -0.5 * y * y * y,)
 
 
-@op
+@op(twice=Rerun("x"))
 def _square(x: Array) -> Pair:
     """y = x²,  dL/dx = 2 g x."""
     x = x.astype(np.int64) if x.dtype.kind == "b" else x
     return x * x, lambda g, needs: (g * (2 * x),)
 
 
-@op
+@op(twice=Rerun("x"))
 def _erf(x: Array) -> Pair:
     """y = 2/√π ∫₀ˣ e^(−t²) dt,  dL/dx = g 2/√π e^(−x²)."""
     x = as_float(x)
@@ -233,7 +233,7 @@ def _scaled(input: Tensor, other: Tensor | Number, alpha: Number) -> Any:
     return arithmetic.mul(other, alpha) if isinstance(other, Tensor) else other * alpha
 
 
-@op
+@op(twice=Rerun("a b y"))
 def _logaddexp(a: Array, b: Array) -> Pair:
     """y = ln(eᵃ + eᵇ),  dL/da = g eᵃ⁻ʸ, likewise dL/db."""
     a, b = meet("logaddexp", a, b)
@@ -254,7 +254,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     return _logaddexp(input, other)
 
 
-@op
+@op(twice=Diagonal())
 def _nan_to_num(x: Array, *, nan: float, high: float, low: float) -> Pair:
     """y = x with numbers in place of NaN, ∞ and −∞,  dL/dx = g where x is finite, else 0."""
     xp = get_xp(x)
@@ -282,7 +282,7 @@ def nan_to_num(
     return _nan_to_num(input, nan=given["nan"], high=given["posinf"], low=given["neginf"])
 
 
-@op
+@op(twice=Rerun("a b"))
 def _atan2(a: Array, b: Array) -> Pair:
     """y = the angle of the point (b, a),  dL/da = g b / r²,  dL/db = −g a / r²,  r² = a² + b²."""
     a, b = meet("atan2", a, b, floating=True)

@@ -11,7 +11,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Rerun, op
 from ..tensor import Tensor
 from .arithmetic import meet
 from .elementwise import named
@@ -28,7 +28,7 @@ class Placed(NamedTuple):
     indices: Tensor
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _extreme_over(x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = max x,  dL/dx = g shared equally by the elements that equal y (likewise min)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import check
 from ..device import Array
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 from .conv import Pair, Window, col2im, im2col
 
@@ -22,7 +22,7 @@ def _columns(x: Array, window: Window, places: Pair) -> Array:
     return x.reshape(n, -1, kernel, *places).transpose(1, 2, 0, 3, 4)
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _unfold(x: Array, *, padding: Pair, window: Window, places: Pair) -> tuple[Array, Backward]:
     """y = the columns of im2col, image by image,  dL/dx = Σ of g over the copies of each pixel."""
@@ -31,7 +31,7 @@ def _unfold(x: Array, *, padding: Pair, window: Window, places: Pair) -> tuple[A
     return y, lambda g, needs: (col2im(_columns(g, window, places), size, padding, window),)
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _fold(
     x: Array, *, size: Pair, padding: Pair, window: Window, places: Pair

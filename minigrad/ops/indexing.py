@@ -12,14 +12,14 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import adding_dtype
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Number, Tensor
 from . import arithmetic, shape
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Multilinear("x"))
 def take_along(x: Array, indices: Array, *, axis: int) -> Pair:
     """y = x at ``indices``, all different, along one axis,  dL/dx = zeros with g placed there."""
     xp, shape, dtype = get_xp(x), x.shape, x.dtype
@@ -48,7 +48,7 @@ def _added(values: Array, places: tuple[Array, ...], shape: tuple[int, ...]) -> 
     return y.astype(values.dtype, copy=False)
 
 
-@op
+@op(twice=Multilinear("x"))
 def _gather(x: Array, index: Array, *, axis: int) -> Pair:
     """y[i, j, …] = x[i, index[i, j, …], …],  dL/dx = zeros with g added there."""
     before, places = x.shape, _places(index, axis)
@@ -136,7 +136,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return input[(slice(None),) * axis + (index.reshape(-1),)]
 
 
-@op
+@op(twice=Multilinear("x + source"))
 def _scatter(x: Array, index: Array, source: Any, *, axis: int, add: bool) -> Pair:
     """y = x with the source put, or added, at ``index``,  dL/dx = g, unless added 0 there,
     dL/dsource = g at ``index``."""

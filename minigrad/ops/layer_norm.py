@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Rerun, keeping, op
 from ..tensor import Tensor
 
 
-def standardize(
-    x: Array, axes: tuple[int, ...], eps: float
-) -> tuple[Array, Callable[[Array], Array]]:
+def standardize(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Any]:
     """x̂ = (x − μ) r with r = 1 / √(σ² + ε), mean μ and biased variance σ² over ``axes``; and the
     function that computes dL/dx from dL/dx̂ = g::
 
         dL/dx = r (g − mean of g − x̂ · mean of g x̂)
+
+    Its attribute ``centred`` gives x − μ, whose x̂ is the same.
     """
     m = x.dtype.type(max(1, math.prod(x.shape[i] for i in axes)))
 
@@ -29,10 +29,15 @@ def standardize(
     centred = x - mean(x)
     r = 1 / get_xp(x).sqrt(mean(centred * centred) + x.dtype.type(eps))
     y = centred * r
-    return y, lambda g: r * (g - mean(g) - y * mean(g * y))
+
+    def slope(g: Array) -> Array:
+        return r * (g - mean(g) - y * mean(g * y))
+
+    slope.centred = lambda: y / r  # type: ignore[attr-defined]
+    return y, slope
 
 
-@op
+@op(twice=Rerun("x w"))
 @in_float32
 def _layer_norm(
     x: Array, w: Array | None, b: Array | None, *, dims: int, eps: float
@@ -50,7 +55,7 @@ def _layer_norm(
             g,
         )
 
-    return y, backward
+    return y, keeping(backward, slope.centred, w, b)
 
 
 def layer_norm(
@@ -95,7 +100,7 @@ def normalized_sizes(normalized_shape: Any) -> tuple[int, ...]:
     return tuple(check.integer("normalized_shape", n, 0) for n in normalized_shape)
 
 
-@op
+@op(twice=Rerun("x w"))
 @in_float32
 def _group_norm(
     x: Array, w: Array | None, b: Array | None, *, groups: int, eps: float
@@ -125,7 +130,7 @@ def _group_norm(
             total(g, others) if needs[2] else None,
         )
 
-    return y, backward
+    return y, keeping(backward, lambda: slope.centred().reshape(shape), w, b)
 
 
 def group_norm(

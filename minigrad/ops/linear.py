@@ -8,13 +8,13 @@ from .. import check
 from ..device import Array
 from ..options import lacks
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Multilinear("a b"))
 @in_float32
 def _matmul(a: Array, b: Array) -> Pair:
     """Y = A B,  dL/dA = G Bᵀ,  dL/dB = Aᵀ G over the last two axes. The others broadcast."""
@@ -58,7 +58,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return y
 
 
-@op
+@op(twice=Multilinear("x w + b"))
 @in_float32
 def _linear(x: Array, w: Array, b: Array | None) -> Pair:
     """Y = X Wᵀ + b,  dL/dX = G W,  dL/dW = Gᵀ X,  dL/db = Σ rows of G."""

@@ -11,7 +11,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..dispatch import Dispatched
 from ..sums import adding_dtype, in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Gone, Rerun, keeping, op
 from ..tensor import Tensor
 from .activation import log_softmax_array
 
@@ -47,7 +47,7 @@ def spread(g: Array, weight: Any, reduction: str) -> Array:
     return g / weight if reduction == "mean" else g
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _cross_entropy(
     x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
@@ -57,7 +57,7 @@ def _cross_entropy(
     dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Columns that
     are not ``used`` have gradient 0, even if g is NaN because no target is used.
     """
-    xp, shape = get_xp(x), x.shape
+    xp, shape, dtype = get_xp(x), x.shape, x.dtype
     z = classes_first(x)
     logp = z if from_log else log_softmax_array(z, 0)
     terms = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
@@ -65,13 +65,16 @@ def _cross_entropy(
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         g = spread(g, norm, reduction).reshape(-1)  # (M,) or (1,)
-        gz = -target if from_log else xp.exp(logp) * total(target, 0) - target
-        gz = (gz * g).astype(x.dtype, copy=False)
         if used is not None:
-            gz[:, ~used] = 0
+            g = xp.where(used, g, g.dtype.type(0))
+        gz = -target if from_log else xp.exp(logp) * total(target, 0) - target
+        gz = (gz * g).astype(dtype, copy=False)
+        if used is not None:
+            gz = xp.where(used, gz, dtype.type(0))
         return (classes_back(gz, shape),)
 
-    return reduced(loss, norm, reduction, shape), backward
+    kept = Gone(shape, dtype) if from_log else classes_back(logp, shape)
+    return reduced(loss, norm, reduction, shape), keeping(backward, kept)
 
 
 @op

@@ -11,7 +11,7 @@ from .. import check, creation
 from ..device import device, move
 from ..layout import memory_order
 from ..options import lacks
-from ..tape import op
+from ..tape import Diagonal, Multilinear, op
 from ..tensor import Number, Tensor
 from . import (
     arithmetic,
@@ -28,7 +28,7 @@ from . import (
 from .elementwise import named
 
 
-@op
+@op(twice=Multilinear("x"))
 def _to_device(x: Any, *, where: device) -> Any:
     """y = x on another device,  dL/dx = g on the device of x."""
     from ..device import device_of
@@ -111,7 +111,7 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor
 _device = device  # the class, where a parameter is called device
 
 
-@op
+@op(twice=Diagonal())
 def _clone(x: Any) -> Any:
     """y = a copy of x,  dL/dx = g."""
     return x.copy(order="K"), lambda g, needs: (g,)

@@ -9,11 +9,11 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Rerun, op
 from ..tensor import Tensor
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _normalize(x: Array, *, p: float, axes: tuple[int, ...], eps: float) -> tuple[Array, Backward]:
     """y = x / max(n, ε) with n = (Σ |x|ᵖ)^(1/p), the largest |x| for p = ∞::
@@ -36,6 +36,8 @@ def _normalize(x: Array, *, p: float, axes: tuple[int, ...], eps: float) -> tupl
         if p == math.inf:
             hit = size == n
             slope = xp.sign(x) * hit / total(hit.astype(x.dtype), axes, True)
+        elif p == 2:
+            slope = y
         else:
             slope = xp.sign(x) * (size / scale) ** (p - 1)
         along = total(g * y, axes, True) * (n >= eps)

@@ -13,14 +13,14 @@ from ..device import Array, get_xp
 from ..layout import memory_order
 from ..memory import empty
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Number, Tensor
 from .shape import getitem
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Multilinear("x", value=0))
 def _pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: Number) -> Pair:
     """y = x padded with ``value``,  dL/dx = the part of g at the place of x."""
     inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
@@ -52,7 +52,7 @@ def sum_of_copies(g: Array, axis: int, places: Any, size: int) -> Array:
     return sums
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _pad_by_copies(x: Array, *, widths: tuple[tuple[int, int], ...], mode: str) -> Pair:
     """y = x padded with its own elements,  dL/dx = Σ of g over the copies of each element."""

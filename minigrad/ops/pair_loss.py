@@ -13,7 +13,7 @@ from ..device import Array, get_xp
 from ..dispatch import Dispatched
 from ..options import lacks
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Rerun, keeping, op
 from ..tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -33,6 +33,7 @@ def reducible(function: Callable[..., tuple[Array, Slopes]]) -> Callable[..., An
         def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
             return tuple(None if s is None else g / m * s for s in slopes(needs))
 
+        backward = keeping(backward, *getattr(slopes, "args", arrays))
         y = each if reduction == "none" else total(each, tuple(range(each.ndim))) / m
         return get_xp(each).asarray(y, each.dtype), backward
 
@@ -50,30 +51,35 @@ def _checked(input: Tensor, target: Tensor, reduction: str) -> str:
     return check.choice("reduction", reduction, REDUCTIONS)
 
 
-@op
+def _of_difference(d: Array, slope: Callable[[], Array]) -> Slopes:
+    """The slopes of a function of d = a − b, from that by d."""
+
+    def slopes(needs: tuple[bool, ...]) -> tuple[Array, Array | None]:
+        by_d = slope()
+        return by_d, -by_d if needs[1] else None
+
+    return keeping(slopes, d, 0)
+
+
+@op(twice=Rerun("a b"))
 @in_float32
 @reducible
 def _mse_loss(a: Array, b: Array) -> tuple[Array, Slopes]:
     """ℓ = (a − b)²,  dℓ/da = 2 (a − b) = −dℓ/db."""
     d = a - b
-    return d * d, lambda needs: (2 * d, -2 * d if needs[1] else None)
+    return d * d, _of_difference(d, lambda: 2 * d)
 
 
-def _signed(slope: Array, needs: tuple[bool, ...]) -> tuple[Array, Array | None]:
-    """The slopes of a function of a − b."""
-    return slope, -slope if needs[1] else None
-
-
-@op
+@op(twice=Rerun("a b"))
 @in_float32
 @reducible
 def _l1_loss(a: Array, b: Array) -> tuple[Array, Slopes]:
     """ℓ = |a − b|,  dℓ/da = sign(a − b) = −dℓ/db; 0 for NaN."""
     d = a - b
-    return get_xp(a).abs(d), lambda needs: _signed((d > 0).astype(d.dtype) - (d < 0), needs)
+    return get_xp(a).abs(d), _of_difference(d, lambda: (d > 0).astype(d.dtype) - (d < 0))
 
 
-@op
+@op(twice=Rerun("a b"))
 @in_float32
 @reducible
 def _smooth_l1_loss(a: Array, b: Array, *, beta: float) -> tuple[Array, Slopes]:
@@ -82,10 +88,10 @@ def _smooth_l1_loss(a: Array, b: Array, *, beta: float) -> tuple[Array, Slopes]:
     size = xp.abs(d)
     near = size < beta
     y = xp.where(near, 0.5 * d * d / beta, size - 0.5 * beta)
-    return y, lambda needs: _signed(xp.where(near, d / beta, xp.sign(d)), needs)
+    return y, _of_difference(d, lambda: xp.where(near, d / beta, xp.sign(d)))
 
 
-@op
+@op(twice=Rerun("a b"))
 @in_float32
 @reducible
 def _huber_loss(a: Array, b: Array, *, delta: float) -> tuple[Array, Slopes]:
@@ -94,10 +100,10 @@ def _huber_loss(a: Array, b: Array, *, delta: float) -> tuple[Array, Slopes]:
     size = xp.abs(d)
     near = size <= delta
     y = xp.where(near, 0.5 * d * d, delta * (size - 0.5 * delta))
-    return y, lambda needs: _signed(xp.where(near, d, delta * xp.sign(d)), needs)
+    return y, _of_difference(d, lambda: xp.where(near, d, delta * xp.sign(d)))
 
 
-@op
+@op(twice=Rerun("a p"))
 @in_float32
 @reducible
 def _kl_div(a: Array, p: Array, *, log_target: bool) -> tuple[Array, Slopes]:
@@ -114,7 +120,7 @@ def _kl_div(a: Array, p: Array, *, log_target: bool) -> tuple[Array, Slopes]:
     return y, lambda needs: (-p, logarithm + 1 - a if needs[1] else None)
 
 
-@op
+@op(twice=Rerun("p t w"))
 @in_float32
 @reducible
 def _binary_cross_entropy(p: Array, t: Array, w: Array | None) -> tuple[Array, Slopes]:
@@ -135,7 +141,7 @@ def _binary_cross_entropy(p: Array, t: Array, w: Array | None) -> tuple[Array, S
     return y * w, slopes
 
 
-@op
+@op(twice=Rerun("x t w"))
 @in_float32
 @reducible
 def _bce_with_logits(
@@ -145,16 +151,18 @@ def _bce_with_logits(
 
     dℓ/dx = w (σ(x) − t − (p − 1) t σ(−x)),  dℓ/dt = w ((p − 1) s − x).
     """
-    xp, one = get_xp(x), x.dtype.type(1)
+    xp, one, factor = get_xp(x), x.dtype.type(1), w
     w = one if w is None else w
     more = one * 0 if positive is None else positive - 1
-    s = xp.log1p(xp.exp(-xp.abs(x))) + xp.maximum(-x, 0)
+    low = xp.where(x < 0, -x, one * 0)  # the larger of −x and 0, smooth with the other term at 0
+    s = xp.log1p(xp.exp(-x - 2 * low)) + low
 
     def slopes(needs: tuple[bool, ...]) -> tuple[Any, ...]:
         at_x = w * (1 / (1 + xp.exp(-x)) - t - more * t / (1 + xp.exp(x)))
         return at_x, w * (more * s - x) if needs[1] else None, None, None
 
-    return ((1 - t) * x + (1 + more * t) * s) * w, slopes
+    y = ((1 - t) * x + (1 + more * t) * s) * w
+    return y, keeping(slopes, x, t, factor, None if positive is None else lambda: more + 1)
 
 
 def _old(size_average: None, reduce: None) -> None:

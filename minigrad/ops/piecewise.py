@@ -7,13 +7,13 @@ import math
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Diagonal, Rerun, op
 from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Diagonal())
 def _hardtanh(x: Array, *, low: float, high: float) -> Pair:
     """y = min(max(x, low), high),  dL/dx = g unless x ≤ low or x ≥ high, else 0."""
     xp = get_xp(x)
@@ -36,7 +36,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
-@op
+@op(twice=Diagonal())
 def _hardsigmoid(x: Array) -> Pair:
     """y = min(max(x + 3, 0), 6) / 6,  dL/dx = g / 6 where −3 < x < 3, else 0."""
     xp = get_xp(x)
@@ -51,7 +51,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return _hardsigmoid(input)
 
 
-@op
+@op(twice=Rerun("x"))
 def _hardswish(x: Array) -> Pair:
     """y = x min(max(x + 3, 0), 6) / 6,  dL/dx = 0 where x ≤ −3, g where x ≥ 3, else
     g (x / 3 + 1 / 2)."""
@@ -72,7 +72,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return _hardswish(input)
 
 
-@op
+@op(twice=Rerun("x w"))
 @in_float32
 def _prelu(x: Array, w: Array) -> Pair:
     """y = x where x > 0, else w x;  dL/dx = g or w g,  dL/dw = g x where x ≤ 0, else 0."""

@@ -11,7 +11,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..sums import adding_dtype, in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 from .conv import Pair, Window
 
@@ -147,7 +147,7 @@ def _geometry(
     return window, pads, (oh, ow)
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
@@ -230,7 +230,7 @@ def cells(size: tuple[int, ...], out: Pair) -> Iterator[tuple[int, int, tuple[An
             yield i, j, (..., rows, slice(j * w // ow, -(-(j + 1) * w // ow)))
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     """y[i, j] = mean of x over a cell,  dL/dx = Σ g / count over the cells that hold x."""

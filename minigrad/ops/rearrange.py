@@ -12,7 +12,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks, spread
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 from . import shape
 
@@ -81,7 +81,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return input[(slice(None),) * axis + (index,)]
 
 
-@op
+@op(twice=Multilinear("x"))
 def _flip(x: Array, *, axes: tuple[int, ...]) -> Pair:
     """y = x backwards along ``axes``,  dL/dx = g likewise."""
     xp = get_xp(x)
@@ -99,7 +99,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     return _flip(input, axes=axes if input.ndim else ())
 
 
-@op
+@op(twice=Multilinear("x"))
 def _roll(x: Array, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Pair:
     """y = x moved on along ``axes``, what leaves at the end coming in at the front,  dL/dx = g
     moved back."""

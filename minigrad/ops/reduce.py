@@ -12,7 +12,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, Rerun, keeping, op
 from ..tensor import Tensor
 from .arithmetic import cast
 
@@ -31,7 +31,7 @@ def over(input: Tensor, dim: Any) -> tuple[int, ...]:
     return check.axes("dim", None if nothing else dim, input.ndim)
 
 
-@op
+@op(twice=Multilinear("x"))
 def _sum(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x,  dL/dx = g repeated."""
     shape = x.shape
@@ -52,7 +52,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     return y if dtype is None else cast(y, dtype)  # small integers add up in int64
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x / m,  dL/dx = g / m repeated."""
@@ -75,7 +75,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     return _mean(input, axes=over(input, dim), keepdim=keepdim)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     """y = Σ (x − x̄)² / (m − c),  dL/dx = 2 g (x − x̄) / (m − c).
@@ -95,10 +95,10 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (spread(g, shape, axes) * (2 / freedom) * centred,)
 
-    return y, backward
+    return y, keeping(backward, centred)
 
 
-@op
+@op(twice=Rerun("x"))
 def _std(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     """y = √v with the variance v,  dL/dx = (dv/dx) g / 2y, and 0 where y = 0.
 
@@ -108,13 +108,13 @@ def _std(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     v, slopes = _var.definition(
         x.astype(np.float64), axes=axes, correction=correction, keepdim=keepdim
     )
-    y = xp.asarray(xp.sqrt(v))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        (gx,) = slopes(xp.where(y == 0, 0, g / (2 * y)), needs)
+        none = v == 0
+        (gx,) = slopes(xp.where(none, 0, g / (2 * xp.sqrt(xp.where(none, 1, v)))), needs)
         return (gx.astype(dtype),)
 
-    return y.astype(dtype), backward
+    return xp.asarray(xp.sqrt(v)).astype(dtype), keeping(backward, *slopes.args)
 
 
 def _moment(

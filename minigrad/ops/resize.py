@@ -10,7 +10,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 from .pad import sum_of_copies
 from .pool import adaptive_avg_pool2d
@@ -40,7 +40,7 @@ def _places(
     return first, np.minimum(first + 1, n - 1), (place - first).clip(0, 1)
 
 
-@op
+@op(twice=Multilinear("x"))
 @in_float32
 def _interpolate(
     x: Array,

@@ -10,7 +10,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
-from ..tape import Backward, Operation, op
+from ..tape import Backward, Diagonal, Operation, op
 from ..tensor import Number, Tensor
 from . import arithmetic
 from .arithmetic import meet
@@ -30,7 +30,7 @@ def step(name: str, formula: str, of: str = "") -> Operation:
         y = xp.asarray(getattr(xp, of or name)(x)) if x.dtype.kind == "f" else x.copy()
         return y, lambda g, needs: (xp.zeros_like(g),)
 
-    return op(named(name, formula)(definition))
+    return op(named(name, formula)(definition), twice=Diagonal())
 
 
 _floor = step("floor", "y = ⌊x⌋,  dL/dx = 0.")
@@ -41,7 +41,7 @@ ceil = of_one("ceil", _ceil, "The smallest whole number from each element on.")
 trunc = of_one("trunc", _trunc, "The whole number next to each element on the side of 0.")
 
 
-@op
+@op(twice=Diagonal())
 def _round(x: Array, *, decimals: int) -> Pair:
     """y = the nearest multiple of 10⁻ᵈ, of two the even one,  dL/dx = 0."""
     xp = get_xp(x)
@@ -65,7 +65,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return _round(input, decimals=decimals)
 
 
-@op
+@op(twice=Diagonal())
 def _sign(x: Array) -> Pair:
     """y = 1 above 0, −1 below, else 0 (at NaN too),  dL/dx = 0."""
     xp = get_xp(x)
@@ -77,7 +77,7 @@ def _sign(x: Array) -> Pair:
 sign = of_one("sign", _sign, "1 above 0, −1 below, else 0.")
 
 
-@op
+@op(twice=Diagonal())
 def _frac(x: Array) -> Pair:
     """y = x − trunc x,  dL/dx = g."""
     return x - get_xp(x).trunc(x), lambda g, needs: (g,)
@@ -113,7 +113,7 @@ def _floor_divide(a: Any, b: Any) -> Pair:
     return y, backward
 
 
-@op
+@op(twice=Diagonal())
 def _div_trunc(a: Any, b: Any) -> Pair:
     """y = a / b, rounded towards 0,  dL/da = dL/db = 0."""
     a, b = _divisors("div", a, b)
@@ -126,14 +126,14 @@ def _div_trunc(a: Any, b: Any) -> Pair:
     return xp.asarray(y), lambda g, needs: (xp.zeros_like(g), xp.zeros_like(g))
 
 
-@op
+@op(twice=Diagonal())
 def _div_floor(a: Any, b: Any) -> Pair:
     """y = ⌊a / b⌋,  dL/da = dL/db = 0."""
     y, _ = _floor_divide.definition(a, b)
     return y, lambda g, needs: (get_xp(g).zeros_like(g), get_xp(g).zeros_like(g))
 
 
-@op
+@op(twice=Diagonal())
 def _remainder(a: Any, b: Any) -> Pair:
     """y = a − b ⌊a / b⌋, of b's sign,  dL/da = g,  dL/db = −g ⌊a / b⌋."""
     a, b = _divisors("remainder", a, b)
@@ -144,7 +144,7 @@ def _remainder(a: Any, b: Any) -> Pair:
     )
 
 
-@op
+@op(twice=Diagonal())
 def _fmod(a: Any, b: Any) -> Pair:
     """y = a − b trunc(a / b), of a's sign,  dL/da = g,  dL/db = −g trunc(a / b)."""
     a, b = _divisors("fmod", a, b)

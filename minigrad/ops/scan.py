@@ -11,7 +11,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import adding_dtype, in_float32, total
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, Rerun, op
 from ..tensor import Tensor
 from .arithmetic import cast
 from .reduce import over, spread
@@ -62,7 +62,7 @@ def prod(
     return cast(_prod(input, axis=axis, keepdim=keepdim), dtype)
 
 
-@op
+@op(twice=Multilinear("x"))
 def _cumsum(x: Array, *, axis: int) -> Pair:
     """yᵢ = Σ x up to i,  dL/dxᵢ = Σ g from i on."""
     xp, dtype = get_xp(x), x.dtype
@@ -123,7 +123,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return _scan(_cumprod, input, dim, dtype)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _logsumexp(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = ln Σ eˣ,  dL/dx = g eˣ⁻ʸ; the largest x is taken out first."""
@@ -153,7 +153,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     return _logsumexp(input, axes=over(input, dim), keepdim=keepdim)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _norm(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = (Σ |x|ᵖ)^(1/p), in the limits max |x|, min |x| and the number of x ≠ 0;

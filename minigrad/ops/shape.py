@@ -15,13 +15,13 @@ from ..layout import memory_order
 from ..memory import zeros
 from ..options import lacks, spread
 from ..sums import adding_dtype
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Multilinear("x"))
 def _reshape(x: Array, *, shape: tuple[int, ...]) -> Pair:
     """y = x read in row-major order into ``shape``,  dL/dx = g reshaped back."""
     before = x.shape
@@ -63,7 +63,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return _reshape(input, shape=(*input.shape[:first], middle, *input.shape[last + 1 :]))
 
 
-@op
+@op(twice=Multilinear("x"))
 def _permute(x: Array, *, dims: tuple[int, ...]) -> Pair:
     """y's axis i is x's axis dims[i],  dL/dx = g under the inverse permutation."""
     inverse = tuple(np.argsort(dims).tolist())
@@ -106,7 +106,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return _reshape(input, shape=(*input.shape[:at], 1, *input.shape[at:]))
 
 
-@op
+@op(twice=Multilinear("x"))
 def _expand(x: Array, *, shape: tuple[int, ...]) -> Pair:
     """y = x repeated to ``shape`` without copying,  dL/dx = g summed back (by the engine)."""
     return get_xp(x).broadcast_to(x, shape), lambda g, needs: (g,)
@@ -129,7 +129,7 @@ def expand(input: Tensor, *size: Any) -> Tensor:
     return _expand(input, shape=check.shape(tuple(wanted)))
 
 
-@op
+@op(twice=Multilinear("x"))
 def _getitem(x: Array, *, index: Any, unique: bool) -> Pair:
     """y = x[index],  dL/dx = zeros with g added at ``index``; repeated positions are summed."""
     xp, shape, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
@@ -214,7 +214,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     return y
 
 
-@op
+@op(twice=Multilinear("*xs"))
 def _cat(*xs: Array, dim: int) -> Pair:
     """y = xs joined along ``dim``,  dL/dxᵢ = the part of g at the place of xᵢ."""
     xp = get_xp(xs[0])

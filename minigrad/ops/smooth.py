@@ -7,13 +7,13 @@ import math
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Rerun, op
 from ..tensor import Tensor
 
 Pair = tuple[Array, Backward]
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _silu(x: Array) -> Pair:
     """y = x s with s = 1 / (1 + e⁻ˣ),  dL/dx = g s (1 + x (1 − s))."""
@@ -28,7 +28,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _silu(input)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _mish(x: Array) -> Pair:
     """y = x t with t = tanh(ln(1 + eˣ)),  dL/dx = g (t + x s (1 − t²)) with s = 1 / (1 + e⁻ˣ)."""
@@ -49,7 +49,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return _mish(input)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _softplus(x: Array, *, beta: float, threshold: float) -> Pair:
     """y = ln(1 + e^{βx}) / β,  dL/dx = g / (1 + e^{−βx}); y = x where βx is above ``threshold``."""
@@ -73,7 +73,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return _softplus(input, beta=beta, threshold=check.number("threshold", threshold, -math.inf))
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _logsigmoid(x: Array) -> Pair:
     """y = −ln(1 + e⁻ˣ) = min(x, 0) − ln(1 + e^{−|x|}),  dL/dx = g / (1 + eˣ)."""
@@ -88,7 +88,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     return _logsigmoid(input)
 
 
-@op
+@op(twice=Rerun("x"))
 @in_float32
 def _elu(x: Array, *, alpha: float, scale: float, rate: float) -> Pair:
     """y = s α (e^{rx} − 1) where x ≤ 0, else s x;  dL/dx = g s α r e^{rx} or g s."""

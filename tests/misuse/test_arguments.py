@@ -44,7 +44,7 @@ SAYS = {  # where an error calls an argument otherwise
     "spec": "device",
     "where": "device",
     "stream": "seed|stream",
-    "func": "func|no_grad",
+    "func": "func|no_grad|enable_grad|inference_mode",
     "bias": "bias|tensor",
     "weight": "tensor",
     "module": "modules?",
@@ -158,10 +158,12 @@ ELSEWHERE = {
         nn.Module.float nn.Module.double nn.Module.half nn.Module.named_children
         nn.Module.extra_repr
         Tensor.T Tensor.shape
+        is_grad_enabled is_inference_mode_enabled Tensor.grad_fn
         Tensor.ndim Tensor.device Tensor.dtype Tensor.is_leaf optim.Optimizer.state_dict
         optim.LRScheduler.get_last_lr optim.LRScheduler.state_dict
     """,
     "a module, whose functions are here": """
+        autograd
         checkpoint console data functional memory nn onnx optim
         nn.functional nn.init nn.utils optim.lr_scheduler utils
     """,
@@ -175,6 +177,7 @@ ELSEWHERE = {
     "takes anything": "is_tensor",
     "other names of cat": "concat concatenate",
     "tested here by themselves": "save load",
+    "rules of operations, tested in tests/test_gradients.py": "Diagonal Multilinear Rerun",
     "tested in tests/explore and tests/nn": "draw explore trace nn.Module.summary",
     "refused in tests/optim/test_swa_utils": "optim.swa_utils",
     "for subclasses": """

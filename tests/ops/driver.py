@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.dispatch import Dispatched, Implementation
-from minigrad.tape import Operation, _unbroadcast
+from minigrad.tape import Operation, unbroadcast
 from tests.common import TOLERANCE, grid, lay_out, layouts, seeds
 from tests.emulated import kernels
 
@@ -204,7 +204,7 @@ def compare_operations(
         if not needs[i]:
             continue
         zeros = np.zeros(x.shape, x.dtype)
-        mine, right = (zeros if d is None else _unbroadcast(d, x.shape) for d in (mine, right))
+        mine, right = (zeros if d is None else unbroadcast(d, x.shape) for d in (mine, right))
         compare(call, cases, f"gradient of argument {i}", mine, right)
         assert mine.dtype == x.dtype
         assert not any(np.may_share_memory(mine, a) for a in args if isinstance(a, np.ndarray)), (

@@ -24,10 +24,27 @@ from tests.parity.differences import (
 )
 
 
-@row("first-order")
-def first_order() -> None:
-    call = lambda m: (m.ones(2, requires_grad=True) ** 2).sum().backward(create_graph=True)  # noqa: E731
-    only_ours_refuses(NotImplementedError, "create_graph=True", call)
+@row("second-order")
+def second_order() -> None:
+    def call(m: Any) -> Any:
+        x = m.ones(1, 2, 4, 4, requires_grad=True)
+        pooled = (T if m is torch else F).max_pool2d(x, 2)
+        return m.autograd.grad(pooled.sum(), x, create_graph=True)
+
+    text = "max_pool2d: create_graph=True is not supported: its derivative cannot be differentiated"
+    only_ours_refuses(NotImplementedError, text, call)
+
+
+@row("inference-results")
+def inference_results() -> None:
+    def call(m: Any) -> Any:
+        with m.inference_mode():
+            x = m.ones(2) * 2
+        return (x * m.ones(2, requires_grad=True)).sum().backward()
+
+    call(mg)
+    with pytest.raises(RuntimeError, match="Inference tensors cannot be saved"):
+        call(torch)
 
 
 @row("hook-order")

@@ -1,0 +1,60 @@
+"""The tape: reverse-mode automatic differentiation of functions of arrays.
+
+An operation is one function of arrays that returns its result and its own derivative::
+
+    @op
+    def mul(a, b):
+        '''y = a b,  dL/da = g b,  dL/db = g a'''
+        return a * b, lambda g, needs: (g * b, g * a)
+
+:func:`op`, which states the contract, turns it into a function of Tensors that records a
+:class:`Node` on the tape: the closure, and the nodes it sends gradients to. :func:`sweep` walks the
+tape from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). The
+closure keeps what backward needs, and nothing else is kept.
+
+With ``create_graph=True`` gradients are themselves recorded. :mod:`minigrad.tape.twice` says how an
+operation allows for that, :mod:`minigrad.gradients` how it is done.
+
+The tape works on arrays. All it needs of a Tensor is in :class:`Variable`.
+"""
+
+from .backward import Gradient, add, add_into, sweep, unbroadcast
+from .graph import AccumulateGrad, Backward, Node, Target, Variable
+from .modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .operation import Operation, kind_of, op, target
+from .twice import Diagonal, Gone, Multilinear, Rerun, keeping
+
+__all__ = [
+    "AccumulateGrad",
+    "Backward",
+    "Diagonal",
+    "Gone",
+    "Gradient",
+    "Multilinear",
+    "Node",
+    "Operation",
+    "Rerun",
+    "Target",
+    "Variable",
+    "add",
+    "add_into",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "keeping",
+    "kind_of",
+    "no_grad",
+    "op",
+    "set_grad_enabled",
+    "sweep",
+    "target",
+    "unbroadcast",
+]

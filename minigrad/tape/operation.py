@@ -1,0 +1,190 @@
+"""Operations: functions of arrays made into functions of Tensors that are recorded on the tape."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any, overload
+
+import numpy as np
+
+from ..device import Array, DeviceError, check_current, device_of
+from ..dispatch import Dispatched
+from ..events import listeners
+from ..memory import out_of_memory
+from .graph import Backward, Node, Target, Variable
+from .modes import _mode
+from .twice import Rule
+
+make_tensor: Any = None  # Tensor; set by minigrad.tensor, which imports the tape
+
+
+class Operation(Dispatched):
+    """A differentiable function of Tensors; see :func:`op`.
+
+    Attributes:
+        definition: the function of arrays that :func:`op` decorated.
+        twice: how its derivative is itself differentiated, or None if it cannot be.
+    """
+
+    def __init__(
+        self, definition: Callable[..., tuple[Array, Backward]], twice: Rule | None = None
+    ) -> None:
+        super().__init__(definition)
+        self.name = getattr(definition, "__name__", type(definition).__name__).strip("_")
+        self.twice = None if twice is None else twice.of(definition)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind like a function, so that an operation can be a method."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        name = self.name
+        arrays = [_unwrap(name, x) for x in inputs]
+        variables = [x for x in inputs if isinstance(x, Variable)]
+        _check_alike(name, variables)
+        for key, value in params.items():
+            if isinstance(value, Variable):  # it would get no gradient
+                raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
+        following = listeners()
+        for listener in following:
+            listener.begin_operation(self, inputs, params)
+        with np.errstate(all="ignore"):  # as in the sweep
+            try:
+                returned = self.run(*arrays, **params)
+            except MemoryError as error:
+                raise out_of_memory(name, error) from error
+        if type(returned) is not tuple or len(returned) != 2 or not callable(returned[1]):
+            raise _breach(name, returned)
+        y, backward = returned
+        if type(y) is not np.ndarray and not is_array(y):
+            raise _breach(name, returned)
+        try:
+            result = make_tensor(y)
+        except TypeError:
+            raise _breach(name, returned) from None
+        recorded = _mode.grad_enabled and True in [x.requires_grad for x in variables]
+        if recorded and y.dtype.kind == "f":
+            result.requires_grad = True
+            node = Node(self, y, tuple(target(x) for x in inputs), backward)
+            if self.twice is not None:
+                node.recall = self.twice.recall(arrays, params, y, backward)
+            result.node = node
+        for listener in following:
+            listener.operation(name, inputs, params, result)
+        return result
+
+
+@overload
+def op(function: Callable[..., Any], *, twice: Rule | None = None) -> Operation: ...
+
+
+@overload
+def op(*, twice: Rule | None) -> Callable[[Callable[..., Any]], Operation]: ...
+
+
+def op(function: Any = None, *, twice: Rule | None = None) -> Any:
+    """Decorator that makes a differentiable function of Tensors from a function of arrays.
+
+    ``function(*arrays, **params)`` returns ``(y, backward)``: the result, an array, and the
+    derivative, ``backward(g, needs)``, which takes the gradient of the result and returns a tuple
+    with an array or None for each positional argument::
+
+        @mg.op
+        def scale(x, w):
+            return x * w, lambda g, needs: (g * w, g * x)
+
+    The contract:
+
+    - ``needs[i]`` is True if the gradient of argument i is needed. None stands for zeros.
+    - A gradient has the dtype of its argument. Its shape is that of the argument or one that the
+      argument broadcasts to, such as that of the result; the engine sums it back.
+    - A gradient is new memory, or ``g``, or a view of ``g``. It is never an array that the closure
+      keeps, and backward writes neither to ``g`` nor to arrays of the closure.
+    - The closure refers to arrays, never to the resulting Tensor. Without a reference cycle, memory
+      is freed by reference count as the sweep passes.
+
+    ``@op(twice=...)`` says how the derivative is differentiated (:mod:`minigrad.tape.twice`).
+    Without it ``create_graph=True`` refuses the operation by name.
+
+    Returns:
+        A function whose positional arguments may be Tensors, None, or Python and NumPy scalars.
+        ``function`` gets scalars as Python numbers, so they never change a dtype. Tensors must have
+        one device and one floating dtype. Keyword arguments are passed on unchanged. The attribute
+        ``definition`` is the undecorated function; ``on`` registers faster implementations (see
+        :mod:`minigrad.dispatch`).
+
+    Raises:
+        TypeError: a result of ``function`` or ``backward`` breaks the contract; raised by the call
+            or by ``Tensor.backward``. :func:`gradcheck` finds wrong values.
+    """
+    if twice is not None and not isinstance(twice, Rule):
+        raise TypeError(f"twice: expected a rule or None, got {type(twice).__name__}")
+    if function is None and twice is not None:
+        return lambda function: op(function, twice=twice)
+    if not callable(function):
+        raise TypeError(f"function: expected a function to decorate, got {type(function).__name__}")
+    return Operation(function, twice)
+
+
+def _breach(name: str, returned: Any) -> TypeError:
+    return TypeError(
+        f"{name}: expected it to return (y, backward), an array of numbers and a function of "
+        f"(g, needs), got {described(returned)}"
+    )
+
+
+def is_array(x: Any) -> bool:
+    """Whether an operation may return ``x``: an array, or a NumPy scalar in place of a 0-d
+    array."""
+    return isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__cuda_array_interface__")
+
+
+def described(returned: Any) -> str:
+    """The result of an operation, described for an error message."""
+    if isinstance(returned, tuple):
+        inner = ", ".join(map(described, returned[:8]))
+        return f"({inner}{', ...' if len(returned) > 8 else ''})"
+    kind = type(returned).__name__
+    return f"{kind} of {returned.dtype}" if hasattr(returned, "dtype") else kind
+
+
+def target(x: Any) -> Target:
+    """The target of the gradient of input ``x``, or None if it needs none."""
+    if not isinstance(x, Variable) or not x.requires_grad:
+        return None
+    return x if x.node is None else x.node
+
+
+def _unwrap(name: str, x: Any) -> Any:
+    if isinstance(x, Variable):
+        return x.data
+    if x is None or isinstance(x, (bool, int, float)):
+        # np.float64 is a float too, but would change the dtype of an array operation.
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.generic):
+        return x.item()
+    raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def kind_of(array: Array) -> Any:
+    """Dtype and device in a form that is cheap to compare."""
+    return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
+
+
+def _check_alike(name: str, variables: list[Variable]) -> None:
+    """Raise unless all share a floating dtype and a device, on a GPU the current one."""
+    if variables:  # the others are on the same device, or refused
+        check_current(name, variables[0].data)
+    # Nearly always all are alike, and the names below cost more than a small operation.
+    if len({kind_of(x.data) for x in variables}) < 2:
+        return
+    devices = dict.fromkeys(str(device_of(x.data)) for x in variables)
+    if len(devices) > 1:
+        raise DeviceError(f"{name}: tensors on different devices: {', '.join(devices)}")
+    dtypes = dict.fromkeys(str(x.data.dtype) for x in variables if x.data.dtype.kind == "f")
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"{name}: tensors of different floating dtypes: {', '.join(dtypes)}; "
+            "convert one with .to(dtype)"
+        )

@@ -1,0 +1,187 @@
+"""How a derivative is itself differentiated: what ``@op(twice=...)`` says of an operation.
+
+Plain ``backward()`` knows nothing of this file but :meth:`Rule.recall`. With ``create_graph=True``
+the gradients are recorded as they are computed (:mod:`minigrad.gradients`), so the derivative of
+every operation that is passed must have one of its own. No derivative is written twice for that:
+
+- :class:`Multilinear` operations (sums, products, convolutions, indexing) are their own second
+  derivatives: what differentiates ``dL/dx = w · g`` is the product again.
+- An operation with a :class:`Diagonal` derivative multiplies each element by a factor that does not
+  depend on it (or jumps, as ReLU's does): such a derivative is its own transpose.
+- Of all others the definition is run a second time, on recorded values: :class:`Rerun`.
+
+Each is exact, at any order.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..device import Array
+from ..sums import HALF
+
+
+class Gone(NamedTuple):
+    """An array of which only this is known, because the derivative does not keep it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Recall(NamedTuple):
+    """What is left of a call.
+
+    Attributes:
+        args: numbers, None, arrays that the derivative keeps, and :class:`Gone`.
+        params: keyword arguments.
+        result: the result if the derivative keeps it, or None.
+    """
+
+    args: Sequence[Any]
+    params: dict[str, Any]
+    result: Array | None = None
+
+
+def keeping(backward: Any, *args: Any) -> Any:
+    """``backward``, which says that it keeps ``args`` in place of the operation's own: copies in
+    another layout or dtype, or other arguments with the same derivative. A number stands for an
+    array of it, and a function for the array that it returns."""
+    backward.args = args
+    return backward
+
+
+class Rule:
+    """Base of the rules."""
+
+    def of(self, definition: Callable[..., Any]) -> Rule:
+        """This rule for an operation with this definition."""
+        return self
+
+    def recall(
+        self, args: Sequence[Any], params: dict[str, Any], y: Array, backward: Any
+    ) -> Recall | None:
+        """What of a call to keep: nothing that ``backward`` does not keep anyway. (Of float16 it
+        keeps what :func:`minigrad.sums.in_float32` has made of it, so None is kept.)"""
+        return None
+
+
+class Diagonal(Rule):
+    """Element i of the result depends on element i of each argument alone (arguments broadcast),
+    with a slope that is constant around almost every value."""
+
+
+class Multilinear(Rule):
+    """The result is a sum of products of arguments.
+
+    Args:
+        form: the arguments by name, as in ``"x w + b"``; ``"*xs"`` stands for a sum of all. Those
+            that are not named, such as indices, are constants.
+        without: keyword arguments that add a constant, each with the value that adds none.
+    """
+
+    def __init__(self, form: str, **without: Any) -> None:
+        self.form, self.without = form, without
+
+    def of(self, definition: Callable[..., Any]) -> Rule:
+        names = _positional(definition)
+        if self.form.startswith("*"):
+            return Terms(None, self.without, set())
+        products = [term.split() for term in re.split("[+-]", self.form)]
+        named = [name for term in products for name in term]
+        if len(set(named)) != len(named) or not set(named) <= set(names):
+            raise ValueError(f"twice: expected some of {', '.join(names)} once, got {self.form!r}")
+        factors = {names.index(n): tuple(map(names.index, t)) for t in products for n in t}
+        constants = {i for i, name in enumerate(names) if name not in named}
+        return Terms(factors, self.without, constants, hasattr(definition, "adapt"))
+
+
+class Terms(Rule):
+    """A :class:`Multilinear` rule with the arguments by number.
+
+    Attributes:
+        factors: for each argument, those of the product that it is in; None if it is always alone.
+        constants: arguments in which the result is not linear, and that have no gradient.
+    """
+
+    def __init__(
+        self,
+        factors: dict[int, tuple[int, ...]] | None,
+        without: dict[str, Any],
+        constants: set[int],
+        in_float32: bool = False,
+    ) -> None:
+        self.factors, self.without, self.in_float32 = factors, without, in_float32
+        products = {} if factors is None else factors
+        self.constants = constants
+        self.kept = {i for i, term in products.items() if len(term) > 1} | constants
+
+    def term(self, i: int) -> tuple[int, ...]:
+        return (i,) if self.factors is None else self.factors[i]
+
+    def uses(self, i: int, k: int) -> bool:
+        """Whether gradient i depends on argument k."""
+        return k in self.constants or (k != i and k in self.term(i))
+
+    def recall(
+        self, args: Sequence[Any], params: dict[str, Any], y: Array, backward: Any
+    ) -> Recall | None:
+        if len(args) == 1:
+            return Recall((None,), params)  # one that is never needed
+        if self.in_float32 and self.kept and y.dtype == HALF:
+            return None
+        return Recall(_known(backward, args, self.kept), params)
+
+
+class Rerun(Rule):
+    """The definition is run again, on values that are recorded.
+
+    It must have no effects, and consist of arithmetic, of methods of arrays and of NumPy's
+    functions as far as :mod:`minigrad.gradients.traced` has them: anything else is refused when it
+    is met.
+
+    Args:
+        keeps: which arguments the derivative names, with ``y`` for the result: ``"x"``, ``"b y"``.
+            The others have no value in the second run: to use one is an error.
+    """
+
+    def __init__(self, keeps: str) -> None:
+        self.names = keeps.split()
+        self.kept: set[int] = set()
+        self.in_float32 = False
+
+    def of(self, definition: Callable[..., Any]) -> Rule:
+        names = _positional(definition)
+        if unknown := set(self.names) - {*names, "y"}:
+            raise ValueError(f"twice: expected some of {', '.join(names)} and y, got {unknown}")
+        rule = Rerun(" ".join(self.names))
+        rule.kept = {names.index(name) for name in self.names if name != "y"}
+        rule.in_float32 = hasattr(definition, "adapt")
+        return rule
+
+    def recall(
+        self, args: Sequence[Any], params: dict[str, Any], y: Array, backward: Any
+    ) -> Recall | None:
+        if self.in_float32 and y.dtype == HALF:
+            return None
+        args = _known(backward, args, self.kept)
+        return Recall(args, params, y if "y" in self.names else None)
+
+
+def _known(backward: Any, args: Sequence[Any], kept: set[int]) -> list[Any]:
+    """What of ``args``, or of what :func:`keeping` says, is ``kept``."""
+    args = getattr(backward, "__dict__", {}).pop("args", args)
+    return [
+        Gone(x.shape, x.dtype) if i not in kept and hasattr(x, "dtype") else x
+        for i, x in enumerate(args)
+    ]
+
+
+def _positional(definition: Callable[..., Any]) -> list[str]:
+    """The names of a definition's arguments, of which those by keyword are options."""
+    parameters = inspect.signature(definition).parameters.values()
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
