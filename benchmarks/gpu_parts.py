@@ -67,26 +67,26 @@ def first(seconds: float, out: str, **settings: Any) -> Results:
     from cifar.training.run import Progress
 
     this = _prepared(out, settings)
-    images, losses, steps, started = 0, [], EAGER + 1, None
+    images, stretches, losses, started = 0, 0, [], 0.0
     while True:
         before = this.progress.loss, this.progress.seen
-        train_epoch(this, steps)
+        done, took = images // this.recipe.batch_size, time.perf_counter() - started
+        steps = int(done / took * seconds / CHUNKS) if stretches > EAGER + 1 else 1
+        train_epoch(this, max(1, steps))
         loss, seen = this.progress.loss - before[0], this.progress.seen - before[1]
         if this.progress.seen >= len(this.train.dataset):
             this.progress = Progress(epoch=this.progress.epoch + 1)
         losses.append(round(loss / max(1, seen), 4))
-        if started is None:
+        stretches += 1
+        if stretches <= EAGER + 1:
             started = time.perf_counter()
             yield {"losses": losses}
-            steps = 1
             continue
         images += seen
         took = time.perf_counter() - started
         yield {"losses": losses, "seconds": round(took, 1), "images_per_second": images / took}
         if took >= seconds:
             return
-        done = max(1, images // this.recipe.batch_size)
-        steps = max(1, int(done / took * seconds / CHUNKS))
 
 
 def _prepared(out: str, settings: dict[str, Any]) -> Any:

@@ -331,7 +331,7 @@ class Session:
             work = {**self.settings("simple"), "seconds": seconds, "out": out}
             work["overrides"] = {"batch_size": given.batch} if given.batch else {}
             work["capture"] = name == "captured"
-            self.do("first", name, "first", MOST + seconds, work, lambda found: (
+            self.do("first", name, "first", given.most + seconds, work, lambda found: (
                 {**found, "falls": falls(found["losses"])} if "losses" in found else found
             ))  # fmt: skip
 
@@ -341,7 +341,7 @@ class Session:
 
         def one(model: str) -> None:
             work = {"model": model, "device": self.given.device, "batch": batch}
-            self.do("agreement", model, "agree", MOST, work)
+            self.do("agreement", model, "agree", self.given.most, work)
 
         with ThreadPoolExecutor(self.given.workers) as pool:
             list(pool.map(one, self.models(MODELS)))
@@ -364,7 +364,7 @@ class Session:
         peaks = self.found.get("yardstick", {}).values()
         peak = max((r.get("gflops", 0.0) for r in peaks), default=0.0)
         work = {"contestant": name, "model": model, "batch": batch, "seconds": self.given.seconds}
-        self.do(part, name, "measure", MOST, work, functools.partial(row, peak=peak))
+        self.do(part, name, "measure", self.given.most, work, functools.partial(row, peak=peak))
 
     def tests(self, part: str) -> None:
         if not self.given.tests or self.clock.up() or not self.found.get(part, {}).get("late", 1):
@@ -442,6 +442,7 @@ def main() -> None:
     add("--batch", type=int, help="images per step (the recipe's)")
     add("--size", type=int, help="rows and columns of the product (8192)")
     add("--seconds", type=float, default=4.0, help="of each measurement, about (4)")
+    add("--most", type=float, default=MOST, help="seconds of a figure, at most (180)")
     add("--first", type=float, default=FIRST, help="seconds of each first training (60)")
     cores = min(8, os.cpu_count() or 1)
     add("--workers", type=int, default=cores, help=f"processes of tests and comparisons ({cores})")

@@ -110,9 +110,10 @@ def test_what_the_clock_cuts_short_goes_on_later(session, monkeypatch):
         session("0.001s", *words)
 
 
-def test_a_part_that_takes_too_long(session, monkeypatch):
-    monkeypatch.setattr(gpu_session, "MOST", 0.0)
-    found, _ = session("60s", "--model", "simple", "--tests", "", "--recipe", "simple")
+def test_a_part_that_takes_too_long(session):
+    found, _ = session(
+        "60s", "--most", "0", "--model", "simple", "--tests", "", "--recipe", "simple"
+    )
     assert found["agreement"]["simple"]["error"] == "not done after 0 s"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 CXX = Path(__file__).parent / "cxx"
 CORE = ("memory", "parse", "steps", "warps", "machine", "door")
 FLAGS = (
-    *("-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread"),
+    *("-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread"),
     *("-fwrapv", "-ffp-contract=off", "-frounding-math"),  # arithmetic as a device's
 )
 

@@ -91,6 +91,7 @@ def launch(
         )
     finally:
         memory.release()
+        machine().emulator_findings()  # of a launch that failed
 
 
 def _key(array: np.ndarray) -> tuple[int, int]:

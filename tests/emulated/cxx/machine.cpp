@@ -177,10 +177,8 @@ void finish_copies(Thread &t, size_t most, bool open_too) {
 
 // ---------------------------------------------------------------- threads
 
-static void prepare(Thread &t, const Function &f, u64 *registers) {
-    t.r = registers;
-    t.local.assign(f.local, 0xff);
-    t.scratch.assign(f.scratch + 16, 0);
+// What a thread is, in the order of parse.cpp's SPECIALS.
+static void fill_special(Thread &t, const Function &f) {
     const Grid &grid = *t.grid;
     const Launch &launch = grid.launch;
     u32 lane = t.number % 32, below = (1u << lane) - 1, me = 1u << lane;
@@ -190,10 +188,16 @@ static void prepare(Thread &t, const Function &f, u64 *registers) {
         lane, t.number / 32, below, below | me, (u32) ~(below | me), (u32)~below, me,
         (static_shared(launch.function) + 15) / 16 * 16,
     };
-    for (size_t k = 0; k < f.constants.size(); ++k) {
-        const Constant &c = f.constants[k];
-        t.r[f.registers + k] = c.special < 0 ? c.value : special[c.special];
-    }
+    for (size_t k = 0; k < f.constants.size(); ++k)
+        if (f.constants[k].special >= 0) t.r[f.registers + k] = special[f.constants[k].special];
+}
+
+static void prepare(Thread &t, const Function &f, u64 *registers) {
+    t.r = registers;
+    t.local.assign(f.local, 0xff);
+    t.scratch.assign(f.scratch + 16, 0);
+    for (size_t k = 0; k < f.constants.size(); ++k) t.r[f.registers + k] = f.constants[k].value;
+    fill_special(t, f);
 }
 
 // Until the thread waits or ends.
@@ -290,24 +294,22 @@ static bool barrier(std::vector<Thread> &threads) {
     return true;
 }
 
-static void run_block(Grid &grid, std::vector<Thread> &threads, std::vector<u64> &registers) {
+static void run_block(Grid &grid, std::vector<Thread> &threads) {
     Function &f = *grid.launch.function;
     grid.shared.assign(grid.shared_size() + 16, 0xff);
     if (checking) {
         grid.touched.assign(grid.shared_size(), Touched{});
         grid.pending.assign(grid.shared_size(), 0);
     }
-    std::fill(registers.begin(), registers.end(), 0xfefefefefefefefeull);
-    for (u32 n = 0; n < grid.threads; ++n) {
-        Thread &t = threads[n] = Thread{};
-        t.number = n;
-        t.index[0] = n % grid.launch.block[0];
-        t.index[1] = n / grid.launch.block[0] % grid.launch.block[1];
-        t.index[2] = n / grid.launch.block[0] / grid.launch.block[1];
-        t.grid = &grid;
-        t.function = &f;
-        prepare(t, f, &registers[(size_t)n * f.slots()]);
-        memcpy(t.scratch.data(), grid.launch.parameters.data(), f.parameter_bytes);
+    for (Thread &t : threads) {
+        t.pc = 0;
+        t.state = State::running;
+        t.epoch = t.warp_epoch = 0;
+        t.groups.clear();
+        t.open.clear();
+        std::fill(t.local.begin(), t.local.end(), 0xff);
+        std::fill(t.r, t.r + f.registers, 0xfefefefefefefefeull);
+        fill_special(t, f);
     }
     for (;;) {
         bool progress = false;
@@ -331,10 +333,21 @@ void run(const Launch &launch) {
     ++launches;
     std::vector<Thread> threads(grid.threads);
     std::vector<u64> registers((size_t)grid.threads * f.slots());
+    for (u32 n = 0; n < grid.threads; ++n) {
+        Thread &t = threads[n];
+        t.number = n;
+        t.index[0] = n % launch.block[0];
+        t.index[1] = n / launch.block[0] % launch.block[1];
+        t.index[2] = n / launch.block[0] / launch.block[1];
+        t.grid = &grid;
+        t.function = launch.function;
+        prepare(t, f, &registers[(size_t)n * f.slots()]);
+        memcpy(t.scratch.data(), launch.parameters.data(), f.parameter_bytes);
+    }
     for (grid.block[2] = 0; grid.block[2] < launch.grid[2]; ++grid.block[2])
         for (grid.block[1] = 0; grid.block[1] < launch.grid[1]; ++grid.block[1])
             for (grid.block[0] = 0; grid.block[0] < launch.grid[0]; ++grid.block[0]) {
-                run_block(grid, threads, registers);
+                run_block(grid, threads);
                 ++grid.block_number;
             }
 }

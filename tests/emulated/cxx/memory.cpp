@@ -3,6 +3,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <set>
@@ -11,8 +12,8 @@ namespace emulator {
 
 bool checking = false;
 
-static const u64 FIRST = 1ull << 44;  // above all that a host hands out
-static const u64 LAST = 1ull << 47;
+static const u64 FIRST = 1ull << 48;  // above all that a host hands out
+static const u64 LAST = 1ull << 52;
 static const u64 ALIGNED = 512;
 
 static std::map<u64, Block> blocks;
@@ -33,7 +34,8 @@ u64 allocate(size_t bytes, int device) {
     block.address = next;
     block.size = bytes;
     block.device = device;
-    block.host.assign(bytes + 16, 0xff);  // NaN, and no index
+    static const bool dry = getenv("EMULATOR_DRY") && atoi(getenv("EMULATOR_DRY"));
+    block.host.assign(bytes + 16, dry ? 0 : 0xff);  // NaN, and no index
     if (checking) block.written.assign(bytes, false);
     next += (bytes / ALIGNED + 2) * ALIGNED;  // nothing lies right behind it
     return block.address;

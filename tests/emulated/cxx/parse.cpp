@@ -416,7 +416,7 @@ class Parser {
         fail("PTX: %s is not known in %s", name.c_str(), function_->name.c_str());
     }
 
-    void operand(Instruction &i, std::vector<int> &slots, std::string text) {
+    void operand(Instruction &i, Slots &slots, std::string text) {
         if (text[0] == '{') {
             for (const std::string &part : split(text.substr(1, text.size() - 2), ','))
                 operand(i, slots, part);
@@ -430,7 +430,7 @@ class Parser {
         }
     }
 
-    void address(std::vector<int> &slots, const std::string &text, i64 &offset) {
+    void address(Slots &slots, const std::string &text, i64 &offset) {
         size_t plus = text.find('+', 1);
         slots.push_back(slot(trimmed(text.substr(0, plus))));
         if (plus != std::string::npos) offset = (i64)number(trimmed(text.substr(plus + 1)));

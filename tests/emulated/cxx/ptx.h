@@ -25,6 +25,23 @@ struct Instruction;
 struct Thread;
 using Step = void (*)(const Instruction &, Thread &);
 
+// Which slots an instruction reads or writes, held in place: they are looked up all the time.
+struct Slots {
+    static const int MOST = 14;
+    int at[MOST];
+    int count = 0;
+    void push_back(int slot) {
+        if (count == MOST) fail("PTX: more operands than %d", MOST);
+        at[count++] = slot;
+    }
+    size_t size() const { return count; }
+    bool empty() const { return count == 0; }
+    int operator[](size_t k) const { return at[k]; }
+    int back() const { return at[count - 1]; }
+    int *begin() { return at; }
+    int *end() { return at + count; }
+};
+
 struct Instruction {
     Step step = nullptr;
     int guard = -1;
@@ -40,7 +57,7 @@ struct Instruction {
     int mode = 0;    // which of several kinds, by instruction
     int vector = 1;  // elements of a load or store
     i64 offset = 0, offset2 = 0;
-    std::vector<int> to, from_slots;  // slots written and read
+    Slots to, from_slots;  // written and read
     bool negated = false;             // the last predicate read
     std::vector<int> targets;
     Function *callee = nullptr;

@@ -51,7 +51,7 @@ static void multiply_tiles(const Instruction &i, Thread *lanes, int count, u32 m
     };
     for (int l = 0; l < 32; ++l) {
         int group = l / 4, place = l % 4;
-        const int *slots = i.from_slots.data();
+        const int *slots = i.from_slots.at;
         for (int k = 0; k < 6; ++k) {
             u32 bits = (u32)lanes[l].r[slots[k]];
             bool left = k < 4;

@@ -1,0 +1,20 @@
+"""``python -m tests.emulated WORDS``: ``python -m WORDS`` with the emulator under the real CuPy.
+
+    python -m tests.emulated pytest -m gpu tests/gpu tests/cifar/test_gpu.py
+    python -m tests.emulated benchmarks.gpu_session --budget 9m --out gpu.json --batch 2 --size 64
+
+The environment may say what the machine is: EMULATOR_DEVICES, EMULATOR_MEMORY_MB,
+EMULATOR_CAPABILITY (75 or 90, say), EMULATOR_DRIVER (12080). EMULATOR_LAZY=1 runs a stream's work
+as late as a device may, and EMULATOR_DRY=1 runs no kernel, for programs that would take hours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+folders = [str(HERE / "site"), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])

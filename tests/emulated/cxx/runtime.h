@@ -1,0 +1,20 @@
+// Streams, on which the libraries queue their work too.
+#pragma once
+#include "emulator.h"
+
+#include <functional>
+#include <mutex>
+
+#define API extern "C" __attribute__((visibility("default")))
+
+namespace emulator {
+
+struct Stream;
+int current_device();
+Stream *stream_of(const void *handle);
+// Do `work` when its turn comes, or whenever the graph is launched that the stream records.
+void submit(Stream *, std::function<void()> work);
+extern std::recursive_mutex machine_lock;
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+}  // namespace emulator
