@@ -113,8 +113,8 @@ def manual_seed(seed: int, *stream: int) -> None:
 
 
 class Generator:
-    """A sequence of random draws of its own, as ``torch.Generator``: for the order of a
-    ``DataLoader``, its samplers and ``random_split``.
+    """A sequence of random draws of its own, as ``torch.Generator``: for random tensors, the order
+    of a ``DataLoader``, its samplers and ``random_split``.
 
     Args:
         device: only "cpu"; what is drawn can be moved.

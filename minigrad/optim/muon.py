@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import check
 from ..device import Array, get_xp
 from .optimizer import Optimizer, Rule
@@ -45,9 +47,7 @@ def orthogonal(
     ``steps`` times X ← a X + (b X Xᵀ + c (X Xᵀ)²) X, which takes each singular value s to
     a s + b s³ + c s⁵ (the Newton–Schulz iteration) and so brings it near 1."""
     xp, (a, b, c) = get_xp(matrix), coefficients
-    x = matrix.astype(
-        xp.promote_types(matrix.dtype, "float32")
-    )  # where squares of float16 overflow
+    x = matrix.astype(np.promote_types(matrix.dtype, np.float32))  # squares of float16 overflow
     x = x / xp.maximum(xp.sqrt((x * x).sum()), eps)
     tall = len(x) > x.shape[1]
     x = x.T if tall else x  # the smaller products

@@ -90,10 +90,6 @@ def test_batches_larger_than_a_pipe():
     np.testing.assert_array_equal(np.concatenate(found), np.arange(60_000))
 
 
-def fails_at_7(index):
-    return {7: {}}.get(index, [[0] * 8] * 8)[index % 8][index]
-
-
 class Awkward(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
@@ -136,7 +132,7 @@ def test_an_end_of_a_worker_is_an_error():
         started = time.monotonic()
         with pytest.raises(RuntimeError, match=rf"worker 1 ended {text}|with {text}"):
             list(loader(Samples(9, ends)))
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 30
     assert multiprocessing.active_children() == []
 
 
@@ -258,7 +254,7 @@ class Slow:
         time.sleep(0.05 if index < 2 else 60)
         return index
 
-for batch in DataLoader(Slow(), num_workers=2):
+for batch in DataLoader(Slow(), num_workers=2, multiprocessing_context="fork"):
     pass
 """
 
