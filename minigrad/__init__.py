@@ -1,5 +1,7 @@
 """minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
 
+from math import e, inf, nan, pi
+
 from . import (
     autograd,
     checkpoint,
@@ -128,6 +130,7 @@ __all__ = [
     "double",
     "draw",
     "dtype",
+    "e",
     "einsum",
     "empty",
     "empty_like",
@@ -151,6 +154,7 @@ __all__ = [
     "half",
     "hstack",
     "iinfo",
+    "inf",
     "inference_mode",
     "int8",
     "int16",
@@ -168,6 +172,7 @@ __all__ = [
     "memory",
     "meshgrid",
     "multinomial",
+    "nan",
     "nn",
     "no_grad",
     "ones",
@@ -175,6 +180,7 @@ __all__ = [
     "onnx",
     "op",
     "optim",
+    "pi",
     "rand",
     "rand_like",
     "randint",

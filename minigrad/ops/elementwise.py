@@ -271,14 +271,16 @@ def nan_to_num(
 ) -> Tensor:
     """``input`` with ``nan`` (0), ``posinf`` and ``neginf`` (the limits of the dtype) in place of
     NaN, ∞ and −∞."""
-    if check.tensor("input", input).dtype.kind != "f":
-        return input.clone()
-    limits = np.finfo(input.dtype)
+    kind = check.tensor("input", input).dtype
+    floating = kind if kind.kind == "f" else np.dtype(np.float64)
+    limits = np.finfo(floating)
     numbers = {"nan": (nan, 0), "posinf": (posinf, limits.max), "neginf": (neginf, limits.min)}
     given = {}
     for name, (number, otherwise) in numbers.items():
         given[name] = float(otherwise) if number is None else number
-        check.fits(name, given[name], input.dtype)
+        check.fits(name, given[name], floating)
+    if kind.kind != "f":
+        return input.clone()
     return _nan_to_num(input, nan=given["nan"], high=given["posinf"], low=given["neginf"])
 
 

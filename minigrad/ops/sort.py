@@ -24,7 +24,7 @@ def _argsort(x: Array, *, axis: int, descending: bool) -> Pair:
     xp = get_xp(x)
     if descending:  # sorted from behind, so that equal elements keep their order
         x = xp.flip(x, axis)
-    y = x.argsort(axis=axis, kind="stable")
+    y = xp.argsort(x, axis, kind="stable")
     if descending:
         y = x.shape[axis] - 1 - xp.flip(y, axis)
     return y, lambda g, needs: (None,)

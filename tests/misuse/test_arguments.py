@@ -170,9 +170,9 @@ ELSEWHERE = {
     "a type": "data.Transform",
     "given what training itself has counted": "memory.advice memory.fitting",
     "attributes": "Tensor.data Tensor.is_cuda Tensor.mT Tensor.node Tensor.requires_grad",
-    "NumPy's": """
-        dtype finfo iinfo float16 float32 float64 double half int8 int16 int32 int64 long short
-        uint8 uint16 uint32 uint64
+    "NumPy's and Python's": """
+        e inf nan pi dtype finfo iinfo float16 float32 float64 double half int8 int16 int32 int64
+        long short uint8 uint16 uint32 uint64
     """,
     "takes anything": "is_tensor",
     "other names of cat": "concat concatenate",

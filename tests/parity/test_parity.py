@@ -58,6 +58,7 @@ ELSEWHERE = {
     "nn.Sequential", "nn.functional", "nn.fuse", "nn.init", "nn.utils",
     "watch_compilation", "draw", "explore", "trace", "utils", "Tensor.cuda",
     "Tensor.is_cuda", "concat", "concatenate",
+    "e", "inf", "nan", "pi",
     "dtype", "finfo", "iinfo", "float16", "float32", "float64", "double", "half",
     "int8", "int16", "int32", "int64", "long", "short", "uint8", "uint16", "uint32", "uint64",
 }  # fmt: skip
