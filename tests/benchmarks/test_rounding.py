@@ -11,7 +11,7 @@ import minigrad as mg
 from benchmarks import rounding
 from cifar import datasets
 from cifar.training.objective import make_objective
-from cifar.twins import compare
+from cifar.twins import sides
 from tests.cifar import pytorch_models, tiny
 
 
@@ -40,7 +40,7 @@ def test_a_wrong_factor_shows(monkeypatch):
         right = objective(*given)
         return lambda logits, labels: right(logits, labels) * 1.001
 
-    monkeypatch.setattr(compare, "make_objective", wrong)
+    monkeypatch.setattr(sides, "make_objective", wrong)
     assert rounding.measure("simple")["float64"] == pytest.approx(1e-3, rel=0.01)
 
 
