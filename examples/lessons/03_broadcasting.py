@@ -72,9 +72,9 @@ print("strides of a broadcast row:", np.broadcast_to([1.0, 2.0, 3.0], (4, 3)).st
 figure, (left, middle, right) = plt.subplots(
     1, 3, figsize=(10, 3.6), layout="constrained", width_ratios=(1, 2.6, 1.2)
 )
-left.imshow(copies, cmap="Greys", vmin=0, vmax=1.4)
+left.imshow(copies, cmap="Greys", vmin=0, vmax=2.5)
 left.set(title="R: copies", xlabel="of b", ylabel="of y")
-middle.imshow(copies.T, cmap="Oranges", vmin=0, vmax=1.4)
+middle.imshow(copies.T, cmap="Oranges", vmin=0, vmax=2)
 middle.set(title="Rᵀ: sums", xlabel="of dL/dy", ylabel="of dL/db")
 for axes, matrix in ((left, copies), (middle, copies.T)):
     axes.set(xticks=range(matrix.shape[1]), yticks=range(matrix.shape[0]))
