@@ -6,6 +6,8 @@ holds. It imports only what it needs, so that one that cannot run takes no other
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import re
 import sys
@@ -58,52 +60,69 @@ def _driver() -> str | None:
 # ---------------------------------------------------------------------------- training
 
 
-def first(seconds: float, out: str, **settings: Any) -> Results:
-    """A training for so many seconds: the loss over each of its stretches.
+def first(
+    seconds: float,
+    device: str,
+    dataset: str,
+    data_dir: str | None,
+    precision: str | None,
+    batch: int | None,
+    capture: bool,
+) -> Results:
+    """The simple recipe for so many seconds: the loss over each of its stretches.
 
-    The first steps compile, and count in neither speed nor seconds.
+    The loop is written out, so that it needs no more than the model and the data do. The first
+    steps compile, and count in neither speed nor seconds.
     """
-    from cifar.training.loop import train_epoch
-    from cifar.training.run import Progress
+    import minigrad as mg
+    from cifar import datasets, models, recipes
+    from cifar.datasets import augment
 
-    this = _prepared(out, settings)
-    images, stretches, losses, started = 0, 0, [], 0.0
+    where, recipe = mg.device(device), recipes.load("simple")
+    where.use()
+    if where.type == "gpu":
+        mg.set_precision(precision)
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        data = datasets.load(dataset, "train", data_dir)
+    model = models.create(recipe.model, len(data.classes), 0).to(where)
+    optimizer, _ = recipe.make_optimizer(model.parameters())
+    loader = mg.data.DataLoader(
+        mg.data.TensorDataset(*(mg.tensor(a, device=where) for a in (data.images, data.labels))),
+        batch or recipe.batch_size,
+        shuffle=True,
+        transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
+    )
+
+    def step(images: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
+        loss = mg.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    run = mg.CapturedStep(step, warm=EAGER) if capture else step
+    batches = (pair for epoch in itertools.count() for pair in loader.epoch(epoch))
+    losses: list[float] = []
+    images, started = 0, 0.0
     while True:
-        before = this.progress.loss, this.progress.seen
-        done, took = images // this.recipe.batch_size, time.perf_counter() - started
-        steps = int(done / took * seconds / CHUNKS) if stretches > EAGER + 1 else 1
-        train_epoch(this, max(1, steps))
-        loss, seen = this.progress.loss - before[0], this.progress.seen - before[1]
-        if this.progress.seen >= len(this.train.dataset):
-            this.progress = Progress(epoch=this.progress.epoch + 1)
-        losses.append(round(loss / max(1, seen), 4))
-        stretches += 1
-        if stretches <= EAGER + 1:
+        warm = len(losses) <= EAGER
+        until = time.perf_counter() + (0 if warm else seconds / CHUNKS)
+        total, count = mg.zeros((), device=where), 0  # read once: reading waits for the GPU
+        while count == 0 or time.perf_counter() < until:
+            x, y = next(batches)
+            mg.manual_seed(0, images + count)
+            total, count = total + run(x, y), count + 1
+            images += 0 if warm else len(y)
+        losses.append(round(total.item() / count, 4))
+        found: dict[str, Any] = {"data": data.name, "losses": losses}
+        if warm:
             started = time.perf_counter()
-            yield {"losses": losses}
-            continue
-        images += seen
-        took = time.perf_counter() - started
-        yield {"losses": losses, "seconds": round(took, 1), "images_per_second": images / took}
-        if took >= seconds:
+        else:
+            took = time.perf_counter() - started
+            found |= {"seconds": round(took, 1), "images_per_second": images / took}
+        yield found
+        if not warm and took >= seconds:
             return
-
-
-def _prepared(out: str, settings: dict[str, Any]) -> Any:
-    from cifar.device import find_device, use_precision
-    from cifar.training import train
-    from cifar.training.run import Settings
-
-    given = Settings(out=out, progress=False, **settings)
-    recipe, device = train.checked_recipe(given), find_device(given.device)
-    use_precision(given.precision, device)
-    Path(out).mkdir(parents=True, exist_ok=True)
-    print_to_stderr = sys.stderr  # stdout is for results
-    sys.stdout, before = print_to_stderr, sys.stdout
-    try:
-        return train.prepare(given, recipe, device, Path(out))[0]
-    finally:
-        sys.stdout = before
 
 
 def training(out: str, **settings: Any) -> Results:

@@ -327,9 +327,7 @@ class Session:
     def first_trainings(self) -> None:
         given, seconds = self.given, min(FIRST, self.given.first)
         for name in ("plain", "captured") if self.on_gpu() else ("plain",):
-            out = str(self.folder / "first" / name)
-            work = {**self.settings("simple"), "seconds": seconds, "out": out}
-            work["overrides"] = {"batch_size": given.batch} if given.batch else {}
+            work = {**self.settings(), "seconds": seconds, "batch": given.batch}
             work["capture"] = name == "captured"
             self.do("first", name, "first", given.most + seconds, work, lambda found: (
                 {**found, "falls": falls(found["losses"])} if "losses" in found else found
@@ -388,16 +386,16 @@ class Session:
             return found
 
         for recipe in self.given.recipe or RECIPES:
-            work = {**self.settings(recipe), "out": str(self.folder / recipe)}
+            work = {**self.settings(), "recipe": recipe, "out": str(self.folder / recipe)}
             work["overrides"] = {"epochs": self.given.epochs} if self.given.epochs else {}
             work["capture"] = self.given.capture
             self.do("trainings", recipe, "training", 24 * 3600, work, finish)
 
-    def settings(self, recipe: str) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What every training is told."""
         given = self.given
         told = {"device": given.device, "dataset": given.dataset, "data_dir": given.data}
-        return {"recipe": recipe, **told, "precision": given.precision}
+        return {**told, "precision": given.precision}
 
     def models(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name in (self.given.model or MODELS)]
