@@ -63,6 +63,7 @@ AT_ANOTHER_PLACE = {"save", "autograd.detect_anomaly"}
 AT_ANOTHER_PLACE |= {"tensor", "Tensor.new_tensor", "functional.scaled_dot_product_attention"}
 AT_ANOTHER_PLACE |= {"norm"}  # which has out before dtype; the method has not
 BY_ANOTHER_DEFAULT = {
+    "nn.TransformerEncoderLayer.activation": "relu, each library's own",
     "functional.avg_pool1d.stride": "None, as of avg_pool2d there",
     "Tensor.var.unbiased": "None, unless correction is given True",
     "Tensor.std.unbiased": "likewise",

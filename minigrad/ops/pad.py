@@ -133,6 +133,6 @@ def _framed_by_copies(
         if min(width) < 0:
             raise NotImplementedError(f"pad: negative amounts are not supported in mode {mode!r}")
         most = {"reflect": n - 1, "circular": n}.get(mode, math.inf)
-        if max(width) > most:
+        if max(width) > max(most, 0):
             raise ValueError(f"pad: expected at most {most} for a size of {n}, got {width}")
     return _pad_by_copies(input, widths=widths, mode=mode)

@@ -114,6 +114,15 @@ calls("nn.init.calculate_gain", init.calculate_gain, {}, nonlinearity="leaky_rel
 calls("nn.init.default_", init.default_, {"weight": ("tensor",), "bias": ("tensor",)},
       weight=leaf(), bias=None)  # fmt: skip
 
+calls(
+    "nn.TransformerEncoderLayer", nn.TransformerEncoderLayer, {"activation": ("function",)},
+    d_model=4, nhead=2, dim_feedforward=3, dropout=0.1, activation="relu", layer_norm_eps=1e-5,
+    batch_first=True, norm_first=False, bias=True,
+)  # fmt: skip
+calls(
+    "nn.TransformerEncoder", nn.TransformerEncoder, {}, encoder_layer=nn.ReLU(), num_layers=2,
+    norm=None, enable_nested_tensor=True, mask_check=True,
+)  # fmt: skip
 _clipped = {"parameters": [leaf()]}
 calls("nn.utils.clip_grad_norm_", nn.utils.clip_grad_norm_, {"parameters": ("tensor",)},
       max_norm=1.0, norm_type=2.0, error_if_nonfinite=False, **_clipped)  # fmt: skip
