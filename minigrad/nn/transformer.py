@@ -61,7 +61,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, eps, bias=bias)
         self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
         if isinstance(activation, str):
-            known = {"relu": F.relu, "gelu": F.gelu}
+            known: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
             activation = known[check.choice("activation", activation, tuple(known))]
         self.activation = check.function("activation", activation)
 
