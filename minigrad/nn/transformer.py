@@ -48,7 +48,8 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         check.integer("d_model", d_model, 1)
         check.integer("dim_feedforward", dim_feedforward, 1)
-        check.integer("nhead", nhead, 1)
+        if d_model % check.integer("nhead", nhead, 1):
+            raise ValueError(f"nhead: expected a divisor of {d_model}, got {check.shown(nhead)}")
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, bias=bias, batch_first=batch_first
         )

@@ -75,7 +75,7 @@ def test_copies_are_independent():
 @pytest.mark.parametrize(
     ("error", "text", "make"),
     [
-        (ValueError, "num_heads: ", lambda: nn.TransformerEncoderLayer(6, 4)),
+        (ValueError, "nhead: ", lambda: nn.TransformerEncoderLayer(6, 4)),
         (ValueError, "activation: ", lambda: nn.TransformerEncoderLayer(6, 2, activation="tanh")),
         (TypeError, "encoder_layer: ", lambda: nn.TransformerEncoder(6, 2)),
         (TypeError, "norm: ", lambda: nn.TransformerEncoder(nn.ReLU(), 2, 1)),

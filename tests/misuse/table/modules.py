@@ -120,8 +120,8 @@ calls(
     batch_first=True, norm_first=False, bias=True,
 )  # fmt: skip
 calls(
-    "nn.TransformerEncoder", nn.TransformerEncoder, {}, encoder_layer=nn.ReLU(), num_layers=2,
-    norm=None, enable_nested_tensor=True, mask_check=True,
+    "nn.TransformerEncoder", nn.TransformerEncoder, {"num_layers": ("huge",)},
+    encoder_layer=nn.ReLU(), num_layers=2, norm=None, enable_nested_tensor=True, mask_check=True,
 )  # fmt: skip
 _clipped = {"parameters": [leaf()]}
 calls("nn.utils.clip_grad_norm_", nn.utils.clip_grad_norm_, {"parameters": ("tensor",)},
