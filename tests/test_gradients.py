@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import ops
 from minigrad.autograd import grad
+from minigrad.events import Listener, listen
+from minigrad.explore.kept import kept_arrays, owner
 from minigrad.tape import Operation
 from tests.common import grid, refuses, seeds
 
@@ -343,6 +345,36 @@ def test_every_operation_with_a_rule_has_a_case():
 def test_gradients_of_gradients(name, data, seed):
     function, inputs = CASES[name](data.draw, seed % 1000)
     assert mg.gradgradcheck(function, inputs)
+
+
+class Kept(Listener):
+    """Finds what is recalled of an operation that its derivative does not keep."""
+
+    def operation(self, name, inputs, params, result):
+        if result.node is None or result.node.recall is None:
+            return
+        recall = result.node.recall
+        known = {id(owner(array)) for _, array in kept_arrays(result.node.backward)}
+        for value in (*recall.args, recall.result):
+            arrays = [value] if hasattr(value, "strides") else []
+            if callable(value):
+                arrays = [array for _, array in kept_arrays(value)]
+            for array in arrays:
+                assert id(owner(array)) in known, f"{name} keeps more for create_graph=True"
+
+
+@pytest.mark.parametrize("way", ["definition", "numpy", "auto"])
+@settings(max_examples=150)
+@given(data=st.data(), seed=seeds)
+def test_nothing_more_is_kept(way, data, seed):
+    function, inputs = CASES[data.draw(st.sampled_from(sorted(CASES)))](data.draw, seed % 1000)
+    before = mg.get_implementation()
+    mg.set_implementation(way)
+    try:
+        with listen(Kept()):
+            function(*inputs)
+    finally:
+        mg.set_implementation(before)
 
 
 @pytest.mark.parametrize("name", [n for n, f in operations().items() if f.twice is None])

@@ -145,4 +145,4 @@ figure.savefig("01_chain_rule.png")
 #    as soon as it arrives, and sets it instead of waiting for the rest. Find an expression for
 #    which it is wrong.
 #
-# Solutions: `tests/examples/lessons/test_01_chain_rule.py`. The real tape is `minigrad/tape.py`.
+# Solutions: `tests/examples/lessons/test_01_chain_rule.py`. The real tape is `minigrad/tape/`.

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minigrad as mg
-from minigrad.tape import _unbroadcast
+from minigrad.tape import unbroadcast
 
 # %%
 x = mg.tensor(np.arange(12.0).reshape(4, 3), dtype="float64")
@@ -47,13 +47,13 @@ print("Rᵀ times the arriving gradient:", copies.T @ arriving.reshape(-1), "\n"
 #
 # NumPy lines shapes up at their last axis. An axis is stretched if it is missing or has length 1.
 # The engine does the sum once, for all operations: an operation such as `mul` returns gradients of
-# the result's shape, and knows nothing of broadcasting. The function is `_unbroadcast`, near the
-# end of the sweep in `minigrad/tape.py`.
+# the result's shape, and knows nothing of broadcasting. The function is `unbroadcast`, near the
+# end of the sweep in `minigrad/tape/backward.py`.
 
 # %%
 g = np.ones((2, 4, 3))
 for shape in [(2, 4, 3), (4, 3), (3,), (4, 1), (2, 1, 1), ()]:
-    summed = _unbroadcast(g, shape)
+    summed = unbroadcast(g, shape)
     print(f"an input of shape {shape!s:9} gets gradients of shape {summed.shape!s:9}", end=" ")
     print(f"each a sum of {int(summed.flat[0])}")
 
