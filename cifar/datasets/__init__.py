@@ -1,9 +1,11 @@
-"""Data sets by name: CIFAR-10, found or downloaded and verified, and a synthetic set.
+"""Data sets by name: CIFAR-10, found or downloaded and verified, a synthetic set, and folders of
+a person's own pictures.
 
     train = load("cifar10", "train")        # real CIFAR-10, downloaded the first time
     test = load("synthetic", "test")        # ten drawn shapes, no file needed
+    train = load("folder", "train", "pictures", Options(image_size=64, test_share=0.2))
 
-Both give a :class:`Dataset` of uint8 (N, 3, 32, 32) images and int64 (N,) labels. A further data
+All give a :class:`Dataset` of uint8 (N, 3, side, side) images and int64 (N,) labels. A further data
 set is a module with the functions of :class:`~cifar.datasets.dataset.Source`, and a line in
 `SOURCES`.
 """
@@ -13,16 +15,25 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
-from cifar.datasets import cifar10, places, synthetic
-from cifar.datasets.cifar10 import chosen_folder, find, holds_batches
-from cifar.datasets.dataset import SPLITS, Dataset, Source
+from cifar.datasets import cifar10, folder, places, synthetic
+from cifar.datasets.cifar10 import find
+from cifar.datasets.dataset import SIDE, SPLITS, Dataset, Options, Source
 from cifar.errors import DataError, UserError
 
-__all__ = ["Dataset", "chosen_folder", "classes", "find", "holds_batches", "load", "names"]
+__all__ = [
+    "OWN", "SIDE", "Dataset", "Options", "chosen_folder", "classes", "find", "holds", "load",
+    "names",
+]  # fmt: skip
 
-SOURCES: Final[dict[str, Source]] = {"cifar10": cifar10, "synthetic": synthetic}
+SOURCES: Final[dict[str, Source]] = {
+    "cifar10": cifar10,
+    "synthetic": synthetic,
+    "folder": folder,
+}
+OWN: Final = ("folder",)  # a person's own images, which the options are about
 
 
 def names() -> tuple[str, ...]:
@@ -36,28 +47,48 @@ def classes(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[
     Raises:
         UserError: no data set has that name.
     """
+    return _source(name).classes(data_dir)
+
+
+def chosen_folder(name: str, data_dir: str | os.PathLike[str] | None) -> Path | None:
+    """Where a data set is, for a run to note, if a person named the place."""
+    return _source(name).chosen_folder(data_dir)
+
+
+def holds(name: str, folder: str | os.PathLike[str]) -> bool:
+    """Whether a data set is in a folder; False where no data set has that name."""
+    return name in SOURCES and SOURCES[name].holds(folder)
+
+
+def _source(name: str) -> Source:
     if name not in SOURCES:
         raise UserError(f"unknown data set {name!r}; expected one of {', '.join(SOURCES)}")
-    return SOURCES[name].classes(data_dir)
+    return SOURCES[name]
 
 
 def load(
-    name: str, split: str, data_dir: str | os.PathLike[str] | None = None, download: bool = True
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+    download: bool = True,
 ) -> Dataset:
     """Load one split of a data set.
 
     Args:
-        name: "cifar10", "synthetic", or "auto": CIFAR-10 if it is on this machine, otherwise the
-            synthetic set after a loud notice on stderr. "cifar10" never falls back, nor does "auto"
-            where `data_dir` or `$MINIGRAD_DATA` names a folder.
+        name: "cifar10", "synthetic", "folder", or "auto": CIFAR-10 if it is on this machine,
+            otherwise the synthetic set after a loud notice on stderr. "cifar10" never falls back,
+            nor does "auto" where `data_dir` or `$MINIGRAD_DATA` names a folder.
         split: "train" or "test".
         data_dir: the only place to look for CIFAR-10: a folder that holds `cifar-10-batches-py`
             or `cifar-10-python.tar.gz`, or `cifar-10-batches-py` itself. None looks in
-            `$MINIGRAD_DATA`, then in `~/.cache/minigrad`.
+            `$MINIGRAD_DATA`, then in `~/.cache/minigrad`. Of "folder", the pictures
+            (see :mod:`cifar.datasets.folder`).
+        options: how a person's own images are read.
         download: fetch "cifar10" (170 MB) into the first of these places if it is in none.
 
     Raises:
-        UserError: `name` or `split` is not one of these.
+        UserError: `name` or `split` is not one of these, or the data set has no such option.
         DataError: the data are missing, damaged or cannot be fetched.
     """
     if name not in ("auto", *SOURCES):
@@ -66,13 +97,27 @@ def load(
         raise UserError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
     if name == "auto":
         name = _choose(data_dir)
-    return SOURCES[name].load(split, data_dir, download)
+    options = options or Options()
+    if name not in OWN:
+        options = _plain(name, options)
+    return SOURCES[name].load(split, data_dir, options, download)
+
+
+def _plain(name: str, options: Options) -> Options:
+    """The options of a data set that has none, unless others are given."""
+    for option, plain in (("image_size", SIDE), ("test_share", None), ("split_seed", 0)):
+        if (given := getattr(options, option)) not in (None, plain):
+            raise UserError(
+                f"{option}: {name} is as it was published; only data sets of your own "
+                f"({', '.join(OWN)}) can be read otherwise, got {given}"
+            )
+    return Options()
 
 
 def _choose(data_dir: str | os.PathLike[str] | None) -> str:
     """The data set that "auto" stands for."""
-    folder, searched = find(data_dir)
-    if folder is not None:
+    found, searched = find(data_dir)
+    if found is not None:
         return "cifar10"
     if option := places.named_by(data_dir):
         raise DataError(
@@ -86,13 +131,13 @@ def _choose(data_dir: str | os.PathLike[str] | None) -> str:
 @functools.cache  # one notice, not one per split
 def _announce_synthetic(searched: str) -> None:
     rule = "!" * 88
-    folder, archive = cifar10.ARCHIVE.folder, cifar10.ARCHIVE.name
+    batches, archive = cifar10.ARCHIVE.folder, cifar10.ARCHIVE.name
     print(
         f"{rule}\n"
         f"!!  CIFAR-10 was not found in {searched}.\n"
         "!!  USING THE SYNTHETIC SET: ten drawn shapes. Its figures say NOTHING about CIFAR-10.\n"
         "!!  For the real one: --dataset cifar10 downloads it (170 MB), or --data-dir or\n"
-        f"!!  $MINIGRAD_DATA names the folder that holds {folder} or {archive}.\n"
+        f"!!  $MINIGRAD_DATA names the folder that holds {batches} or {archive}.\n"
         f"{rule}",
         file=sys.stderr,
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from cifar.datasets import archive, pickles, places
 from cifar.datasets.archive import Archive, File
-from cifar.datasets.dataset import Dataset
+from cifar.datasets.dataset import Dataset, Options
 from cifar.datasets.download import download as fetch
 from cifar.errors import DataError
 
@@ -52,7 +52,9 @@ def classes(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
     return CLASSES
 
 
-def load(split: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
+def load(
+    split: str, data_dir: str | os.PathLike[str] | None, options: Options, download: bool
+) -> Dataset:
     """One split; see :func:`cifar.datasets.load`.
 
     Raises:
@@ -102,6 +104,6 @@ def chosen_folder(data_dir: str | os.PathLike[str] | None = None) -> Path | None
     return find(data_dir)[0] if places.named_by(data_dir) else None
 
 
-def holds_batches(folder: str | os.PathLike[str]) -> bool:
+def holds(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder holds all batch files, unpacked."""
     return ARCHIVE.is_unpacked_in(folder)

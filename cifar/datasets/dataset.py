@@ -6,10 +6,13 @@ import functools
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cifar.errors import UserError
 
 SPLITS = ("train", "test")
 
@@ -21,7 +24,7 @@ class Dataset:
     Attributes:
         name: of the data set, such as "cifar10".
         split: "train" or "test"; "validation" for training images held out.
-        images: uint8, (N, 3, 32, 32), C-contiguous; red, green, blue, rows from top to bottom.
+        images: uint8, (N, 3, side, side), C-contiguous; red, green, blue, rows from top to bottom.
         labels: int64, (N,), each an index into `classes`.
         classes: the class names.
     """
@@ -50,6 +53,47 @@ class Dataset:
         return digest.hexdigest()
 
 
+SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
+SIDES: Final = (8, 256)  # the smallest and the largest that own images may have
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a person's own images become a data set.
+
+    Attributes:
+        image_size: the side in pixels that pictures are scaled to; None: 32, or what arrays have.
+        test_share: part of each class's images that makes the test set, where the data are not
+            divided already.
+        split_seed: of the choice of these.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+
+    image_size: int | None = None
+    test_share: float | None = None
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        least, most = SIDES
+        for name, fits, expected in (
+            (
+                "image_size",
+                self.image_size is None or least <= self.image_size <= most,
+                f"{least} to {most} pixels",
+            ),
+            (
+                "test_share",
+                self.test_share is None or 0 < self.test_share < 1,
+                "a number above 0 and below 1",
+            ),
+            ("split_seed", self.split_seed >= 0, "a whole number from 0"),
+        ):
+            if not fits:
+                raise UserError(f"{name}: expected {expected}, got {getattr(self, name)}")
+
+
 class Source(Protocol):
     """A data set that can be loaded by name: a module of this package with these functions, listed
     in :data:`cifar.datasets.SOURCES`."""
@@ -57,9 +101,21 @@ class Source(Protocol):
     def classes(self, data_dir: str | os.PathLike[str] | None) -> tuple[str, ...]:
         """The class names; `data_dir` is where they come from if the data decide them."""
 
-    def load(self, split: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
+    def load(
+        self,
+        split: str,
+        data_dir: str | os.PathLike[str] | None,
+        options: Options,
+        download: bool,
+    ) -> Dataset:
         """The "train" or "test" images.
 
         Raises:
             DataError: the data are missing, damaged or cannot be fetched.
         """
+
+    def chosen_folder(self, data_dir: str | os.PathLike[str] | None) -> Path | None:
+        """Where the data are, for a run to note, if a person named the place."""
+
+    def holds(self, folder: str | os.PathLike[str]) -> bool:
+        """Whether the data are in a folder that a run noted."""

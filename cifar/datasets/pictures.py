@@ -10,11 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar import process
+from cifar.datasets.dataset import SIDE
 from cifar.errors import UserError
 
 Images = NDArray[np.uint8]
 
-SIDE: Final = 32  # pixels of a CIFAR-10 image, both ways
+MAX_NAMED: Final = 5  # of the files that cannot be used, by name
 MAX_DARK: Final = 16  # a picture whose brightest pixel is that part of white is all but black
 # What Pillow decodes itself, without starting another program as it does for EPS.
 FORMATS: Final[tuple[str, ...]] = (
@@ -23,12 +25,13 @@ FORMATS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 
-def read_picture(path: Path) -> Images:
-    """A picture file as the network sees pictures: uint8 (3, 32, 32).
+def read_picture(path: Path, side: int = SIDE) -> Images:
+    """A picture file as a network sees pictures: uint8 (3, side, side).
 
     Turned upright as its EXIF data say; the first frame of several; transparent parts become
     white; grey becomes RGB; 16 bits and floats become 8 bits (see :func:`_in_bytes`); the largest
-    centred square is scaled with a Lanczos filter. A 32 x 32 picture stays as it is, bit for bit.
+    centred square is scaled with a Lanczos filter. A picture of that size stays as it is, bit for
+    bit.
 
     Raises:
         UserError: it is of none of the :data:`FORMATS`, damaged, or of more than 89 million pixels.
@@ -44,10 +47,10 @@ def read_picture(path: Path) -> Images:
             with Image.open(path, formats=kinds) as picture:
                 upright = _rgb(path, ImageOps.exif_transpose(picture))
         # Cropped first: a filter over a part of the picture would look beyond that part.
-        side = min(upright.size)
-        left, top = ((length - side) // 2 for length in upright.size)
-        square = upright.crop((left, top, left + side, top + side))
-        small = square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        shorter = min(upright.size)
+        left, top = ((length - shorter) // 2 for length in upright.size)
+        square = upright.crop((left, top, left + shorter, top + shorter))
+        small = square.resize((side, side), Image.Resampling.LANCZOS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
         raise UserError(f"{path}: more than {most} pixels; scale it down first") from None
@@ -62,6 +65,26 @@ def read_picture(path: Path) -> Images:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: cannot be read as a picture ({what:.80})") from None
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The pictures in a folder and in the folders within, by the ends of their names, in order;
+    hidden files are left out."""
+    from PIL import Image
+
+    kinds = {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
+    return [
+        path
+        for path in process.files_below(folder)
+        if path.suffix.lower() in kinds
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def in_one_line(problems: list[str]) -> str:
+    """The problems of many files as one message; the first few by name."""
+    more = f" (and {len(problems) - MAX_NAMED:,} more files)" if len(problems) > MAX_NAMED else ""
+    return "; ".join(problems[:MAX_NAMED]) + more
 
 
 def _rgb(path: Path, picture: Any) -> Any:

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar.datasets.dataset import Dataset
+from cifar.datasets.dataset import Dataset, Options
 
-__all__ = ["CLASSES", "classes", "draw", "load"]
+__all__ = ["CLASSES", "chosen_folder", "classes", "draw", "holds", "load"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -179,10 +179,22 @@ def classes(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
 
 
 def load(
-    split: str, data_dir: str | os.PathLike[str] | None = None, download: bool = False
+    split: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+    download: bool = False,
 ) -> Dataset:
     """The images of "train" or "test", drawn now; the set needs no folder and no download."""
     return Dataset("synthetic", split, *draw(split), CLASSES)
+
+
+def chosen_folder(data_dir: str | os.PathLike[str] | None = None) -> None:
+    """None: the set lies nowhere."""
+
+
+def holds(folder: str | os.PathLike[str]) -> bool:
+    """False: no folder holds the set."""
+    return False
 
 
 def draw(split: str) -> tuple[Images, Labels]:

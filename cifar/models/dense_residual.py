@@ -49,8 +49,11 @@ class Stage(nn.Module):
 class DenseResidual(nn.Module):
     """The whole network; weights Glorot-uniform, biases zero."""
 
-    def __init__(self, num_classes: int = 10) -> None:
+    def __init__(self, num_classes: int = 10, image_size: int = 32) -> None:
         super().__init__()
+        side, rest = divmod(image_size, 2 ** len(STAGES))
+        if rest or not side:
+            raise ValueError(f"expected a multiple of {2 ** len(STAGES)} pixels, got {image_size}")
         stages, channels = [], 3
         for i, (width, convolutions) in enumerate(STAGES):
             stages.append(Stage(channels, width, convolutions, 3, first=i == 0))
@@ -58,7 +61,7 @@ class DenseResidual(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(512, 1024),
+            nn.Linear(512 * side * side, 1024),
             nn.ReLU(),
             nn.Dropout(0.3),
             nn.Linear(1024, 1024),
@@ -82,6 +85,10 @@ class DenseResidual(nn.Module):
         return self.head(x)
 
 
-def create(num_classes: int = 10) -> nn.Module:
-    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
-    return DenseResidual(num_classes)
+def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes).
+
+    Raises:
+        ValueError: ``image_size`` is no multiple of 32.
+    """
+    return DenseResidual(num_classes, image_size)

@@ -7,8 +7,15 @@ kernels are our reading of it.
 from minigrad import nn
 
 
-def create(num_classes: int = 10) -> nn.Module:
-    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes).
+
+    Raises:
+        ValueError: ``image_size`` is below 12.
+    """
+    if image_size < 12:
+        raise ValueError(f"expected 12 pixels or more, got {image_size}")
+    side = image_size // 2 - 5
     return nn.Sequential(
         nn.Conv2d(3, 16, 5, padding=2),  # 16 x 32 x 32
         nn.BatchNorm2d(16),
@@ -27,7 +34,7 @@ def create(num_classes: int = 10) -> nn.Module:
         nn.ReLU(),
         nn.MaxPool2d(2, stride=1),  # 128 x 11 x 11
         nn.Flatten(),
-        nn.Linear(128 * 11 * 11, 128),
+        nn.Linear(128 * side * side, 128),
         nn.BatchNorm1d(128),
         nn.ReLU(),
         nn.Linear(128, num_classes),

@@ -45,8 +45,8 @@ class GatedBlock(nn.Module):
         return self.dropout(F.relu(sum(others, first)))
 
 
-def create(num_classes: int = 10) -> nn.Module:
-    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes); any size from 8 on."""
     layers: list[nn.Module] = []
     for c, o in ((3, 64), (64, 128), (128, 256)):
         layers += [GatedBlock(c, o, norm=True, dropout=0.1), nn.MaxPool2d(2)]

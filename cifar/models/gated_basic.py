@@ -4,8 +4,8 @@ from cifar.models.gated import GatedBlock
 from minigrad import nn
 
 
-def create(num_classes: int = 10) -> nn.Module:
-    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes); any size."""
     return nn.Sequential(
         GatedBlock(3, 64),
         GatedBlock(64, 128),

@@ -29,6 +29,6 @@ class PlainShortcutBlock(nn.Module):
         return self.bn2(y, residual=x, relu=True)
 
 
-def create(num_classes: int = 10) -> nn.Module:
-    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
-    return stages(PlainShortcutBlock, (16, 32, 64), 5, num_classes)
+def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes)."""
+    return stages(PlainShortcutBlock, (16, 32, 64), 5, num_classes, image_size)

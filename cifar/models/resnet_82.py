@@ -36,13 +36,22 @@ def stages(
     widths: Sequence[int],
     blocks: int,
     num_classes: int,
+    image_size: int = 32,
 ) -> nn.Module:
-    """A residual network for 32 x 32 images: a convolution to 16 channels, for each of ``widths`` a
+    """A residual network for square images: a convolution to 16 channels, for each of ``widths`` a
     stage of ``blocks`` blocks (the later stages halve the size), the mean, and a linear layer.
 
     Args:
         block: makes one of (in_channels, out_channels, stride).
+
+    Raises:
+        ValueError: ``image_size`` is no multiple of what the stages divide it by.
     """
+    side, rest = divmod(image_size, 2 ** (len(widths) - 1))
+    if rest or not side:
+        raise ValueError(
+            f"expected a multiple of {2 ** (len(widths) - 1)} pixels, got {image_size}"
+        )
     layers: list[nn.Module] = []
     channels = 16
     for stage, width in enumerate(widths):
@@ -54,25 +63,25 @@ def stages(
         nn.BatchNorm2d(16),
         nn.ReLU(),
         *layers,
-        nn.AvgPool2d(8),
+        nn.AvgPool2d(side),
         nn.Flatten(),
         nn.Linear(channels, num_classes),
     )
 
 
-def resnet(depth: int, width: int, num_classes: int = 10) -> nn.Module:
+def resnet(depth: int, width: int, num_classes: int = 10, image_size: int = 32) -> nn.Module:
     """Three stages of (depth − 4) / 6 blocks with 16, 32, 64 times ``width`` channels.
 
     Raises:
-        ValueError: ``depth`` is not 6 n + 4 with n from 1.
+        ValueError: ``depth`` is not 6 n + 4 with n from 1, or ``image_size`` no multiple of 4.
     """
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"depth: expected 6 n + 4 with n from 1, got {depth}")
     return stages(
-        BasicBlock, [width * base for base in (16, 32, 64)], (depth - 4) // 6, num_classes
+        BasicBlock, [width * b for b in (16, 32, 64)], (depth - 4) // 6, num_classes, image_size
     )
 
 
-def create(num_classes: int = 10) -> nn.Module:
-    """Images (N, 3, 32, 32) to logits (N, num_classes)."""
-    return resnet(82, 2, num_classes)
+def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes)."""
+    return resnet(82, 2, num_classes, image_size)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from cifar import datasets, metadata, models, progress_bar
 from cifar.datasets import augment, subsets
+from cifar.datasets.folder import is_divided
 from cifar.device import find_device
 from cifar.errors import UserError
 from cifar.results import plots
@@ -34,8 +35,9 @@ class Settings:
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
         last: of a folder, the weights after the last epoch, not those of the best one.
-        dataset: cifar10 or synthetic; the one that the model was trained on unless given.
-        data_dir: folder of CIFAR-10; the run's own, or the usual places, unless given.
+        dataset: cifar10, synthetic or folder; the one that the model was trained on unless given.
+        data_dir: folder of CIFAR-10; the run's own, or the usual places, unless given. Of
+            --dataset folder, the folder of pictures.
         split: test, train (the images that the run trained on) or validation (those that its
             recipe held out).
         device: cpu, gpu, gpu:N or auto.
@@ -82,8 +84,8 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     trained = load(settings.run, settings.device, settings.last)
     name = settings.dataset or trained.record.dataset
     folder = settings.data_dir
-    if folder is None and name == "cifar10":
-        folder = find_folder(trained.record.data_dir)
+    if folder is None and name == trained.record.dataset:
+        folder = find_folder(trained.record.data_dir, name)
     data = _labelled(trained, name, settings.split, folder)
     if data.classes != trained.classes:
         raise UserError(
@@ -129,14 +131,17 @@ def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> 
     """The images that ``split`` means to the run."""
     if split not in SPLITS:
         raise UserError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+    options = trained.record.data_options
+    if name == "folder" and data_dir is not None and is_divided(Path(data_dir)):
+        options = datasets.Options(options.image_size)  # divided, even where the run's was not
     if split == "test":
-        return datasets.load(name, "test", data_dir)
+        return datasets.load(name, "test", data_dir, options)
     recipe = trained.record.recipe
     if split == "validation" and not recipe.validation:
         raise UserError(
             f"split: {trained.path} was trained with no images held out; choose test or train"
         )
-    training_set = datasets.load(name, "train", data_dir)
+    training_set = datasets.load(name, "train", data_dir, options)
     rest, val = subsets.split(training_set, recipe.validation, recipe.long_tail)
     return val if val and split == "validation" else rest
 
@@ -193,7 +198,8 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
     except ValueError as error:
         raise UserError(f"run: {path} is not a model that training wrote: {error}") from None
     name = record.recipe.model
-    model = models.create(name, len(record.classes), seed=0)  # its weights are replaced
+    # Its weights are replaced.
+    model = models.create(name, len(record.classes), 0, record.image_size)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # `logits` refuses what is not finite
             model.load_state_dict(tensors)
@@ -209,7 +215,7 @@ def _some(classes: tuple[str, ...]) -> str:
 def logits(
     trained: Trained, images: NDArray[np.uint8], progress: bool = False
 ) -> NDArray[np.float32]:
-    """The model's logits of uint8 images (N, 3, 32, 32): float32 (N, classes).
+    """The model's logits of uint8 images (N, 3, side, side): float32 (N, classes).
 
     Raises:
         UserError: a logit is NaN or infinite, which no model that training wrote gives.

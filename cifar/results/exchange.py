@@ -59,7 +59,9 @@ class Import:
             what it is, not its name. Where all names begin alike, such as "net.", what they begin
             with is left out if the network's names do not have it.
         out: the .safetensors file to write.
-        dataset: cifar10 or synthetic, which gives the classes their names.
+        dataset: cifar10, synthetic or folder, which gives the classes their names.
+        data_dir: of --dataset folder, the folder of pictures.
+        image_size: side in pixels of the images that the network takes.
         set: FIELD=VALUE, any field of the recipe that the weights were trained with another value
             of, such as mean=0.5,0.5,0.5; may be repeated.
     """
@@ -69,6 +71,8 @@ class Import:
     out: str
     dataset: str = "cifar10"
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    data_dir: str | None = None
+    image_size: int = datasets.SIDE
 
 
 def export(settings: Export) -> evaluate.Trained:
@@ -102,17 +106,18 @@ def _export_graph(trained: evaluate.Trained, out: str) -> None:
         "std": trained.record.recipe.std,
         "minigrad": _portable(trained.record),
     }
+    side = trained.record.image_size
     mg.onnx.export(
         trained.model,
-        mg.zeros(1, 3, 32, 32),
+        mg.zeros(1, 3, side, side),
         out,
         input_names=["images"],
         output_names=["logits"],
         metadata={k: json.dumps(v, ensure_ascii=False) for k, v in metadata.items()},
         doc_string=(
-            f"{trained.record.describe()}. images: float32 (batch, 3, 32, 32), red, green "
-            "and blue in [0, 1], less mean, over std. logits: float32 (batch, classes); their "
-            "softmax is the probabilities. classes, mean and std are in the metadata, as JSON."
+            f"{trained.record.describe()}. images: float32 (batch, 3, {side}, {side}), red, "
+            "green and blue in [0, 1], less mean, over std. logits: float32 (batch, classes); "
+            "their softmax is the probabilities. The metadata hold classes, mean and std as JSON."
         ),
     )
 
@@ -129,8 +134,9 @@ def adopt(settings: Import) -> mg.nn.Module:
         mg.checkpoint.writable(settings.out)
     given = recipes.load(settings.recipe)
     recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
-    classes = datasets.classes(settings.dataset)
-    model = models.create(recipe.model, len(classes), seed=0)  # its weights are replaced
+    classes = datasets.classes(settings.dataset, settings.data_dir)
+    side = datasets.Options(settings.image_size).image_size or datasets.SIDE
+    model = models.create(recipe.model, len(classes), 0, side)  # its weights are replaced
     tensors = _weights(settings.file, model.state_dict().keys())
     try:
         model.load_state_dict(tensors)
@@ -139,7 +145,7 @@ def adopt(settings: Import) -> mg.nn.Module:
             f"file: {settings.file} does not hold the model {recipe.model!r}: {error!s:.120}"
         ) from None
     name = Path(settings.file).name
-    record = Record(recipe, settings.dataset, classes, imported=name)
+    record = Record(recipe, settings.dataset, classes, imported=name, image_size=side)
     with _writing(settings.out):
         mg.save(model.state_dict(), settings.out, record.as_note())
     return model

@@ -19,7 +19,8 @@ from tqdm import tqdm
 import minigrad as mg
 from cifar import process
 from cifar.datasets.arrays import read_array, read_pickle
-from cifar.datasets.pictures import FORMATS, Images, read_picture
+from cifar.datasets.dataset import SIDE
+from cifar.datasets.pictures import Images, in_one_line, pictures_below, read_picture
 from cifar.errors import UserError
 from cifar.results import evaluate, tables
 from cifar.results.metrics import log_probabilities
@@ -27,7 +28,6 @@ from cifar.results.metrics import log_probabilities
 TOP: Final = 3  # guesses shown per image
 _ARRAYS: Final = (".npy", ".npz")
 _KINDS: Final = "pictures, folders of them, or .npy, .npz or pickled files of images"
-MAX_NAMED: Final = 5  # of the files that cannot be used, by name
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Settings:
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
         files: pictures of any size, as JPEG, PNG, WebP, TIFF and other common kinds (their largest
-            centred square is used, scaled to 32 x 32), folders of pictures, or .npy, .npz or
-            pickled files of uint8 images, (N, 3072), (N, 3, 32, 32) or (N, 32, 32, 3), such as
-            CIFAR-10's own batches.
+            centred square is used, scaled to the model's size), folders of pictures, or .npy, .npz
+            or pickled files of uint8 images of that size, such as (N, 3072), (N, 3, 32, 32) or
+            (N, 32, 32, 3), or CIFAR-10's own batches.
         files_from: a file that lists more of them, one a line; - is standard input.
         csv: write ID,Labels to this file in place of a table: ID is a picture's file name, an
             array's row from 0 or what a pickle names it; the label is the class's number. An
@@ -97,7 +97,8 @@ def run(settings: Settings) -> Predictions:
             mg.checkpoint.writable(settings.csv)
     trained = evaluate.load(settings.run, settings.device, settings.last)
     more = [] if settings.files_from is None else listed(settings.files_from)
-    ids, images = read([*settings.files, *more], settings.progress)
+    side = trained.record.image_size
+    ids, images = read([*settings.files, *more], settings.progress, side)
     found = predict(trained, ids, images, settings.progress)
     if settings.csv is not None:
         write_csv(found, settings.csv, settings.names, settings.probabilities)
@@ -107,7 +108,7 @@ def run(settings: Settings) -> Predictions:
 def predict(
     trained: evaluate.Trained, ids: list[str], images: Images, progress: bool = False
 ) -> Predictions:
-    """Class probabilities of uint8 images (N, 3, 32, 32)."""
+    """Class probabilities of uint8 images (N, 3, side, side)."""
     logits = evaluate.logits(trained, images, progress)
     return Predictions(ids, trained.classes, np.exp(log_probabilities(logits)))
 
@@ -158,9 +159,9 @@ def listed(source: str | os.PathLike[str]) -> list[str]:
 
 
 def read(
-    files: Sequence[str | os.PathLike[str]], progress: bool = False
+    files: Sequence[str | os.PathLike[str]], progress: bool = False, side: int = SIDE
 ) -> tuple[list[str], Images]:
-    """IDs and uint8 images (N, 3, 32, 32) of all ``files``, in order; a folder stands for the
+    """IDs and uint8 images (N, 3, side, side) of all ``files``, in order; a folder stands for the
     pictures in it and in the folders within.
 
     A picture's ID is its file name as given; an array's images are numbered from 0 unless a pickle
@@ -176,39 +177,30 @@ def read(
     hidden = None if progress and len(found) > 1 else True  # None: where stderr is no terminal
     for file in tqdm(found, unit="file", disable=hidden):
         try:
-            names, images = _read_file(file, len(found) > 1)
+            names, images = _read_file(file, len(found) > 1, side)
         except UserError as error:  # all are reported at once: there may be thousands of files
             wrong.append(str(error))
             continue
         ids += names
         parts.append(images)
     if wrong:
-        more = f" (and {len(wrong) - MAX_NAMED:,} more files)" if len(wrong) > MAX_NAMED else ""
-        raise UserError("; ".join(wrong[:MAX_NAMED]) + more)
+        raise UserError(in_one_line(wrong))
     if not ids:
         raise UserError(f"files: no image to look at; name {_KINDS}")
     return ids, np.concatenate(parts)
 
 
 def _pictures_below(folder: Path) -> list[Path]:
-    """The pictures in a folder, by the ends of their names; hidden files are left out."""
+    """The pictures in a folder; none of a file."""
     if not folder.is_dir():
         return []
-    from PIL import Image
-
-    kinds = {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
-    files = [
-        path
-        for path in process.files_below(folder)
-        if path.suffix.lower() in kinds
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    files = pictures_below(folder)
     if not files:
         raise UserError(f"files: no picture in the folder {folder}; name {_KINDS}")
     return files
 
 
-def _read_file(file: Path, is_one_of_many: bool) -> tuple[list[str], Images]:
+def _read_file(file: Path, is_one_of_many: bool, side: int) -> tuple[list[str], Images]:
     """IDs and images of a picture, an array or a pickle."""
     try:
         mg.checkpoint.readable(file)
@@ -217,12 +209,12 @@ def _read_file(file: Path, is_one_of_many: bool) -> tuple[list[str], Images]:
         raise UserError(f"files: {why}; name {_KINDS}") from None
     rows: Sequence[object]
     if _is_pickle(file):
-        rows, images = read_pickle(file)
+        rows, images = read_pickle(file, side)
     elif file.suffix.lower() in _ARRAYS:
-        images = read_array(file)
+        images = read_array(file, side)
         rows = range(len(images))
     else:
-        return [mg.console.decoded(file)], read_picture(file)[None]
+        return [mg.console.decoded(file)], read_picture(file, side)[None]
     before = f"{mg.console.decoded(file)}:" if is_one_of_many else ""
     return [f"{before}{row}" for row in rows], images
 

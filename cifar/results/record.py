@@ -51,6 +51,8 @@ class Record:
         machine: the platform.
         versions: of minigrad, NumPy and Python.
         imported: the file that the weights came from, where no run of ours trained them.
+        image_size: side of the images in pixels.
+        test_share, split_seed: see :class:`cifar.datasets.Options`.
 
     Raises:
         ValueError: a value is out of range.
@@ -74,8 +76,12 @@ class Record:
     machine: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     imported: str | None = None
+    image_size: int = datasets.SIDE
+    test_share: float | None = None
+    split_seed: int = 0
 
     def __post_init__(self) -> None:
+        datasets.Options(self.image_size, self.test_share, self.split_seed)
         for name, fits in (
             ("classes", len(set(self.classes)) == len(self.classes) > 0),
             ("seed", self.seed is None or self.seed >= 0),
@@ -84,6 +90,11 @@ class Record:
         ):
             if not fits:
                 raise ValueError(f"{name} {metadata.brief(getattr(self, name))}")
+
+    @property
+    def data_options(self) -> datasets.Options:
+        """How the images were read."""
+        return datasets.Options(self.image_size, self.test_share, self.split_seed)
 
     def as_note(self) -> dict[str, Any]:
         """The record as JSON holds it; what is None is left out."""
@@ -182,8 +193,8 @@ def encode_folder(folder: Path | None) -> str | None:
     return None if folder is None else urllib.parse.quote(os.fsencode(folder.absolute()))
 
 
-def find_folder(noted: str | None) -> str | None:
-    """The folder of CIFAR-10 that a run was given, or None.
+def find_folder(noted: str | None, dataset: str = "cifar10") -> str | None:
+    """The folder of data that a run was given, or None.
 
     Where the folder is gone, a note on stderr says that the usual places are searched: CIFAR-10 is
     the same everywhere.
@@ -191,8 +202,9 @@ def find_folder(noted: str | None) -> str | None:
     if noted is None:
         return None
     folder = os.fsdecode(urllib.parse.unquote_to_bytes(noted))
-    if os.path.isabs(folder) and datasets.holds_batches(folder):
+    if os.path.isabs(folder) and datasets.holds(dataset, folder):
         return folder
+    name = "CIFAR-10" if dataset == "cifar10" else "the data set"
     where = metadata.brief(noted)
-    print(f"note: CIFAR-10 is no longer in {where}, where the run found it", file=sys.stderr)
+    print(f"note: {name} is no longer in {where}, where the run found it", file=sys.stderr)
     return None

@@ -18,6 +18,7 @@ from cifar.training import state
 from cifar.training.run import Settings
 
 DEFAULTS = {"device": "auto", "dataset": "auto", "seed": 0}
+DATA = ("image_size", "test_share", "split_seed")
 SHORT = ("epochs", "batch_size", "lr")  # fields of a recipe with flags of their own
 
 
@@ -28,9 +29,15 @@ class Request:
     Attributes:
         recipe: name of the recipe; a resumed run has its own.
         device: cpu, gpu, gpu:N or auto (default); a resumed run's own unless given.
-        dataset: cifar10, synthetic, or auto (default): CIFAR-10 if it is on this machine, else the
-            built-in synthetic set, saying so; a resumed run has its own.
-        data_dir: folder of CIFAR-10; a resumed run's own, or the usual places, unless given.
+        dataset: cifar10, synthetic, folder (pictures of your own, a folder for each class), or auto
+            (default): CIFAR-10 if it is on this machine, else the built-in synthetic set, saying
+            so; a resumed run has its own.
+        data_dir: folder of CIFAR-10; a resumed run's own, or the usual places, unless given. Of
+            --dataset folder, the folder of pictures, which may be divided into train and test.
+        image_size: side in pixels that your own pictures are scaled to, 32 unless given.
+        test_share: part of each class's pictures that makes the test set, such as 0.2, where the
+            folder has no train and test.
+        split_seed: of the choice of these, 0 unless given.
         seed: of initialisation, order, augmentation and dropout, 0 unless given; a resumed run has
             its own.
         out: folder for everything the run writes; runs/RECIPE-seedSEED unless given.
@@ -65,6 +72,9 @@ class Request:
     batch_size: int | None = None
     lr: float | None = None
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    image_size: int | None = None
+    test_share: float | None = None
+    split_seed: int | None = None
 
     def settings(self, *command: str, default_recipe: str | None = None) -> Settings:
         """The settings that :func:`cifar.training.train.run` takes.
@@ -105,7 +115,7 @@ class Request:
         """The settings of a new run."""
         own = recipes.load(name)
         own = own.lasting(self._fields(own).get("epochs", own.epochs))
-        given = {k: getattr(self, k) for k in DEFAULTS if getattr(self, k) is not None}
+        given = {k: getattr(self, k) for k in (*DEFAULTS, *DATA) if getattr(self, k) is not None}
         return {
             **DEFAULTS,
             **given,
@@ -141,8 +151,8 @@ class Request:
             raise UserError(f"resume: the run in {out} does not say its device and seed")
         same_gpu = device == record.device and device.startswith("gpu")
         data_dir = self.data_dir
-        if data_dir is None and record.dataset == "cifar10":
-            data_dir = find_folder(saved.data_dir)
+        if data_dir is None:
+            data_dir = find_folder(saved.data_dir, record.dataset)
         changes = recipes.changes(recipe)
         for name in record.overrides:
             if hasattr(recipe, name) and name not in recipes.FIXED:
@@ -152,6 +162,7 @@ class Request:
             "device": device,
             "dataset": record.dataset,
             "data_dir": data_dir,
+            **{name: getattr(record, name) for name in DATA},
             "seed": record.seed,
             "overrides": changes,
             "precision": self.precision or (record.precision if same_gpu else None),
@@ -166,8 +177,9 @@ class Request:
             yield "recipe", recipe.name, self.recipe
         if self.dataset not in (None, "auto"):
             yield "dataset", record.dataset, self.dataset
-        if self.seed is not None:
-            yield "seed", record.seed, self.seed
+        for name in ("seed", *DATA):
+            if getattr(self, name) is not None:
+                yield name, getattr(record, name), getattr(self, name)
         if recipe.epochs < original.epochs:
             yield "epochs", original.epochs, recipe.epochs
         for name, value in self._fields(recipe).items():

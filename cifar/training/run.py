@@ -34,8 +34,9 @@ class Settings:
     Attributes:
         recipe: name of the recipe.
         device: cpu, gpu, gpu:N or auto.
-        dataset: "auto", "cifar10" or "synthetic".
-        data_dir: folder of CIFAR-10; the usual places unless given.
+        dataset: "auto", "cifar10", "synthetic" or "folder".
+        data_dir: folder of CIFAR-10, the usual places unless given; or of a person's own images.
+        image_size, test_share, split_seed: see :class:`cifar.datasets.Options`.
         seed: of initialisation, order, augmentation and dropout.
         out: folder for everything the run writes.
         resume: continue the run in --out; where there is none yet, start it.
@@ -62,7 +63,19 @@ class Settings:
     precision: str | None = None
     detect_anomaly: bool = False
     capture: bool = False
+    image_size: int | None = None
+    test_share: float | None = None
+    split_seed: int = 0
     command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
+
+    @property
+    def data_options(self) -> datasets.Options:
+        """How the images are read.
+
+        Raises:
+            UserError: a value is out of range.
+        """
+        return datasets.Options(self.image_size, self.test_share, self.split_seed)
 
 
 @dataclass
@@ -191,15 +204,16 @@ def make_run(
     Raises:
         UserError: the data are not there or do not fit the recipe.
     """
-    training_set = datasets.load(settings.dataset, "train", settings.data_dir)
-    test_set = datasets.load(training_set.name, "test", settings.data_dir)
-    real = training_set.name == "cifar10"
-    folder = datasets.chosen_folder(settings.data_dir) if real else None
+    options = settings.data_options
+    training_set = datasets.load(settings.dataset, "train", settings.data_dir, options)
+    test_set = datasets.load(training_set.name, "test", settings.data_dir, options)
+    folder = datasets.chosen_folder(training_set.name, settings.data_dir)
     training_set, val_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
     _check_smallest_batch(recipe, training_set)
 
-    model = models.create(recipe.model, len(training_set.classes), settings.seed).to(device)
+    side = training_set.images.shape[-1]
+    model = models.create(recipe.model, len(training_set.classes), settings.seed, side).to(device)
     evaluation = augment.evaluation(recipe.mean, recipe.std)
 
     def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
@@ -240,7 +254,7 @@ def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset) -> None:
     if (len(data) % recipe.batch_size or recipe.batch_size) > 1:
         return
     one = mg.zeros(1, *data.images.shape[1:])
-    model = models.create(recipe.model, len(data.classes), 0).train()
+    model = models.create(recipe.model, len(data.classes), 0, one.shape[-1]).train()
     try:
         with mg.no_grad():
             model(one)
@@ -285,4 +299,7 @@ def _record(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        image_size=data.images.shape[-1],
+        test_share=settings.test_share,
+        split_seed=settings.split_seed,
     )

@@ -38,7 +38,7 @@ class Settings:
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
-        data_dir: folder of CIFAR-10; the run's own, or the usual places, unless given.
+        data_dir: folder of the data; the run's own, or the usual places, unless given.
         device: cpu, gpu, gpu:N or auto; the run's own unless given.
     """
 
@@ -84,7 +84,10 @@ def run(settings: Settings) -> Verified:
     asked = TrainingSettings(
         recipe=record.recipe.name,
         dataset=record.dataset,
-        data_dir=settings.data_dir or find_folder(noted_folder),
+        data_dir=settings.data_dir or find_folder(noted_folder, record.dataset),
+        image_size=record.image_size,
+        test_share=record.test_share,
+        split_seed=record.split_seed,
         seed=record.seed or 0,
         overrides=recipes.changes(record.recipe),
         progress=False,

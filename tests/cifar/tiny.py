@@ -42,7 +42,9 @@ RECIPE = recipes.Recipe(
 )
 
 
-def load(name: str, split: str, data_dir: Any = None, shift: int = 0) -> datasets.Dataset:
+def load(
+    name: str, split: str, data_dir: Any = None, options: Any = None, shift: int = 0
+) -> datasets.Dataset:
     """Noisy images whose brightness gives the class away."""
     rng = np.random.default_rng(0 if split == "train" else 1)
     labels = np.arange(TRAIN if split == "train" else TEST) % 10
@@ -53,7 +55,7 @@ def load(name: str, split: str, data_dir: Any = None, shift: int = 0) -> dataset
     )
 
 
-def create(name: str, num_classes: int, seed: int) -> nn.Module:
+def create(name: str, num_classes: int, seed: int, image_size: int = 32) -> nn.Module:
     mg.manual_seed(seed)
     return _layers(nn, num_classes)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifar import metadata, process, recipes
+from cifar import datasets, metadata, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import Recipe
 from cifar.results import plots
@@ -211,6 +211,12 @@ def command(record: Record) -> str:
     for name in ("seed", "dataset", "device"):
         if (value := getattr(record, name)) is not None:
             words += [f"--{name}", str(value)]
+    plain = datasets.Options(datasets.SIDE)
+    for name in ("image_size", "test_share", "split_seed"):
+        if (value := getattr(record, name)) != getattr(plain, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    if record.dataset in datasets.OWN:
+        words += ["--data-dir", "DIR"]
     for name, value in {**record.overrides, **_schedule_apart(record.recipe)}.items():
         words += ["--set", f"{name}={brief_value(value)}"]
     return shlex.join(words)

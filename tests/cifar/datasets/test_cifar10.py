@@ -165,11 +165,11 @@ def test_a_place_that_cannot_be_read_is_not_one_that_is_empty():
 def test_the_folder_that_was_chosen(tmp_path, home, monkeypatch):
     cache = write(home / ".cache/minigrad" / FOLDER)
     folder = write(tmp_path / "given" / FOLDER)
-    assert datasets.chosen_folder() is None
-    assert datasets.chosen_folder(tmp_path / "given") == folder
+    assert cifar10.chosen_folder() is None
+    assert cifar10.chosen_folder(tmp_path / "given") == folder
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "empty"))
-    assert datasets.chosen_folder() == cache
-    assert datasets.holds_batches(folder)
-    assert not datasets.holds_batches(tmp_path / "given")
+    assert cifar10.chosen_folder() == cache
+    assert cifar10.holds(folder)
+    assert not cifar10.holds(tmp_path / "given")
     (folder / "test_batch").unlink()
-    assert not datasets.holds_batches(folder)
+    assert not cifar10.holds(folder)

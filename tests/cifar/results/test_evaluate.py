@@ -159,7 +159,7 @@ def test_the_runs_folder_of_data_is_the_one(trained, no_pictures, tmp_path, monk
     changed = note | {"dataset": "cifar10", "data_dir": "/data"}
     mg.save(weights, tmp_path / "x.safetensors", changed)
     asked = []
-    no_pictures.setattr(datasets, "holds_batches", lambda folder: True)
+    no_pictures.setattr(datasets, "holds", lambda *_: True)
     no_pictures.setattr(datasets, "load", lambda *given: asked.append(given) or tiny.load(*given))
     evaluate.run(settings(tmp_path / "x.safetensors"))
     evaluate.run(settings(tmp_path / "x.safetensors", data_dir="mine"))

@@ -85,7 +85,7 @@ def test_the_printed_words_resume(tmp_path, door):
 def test_a_run_brings_its_settings(stopped, small, tmp_path):
     settings = Request(resume=True, out=str(stopped)).settings()
     expected = tiny.settings(stopped, resume=True, seed=3, epochs=3, lr=0.02, batch_size=8)
-    assert settings == dataclasses.replace(expected, dataset="synthetic")
+    assert settings == dataclasses.replace(expected, dataset="synthetic", image_size=32)
     train.run(settings)
     train.run(tiny.settings(tmp_path / "whole", seed=3, epochs=3, lr=0.02, batch_size=8))
     assert tiny.results(stopped) == tiny.results(tmp_path / "whole")

@@ -174,7 +174,7 @@ def test_no_run(tmp_path):
 def test_the_folder_of_data_is_the_runs_own(run, small, monkeypatch):
     asked = []
     stored(run / "last.safetensors", lambda note: note.update(data_dir="/data"))
-    monkeypatch.setattr(datasets, "holds_batches", lambda folder: True)
+    monkeypatch.setattr(datasets, "holds", lambda *_: True)
     monkeypatch.setattr(datasets, "load", lambda *given: asked.append(given) or tiny.load(*given))
     assert verify.run(verify.Settings(str(run))).matches
     assert verify.run(verify.Settings(str(run), data_dir="mine")).matches

@@ -1,0 +1,162 @@
+"""A person's own pictures, in a folder of each class.
+
+    pictures/train/cat/1.jpg, pictures/test/cat/7.png, ...    # divided by whoever made them
+    pictures/cat/1.jpg, pictures/dog/5.webp, ...              # divided here, by share and seed
+
+Pictures of any size and format become squares of one size (see :mod:`cifar.datasets.pictures`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import minigrad as mg
+from cifar.datasets.dataset import SIDE, SPLITS, Dataset, Options
+from cifar.datasets.pictures import in_one_line, pictures_below, read_picture
+from cifar.errors import DataError, UserError
+
+EXAMPLE = "such as pictures/cat/1.jpg and pictures/dog/1.jpg"
+
+
+def classes(data_dir: str | os.PathLike[str] | None) -> tuple[str, ...]:
+    """The names of the class folders, sorted.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    root = _root(data_dir)
+    folder = root / "train" if is_divided(root) else root
+    found = tuple(_class_folders(folder))
+    if len(found) < 2:
+        raise DataError(
+            f"data_dir: expected a folder for each of two classes or more in {folder}, {EXAMPLE}, "
+            f"got {', '.join(found) or 'none':.80}"
+        )
+    return found
+
+
+def load(
+    split: str, data_dir: str | os.PathLike[str] | None, options: Options, download: bool = False
+) -> Dataset:
+    """The pictures of "train" or "test", scaled to ``options.image_size``.
+
+    Where the folder has no ``train`` and ``test``, ``options.test_share`` of each class's pictures
+    are the test set: a random choice that ``options.split_seed`` and the pictures' names decide.
+
+    Raises:
+        DataError: there is no such folder, class or picture, or a picture is damaged; the message
+            names it.
+        UserError: an option is missing, or has no effect.
+    """
+    root = _root(data_dir)
+    divided = is_divided(root)
+    _check_share(root, divided, options)
+    names = classes(root)
+    files: list[Path] = []
+    labels: list[int] = []
+    part = root / split if divided else root
+    folders = _class_folders(part)
+    if strange := folders.keys() - set(names):
+        raise DataError(f"{part}: no class of this name in {root / 'train'}: {min(strange)!r:.80}")
+    for label, name in enumerate(names):
+        found = pictures_below(folders[name]) if name in folders else []
+        if not divided:
+            found = _divide(root, name, found, split, options)
+        elif not found and split == "train":
+            raise DataError(f"{part / name}: no picture; every class needs one to train on")
+        files += found
+        labels += [label] * len(found)
+    if not files:
+        raise DataError(f"{part}: no picture")
+    images = _read(files, options.image_size or SIDE)
+    return Dataset("folder", split, images, np.array(labels, np.int64), names)
+
+
+def chosen_folder(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The folder, which is always one that a person named."""
+    return _root(data_dir)
+
+
+def holds(folder: str | os.PathLike[str]) -> bool:
+    """Whether the folder is there."""
+    return os.path.isdir(folder)
+
+
+def _root(data_dir: str | os.PathLike[str] | None) -> Path:
+    if data_dir is None:
+        raise DataError(f"data_dir: name the folder of pictures, one folder a class, {EXAMPLE}")
+    root = Path(data_dir).expanduser()
+    if not root.is_dir():
+        raise DataError(f"data_dir: {root} is not a folder; name one with a folder for each class")
+    return root
+
+
+def is_divided(root: Path) -> bool:
+    """Whether it has ``train`` and ``test``.
+
+    Raises:
+        DataError: it has one of them.
+    """
+    there = [split for split in SPLITS if (root / split).is_dir()]
+    if len(there) == 1:
+        (missing,) = set(SPLITS) - set(there)
+        raise DataError(f"data_dir: {root} has {there[0]} but not {missing}; it needs both or none")
+    return bool(there)
+
+
+def _check_share(root: Path, divided: bool, options: Options) -> None:
+    if divided and (options.test_share is not None or options.split_seed):
+        given = "split_seed" if options.test_share is None else "test_share"
+        raise UserError(f"{given}: has no effect, since {root} has train and test; leave it out")
+    if not divided and options.test_share is None:
+        raise UserError(
+            f"test_share: {root} has no train and test; give the share of each class's pictures "
+            "that makes the test set, such as --test-share 0.2"
+        )
+
+
+def _class_folders(folder: Path) -> dict[str, Path]:
+    """The folders within, by the names of their classes, sorted; hidden ones are left out."""
+    try:
+        inner = [one for one in folder.iterdir() if one.is_dir() and one.name[0] != "."]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}") from None
+    found = {mg.console.decoded(one.name): one for one in inner}
+    return dict(sorted(found.items()))
+
+
+def _divide(root: Path, name: str, files: list[Path], split: str, options: Options) -> list[Path]:
+    """Those of a class's pictures that are of ``split``, in their old order.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    if len(files) < 2:
+        raise DataError(
+            f"{root / name}: {len(files)} pictures; every class needs two at least, to train and "
+            "to test"
+        )
+    test = round((options.test_share or 0) * len(files))
+    test = min(max(test, 1), len(files) - 1)
+    order = mg.data.replayable(options.split_seed, 2).permutation(len(files))
+    chosen = order[:test] if split == "test" else order[test:]
+    return [files[i] for i in sorted(chosen.tolist())]
+
+
+def _read(files: list[Path], side: int) -> np.ndarray:
+    """All pictures, uint8 (N, 3, side, side); what is wrong is told of all at once."""
+    images = np.empty((len(files), 3, side, side), np.uint8)
+    wrong: list[str] = []
+    bar = tqdm(files, unit="picture", disable=None, delay=1, leave=False)  # None: on a terminal
+    for image, file in zip(images, bar, strict=True):
+        try:
+            image[:] = read_picture(file, side)
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError(in_one_line(wrong))
+    return images
