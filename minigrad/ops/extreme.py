@@ -11,7 +11,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32
-from ..tape import Backward, Rerun, op
+from ..tape import Backward, Diagonal, Rerun, op
 from ..tensor import Tensor
 from .arithmetic import meet
 from .elementwise import named
@@ -148,7 +148,7 @@ def _of_two(name: str) -> Callable[..., Tensor]:
     """The larger (or smaller) of two."""
     less, more = ("less", "greater") if name == "maximum" else ("greater", "less")
 
-    @op
+    @op(twice=Diagonal())
     @named(name, "")
     def operation(a: Array, b: Array) -> Pair:
         """y = max(a, b),  dL/da = g where a > b, g / 2 where a = b, else 0, likewise dL/db."""

@@ -282,7 +282,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 
 
 def _triangle(name: str) -> Callable[..., Tensor]:
-    @op
+    @op(twice=Multilinear("x"))
     def operation(x: Array, *, diagonal: int) -> Pair:
         kept = getattr(get_xp(x), name)
         return kept(x, diagonal), lambda g, needs: (kept(g, diagonal),)
