@@ -169,7 +169,7 @@ rsqrt = of_one("rsqrt", _rsqrt, "1 / √input; integers become float32.")
 square = of_one("square", _square, "input².")
 
 
-@op
+@op(twice=Rerun("a b y"))
 def _power(a: Any, b: Any) -> Pair:
     """y = aᵇ,  dL/da = g b aᵇ⁻¹ (0 where b = 0),  dL/db = g y ln a (0 where a = 0 ≤ b)."""
     a, b = meet("pow", a, b)
@@ -181,13 +181,15 @@ def _power(a: Any, b: Any) -> Pair:
     y = xp.asarray(a**b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        none = g.dtype.type(0)
-        return (
-            xp.where(b == 0, none, g * (b * a ** (b - 1))) if needs[0] else None,
-            xp.where((a == 0) & (b >= 0), none, g * (y * xp.log(xp.asarray(a, y.dtype))))
-            if needs[1]
-            else None,
-        )
+        none, flat = g.dtype.type(0), (a == 0) & (b >= 0)
+        ga = xp.where(b == 0, none, g * (b * a ** (b - 1))) if needs[0] else None
+        if not needs[1]:
+            return ga, None
+        if hasattr(a, "dtype"):
+            ln_a = xp.log(xp.where(flat, a.dtype.type(1), a))
+        else:
+            ln_a = float(np.log(a))
+        return ga, xp.where(flat, none, g * (y * ln_a))
 
     return y, backward
 
