@@ -125,6 +125,7 @@ for _name, _function in {
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / (b * b + 0.5),
+    "power": lambda a, b: (a * a + 0.5) ** b,
     "logaddexp": mg.logaddexp,
     "atan2": lambda a, b: mg.atan2(a, b * b + 0.5),
 }.items():
