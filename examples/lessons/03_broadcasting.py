@@ -47,8 +47,8 @@ print("Rᵀ times the arriving gradient:", copies.T @ arriving.reshape(-1), "\n"
 #
 # NumPy lines shapes up at their last axis. An axis is stretched if it is missing or has length 1.
 # The engine does the sum once, for all operations: an operation such as `mul` returns gradients of
-# the result's shape, and knows nothing of broadcasting. The function is `unbroadcast`, near the
-# end of the sweep in `minigrad/tape/backward.py`.
+# the result's shape, and knows nothing of broadcasting. The function is `unbroadcast`, near the end
+# of the sweep in `minigrad/tape/backward.py`.
 
 # %%
 g = np.ones((2, 4, 3))

@@ -1,0 +1,127 @@
+# %% [markdown]
+# # 12. Training a network, and looking into it
+#
+# All parts are there: convolution, batch norm, pooling, dropout, cross-entropy, an optimiser. We
+# put them together: the *simple* study's network, with a quarter of its channels so that it is
+# quick, on CIFAR-10 if it is on this machine, otherwise on drawn shapes. Then we look inside.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import minigrad as mg
+from cifar import datasets
+from minigrad import nn
+
+F = mg.functional
+STEPS, BATCH = 150, 64
+
+data = datasets.load("auto", "train")
+print(f"{len(data)} images of {data.name}")
+mg.manual_seed(0)
+model = nn.Sequential(
+    nn.Conv2d(3, 8, 3),
+    nn.ReLU(),
+    nn.BatchNorm2d(8),
+    nn.Conv2d(8, 16, 3),
+    nn.ReLU(),
+    nn.MaxPool2d(2),
+    nn.BatchNorm2d(16),
+    nn.Flatten(),
+    nn.Linear(16 * 14 * 14, 64),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Linear(64, 10),
+)
+model.summary(mg.zeros(BATCH, 3, 32, 32))
+
+# %% [markdown]
+# ## The training loop
+#
+# These are the five lines of lesson 2; only the model is larger. The loader shuffles, and cuts the
+# images into batches.
+
+# %%
+pixels = mg.tensor(data.images[: STEPS * BATCH]).to("float32") / 255 - 0.5
+labels = mg.tensor(data.labels[: STEPS * BATCH])
+pairs = mg.data.TensorDataset(pixels, labels)
+loader = mg.data.DataLoader(pairs, batch_size=BATCH, shuffle=True)
+optimizer = mg.optim.Adam(model.parameters(), lr=1e-3)
+first_filters = model[0].weight.detach().numpy().copy()
+losses = []
+for step, (images, targets) in enumerate(loader):
+    loss = F.cross_entropy(model(images), targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+    if step % 25 == 24:
+        print(f"step {step + 1}: loss {np.mean(losses[-25:]):.2f}")
+print(f"guessing costs ln 10 = {np.log(10):.2f}")
+
+# %% [markdown]
+# ## Looking inside
+#
+# One more step, recorded. Open `12_simple_cnn.html` and try this:
+#
+# 1. Click on the first convolution, and on a pixel of its output: the patch, the column and the
+#    filter of lesson 5. Then see the gradient come back through the turned filter.
+# 2. Click on batch norm: the three terms of lesson 6, on this batch.
+# 3. Play it. Watch the memory: it grows in forward, as operations keep what backward needs, and
+#    falls in backward, as the sweep frees it.
+# 4. Click on cross_entropy: softmax − target, of lesson 9.
+
+
+# %%
+def step(images, targets):
+    return F.cross_entropy(model(images), targets)
+
+
+few = {"images": pixels[:8], "targets": labels[:8]}
+print(mg.explore(step, "12_simple_cnn.html", inputs=few, title="A network, trained a little"))
+
+# %% [markdown]
+# The same in a picture: what the first layer computes from one image, and how the loss would like
+# that image to change (the gradient of the pixels, which the tape gives like any other).
+
+# %%
+model.eval()
+image = pixels[:1].detach()
+image.requires_grad = True
+logits = model(image)
+F.cross_entropy(logits, labels[:1]).backward()
+maps = model[0](image).relu().detach().numpy()[0]
+p = F.softmax(logits, dim=1).detach().numpy()[0]
+best = np.argsort(-p)[:3]
+print("\nfirst image,", data.classes[int(labels[0].item())], end=": ")
+print(", ".join(f"{data.classes[c]} {p[c]:.0%}" for c in best))
+
+figure = plt.figure(figsize=(11, 5), layout="constrained")
+top, bottom = figure.subfigures(2, 1, height_ratios=(1.8, 1))
+a, b, c = top.subplots(1, 3, width_ratios=(1.6, 1, 1))
+a.plot(losses, color="0.7")
+a.plot(np.arange(9, len(losses)), np.convolve(losses, np.ones(10) / 10, "valid"), "C0")
+a.axhline(np.log(10), color="C3", linestyle=":", label="guessing")
+a.set(title="Loss, and its mean over 10 steps", xlabel="step", ylim=(1, 3))
+a.legend()
+b.imshow(data.images[0].transpose(1, 2, 0))
+b.set(title=f"{data.classes[int(labels[0].item())]}", xticks=[], yticks=[])
+slope = np.abs(image.grad.numpy()[0]).max(axis=0)
+c.imshow(slope, cmap="magma")
+c.set(title="pixels that the loss feels", xticks=[], yticks=[])
+for k, axes in enumerate(bottom.subplots(1, 8)):
+    axes.imshow(maps[k], cmap="Blues")
+    axes.set(xticks=[], yticks=[])
+bottom.suptitle("What the eight first filters see in it")
+figure.savefig("12_simple_cnn.png")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. How many multiplications does one image cost in each layer, forward? Which layer holds most of
+#    the weights, and which does most of the work?
+# 2. Change the *image* instead of the weights: move the pixels against the gradient of the loss for
+#    a class of your choice, until the network sees that class. How little must the image change?
+#
+# Solutions: `tests/examples/lessons/test_12_simple_cnn.py`. `python examples/train_cnn.py` trains
+# the whole network, to 78 %.
