@@ -22,6 +22,7 @@ WATCHED = 4  # steps whose traffic is counted
 TURNS = 8  # figures of a measurement, each of several steps
 STEPS = EAGER + 3  # of a comparison: the last two are replays
 CHUNKS = 20  # losses of a first training, about
+MOST_STEPS = 500  # of an epoch of it
 
 Results = Iterator[dict[str, Any]]
 
@@ -86,9 +87,11 @@ def first(
         data = datasets.load(dataset, "train", data_dir)
     model = models.create(recipe.model, len(data.classes), 0).to(where)
     optimizer, _ = recipe.make_optimizer(model.parameters())
+    batch = batch or recipe.batch_size
+    arrays = (a[: MOST_STEPS * batch] for a in (data.images, data.labels))
     loader = mg.data.DataLoader(
-        mg.data.TensorDataset(*(mg.tensor(a, device=where) for a in (data.images, data.labels))),
-        batch or recipe.batch_size,
+        mg.data.TensorDataset(*(mg.tensor(a, device=where) for a in arrays)),
+        batch,
         shuffle=True,
         transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CXX = Path(__file__).parent / "cxx"
-CORE = ("memory", "parse", "steps", "warps", "machine", "door")
+CORE = (*("memory", "text", "parse", "arithmetic", "bits", "steps", "warps", "machine", "door"),)
 FLAGS = (
     *("-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread"),
     *("-fwrapv", "-ffp-contract=off", "-frounding-math"),  # arithmetic as a device's

@@ -37,6 +37,7 @@ OPTIMIZERS = {
     "AdamW": {"weight_decay": 0.1},
     "RMSprop": {"momentum": 0.5, "centered": True},
 }
+WITHOUT_KERNEL = ("Adadelta", "Adagrad", "Adamax", "Muon", "NAdam", "RAdam")  # CuPy's operations
 
 
 def trained(where: mg.device | str, kind: str, captured: bool = False) -> list[np.ndarray]:
@@ -46,7 +47,8 @@ def trained(where: mg.device | str, kind: str, captured: bool = False) -> list[n
         *(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4 * 4, 10)),
     ).to(where)
-    optimizer = getattr(mg.optim, kind)(model.parameters(), **OPTIMIZERS[kind])
+    parameters = [p for p in model.parameters() if p.ndim == 2 or kind != "Muon"]
+    optimizer = getattr(mg.optim, kind)(parameters, **OPTIMIZERS.get(kind, {}))
 
     def step(images: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
         loss = F.cross_entropy(model(images), labels)
@@ -74,6 +76,21 @@ def test_a_training(gpu, kind):
     for ours, theirs in zip(trained(gpu, kind, captured=True), plain, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_allclose(plain[:STEPS], trained("cpu", kind)[:STEPS], rtol=1e-2)
+
+
+def test_every_optimizer_is_trained_with():
+    found = {
+        name
+        for name, value in vars(mg.optim).items()
+        if isinstance(value, type) and issubclass(value, mg.optim.Optimizer)
+    }
+    assert found - {"Optimizer"} == {*OPTIMIZERS, *WITHOUT_KERNEL}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_KERNEL)
+def test_a_training_without_a_kernel(gpu, kind):
+    np.testing.assert_allclose(trained(gpu, kind)[:STEPS], trained("cpu", kind)[:STEPS], rtol=1e-2)
+    refuses(graph.CaptureError, "no CUDA kernel", lambda: trained(gpu, kind, captured=True))
 
 
 @pytest.mark.usefixtures("gpu")
