@@ -11,10 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, TypeVar, cast
 
+__all__ = [
+    "INTERRUPTED",
+    "READER_GONE",
+    "Stream",
+    "aligned",
+    "byte_count",
+    "clean",
+    "complain",
+    "decoded",
+    "dimensions",
+    "install",
+    "one_line",
+    "run",
+]
+
 T = TypeVar("T")
 
-READER_GONE = 128 + 13  # the exit code of a process ended by SIGPIPE
-INTERRUPTED = 128 + 2  # the exit code of a process ended by SIGINT
+READER_GONE = 128 + 13  #: the exit code of a process ended by SIGPIPE
+INTERRUPTED = 128 + 2  #: the exit code of a process ended by SIGINT
 
 _SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # except those of file names
 _PLAIN = re.compile(r"[\n\r\t -~]*")  # needs no cleaning, like most text
@@ -100,6 +115,7 @@ class Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
+        """Write ``text`` without control characters."""
         if self.cleaning and not _PLAIN.fullmatch(text):
             text = clean(text, keep="\n\r\t")
         with self._failing():
@@ -107,6 +123,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
+        """Pass on what the stream holds back."""
         with self._failing():
             self._stream.flush()
 

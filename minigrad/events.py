@@ -13,6 +13,8 @@ from typing import Any
 
 from .device import Array
 
+__all__ = ["Listener", "listen", "listeners"]
+
 
 class Listener:
     """Base of listeners (see :func:`listen`): override the methods you need.

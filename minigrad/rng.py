@@ -140,6 +140,7 @@ class Generator:
         return self._seed
 
     def next_draw(self) -> Draw:
+        """The next draw of this generator."""
         return self._sequence.next()
 
 

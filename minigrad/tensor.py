@@ -59,6 +59,7 @@ class Tensor(Variable):
 
     @property
     def device(self) -> device:
+        """The device that holds the values."""
         return device_of(self.data)
 
     @property

@@ -45,6 +45,7 @@ __all__ = [
 
 Shape = tuple[int, ...]
 
+#: Memory layouts, for :func:`lay_out`.
 LAYOUTS = ("C", "Fortran", "batch innermost", "sliced", "reversed")
 ROUNDING = {"float64": 1e-9, "float32": 2e-4}  # of a result, relative to its largest value
 
@@ -60,7 +61,9 @@ class Strides:
 
 # ---------------------------------------------------------------------------- strategies
 
+#: Strategy of the names in :data:`LAYOUTS`.
 layouts = st.sampled_from(LAYOUTS)
+#: Strategy of seeds of NumPy's generators.
 seeds = st.integers(0, 2**32 - 1)
 
 

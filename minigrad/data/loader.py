@@ -20,6 +20,7 @@ from .workers import Key, Pool, Request, context_of
 
 MOST = 1024  # workers
 
+#: A function of a batch of images and a generator that returns the images, augmented.
 Transform = Callable[[Tensor, np.random.Generator], Tensor]
 
 

@@ -66,6 +66,7 @@ class RandomSampler(Sampler[int]):
 
     @property
     def num_samples(self) -> int:
+        """How many indices an epoch draws."""
         return len(self.data_source) if self._number is None else self._number
 
     def __iter__(self) -> Iterator[int]:

@@ -39,6 +39,7 @@ class Module:
     _forward_hooks: ForwardHooks | None = None
 
     def forward(self, *args: Any) -> Any:
+        """The result of the module; each subclass defines its own. Call the module, not this."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -228,7 +228,10 @@ _METHODS: dict[str, Any] = {
     "__invert__": logic.bitwise_not,
     "__matmul__": linear.matmul,
     "__getitem__": shape.getitem,
-    "T": property(lambda self: shape.permute(self, *reversed(range(self.ndim)))),
+    "T": property(
+        lambda self: shape.permute(self, *reversed(range(self.ndim))),
+        doc="The tensor with its dimensions reversed.",
+    ),
     "mT": property(_turned),
     **{
         name: _as(name, dtype)

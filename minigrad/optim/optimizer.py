@@ -58,6 +58,7 @@ class Rule(Dispatched):
         self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
     def choose(self, *lists: Sequence[Array], **_: Any) -> Callable[..., None]:
+        """The implementation that serves the first parameter and its state."""
         return super().choose(*(arrays[0] for arrays in lists))
 
     def _one_by_one(self, *lists: Sequence[Array], options: Callable[[], Options]) -> None:

@@ -88,6 +88,7 @@ class Multilinear(Rule):
         self.form, self.without = form, without
 
     def of(self, definition: Callable[..., Any]) -> Rule:
+        """The rule with the arguments of ``definition`` by number."""
         names = _positional(definition)
         if self.form.startswith("*"):
             return Terms(None, self.without, set())
@@ -155,6 +156,7 @@ class Rerun(Rule):
         self.in_float32 = False
 
     def of(self, definition: Callable[..., Any]) -> Rule:
+        """The rule with the arguments of ``definition`` by number."""
         names = _positional(definition)
         if unknown := set(self.names) - {*names, "y"}:
             raise ValueError(f"twice: expected some of {', '.join(names)} and y, got {unknown}")
@@ -166,6 +168,7 @@ class Rerun(Rule):
     def recall(
         self, args: Sequence[Any], params: dict[str, Any], y: Array, backward: Any
     ) -> Recall | None:
+        """The arguments that ``keeps`` names, and the result if it names ``y``."""
         if self.in_float32 and y.dtype == HALF:
             return None
         args = _known(backward, args, self.kept)
