@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -50,7 +53,7 @@ def test_cifar_understands(arguments):
 @pytest.mark.parametrize("arguments", of("python", "-m"))
 def test_modules_are_there(arguments):
     module = arguments[0]
-    if module not in ("venv", "pytest"):
+    if module not in ("venv", "pytest", "sphinx"):
         path = ROOT.joinpath(*module.split("."))
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
@@ -88,6 +91,60 @@ def test_the_readmes_example_learns(monkeypatch, capsys):
     losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
     assert len(losses) == 5
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("page", ["start", "layout"])
+def test_the_programs_of_a_page_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    space = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, page, "exec"), space)
+    shown = capsys.readouterr().out
+    assert {"start": "[2., 4., 6.]", "layout": "(64, 16, 30, 30)\n4\n"}[page] in shown
+
+
+DOCTESTS = [
+    path
+    for package in ("minigrad", "cifar")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if ">>> " in path.read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("path", DOCTESTS, ids=lambda path: path.stem)
+def test_docstrings_show_what_happens(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    ran = doctest.testmod(importlib.import_module(name))
+    assert ran.attempted
+    assert not ran.failed
+
+
+def test_definitions_that_the_pages_point_at_are_there():
+    """The build of the site looks up their lines."""
+    targets = {
+        target.rpartition("<")[2].rstrip(">")
+        for page in PAGES
+        for target in re.findall(r"\{source\}`([^`]+)`", page.read_text("utf-8"))
+    }
+    assert len(targets) > 30
+    for target in targets:
+        path, _, name = target.partition(":")
+        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        for part in name.split("."):
+            found = [x for x in tree.body if getattr(x, "name", None) == part]
+            assert found, target
+            tree = found[-1]
+
+
+def test_public_names_have_docstrings(monkeypatch):
+    """The build of the site counts them in its index, too."""
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    reference = importlib.import_module("extension.reference")
+    wanted, _, bare = reference.public()
+    assert len(wanted) > 900
+    assert bare == []
 
 
 def test_commands_are_found():
