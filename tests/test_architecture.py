@@ -68,7 +68,7 @@ LAYERS = (
     ("minigrad",),
     ("cifar",),
     ("cifar.errors", "cifar.metadata", "cifar.progress_bar"),
-    ("cifar.device", "cifar.environment", "cifar.process"),
+    ("cifar.device", "cifar.environment", "cifar.own_code", "cifar.process"),
     ("cifar.datasets",),
     ("cifar.models", "cifar.recipes"),
     ("cifar.summary",),

@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "guarded", "main", "parse", "parse_options"]
 COMMANDS: Final[dict[str, Command]] = {
     "data": data.DATA,
     "recipes": studies.RECIPES,
+    "new-recipe": studies.NEW_RECIPE,
     "models": studies.MODELS,
     "augment": studies.AUGMENT,
     "train": train.TRAIN,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import tyro
 
-from cifar import datasets, models, recipes, summary
+from cifar import datasets, models, own_code, process, recipes, summary
 from cifar.cli.command import Command
 from cifar.errors import UserError
-from cifar.recipes import overrides
+from cifar.recipes import overrides, template
 from cifar.results import plots, report, tables
 
 
@@ -21,7 +21,7 @@ class Recipes:
     """The studies' recipes: how each network is trained, and what the study reached.
 
     Attributes:
-        name: show all of this recipe's settings.
+        name: show all settings of this recipe, or of FILE.py of your own.
     """
 
     name: tyro.conf.Positional[str | None] = None
@@ -62,11 +62,43 @@ RECIPES = Command(Recipes, show_recipes)
 
 
 @dataclass(frozen=True)
+class NewRecipe:
+    """Write a file with a recipe and a model to begin with; then `cifar train ./FILE.py`.
+
+    Attributes:
+        file: the .py file to write.
+    """
+
+    file: tyro.conf.Positional[str]
+
+
+def write_recipe(settings: NewRecipe) -> int:
+    """Write the file, unless there is one, and print what is next."""
+    path = Path(settings.file)
+    if path.suffix != ".py":
+        raise UserError(f"file: expected a name that ends in .py, got {path}")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template.TEXT.format(file=path.name, name=path.stem))
+    except FileExistsError:
+        raise UserError(f"file: {path} exists; name another one") from None
+    except OSError as error:
+        raise UserError(f"file: cannot write {path}: {error.strerror}") from None
+    word = process.shell_word(str(path))
+    print(f"a recipe and a model are in {path}; next: cifar train {word}")
+    return 0
+
+
+NEW_RECIPE = Command(NewRecipe, write_recipe)
+
+
+@dataclass(frozen=True)
 class Models:
     """The studies' networks: parameters and multiply-adds, or one of them layer by layer.
 
     Attributes:
-        name: show this model's layers: output shape, parameters, multiply-adds for one image.
+        name: show this model's layers: output shape, parameters, multiply-adds for one image; or
+            FILE.py:FUNCTION of your own.
     """
 
     name: tyro.conf.Positional[str | None] = None
@@ -84,7 +116,8 @@ def show_models(settings: Models) -> int:
             rows.append((name, s.parameters, s.statistics, s.multiply_adds, megabytes))
         print(tables.table(header, rows))
         return 0
-    s = summary.summarize(models.create(settings.name))
+    source = own_code.read(settings.name) if own_code.is_path(settings.name) else None
+    s = summary.summarize(models.build(settings.name, 10, 0, datasets.SIDE, source))
     rows = [
         (x.name, x.kind, " × ".join(map(str, x.shape)), x.parameters, x.multiply_adds)
         for x in s.layers

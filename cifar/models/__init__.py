@@ -9,7 +9,9 @@ import importlib
 import pkgutil
 
 import minigrad as mg
+from cifar import own_code
 from cifar.errors import UserError
+from cifar.own_code import Source
 
 
 def names() -> tuple[str, ...]:
@@ -33,3 +35,16 @@ def create(name: str, num_classes: int = 10, seed: int = 0, image_size: int = 32
     except ValueError as error:
         raise UserError(f"image_size: {name} is not for such images: {error}") from None
     return model
+
+
+def build(
+    name: str, num_classes: int, seed: int, image_size: int, source: Source | None
+) -> mg.nn.Module:
+    """A model by name, or the one that a person's own ``source`` makes.
+
+    Raises:
+        UserError: see :func:`create`; or the name is that of a file, and its source is missing.
+    """
+    if source is not None:
+        return own_code.make_model(source, num_classes, seed, image_size)
+    return create(name, num_classes, seed, image_size)

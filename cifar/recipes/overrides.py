@@ -115,7 +115,8 @@ def refuse_idle(recipe: Recipe, given: Iterable[str]) -> None:
     Raises:
         UserError: it names the field.
     """
-    own, given = recipes.load(recipe.name), set(given)
+    own = recipe if recipes.is_own(recipe.name) else recipes.load(recipe.name)
+    given = set(given)
     late = [epoch for epoch, _ in recipe.restarts if epoch >= recipe.epochs]
     level = recipe.long_tail == 1 and not recipe.validation
     unweighted = recipe.class_balance is None and not recipe.gamma and "gamma" not in given

@@ -33,7 +33,7 @@ class Recipe:
         mean, std: per channel (red, green, blue) of pixels in [0, 1]; they normalise the input.
 
     Model:
-        model: its name in :mod:`cifar.models`.
+        model: its name in :mod:`cifar.models`, or FILE.py:FUNCTION of a person's own.
 
     Optimiser:
         epochs: passes over the training set.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from cifar import datasets, metadata, models, progress_bar
+from cifar import datasets, metadata, models, own_code, progress_bar
 from cifar.datasets import augment, subsets
 from cifar.datasets.folder import is_divided
 from cifar.device import find_device
@@ -44,6 +44,8 @@ class Settings:
         out: folder for evaluation.json, confusion.png and mistakes.png;
             RUN/evaluation-{best,last}-SPLIT unless given.
         progress: --no-progress hides the bar that a terminal shows.
+        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+            you trust its code.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Settings:
     device: str = "auto"
     out: str | None = None
     progress: bool = True
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     Raises:
         UserError: the run, the data or the output folder cannot be used.
     """
-    trained = load(settings.run, settings.device, settings.last)
+    trained = load(settings.run, settings.device, settings.last, settings.model)
     name = settings.dataset or trained.record.dataset
     folder = settings.data_dir
     if folder is None and name == trained.record.dataset:
@@ -175,8 +178,17 @@ def find(run: str | os.PathLike[str], last: bool = False) -> Path:
     return file
 
 
-def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -> Trained:
+def load(
+    run: str | os.PathLike[str],
+    device: str = "cpu",
+    last: bool = False,
+    model_file: str | None = None,
+) -> Trained:
     """The model of a run's folder (its best epoch, or its ``last``) or of one of its files.
+
+    Args:
+        model_file: FILE.py:FUNCTION of a model of a person's own; without it, such a model is
+            made only if its code was used on this machine before.
 
     Raises:
         UserError: there is no such run, or the file is not one that training wrote.
@@ -199,7 +211,10 @@ def load(run: str | os.PathLike[str], device: str = "cpu", last: bool = False) -
         raise UserError(f"run: {path} is not a model that training wrote: {error}") from None
     name = record.recipe.model
     # Its weights are replaced.
-    model = models.create(name, len(record.classes), 0, record.image_size)
+    source = record.source and own_code.permitted(record.source, model_file)
+    if source is None and model_file is not None:
+        raise UserError(f"model: {path} holds the model {name!r}, which needs no file")
+    model = models.build(name, len(record.classes), 0, record.image_size, source)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # `logits` refuses what is not finite
             model.load_state_dict(tensors)

@@ -22,7 +22,7 @@ from typing import Any, Final
 import tyro
 
 import minigrad as mg
-from cifar import datasets, metadata, models, process, recipes
+from cifar import datasets, metadata, models, own_code, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.results import evaluate
@@ -41,11 +41,14 @@ class Export:
             that torch.load reads (needs the extra torch). X.onnx: graph and weights, for any batch
             size (needs the extra onnx).
         last: of a folder, the weights after the last epoch, not those of the best one.
+        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+            you trust its code.
     """
 
     run: str
     out: str
     last: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def export(settings: Export) -> evaluate.Trained:
     suffix = _suffix(settings.out, FORMATS)
     with _writing(settings.out):
         mg.checkpoint.writable(settings.out)
-    trained = evaluate.load(settings.run, "cpu", settings.last)
+    trained = evaluate.load(settings.run, "cpu", settings.last, settings.model)
     with _writing(settings.out):
         if suffix == ".onnx":
             _export_graph(trained, settings.out)
@@ -136,7 +139,8 @@ def adopt(settings: Import) -> mg.nn.Module:
     recipe = dataclasses.replace(given, **overrides.parse(given, settings.set))
     classes = datasets.classes(settings.dataset, settings.data_dir)
     side = datasets.Options(settings.image_size).image_size or datasets.SIDE
-    model = models.create(recipe.model, len(classes), 0, side)  # its weights are replaced
+    source = own_code.read(recipe.model) if own_code.is_path(recipe.model) else None
+    model = models.build(recipe.model, len(classes), 0, side, source)  # its weights are replaced
     tensors = _weights(settings.file, model.state_dict().keys())
     try:
         model.load_state_dict(tensors)
@@ -145,7 +149,9 @@ def adopt(settings: Import) -> mg.nn.Module:
             f"file: {settings.file} does not hold the model {recipe.model!r}: {error!s:.120}"
         ) from None
     name = Path(settings.file).name
-    record = Record(recipe, settings.dataset, classes, imported=name, image_size=side)
+    record = Record(
+        recipe, settings.dataset, classes, imported=name, image_size=side, source=source
+    )
     with _writing(settings.out):
         mg.save(model.state_dict(), settings.out, record.as_note())
     return model

@@ -49,6 +49,8 @@ class Settings:
         last: of a folder, the weights after the last epoch, not those of the best one.
         device: cpu, gpu, gpu:N or auto.
         progress: --no-progress hides the bar that a terminal shows.
+        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+            you trust its code.
     """
 
     run: str
@@ -60,6 +62,7 @@ class Settings:
     last: bool = False
     device: str = "auto"
     progress: bool = True
+    model: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,7 @@ def run(settings: Settings) -> Predictions:
     if settings.csv is not None:
         with process.writing("csv", settings.csv):
             mg.checkpoint.writable(settings.csv)
-    trained = evaluate.load(settings.run, settings.device, settings.last)
+    trained = evaluate.load(settings.run, settings.device, settings.last, settings.model)
     more = [] if settings.files_from is None else listed(settings.files_from)
     side = trained.record.image_size
     ids, images = read([*settings.files, *more], settings.progress, side)

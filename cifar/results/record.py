@@ -19,6 +19,7 @@ import msgspec
 
 from cifar import datasets, metadata
 from cifar.errors import UserError
+from cifar.own_code import Source
 from cifar.recipes import Recipe
 from cifar.results.metrics import ClassRecall, EpochMetrics
 
@@ -53,6 +54,7 @@ class Record:
         imported: the file that the weights came from, where no run of ours trained them.
         image_size: side of the images in pixels.
         test_share, split_seed: see :class:`cifar.datasets.Options`.
+        source: of the model, where it is a person's own.
 
     Raises:
         ValueError: a value is out of range.
@@ -79,6 +81,7 @@ class Record:
     image_size: int = datasets.SIDE
     test_share: float | None = None
     split_seed: int = 0
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         datasets.Options(self.image_size, self.test_share, self.split_seed)

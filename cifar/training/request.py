@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from cifar import metadata, process, recipes
+from cifar import metadata, own_code, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.results.record import Record, find_folder
@@ -27,7 +27,8 @@ class Request:
     """The options of a training command; None where one is not given.
 
     Attributes:
-        recipe: name of the recipe; a resumed run has its own.
+        recipe: name of the recipe, or a Python file that defines RECIPE (`cifar new-recipe` writes
+            one); a resumed run has its own.
         device: cpu, gpu, gpu:N or auto (default); a resumed run's own unless given.
         dataset: cifar10, synthetic, folder (pictures of your own, a folder for each class), or auto
             (default): CIFAR-10 if it is on this machine, else the built-in synthetic set, saying
@@ -53,8 +54,9 @@ class Request:
             proportion. A resumed run may be given more.
         batch_size: images per step, in place of the recipe's.
         lr: learning rate, in place of the recipe's.
-        set: FIELD=VALUE, any field of the recipe, such as augmentation.crop=4 or
-            optimizer_options.momentum=0.8; may be repeated.
+        set: FIELD=VALUE, any field of the recipe, such as augmentation.crop=4,
+            optimizer_options.momentum=0.8 or model=./my_model.py:create, a function of a file of
+            your own that makes the model; may be repeated.
     """
 
     recipe: str | None = None
@@ -91,7 +93,8 @@ class Request:
         if self.out is None and name is None:
             what = "out: name the folder of the run" if self.resume else "recipe: name one"
             raise UserError(f"{what}; the recipes are {', '.join(recipes.names())}")
-        out = Path(self.out or f"runs/{name}-seed{self.seed or 0}")
+        own = Path(name).stem if name and recipes.is_own(name) else name
+        out = Path(self.out or f"runs/{own}-seed{self.seed or 0}")
         saved = state.find(out) if self.resume else None
         if saved is None:
             if name is None:
@@ -113,13 +116,13 @@ class Request:
 
     def _new(self, name: str) -> dict[str, Any]:
         """The settings of a new run."""
-        own = recipes.load(name)
-        own = own.lasting(self._fields(own).get("epochs", own.epochs))
+        recipe = recipes.load(name)
+        own = recipe.lasting(self._fields(recipe).get("epochs", recipe.epochs))
         given = {k: getattr(self, k) for k in (*DEFAULTS, *DATA) if getattr(self, k) is not None}
         return {
             **DEFAULTS,
             **given,
-            "recipe": name,
+            "recipe": recipe if recipes.is_own(name) else name,
             "data_dir": self.data_dir,
             "overrides": self._fields(own),
             "precision": self.precision,
@@ -153,12 +156,17 @@ class Request:
         data_dir = self.data_dir
         if data_dir is None:
             data_dir = find_folder(saved.data_dir, record.dataset)
-        changes = recipes.changes(recipe)
+        own = original if recipes.is_own(original.name) else None
+        changes = recipes.changes(recipe, own)
         for name in record.overrides:
             if hasattr(recipe, name) and name not in recipes.FIXED:
                 changes[name] = getattr(recipe, name)
+        source = record.source
+        if source is not None:
+            source = own_code.permitted(source, self._fields(recipe).get("model"))
         return {
-            "recipe": recipe.name,
+            "recipe": own or recipe.name,
+            "source": source,
             "device": device,
             "dataset": record.dataset,
             "data_dir": data_dir,
@@ -174,7 +182,8 @@ class Request:
     ) -> Iterator[tuple[str, Any, Any]]:
         """(name, the run's value, the option's) of every option that is given."""
         if self.recipe is not None:
-            yield "recipe", recipe.name, self.recipe
+            own = recipes.is_own(self.recipe)
+            yield "recipe", recipe.name, Path(self.recipe).name if own else self.recipe
         if self.dataset not in (None, "auto"):
             yield "dataset", record.dataset, self.dataset
         for name in ("seed", *DATA):

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from cifar import datasets, environment, models, process
+from cifar import datasets, environment, models, own_code, process
 from cifar.datasets import augment, subsets
 from cifar.errors import UserError
+from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
 from cifar.results.record import Opening, Record, encode_folder
@@ -32,11 +33,12 @@ class Settings:
     """What a run is, beyond its recipe.
 
     Attributes:
-        recipe: name of the recipe.
+        recipe: name of the recipe, or a recipe.
         device: cpu, gpu, gpu:N or auto.
         dataset: "auto", "cifar10", "synthetic" or "folder".
         data_dir: folder of CIFAR-10, the usual places unless given; or of a person's own images.
         image_size, test_share, split_seed: see :class:`cifar.datasets.Options`.
+        source: of a model of a person's own; read from the file that the recipe names unless given.
         seed: of initialisation, order, augmentation and dropout.
         out: folder for everything the run writes.
         resume: continue the run in --out; where there is none yet, start it.
@@ -51,7 +53,7 @@ class Settings:
             all else.
     """
 
-    recipe: str = "simple"
+    recipe: str | Recipe = "simple"
     device: str = "auto"
     dataset: str = "auto"
     data_dir: str | None = None
@@ -66,6 +68,7 @@ class Settings:
     image_size: int | None = None
     test_share: float | None = None
     split_seed: int = 0
+    source: Source | None = None
     command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
 
     @property
@@ -210,10 +213,15 @@ def make_run(
     folder = datasets.chosen_folder(training_set.name, settings.data_dir)
     training_set, val_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
-    _check_smallest_batch(recipe, training_set)
+    source = settings.source
+    if source is None and own_code.is_path(recipe.model):
+        source = own_code.read(recipe.model)
+    _check_smallest_batch(recipe, training_set, source)
 
     side = training_set.images.shape[-1]
-    model = models.create(recipe.model, len(training_set.classes), settings.seed, side).to(device)
+    model = models.build(recipe.model, len(training_set.classes), settings.seed, side, source).to(
+        device
+    )
     evaluation = augment.evaluation(recipe.mean, recipe.std)
 
     def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
@@ -228,7 +236,7 @@ def make_run(
         settings,
         recipe,
         out,
-        _record(settings, recipe, device, training_set, counts, model),
+        _record(settings, recipe, device, training_set, counts, model, source),
         model,
         optimizer,
         schedule,
@@ -248,13 +256,13 @@ def make_run(
     return run, test_set
 
 
-def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset) -> None:
+def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset, source: Source | None) -> None:
     """Raise before training where an epoch has a batch of one image that the model cannot train on:
     batch norm of vectors needs two."""
     if (len(data) % recipe.batch_size or recipe.batch_size) > 1:
         return
     one = mg.zeros(1, *data.images.shape[1:])
-    model = models.create(recipe.model, len(data.classes), 0, one.shape[-1]).train()
+    model = models.build(recipe.model, len(data.classes), 0, one.shape[-1], source).train()
     try:
         with mg.no_grad():
             model(one)
@@ -272,6 +280,7 @@ def _record(
     data: datasets.Dataset,
     counts: NDArray[np.int64],
     model: mg.nn.Module,
+    source: Source | None,
 ) -> Record:
     if device.type == "gpu":
         kernels = "CUDA"
@@ -302,4 +311,5 @@ def _record(
         image_size=data.images.shape[-1],
         test_share=settings.test_share,
         split_seed=settings.split_seed,
+        source=source,
     )

@@ -131,6 +131,8 @@ def _kernels_in_words(run: Run) -> str:
 
 def _schedule_in_words(recipe: Recipe) -> str:
     """The schedule, where it is the recipe's own for another number of epochs."""
+    if recipes.is_own(recipe.name):
+        return ""
     own = recipes.load(recipe.name)
     stretched = own.lasting(recipe.epochs).schedule_in_words()
     if stretched in ("", own.schedule_in_words()) or stretched != recipe.schedule_in_words():
@@ -172,6 +174,8 @@ def save(run: Run, metrics: EpochMetrics) -> None:
     if run.best is metrics:
         best = dataclasses.replace(saved, picked_on=run.val_name)
         mg.save(run.model.state_dict(), run.out / "best.safetensors", best.as_note())
+    if run.record.source is not None:
+        mg.checkpoint.write_text(run.out / "model.py", run.record.source.text)
     lines = "".join(json.dumps(line.as_dict()) + "\n" for line in run.progress.history)
     mg.checkpoint.write_text(run.out / "metrics.jsonl", lines)
     state.save(run)  # after these files, because a resumed run writes them again

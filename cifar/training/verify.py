@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import minigrad as mg
-from cifar import metadata, recipes
+from cifar import metadata, own_code, recipes
 from cifar.device import find_device, use_precision
 from cifar.errors import UserError
 from cifar.results.record import (
@@ -40,11 +40,14 @@ class Settings:
         run: a folder that training wrote, or one of its .safetensors files.
         data_dir: folder of the data; the run's own, or the usual places, unless given.
         device: cpu, gpu, gpu:N or auto; the run's own unless given.
+        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+            you trust its code.
     """
 
     run: str
     data_dir: str | None = None
     device: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,15 +84,17 @@ def run(settings: Settings) -> Verified:
     path = _find(Path(settings.run))
     record, opening, noted_folder = _read(path)
     device = find_device(settings.device or str(record.device))
+    own = record.recipe if recipes.is_own(record.recipe.name) else None
     asked = TrainingSettings(
-        recipe=record.recipe.name,
+        recipe=own or record.recipe.name,
+        source=record.source and own_code.permitted(record.source, settings.model),
         dataset=record.dataset,
         data_dir=settings.data_dir or find_folder(noted_folder, record.dataset),
         image_size=record.image_size,
         test_share=record.test_share,
         split_seed=record.split_seed,
         seed=record.seed or 0,
-        overrides=recipes.changes(record.recipe),
+        overrides=recipes.changes(record.recipe, own),
         progress=False,
     )
     with _as_it_was(record, device):

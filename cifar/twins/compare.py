@@ -19,7 +19,7 @@ from typing import Any, Final
 import tyro
 
 import minigrad as mg
-from cifar import environment, process, recipes
+from cifar import environment, own_code, process, recipes
 from cifar.device import find_device, use_precision
 from cifar.errors import UserError
 from cifar.recipes import overrides
@@ -86,6 +86,10 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
     reference.require_torch("cifar compare")
     from cifar.twins.reference import training
 
+    if recipes.is_own(settings.recipe) or own_code.is_path(
+        overrides.parse(recipes.load(settings.recipe), settings.set).get("model", "")
+    ):
+        raise UserError("recipe: only the studies' recipes and models have a twin in PyTorch")
     given = recipes.load(settings.recipe).lasting(settings.epochs)
     changes = settings.overrides | overrides.parse(given, settings.set)
     out = Path(settings.out or f"runs/compare-{settings.recipe}-seed{settings.seed}")

@@ -77,9 +77,11 @@ def small_models() -> Iterator[None]:
     """Small editions in place of the large models."""
     create_large, create_large_twin = models.create, reference.create
 
-    def create(name: str, num_classes: int = 10, seed: int = 0) -> mg.nn.Module:
+    def create(
+        name: str, num_classes: int = 10, seed: int = 0, image_size: int = 32
+    ) -> mg.nn.Module:
         if name not in SMALL:
-            return create_large(name, num_classes, seed)
+            return create_large(name, num_classes, seed, image_size)
         mg.manual_seed(seed)
         return SMALL[name](ours, mg.nn, num_classes)
 

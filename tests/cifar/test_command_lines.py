@@ -185,8 +185,8 @@ def install(patch, here):
 
     recipe, model, known = recipes.load, models.create, ("tiny", *models.names())
 
-    def create(name, num_classes=10, seed=0):
-        return (tiny.create if name in known else model)(name, num_classes, seed)
+    def create(name, num_classes=10, seed=0, image_size=32):
+        return (tiny.create if name in known else model)(name, num_classes, seed, image_size)
 
     def load(name, *more):
         return (tiny.load if name == "synthetic" else LOAD)(name, *more)

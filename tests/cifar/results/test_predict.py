@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from cifar.datasets import pictures
 from cifar.errors import UserError
 from cifar.results import evaluate, predict
 from cifar.training import train
@@ -93,13 +94,13 @@ def test_lists_that_cannot_be_read(tmp_path):
 def test_all_files_that_cannot_be_used_are_named_at_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved("good.png")
-    bad = [f"bad{i}.png" for i in range(predict.MAX_NAMED + 2)]
+    bad = [f"bad{i}.png" for i in range(pictures.MAX_NAMED + 2)]
     for name in bad:
         (tmp_path / name).write_text("")
     with pytest.raises(UserError, match=r"bad0\.png: not a picture") as told:
         predict.read([*bad, "good.png", "no"])
     said = str(told.value)
-    assert [name in said for name in bad] == [True] * predict.MAX_NAMED + [False] * 2
+    assert [name in said for name in bad] == [True] * pictures.MAX_NAMED + [False] * 2
     assert said.endswith(" (and 3 more files)")
 
 
