@@ -13,6 +13,8 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.testing import arrays, broadcast_arrays, check_op, shapes
 
+mg.manual_seed(0)
+
 # %% [markdown]
 # ## Softsign, by hand
 #
