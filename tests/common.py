@@ -242,3 +242,9 @@ def fake_cupy(monkeypatch: pytest.MonkeyPatch, count: Callable[[], int]) -> Any:
     cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     return cupy
+
+
+def units(found: np.ndarray, exact: np.ndarray) -> float:
+    """The largest error of ``found``, in units of the last place of its dtype."""
+    rounded = np.maximum(abs(exact).astype(found.dtype), np.finfo(found.dtype).smallest_normal)
+    return float((abs(found - exact) / np.spacing(rounded).astype(np.float64)).max())

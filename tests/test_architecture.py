@@ -31,7 +31,7 @@ LAYERS = (
     ("minigrad.console", "minigrad.dtypes", "minigrad.hooks"),
     ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.threads"),
     ("minigrad.device",),
-    ("minigrad.memory", "minigrad.writes"),
+    ("minigrad.memory", "minigrad.special", "minigrad.writes"),
     ("minigrad.sums", "minigrad.cpu.compiled", "minigrad.cpu.kernels", "minigrad.cpu.elementwise"),
     ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),
     ("minigrad.gpu.launch", "minigrad.gpu.elementwise"),

@@ -5,9 +5,48 @@ from __future__ import annotations
 import numpy as np
 
 from ..device import Array
+from ..ops import activation, arithmetic, piecewise, smooth
 from ..ops.activation import Pair, _leaky_relu, _relu
+from ..ops.elementwise import _erf
+from ..tape import Operation
 from .compiled import kernels
 from .elementwise import elementwise
+
+COMPILED = (
+    *(activation._leaky_relu, activation._sigmoid, activation._tanh),
+    *(activation._gelu, activation._gelu_tanh),
+    *(piecewise._hardtanh, piecewise._hardsigmoid, piecewise._hardswish),
+    *(arithmetic.exp, _erf),
+    *(smooth._silu, smooth._mish, smooth._softplus, smooth._logsigmoid, smooth._elu),
+)
+
+
+def register(operation: Operation) -> None:
+    """Let the two kernels of :mod:`minigrad.cpu.kernels.activation` with the operation's name run
+    it."""
+
+    def compiled(x: Array, **params: float) -> Pair:
+        fast = kernels("activation", x.dtype)
+        assert fast is not None  # see `when`
+        passes = fast.passes(operation.name, x.dtype)
+        numbers = tuple(x.dtype.type(params[name]) for name in passes.options)
+        y = elementwise(lambda out, x: passes.value(out, x, numbers), x)
+        kept = y if passes.keeps == "y" else x
+
+        def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+            def gradient(out: Array, kept: Array, g: Array) -> None:
+                passes.gradient(out, kept, g, numbers)
+
+            return (elementwise(gradient, kept, g),)
+
+        return y, backward
+
+    compiled.__name__ = f"compiled_{operation.name}"
+    operation.on("cpu", when=lambda x, **_: kernels("activation", x.dtype) is not None)(compiled)
+
+
+for _operation in COMPILED:
+    register(_operation)
 
 
 @_relu.on("cpu")

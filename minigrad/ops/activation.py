@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 from typing import Any
-
-import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
+from ..special import erf
 from ..sums import in_float32, total
 from ..tape import Backward, Diagonal, Rerun, op
 from ..tensor import Tensor
@@ -74,45 +71,6 @@ def _tanh(x: Array) -> Pair:
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent; integers become float32."""
     return _tanh(check.tensor("input", input))
-
-
-@functools.cache
-def _erfc_series() -> tuple[float, ...]:
-    """Chebyshev coefficients of ln(erfc(z) e^{z²} / t) in 4t − 2, t = 2 / (2 + z), for z ≥ 0.
-
-    The form is that of Press et al., *Numerical Recipes* (3rd ed., 2007), §6.2.2. The coefficients
-    are interpolated from the standard library's erfc and, where that is tiny, from its asymptotic
-    series Σ (−1)ⁿ (2n − 1)!! / (2z²)ⁿ.
-    """
-
-    def scaled(z: float) -> float:
-        if z < 8:
-            return math.erfc(z) * math.exp(z * z)
-        s = -1 / (2 * z * z)
-        terms = itertools.accumulate(range(1, 40, 2), lambda term, n: term * n * s, initial=1.0)
-        return math.fsum(terms) / (z * math.sqrt(math.pi))
-
-    def target(u: Array) -> Array:
-        t = (u + 1) / 2
-        return np.array([math.log(scaled(2 / v - 2) / v) for v in t])
-
-    return tuple(np.polynomial.chebyshev.chebinterpolate(target, 32).tolist())
-
-
-def erf(x: Array) -> Array:
-    """The error function of a raw array, in its dtype. Absolute error below 1e-14 in float64."""
-    xp = get_xp(x)
-    if hasattr(xp, "erf"):  # where the derivative is recorded: not that of the series
-        return xp.erf(x)
-    z = xp.abs(x)
-    t = 2 / (2 + z)
-    u = 4 * t - 2
-    first, second = xp.zeros_like(z), xp.zeros_like(z)
-    *coefficients, last = reversed(_erfc_series())
-    for c in coefficients:  # Clenshaw's recurrence
-        first, second = u * first - second + c, first
-    erfc = t * xp.exp(-z * z + 0.5 * u * first - second + last)
-    return xp.copysign(1 - erfc, x)
 
 
 @op(twice=Rerun("x"))

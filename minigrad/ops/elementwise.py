@@ -15,10 +15,10 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
+from ..special import erf as erf_array
 from ..tape import Backward, Diagonal, Operation, Rerun, op
 from ..tensor import Number, Tensor
 from . import arithmetic
-from .activation import erf as erf_array
 from .arithmetic import as_float, meet
 
 Pair = tuple[Array, Backward]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import activation
+from minigrad.ops import activation, arithmetic, elementwise, piecewise, smooth
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -34,7 +36,41 @@ def leaky_relu(draw: st.DrawFn) -> Arguments:
     return [draw(values(integers=False))], {"slope": slope}
 
 
+@st.composite
+def smooth_values(draw: st.DrawFn, options: st.SearchStrategy[dict[str, float]]) -> Arguments:
+    """Small and large."""
+    x = np.random.default_rng(draw(seeds)).standard_normal(draw(SHAPES))
+    return [x * draw(st.sampled_from([0.1, 1, 10]))], draw(options)
+
+
+def options(*choices: dict[str, float]) -> st.SearchStrategy[dict[str, float]]:
+    return st.sampled_from(choices or ({},))
+
+
+OPTIONS: dict[Any, Any] = {
+    **dict.fromkeys((arithmetic.exp, elementwise._erf), options()),
+    **dict.fromkeys((activation._sigmoid, activation._tanh), options()),
+    **dict.fromkeys((activation._gelu, activation._gelu_tanh), options()),
+    **dict.fromkeys((piecewise._hardsigmoid, piecewise._hardswish), options()),
+    piecewise._hardtanh: options({"low": 0.0, "high": 6.0}, {"low": -0.5, "high": 0.3}),
+    **dict.fromkeys((smooth._silu, smooth._mish, smooth._logsigmoid), options()),
+    smooth._softplus: options(
+        {"beta": 1.0, "threshold": 20.0},
+        {"beta": 0.5, "threshold": -1.0},
+        {"beta": -2.0, "threshold": 3.0},
+    ),
+    smooth._elu: options(
+        {"alpha": 1.0, "scale": 1.0, "rate": 1.0},
+        {"alpha": 1.67, "scale": 1.05, "rate": 1.0},
+        {"alpha": -0.5, "scale": 1.0, "rate": -2.0},
+    ),
+}
+
 CASES = {
     activation._relu: Cases(relu(), limits=BLOCKS, special=True, exact=True),
     activation._leaky_relu: Cases(leaky_relu(), limits=BLOCKS, special=True),
+    **{
+        operation: Cases(smooth_values(drawn), limits=BLOCKS, special=True)
+        for operation, drawn in OPTIONS.items()
+    },
 }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 
 import minigrad as mg
-from minigrad.ops.activation import erf
 from tests.common import compare, grid
 
 pytestmark = pytest.mark.usefixtures("each_way")
@@ -49,11 +46,3 @@ def test_extreme_values(device, name):
     x = np.float32([-10, -20, -40, -80])
     ours, theirs = both(name)
     np.testing.assert_allclose(ours(mg.tensor(x)).numpy(), theirs(torch.tensor(x)), rtol=1e-5)
-
-
-def test_erf():
-    x = np.concatenate([np.linspace(-7, 7, 2001), [0.0, 1e-300, -1e-9, 40, np.inf, -np.inf]])
-    expected = [math.erf(v) for v in x]
-    np.testing.assert_allclose(erf(x), expected, rtol=0, atol=1e-14)
-    assert erf(x.astype(np.float32)).dtype == np.float32
-    np.testing.assert_allclose(erf(x.astype(np.float32)), expected, rtol=0, atol=1e-6)

@@ -65,7 +65,7 @@ class _Cache(caching.FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        base, stamp = self._impl.filename_base, self._impl.locator.get_source_stamp()
+        base, stamp = self._impl.filename_base, (self._impl.locator.get_source_stamp(), _sources())
         self._cache_file = _Files(self._cache_path, base, stamp)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
@@ -105,6 +105,14 @@ class _Files(caching.IndexDataCacheFile):
         if hashlib.sha256(content[:-32]).digest() != content[-32:]:
             raise ValueError(f"{name} is not as it was written")
         return super()._load_data(name)
+
+
+@functools.cache
+def _sources() -> str:
+    """A digest of all that kernels are made of: parts of a kernel may stand in several files."""
+    folder = Path(__file__).parent
+    files = [*sorted(folder.glob("*.py")), folder.parents[1] / "special.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @functools.cache  # once: Numba's filters make Python forget which warnings it has shown

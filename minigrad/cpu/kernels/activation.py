@@ -1,8 +1,201 @@
-"""Element-wise kernels: one pass where NumPy needs two."""
+"""Element-wise kernels: one pass where NumPy needs two or more.
+
+Most are made by :func:`passes` of two functions of one number: an activation's value, and its
+derivative times ``g``. Options follow as further arguments. The definitions in
+:mod:`minigrad.ops` say what each computes, NaN and infinities included.
+"""
 
 from __future__ import annotations
 
-from . import jit
+import math
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import inline, jit
+from .scalar import bind, erf, exp, expm1, log1p, sigmoid, tanh
+
+function: Any = None  # what a loop applies
+SQRT_HALF = math.sqrt(0.5)
+TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
+SQRT_TWO_OVER_PI = math.sqrt(2 / math.pi)
+DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution at 0
+
+
+class Passes(NamedTuple):
+    """Compiled loops over flat arrays.
+
+    Attributes:
+        value: ``value(out, x, numbers)``.
+        gradient: ``gradient(out, kept, g, numbers)``; kept is x, or the result y.
+        keeps: "x" or "y".
+        options: names of what ``numbers`` holds, in order.
+    """
+
+    value: Callable[..., None]
+    gradient: Callable[..., None]
+    keeps: str
+    options: tuple[str, ...]
+
+
+@cache
+def passes(name: str, dtype: np.dtype[Any]) -> Passes:
+    """The kernels of the functions ``name`` and ``name_gradient``, for arrays of ``dtype``."""
+    value, gradient = globals()[name], globals()[f"{name}_gradient"]
+    keeps, _, *options = gradient.__code__.co_varnames[: gradient.__code__.co_argcount]
+    loops = loop("value", value, dtype.type), loop("gradient", gradient, dtype.type)
+    return Passes(*loops, keeps, tuple(options))
+
+
+def loop(template: str, function: Any, real: Any) -> Callable[..., None]:
+    """The loop ``template`` with ``function`` compiled into it, for arrays of dtype ``real``."""
+    bound = bind(function, real)
+    names = {**globals(), "function": inline(bound)}
+    made = FunctionType(LOOPS[template].__code__, names, function.__name__)
+    made.__qualname__ = f"{bound.__qualname__}_loop"  # names its file in the cache
+    return jit(made)
+
+
+def _value(out, x, numbers):
+    for k in range(len(out)):
+        out[k] = function(x[k], *numbers)
+
+
+def _gradient(out, kept, g, numbers):
+    for k in range(len(out)):
+        out[k] = function(kept[k], g[k], *numbers)
+
+
+LOOPS = {"value": _value, "gradient": _gradient}
+
+
+# ---------------------------------------------------------------------------- two straight lines
+
+
+def leaky_relu(x, slope):
+    return x if x > 0.0 else x * slope
+
+
+def leaky_relu_gradient(x, g, slope):
+    return g if x > 0.0 else g * slope
+
+
+def hardtanh(x, low, high):
+    return low if x < low else high if x > high else x
+
+
+def hardtanh_gradient(x, g, low, high):
+    return 0.0 if x <= low or x >= high else g
+
+
+def hardsigmoid(x):
+    return hardtanh(x + 3.0, 0.0, 6.0) / 6.0
+
+
+def hardsigmoid_gradient(x, g):
+    return g / 6.0 if -3.0 < x < 3.0 else 0.0
+
+
+def hardswish(x):
+    return x * hardtanh(x + 3.0, 0.0, 6.0) / 6.0
+
+
+def hardswish_gradient(x, g):
+    slope = 1.0 if x >= 3.0 else x / 3.0 + 0.5
+    return 0.0 if x <= -3.0 else g * slope
+
+
+# ---------------------------------------------------------------------------- smooth
+
+
+def exp_gradient(y, g):
+    return g * y
+
+
+def erf_gradient(x, g):
+    return g * (TWO_OVER_SQRT_PI * exp(-x * x))
+
+
+def sigmoid_gradient(y, g):
+    return g * y * (1.0 - y)
+
+
+def tanh_gradient(y, g):
+    return g * (1.0 - y * y)
+
+
+def gelu(x):
+    return x * (0.5 * (1.0 + erf(x * SQRT_HALF)))
+
+
+def gelu_gradient(x, g):
+    return g * (0.5 * (1.0 + erf(x * SQRT_HALF)) + x * exp(-0.5 * x * x) * DENSITY)
+
+
+def gelu_tanh(x):
+    return 0.5 * x * (1.0 + tanh(SQRT_TWO_OVER_PI * (x + 0.044715 * x * x * x)))
+
+
+def gelu_tanh_gradient(x, g):
+    t = tanh(SQRT_TWO_OVER_PI * (x + 0.044715 * x * x * x))
+    inner = SQRT_TWO_OVER_PI * (1.0 + 0.134145 * x * x)
+    return g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner)
+
+
+def silu(x):
+    return x * sigmoid(x)
+
+
+def silu_gradient(x, g):
+    s = sigmoid(x)
+    return g * s * (1.0 + x * (1.0 - s))
+
+
+def mish(x):
+    e = exp(20.0 if x > 20.0 else x)
+    n = e * (e + 2.0)
+    return x * (n / (n + 2.0))  # tanh(ln(1 + e))
+
+
+def mish_gradient(x, g):
+    e = exp(20.0 if x > 20.0 else x)
+    n = e * (e + 2.0)
+    t = n / (n + 2.0)
+    return g * (t + x * (e / (1.0 + e)) * (1.0 - t * t))
+
+
+def softplus(x, beta, threshold):
+    z = x * beta
+    y = ((0.0 if z < 0.0 else z) + log1p(exp(-abs(z)))) / beta
+    return x if z > threshold else y
+
+
+def softplus_gradient(x, g, beta, threshold):
+    return g if x * beta > threshold else g * sigmoid(x * beta)
+
+
+def logsigmoid(x):
+    return (0.0 if x > 0.0 else x) - log1p(exp(-abs(x)))
+
+
+def logsigmoid_gradient(x, g):
+    return g / (1.0 + exp(x))
+
+
+def elu(x, alpha, scale, rate):
+    y = alpha * expm1(x * rate if x < 0.0 else 0.0)
+    return (y if x <= 0.0 else x) * scale
+
+
+def elu_gradient(x, g, alpha, scale, rate):
+    slope = alpha * rate * exp(x * rate if x < 0.0 else 0.0)
+    return g * ((slope if x <= 0.0 else 1.0) * scale)
+
+
+# ---------------------------------------------------------------------------- of other shapes
 
 
 @jit
