@@ -42,6 +42,7 @@ NORM = case(
     parts=("forward", "input", "parameters"),
 )
 LOSS = case("cross_entropy", {"input": (4, 10), "target": (4,)})
+ACTIVATIONS = [case(name, {"input": (16, 3, 6, 6)}, options) for name, options in ops.ACTIVATIONS]
 
 
 @pytest.mark.parametrize("contestant", ops.QUICK)
@@ -53,6 +54,7 @@ LOSS = case("cross_entropy", {"input": (4, 10), "target": (4,)})
         (RELU, {"forward": 2 * X, "input": 3 * X}),
         (NORM, {"forward": 3 * X, "input": 5 * X, "parameters": 3 * X}),
         (LOSS, {"forward": 41, "input": 41}),
+        *((one, {"forward": 2 * X, "input": 3 * X}) for one in ACTIVATIONS),
     ],
     ids=lambda value: value.op if isinstance(value, ops.Case) else "",
 )
@@ -114,6 +116,8 @@ def test_cases():
         "RMSprop of gated-basic",
     ]
     assert {x.op for x in ops.cases(("simple",), ("linear", "relu"))} == {"linear", "relu"}
+    labels = [one.label for one in ops.cases(("simple",), ("gelu", "softmax"))]
+    assert labels == ["64×64×32×32", "64×64×32×32, approximate tanh", "64×64×32×32, dim 1"]
 
 
 def test_compare(monkeypatch):
