@@ -98,8 +98,11 @@ def export(settings: Export) -> evaluate.Trained:
 
 
 def _portable(record: SavedRecord) -> dict[str, Any]:
-    """The record without what is of this machine alone: where its data lie."""
-    return dataclasses.replace(record, data_dir=None).as_note()
+    """The record without what is of this machine alone: folders."""
+    init = record.init
+    if init is not None:
+        init = dataclasses.replace(init, file=init.file.rpartition("/")[2])
+    return dataclasses.replace(record, data_dir=None, init=init).as_note()
 
 
 def _export_graph(trained: evaluate.Trained, out: str) -> None:

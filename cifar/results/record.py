@@ -31,6 +31,24 @@ NOT_FINITE = ("nan", "inf", "-inf")  # a loss of a step that was skipped, as JSO
 
 
 @dataclass(frozen=True)
+class Init:
+    """The weights that a run began from.
+
+    Attributes:
+        file: their absolute path, as :func:`encode_folder` encodes it.
+        sha256: digest of the tensors.
+    """
+
+    file: str
+    sha256: str
+
+    @property
+    def path(self) -> str:
+        """The path as the system has it."""
+        return os.fsdecode(urllib.parse.unquote_to_bytes(self.file))
+
+
+@dataclass(frozen=True)
 class Record:
     """The settings of a run, and everything that can change its results.
 
@@ -55,6 +73,8 @@ class Record:
         image_size: side of the images in pixels.
         test_share, split_seed: see :class:`cifar.datasets.Options`.
         source: of the model, where it is a person's own.
+        init: the weights that training began from, where it was not from random ones.
+        freeze: patterns of the names of parameters that were not trained.
 
     Raises:
         ValueError: a value is out of range.
@@ -82,6 +102,8 @@ class Record:
     test_share: float | None = None
     split_seed: int = 0
     source: Source | None = None
+    init: Init | None = None
+    freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         datasets.Options(self.image_size, self.test_share, self.split_seed)

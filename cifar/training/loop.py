@@ -15,7 +15,7 @@ import minigrad as mg
 from cifar import environment, progress_bar
 from cifar.results.metrics import EpochMetrics, evaluate
 from cifar.results.record import Opening
-from cifar.training.run import Run, arrays
+from cifar.training.run import Run, arrays, trained
 from cifar.training.step import SkipOverflow, StepResults, make_step
 
 OPENING_STEPS = 10  # of a run, whose results are kept for `cifar verify` to repeat
@@ -52,13 +52,11 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
     early, and so do ``steps`` steps."""
     progress = run.progress
     if progress.step == 0 and progress.epoch in dict(run.recipe.restarts):
-        run.optimizer, run.schedule = run.recipe.make_optimizer(
-            run.model.parameters(), progress.epoch
-        )
+        run.optimizer, run.schedule = run.recipe.make_optimizer(trained(run.model), progress.epoch)
         run.step = None
     if run.step is None:
         run.step = make_step(run.model, run.objective, run.optimizer, run.settings.capture)
-    run.model.train()
+    run.set_training()
     started = time.perf_counter() - progress.seconds
     skipped_in_a_row, results, last_read = 0, StepResults(), started
     bar = progress_bar.Bar(

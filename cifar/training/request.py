@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Request:
         test_share: part of each class's pictures that makes the test set, such as 0.2, where the
             folder has no train and test.
         split_seed: of the choice of these, 0 unless given.
+        init: a file of weights to begin from; those of another shape, as a head for other classes
+            has, are named and start anew.
+        freeze: parameters that are not trained, by a pattern of their names such as 'features.*';
+            may be repeated. Batch norm among them keeps its running statistics.
         seed: of initialisation, order, augmentation and dropout, 0 unless given; a resumed run has
             its own.
         out: folder for everything the run writes; runs/RECIPE-seedSEED unless given.
@@ -77,6 +82,8 @@ class Request:
     image_size: int | None = None
     test_share: float | None = None
     split_seed: int | None = None
+    init: str | None = None
+    freeze: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
     def settings(self, *command: str, default_recipe: str | None = None) -> Settings:
         """The settings that :func:`cifar.training.train.run` takes.
@@ -125,6 +132,8 @@ class Request:
             "recipe": recipe if recipes.is_own(name) else name,
             "data_dir": self.data_dir,
             "overrides": self._fields(own),
+            "init": self.init,
+            "freeze": self.freeze,
             "precision": self.precision,
             "capture": self.capture,
         }
@@ -167,6 +176,7 @@ class Request:
         return {
             "recipe": own or recipe.name,
             "source": source,
+            "freeze": record.freeze,
             "device": device,
             "dataset": record.dataset,
             "data_dir": data_dir,
@@ -186,6 +196,10 @@ class Request:
             yield "recipe", recipe.name, Path(self.recipe).name if own else self.recipe
         if self.dataset not in (None, "auto"):
             yield "dataset", record.dataset, self.dataset
+        if self.init is not None:
+            yield "init", record.init and record.init.path, os.path.abspath(self.init)
+        if self.freeze:
+            yield "freeze", record.freeze, self.freeze
         for name in ("seed", *DATA):
             if getattr(self, name) is not None:
                 yield name, getattr(record, name), getattr(self, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import platform
@@ -22,6 +23,7 @@ from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
 from cifar.results.record import Opening, Record, encode_folder
+from cifar.training import tuning
 from cifar.training.objective import Objective, make_objective
 from cifar.training.step import Step
 
@@ -38,6 +40,8 @@ class Settings:
         dataset: "auto", "cifar10", "synthetic" or "folder".
         data_dir: folder of CIFAR-10, the usual places unless given; or of a person's own images.
         image_size, test_share, split_seed: see :class:`cifar.datasets.Options`.
+        init: a file of weights to begin from.
+        freeze: patterns of the names of parameters that are not trained, such as "features.*".
         source: of a model of a person's own; read from the file that the recipe names unless given.
         seed: of initialisation, order, augmentation and dropout.
         out: folder for everything the run writes.
@@ -68,6 +72,8 @@ class Settings:
     image_size: int | None = None
     test_share: float | None = None
     split_seed: int = 0
+    init: str | None = None
+    freeze: tuple[str, ...] = ()
     source: Source | None = None
     command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
 
@@ -129,6 +135,7 @@ class Run:
         step: see :func:`cifar.training.step.make_step`; made when an epoch begins.
         stop: signals that asked the run to stop.
         test_confusion: of the last epoch, where the test set was evaluated.
+        frozen: layers that are not trained.
         drawn: when the curves were last drawn, by ``time.perf_counter``.
     """
 
@@ -151,6 +158,13 @@ class Run:
     stop: Sequence[int] = ()
     test_confusion: NDArray[np.int64] | None = None
     drawn: float = -math.inf
+    frozen: Sequence[mg.nn.Module] = ()
+
+    def set_training(self) -> None:
+        """The model in training mode, but for layers that are frozen."""
+        self.model.train()
+        for module in self.frozen:
+            module.training = False
 
     @property
     def device(self) -> mg.device:
@@ -185,6 +199,11 @@ class Run:
 def holds_run(out: Path) -> bool:
     """Whether a run was saved there; its state may have gone and the one before it be left."""
     return any((out / name).exists() for name in (STATE, STATE_BEFORE))
+
+
+def trained(model: mg.nn.Module) -> list[mg.nn.Parameter]:
+    """The parameters that are not frozen."""
+    return [p for p in model.parameters() if p.requires_grad]
 
 
 def arrays(run: Run) -> dict[str, Any]:
@@ -222,6 +241,10 @@ def make_run(
     model = models.build(recipe.model, len(training_set.classes), settings.seed, side, source).to(
         device
     )
+    begun = None
+    if settings.init is not None and not (settings.resume and holds_run(out)):
+        begun = tuning.begin_from(model, settings.init)
+    frozen = tuning.freeze(model, settings.freeze)
     evaluation = augment.evaluation(recipe.mean, recipe.std)
 
     def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
@@ -231,7 +254,7 @@ def make_run(
     # Evaluation keeps few of a batch's arrays: what fits in training, or 32 images, fits.
     at_once = min(EVALUATION_BATCH, max(32, recipe.batch_size))
     test = batches(test_set, at_once, transform=evaluation)
-    optimizer, schedule = recipe.make_optimizer(model.parameters())
+    optimizer, schedule = recipe.make_optimizer(trained(model))
     run = Run(
         settings,
         recipe,
@@ -252,7 +275,9 @@ def make_run(
         val_set.split if val_set else "test",
         test,
         data_dir=encode_folder(folder),
+        frozen=frozen,
     )
+    run.record = dataclasses.replace(run.record, init=begun, freeze=settings.freeze)
     return run, test_set
 
 

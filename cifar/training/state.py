@@ -159,6 +159,7 @@ def resume(run: Run) -> None:
             f"epochs: expected more than the {done} that are done, since the test set is kept for "
             f"the last one, got {run.recipe.epochs}"
         )
+    run.record = dataclasses.replace(run.record, init=state.record.init)
     run.saved = _is_whole(state.progress)
 
 
@@ -186,7 +187,9 @@ def _identity(recipe: Recipe, record: Record) -> dict[str, Any]:
     fields = {
         k: v for k, v in recipes.plain(recipe).items() if k not in ("name", "epochs", "claim")
     }
-    shared = {name: getattr(record, name) for name in ("seed", "dataset", "data_fingerprint")}
+    shared = {
+        name: getattr(record, name) for name in ("seed", "dataset", "data_fingerprint", "freeze")
+    }
     return {"recipe": recipe.name, **fields, **shared}
 
 

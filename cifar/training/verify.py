@@ -87,6 +87,8 @@ def run(settings: Settings) -> Verified:
     own = record.recipe if recipes.is_own(record.recipe.name) else None
     asked = TrainingSettings(
         recipe=own or record.recipe.name,
+        init=record.init.path if record.init else None,
+        freeze=record.freeze,
         source=record.source and own_code.permitted(record.source, settings.model),
         dataset=record.dataset,
         data_dir=settings.data_dir or find_folder(noted_folder, record.dataset),
@@ -105,6 +107,8 @@ def run(settings: Settings) -> Verified:
                 f"data_dir: the run was trained on other images of {record.dataset} "
                 f"(SHA-256 {then}, not {now})"
             )
+        if run.record.init != record.init:
+            raise UserError(f"run: {path} began from other weights than are in {asked.init} now")
         again = loop.train_opening(run)
     return Verified(
         path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,10 @@ class Run:
     def identity(self) -> str:
         """What seeds of one recipe share: its settings, data and device."""
         recipe = {k: v for k, v in recipes.plain(self.record.recipe).items() if k != "claim"}
-        rest = [getattr(self.record, k) for k in ("dataset", "data_fingerprint", "device")]
+        rest = [
+            getattr(self.record, k) for k in ("dataset", "data_fingerprint", "device", "freeze")
+        ]
+        rest.append(self.record.init and self.record.init.sha256)
         return json.dumps([recipe, rest], sort_keys=True)
 
 
@@ -193,6 +197,9 @@ def group(runs: Sequence[Run]) -> list[Group]:
 def _label(record: Record) -> str:
     """The recipe's name, and what is out of the ordinary."""
     odd = [f"{name}={brief_value(value)}" for name, value in record.overrides.items()]
+    if record.init is not None:
+        odd.append(f"init={os.path.basename(record.init.path)}")
+    odd += [f"freeze={pattern}" for pattern in record.freeze]
     if record.dataset != "cifar10":
         odd.append(f"on {record.dataset}")
     if record.device not in (None, "cpu"):
@@ -215,6 +222,10 @@ def command(record: Record) -> str:
     for name in ("image_size", "test_share", "split_seed"):
         if (value := getattr(record, name)) != getattr(plain, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if record.init is not None:
+        words += ["--init", record.init.path]
+    for pattern in record.freeze:
+        words += ["--freeze", pattern]
     if record.dataset in datasets.OWN:
         words += ["--data-dir", "DIR"]
     for name, value in {**record.overrides, **_schedule_apart(record.recipe)}.items():
