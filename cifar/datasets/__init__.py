@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from cifar.datasets import cifar10, folder, places, synthetic
+from cifar.datasets import cifar10, folder, own_arrays, places, synthetic
 from cifar.datasets.cifar10 import find
 from cifar.datasets.dataset import SIDE, SPLITS, Dataset, Options, Source
 from cifar.errors import DataError, UserError
@@ -32,8 +32,9 @@ SOURCES: Final[dict[str, Source]] = {
     "cifar10": cifar10,
     "synthetic": synthetic,
     "folder": folder,
+    "arrays": own_arrays,
 }
-OWN: Final = ("folder",)  # a person's own images, which the options are about
+OWN: Final = ("folder", "arrays")  # a person's own images, which the options are about
 
 
 def names() -> tuple[str, ...]:
@@ -76,14 +77,15 @@ def load(
     """Load one split of a data set.
 
     Args:
-        name: "cifar10", "synthetic", "folder", or "auto": CIFAR-10 if it is on this machine,
-            otherwise the synthetic set after a loud notice on stderr. "cifar10" never falls back,
-            nor does "auto" where `data_dir` or `$MINIGRAD_DATA` names a folder.
+        name: "cifar10", "synthetic", "folder", "arrays", or "auto": CIFAR-10 if it is on this
+            machine, otherwise the synthetic set after a loud notice on stderr. "cifar10" never
+            falls back, nor does "auto" where `data_dir` or `$MINIGRAD_DATA` names a folder.
         split: "train" or "test".
         data_dir: the only place to look for CIFAR-10: a folder that holds `cifar-10-batches-py`
             or `cifar-10-python.tar.gz`, or `cifar-10-batches-py` itself. None looks in
             `$MINIGRAD_DATA`, then in `~/.cache/minigrad`. Of "folder", the pictures
-            (see :mod:`cifar.datasets.folder`).
+            (see :mod:`cifar.datasets.folder`); of "arrays", the file or the folder of files
+            (see :mod:`cifar.datasets.own_arrays`).
         options: how a person's own images are read.
         download: fetch "cifar10" (170 MB) into the first of these places if it is in none.
 

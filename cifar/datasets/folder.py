@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from cifar.datasets.dataset import SIDE, SPLITS, Dataset, Options
 from cifar.datasets.pictures import in_one_line, pictures_below, read_picture
 from cifar.errors import DataError, UserError
 
+T = TypeVar("T")
 EXAMPLE = "such as pictures/cat/1.jpg and pictures/dog/1.jpg"
 
 
@@ -65,7 +67,7 @@ def load(
     for label, name in enumerate(names):
         found = pictures_below(folders[name]) if name in folders else []
         if not divided:
-            found = _divide(root, name, found, split, options)
+            found = divide(f"{root / name}", found, split, options)
         elif not found and split == "train":
             raise DataError(f"{part / name}: no picture; every class needs one to train on")
         files += found
@@ -129,7 +131,7 @@ def _class_folders(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _divide(root: Path, name: str, files: list[Path], split: str, options: Options) -> list[Path]:
+def divide(place: str, files: list[T], split: str, options: Options) -> list[T]:
     """Those of a class's pictures that are of ``split``, in their old order.
 
     Raises:
@@ -137,8 +139,7 @@ def _divide(root: Path, name: str, files: list[Path], split: str, options: Optio
     """
     if len(files) < 2:
         raise DataError(
-            f"{root / name}: {len(files)} pictures; every class needs two at least, to train and "
-            "to test"
+            f"{place}: {len(files)} pictures; every class needs two at least, to train and to test"
         )
     test = round((options.test_share or 0) * len(files))
     test = min(max(test, 1), len(files) - 1)

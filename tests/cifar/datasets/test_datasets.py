@@ -17,7 +17,7 @@ def _home(home):
 
 
 def test_unknown_name_and_split():
-    with pytest.raises(UserError, match=r"'mnist'.*cifar10, synthetic, folder, auto"):
+    with pytest.raises(UserError, match=r"'mnist'.*cifar10, synthetic, folder, arrays, auto"):
         datasets.load("mnist", "train")
     with pytest.raises(UserError, match=r"'val'.*train, test"):
         datasets.load("synthetic", "val")
@@ -33,7 +33,7 @@ def test_class_names_need_no_data():
 def test_a_further_data_set_is_a_module(monkeypatch):
     """What `SOURCES` lists is loaded by its name."""
     monkeypatch.setitem(datasets.SOURCES, "other", cifar10)
-    assert datasets.names() == ("cifar10", "synthetic", "folder", "other")
+    assert datasets.names() == ("cifar10", "synthetic", "folder", "arrays", "other")
     assert datasets.classes("other") == cifar10.CLASSES
     refuses(DataError, "CIFAR-10 is not in", lambda: datasets.load("other", "test", download=False))
 

@@ -53,7 +53,7 @@ def test_a_share_of_every_class_is_the_test_set(count, share, seed):
     options = Options(None, share, seed)
 
     def part(split):
-        return folder._divide(Path("x"), "cat", files, split, options)
+        return folder.divide("x", files, split, options)
 
     train, test = part("train"), part("test")
     assert sorted(train + test, key=files.index) == files
@@ -109,7 +109,7 @@ def _seed_with_first_in_train():
     return next(
         seed
         for seed in range(99)
-        if folder._divide(Path(), "", pair, "train", Options(None, 0.5, seed)) == pair[:1]
+        if folder.divide("", pair, "train", Options(None, 0.5, seed)) == pair[:1]
     )
 
 
