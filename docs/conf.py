@@ -27,7 +27,10 @@ extensions = [
 ]
 exclude_patterns = ["extension", "pictures"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # extension.lessons says where the outputs come from
+nb_execution_mode = "cache"  # a lesson runs when its text changed; -D nb_execution_mode=off: never
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_execution_timeout = 180
 autodoc_typehints = "none"  # signatures are long enough, and docstrings give shapes and dtypes
 autodoc_member_order = "alphabetical"
 autodoc_inherit_docstrings = False  # extension.reference leads to what a method overrides

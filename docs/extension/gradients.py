@@ -82,4 +82,4 @@ class Gradients(SphinxDirective):
 
 def setup(app: Any) -> dict[str, Any]:
     app.add_directive("gradients", Gradients)
-    return {"parallel_read_safe": False}
+    return {"parallel_read_safe": True}

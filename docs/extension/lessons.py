@@ -1,8 +1,4 @@
-"""The lessons of ``examples/lessons`` as pages.
-
-A notebook that was executed beside a lesson is shown with its outputs; without one, the lesson is
-shown as it is written.
-"""
+"""The lessons of ``examples/lessons`` as notebooks, which MyST-NB runs and makes pages of."""
 
 from __future__ import annotations
 
@@ -22,9 +18,7 @@ def write(app: Any) -> None:
         if old.stem not in sources:
             old.unlink()
     for name, source in sources.items():
-        run = source.with_suffix(".ipynb")
-        fresh = run.exists() and run.stat().st_mtime >= source.stat().st_mtime
-        book = jupytext.read(run if fresh else source)
+        book = jupytext.read(source)
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         book.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
         for number, cell in enumerate(book.cells):

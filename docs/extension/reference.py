@@ -180,4 +180,4 @@ def index(app: Any, env: Any) -> None:
 def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", write)
     app.connect("env-updated", index)
-    return {"parallel_read_safe": False}
+    return {"parallel_read_safe": True}

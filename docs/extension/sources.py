@@ -105,9 +105,15 @@ class Links(SphinxTransform):
             path = (here / unquote(node["reftarget"].partition("#")[0])).resolve()
             outside = path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "docs")
             if outside and (path.is_dir() or path.name.endswith(SHOWN)) and path.exists():
-                where = url(self.env, self.env.docname, path.relative_to(ROOT).as_posix())
+                where = self._where(path.relative_to(ROOT))
                 link = nodes.reference("", "", *node.children, refuri=where, internal=True)
                 node.replace_self(link)
+
+    def _where(self, path: Path) -> str:
+        here = self.env.docname
+        if path.parent == Path("examples/lessons") and path.suffix == ".py":  # has a better page
+            return relpath(f"lessons/{path.stem}.html", str(Path(here).parent))
+        return url(self.env, here, path.as_posix())
 
     def _unknown(self) -> Iterator[addnodes.pending_xref]:
         found = self.document.findall(addnodes.pending_xref)
@@ -165,9 +171,15 @@ def _page(name: str, title: str, body: str) -> tuple[str, dict[str, Any], str]:
     return name, {"title": title, "body": heading + body}, "page.html"
 
 
+def merge(app: Any, env: Any, docnames: list[str], other: Any) -> None:
+    """What another process of ``sphinx -j`` read."""
+    _shown(env).update(_shown(other))
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.add_role("source", SourceRole())
     app.add_transform(Links)
     app.connect("doctree-read", link_definitions)
+    app.connect("env-merge-info", merge)
     app.connect("html-collect-pages", pages)
-    return {"parallel_read_safe": False}
+    return {"parallel_read_safe": True}
