@@ -2,9 +2,9 @@
 # # 5. Convolution by im2col, and why the backward filter is turned
 #
 # A convolution slides a small filter over an image. At each place it multiplies the filter with the
-# pixels below, and adds. Loops in Python would take minutes; the trick is to copy all these patches
-# into the columns of one matrix (**im2col**, image to columns). Then the convolution is *one matrix
-# product*, which computers do best.
+# pixels below, and adds. Loops in Python are slow. So copy all the patches into the columns of one
+# matrix (**im2col**, image to columns). Then the convolution is *one matrix product*, which
+# computers do best.
 
 # %%
 import matplotlib.pyplot as plt
@@ -57,9 +57,8 @@ np.testing.assert_array_equal((edges.reshape(1, 9) @ matrix).reshape(3, 3), y)
 # %%
 g = np.zeros((3, 3))
 g[1, 1] = 1.0  # a gradient arrives at the middle output only ...
-spread = col2im(
-    (edges.reshape(9, 1) @ g.reshape(1, 9)).reshape(columns.shape), (5, 5), (0, 0), window
-)
+gradients = (edges.reshape(9, 1) @ g.reshape(1, 9)).reshape(columns.shape)  # Wᵀ G
+spread = col2im(gradients, (5, 5), padding, window)
 print("\none output sends its gradient to its patch, times the filter:\n", spread[0, 0])
 
 x = mg.tensor(image[None, None], requires_grad=True)
@@ -79,9 +78,8 @@ np.testing.assert_array_equal(x.grad.numpy(), spread)  # the engine agrees
 # %%
 draw = np.random.default_rng(0)
 g = draw.integers(-3, 4, (1, 1, 3, 3)).astype(float)
-by_columns = col2im(
-    (edges.reshape(9, 1) @ g.reshape(1, 9)).reshape(columns.shape), (5, 5), (0, 0), window
-)
+gradients = (edges.reshape(9, 1) @ g.reshape(1, 9)).reshape(columns.shape)
+by_columns = col2im(gradients, (5, 5), padding, window)
 turned = flip_filters(edges[None, None], groups=1)
 by_turning = F.conv2d(mg.tensor(g), mg.tensor(turned), padding=2).numpy()
 np.testing.assert_allclose(by_turning, by_columns, atol=1e-12)
