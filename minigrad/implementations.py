@@ -11,6 +11,7 @@ import minigrad.cpu.norm
 import minigrad.cpu.optim
 import minigrad.cpu.pool
 import minigrad.cpu.shape
+import minigrad.cpu.softmax
 import minigrad.gpu.activation
 import minigrad.gpu.arithmetic
 import minigrad.gpu.conv

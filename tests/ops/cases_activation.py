@@ -43,6 +43,14 @@ def smooth_values(draw: st.DrawFn, options: st.SearchStrategy[dict[str, float]])
     return [x * draw(st.sampled_from([0.1, 1, 10]))], draw(options)
 
 
+@st.composite
+def softmax(draw: st.DrawFn) -> Arguments:
+    shape = draw(st.sampled_from([(5,), (1, 4), (3, 5), (2, 30, 4), (40, 3, 2, 50)]))
+    x = np.random.default_rng(draw(seeds)).standard_normal(shape)
+    x *= draw(st.sampled_from([1, 100]))
+    return [x], {"axis": draw(st.integers(0, len(shape) - 1))}
+
+
 def options(*choices: dict[str, float]) -> st.SearchStrategy[dict[str, float]]:
     return st.sampled_from(choices or ({},))
 
@@ -69,6 +77,17 @@ OPTIONS: dict[Any, Any] = {
 CASES = {
     activation._relu: Cases(relu(), limits=BLOCKS, special=True, exact=True),
     activation._leaky_relu: Cases(leaky_relu(), limits=BLOCKS, special=True),
+    **dict.fromkeys(
+        (activation._softmax, activation._log_softmax),
+        Cases(
+            softmax(),
+            limits={
+                "minigrad.cpu.softmax.STRIP": (1, 100, 1 << 15),
+                "minigrad.cpu.softmax.PIECE": (64, 1 << 17),
+            },
+            special=True,
+        ),
+    ),
     **{
         operation: Cases(smooth_values(drawn), limits=BLOCKS, special=True)
         for operation, drawn in OPTIONS.items()

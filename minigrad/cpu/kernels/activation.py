@@ -132,7 +132,8 @@ def gelu(x):
 
 
 def gelu_gradient(x, g):
-    return g * (0.5 * (1.0 + erf(x * SQRT_HALF)) + x * exp(-0.5 * x * x) * DENSITY)
+    z = x * SQRT_HALF
+    return g * (0.5 * (1.0 + erf(z)) + x * exp(-z * z) * DENSITY)
 
 
 def gelu_tanh(x):
