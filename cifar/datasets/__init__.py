@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from cifar.datasets import cifar10, folder, own_arrays, places, synthetic
+from cifar.datasets import cifar10, cifar100, folder, own_arrays, places, synthetic
 from cifar.datasets.cifar10 import find
 from cifar.datasets.dataset import SIDE, SPLITS, Dataset, Options, Source
 from cifar.errors import DataError, UserError
@@ -30,6 +30,8 @@ __all__ = [
 
 SOURCES: Final[dict[str, Source]] = {
     "cifar10": cifar10,
+    "cifar100": cifar100.FINE,
+    "cifar100-coarse": cifar100.COARSE,
     "synthetic": synthetic,
     "folder": folder,
     "arrays": own_arrays,
@@ -77,9 +79,10 @@ def load(
     """Load one split of a data set.
 
     Args:
-        name: "cifar10", "synthetic", "folder", "arrays", or "auto": CIFAR-10 if it is on this
-            machine, otherwise the synthetic set after a loud notice on stderr. "cifar10" never
-            falls back, nor does "auto" where `data_dir` or `$MINIGRAD_DATA` names a folder.
+        name: "cifar10", "cifar100", "cifar100-coarse", "synthetic", "folder", "arrays", or
+            "auto": CIFAR-10 if it is on this machine, otherwise the synthetic set after a loud
+            notice on stderr. "cifar10" never falls back, nor does "auto" where `data_dir` or
+            `$MINIGRAD_DATA` names a folder.
         split: "train" or "test".
         data_dir: the only place to look for CIFAR-10: a folder that holds `cifar-10-batches-py`
             or `cifar-10-python.tar.gz`, or `cifar-10-batches-py` itself. None looks in

@@ -20,16 +20,17 @@ from typing import Final, NoReturn
 from cifar import process
 from cifar.errors import DataError
 
-MAX_FILE: Final = 32 << 20  # bytes, of a member of an archive
+MAX_FILE: Final = 160 << 20  # bytes, of a member; CIFAR-100's training file has 148 MiB
 _SCRATCH: Final = ".unpacking-"  # the start of the names of folders that files are unpacked into
 
 
 @dataclass(frozen=True)
 class File:
-    """A published file: its name, its size in bytes and its MD5 in hex."""
+    """A published file: its name, its size in bytes (None where it is not known) and its MD5 in
+    hex."""
 
     name: str
-    size: int
+    size: int | None
     md5: str
 
 
@@ -106,7 +107,7 @@ def read(folder: Path, file: File) -> bytes:
     try:
         if not path.is_file():
             _refuse(path, "not a regular file" if path.exists() else "missing")
-        if (size := path.stat().st_size) != file.size:
+        if (size := path.stat().st_size) != file.size is not None:
             _refuse(path, f"{size} bytes, expected {file.size}")
         raw = path.read_bytes()
     except OSError as error:

@@ -31,9 +31,10 @@ class Request:
         recipe: name of the recipe, or a Python file that defines RECIPE (`cifar new-recipe` writes
             one); a resumed run has its own.
         device: cpu, gpu, gpu:N or auto (default); a resumed run's own unless given.
-        dataset: cifar10, synthetic, folder (pictures of your own, a folder for each class), arrays
-            (a .npz file of your own), or auto (default): CIFAR-10 if it is on this machine, else
-            the built-in synthetic set, saying so; a resumed run has its own.
+        dataset: cifar10, cifar100, cifar100-coarse, synthetic, folder (pictures of your own,
+            a folder for each class), arrays (a .npz file of your own), or auto (default): CIFAR-10
+            if it is on this machine, else the built-in synthetic set, saying so; a resumed run has
+            its own.
         data_dir: folder of CIFAR-10; a resumed run's own, or the usual places, unless given. Of
             --dataset folder, the folder of pictures, which may be divided into train and test.
         image_size: side in pixels that your own pictures are scaled to, 32 unless given.
