@@ -41,6 +41,7 @@ class Export:
             that torch.load reads (needs the extra torch). X.onnx: graph and weights, for any batch
             size (needs the extra onnx).
         last: of a folder, the weights after the last epoch, not those of the best one.
+        half: write the weights in float16, half the size; they are rounded to 3 digits.
         model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
             you trust its code.
     """
@@ -48,6 +49,7 @@ class Export:
     run: str
     out: str
     last: bool = False
+    half: bool = False
     model: str | None = None
 
 
@@ -85,6 +87,8 @@ def export(settings: Export) -> evaluate.Trained:
         UserError: the run cannot be read or the file cannot be written; a package is missing.
     """
     suffix = _suffix(settings.out, FORMATS)
+    if settings.half and suffix == ".onnx":
+        raise UserError("half: is for weights; a .onnx graph computes in float32")
     with _writing(settings.out):
         mg.checkpoint.writable(settings.out)
     trained = evaluate.load(settings.run, "cpu", settings.last, settings.model)
@@ -93,7 +97,10 @@ def export(settings: Export) -> evaluate.Trained:
             _export_graph(trained, settings.out)
         else:
             note = _portable(trained.record) if suffix == ".safetensors" else None
-            mg.save(trained.model.state_dict(), settings.out, note)
+            state = trained.model.state_dict()
+            if settings.half:
+                state = {k: v.to("float16") if v.dtype.kind == "f" else v for k, v in state.items()}
+            mg.save(state, settings.out, note)
     return trained
 
 

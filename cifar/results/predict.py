@@ -22,7 +22,7 @@ from cifar.datasets.arrays import read_array, read_pickle
 from cifar.datasets.dataset import SIDE
 from cifar.datasets.pictures import Images, in_one_line, pictures_below, read_picture
 from cifar.errors import UserError
-from cifar.results import evaluate, tables
+from cifar.results import evaluate, shipped, tables
 from cifar.results.metrics import log_probabilities
 
 TOP: Final = 3  # guesses shown per image
@@ -35,7 +35,8 @@ class Settings:
     """What a trained model takes pictures for, and how surely.
 
     Attributes:
-        run: a folder that training wrote, or one of its .safetensors files.
+        run: a folder that training wrote, or one of its .safetensors files; without one, the model
+            that comes with the package.
         files: pictures of any size, as JPEG, PNG, WebP, TIFF and other common kinds (their largest
             centred square is used, scaled to the model's size), folders of pictures, or .npy, .npz
             or pickled files of uint8 images of that size, such as (N, 3072), (N, 3, 32, 32) or
@@ -98,10 +99,11 @@ def run(settings: Settings) -> Predictions:
     if settings.csv is not None:
         with process.writing("csv", settings.csv):
             mg.checkpoint.writable(settings.csv)
-    trained = evaluate.load(settings.run, settings.device, settings.last, settings.model)
+    name, files = shipped.choose(settings.run, settings.files)
+    trained = evaluate.load(name, settings.device, settings.last, settings.model)
     more = [] if settings.files_from is None else listed(settings.files_from)
     side = trained.record.image_size
-    ids, images = read([*settings.files, *more], settings.progress, side)
+    ids, images = read([*files, *more], settings.progress, side)
     found = predict(trained, ids, images, settings.progress)
     if settings.csv is not None:
         write_csv(found, settings.csv, settings.names, settings.probabilities)

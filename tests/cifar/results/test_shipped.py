@@ -1,0 +1,49 @@
+"""The model that comes with the package predicts where no run is named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import minigrad as mg
+from cifar import cli
+from cifar.results import evaluate, exchange, shipped
+from cifar.training import train
+from tests.cifar import tiny
+from tests.cifar.datasets.files import saved
+
+
+def test_pictures_alone_are_seen_by_the_shipped_model(tmp_path, monkeypatch, capsys):
+    tiny.install(monkeypatch.setattr)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights")
+    train.run(tiny.settings(tmp_path / "run", epochs=1))
+    (tmp_path / "weights").mkdir()
+    exchange.export(exchange.Export("run", "weights/tiny.safetensors", half=True))
+    saved(tmp_path / "cat.png")
+    capsys.readouterr()
+
+    def call(words, code=0):
+        assert cli.main(words.split()) == code
+        return capsys.readouterr()
+
+    alone = call("predict cat.png")
+    assert "tiny.safetensors, which comes with cifar" in alone.err
+    assert "cat.png" in alone.out
+    named = call("predict run cat.png")
+    assert named.err == ""
+    assert call("predict nothing cat.png", 2).err.startswith("error: run: nothing does not exist")
+    (tmp_path / "weights/tiny.safetensors").unlink()
+    call("predict cat.png", 2)
+
+
+def test_half_the_size_and_nearly_the_same(tmp_path, monkeypatch):
+    tiny.install(monkeypatch.setattr)
+    train.run(tiny.settings(tmp_path / "run", epochs=1))
+    out = str(tmp_path / "half.safetensors")
+    exchange.export(exchange.Export(str(tmp_path / "run"), out, half=True))
+    kinds = {value.dtype.name for value in mg.load(out).values()}
+    assert kinds == {"float16", "int64"}
+    full, half = (evaluate.load(path) for path in (tmp_path / "run", out))
+    images = tiny.load("synthetic", "test").images
+    ours, theirs = (evaluate.logits(model, images) for model in (full, half))
+    np.testing.assert_allclose(theirs, ours, atol=0.02, rtol=0.01)
