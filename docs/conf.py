@@ -31,6 +31,7 @@ nb_execution_mode = "cache"  # a lesson runs when its text changed; -D nb_execut
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 180
+nb_merge_streams = True
 autodoc_typehints = "none"  # signatures are long enough, and docstrings give shapes and dtypes
 autodoc_member_order = "alphabetical"
 autodoc_inherit_docstrings = False  # extension.reference leads to what a method overrides
