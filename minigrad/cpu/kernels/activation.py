@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import inline, jit
-from .scalar import bind, erf, exp, expm1, log1p, sigmoid, tanh
+from .scalar import bind, exp, expm1, log1p, normal, sigmoid, tanh
 
 function: Any = None  # what a loop applies
-SQRT_HALF = math.sqrt(0.5)
 TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 SQRT_TWO_OVER_PI = math.sqrt(2 / math.pi)
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution at 0
@@ -128,12 +127,13 @@ def tanh_gradient(y, g):
 
 
 def gelu(x):
-    return x * (0.5 * (1.0 + erf(x * SQRT_HALF)))
+    phi, _ = normal(x)
+    return x * phi
 
 
 def gelu_gradient(x, g):
-    z = x * SQRT_HALF
-    return g * (0.5 * (1.0 + erf(z)) + x * exp(-z * z) * DENSITY)
+    phi, e = normal(x)
+    return g * (phi + x * e * DENSITY)
 
 
 def gelu_tanh(x):

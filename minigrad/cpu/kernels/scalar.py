@@ -11,7 +11,6 @@ vector of numbers. They are polynomials on a short interval, exact to the last t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 from math import copysign
 from types import FunctionType
@@ -35,7 +34,8 @@ from . import inline
 
 # Each dtype has its own of these: see `_constants`.
 LOG2_E = LN2_HIGH = LN2_LOW = LEAST = MOST = ROUND = math.nan
-EXP_TERMS = LOG_TERMS = ()
+EXP_TERMS = LOG_TERMS = ERFC_TERMS = ()
+SQRT_HALF = math.sqrt(0.5)
 ROUND_BITS = ONE = MANTISSA = BIAS = 0
 REAL, INTEGER = np.float64, np.int64
 
@@ -145,7 +145,21 @@ def erf_double(x):
     return far if is_far else near
 
 
-ERF = erf_double
+def normal_single(x):
+    """See ``normal``. One exponential serves both, and the lower tail is not cancelled."""
+    z = abs(x) * SQRT_HALF
+    t = 1.0 / (1.0 + 0.5 * z)
+    e = exp(-z * z)
+    tail = 0.5 * t * polynomial(ERFC_TERMS, t) * e
+    return tail if x < 0.0 else 1.0 - tail, e
+
+
+def normal_double(x):
+    z = x * SQRT_HALF
+    return 0.5 * (1.0 + erf_double(z)), exp(-z * z)
+
+
+ERF, NORMAL = erf_double, normal_double
 
 
 def erf(x):
@@ -153,10 +167,15 @@ def erf(x):
     return ERF(x)
 
 
+def normal(x):
+    """(Φ(x), e^{−x²/2}), with the normal distribution's Φ."""
+    return NORMAL(x)
+
+
 # ---------------------------------------------------------------------------- constants
 
 
-def _constants(real: Any, integer: Any, erf: Callable[..., Any]) -> dict[str, Any]:
+def _constants(real: Any, integer: Any, erf: Any, normal: Any) -> dict[str, Any]:
     """What names stand for in functions of numbers of dtype ``real``."""
     limits, single = np.finfo(real), real is np.float32
     shift = real(1.5 * 2.0**limits.nmant)
@@ -171,6 +190,13 @@ def _constants(real: Any, integer: Any, erf: Callable[..., Any]) -> dict[str, An
     artanh = np.polynomial.Chebyshev.interpolate(
         lambda v: sum(2 / (2 * k + 3) * v**k for k in range(25)), 4 if single else 10, [0, 1 / 9]
     ).convert(kind=np.polynomial.Polynomial)
+    # erfc(z) e^{z²} / t as a polynomial in t = 1 / (1 + z / 2), for z ≤ 16: to three units of
+    # float32.
+    erfc = np.polynomial.Chebyshev.interpolate(
+        np.vectorize(lambda t: math.erfc(2 / t - 2) * math.exp((2 / t - 2) ** 2) / t),
+        8,
+        [1 / 9, 1],
+    ).convert(kind=np.polynomial.Polynomial)
     found = {
         "LOG2_E": 1 / math.log(2),
         "ROUND": shift,
@@ -180,6 +206,7 @@ def _constants(real: Any, integer: Any, erf: Callable[..., Any]) -> dict[str, An
         "MOST": math.log(limits.max) + 0.5,  # whose exponential is ∞
         "EXP_TERMS": [1 / math.factorial(n) for n in range(7 if single else 13, 1, -1)],
         "LOG_TERMS": artanh.coef[::-1],
+        "ERFC_TERMS": erfc.coef[::-1],
         **{name: value for name, value in vars(special).items() if name.isupper()},
     }
     typed = {
@@ -188,10 +215,18 @@ def _constants(real: Any, integer: Any, erf: Callable[..., Any]) -> dict[str, An
     }
     bits = {"ROUND_BITS": shift.view(integer), "ONE": integer(1)}
     exponent = {"MANTISSA": integer(limits.nmant), "BIAS": integer(limits.maxexp - 1)}
-    return {**typed, **bits, **exponent, "REAL": real, "INTEGER": integer, "ERF": erf}
+    return {
+        **typed,
+        **bits,
+        **exponent,
+        "REAL": real,
+        "INTEGER": integer,
+        "ERF": erf,
+        "NORMAL": normal,
+    }
 
 
 CONSTANTS = {
-    np.float32: _constants(np.float32, np.int32, erf_single),
-    np.float64: _constants(np.float64, np.int64, erf_double),
+    np.float32: _constants(np.float32, np.int32, erf_single, normal_single),
+    np.float64: _constants(np.float64, np.int64, erf_double, normal_double),
 }

@@ -54,6 +54,19 @@ def test_extreme_values(name, dtype):
     np.testing.assert_array_equal(y, np.array([above, above, below, below, np.nan]))
 
 
+@pytest.mark.parametrize(("dtype", "most"), [(np.float32, 4e-7), (np.float64, 1e-15)])
+def test_gelu(dtype, most):
+    """Value and slope, relative to the largest value around."""
+    x = np.linspace(-12, 12, 10001).astype(dtype)
+    phi = np.array([0.5 * math.erfc(-v * math.sqrt(0.5)) for v in x.tolist()])
+    density = np.exp(-0.5 * x.astype(np.float64) ** 2) / math.sqrt(2 * math.pi)
+    kernels, out = activation.passes("gelu", x.dtype), np.empty_like(x)
+    kernels.value(out, x, ())
+    np.testing.assert_allclose(out, x * phi, rtol=most, atol=most)
+    kernels.gradient(out, x, np.ones_like(x), ())
+    np.testing.assert_allclose(out, phi + x * density, rtol=most, atol=most)
+
+
 def test_exp_of_the_smallest_results():
     """They are subnormal: neither 0 nor NaN."""
     x = np.float64([-745, -720, -708.5])
