@@ -62,5 +62,7 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, inner) for inner in value)
     elif is_dataclass(value) and not isinstance(value, type):
         yield from ((f.name, getattr(value, f.name, None)) for f in fields(value))
-    elif not isinstance(value, (type, types.ModuleType, Dispatched)):
+    elif isinstance(value, (type, types.ModuleType, Dispatched)) or hasattr(value, "py_func"):
+        return  # py_func: of Numba's functions, which lead to its compiler
+    else:
         yield from getattr(value, "__dict__", {}).items()
