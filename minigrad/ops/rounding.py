@@ -96,7 +96,8 @@ def _divisors(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     if kinds == {"b"}:
         raise TypeError(f"{name}: expected floats or integers, got bool")
     zero = b == 0
-    if "f" not in kinds and bool(zero.any() if hasattr(zero, "any") else zero):
+    is_any_zero = bool(zero.any() if hasattr(zero, "any") else zero)
+    if "f" not in kinds and is_any_zero and getattr(a, "size", 1):  # an empty array divides nothing
         raise ValueError(f"{name}: an integer is divided by 0")
     return a, b
 
