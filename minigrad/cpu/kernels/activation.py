@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import inline, jit
+from . import inline, jit, scalar
 from .scalar import bind, exp, expm1, log1p, normal, sigmoid, tanh
 
 function: Any = None  # what a loop applies
@@ -42,8 +42,9 @@ class Passes(NamedTuple):
 
 @cache
 def passes(name: str, dtype: np.dtype[Any]) -> Passes:
-    """The kernels of the functions ``name`` and ``name_gradient``, for arrays of ``dtype``."""
-    value, gradient = globals()[name], globals()[f"{name}_gradient"]
+    """The kernels of the functions ``name``, which may be one of :mod:`.scalar`, and
+    ``name_gradient``, for arrays of ``dtype``."""
+    value, gradient = getattr(scalar, name, None) or globals()[name], globals()[f"{name}_gradient"]
     keeps, _, *options = gradient.__code__.co_varnames[: gradient.__code__.co_argcount]
     loops = loop("value", value, dtype.type), loop("gradient", gradient, dtype.type)
     return Passes(*loops, keeps, tuple(options))
