@@ -30,8 +30,8 @@ class _Switch(contextlib.ContextDecorator):
     """What :class:`no_grad` and its kin share: a context manager, and a decorator with or without
     brackets."""
 
-    def __new__(cls, func: Any = None) -> Any:
-        return super().__new__(cls) if func is None else cls()(func)
+    def __new__(cls, orig_func: Any = None) -> Any:
+        return super().__new__(cls) if orig_func is None else cls()(orig_func)
 
     def _mode(self) -> tuple[bool, bool]:
         """``grad_enabled`` and ``inference`` inside."""
