@@ -351,3 +351,20 @@ def test_the_page_on_autograd():
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(block, names)
     assert len(names["products"]) == len(names["parameters"])
+
+
+def test_variable_is_a_tensor_outside_of_its_graph():
+    for m in (mg, torch):
+        x = m.ones(3, requires_grad=True)
+        y = m.autograd.Variable(x * 2)
+        assert type(y) is m.Tensor
+        assert (y.is_leaf, y.requires_grad) == (True, False)
+        y.fill_(5)
+        assert m.autograd.Variable(y, requires_grad=True).requires_grad
+        assert isinstance(x, m.autograd.Variable)
+        assert not isinstance(1.0, m.autograd.Variable)
+    x = mg.zeros(2)
+    mg.autograd.Variable(x).fill_(1)
+    assert x.tolist() == [1, 1]  # one memory
+    refuses(NotImplementedError, "volatile=True", lambda: mg.autograd.Variable(x, volatile=True))
+    refuses(TypeError, "data: expected a Tensor", lambda: mg.autograd.Variable(1.0))

@@ -9,6 +9,7 @@ from .. import functional as F
 from ..creation import tensor
 from ..options import lacks
 from ..tensor import Tensor
+from .init import constant_
 from .module import Module
 from .parameter import Parameter
 
@@ -122,7 +123,12 @@ class PReLU(Module):
     @lacks("device", "dtype")
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         self.num_parameters = check.integer("num_parameters", num_parameters, 1)
-        self.weight = Parameter(tensor([check.number("init", init, -math.inf)] * num_parameters))
+        self.init = check.number("init", init, -math.inf)
+        self.weight = Parameter(tensor([self.init] * num_parameters))
+
+    def reset_parameters(self) -> None:
+        """Set every slope to what it is at first."""
+        constant_(self.weight, self.init)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)

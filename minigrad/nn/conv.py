@@ -62,6 +62,10 @@ class _Conv(Module):
         self.weight = Parameter(zeros(first, second // groups, *self.kernel_size))
         biased = check.boolean("bias", bias)
         self.register_parameter("bias", Parameter(zeros(out_channels)) if biased else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew, by PyTorch's rule."""
         init.default_(self.weight, self.bias)
 
     def _sizes(self, name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, ...]:

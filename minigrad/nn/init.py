@@ -6,9 +6,11 @@ that one output sums, ``fan_out`` the number of outputs that one input reaches.
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +37,10 @@ __all__ = [
     "xavier_normal_",
     "xavier_uniform_",
     "zeros_",
+]
+__all__ += [  # the names before PyTorch 0.4, which warn
+    *("constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal"),
+    *("orthogonal", "sparse", "uniform", "xavier_normal", "xavier_uniform"),
 ]
 
 LARGE = 1e300  # beyond it NumPy cannot draw from an interval
@@ -247,3 +253,35 @@ def default_(weight: Tensor, bias: Tensor | None) -> None:
     if bias is not None:
         bound = 1 / math.sqrt(max(1, fans(weight)[0]))
         uniform_(bias, -bound, bound)
+
+
+_F = TypeVar("_F", bound=Callable[..., Tensor])
+
+
+def _formerly(initialiser: _F) -> _F:
+    """An initialiser under its former name, which has no underscore."""
+    name = initialiser.__name__
+
+    @functools.wraps(initialiser)
+    def former(*args: Any, **options: Any) -> Tensor:
+        filled = initialiser(*args, **options)  # whose refusals come first
+        text = f"nn.init.{name[:-1]} is deprecated; use nn.init.{name}"
+        warnings.warn(text, FutureWarning, stacklevel=2)
+        return filled
+
+    former.__name__ = former.__qualname__ = name[:-1]
+    former.__doc__ = f"The former name of :func:`{name}`; a call warns."
+    return former  # type: ignore[return-value]
+
+
+constant = _formerly(constant_)
+dirac = _formerly(dirac_)
+eye = _formerly(eye_)
+kaiming_normal = _formerly(kaiming_normal_)
+kaiming_uniform = _formerly(kaiming_uniform_)
+normal = _formerly(normal_)
+orthogonal = _formerly(orthogonal_)
+sparse = _formerly(sparse_)
+uniform = _formerly(uniform_)
+xavier_normal = _formerly(xavier_normal_)
+xavier_uniform = _formerly(xavier_uniform_)

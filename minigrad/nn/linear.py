@@ -33,6 +33,10 @@ class Linear(Module):
         self.weight = Parameter(zeros(out_features, in_features))
         biased = check.boolean("bias", bias)
         self.register_parameter("bias", Parameter(zeros(out_features)) if biased else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew, by PyTorch's rule."""
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from .. import check
 from ..events import listeners
 from ..hooks import RemovableHandle
-from ..ops.methods import destination
+from ..ops.methods import chosen_gpu, destination
 from ..options import lacks
 from ..tensor import Tensor
 from .hooks import ForwardHooks, Hook
@@ -363,6 +363,14 @@ class Module:
     def cpu(self) -> Module:
         """All members on the CPU, in place; returns itself."""
         return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Module:
+        """All members on a GPU, the first unless ``device`` says which, in place; returns itself.
+
+        Raises:
+            DeviceError: there is no GPU.
+        """
+        return self.to(chosen_gpu(device))
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
         """Have gradients computed for all parameters, or for none; returns itself."""

@@ -10,11 +10,31 @@ from ..creation import ones, tensor, zeros
 from ..ops.layer_norm import normalized_sizes
 from ..options import lacks
 from ..tensor import Tensor
+from . import init
 from .module import Module
 from .parameter import Parameter
 
 
-class _BatchNorm(Module):
+class _Affine(Module):
+    """Base of normalisations: the scale and shift, either of which may be None."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _add_affine(self, shape: tuple[int, ...], affine: bool, bias: bool) -> None:
+        shifted = check.boolean("bias", bias) and affine
+        self.register_parameter("weight", Parameter(ones(shape)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(shape)) if shifted else None)
+
+    def reset_parameters(self) -> None:
+        """Set the scale to 1 and the shift to 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_Affine):
     """Batch normalisation over all but the channel axis (Ioffe & Szegedy, ICML 2015).
 
     Args:
@@ -35,8 +55,6 @@ class _BatchNorm(Module):
         ValueError: wrong shape, or one value per channel in training.
     """
 
-    weight: Parameter | None
-    bias: Parameter | None
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -57,15 +75,27 @@ class _BatchNorm(Module):
         bias: bool = True,
     ) -> None:
         check.unsupported("track_running_stats", track_running_stats, True)
+        self.track_running_stats = True
         if momentum is None:
             raise NotImplementedError("momentum=None (a cumulative average) is not supported")
         self.num_features = check.integer("num_features", num_features, 1)
         self.eps = check.number("eps", eps, 0)
         self.momentum = check.number("momentum", momentum, 0, 1)
-        _add_affine(self, (num_features,), check.boolean("affine", affine), bias)
+        self._add_affine((num_features,), check.boolean("affine", affine), bias)
         self.register_buffer("running_mean", zeros(num_features))
         self.register_buffer("running_var", ones(num_features))
         self.register_buffer("num_batches_tracked", tensor(0))
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to mean 0 and variance 1, of no batches."""
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
+        self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Set the running statistics, the scale and the shift to what they are at first."""
+        self.reset_running_stats()
+        super().reset_parameters()
 
     def forward(self, input: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         check.tensor("input", input, self.ndims, self.layout)
@@ -105,7 +135,7 @@ class BatchNorm2d(_BatchNorm):
     ndims, layout = (4,), "(N, C, H, W)"
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """Normalisation of each example over its last sizes; see
     :func:`minigrad.functional.layer_norm`.
 
@@ -117,9 +147,6 @@ class LayerNorm(Module):
 
     Parameters ``weight``, ``bias`` of ``normalized_shape``.
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     @lacks("device", "dtype")
     def __init__(
@@ -133,7 +160,7 @@ class LayerNorm(Module):
         self.normalized_shape = normalized_sizes((normalized_shape,) if alone else normalized_shape)
         self.eps = check.number("eps", eps, 0)
         self.elementwise_affine = check.boolean("elementwise_affine", elementwise_affine)
-        _add_affine(self, self.normalized_shape, elementwise_affine, bias)
+        self._add_affine(self.normalized_shape, elementwise_affine, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -145,7 +172,7 @@ class LayerNorm(Module):
         )
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """Normalisation of groups of channels; see :func:`minigrad.functional.group_norm`.
 
     Args:
@@ -157,9 +184,6 @@ class GroupNorm(Module):
 
     Shapes: input (N, C, ...), ``weight`` and ``bias`` (C,).
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     @lacks("device", "dtype")
     def __init__(
@@ -179,7 +203,7 @@ class GroupNorm(Module):
             )
         self.eps = check.number("eps", eps, 0)
         self.affine = check.boolean("affine", affine)
-        _add_affine(self, (num_channels,), affine, bias)
+        self._add_affine((num_channels,), affine, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -191,7 +215,7 @@ class GroupNorm(Module):
         )
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(_Affine):
     """Normalisation of each channel of each example; see
     :func:`minigrad.functional.instance_norm`.
 
@@ -206,8 +230,6 @@ class _InstanceNorm(Module):
     Parameters ``weight``, ``bias`` (C,) where ``affine``.
     """
 
-    weight: Parameter | None
-    bias: Parameter | None
     layout = ""
     dims = 0
 
@@ -223,11 +245,12 @@ class _InstanceNorm(Module):
         bias: bool = True,
     ) -> None:
         check.unsupported("track_running_stats", track_running_stats, False)
+        self.track_running_stats = False
         self.num_features = check.integer("num_features", num_features, 1)
         self.eps = check.number("eps", eps, 0)
         self.momentum = check.number("momentum", momentum, 0, 1)
         self.affine = check.boolean("affine", affine)
-        _add_affine(self, (num_features,), affine, bias)
+        self._add_affine((num_features,), affine, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         check.tensor("input", input, (self.dims, self.dims - 1), self.layout)
@@ -252,10 +275,3 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     __doc__ = (_InstanceNorm.__doc__ or "") + "\n    Input (N, C, H, W) or (C, H, W).\n"
     dims, layout = 4, "(N, C, H, W) or (C, H, W)"
-
-
-def _add_affine(layer: Module, shape: tuple[int, ...], affine: bool, bias: bool) -> None:
-    """Register the scale and shift of a normalisation, or None."""
-    shifted = check.boolean("bias", bias) and affine
-    layer.register_parameter("weight", Parameter(ones(shape)) if affine else None)
-    layer.register_parameter("bias", Parameter(zeros(shape)) if shifted else None)

@@ -182,6 +182,20 @@ class Upsample(Module):
         return f"{size or f'scale_factor={self.scale_factor}'}, mode={self.mode!r}"
 
 
+class UpsamplingNearest2d(Upsample):
+    """Images of another size, of the nearest pixels."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, "nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Images of another size, interpolated between the pixels, with the corners kept."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, "bilinear", align_corners=True)
+
+
 class PixelShuffle(Module):
     """Channels as pixels; see :func:`minigrad.functional.pixel_shuffle`."""
 

@@ -102,13 +102,17 @@ def gpu(self: Tensor) -> Tensor:
 @lacks("memory_format")
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
     """The tensor on a GPU, the first unless ``device`` says which; DeviceError if there is none."""
-    if isinstance(device, int) and not isinstance(device, bool):
-        device = f"gpu:{device}"
-    where = _device("gpu" if device is None else device)
-    return to(self, where, non_blocking=non_blocking)
+    return to(self, chosen_gpu(device), non_blocking=non_blocking)
 
 
 _device = device  # the class, where a parameter is called device
+
+
+def chosen_gpu(device: Any) -> _device:
+    """The GPU that a call of ``cuda`` means: a number, what :class:`device` takes, or the first."""
+    if isinstance(device, int) and not isinstance(device, bool):
+        device = f"gpu:{device}"
+    return _device("gpu" if device is None else device)
 
 
 @op(twice=Diagonal())
@@ -251,7 +255,7 @@ _METHODS: dict[str, Any] = {
 for _module, _names in (  # methods only, the others being listed in minigrad.ops.functions
     (shape, "expand view"),
     (pad, "pad"),
-    (rearrange, "repeat"),
+    (rearrange, "repeat unfold"),
     (creation, "new_zeros new_ones new_empty new_full new_tensor"),
 ):
     _METHODS |= {name: getattr(_module, name) for name in _names.split()}

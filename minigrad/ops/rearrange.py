@@ -218,6 +218,22 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return input.reshape(*before, *sizes, *after)
 
 
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """The windows of ``size`` along ``dimension``, one every ``step``: ``dimension`` counts them,
+    and their elements are a new last dimension. A copy."""
+    axis = check.axis("dimension", dimension, check.tensor("input", input).ndim)
+    size, step = check.integer("size", size, 0), check.integer("step", step, 1)
+    n = input.shape[axis] if input.ndim else 1
+    if size > n:
+        raise ValueError(f"size: expected at most {n}, the size of dimension {axis}, got {size}")
+    if not input.ndim:
+        return input.reshape(1)[:size]
+    starts = np.arange(0, n - size + 1, step)
+    places = (starts[:, None] + np.arange(size)).reshape(-1)
+    windows = input[(slice(None),) * axis + (places,)]
+    return movedim(unflatten(windows, axis, (len(starts), size)), axis + 1, -1)
+
+
 def ravel(input: Tensor) -> Tensor:
     """``input`` as a vector, in row-major order."""
     return check.tensor("input", input).reshape(-1)

@@ -32,6 +32,8 @@ def _places(
         single = np.float32  # as in PyTorch, for places may lie on the edges of pixels
         first = np.floor((at.astype(single) + single(half)) * single(step)).astype(np.int64)
         return first.clip(0, n - 1), None, None
+    if out == n:  # whatever the factor, as in PyTorch
+        return at, at, np.zeros(n)
     if align:
         place = at * ((n - 1) / (out - 1) if out > 1 else 0.0)
     else:

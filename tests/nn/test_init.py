@@ -183,3 +183,63 @@ def test_what_is_refused():
         (ValueError, "std: ", lambda: init.normal_(flat, 0, -1)),
     ):
         refuses(error, text, call)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m.Linear(3, 2),
+        lambda m: m.Conv1d(2, 4, 3, bias=False),
+        lambda m: m.Conv2d(2, 4, 3, groups=2),
+        lambda m: m.ConvTranspose2d(2, 4, 3),
+        lambda m: m.Embedding(5, 3, padding_idx=1),
+        lambda m: m.BatchNorm1d(3),
+        lambda m: m.BatchNorm2d(3, affine=False),
+        lambda m: m.LayerNorm((3, 2)),
+        lambda m: m.GroupNorm(2, 4, bias=False),
+        lambda m: m.InstanceNorm2d(3, affine=True),
+        lambda m: m.PReLU(3, init=0.5),
+    ],
+)
+def test_reset_parameters_starts_anew(make):
+    mg.manual_seed(3)
+    layer, theirs = make(nn), make(torch.nn)
+    first = {name: host(t).copy() for name, t in layer.state_dict().items()}
+    for t in (*layer.state_dict().values(), *theirs.state_dict().values()):
+        t.fill_(7)
+    mg.manual_seed(3)
+    assert layer.reset_parameters() is None
+    theirs.reset_parameters()
+    for name, t in layer.state_dict().items():
+        np.testing.assert_array_equal(host(t), first[name])
+        assert (t == 7).any().item() == (theirs.state_dict()[name] == 7).any().item()
+
+
+def test_layers_of_ones_own_draw_by_reset_parameters():
+    class Halved(nn.Linear):
+        def reset_parameters(self) -> None:
+            super().reset_parameters()
+            self.weight.data *= 0.5
+
+    mg.manual_seed(0)
+    whole = nn.Linear(3, 2)
+    mg.manual_seed(0)
+    np.testing.assert_array_equal(host(Halved(3, 2).weight), host(whole.weight) * 0.5)
+
+
+FORMER = [n for n in dir(torch.nn.init) if f"{n}_" in dir(init)]
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_former_names_warn_and_serve(name):
+    fill = getattr(init, name)
+    rest = (0.5,) if name in ("constant", "sparse") else ()
+    x, y = mg.zeros(3, 4, 2), mg.zeros(3, 4, 2)
+    if name in ("eye", "sparse"):
+        x, y = mg.zeros(3, 4), mg.zeros(3, 4)
+    mg.manual_seed(1)
+    with pytest.warns(FutureWarning, match=f"use nn.init.{name}_"):
+        assert fill(x, *rest) is x
+    mg.manual_seed(1)
+    np.testing.assert_array_equal(host(x), host(getattr(init, f"{name}_")(y, *rest)))
+    assert host(x).any()

@@ -16,6 +16,8 @@ CASES = [
     Case("Unfold", (2,), {"stride": 2}, (2, 3, 4, 4)),
     Case("Fold", ((4, 4), 2), {"padding": (1, 0)}, (2, 12, 15)),
     Case("Upsample", (), {"scale_factor": 2}, (2, 3, 2, 3)),
+    Case("UpsamplingNearest2d", (), {"scale_factor": 2}, (2, 3, 2, 3)),
+    Case("UpsamplingBilinear2d", ((3, 5),), {}, (2, 3, 2, 3)),
     Case("Upsample", ((3, 5),), {"mode": "bilinear", "align_corners": True}, (2, 3, 2, 3)),
     Case("PixelShuffle", (2,), {}, (2, 8, 2, 3)),
     Case("PixelUnshuffle", (2,), {}, (2, 3, 4, 2)),

@@ -58,7 +58,7 @@ def zero_dim_promotion() -> None:
     ("expected a floating dtype",),
     (
         *("conv", "Conv", "avg_pool", "AvgPool", "ropout", "oftmax", "_loss", "Loss"),
-        *("relu6", "ReLU6", "ardtanh", "nfold", ".fold", ".Fold", "nterpolate", "Upsample"),
+        *("relu6", "ReLU6", "ardtanh", "nfold", ".fold", ".Fold", "nterpolate", "Upsampl"),
         "einsum",
     ),
 )

@@ -152,6 +152,12 @@ def unflatten(d: Drawer) -> Call:
     return Call([x], (d.dim(x.ndim), d([(2, 3), (-1, 2), (6,), (3, 2, 1), (4, -1), (-1, -1)])))
 
 
+@entry("Tensor.unfold", bound="sum")
+def unfold(d: Drawer) -> Call:
+    x = tensor(d, 0 if d.rarely() else 1)
+    return Call([x], (d.dim(x.ndim), d.integer(0, 3), d.integer(0 if d.rarely() else 1, 3)))
+
+
 @entry("Tensor.broadcast_to", bound="sum")
 def broadcast_to(d: Drawer) -> Call:
     whole = d.shape()

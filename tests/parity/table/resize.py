@@ -34,6 +34,15 @@ def interpolate(d: Drawer) -> Call:
     return Call([d.array((d.integer(1, 2), d.integer(1, 2), *sides))], options=options)
 
 
+@entry("nn.UpsamplingNearest2d", *layer("UpsamplingNearest2d"), bound="sum")
+@entry("nn.UpsamplingBilinear2d", *layer("UpsamplingBilinear2d"), bound="sum")
+def upsampling(d: Drawer) -> Call:
+    sizes = tuple(d.integer(1, 9) for _ in range(2))
+    factors = d([2, 1.5, (2, 1.3)])
+    options = {"size": d([sizes, sizes[0]])} if d.integer(0, 1) else {"scale_factor": factors}
+    return Call([d.array((d.integer(1, 2), 2, d.integer(1, 4), d.integer(1, 4)))], options=options)
+
+
 @entry("functional.pixel_shuffle")
 @entry("nn.PixelShuffle", *layer("PixelShuffle"))
 def pixel_shuffle(d: Drawer) -> Call:
