@@ -181,6 +181,8 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "interpolate, bilinear": lambda x: F.interpolate(x, (5, 11), mode="bilinear"),
     "interpolate, corners": lambda x: F.interpolate(x, (5, 11), None, "bilinear", True),
     "interpolate by a factor": lambda x: F.interpolate(x, None, 1.3, "bilinear"),
+    "interpolate to the same size": lambda x: F.interpolate(x, None, 1.1, "bilinear"),
+    "unfold of a dimension": lambda x: x.unfold(2, 3, 2),
     "pixel_shuffle": lambda x: F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2),
     "attention": lambda x: F.scaled_dot_product_attention(x, x * 2, x + 1, is_causal=True),
     "attention without a key": lambda x: F.scaled_dot_product_attention(

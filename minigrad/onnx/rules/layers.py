@@ -221,6 +221,8 @@ def _interpolate(
         factors = [
             o / n if o in (n, 2 * n) else f for n, o, f in zip(before, size, factors, strict=True)
         ]
+    if mode.endswith("linear"):  # likewise
+        factors = [1.0 if o == n else f for n, o, f in zip(before, size, factors, strict=True)]
     where = {"nearest": "asymmetric", "nearest-exact": "half_pixel"}
     options = {
         "mode": "nearest" if mode in where else "linear",
