@@ -252,6 +252,10 @@ def test_to_device_and_dtype(device):
         assert call() is model
         assert {p.dtype for p in model.parameters()} == {np.dtype(dtype)}
     assert {p.device for p in model.cpu().parameters()} == {mg.device("cpu")}
+    if mg.is_gpu_available():
+        assert {p.device for p in model.cuda(0).parameters()} == {mg.device("gpu")}
+    else:
+        refuses(mg.DeviceError, "'gpu", model.cuda)
 
 
 def test_calling_passes_keywords():
