@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cifar.cli import command, compare, data, exchange, results, studies, train
+from cifar.cli import command, compare, data, exchange, explore, results, studies, train
 from cifar.cli.command import Command, guarded, parse_options
 
 __all__ = ["COMMANDS", "guarded", "main", "parse", "parse_options"]
@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "new-recipe": studies.NEW_RECIPE,
     "models": studies.MODELS,
     "augment": studies.AUGMENT,
+    "explore": explore.EXPLORE,
     "train": train.TRAIN,
     "evaluate": results.EVALUATE,
     "predict": results.PREDICT,

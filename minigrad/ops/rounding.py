@@ -97,7 +97,8 @@ def _divisors(name: str, a: Any, b: Any) -> tuple[Any, Any]:
         raise TypeError(f"{name}: expected floats or integers, got bool")
     zero = b == 0
     is_any_zero = bool(zero.any() if hasattr(zero, "any") else zero)
-    if "f" not in kinds and is_any_zero and getattr(a, "size", 1):  # an empty array divides nothing
+    is_empty = getattr(a, "size", 1) == 0  # and divided by nothing
+    if "f" not in kinds and is_any_zero and not is_empty:
         raise ValueError(f"{name}: an integer is divided by 0")
     return a, b
 

@@ -19,8 +19,8 @@ from tests.cifar.cli.calls import assert_one_error
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    "data", "recipes", "new-recipe", "models", "augment", "train", "evaluate", "predict", "verify",
-    "compare", "report", "export", "import",
+    "data", "recipes", "new-recipe", "models", "augment", "explore", "train", "evaluate",
+    "predict", "verify", "compare", "report", "export", "import",
 )  # fmt: skip
 POSITIONAL = {"name", "recipe"}  # besides those that must be given
 
