@@ -24,7 +24,7 @@ from . import functions, shape
 
 @op
 def _in_place(x: Array, value: Any, *, index: Any) -> tuple[Array, Backward]:
-    """x[index] = value."""
+    """x[index] = value, without derivative."""
     x[index] = value
     return x, lambda g, needs: (None, None)
 
