@@ -171,11 +171,13 @@ def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) 
         *("--continue-on-collection-errors", *words),
         *(("-n", str(workers)) if workers > 1 else ()),
     ]
+    # What a pytest around this one has set, as that this is a worker of it, does not hold for it.
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     report.parent.mkdir(parents=True, exist_ok=True)
     with report.with_suffix(".log").open("ab") as log:
         child = subprocess.Popen(
             command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, encoding="utf-8",
-            env={**os.environ, "GPU_REPORT": str(report.resolve())}, preexec_fn=_heed_signals,
+            env={**environ, "GPU_REPORT": str(report.resolve())}, preexec_fn=_heed_signals,
         )  # fmt: skip
         try:
             child.wait(seconds)
