@@ -30,14 +30,17 @@ class Placed(NamedTuple):
 
 @op(twice=Rerun("x"))
 @in_float32
-def _extreme_over(x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool) -> Pair:
-    """y = max x,  dL/dx = g shared equally by the elements that equal y (likewise min)."""
+def _extreme_over(x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool, nan: bool) -> Pair:
+    """y = max x,  dL/dx = g shared equally by the elements that equal y (likewise min).
+
+    Where y is NaN, the NaN share g if ``nan``, else all of dL/dx is NaN: of 0 · g / 0.
+    """
     xp, shape = get_xp(x), x.shape
     y = xp.asarray(getattr(xp, name)(x, axis=axes, keepdims=keepdim))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         top = spread(y, shape, axes)
-        hit = (x == top) | (xp.isnan(x) & xp.isnan(top))
+        hit = (x == top) | (xp.isnan(x) & xp.isnan(top)) if nan else x == top
         return (hit * (spread(g, shape, axes) / hit.sum(axes, keepdims=True).astype(g.dtype)),)
 
     return y, backward
@@ -103,7 +106,7 @@ def _extreme(name: str) -> Callable[..., Any]:
         check_not_empty(name, input, dim)
         if dim is None:
             axes = tuple(range(input.ndim))
-            return _extreme_over(input, name=name, axes=axes, keepdim=False)
+            return _extreme_over(input, name=name, axes=axes, keepdim=False, nan=True)
         axis = check.axis("dim", dim, input.ndim)
         if input.ndim == 0:
             return Placed(input, Tensor(get_xp(input.data).zeros((), np.int64)))
@@ -133,11 +136,11 @@ def _extreme_at(name: str) -> Callable[..., Tensor]:
     def extreme(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         axes, keepdim = over(check.tensor("input", input), dim), check.boolean("keepdim", keepdim)
         check_not_empty(f"a{name}", input, axes)
-        return _extreme_over(input, name=name, axes=axes, keepdim=keepdim)
+        return _extreme_over(input, name=name, axes=axes, keepdim=keepdim, nan=False)
 
     extreme.__name__ = extreme.__qualname__ = f"a{name}"
     extreme.__doc__ = f"""The {name}imum over ``dim`` (an int, a tuple, or () for all), whose
-    gradient all equal elements share."""
+    gradient all equal elements share; it is NaN for all where one is."""
     return extreme
 
 

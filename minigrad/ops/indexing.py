@@ -256,6 +256,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Number | Tensor) -> Tensor:
         check.fits("value", value, input.dtype)
         if input.dtype.kind != "f" and isinstance(value, (float, np.floating)):
             raise TypeError(f"value: expected one that fits into {input.dtype}, got {value}")
+        value = bool(value) if input.dtype == np.bool_ else value
     return arithmetic.where(mask, value, input)
 
 
@@ -318,7 +319,8 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     rows, columns = input.shape[a], input.shape[b]
     count = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
     rest = [i for i in range(ndim) if i not in (a, b)]
-    turned = shape.permute(input, *rest, a, b).reshape(*(input.shape[i] for i in rest), -1)
+    sizes = (*(input.shape[i] for i in rest), rows * columns)
+    turned = shape.permute(input, *rest, a, b).reshape(sizes)
     first = offset if offset >= 0 else -offset * columns
     return turned[..., slice(first, first + count * (columns + 1), columns + 1)][..., :count]
 

@@ -7,12 +7,15 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32
 from ..tape import Backward, op
 from ..tensor import Number, Tensor
+from .arithmetic import where
 from .elementwise import add
 from .linear import matmul
 
@@ -89,7 +92,9 @@ def _added(input: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tenso
     check.number("beta", beta, -math.inf)
     input = input.expand(product.shape)
     if beta == 0:  # NaN of what is not used stays out
-        return add(product * 0, product, alpha=alpha) if alpha != 1 else product
+        scaled = add(product * 0, product, alpha=alpha) if alpha != 1 else product
+        never = Tensor(get_xp(input.data).zeros((), np.bool_))
+        return where(never, input, scaled) if input.requires_grad else scaled  # gradient 0
     return add(input if beta == 1 else input * beta, product, alpha=alpha)
 
 

@@ -61,7 +61,7 @@ class Difference:
 
     ``says``: texts of minigrad's errors where PyTorch gives a result, at the entries whose name
     contains one of ``at``. ``differs(entry, call)``: which results are then minigrad's own:
-    "gradient", "all", or "" for none.
+    how their names start ("gradient", "output 1"), "all", or "" for none.
     """
 
     show: Callable[[], None]

@@ -25,7 +25,7 @@ def _place(g: Graph, y: Value, x: Any, *, name: str, axis: int | None, keepdim: 
 
 @rule
 def _extreme_over(
-    g: Graph, y: Value, x: Any, *, name: str, axes: tuple[int, ...], keepdim: bool
+    g: Graph, y: Value, x: Any, *, name: str, axes: tuple[int, ...], keepdim: bool, nan: bool
 ) -> str:
     return reduce(g, f"Reduce{name.capitalize()}", x, axes, keepdim)
 

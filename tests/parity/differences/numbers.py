@@ -38,6 +38,14 @@ def mixed_dtypes() -> None:
         )
 
 
+@row("fraction-fill", ("value: expected one that fits into",), ("Tensor.masked_fill",))
+def fraction_fill() -> None:
+    assert torch.tensor([3]).masked_fill(torch.tensor([True]), -1.5).tolist() == [-1]
+    x, mask = mg.tensor([3]), mg.tensor([True])
+    text = "value: expected one that fits into int64, got -1.5"
+    refuses(TypeError, text, lambda: x.masked_fill(mask, -1.5))
+
+
 def _narrow_scalar(entry: Entry, call: Call) -> str:
     """A 0-d tensor of a wider integer dtype, which does not widen the result in PyTorch."""
     a = [x for x in call.arrays if x is not None and x.dtype.kind in "iu"]

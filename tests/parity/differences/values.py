@@ -94,7 +94,7 @@ def root_as_power() -> None:
 
 
 def _no_freedom(entry: Entry, call: Call) -> str:
-    if entry.name not in ("Tensor.var", "Tensor.std"):
+    if entry.name not in ("Tensor.var", "Tensor.std", "var_mean", "std_mean"):
         return ""
     x, *dims = call.arrays[0], *call.args[:-1]  # the last of them is unbiased
     dim = dims[0] if dims else call.options.get("dim")
@@ -129,7 +129,7 @@ def number_over_tiny() -> None:
 
 def _tiny_deviation(entry: Entry, call: Call) -> str:
     tiny = contains(call, lambda a: (a != 0) & (np.abs(a) < 1e-30))
-    return "gradient" if entry.name == "Tensor.std" and tiny else ""
+    return "gradient" if entry.name in ("Tensor.std", "std_mean") and tiny else ""
 
 
 @row("std-of-tiny", differs=_tiny_deviation)
@@ -140,6 +140,18 @@ def std_of_tiny() -> None:
     mx.std().backward()
     assert tx.grad.tolist() == [math.inf, -math.inf]
     assert mx.grad.numpy() == pytest.approx([0.5**0.5, -(0.5**0.5)])
+
+
+def _mean_beside(entry: Entry, call: Call) -> str:
+    both = entry.name in ("var_mean", "std_mean")
+    return "output 1" if both and contains(call, np.isinf) else ""
+
+
+@row("mean-beside-variance", differs=_mean_beside)
+def mean_beside_variance() -> None:
+    x = np.array([-np.inf, 0.0])
+    assert math.isnan(torch.var_mean(torch.tensor(x))[1])
+    assert mg.var_mean(mg.tensor(x))[1].item() == -math.inf
 
 
 def _weight_not_finite(entry: Entry, call: Call) -> str:

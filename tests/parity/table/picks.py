@@ -74,6 +74,8 @@ def scatter_add(d: Drawer) -> Call:
     dim, index = _along(d, x)
     more = d.rarely(4)  # whose gradient has a wrong shape in PyTorch
     source = d.array([n + more for n in index.shape], dtype=d.other_dtype())
+    if not index.size:  # of any dtype in PyTorch
+        index = index.astype("int64")
     return Call([x, index, source], (dim,), fixed=(1, 2) if more else (1,))
 
 
