@@ -310,6 +310,41 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
         lambda m, x: m.batch_norm(x, mg.zeros(2, dtype=x.dtype), mg.ones(2, dtype=x.dtype)),
         [near((3000, 2), 1)],
     ),
+    "logsumexp": (lambda m, x: mg.logsumexp(x, 1), [near((2, 70_000), 1)]),
+    "norm": (lambda m, x: mg.norm(x), [near((70_000,), 100)]),
+    "prod": (lambda m, x: mg.prod(x, 1), [np.linspace(0.9, 1.1, 60).reshape(3, 20)]),
+    "cumsum": (lambda m, x: mg.cumsum(x, 0), [near((50_000,), 1)]),
+    "cumprod": (lambda m, x: mg.cumprod(x, 0), [np.ones(50_000)]),
+    "einsum": (
+        lambda m, a, b: mg.einsum("ij,kj->ik", a, b),
+        [near((2, 5000), 1), near((4, 5000), 1)],
+    ),
+    "gather": (lambda m, x: mg.gather(x, 0, classes(30_000)), [near((3,), 1)]),
+    "scatter_add": (
+        lambda m, x, y: mg.scatter_add(x, 0, classes(30_000), y),
+        [near((3,), 1), near((30_000,), 1)],
+    ),
+    "masked_softmax": (
+        lambda m, q, k: m.scaled_dot_product_attention(
+            q, k, k.detach() * 0 + 1, attn_mask=mg.ones(2, 5000, dtype="bool")
+        ),
+        [near((2, 4), 1), near((5000, 4), 1)],
+    ),
+    "conv_transpose2d": (
+        lambda m, x, w: m.conv_transpose2d(x, w),
+        [near((1, 3000, 2, 2), 1), near((3000, 1, 2, 2), 1)],
+    ),
+    "interpolate": (
+        lambda m, x: m.interpolate(x, size=(150, 150), mode="bilinear"),
+        [near((1, 1, 2, 2), 1)],
+    ),
+    "replicated": (lambda m, x: m.pad(x, (5000, 5000), mode="replicate"), [near((1, 1, 2), 1)]),
+    "adaptive_max_pool2d": (
+        lambda m, x: m.adaptive_max_pool2d(x, (90, 90)),
+        [np.ones((1, 1, 2, 2))],
+    ),
+    "unfold": (lambda m, x: m.unfold(x, 60), [near((1, 1, 119, 119), 1)]),
+    "fold": (lambda m, x: m.fold(x, (119, 119), 60), [near((1, 3600, 3600), 1)]),
     "probabilities": (
         lambda m, x: m.cross_entropy(x, (x.detach() * 0 + 0.3)),
         [near((70_000, 3), 5)],
@@ -360,9 +395,13 @@ def test_a_network_in_float16(device):
 # Each element on its own, or elements moved about.
 SUMLESS = {
     *("abs", "cat", "clamp", "div", "dropout", "exp", "expand", "leaky_relu", "log", "neg", "pad"),
-    *("permute", "pow", "relu", "sigmoid", "sqrt", "sub", "take_along", "tanh", "to_device"),
-    *("to_dtype", "where", "elu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish"),
-    *("softplus", "erf"),
+    *("pow", "relu", "sigmoid", "sqrt", "sub", "take_along", "tanh", "to_device"),
+    *("to_dtype", "elu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish"),
+    *("softplus", "erf", "acos", "acosh", "argsort", "asin", "asinh", "atan", "atan2", "atanh"),
+    *("ceil", "clone", "cos", "cosh", "div_floor", "div_trunc", "exp2", "expm1", "flip", "floor"),
+    *("floor_divide", "fmod", "frac", "in_place", "log10", "log1p", "log2", "logaddexp"),
+    *("nan_to_num", "place", "power", "reciprocal", "remainder", "roll", "round", "rsqrt", "sign"),
+    *("sin", "sinh", "square", "tan", "trunc"),
 }
 
 
