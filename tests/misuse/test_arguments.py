@@ -69,6 +69,8 @@ def refusal(argument: str, call: Callable[[], Any]) -> None:
 def test_the_right_call_is_right(name):
     function, rightly, _ = CALLS[name]
     bad = {"optim.LRScheduler": NotImplementedError, "CapturedStep.__call__": mg.DeviceError}
+    if not mg.is_gpu_available():
+        bad["nn.Module.cuda"] = mg.DeviceError
     if name in bad:  # abstract; and on the CPU
         with pytest.raises(bad[name]):
             function(**rightly)

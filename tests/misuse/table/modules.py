@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,17 @@ from tests.misuse.table import CALLS, NAN, WRONG, calls, init, leaf, model
 
 def listed(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda **options: list(function(**options))
+
+
+def silently(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without its warning that it is deprecated."""
+
+    def silent(**options: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return function(**options)
+
+    return silent
 
 
 calls("nn.Linear", nn.Linear, {}, in_features=1, out_features=1, bias=True)
@@ -58,6 +70,7 @@ for _name in ("add_module", "register_module"):
         f"nn.Module.{_name}", lambda n=_name, **options: getattr(nn.Module(), n)(**options),
         {"name": ("text",)}, name="a", module=None,
     )  # fmt: skip
+calls("nn.Module.cuda", lambda device: model().cuda(device), {"device": ("huge",)}, device=None)
 calls("nn.Module.requires_grad_", _tree.requires_grad_, {}, requires_grad=True)
 calls("nn.ModuleDict", nn.ModuleDict, {"modules": ("dict",)}, modules={"a": nn.ReLU()})
 calls(
@@ -110,6 +123,12 @@ for _name, _options in {
         f"nn.init.{_name}", getattr(init, _name), {"tensor": ("tensor",)}, tensor=leaf(), **_options
     )
 calls("nn.init.dirac_", init.dirac_, {}, tensor=leaf(2, 3, 1), groups=1)
+for _name in (  # the former names, which warn
+    *("constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal"),
+    *("orthogonal", "sparse", "uniform", "xavier_normal", "xavier_uniform"),
+):
+    _, _rightly, _may = CALLS[f"nn.init.{_name}_"]
+    calls(f"nn.init.{_name}", silently(getattr(init, _name)), _may, **_rightly)
 calls("nn.init.calculate_gain", init.calculate_gain, {}, nonlinearity="leaky_relu", param=0.1)
 calls("nn.init.default_", init.default_, {"weight": ("tensor",), "bias": ("tensor",)},
       weight=leaf(), bias=None)  # fmt: skip
