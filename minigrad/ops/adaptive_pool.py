@@ -11,7 +11,7 @@ from ..sums import adding_dtype, in_float32
 from ..tape import Backward, op
 from ..tensor import Tensor
 from .conv import Pair
-from .pool import adaptive_avg_pool2d, cells
+from .pool import adaptive_avg_pool2d, cells, grid_size
 
 
 @op
@@ -62,13 +62,7 @@ def adaptive_max_pool2d(
     check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
     if input.ndim == 3:
         return adaptive_max_pool2d(input.unsqueeze(0), output_size).squeeze(0)
-    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
-        sizes = zip(output_size, input.shape[2:], strict=True)
-        output_size = tuple(n if s is None else s for s, n in sizes)  # type: ignore[assignment]
-    out = check.pair("output_size", output_size, 1, alone=False)
-    if 0 in input.shape[1:]:
-        raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
-    return _adaptive_max_pool2d(input, out=out)
+    return _adaptive_max_pool2d(input, out=grid_size(input, output_size))
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: int | tuple[int]) -> Tensor:

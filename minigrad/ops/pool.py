@@ -251,6 +251,17 @@ def _adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     return y, backward
 
 
+def grid_size(input: Tensor, output_size: object) -> Pair:
+    """The (OH, OW) that ``output_size`` of adaptive pooling means for images (N, C, H, W)."""
+    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+        sizes = zip(output_size, input.shape[2:], strict=True)
+        output_size = tuple(n if s is None else s for s, n in sizes)
+    out = check.pair("output_size", output_size, 1, alone=False)
+    if 0 in input.shape[1:]:
+        raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
+    return out
+
+
 def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:
     """Means of OH x OW cells that cover the input evenly.
 
@@ -264,13 +275,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     check.floating("input", check.tensor("input", input, (3, 4), "(N, C, H, W) or (C, H, W)"))
     if input.ndim == 3:
         return adaptive_avg_pool2d(input.unsqueeze(0), output_size).squeeze(0)
-    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
-        sizes = zip(output_size, input.shape[2:], strict=True)
-        output_size = tuple(n if s is None else s for s, n in sizes)  # type: ignore[assignment]
-    out = check.pair("output_size", output_size, 1, alone=False)
-    if 0 in input.shape[1:]:
-        raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
-    return _adaptive_avg_pool2d(input, out=out)
+    return _adaptive_avg_pool2d(input, out=grid_size(input, output_size))
 
 
 def max_pool1d(
