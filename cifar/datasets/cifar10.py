@@ -14,8 +14,7 @@ import numpy as np
 from cifar.datasets import archive, pickles, places
 from cifar.datasets.archive import Archive, File
 from cifar.datasets.dataset import Dataset, Options
-from cifar.datasets.download import download as fetch
-from cifar.errors import DataError
+from cifar.datasets.download import obtain
 
 CLASSES: Final = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -60,14 +59,7 @@ def load(
     Raises:
         DataError: the data are missing, damaged or cannot be fetched.
     """
-    folders = places.candidates(data_dir)
-    folder = archive.find(folders, ARCHIVE)
-    if folder is None:
-        if not download or not folders:
-            raise DataError(f"{ARCHIVE.title} is not in {places.join(folders)}; {ARCHIVE.advice}")
-        fetch(folders[0], ARCHIVE)
-        folder = archive.unpack(folders[0], ARCHIVE)
-    return read(folder.absolute(), split)
+    return read(obtain(ARCHIVE, data_dir, download), split)
 
 
 def read(folder: Path, split: str) -> Dataset:

@@ -17,8 +17,7 @@ import numpy as np
 from cifar.datasets import archive, pickles, places
 from cifar.datasets.archive import Archive, File
 from cifar.datasets.dataset import Dataset, Options
-from cifar.datasets.download import download as fetch
-from cifar.errors import DataError
+from cifar.datasets.download import obtain
 
 _CLASSES: Final = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
@@ -87,15 +86,7 @@ class Labels:
         Raises:
             DataError: the data are missing, damaged or cannot be fetched.
         """
-        folders = places.candidates(data_dir)
-        folder = archive.find(folders, ARCHIVE)
-        if folder is None:
-            if not download or not folders:
-                where = places.join(folders)
-                raise DataError(f"{ARCHIVE.title} is not in {where}; {ARCHIVE.advice}")
-            fetch(folders[0], ARCHIVE)
-            folder = archive.unpack(folders[0], ARCHIVE)
-        return self.read(folder.absolute(), split)
+        return self.read(obtain(ARCHIVE, data_dir, download), split)
 
     def read(self, folder: Path, split: str) -> Dataset:
         """One split from the files in a folder.

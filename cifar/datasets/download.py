@@ -3,6 +3,7 @@ left is resumed."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from cifar.datasets.archive import Archive, in_turn, sha256
+from cifar.datasets import places
+from cifar.datasets.archive import Archive, find, in_turn, sha256, unpack
 from cifar.errors import DataError
 
 _T = TypeVar("_T")
@@ -25,6 +27,25 @@ PACE: Final = (60, 60_000)
 
 class _MirrorError(Exception):
     """This mirror failed; the next one may not."""
+
+
+def obtain(archive: Archive, data_dir: str | os.PathLike[str] | None, fetch: bool) -> Path:
+    """The absolute path of the folder with an archive's files.
+
+    Args:
+        fetch: download the archive where its files are in none of the places.
+
+    Raises:
+        DataError: the files are missing, damaged or cannot be fetched.
+    """
+    folders = places.candidates(data_dir)
+    folder = find(folders, archive)
+    if folder is None:
+        if not fetch or not folders:
+            raise DataError(f"{archive.title} is not in {places.join(folders)}; {archive.advice}")
+        download(folders[0], archive)
+        folder = unpack(folders[0], archive)
+    return folder.absolute()
 
 
 def download(root: Path, archive: Archive) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cifar import datasets
-from cifar.datasets import cifar10
+from cifar.datasets import cifar10, download
 from cifar.errors import DataError, UserError
 from tests.cifar.datasets.tiny_cifar10 import FOLDER, ROWS, write
 from tests.common import refuses
@@ -49,7 +49,7 @@ def test_auto_takes_cifar10_when_it_is_there(tmp_path, capsys):
 
 
 def test_auto_announces_the_synthetic_set(home, capsys, monkeypatch):
-    monkeypatch.setattr(cifar10, "fetch", lambda *_: pytest.fail("downloads"))
+    monkeypatch.setattr(download, "download", lambda *_: pytest.fail("downloads"))
     monkeypatch.setenv("MINIGRAD_DATA", "")
     assert datasets.load("auto", "test").name == "synthetic"
     out, err = capsys.readouterr()
@@ -68,7 +68,7 @@ def test_auto_announces_the_synthetic_set(home, capsys, monkeypatch):
 
 def test_auto_never_falls_back_from_a_named_folder(tmp_path, home, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(cifar10, "fetch", lambda *_: pytest.fail("downloads"))
+    monkeypatch.setattr(download, "download", lambda *_: pytest.fail("downloads"))
     text = f"not in {tmp_path / 'empty'}, and --data-dir names a folder; choose --dataset cifar10"
     refuses(DataError, text, lambda: datasets.load("auto", "test", tmp_path / "empty"))
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "empty"))
