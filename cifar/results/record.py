@@ -35,7 +35,7 @@ class Init:
     """The weights that a run began from.
 
     Attributes:
-        file: their absolute path, as :func:`encode_folder` encodes it.
+        file: their absolute path, as :func:`encode_path` encodes it.
         sha256: digest of the tensors.
     """
 
@@ -45,7 +45,7 @@ class Init:
     @property
     def path(self) -> str:
         """The path as the system has it."""
-        return os.fsdecode(urllib.parse.unquote_to_bytes(self.file))
+        return decode_path(self.file)
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,7 @@ class Record:
 
     def as_note(self) -> dict[str, Any]:
         """The record as JSON holds it; what is None is left out."""
-        note = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
-        if metrics := getattr(self, "metrics", None):
-            note["metrics"] = metrics.as_dict()
-        return note
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
 @dataclass
@@ -160,7 +157,7 @@ class SavedRecord(Record):
         opening: the run's first steps.
         per_class: recall by class name, where the test set was evaluated.
         picked_on: the images by which this epoch was picked, "test" or "validation".
-        data_dir: the folder of data that the run was given (see :func:`encode_folder`).
+        data_dir: the folder of data that the run was given (see :func:`encode_path`).
     """
 
     metrics: EpochMetrics | None = None
@@ -169,6 +166,9 @@ class SavedRecord(Record):
     per_class: Mapping[str, ClassRecall] | None = None
     picked_on: str | None = None
     data_dir: str | None = None
+
+    def as_note(self) -> dict[str, Any]:
+        return super().as_note() | ({"metrics": self.metrics.as_dict()} if self.metrics else {})
 
     def describe(self) -> str:
         """The recipe, seed and epoch, as far as they are known."""
@@ -209,13 +209,17 @@ def _shown(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-# ---------------------------------------------------------------------------- the folder of data
+# ---------------------------------------------------------------------------- paths
 
 
-def encode_folder(folder: Path | None) -> str | None:
-    """A data folder as metadata holds it: its absolute path, percent-encoded since it need not be
-    text."""
-    return None if folder is None else urllib.parse.quote(os.fsencode(folder.absolute()))
+def encode_path(path: Path) -> str:
+    """A path as metadata holds it: absolute, percent-encoded since it need not be text."""
+    return urllib.parse.quote(os.fsencode(path.absolute()))
+
+
+def decode_path(noted: str) -> str:
+    """The inverse of :func:`encode_path`."""
+    return os.fsdecode(urllib.parse.unquote_to_bytes(noted))
 
 
 def find_folder(noted: str | None, dataset: str = "cifar10") -> str | None:
@@ -226,7 +230,7 @@ def find_folder(noted: str | None, dataset: str = "cifar10") -> str | None:
     """
     if noted is None:
         return None
-    folder = os.fsdecode(urllib.parse.unquote_to_bytes(noted))
+    folder = decode_path(noted)
     if os.path.isabs(folder) and datasets.holds(dataset, folder):
         return folder
     name = "CIFAR-10" if dataset == "cifar10" else "the data set"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import platform
@@ -22,7 +21,7 @@ from cifar.errors import UserError
 from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
-from cifar.results.record import Opening, Record, encode_folder
+from cifar.results.record import Init, Opening, Record, encode_path
 from cifar.training import tuning
 from cifar.training.objective import Objective, make_objective
 from cifar.training.step import Step
@@ -259,7 +258,7 @@ def make_run(
         settings,
         recipe,
         out,
-        _record(settings, recipe, device, training_set, counts, model, source),
+        _record(settings, recipe, device, training_set, counts, model, source, begun),
         model,
         optimizer,
         schedule,
@@ -274,10 +273,9 @@ def make_run(
         batches(val_set, at_once, transform=evaluation) if val_set else test,
         val_set.split if val_set else "test",
         test,
-        data_dir=encode_folder(folder),
+        data_dir=None if folder is None else encode_path(folder),
         frozen=frozen,
     )
-    run.record = dataclasses.replace(run.record, init=begun, freeze=settings.freeze)
     return run, test_set
 
 
@@ -306,6 +304,7 @@ def _record(
     counts: NDArray[np.int64],
     model: mg.nn.Module,
     source: Source | None,
+    init: Init | None,
 ) -> Record:
     if device.type == "gpu":
         kernels = "CUDA"
@@ -337,4 +336,6 @@ def _record(
         test_share=settings.test_share,
         split_seed=settings.split_seed,
         source=source,
+        init=init,
+        freeze=settings.freeze,
     )

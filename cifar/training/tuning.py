@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import sys
-import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
 import minigrad as mg
 from cifar import metadata
 from cifar.errors import UserError
-from cifar.results.record import Init
+from cifar.results.record import Init, encode_path
 
 
 def begin_from(model: mg.nn.Module, file: str) -> Init:
@@ -43,8 +41,7 @@ def begin_from(model: mg.nn.Module, file: str) -> Init:
     for name in other:
         shapes = f"{tuple(tensors[name].shape)} in {file}, {tuple(own[name].shape)} here"
         print(f"note: {name} starts anew: it is {shapes}", file=sys.stderr)
-    where = urllib.parse.quote(os.fsencode(Path(file).absolute()))
-    return Init(where, mg.checkpoint.digest(tensors))
+    return Init(encode_path(Path(file)), mg.checkpoint.digest(tensors))
 
 
 def freeze(model: mg.nn.Module, patterns: Sequence[str]) -> list[mg.nn.Module]:

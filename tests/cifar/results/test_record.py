@@ -18,7 +18,7 @@ from cifar.results.record import (
     Record,
     SavedRecord,
     decode,
-    encode_folder,
+    encode_path,
     find_folder,
     rounding_differences,
 )
@@ -91,7 +91,7 @@ def test_a_folder_comes_back_from_its_note(tmp_path, monkeypatch, capsys, name):
     tiny_cifar10.install(monkeypatch.setattr)
     folder = tiny_cifar10.write(tmp_path / name)
     monkeypatch.chdir(folder)
-    noted = encode_folder(Path("."))
+    noted = encode_path(Path("."))
     assert metadata._is_plain(noted)
     assert noted.isascii()
     assert find_folder(noted) == os.fspath(folder)
