@@ -12,6 +12,7 @@ def here(monkeypatch, tmp_path):
     """An empty working directory, and no CIFAR-10 on this machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path.parent / "cupy"))
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
     return tmp_path
 
