@@ -175,9 +175,13 @@ class Rerun(Rule):
         return Recall(args, params, y if "y" in self.names else None)
 
 
-def _known(backward: Any, args: Sequence[Any], kept: set[int]) -> list[Any]:
+def _known(backward: Any, args: Sequence[Any], kept: set[int]) -> Sequence[Any]:
     """What of ``args``, or of what :func:`keeping` says, is ``kept``."""
-    args = getattr(backward, "__dict__", {}).pop("args", args)
+    if (own := getattr(backward, "args", None)) is not None:
+        args = own
+        del backward.args  # it may hold more than the derivative keeps
+    if len(kept) == len(args):
+        return args
     return [
         Gone(x.shape, x.dtype) if i not in kept and hasattr(x, "dtype") else x
         for i, x in enumerate(args)
