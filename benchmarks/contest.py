@@ -47,11 +47,13 @@ class Engine:
     """A contestant's library under the names that minigrad and PyTorch share.
 
     Attributes:
-        functional, optim: its modules of operations and optimisers.
+        library: the package; functional, optim, nn: its modules of operations, optimisers, layers.
     """
 
+    library: Any
     functional: ModuleType
     optim: ModuleType
+    nn: ModuleType
 
     def create(self, name: str) -> Any:
         """The documented model of that name."""
@@ -86,6 +88,10 @@ class Engine:
         """``count`` classes out of ten."""
         raise NotImplementedError
 
+    def like(self, y: Any) -> Any:
+        """Values in the memory order of ``y``."""
+        raise NotImplementedError
+
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -102,6 +108,7 @@ class _Minigrad(Engine):
         minigrad.set_precision(_precision(options))
         self.library = minigrad
         self.functional, self.optim = minigrad.functional, minigrad.optim
+        self.nn = minigrad.nn
         self.device = minigrad.device("gpu" if "gpu" in options else "cpu")
         self.captured = "captured" in options
 
@@ -134,6 +141,9 @@ class _Minigrad(Engine):
     def labels(self, count: int) -> Any:
         return self.library.tensor([i % 10 for i in range(count)], device=self.device)
 
+    def like(self, y: Any) -> Any:
+        return self.library.Tensor(y.data.copy(order="K"))
+
 
 class _Torch(Engine):
     def __init__(self, threads: int, options: Sequence[str]) -> None:
@@ -141,7 +151,7 @@ class _Torch(Engine):
 
         torch.set_num_threads(threads)
         self.library = torch
-        self.functional, self.optim = torch.nn.functional, torch.optim
+        self.functional, self.optim, self.nn = torch.nn.functional, torch.optim, torch.nn
         layout = options[0]
         self.order = getattr(torch, {"nchw": "contiguous_format"}.get(layout, layout))
         self.device = torch.device("cuda" if "gpu" in options else "cpu")
@@ -195,6 +205,9 @@ class _Torch(Engine):
 
     def labels(self, count: int) -> Any:
         return self.library.arange(count, device=self.device) % 10
+
+    def like(self, y: Any) -> Any:
+        return y.detach().clone()
 
 
 def engine(contestant: str, threads: int) -> Engine:

@@ -1,164 +1,101 @@
-"""Each operation is timed on the same work in both libraries, its parts apart."""
+"""The table of benchmarks.ops is complete, and its calls are the same work in both libraries."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-import numpy as np
 import pytest
 
-from benchmarks import contest, ops, study
+from benchmarks import contest
+from benchmarks.ops import __main__ as command
+from benchmarks.ops import child, report
+from benchmarks.ops.case import VARIANTS
+from benchmarks.ops.table import FAMILIES, chosen, untimed
 from cifar import environment
 
+CASES = [case for cases in FAMILIES.values() for case in cases]
+TIMED = {name for case in CASES for name in case.names}
 PEAKS = {"gflops": 100.0, "gb_per_second": 10.0}
+SMALL, TRANSPOSED = VARIANTS[0], VARIANTS[0]._replace(layout="transposed", dtype="float64")
 
 
-def case(op, tensors, options=(), gradients=True, products=0, parts=("forward", "input")):
-    call = study.Call(op, tuple(tensors.items()), tuple(options), gradients, products)
-    return ops.Case(call, "simple", "", parts)
+def test_every_public_name_is_timed_or_has_a_reason():
+    missing = {name for name in untimed.public() - TIMED if not untimed.reason(name, TIMED)}
+    assert not missing
+    listed = {name for names in untimed.NO_TIME.values() for name in names.split()}
+    listed |= set(untimed.SAME)
+    assert not listed - untimed.public()
+    assert not listed & TIMED
 
 
-CONV = case(
-    "conv2d",
-    {"input": (16, 3, 6, 6), "weight": (8, 3, 3, 3), "bias": (8,)},
-    [("stride", (1, 1)), ("padding", (1, 1))],
-    parts=("forward", "input", "parameters"),
-)
-X, Y = 16 * 3 * 36, 16 * 8 * 36
-POOL = case("max_pool2d", {"input": (16, 3, 6, 6)}, [("kernel_size", 2), ("stride", 2)])
-RELU = case("relu", {"input": (16, 3, 6, 6)})
-NORM = case(
-    "batch_norm",
-    {
-        "input": (16, 3, 6, 6),
-        "running_mean": (3,),
-        "running_var": (3,),
-        "weight": (3,),
-        "bias": (3,),
-        "residual": (16, 3, 6, 6),
-    },
-    [("training", True), ("relu", True)],
-    parts=("forward", "input", "parameters"),
-)
-LOSS = case("cross_entropy", {"input": (4, 10), "target": (4,)})
-ACTIVATIONS = [case(name, {"input": (16, 3, 6, 6)}, options) for name, options in ops.ACTIVATIONS]
+def test_labels_are_unique():
+    for cases in FAMILIES.values():
+        labels = [case.label for case in cases]
+        assert len(set(labels)) == len(labels)
 
 
-@pytest.mark.parametrize("contestant", ops.QUICK)
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (CONV, {"forward": X + Y, "input": X + Y, "parameters": X + Y}),
-        (POOL, {"forward": X + X // 4, "input": 2 * X + X // 4}),
-        (RELU, {"forward": 2 * X, "input": 3 * X}),
-        (NORM, {"forward": 3 * X, "input": 5 * X, "parameters": 3 * X}),
-        (LOSS, {"forward": 41, "input": 41}),
-        *((one, {"forward": 2 * X, "input": 3 * X}) for one in ACTIVATIONS),
-    ],
-    ids=lambda value: value.op if isinstance(value, ops.Case) else "",
-)
-def test_every_part_runs_again_and_again(contestant, given, expected):
-    made = ops.actions(contest.engine(contestant, 1), given)
-    assert {part: size for part, (_, size) in made.items()} == {
-        part: 4 * count for part, count in expected.items()
-    }
-    for run, _ in made.values():
-        run()
-        run()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_libraries_do_the_same(family, monkeypatch):
+    """The parts of a case and the bytes that they move are the same; every part runs again."""
+    monkeypatch.setattr(contest, "times", lambda function, *_: (function(), [1.0])[1])
+    names = ("minigrad", "torch nchw keeping")
+    engines = [contest.engine(name, 1) for name in names]
+    for case in FAMILIES[family][:: 1 if len(FAMILIES[family]) < 9 else 5]:
+        first, second = (child.measured(engine, case, SMALL, 0) for engine in engines)
+        assert first.keys() == second.keys(), case.label
+        if not case.step:
+            assert first == second, case.label
 
 
-def test_a_part_asks_for_its_own_gradients_only(monkeypatch):
-    asked = {}
-    engine = contest.engine("minigrad", 1)
-    original = engine.functional.conv2d
-
-    def conv(**arguments):
-        needed = {name for name in ("input", "weight", "bias") if arguments[name].requires_grad}
-        asked[part] = needed
-        return original(**arguments)
-
-    monkeypatch.setattr(engine.functional, "conv2d", conv)
-    for part in CONV.parts:  # read by conv
-        ops._part(engine, CONV.call, part)
-    assert asked == {
-        "forward": {"input", "weight", "bias"},
-        "input": {"input"},
-        "parameters": {"weight", "bias"},
-    }
+def test_a_transposed_operand(monkeypatch):
+    (case,) = (c for c in FAMILIES["arithmetic"] if c.label == "add, a row")
+    x, row = (o.draw((4, 6), TRANSPOSED, False) for o in case.operands)
+    assert (x.shape, x.strides, row.shape) == ((4, 6), (8, 32), (6,))
+    last = contest.engine("torch channels_last keeping", 1)
+    assert child.measured(last, case, SMALL, 0) == {}  # NCHW's times serve
+    image = chosen("activation", ["relu"])[0].operands[0].draw((2, 3, 4, 5), SMALL, True)
+    assert image.strides[1] == image.itemsize
 
 
-@pytest.mark.parametrize("contestant", ops.QUICK)
-def test_an_optimizer(contestant):
-    engine = contest.engine(contestant, 1)
-    made = ops.actions(engine, ops.Case(None, "gated", "", ("step",)))
-    step, size = made["step"]
-    step()
-    assert size == 4 * 5 * 1_118_300  # RMSprop: parameter and square both ways, gradient once
-    optimizer = study.optimizer(engine, "gated", [p := engine.parameter(2, 3)])
-    p.requires_grad, p.grad = True, engine.parameter(2, 3)
-    optimizer.step()
-    (state,) = optimizer.state.values()
-    assert sum(np.shape(value) == (2, 3) for value in state.values()) == ops.STATE["RMSprop"]
+def row(case: str, ratio: float, **more: object) -> report.Row:
+    variant = {"size": "small", "dtype": "float32", "layout": "contiguous", "part": "forward"}
+    return {"family": "reduce", "case": case, "ratio": ratio, **variant, **more}
 
 
-def test_cases():
-    found = ops.cases(("simple", "gated-basic"), (*study.OPERATIONS, ops.OPTIMIZER))
-    names = [(one.op, one.label) for one in found]
-    assert len(set(names)) == len(names)
-    assert ("conv2d", "64×32×30×30 → 64×32×3×3") in names
-    assert ("conv2d", "128×64×32×32 → 128×64×3×3, padding 1") in names
-    assert ("max_pool2d", "64×64×28×28, kernel 2, stride 2") in names
-    # gated-basic's dropout of nothing is left out
-    assert [label for op, label in names if op == "dropout"] == ["64×512, p 0.5"]
-    assert [x.label for x in found if x.op == ops.OPTIMIZER] == [
-        "Adam of simple",
-        "RMSprop of gated-basic",
-    ]
-    assert {x.op for x in ops.cases(("simple",), ("linear", "relu"))} == {"linear", "relu"}
-    labels = [one.label for one in ops.cases(("simple",), ("gelu", "softmax"))]
-    assert labels == ["64×64×32×32", "64×64×32×32, approximate tanh", "64×64×32×32, dim 1"]
-
-
-def test_compare(monkeypatch):
-    ms = {"minigrad": 2.0, "torch nchw keeping": 1.0, "torch channels_last keeping": 4.0}
-
-    def child(_, contestant, **work):
-        part = {"times": [ms[contestant] / 1e3] * 3, "bytes": 10**6}
-        chosen = ops.cases(tuple(work["chosen"]), tuple(work["ops"]))
-        return [dict.fromkeys(one.parts, part) for one in chosen]
-
-    monkeypatch.setattr(contest, "in_child", child)
-    rows = ops.compare(("simple",), ("conv2d", "relu"), 1, 0.1, 2, PEAKS)
-    conv, relu = rows[0], rows[-1]
-    assert (conv["part"], relu["part"]) == ("forward", "input")
-    assert conv["best_torch"] == "torch nchw keeping"
-    assert conv["ratio"] == pytest.approx(0.5)
-    assert conv["rate"] == pytest.approx(2 * 64 * 32 * 30 * 30 * 27 / 2e-3 / 1e9)
-    assert conv["of_peak"] == pytest.approx(conv["rate"] / 100)
-    assert (relu["rate"], relu["unit"]) == (pytest.approx(0.5), "GB/s")
-    assert relu["of_peak"] == pytest.approx(0.05)
+def test_summary():
+    rows = [row("sum", 0.5), row("mean", 2.0), row("mean", 8.0, size="large")]
+    rows += [row("mean", 8.0, size="usual")]
+    found = report.summary(rows)["reduce"]
+    assert (found["ratio"], found["small"], found["slow"]) == (2.828, 1.0, 1)
 
 
 def test_the_command_line(monkeypatch, tmp_path, capsys):
+    asked = []
+
+    def one(benchmark, contestant, **work):
+        asked.append((benchmark, contestant, work["family"], work["only"]))
+        part = {"ms": 2.0 if contestant == "minigrad" else 3.0, "bytes": 10**6}
+        skipped = "channels_last" in contestant
+        found = [[{} if skipped else {"forward": part} for _ in VARIANTS]]
+        return found * len(chosen(work["family"], work["only"]))
+
     monkeypatch.setattr(environment, "peaks", lambda _: PEAKS)
-    monkeypatch.setattr(
-        contest, "in_child", lambda _, contestant, **work: ops.measure(contestant, **work)
-    )
-    out = tmp_path / "x.json"
-    words = (
-        "--model four-block --op relu --op cross_entropy --rounds 1 --seconds 0.0001 --threads 1"
-    )
-    monkeypatch.setattr(sys, "argv", ["ops", *words.split(), "--out", str(out)])
-    ops.main()
+    monkeypatch.setattr(contest, "in_child", one)
+    out, plot = tmp_path / "x.json", tmp_path / "x.png"
+    words = f"--name sort --name mse_loss --rounds 1 --out {out} --plot {plot}"
+    monkeypatch.setattr(sys, "argv", ["ops", *words.split()])
+    command.main()
     written = json.loads(out.read_text())
-    assert {row["op"] for row in written["results"]} == {"relu", "cross_entropy"}
-    assert all(set(row["ms"]) == set(ops.QUICK) for row in written["results"])
-    assert "geometric mean" in capsys.readouterr().out
-
-
-def test_nothing_to_do_is_said(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["ops", "--model", "resnet-32", "--op", "dropout"])
+    assert set(written["families"]) == {"scan and sort", "loss"} == {a[2] for a in asked}
+    assert {row["ratio"] for row in written["results"]} == {1.5}
+    assert {row["of_peak"] for row in written["results"]} == {0.05}
+    assert "sort, dim 0" in capsys.readouterr().out
+    size = plot.stat().st_size
+    monkeypatch.setattr(sys, "argv", ["ops", "--redraw", str(out), "--plot", str(plot)])
+    command.main()
+    assert plot.stat().st_size == size > 10_000
+    monkeypatch.setattr(sys, "argv", ["ops", "--family", "loss", "--name", "sort"])
     with pytest.raises(SystemExit):
-        ops.main()
-    assert "no model of resnet-32 calls dropout" in capsys.readouterr().err
+        command.main()
+    assert "no case of loss is of sort" in capsys.readouterr().err

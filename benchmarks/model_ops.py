@@ -1,16 +1,15 @@
 """Every operation of the studies' training steps by itself, minigrad beside PyTorch, on the CPU.
 
-    python -m benchmarks.ops                                    # all, about six minutes
-    python -m benchmarks.ops --model resnet-82 --op conv2d
-    python -m benchmarks.ops --op gelu --op softmax
+    python -m benchmarks.model_ops                              # all, about five minutes
+    python -m benchmarks.model_ops --model resnet-82 --op conv2d
 
 The operations are those that the models call, collected by running them, each once per distinct
-shape at the batch size of the study's recipe, and the optimisers on the models' parameters. Without
---model, activations that no model calls follow, on one shape. Forward
-(recorded for backward, as in training), the gradient of the input and that of the parameters are
-timed apart; where a step does not need a gradient, it is left out. Operands lie in the memory order
-that each library's own operations leave behind. PyTorch's time is the better of NCHW and
-channels_last, part by part, with glibc keeping freed memory (see :mod:`benchmarks.contest`).
+shape at the batch size of the study's recipe, and the optimisers on the models' parameters.
+(:mod:`benchmarks.ops` has every public operation.) Forward (recorded for backward, as in training),
+the gradient of the input and that of the parameters are timed apart; where a step does not need a
+gradient, it is left out. Operands lie in the memory order that each library's own operations leave
+behind. PyTorch's time is the better of NCHW and channels_last, part by part, with glibc keeping
+freed memory (see :mod:`benchmarks.contest`).
 
 Convolutions and linear layers are rated by GFLOP/s, counted by their definition (Winograd's way
 needs fewer), the others by GB/s, counting each array that must be read or written once; both stand
@@ -34,22 +33,12 @@ from benchmarks.study import Call
 from cifar import environment, models
 from cifar.results.tables import table
 
-NAME = "ops"
+NAME = "model_ops"
 OPTIMIZER = "optimizer"
-# Activations that no model calls, with their options.
-ACTIVATIONS: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = (
-    *((name, ()) for name in ("leaky_relu", "relu6", "hardtanh", "hardsigmoid", "hardswish")),
-    *((name, ()) for name in ("sigmoid", "tanh", "silu", "mish", "softplus", "logsigmoid")),
-    *((name, ()) for name in ("elu", "selu", "celu")),
-    *(("gelu", ()), ("gelu", (("approximate", "tanh"),))),
-    *(("softmax", (("dim", 1),)), ("log_softmax", (("dim", 1),))),
-)
-NAMES = tuple(dict.fromkeys(name for name, _ in ACTIVATIONS))
-SHAPE = (64, 64, 32, 32)
 LEAST, MOST = 3, 1000  # calls of one part in a turn
 STATE = {"SGD": 1, "RMSprop": 1, "Adam": 2}  # arrays that the recipes' optimisers keep
 KINDS = {"input": "input", "residual": "input", "weight": "parameters", "bias": "parameters"}
-REREAD = ("batch_norm", "relu", "max_pool2d", *NAMES)  # whose derivative depends on the input
+REREAD = ("batch_norm", "relu", "max_pool2d")  # whose derivative depends on the input
 
 
 @dataclass(frozen=True)
@@ -80,11 +69,7 @@ def cases(chosen: tuple[str, ...], ops: tuple[str, ...]) -> list[Case]:
         label = f"{recipe.optimizer} of {model}"
         optimizers.append(Case(None, model, label, ("step",)))
     every = sorted(found.values(), key=lambda case: study.OPERATIONS.index(case.op))
-    others = []
-    for op, options in ACTIVATIONS:
-        call = Call(op, (("input", SHAPE),), options, input_gradient=True, multiply_adds=0)
-        others.append(Case(call, "", _label(call), ("forward", "input")))
-    return [case for case in (*every, *optimizers, *others) if case.op in ops]
+    return [case for case in (*every, *optimizers) if case.op in ops]
 
 
 def _label(call: Call) -> str:
@@ -94,7 +79,7 @@ def _label(call: Call) -> str:
         text += " → " + "×".join(map(str, tensors["weight"]))
     usual = {"stride": 1, "padding": 0} if call.op in study.PRODUCTS else {"padding": 0}
     text += " + residual" * ("residual" in tensors) + " + ReLU" * bool(options.get("relu"))
-    for name in ("kernel_size", "stride", "padding", "output_size", "p", "approximate", "dim"):
+    for name in ("kernel_size", "stride", "padding", "output_size", "p"):
         value = options.get(name)
         value = value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
         if value is not None and value != usual.get(name):
@@ -261,18 +246,14 @@ def show(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Command line."""
-    of_models = (*study.OPERATIONS, OPTIMIZER)
-    every = (*of_models, *NAMES)
+    every = (*study.OPERATIONS, OPTIMIZER)
     parser = contest.parser(__doc__, turns=3, per_turn=0.05)
     add = parser.add_argument
     add("--model", action="append", choices=models.names(), help="its operations; may be repeated")
     add("--op", action="append", choices=every, help="this operation; may be repeated")
     add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     given = parser.parse_args()
-    chosen, ops = (
-        tuple(given.model or models.names()),
-        tuple(given.op or (of_models if given.model else every)),
-    )
+    chosen, ops = tuple(given.model or models.names()), tuple(given.op or every)
     if not cases(chosen, ops):
         parser.error(f"no model of {', '.join(chosen)} calls {', '.join(ops)}")
     peaks = environment.peaks(given.threads)
