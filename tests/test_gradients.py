@@ -348,6 +348,19 @@ def test_gradients_of_gradients(name, data, seed):
     assert mg.gradgradcheck(function, inputs)
 
 
+def test_a_derivative_of_zero_has_a_slope():
+    a = mg.tensor([1.7, 0.5], dtype="float64", requires_grad=True)
+    b = mg.tensor([0.0, 0.0], dtype="float64", requires_grad=True)
+    slope = grad((a**b).sum(), a, create_graph=True)[0]  # b aᵇ⁻¹
+    assert not slope.data.any()
+    np.testing.assert_allclose(grad(slope.sum(), b)[0].data, 1 / a.data)
+    x = mg.tensor([[1.0, 0.0, 0.0]], dtype="float64", requires_grad=True)
+    across = mg.tensor([[0.0, 1.0, 0.5]], dtype="float64")  # Σ g y is 0
+    slope = grad(F.normalize(x), x, across, create_graph=True)[0]
+    turned = grad(slope, x, mg.tensor([[0.3, 0.2, -0.7]], dtype="float64"))[0]
+    np.testing.assert_allclose(turned.data, [[0.15, -0.3, -0.15]])
+
+
 class Kept(Listener):
     """Finds what is recalled of an operation that its derivative does not keep."""
 

@@ -171,7 +171,10 @@ square = of_one("square", _square, "input².")
 
 @op(twice=Rerun("a b y"))
 def _power(a: Any, b: Any) -> Pair:
-    """y = aᵇ,  dL/da = g b aᵇ⁻¹ (0 where b = 0),  dL/db = g y ln a (0 where a = 0 ≤ b)."""
+    """y = aᵇ,  dL/da = g b aᵇ⁻¹,  dL/db = g y ln a.
+
+    The first is 0 where b = 0 and a is 0 or NaN, the second where a = 0 ≤ b.
+    """
     a, b = meet("pow", a, b)
     xp = get_xp(a if hasattr(a, "dtype") else b)
     if all(getattr(x, "dtype", np.dtype(type(x))).kind == "b" for x in (a, b)):
@@ -182,7 +185,10 @@ def _power(a: Any, b: Any) -> Pair:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         none, flat = g.dtype.type(0), (a == 0) & (b >= 0)
-        ga = xp.where(b == 0, none, g * (b * a ** (b - 1))) if needs[0] else None
+        ga = None
+        if needs[0]:
+            undefined = (b == 0) & ~(xp.abs(a) > 0)
+            ga = xp.where(undefined, none, g * (b * a ** (b - 1)))
         if not needs[1]:
             return ga, None
         if hasattr(a, "dtype"):

@@ -20,15 +20,17 @@ def _normalize(x: Array, *, p: float, axes: tuple[int, ...], eps: float) -> tupl
 
         dL/dx = (g − (Σ g y) dn/dx) / n,   dn/dx = sign(x) (|x| / n)^(p−1)
 
-    and g / ε where n is below ε. For p = ∞ the largest elements share dn/dx equally.
+    and g / ε where n is below ε. For p = ∞ the largest elements share dn/dx equally; for p < 1 that
+    of an element 0, which is infinite, counts as 0.
     """
     xp, size = get_xp(x), get_xp(x).abs(x)
     if p == math.inf:
         n = size.max(axis=axes, keepdims=True)
-    elif p == 2:
-        n = xp.sqrt(total(x * x, axes, True))
     else:
-        n = total(size**p, axes, True) ** (1 / p)
+        sums = total(x * x if p == 2 else size**p, axes, True)
+        none = sums == 0  # where the root has no slope
+        root = xp.where(none, x.dtype.type(1), sums)
+        n = xp.where(none, sums, xp.sqrt(root) if p == 2 else root ** (1 / p))
     scale = xp.maximum(n, x.dtype.type(eps))
     y = x / scale
 
@@ -40,8 +42,9 @@ def _normalize(x: Array, *, p: float, axes: tuple[int, ...], eps: float) -> tupl
             slope = y
         else:
             slope = xp.sign(x) * (size / scale) ** (p - 1)
+            slope = xp.where(x == 0, x, slope) if p < 1 else slope  # not 0 · ∞
         along = total(g * y, axes, True) * (n >= eps)
-        return ((g - xp.where(along == 0, along, along * slope)) / scale,)
+        return ((g - along * slope) / scale,)
 
     return y, backward
 

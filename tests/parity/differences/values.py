@@ -69,6 +69,22 @@ def zero_times_infinity() -> None:
     assert np.isnan(mx.grad.numpy()).all()
 
 
+def _power_zero(entry: Entry, call: Call) -> str:
+    powers = entry.name == "Tensor.pow of tensors"
+    return "second" if powers and contains(call, lambda a: a == 0) else ""
+
+
+@row("power-zero", differs=_power_zero)
+def power_zero() -> None:
+    slopes = []
+    for library, grad in ((torch, torch.autograd.grad), (mg, mg.autograd.grad)):
+        a = library.tensor([2.0], requires_grad=True)
+        b = library.tensor([0.0], requires_grad=True)
+        by_a = grad((a**b).sum(), a, create_graph=True)[0]
+        slopes.append((by_a.item(), grad(by_a.sum(), b)[0].item()))
+    assert slopes == [(0, 0), (0, 0.5)]
+
+
 def _gelu_limits(entry: Entry, call: Call) -> str:
     gelu = entry.name.lower().endswith("gelu")
     return "all" if gelu and contains(call, np.isinf) else ""
