@@ -1,138 +1,224 @@
-"""Convolution straight from the image, for layers of few channels.
+"""Convolution straight from the image, compiled: forward and its two gradients, for any options.
 
-im2col copies KH·KW times the image, and a matrix product of few rows cannot make up for that. In
-batch-innermost memory, a row of outputs and the pixels that one weight multiplies for it are
-contiguous runs. So :func:`minigrad.cpu.conv.correlate` can be summed straight from the image,
-without padding it. The weight gradient also works at stride s, from s x s images of every s-th
-pixel ("space to depth"); for the forward pass this measured no faster than matrix products. The
-loops are compiled (:mod:`minigrad.cpu.kernels.direct`).
+The columns of im2col are KH·KW times as large as the image; written to memory and read back, they
+would cost more time than a product of few rows. The kernels (:mod:`minigrad.cpu.kernels.direct`)
+gather them a few outputs at a time, into the core's first caches.
+
+The input gradient only gathers, too. At stride s the pixels i = s k + a, for each a below s, are
+read by the kernel offsets d with a + p − d divisible by s, and by output k + (a + p − d) / s: one
+convolution at stride 1 of g for each such image of every s-th pixel.
 """
 
 from __future__ import annotations
 
 import functools
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
 from ..device import Array
 from ..memory import empty
+from ..ops.conv import Pair, Window
 from .compiled import kernels
 from .threads import get_num_threads, parallel, split_range, workspace
 
-Pair = tuple[int, int]
-
-# Channels up to which these measured faster than matrix products.
-MAX_FORWARD_CHANNELS = 16  # in `correlate`
-MAX_BACKWARD_CHANNELS = 32  # in `weight_gradient`
-
-
-def is_supported(x: Array, w_shape: tuple[int, ...], groups: int, max_channels: int) -> bool:
-    """True if the kernels are available, and x (C, H, W, N) or the output has at most
-    ``max_channels`` channels: MAX_FORWARD_CHANNELS or MAX_BACKWARD_CHANNELS."""
-    if groups != 1 or x.shape[3] < 4:
-        return False
-    return min(w_shape[0], w_shape[1]) <= max_channels and kernels("direct", x.dtype) is not None
+TILES = 8  # that a thread works through at least, if there are enough
+MAX_TILE_BYTES = 1 << 18  # of all columns, to fit a core's cache
 
 
 def _compiled(x: Array) -> ModuleType:
     module = kernels("direct", x.dtype)
-    assert module is not None  # see `is_supported`
+    assert module is not None  # see `minigrad.cpu.conv`
     return module
 
 
-@functools.cache
-def _channels(count: int) -> Array:
-    """0 … count − 1, padded to a multiple of four by repeating the last channel once, the last two
-    once each, or the last one three times."""
-    repeated = ([], [1, 1, 1], [1, 2], [1])[count % 4]
-    return np.sort([*range(count), *(count - k for k in repeated)])
+def _tile(x: Array, depth: int, least: int) -> int:
+    """Elements of a tile of ``depth`` columns: the more the fewer, since cutting takes time."""
+    size = _compiled(x).TILE_BYTES
+    return size // x.itemsize * max(least, min(4, MAX_TILE_BYTES // (size * max(1, depth))))
 
 
-def _inputs(
-    x: Array, channels: Array, kernel: Pair, padding: Pair, stride: Pair, dilation: Pair
-) -> tuple[Array, Array, Array, Array, Array, int, int, int]:
-    """The pixels of ``channels`` of x (C, H, W, N) that a kernel (KH, KW) reads, as arguments of
-    :mod:`minigrad.cpu.kernels.direct`: x, starts, planes, down, right, h, row_size, n."""
-    c, h, w, n = x.shape
-    (tops, top, down), (lefts, left, right) = map(_offsets, kernel, padding, stride, dilation)
-    images = np.zeros((len(top), len(left)), np.int64)
-    if stride != (1, 1):
-        x = _images(x, tops, lefts, stride)
-        images, (h, w) = top[:, None] * len(lefts) + left, x.shape[3:5]
-    plane = h * w * n
-    starts = images.reshape(-1) * (c * plane)
-    return x.reshape(-1), starts, channels * plane, down, right, h, w * n, n
+class Taps(NamedTuple):
+    """Kernel offsets: which (of a row-by-row count), and the pixels that they read for output
+    (0, 0)."""
+
+    places: Array
+    down: Array
+    right: Array
 
 
 @functools.cache
-def _offsets(kernel: int, padding: int, stride: int, dilation: int) -> tuple[Array, Array, Array]:
-    """Along one axis: the remainders r of the images (pixels r, r + s, r + 2 s …) that kernel
-    offsets read; for each offset, the index of its image, and its shift in rows of that image."""
-    down, remainders = divmod(np.arange(kernel) * dilation - padding, stride)
-    return *np.unique(remainders, return_inverse=True), down
+def _taps(rows: tuple[Pair, ...], columns: tuple[Pair, ...], width: int) -> Taps:
+    """All pairs of ``rows`` and ``columns``, each a list of (kernel offset, pixel)."""
+    pairs = [(a * width + b, i, j) for a, i in rows for b, j in columns]
+    places, down, right = np.array(pairs, np.int64).reshape(-1, 3).T
+    return Taps(*map(np.ascontiguousarray, (places, down, right)))
 
 
-def _images(x: Array, tops: Array, lefts: Array, stride: Pair) -> Array:
-    """Images of every s-th pixel, starting at each of ``tops`` and ``lefts``: (tops, lefts, C, H/s,
-    W/s, N), with zeros where a last row or column lies beyond x."""
-    (c, h, w, n), (sh, sw) = x.shape, stride
-    images = empty((len(tops), len(lefts), c, -(-h // sh), -(-w // sw), n), x.dtype)
+def _all_taps(padding: Pair, window: Window) -> Taps:
+    rows, columns = (
+        tuple((k, k * d - p) for k in range(size))
+        for size, d, p in zip(window.kernel, window.dilation, padding, strict=True)
+    )
+    return _taps(rows, columns, window.kernel[1])
+
+
+def _packed(filters: Array, taps: Taps) -> Array:
+    """``filters`` (O, C, KH·KW) as the kernel takes them."""
+    compiled = _compiled(filters)
+    o, c = filters.shape[:2]
+    blocks = -(-o // compiled.ROWS)
+    packed = empty((blocks * len(taps.places) * c * compiled.ROWS,), filters.dtype)
+    parts = split_range(blocks, get_num_threads())
 
     def task(i: int) -> None:
-        a, b = divmod(i // c, len(lefts))
-        part, image = x[i % c, tops[a] :: sh, lefts[b] :: sw], images[a, b, i % c]
-        tall, wide = part.shape[:2]
-        image[:tall, :wide] = part
-        image[tall:], image[:, wide:] = 0, 0
+        compiled.pack(filters, taps.places, parts[i].start, parts[i].stop, packed)
 
-    parallel(task, len(tops) * len(lefts) * c, x.size)
-    return images
+    parallel(task, len(parts), packed.size)
+    return packed
+
+
+class _Product(NamedTuple):
+    """One product: columns of x (C, H, W, N), the filters' taps, the number of outputs per channel,
+    and where they go; see the kernel."""
+
+    x: Array
+    image: tuple[int, ...]
+    taps: Taps
+    filters: Array
+    bias: Array | None
+    y: Array
+    layout: tuple[int, ...]
+
+
+def _multiply(products: list[_Product], outputs: int) -> None:
+    """Run ``products``, which write to separate memory, on all cores."""
+    x = products[0].x
+    compiled = _compiled(x)
+    most = max(len(one.taps.places) * one.image[0] for one in products)
+    tile = _tile(x, most, 1)
+    more = -outputs % compiled.ROWS
+    shares: list[tuple[_Product, Array, Array, slice]] = []
+    work = 0
+    for one in products:
+        size = one.image[6] * one.image[7] * one.image[3]
+        packed = _packed(one.filters, one.taps)
+        count = max(get_num_threads(), min(4 * get_num_threads(), size // (TILES * tile)))
+        bias = np.zeros(outputs + more, x.dtype)
+        if one.bias is not None:
+            bias[:outputs] = one.bias
+        parts = split_range(size, count, align=tile)
+        shares += [(one, packed, bias, part) for part in parts]
+        work += packed.size * size
+
+    def task(i: int) -> None:
+        one, packed, bias, part = shares[i]
+        depth = len(one.taps.places) * one.image[0]
+        scratch = workspace("columns", ((depth + compiled.ROWS) * tile,), x.dtype)
+        pieces, active = _lists(one.taps, tile)
+        compiled.correlate(
+            one.x.reshape(-1), one.image, one.taps.down, one.taps.right, packed, bias,
+            outputs, part.start, part.stop, tile, one.y.reshape(-1), one.layout,
+            scratch, pieces, active,
+        )  # fmt: skip
+
+    parallel(task, len(shares), work)
+
+
+def _lists(taps: Taps, tile: int) -> tuple[Array, Array]:
+    """Scratch memory for the kernels' lists of pieces and of active taps."""
+    pieces = workspace("pieces", (tile, 5), np.dtype(np.int64))
+    return pieces, workspace("active", (max(1, len(taps.places)),), np.dtype(bool))
+
+
+def _groups(count: int, *arrays: Array) -> list[tuple[Array, ...]]:
+    """The parts of ``arrays`` along their first axis, group by group."""
+    return list(zip(*(a.reshape(count, -1, *a.shape[1:]) for a in arrays), strict=True))
 
 
 def correlate(
-    x: Array, w: Array, b: Array | None, padding: Pair, dilation: Pair, size: Pair
+    x: Array, w: Array, b: Array | None, padding: Pair, window: Window, groups: int
 ) -> Array:
-    """:func:`minigrad.cpu.conv.correlate` at stride 1. ``padding`` is the number of zeros (above,
-    to the left); below and to the right there are as many as an output of ``size`` (OH, OW)
-    needs."""
-    compiled = _compiled(x)
-    (o, c, kh, kw), n, (oh, ow) = w.shape, x.shape[3], size
-    channels = _channels(c)
-    inputs = _inputs(x, channels, (kh, kw), padding, (1, 1), dilation)
-    # A channel that occurs twice has half its weights each time. This is exact, except for
-    # subnormal weights, and holds where x is infinite.
-    filters = np.zeros((-(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
-    filters[:o] = w.transpose(0, 2, 3, 1)[..., channels]
-    filters /= np.bincount(channels)[channels].astype(x.dtype)
-    bias = np.zeros(0, x.dtype) if b is None else b
+    """The correlation of x (C, H, W, N), zero-padded, with w (O, C/G, KH, KW), plus b: (O, OH, OW,
+    N)."""
+    (_, h, wide, n), (o, cg, *_) = x.shape, w.shape
+    oh, ow = window.output(h + 2 * padding[0], wide + 2 * padding[1])
     y = empty((o, oh, ow, n), x.dtype)
-    rows = split_range(oh, 4 * get_num_threads())
-
-    def task(i: int) -> None:
-        sums = workspace("sums", (4 * compiled.SUMS_STRIDE,), y.dtype)
-        sizes = o, oh, ow * n, rows[i].start, rows[i].stop
-        compiled.correlate(*inputs, filters.reshape(-1), bias, *sizes, y.reshape(-1), sums)
-
-    parallel(task, len(rows), w.size * oh * ow * n)
+    taps = _all_taps(padding, window)
+    image = (cg, h, wide, n, *window.stride, oh, ow)
+    layout = (0, oh * ow * n, ow * n, n)
+    biases = [None] * groups if b is None else b.reshape(groups, -1)
+    products = [
+        _Product(part, image, taps, filters, bias, target, layout)
+        for (part, filters, target), bias in zip(
+            _groups(groups, x, w.reshape(o, cg, -1), y), biases, strict=True
+        )
+    ]
+    _multiply(products, o // groups)
     return y
 
 
-def weight_gradient(
-    x: Array, g: Array, shape: tuple[int, ...], padding: Pair, stride: Pair, dilation: Pair
+def input_gradient(
+    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
 ) -> Array:
-    """:func:`minigrad.cpu.conv.weight_gradient`, with ``padding`` as in :func:`correlate`. Each
-    thread sums rows of its own, so the rounding is the same from run to run."""
+    """dL/dx of :func:`correlate`, (C, H, W, N) for ``size`` (H, W)."""
+    (_, oh, ow, n), (o, cg, kh, kw) = g.shape, w.shape
+    (h, wide), (sh, sw) = size, window.stride
+    gx = empty((groups * cg, h, wide, n), g.dtype)
+    filters = w.reshape(groups, o // groups, cg, kh * kw).swapaxes(1, 2)
+    products = []
+    for a in range(min(sh, h)):
+        for b in range(min(sw, wide)):
+            starts = (a, b)
+            rows, columns = (
+                tuple(
+                    (k, (start + p - k * d) // s)
+                    for k in range(kernel)
+                    if (start + p - k * d) % s == 0
+                )
+                for start, p, d, s, kernel in zip(
+                    starts, padding, window.dilation, window.stride, window.kernel, strict=True
+                )
+            )
+            image = (o // groups, oh, ow, n, 1, 1, -(-(h - a) // sh), -(-(wide - b) // sw))
+            layout = ((a * wide + b) * n, h * wide * n, sh * wide * n, sw * n)
+            taps = _taps(rows, columns, kw)
+            products += [
+                _Product(part, image, taps, own, None, target, layout)
+                for (part, target), own in zip(_groups(groups, g, gx), filters, strict=True)
+            ]
+    _multiply(products, cg)
+    return gx
+
+
+def weight_gradient(
+    x: Array, g: Array, shape: tuple[int, ...], padding: Pair, window: Window, groups: int
+) -> Array:
+    """dL/dw of :func:`correlate`, for g = dL/dy (O, OH, OW, N). Each thread sums a fixed share, so
+    the rounding is the same from run to run."""
     compiled = _compiled(x)
-    (o, c, kh, kw), (oh, ow, n) = shape, g.shape[1:]
-    channels, rows = _channels(c), split_range(oh, get_num_threads())
-    inputs = _inputs(x, channels, (kh, kw), padding, stride, dilation)
-    sums = np.zeros((len(rows), -(-o // 4) * 4, kh, kw, len(channels)), x.dtype)
+    (o, cg, kh, kw), (h, wide, n), (oh, ow) = shape, x.shape[1:], g.shape[1:3]
+    og, depth, size = o // groups, cg * kh * kw, oh * ow * n
+    across = compiled.lines(x.itemsize)
+    width, rows = -(-depth // across) * across, -(-og // compiled.LINES) * compiled.LINES
+    tile = _tile(x, depth // 2, 2)
+    shares = split_range(size, get_num_threads(), align=tile)
+    parts = _groups(groups, x, g)
+    sums = np.zeros((len(shares), groups, rows, width), x.dtype)
+    taps = _all_taps(padding, window)
+    image = (cg, h, wide, n, *window.stride, oh, ow)
 
     def task(i: int) -> None:
-        sizes = o, oh, ow * n, rows[i].start, rows[i].stop
-        compiled.weight_gradient(*inputs, g.reshape(-1), *sizes, sums[i].reshape(-1))
+        scratch = workspace("columns", ((width + compiled.LINES) * tile,), x.dtype)
+        pieces, active = _lists(taps, tile)
+        for k, (images, gradient) in enumerate(parts):
+            compiled.weight_gradient(
+                images.reshape(-1), image, taps.down, taps.right, gradient.reshape(-1), og,
+                shares[i].start, shares[i].stop, tile, sums[i, k].reshape(-1), width,
+                scratch, pieces, active,
+            )  # fmt: skip
 
-    parallel(task, len(rows), sums[0].size * oh * ow * n)
-    first = np.searchsorted(channels, np.arange(c))
-    return np.ascontiguousarray(sums.sum(axis=0)[:o, :, :, first].transpose(0, 3, 1, 2))
+    parallel(task, len(shares), depth * o * size)
+    found = sums.sum(axis=0)[:, :og, :depth].reshape(groups, og, kh, kw, cg)
+    return np.ascontiguousarray(found.transpose(0, 1, 4, 2, 3)).reshape(shape)

@@ -68,7 +68,7 @@ CASES = {
         general() | many_channels() | winograd(),
         gpu=on_gpu(),
         limits={
-            "minigrad.cpu.conv.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
+            "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
             "minigrad.cpu.conv_winograd.MAX_BLOCK_BYTES": (1, 20_000, 1 << 20),
             "minigrad.cpu.conv_winograd.MAX_SUM_BYTES": (1, 20_000, 1 << 20),
         },

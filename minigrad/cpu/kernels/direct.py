@@ -1,152 +1,190 @@
-"""Convolution without im2col columns, for the arrays that :mod:`minigrad.cpu.conv_direct` prepares.
+"""Convolution as products of filters with columns that are gathered a tile at a time.
 
-A row of outputs is one contiguous run of OW·N elements, and the pixels that one kernel offset (kh,
-kw) of one channel c reads for it are another. The kernels process four output channels and four
-input channels at a time, so each loaded element is used four times.
+A tile is a run of outputs: of the flat (OH, OW, N) memory of a channel. Its columns are the pixels
+that the filters multiply for it, a row for each kernel offset, "tap", and channel. They are copied
+into a buffer that stays in the core's cache, and multiplied from there in registers
+(:mod:`minigrad.cpu.kernels.vector`). Taps that read only padding for a whole tile are left out.
 
-Kernel offset (kh, kw) of channel c reads the image at ``starts[kh, kw] + planes[c]``: ``h`` rows of
-``row_size`` elements, ``n`` per pixel. It reads ``down[kh]`` rows below the output's row and
-``right[kw]`` pixels to the right, and nothing outside the image. The number of channels is a
-multiple of four.
+Output (i, j) and tap p read the pixel in row ``i · stride + down[p]`` and column
+``j · stride + right[p]`` of an image (H, W, N), or zero outside of it. ``image`` holds (channels,
+H, W, N, vertical and horizontal stride, OH, OW).
 """
 
 from __future__ import annotations
 
-from . import inline, inline_sum, jit
-
-STRIP = 1024  # elements of a run that are summed together, to stay in the first-level cache
-SUMS_STRIDE = STRIP + 16  # from one output channel's sums to the next's; not a power of two
+from . import inline, jit
+from .vector import BLOCK_BYTES, LINES, ROWS, TILE_BYTES, dots, lines, move, move_tile, outer
 
 
 @inline
-def _add_16(y, i, y_stride, x, j0, j1, j2, j3, w, k, w_stride, n):
-    """Four rows of y (at i, i + y_stride …) += a 4 x 4 block of w @ four runs of x."""
-    y0, y1 = y[i : i + n], y[i + y_stride : i + y_stride + n]
-    i += 2 * y_stride
-    y2, y3 = y[i : i + n], y[i + y_stride : i + y_stride + n]
-    x0, x1, x2, x3 = x[j0 : j0 + n], x[j1 : j1 + n], x[j2 : j2 + n], x[j3 : j3 + n]
-    a0, a1, a2, a3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    k += w_stride
-    b0, b1, b2, b3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    k += w_stride
-    c0, c1, c2, c3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    k += w_stride
-    d0, d1, d2, d3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-    for e in range(n):
-        u0, u1, u2, u3 = x0[e], x1[e], x2[e], x3[e]
-        y0[e] = y0[e] + a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
-        y1[e] = y1[e] + b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3
-        y2[e] = y2[e] + c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3
-        y3[e] = y3[e] + d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
+def _clear(y, j, n):
+    for k in range(n):
+        y[j + k] = y.dtype.type(0)
 
 
 @inline
-def _fill(y, i, value, n):
-    ys = y[i : i + n]
-    for e in range(n):
-        ys[e] = value
+def _cut(image, layout, start, size, pieces):
+    """Cut outputs start … start + size − 1 into pieces whose pixels are contiguous for each tap,
+    and which are contiguous in the memory of ``layout``; return their number. A piece is (offset
+    from start, length, row and place in it for a tap at 0, place in an output channel)."""
+    _, _, _, n, stride_h, stride_w, _, ow = image
+    _, _, to_row, to_column = layout
+    unit = ow * n if stride_w == 1 and to_column == n else n
+    units = ow * n // unit
+    done = count = 0
+    while done < size:
+        q, within = divmod(start + done, unit)
+        i, j = divmod(q, units)
+        length = min(unit - within, size - done)
+        pieces[count, 0], pieces[count, 1] = done, length
+        pieces[count, 2], pieces[count, 3] = i * stride_h, j * stride_w * n + within
+        pieces[count, 4] = i * to_row + j * to_column + within
+        done += length
+        count += 1
+    return count
 
 
 @inline
-def _copy(x, j, y, i, n):
-    xs, ys = x[j : j + n], y[i : i + n]
-    for e in range(n):
-        ys[e] = xs[e]
+def _gather(x, image, down, right, pieces, count, tile, columns, active, only_active):
+    """Fill ``columns``, ``tile`` elements a row, with the columns of ``pieces``, and zeros behind.
+    ``active`` says which taps read a pixel; the rows of the others are filled only if not
+    ``only_active``."""
+    channels, h, w, n = image[0], image[1], image[2], image[3]
+    plane, row_size, full = h * w * n, w * n, TILE_BYTES // x.itemsize
+    size = pieces[count - 1, 0] + pieces[count - 1, 1]
+    for p in range(len(down)):
+        active[p] = False
+        for k in range(count):
+            row, source = pieces[k, 2] + down[p], pieces[k, 3] + right[p] * n
+            if 0 <= row < h and source + pieces[k, 1] > 0 and source < row_size:
+                active[p] = True
+        first = p * channels * tile
+        if not active[p]:
+            if not only_active:
+                _clear(columns, first, channels * tile)
+            continue
+        for k in range(count):
+            at, length = first + pieces[k, 0], pieces[k, 1]
+            row, source = pieces[k, 2] + down[p], pieces[k, 3] + right[p] * n
+            low, high = max(0, -source), min(length, row_size - source)
+            if not 0 <= row < h or high <= low:
+                low = high = length
+            source += row * row_size
+            inside = low == 0 and high == length
+            if inside and length % full == 0:
+                for c in range(channels):
+                    for e in range(0, length, full):
+                        move_tile(x, source + c * plane + e, columns, at + c * tile + e)
+            elif inside:
+                for c in range(channels):
+                    move(x, source + c * plane, columns, at + c * tile, length)
+            else:
+                for c in range(channels):
+                    to = at + c * tile
+                    _clear(columns, to, low)
+                    move(x, source + c * plane + low, columns, to + low, high - low)
+                    _clear(columns, to + high, length - high)
+        if size < tile:
+            for c in range(channels):
+                _clear(columns, first + c * tile + size, tile - size)
+
+
+@jit
+def pack(w, taps, first, last, packed):
+    """Blocks first … last − 1 of ROWS filters each as :func:`vector.outer` takes them: w (O, C,
+    KH · KW) of any strides to flat (blocks, taps, C, ROWS), zero where there is no filter."""
+    outputs, channels = w.shape[:2]
+    k = first * len(taps) * channels * ROWS
+    for block in range(first, last):
+        for p in range(len(taps)):
+            for c in range(channels):
+                for r in range(ROWS):
+                    o = block * ROWS + r
+                    packed[k] = w[o, c, taps[p]] if o < outputs else packed.dtype.type(0)
+                    k += 1
 
 
 @jit
 def correlate(
-    x, starts, planes, down, right, h, row_size, n,
-    w, bias, outputs, height, run, first, last, y, sums,
+    x, image, down, right, packed, bias, outputs, first, last, tile, y, layout,
+    scratch, pieces, active,
 ):  # fmt: skip
-    """y[o, i] = bias[o] + Σ_kh,kw,c w[o, kh, kw, c] · (the run that kh, kw, c reads), for output
-    rows i = first … last − 1. All arrays are flat: y (outputs, height, run), w (O, KH, KW, C) with
-    O a multiple of four; bias may be empty.
+    """Elements first … last − 1 of each output channel: bias plus the filters' products with the
+    columns. There is a number of ``bias`` for each of the packed filters.
 
-    Rows of y are often a power of two apart, which a cache handles badly: it holds few of them at
-    once, and confuses stores to different rows. So the sums are kept in ``sums``, 4 · SUMS_STRIDE
-    elements.
+    Output (i, j) of channel o is written to ``layout[0] + o · layout[1] + i · layout[2] + j ·
+    layout[3]`` in y, for N images. ``scratch`` holds ``tile`` elements, a multiple of TILE_BYTES,
+    of all columns and of ROWS rows of sums.
     """
-    kernel_h, kernel_w, channels = len(down), len(right), len(planes)
-    w_stride = kernel_h * kernel_w * channels
-    for i in range(first, last):
-        for start in range(0, run, STRIP):
-            length = min(STRIP, run - start)
-            for o in range(0, outputs, 4):
-                for r in range(4):
-                    value = bias[o + r] if o + r < len(bias) else y.dtype.type(0)
-                    _fill(sums, r * SUMS_STRIDE, value, length)
-                for kh in range(kernel_h):
-                    row = i + down[kh]
-                    for kw in range(kernel_w if 0 <= row < h else 0):
-                        shift, place = start + right[kw] * n, kh * kernel_w + kw
-                        low = max(0, -shift)
-                        m = min(length, row_size - shift) - low
-                        at = starts[place] + row * row_size + shift + low
-                        k = o * w_stride + place * channels
-                        for c in range(0, channels if m > 0 else 0, 4):
-                            j0, j1 = at + planes[c], at + planes[c + 1]
-                            j2, j3 = at + planes[c + 2], at + planes[c + 3]
-                            _add_16(
-                                sums, low, SUMS_STRIDE, x, j0, j1, j2, j3, w, k + c, w_stride, m
-                            )
-                for r in range(min(4, outputs - o)):
-                    _copy(sums, r * SUMS_STRIDE, y, ((o + r) * height + i) * run + start, length)
-
-
-@inline_sum
-def _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k, w_stride, n):
-    """A 4 x 4 block of w += the dot products of four runs of g with four runs of x."""
-    g0, g1, g2, g3 = g[i0 : i0 + n], g[i1 : i1 + n], g[i2 : i2 + n], g[i3 : i3 + n]
-    x0, x1, x2, x3 = x[j0 : j0 + n], x[j1 : j1 + n], x[j2 : j2 + n], x[j3 : j3 + n]
-    zero = x.dtype.type(0)
-    a0, a1, a2, a3 = zero, zero, zero, zero
-    b0, b1, b2, b3 = zero, zero, zero, zero
-    c0, c1, c2, c3 = zero, zero, zero, zero
-    d0, d1, d2, d3 = zero, zero, zero, zero
-    for e in range(n):
-        u0, u1, u2, u3 = x0[e], x1[e], x2[e], x3[e]
-        v = g0[e]
-        a0, a1, a2, a3 = a0 + v * u0, a1 + v * u1, a2 + v * u2, a3 + v * u3
-        v = g1[e]
-        b0, b1, b2, b3 = b0 + v * u0, b1 + v * u1, b2 + v * u2, b3 + v * u3
-        v = g2[e]
-        c0, c1, c2, c3 = c0 + v * u0, c1 + v * u1, c2 + v * u2, c3 + v * u3
-        v = g3[e]
-        d0, d1, d2, d3 = d0 + v * u0, d1 + v * u1, d2 + v * u2, d3 + v * u3
-    for value in (a0, a1, a2, a3), (b0, b1, b2, b3), (c0, c1, c2, c3), (d0, d1, d2, d3):
-        w[k] += value[0]
-        w[k + 1] += value[1]
-        w[k + 2] += value[2]
-        w[k + 3] += value[3]
-        k += w_stride
+    channels, n, ow, taps = image[0], image[3], image[7], len(down)
+    begin, to_channel, to_row, to_column = layout
+    flat = to_column == n and to_row == ow * n
+    block = BLOCK_BYTES // x.itemsize
+    depth = taps * channels
+    for start in range(first, last, tile):
+        size = min(tile, last - start)
+        count = _cut(image, layout, start, size, pieces)
+        _gather(x, image, down, right, pieces, count, tile, scratch, active, True)
+        whole = size == tile and (flat or count == 1)
+        for o in range(0, outputs, ROWS):
+            # Whole tiles are summed in place.
+            there = whole and o + ROWS <= outputs
+            sums = y if there else scratch
+            to = begin + o * to_channel + pieces[0, 4] if there else depth * tile
+            pitch = to_channel if there else tile
+            for part in range(0, tile, block):
+                fresh, p = True, 0
+                while p < taps:
+                    q = p
+                    while q < taps and active[q]:
+                        q += 1
+                    if q > p:
+                        k = p * channels
+                        outer(
+                            packed, o * depth + k * ROWS, scratch, k * tile + part, tile,
+                            (q - p) * channels, sums, to + part, pitch, bias, o, fresh,
+                        )  # fmt: skip
+                        fresh = False
+                    p = q + 1
+                if fresh:  # nothing but padding
+                    for r in range(ROWS):
+                        for k in range(block):
+                            sums[to + r * pitch + part + k] = bias[o + r]
+            for r in range(0 if there else min(ROWS, outputs - o)):
+                place = begin + (o + r) * to_channel
+                for k in range(count):
+                    at = to + r * tile + pieces[k, 0]
+                    move(sums, at, y, place + pieces[k, 4], pieces[k, 1])
 
 
 @jit
 def weight_gradient(
-    x, starts, planes, down, right, h, row_size, n, g, outputs, height, run, first, last, w
+    x, image, down, right, g, outputs, first, last, tile, w, width, scratch, pieces, active
 ):
-    """w[o, kh, kw, c] += Σ over output rows i = first … last − 1 of g[o, i] · (the run that kh, kw,
-    c reads). Values of w for channels beyond ``outputs`` are meaningless."""
-    kernel_h, kernel_w, channels = len(down), len(right), len(planes)
-    w_stride, g_stride, last_output = kernel_h * kernel_w * channels, height * run, outputs - 1
-    for i in range(first, last):
-        for o in range(0, outputs, 4):
-            for kh in range(kernel_h):
-                row = i + down[kh]
-                for kw in range(kernel_w if 0 <= row < h else 0):
-                    shift, place = right[kw] * n, kh * kernel_w + kw
-                    low = max(0, -shift)
-                    m = min(run, row_size - shift) - low
-                    at = starts[place] + row * row_size + shift + low
-                    k = o * w_stride + place * channels
-                    here = i * run + low
-                    i0, i1 = here + o * g_stride, here + min(o + 1, last_output) * g_stride
-                    i2, i3 = (
-                        here + min(o + 2, last_output) * g_stride,
-                        here + min(o + 3, last_output) * g_stride,
-                    )
-                    for c in range(0, channels if m > 0 else 0, 4):
-                        j0, j1 = at + planes[c], at + planes[c + 1]
-                        j2, j3 = at + planes[c + 2], at + planes[c + 3]
-                        _dot_16(g, i0, i1, i2, i3, x, j0, j1, j2, j3, w, k + c, w_stride, m)
+    """w[o, p, c] += Σ over elements first … last − 1 of g[o] · (the column of tap p and channel c):
+    rows of w are ``width`` long, and as many as a multiple of LINES that holds ``outputs``.
+    ``scratch`` holds ``tile`` elements of all columns, and LINES rows of g."""
+    channels, n, ow, taps = image[0], image[3], image[7], len(down)
+    size_g = image[6] * ow * n
+    layout = 0, size_g, ow * n, n
+    across = lines(x.itemsize)
+    depth = taps * channels
+    in_whole_blocks = channels % across == 0
+    vectors = 2 * tile * x.itemsize // BLOCK_BYTES
+    _clear(scratch, depth * tile, (width - depth) * tile)
+    for start in range(first, last, tile):
+        size = min(tile, last - start)
+        count = _cut(image, layout, start, size, pieces)
+        _gather(x, image, down, right, pieces, count, tile, scratch, active, in_whole_blocks)
+        for o in range(0, outputs, LINES):
+            there = size == tile and o + LINES <= outputs
+            rows = g if there else scratch
+            at, pitch = (o * size_g + start, size_g) if there else (width * tile, tile)
+            if not there:
+                _clear(scratch, at, LINES * tile)
+                for r in range(min(LINES, outputs - o)):
+                    move(g, (o + r) * size_g + start, scratch, at + r * tile, size)
+            for k in range(0, width, across):
+                if not in_whole_blocks or active[k // channels]:
+                    to = o * width + k
+                    dots(rows, at, pitch, scratch, k * tile, tile, vectors, w, to, width)

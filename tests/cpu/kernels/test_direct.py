@@ -8,35 +8,43 @@ import pytest
 direct = pytest.importorskip("minigrad.cpu.kernels.direct")
 
 
-def test_some_rows_only():
-    """Rows outside first … last − 1 are not touched, nor what lies behind an array, and a gradient
-    adds to what is there."""
+def test_some_elements_only():
+    """Outputs outside first … last − 1 are not touched, nor what lies behind an array, and a
+    gradient adds to what is there."""
     generator = np.random.default_rng(0)
-    x, w, bias = (generator.standard_normal(size) for size in ((4, 5, 6), (8, 2, 4), 5))
-    source = (
-        x.ravel(),
-        np.zeros(2, int),
-        np.arange(4) * 30,
-        np.array([0, 1]),
-        np.array([1]),
-        5,
-        6,
-        1,
+    c, h, w, n, o, tile = 3, 4, 5, 7, 5, direct.TILE_BYTES // 8
+    x, bias = (
+        generator.standard_normal((c, h, w, n)),
+        np.append(generator.standard_normal(o), [0] * 8),
     )
-    behind = np.full(8 * 4 * 4, 9.0)
-    y = behind[: 5 * 4 * 4].reshape(5, 4, 4)
-    sizes = 5, 4, 4, 1, 3
-    direct.correlate(*source, w.ravel(), bias, *sizes, y.ravel(), np.empty(4 * direct.SUMS_STRIDE))
-    runs = np.array([[x[:, i + kh, 1:5] for kh in (0, 1)] for i in range(4)])
-    expected = np.einsum("ohc,ihck->oik", w[:5], runs) + bias[:, None, None]
-    np.testing.assert_allclose(y[:, 1:3], expected[:, 1:3], 1e-13)
-    assert (y[:, [0, 3]] == 9).all()
-    assert (behind[y.size :] == 9).all()
+    filters = generator.standard_normal((o, c, 2))  # of taps at (0, 0) and (1, -1)
+    image, taps = (c, h, w, n, 1, 1, h, w), (np.array([0, 1]), np.array([0, -1]))
+    packed = np.full(-(-o // direct.ROWS) * direct.ROWS * c * 2, np.nan)
+    direct.pack(filters, np.array([0, 1]), 0, -(-o // direct.ROWS), packed)
+    scratch = np.full((2 * c + direct.ROWS + 2) * tile, np.nan)
+    lists = np.empty((tile, 5), int), np.empty(2, bool)
+    behind = np.full(9 * h * w * n, 9.0)
+    first, last, size = 13, 116, h * w * n
+    layout = (0, size, w * n, n)
+    direct.correlate(
+        x.ravel(), image, *taps, packed, bias, o, first, last, tile, behind, layout, scratch, *lists
+    )
+    below = np.pad(x, [(0, 0), (0, 1), (1, 0), (0, 0)])[:, 1:, :w]
+    seen = np.stack([x, below], axis=1).reshape(c, 2, size)
+    expected = np.einsum("ocp,cpe->oe", filters, seen) + bias[:o, None]
+    y = behind[: o * size].reshape(o, size)
+    np.testing.assert_allclose(y[:, first:last], expected[:, first:last], 1e-12, 1e-12)
+    assert (y[:, :first] == 9).all()
+    assert (y[:, last:] == 9).all()
+    assert (behind[o * size :] == 9).all()
 
-    behind[:] = np.nan
-    y[:] = g = generator.standard_normal((5, 4, 4))
-    gw = np.ones((8, 2, 4))
-    direct.weight_gradient(*source, y.ravel(), *sizes, gw.ravel())
-    expected = 1 + np.einsum("oik,ihck->ohc", g[:, 1:3], runs[1:3])
-    np.testing.assert_allclose(gw[:5], expected, 1e-13)
+    g = generator.standard_normal((o, size))
+    width, rows = 8, -(-o // direct.LINES) * direct.LINES
+    gw = np.ones((rows, width))
+    scratch[:] = np.nan
+    direct.weight_gradient(
+        x.ravel(), image, *taps, g.ravel(), o, first, last, tile, gw.ravel(), width, scratch, *lists
+    )
+    expected = 1 + np.einsum("oe,cpe->opc", g[:, first:last], seen[..., first:last])
+    np.testing.assert_allclose(gw[:o, : 2 * c], expected.reshape(o, -1), 1e-12, 1e-12)
     assert np.isfinite(gw).all()

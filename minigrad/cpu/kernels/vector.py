@@ -1,0 +1,251 @@
+"""Blocks of matrix products that stay in the CPU's vector registers.
+
+A compiler's own choice for such loops reads and writes each sum for every product. Here sums are
+written as vectors of LLVM's intermediate language (LLVM maps it to the machine's instructions, on
+any CPU): a block of sums begins in registers and leaves them once. Both functions are parts of
+kernels, like those that :func:`minigrad.cpu.kernels.inline` makes. Arrays are flat.
+
+- :func:`outer` multiplies numbers with rows: ROWS rows of sums, two vectors long;
+- :func:`dots` multiplies rows with rows: LINES by ``lines`` numbers, each the sum of a vector.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import binding, ir
+from numba.core import types
+from numba.extending import intrinsic, register_jitable
+
+from . import inline
+
+_FEATURES = binding.get_host_cpu_features()
+_WIDE = bool(_FEATURES.get("avx512f"))
+WIDTH = 64 if _WIDE else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
+ROWS = 8 if _WIDE else 4  # of sums in `outer`: with two vectors each they fill half the registers
+LINES = 4  # rows of sums in `dots`
+BLOCK_BYTES = 2 * WIDTH  # of a row in `outer`
+TILE_BYTES = 4 * WIDTH  # of rows that are copied and multiplied together
+
+_INDEX = ir.IntType(64)
+_FUSED = ("contract",)  # a product and its sum may be one instruction
+
+
+class _Code:
+    """What the functions below need in order to write instructions."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, values: Any) -> None:
+        self.context, self.builder = context, builder
+        self.types, self.values = signature.args, values
+        dtype = signature.args[0].dtype
+        self.number = context.get_value_type(dtype)
+        self.itemsize = dtype.bitwidth // 8
+        self.lanes = WIDTH // self.itemsize
+
+    def pointer(self, k: int) -> Any:
+        """To the first element of argument k."""
+        make = self.context.make_array(self.types[k])
+        return make(self.context, self.builder, self.values[k]).data
+
+    def index(self, k: int) -> Any:
+        """Argument k as a number."""
+        return self.context.cast(self.builder, self.values[k], self.types[k], types.int64)
+
+    def plus(self, index: Any, step: int) -> Any:
+        return self.builder.add(index, ir.Constant(_INDEX, step)) if step else index
+
+    def row(self, start: Any, pitch: Any, k: int) -> Any:
+        """The index of row k of those that begin at ``start``."""
+        return self.builder.add(start, self.builder.mul(pitch, ir.Constant(_INDEX, k)))
+
+    def vector(self, lanes: int | None = None) -> Any:
+        return ir.VectorType(self.number, lanes or self.lanes)
+
+    def place(self, pointer: Any, index: Any, lanes: int | None = None) -> Any:
+        kind = self.vector(lanes).as_pointer()
+        return self.builder.bitcast(self.builder.gep(pointer, [index]), kind)
+
+    def load(self, pointer: Any, index: Any, lanes: int | None = None) -> Any:
+        return self.builder.load(self.place(pointer, index, lanes), align=self.itemsize)
+
+    def store(self, value: Any, pointer: Any, index: Any, lanes: int | None = None) -> None:
+        self.builder.store(value, self.place(pointer, index, lanes), align=self.itemsize)
+
+    def zero(self) -> Any:
+        return ir.Constant(self.vector(), [0.0] * self.lanes)
+
+    def spread(self, pointer: Any, index: Any) -> Any:
+        """A vector of copies of one number."""
+        unset = ir.Constant(self.vector(), ir.Undefined)
+        number = self.builder.load(self.builder.gep(pointer, [index]))
+        first = self.builder.insert_element(unset, number, ir.Constant(ir.IntType(32), 0))
+        return self.shuffle(first, unset, [0] * self.lanes)
+
+    def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
+        kind = ir.VectorType(ir.IntType(32), len(lanes))
+        return self.builder.shuffle_vector(a, b, ir.Constant(kind, lanes))
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        return self.builder.fadd(c, self.builder.fmul(a, b, flags=_FUSED), flags=_FUSED)
+
+    def loop(self, count: Any, indices: list[Any], steps: list[Any], sums: list[Any]) -> Any:
+        """Begin a loop that runs at least once: its running indices and sums, and the function that
+        ends it, to be called with the new sums."""
+        builder, before = self.builder, self.builder.block
+        block = builder.append_basic_block("loop")
+        builder.branch(block)
+        builder.position_at_end(block)
+        starts = [ir.Constant(_INDEX, 0), *indices, *sums]
+        running = [builder.phi(value.type) for value in starts]
+        for value, start in zip(running, starts, strict=True):
+            value.add_incoming(start, before)
+
+        def end(new_sums: list[Any]) -> None:
+            moved = [
+                builder.add(value, step)
+                for value, step in zip(running, [ir.Constant(_INDEX, 1), *steps], strict=False)
+            ]
+            for value, new in zip(running, [*moved, *new_sums], strict=True):
+                value.add_incoming(new, builder.block)
+            after = builder.append_basic_block("after")
+            builder.cbranch(builder.icmp_signed("<", moved[0], count), block, after)
+            builder.position_at_end(after)
+
+        split = 1 + len(indices)
+        return running[1:split], running[split:], end
+
+
+@intrinsic
+def outer(typing, w, i, x, j, step, count, y, k, pitch, first, f, fresh):
+    """y[r, e] += Σ_t w[t, r] x[t, e] for r below ROWS, e below BLOCK_BYTES, and t below ``count``,
+    which is at least 1: w at i with ROWS numbers for each t, x at j with ``step`` from each t to
+    the next, y at k with ``pitch`` from row to row. With ``fresh`` the sums begin not with y, but
+    with the numbers ``first[f + r]``."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        code = _Code(context, builder, signature, values)
+        w, x, y, first = code.pointer(0), code.pointer(2), code.pointer(6), code.pointer(9)
+        i, j, step, count, k, pitch, f = (code.index(n) for n in (1, 3, 4, 5, 7, 8, 10))
+        places = [
+            code.plus(code.row(k, pitch, r), v * code.lanes) for r in range(ROWS) for v in (0, 1)
+        ]
+        there, none, begun = map(builder.append_basic_block, ("there", "none", "begun"))
+        is_fresh = context.cast(builder, values[11], signature.args[11], types.boolean)
+        builder.cbranch(is_fresh, none, there)
+        builder.position_at_end(there)
+        old = [code.load(y, place) for place in places]
+        builder.branch(begun)
+        builder.position_at_end(none)
+        begin = [code.spread(first, code.plus(f, r)) for r in range(ROWS) for v in (0, 1)]
+        builder.branch(begun)
+        builder.position_at_end(begun)
+        starts = [builder.phi(code.vector()) for _ in places]
+        for start, value, other in zip(starts, old, begin, strict=True):
+            start.add_incoming(value, there)
+            start.add_incoming(other, none)
+        rows = ir.Constant(_INDEX, ROWS)
+        (at, source), sums, end = code.loop(count, [i, j], [rows, step], starts)
+        row = [code.load(x, code.plus(source, v * code.lanes)) for v in (0, 1)]
+        new = []
+        for r in range(ROWS):
+            number = code.spread(w, code.plus(at, r))
+            new += [code.multiply_add(number, row[v], sums[2 * r + v]) for v in (0, 1)]
+        end(new)
+        for place, value in zip(places, new, strict=True):
+            code.store(value, y, place)
+        return context.get_dummy_value()
+
+    return types.void(w, i, x, j, step, count, y, k, pitch, first, f, fresh), generate
+
+
+@register_jitable
+def lines(itemsize: int) -> int:
+    """Rows of x in :func:`dots`: with LINES rows of g, as many sums as a vector has lanes."""
+    return max(1, WIDTH // itemsize // LINES)
+
+
+@intrinsic
+def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch):
+    """y[r, s] += Σ_e g[r, e] x[s, e] for r below LINES and s below :func:`lines`, over ``count``
+    vectors, at least one: g at i, x at j and y at k with ``g_step``, ``x_step`` and ``pitch`` from
+    row to row."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        code = _Code(context, builder, signature, values)
+        g, x, y = code.pointer(0), code.pointer(3), code.pointer(7)
+        i, g_step, j, x_step, count, k, pitch = (code.index(n) for n in (1, 2, 4, 5, 6, 8, 9))
+        across = lines(code.itemsize)
+        starts = [code.row(i, g_step, r) for r in range(LINES)]
+        starts += [code.row(j, x_step, s) for s in range(across)]
+        steps = [ir.Constant(_INDEX, code.lanes)] * len(starts)
+        zeros = [code.zero()] * (LINES * across)
+        at, sums, end = code.loop(count, starts, steps, zeros)
+        right = [code.load(x, place) for place in at[LINES:]]
+        new = []
+        for r in range(LINES):
+            left = code.load(g, at[r])
+            new += [code.multiply_add(left, right[s], sums[r * across + s]) for s in range(across)]
+        end(new)
+        totals = [_totals(code, new[n : n + code.lanes]) for n in range(0, len(new), code.lanes)]
+        for r in range(LINES):
+            whole, lane = divmod(r * across, code.lanes)
+            part = code.shuffle(totals[whole], totals[whole], list(range(lane, lane + across)))
+            place = code.row(k, pitch, r)
+            code.store(builder.fadd(code.load(y, place, across), part), y, place, across)
+        return context.get_dummy_value()
+
+    return types.void(g, i, g_step, x, j, x_step, count, y, k, pitch), generate
+
+
+def _totals(code: _Code, vectors: list[Any]) -> Any:
+    """The vector of the sums of ``vectors``, as many as each has lanes.
+
+    Each round halves the number of vectors: two become one by adding halves of runs of lanes, which
+    thereby get twice as long.
+    """
+    run = 1
+    while len(vectors) > 1:
+        starts = range(0, code.lanes, 2 * run)
+        low = [[s + k for k in range(run)] for s in starts]
+        first = [lane for part in low for lane in (*part, *(p + code.lanes for p in part))]
+        second = [lane + run for lane in first]
+        vectors = [
+            code.builder.fadd(code.shuffle(a, b, first), code.shuffle(a, b, second))
+            for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+        ]
+        run *= 2
+    return vectors[0]
+
+
+def _mover(vectors: int) -> Any:
+    @intrinsic
+    def move(typing, x, i, y, j):
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            code = _Code(context, builder, signature, values)
+            x, y, i, j = code.pointer(0), code.pointer(2), code.index(1), code.index(3)
+            parts = [v * code.lanes for v in range(vectors)]
+            for value, part in [(code.load(x, code.plus(i, part)), part) for part in parts]:
+                code.store(value, y, code.plus(j, part))
+            return context.get_dummy_value()
+
+        return types.void(x, i, y, j), generate
+
+    return move
+
+
+move_tile, move_vector = _mover(TILE_BYTES // WIDTH), _mover(1)
+
+
+@inline
+def move(x, i, y, j, n):
+    """Copy n elements from x at i to y at j."""
+    tile, vector, k = TILE_BYTES // x.itemsize, WIDTH // x.itemsize, 0
+    while k + tile <= n:
+        move_tile(x, i + k, y, j + k)
+        k += tile
+    while k + vector <= n:
+        move_vector(x, i + k, y, j + k)
+        k += vector
+    while k < n:
+        y[j + k] = x[i + k]
+        k += 1

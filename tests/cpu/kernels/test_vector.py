@@ -1,0 +1,58 @@
+"""Blocks of products and copies, beside NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+vector = pytest.importorskip("minigrad.cpu.kernels.vector")
+
+
+@numba.njit
+def outer(w, x, step, count, y, pitch, first, fresh):
+    vector.outer(w, 0, x, 0, step, count, y, 0, pitch, first, 0, fresh)
+
+
+@numba.njit
+def dots(g, g_step, x, x_step, count, y, pitch):
+    vector.dots(g, 0, g_step, x, 0, x_step, count, y, 0, pitch)
+
+
+@numba.njit
+def move(x, y, n):
+    vector.move(x, 1, y, 2, n)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocks(dtype):
+    """Whole numbers, so that sums in any order are the same."""
+    generator, size = np.random.default_rng(0), np.dtype(dtype).itemsize
+
+    def numbers(*shape):
+        return generator.integers(-9, 9, shape).astype(dtype)
+
+    across, rows = vector.BLOCK_BYTES // size, vector.ROWS
+    w, x, y, first = numbers(3, rows), numbers(3, across + 1), numbers(rows, across + 2), numbers(8)
+    added, begun = w.T @ x[:, :across] + y[:, :across], w.T @ x[:, :across] + first[:rows, None]
+    for fresh, expected in (False, added), (True, begun):
+        found = y.copy()
+        outer(w.ravel(), x.ravel(), across + 1, 3, found.reshape(-1), across + 2, first, fresh)
+        np.testing.assert_array_equal(found[:, :across], expected)
+        np.testing.assert_array_equal(found[:, across:], y[:, across:])
+
+    lanes, count = vector.WIDTH // size, vector.lines(size)
+    g, x = numbers(vector.LINES, 3 * lanes + 1), numbers(count, 3 * lanes)
+    y = numbers(vector.LINES, count + 1)
+    found = y.copy()
+    dots(g.ravel(), 3 * lanes + 1, x.ravel(), 3 * lanes, 3, found.reshape(-1), count + 1)
+    np.testing.assert_array_equal(found[:, :count], y[:, :count] + g[:, : 3 * lanes] @ x.T)
+    np.testing.assert_array_equal(found[:, count], y[:, count])
+
+
+def test_moves():
+    x, y = np.arange(200.0), np.full(200, -1.0)
+    for n in (0, 1, 7, 32, 85):
+        found = y.copy()
+        move(x, found, n)
+        np.testing.assert_array_equal(found, [-1, -1, *range(1, 1 + n), *[-1] * (198 - n)])
