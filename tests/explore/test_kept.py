@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 import minigrad as mg
 from minigrad.explore.kept import kept_arrays, owner
@@ -56,3 +57,16 @@ def test_the_owner_of_a_view():
     assert owner(a.T[1:].reshape(-1)[:0].base) is not None
     assert owner(a.T[1:]) is a
     assert owner(a) is a
+
+
+def test_compiled_functions_keep_nothing():
+    """Numba's functions lead to its compiler, and on to arrays that are no part of the step."""
+
+    class Compiled:
+        def __init__(self):
+            self.py_func, self.cache = kept_arrays, np.ones(2)
+
+    a, compiled = np.ones(3), Compiled()
+    assert [array for _, array in kept_arrays(lambda g: (compiled, a))] == [a]
+    numba = pytest.importorskip("numba")
+    assert hasattr(numba.njit(lambda x: x), "py_func")

@@ -83,7 +83,7 @@ function number(x, digits = 3) {
 }
 
 /** A number in as few characters as a cell has room for. */
-const brief = (x) => number(x, 2).replace(/^(−?)0\./, "$1.").replace(/\.\d+e/, "e");
+const brief = (x) => number(x, Math.abs(x) >= 0.001 && Math.abs(x) < 0.01 ? 1 : 2).replace(/^(−?)0\./, "$1.").replace(/\.\d+e/, "e");
 
 const shape = (of) => (of.length ? of.join("×") : "scalar");
 const plural = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;

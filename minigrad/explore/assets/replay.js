@@ -101,7 +101,7 @@ function happening(kind, run, text) {
     const from = inputs.filter((input) => typeof input === "number").map(nameOf);
     const own = kept.filter(([, , , , shared]) => !shared).reduce((sum, [, , , size]) => sum + size, 0);
     return [h("p", {}, sign, link, ` makes ${shape(values[result].shape)} of ${from.join(", ")}. `,
-      own ? `Backward needs ${bytes(own)} of it, or of what it was made of.` : "Backward needs nothing new.")];
+      own ? `For backward, ${bytes(own)} are kept.` : "For backward, nothing new is kept.")];
   }
   const sent = sendings(run);
   const freed = memoryAt(state.step - 1)[0] - memoryAt(state.step)[0];

@@ -8,14 +8,19 @@ function special(node) {
   return parts ? h("section", { class: "special" }, parts) : null;
 }
 
+/** Black or white, whichever stands out more: each colour has a contrast of 4.5 with one of them. */
+function inkOn(ground) {
+  const [r, g, b] = ground.map((c) => (c <= 10 ? c / 3295 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
+}
+
 /** A small table of numbers on their colours. */
 function grid(numbers, columns, most, caption, marked = -1) {
   const rows = [];
   for (let i = 0; i < numbers.length; i += columns) {
     rows.push(h("tr", {}, Array.from(numbers.slice(i, i + columns), (x, j) => {
-      const [r, g, b] = shade(x, most);
-      const ink = 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111" : "#fff";
-      return h("td", { class: i + j === marked ? "marked" : "", style: `background:rgb(${r} ${g} ${b});color:${ink}` },
+      const ground = shade(x, most);
+      return h("td", { class: i + j === marked ? "marked" : "", style: `background:rgb(${ground.join(" ")});color:${inkOn(ground)}` },
         Number.isNaN(x) ? "·" : brief(x));
     })));
   }
