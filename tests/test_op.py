@@ -142,6 +142,19 @@ def test_a_broken_derivative_is_caught(gradients, text):
     assert str(caught.value).startswith("broken: backward: ")
 
 
+@pytest.mark.parametrize("backward", [lambda g: (g,), lambda: None, lambda g, needs, more: (g,)])
+def test_a_derivative_of_other_arguments_is_named(backward):
+    x = leaf(grid((2,)))
+    text = re.escape("other: backward: expected a function of (g, needs), got one of other")
+    other = op(lambda x: (x * 1, backward))
+    other.name = "other"
+    with pytest.raises(TypeError, match=text):
+        other(x).sum().backward()
+    own = op(lambda x: (x * 1, lambda g, needs: (g + None,)))
+    with pytest.raises(TypeError, match="unsupported operand"):  # its own mistake, as it is
+        own(x).sum().backward()
+
+
 def test_a_second_gradient_is_named_as_such():
     @op
     def broken(x, w, n):

@@ -5,6 +5,7 @@ The memory of a gradient is the engine's where it can be, so that the next one i
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
@@ -95,6 +96,11 @@ class Gradient:
             results = backward(g, tuple(target is not None for target in inputs))
         except MemoryError as error:
             raise out_of_memory(f"backward of {name}", error) from error
+        except TypeError as error:
+            if _takes_two(backward):
+                raise
+            expected = "expected a function of (g, needs)"
+            raise TypeError(f"{name}: backward: {expected}, got one of other arguments") from error
         if type(results) is not tuple or len(results) != len(inputs):
             raise TypeError(
                 f"{name}: backward: expected a tuple of {len(inputs)} gradients, an array or None "
@@ -132,6 +138,16 @@ class Gradient:
                 gradients[target] = Gradient(result, owned)
             for listener in following:
                 listener.gradient(node, i, target, result, gradients[target].value)
+
+
+def _takes_two(backward: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(backward).bind(None, None)
+    except ValueError:  # some built-in functions do not tell
+        return True
+    except TypeError:
+        return False
+    return True
 
 
 @np.errstate(all="ignore")  # infinities and NaN come without a warning, as in PyTorch
