@@ -5,7 +5,7 @@
     def test_swish():
         check_op(swish, arrays(shapes()))
 
-The strategies draw with Hypothesis, from the extra ``test``.
+The strategies draw with Hypothesis, from the extra ``testing``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ try:
     from hypothesis import strategies as st
     from hypothesis.extra.numpy import mutually_broadcastable_shapes
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"minigrad.testing needs Hypothesis: {install('test')}") from error
+    raise ModuleNotFoundError(f"minigrad.testing needs Hypothesis: {install('testing')}") from error
 
 __all__ = [
     "LAYOUTS",

@@ -71,7 +71,8 @@ def test_installs_are_editable_and_of_extras_that_exist(page):
     for arguments in re.findall(r"pip install ([^`\n&]*)", text):
         extra = re.fullmatch(r"-e '\.\[(\S+)\]'", arguments.strip())
         assert extra, f"pip install {arguments}"
-        assert re.search(rf"^{extra[1]} = \[", project, re.MULTILINE)
+        for name in extra[1].split(","):
+            assert re.search(rf"^{name} = \[", project, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

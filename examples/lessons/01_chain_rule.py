@@ -11,7 +11,8 @@
 #
 # and if x reaches y along several ways, their products are **added**.
 #
-# Run this file with `python examples/lessons/01_chain_rule.py`, or open it as a notebook.
+# Run this file with `python examples/lessons/01_chain_rule.py`, or open it as a notebook. It prints
+# numbers, and draws a picture into the folder where you are: `01_chain_rule.png`.
 
 # %%
 import inspect
@@ -80,6 +81,8 @@ print(f"your tape:   y = {y.value:.6f}   dy/da = {a.grad:.6f}   dy/db = {b.grad:
 # ## The same with minigrad
 #
 # A `Tensor` is the same idea for whole arrays. `requires_grad=True` asks for its gradient.
+# `mg.trace` prints the tape: what each operation took (#0 is the result of operation 0), what it
+# made, the bytes that it keeps for backward, and the norm of the gradient that came to its result.
 
 # %%
 ta = mg.tensor(0.5, dtype="float64", requires_grad=True)
@@ -92,7 +95,9 @@ mg.trace(ty, {"a": ta, "b": tb})
 
 # %% [markdown]
 # And this is how minigrad defines a product. It is what your `__mul__` does: the result, and what
-# to do with the gradient `g` that arrives at it. (`needs` says which inputs want one.)
+# to do with the gradient `g` that arrives at it. `needs` says which inputs want one. The rest is
+# care that you can skip: `meet` brings numbers and arrays together, `twice` and `keeping` are for
+# gradients of gradients.
 
 # %%
 print()

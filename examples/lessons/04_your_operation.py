@@ -20,9 +20,10 @@ mg.manual_seed(0)
 #
 # y = x / (1 + |x|) squashes numbers to between −1 and 1. Its derivative is 1 / (1 + |x|)².
 #
-# An operation takes arrays and returns two things: the result, and a function that turns the
-# gradient `g` of the result into a tuple of gradients, one for each argument. `mg.op` does the
-# rest. (`needs` says which gradients are wanted; here there is only one.)
+# An operation takes NumPy arrays, not Tensors, and returns two things: the result, and a function
+# that turns the gradient `g` of the result into a tuple of gradients, one for each argument (a
+# tuple of one ends in a comma). `mg.op` does the rest. (`needs` says which gradients are wanted;
+# here there is only one.)
 
 
 # %%
