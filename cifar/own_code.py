@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import minigrad as mg
 from cifar.errors import UserError
@@ -130,8 +130,13 @@ def run(source: Source) -> ModuleType:
     return module
 
 
-def make_model(source: Source, num_classes: int, seed: int, image_size: int) -> mg.nn.Module:
+def make_model(
+    source: Source, num_classes: int, seed: int, image_size: int, **options: Any
+) -> mg.nn.Module:
     """What the function of ``source`` makes, freshly initialised and tried on a black image.
+
+    Args:
+        options: further arguments of the function.
 
     Raises:
         UserError: the code raises something, or does not make a model of such images to that many
@@ -144,7 +149,8 @@ def make_model(source: Source, num_classes: int, seed: int, image_size: int) -> 
     mg.manual_seed(seed)
     try:
         sized = "image_size" in inspect.signature(create).parameters
-        model = create(num_classes, **({"image_size": image_size} if sized else {}))
+        size = {"image_size": image_size} if sized else {}
+        model = create(num_classes, **size, **options)
         if not isinstance(model, mg.nn.Module):
             raise TypeError(f"expected a minigrad.nn.Module, got {type(model).__name__}")
         with mg.no_grad():
@@ -152,9 +158,9 @@ def make_model(source: Source, num_classes: int, seed: int, image_size: int) -> 
         if shape != (1, num_classes):
             raise ValueError(f"expected logits of shape (1, {num_classes}), got {tuple(shape)}")
     except Exception as error:
-        size = f"{image_size} x {image_size}"
+        pixels = f"{image_size} x {image_size}"
         raise UserError(
-            f"model: {name} does not make {num_classes} logits of images of {size}: "
+            f"model: {name} does not make {num_classes} logits of images of {pixels}: "
             f"{type(error).__name__}: {error}"
         ) from None
     return model.train()

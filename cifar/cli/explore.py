@@ -51,7 +51,7 @@ def write_page(settings: Explore) -> int:
     data = datasets.load(settings.dataset, "train", settings.data_dir)
     out = Path(settings.out or f"explore-{recipe.name}.html")
     classes = len(data.classes)
-    model = models.create(recipe.model, classes, settings.seed)
+    model = models.create(recipe.model, classes, settings.seed, **recipe.model_options)
     counts = subsets.class_counts(data.labels, classes)
     objective = make_objective(recipe, model, counts, mg.device("cpu"))
     pixels = mg.tensor(data.images[: settings.batch])

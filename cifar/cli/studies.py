@@ -39,7 +39,7 @@ def show_recipes(settings: Recipes) -> int:
     rows = []
     for name in recipes.names():
         r = recipes.load(name)
-        size = sum(p.numel() for p in models.create(r.model).parameters())
+        size = sum(p.numel() for p in models.create(r.model, **r.model_options).parameters())
         claims = [f"{k.replace('_', ' ')} {report.figure(k, v)}" for k, v in r.claim.items()]
         rows.append(
             (name, r.model, size, r.epochs, r.batch_size, r.optimizer, r.lr, ", ".join(claims))

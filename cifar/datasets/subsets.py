@@ -11,13 +11,16 @@ from cifar.datasets import Dataset
 from cifar.errors import UserError
 
 
-def split(data: Dataset, validation: int, long_tail: float) -> tuple[Dataset, Dataset | None]:
+def split(
+    data: Dataset, validation: int, long_tail: float, subset: int = 0
+) -> tuple[Dataset, Dataset | None]:
     """(training images, validation images or None) from a training set. The validation images are
-    taken first; the long tail is taken from the rest.
+    taken first; the long tail is taken from the rest, and the subset from that.
 
     Args:
         validation: number of validation images.
         long_tail: see :func:`long_tailed`; 1 keeps all images.
+        subset: number of images to keep, a fixed random choice in their old order; 0 keeps all.
 
     Raises:
         UserError: a value is out of range.
@@ -25,7 +28,13 @@ def split(data: Dataset, validation: int, long_tail: float) -> tuple[Dataset, Da
     val = None
     if validation:
         data, val = hold_out(data, validation)
-    return (long_tailed(data, long_tail) if long_tail != 1 else data), val
+    if long_tail != 1:
+        data = long_tailed(data, long_tail)
+    if subset > len(data):
+        raise UserError(f"subset: expected at most {len(data)} images, got {subset}")
+    if subset:
+        data = _pick(data, mg.data.replayable(0, 2).permutation(len(data))[:subset])
+    return data, val
 
 
 def hold_out(data: Dataset, count: int) -> tuple[Dataset, Dataset]:

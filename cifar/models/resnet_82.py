@@ -11,18 +11,29 @@ class BasicBlock(nn.Module):
     """relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)) (He et al., CVPR 2016).
 
     The shortcut is a 1 x 1 convolution and batch norm where the shape changes.
+
+    Args:
+        kernel_size, shortcut_kernel: odd, other than the paper's 3 and 1.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        kernel_size: int = 3,
+        shortcut_kernel: int = 1,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        k, s = kernel_size, shortcut_kernel
+        self.conv1 = nn.Conv2d(in_channels, out_channels, k, stride, k // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, k, 1, k // 2, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.Conv2d(in_channels, out_channels, s, stride, s // 2, bias=False),
                 nn.BatchNorm2d(out_channels),
             )
 

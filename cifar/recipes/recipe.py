@@ -16,6 +16,7 @@ from cifar.errors import UserError
 SCHEDULE = ("schedule", "schedule_options", "restarts")
 COUNTED_IN_EPOCHS = ("T_max", "milestones", "step_size")  # of a schedule's options
 LOSSES = ("cross_entropy", "focal_loss")
+TAKEN = {"image_size", "name", "num_classes", "seed", "source"}  # no options of a model
 MEAN = "numbers from 0 to 1, since pixels are"
 STD = "numbers above 0 and at most 1, since pixels are from 0 to 1"
 
@@ -29,11 +30,15 @@ class Recipe:
         validation: training images held out and evaluated after every epoch in place of the test
             set, which is then used once, after the last epoch.
         long_tail: the smallest class's share of the largest class's images; 1 keeps all images.
+        subset: training images that are used, chosen at random from those that are left; 0 keeps
+            all.
         augmentation: of training images.
         mean, std: per channel (red, green, blue) of pixels in [0, 1]; they normalise the input.
 
     Model:
         model: its name in :mod:`cifar.models`, or FILE.py:FUNCTION of a person's own.
+
+        model_options: its options, such as the channels of "resnet".
 
     Optimiser:
         epochs: passes over the training set.
@@ -82,6 +87,8 @@ class Recipe:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     claim: Mapping[str, float] = field(default_factory=dict)
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    subset: int = 0
 
     def __post_init__(self) -> None:
         beta = self.class_balance
@@ -100,7 +107,13 @@ class Recipe:
             ("l2", 0 <= self.l2 < math.inf, "a finite number from 0"),
             ("long_tail", 0 < self.long_tail <= 1, "a number above 0 and at most 1"),
             ("validation", self.validation >= 0, "a whole number from 0"),
+            ("subset", self.subset >= 0, "a whole number from 0"),
             ("mean", all(0 <= channel <= 1 for channel in self.mean), MEAN),
+            (
+                "model_options",
+                not TAKEN & self.model_options.keys(),
+                f"none of {', '.join(sorted(TAKEN))}",
+            ),
             ("std", all(0 < channel <= 1 for channel in self.std), STD),
         ):
             if not fits:

@@ -145,7 +145,7 @@ def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> 
             f"split: {trained.path} was trained with no images held out; choose test or train"
         )
     training_set = datasets.load(name, "train", data_dir, options)
-    rest, val = subsets.split(training_set, recipe.validation, recipe.long_tail)
+    rest, val = subsets.split(training_set, recipe.validation, recipe.long_tail, recipe.subset)
     return val if val and split == "validation" else rest
 
 
@@ -214,7 +214,8 @@ def load(
     source = record.source and own_code.permitted(record.source, model_file)
     if source is None and model_file is not None:
         raise UserError(f"model: {path} holds the model {name!r}, which needs no file")
-    model = models.build(name, len(record.classes), 0, record.image_size, source)
+    options = record.recipe.model_options
+    model = models.build(name, len(record.classes), 0, record.image_size, source, **options)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # `logits` refuses what is not finite
             model.load_state_dict(tensors)

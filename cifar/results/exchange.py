@@ -150,7 +150,8 @@ def adopt(settings: Import) -> mg.nn.Module:
     classes = datasets.classes(settings.dataset, settings.data_dir)
     side = datasets.Options(settings.image_size).image_size or datasets.SIDE
     source = own_code.read(recipe.model) if own_code.is_path(recipe.model) else None
-    model = models.build(recipe.model, len(classes), 0, side, source)  # its weights are replaced
+    # Its weights are replaced.
+    model = models.build(recipe.model, len(classes), 0, side, source, **recipe.model_options)
     tensors = _weights(settings.file, model.state_dict().keys())
     try:
         model.load_state_dict(tensors)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from cifar import datasets, environment, models, own_code, process
 from cifar.datasets import augment, subsets
-from cifar.errors import UserError
+from cifar.errors import Diverged, UserError
 from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
@@ -52,6 +52,7 @@ class Settings:
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
         capture: on a GPU, record the training step once and replay it from then on (see
             minigrad/gpu/cuda_graph.py): the same values, sooner.
+        trial: one of a search's trials: the test set is not evaluated, and nothing is drawn.
         command: the words of a command line that train, for lines to paste; --resume and --out say
             all else.
     """
@@ -74,6 +75,7 @@ class Settings:
     init: str | None = None
     freeze: tuple[str, ...] = ()
     source: Source | None = None
+    trial: bool = False
     command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
 
     @property
@@ -186,13 +188,13 @@ class Run:
         words = [*self.settings.command, "--resume", "--out", out, *more]
         return " ".join(process.shell_word(word) for word in words)
 
-    def failure(self, what: str) -> UserError:
+    def failure(self, what: str) -> Diverged:
         """The error of a run in which ``what`` went wrong, and what to do."""
         flag = "--detect-anomaly"
         again = self.resuming_command(flag) if holds_run(self.out) else flag
         find = f"; {again} finds the layer and the operation"
         find = "" if self.settings.detect_anomaly else find
-        return UserError(f"{what}; {self.saved}; try a smaller --lr{find}")
+        return Diverged(f"{what}; {self.saved}; try a smaller --lr{find}")
 
 
 def holds_run(out: Path) -> bool:
@@ -229,7 +231,9 @@ def make_run(
     training_set = datasets.load(settings.dataset, "train", settings.data_dir, options)
     test_set = datasets.load(training_set.name, "test", settings.data_dir, options)
     folder = datasets.chosen_folder(training_set.name, settings.data_dir)
-    training_set, val_set = subsets.split(training_set, recipe.validation, recipe.long_tail)
+    training_set, val_set = subsets.split(
+        training_set, recipe.validation, recipe.long_tail, recipe.subset
+    )
     counts = subsets.class_counts(training_set.labels, len(training_set.classes))
     source = settings.source
     if source is None and own_code.is_path(recipe.model):
@@ -237,9 +241,14 @@ def make_run(
     _check_smallest_batch(recipe, training_set, source)
 
     side = training_set.images.shape[-1]
-    model = models.build(recipe.model, len(training_set.classes), settings.seed, side, source).to(
-        device
-    )
+    model = models.build(
+        recipe.model,
+        len(training_set.classes),
+        settings.seed,
+        side,
+        source,
+        **recipe.model_options,
+    ).to(device)
     begun = None
     if settings.init is not None and not (settings.resume and holds_run(out)):
         begun = tuning.begin_from(model, settings.init)
@@ -285,7 +294,8 @@ def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset, source: Source
     if (len(data) % recipe.batch_size or recipe.batch_size) > 1:
         return
     one = mg.zeros(1, *data.images.shape[1:])
-    model = models.build(recipe.model, len(data.classes), 0, one.shape[-1], source).train()
+    classes, side = len(data.classes), one.shape[-1]
+    model = models.build(recipe.model, classes, 0, side, source, **recipe.model_options).train()
     try:
         with mg.no_grad():
             model(one)

@@ -56,7 +56,8 @@ def measure(
     else:
         mg.set_num_threads(threads)
         mg.set_precision("fp32")
-        model = models.create(recipe.model, len(counts)).to(device).to(dtype)
+        model = models.create(recipe.model, len(counts), **recipe.model_options)
+        model = model.to(device).to(dtype)
         side = Ours(recipe, model, counts)
     rng = np.random.default_rng(0)
     images = rng.standard_normal((recipe.batch_size, 3, 32, 32)).astype(dtype)

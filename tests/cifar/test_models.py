@@ -24,6 +24,7 @@ PARAMETERS = {  # trainable; design §3
     "four-block": 2_091_018,
     "gated": 1_118_300,
     "gated-basic": 228_441,
+    "resnet": 175_258,
     "resnet-32": 464_154,
     "resnet-82": 4_959_770,
     "simple": 6_447_754,
@@ -174,6 +175,51 @@ def test_depths_that_no_resnet_has(depth):
 def test_a_resnet_of_any_depth_and_width():
     with mg.no_grad():
         assert resnet_82.resnet(10, 1).eval()(mg.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_resnet_82_is_a_resnet():
+    """The study's own network is within the space that `cifar search` tries."""
+    options = {"blocks": [2, 2], "channels": [16, 32], "kernel_sizes": [3, 3]}
+    ours = models.create("resnet", 10, 1, **options)
+    study = resnet_82.stages(resnet_82.BasicBlock, [16, 32], 2, 10)
+    assert repr(ours) == repr(study)
+
+
+SHAPE = {
+    "blocks": [1, 2],
+    "channels": [4, 6],
+    "kernel_sizes": [3, 5],
+    "shortcut_kernel": 3,
+    "pooling": "max",
+    "pooled": 2,
+}
+
+
+def test_a_resnet_of_options_is_its_twin():
+    ours, theirs = models.create("resnet", 7, **SHAPE), reference.create("resnet", 7, **SHAPE)
+    theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
+    x = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    with mg.no_grad(), torch.no_grad():
+        y, expected = ours.eval()(mg.tensor(x)), theirs.eval()(torch.tensor(x))
+    np.testing.assert_allclose(host(y), expected.numpy(), rtol=1e-3, atol=1e-4)
+    assert "Conv2d(6, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2)" in repr(ours)
+    assert "MaxPool2d(kernel_size=8" in repr(ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet", {"blocks": [1]}, "resnet: blocks, channels, kernel_sizes: expected an entry"),
+        ("resnet", {"blocks": "two"}, "resnet: blocks: expected whole numbers from 1, got 'two'"),
+        ("resnet", {"kernel_sizes": [3, 3, 2]}, "resnet: kernel_sizes: expected odd whole"),
+        ("resnet", {"pooling": "sum"}, "resnet: pooling: expected avg or max, got 'sum'"),
+        ("resnet", {"pooled": 3}, "resnet: expected images of a multiple of 12 pixels, got 32"),
+        ("resnet", {"depth": 3}, "resnet has some of blocks, channels, "),
+        ("simple", {"blocks": [1]}, "simple has none, got 'blocks'"),
+    ],
+)
+def test_options_that_no_model_has(name, options, message):
+    refuses(UserError, f"model_options: {message}", lambda: models.create(name, **options))
 
 
 def test_unknown_model():

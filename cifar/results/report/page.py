@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-import minigrad as mg
 from cifar import recipes
-from cifar.results import plots, tables
+from cifar.results import html, plots
 from cifar.results.metrics import EpochMetrics
 from cifar.results.report.figures import HEADER, PARTS, difference, figure, mean_of, rows
 from cifar.results.report.runs import Group, Run, command
 
 Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
-
-_STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #ddd; --soft: #f5f6f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #16181c; --line: #3a3f47;
-  --soft: #1f2329; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 72rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; }
-th { background: var(--soft); vertical-align: bottom; white-space: normal; }
-th.text, td.text { text-align: left; }
-td.text { white-space: normal; min-width: 7rem; }
-figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-size: .9rem; opacity: .8; }
-img { width: 100%; min-width: 34rem; height: auto; background: #fff; border-radius: .4rem; }
-pre { background: var(--soft); padding: .7rem; border-radius: .4rem; overflow-x: auto; }
-summary { cursor: pointer; }
-"""
 
 
 def page(groups: Sequence[Group], folder: str) -> str:
@@ -47,10 +23,10 @@ def page(groups: Sequence[Group], folder: str) -> str:
     count = sum(len(one.runs) for one in groups)
     title = f"CIFAR-10 studies: {count} {'run' if count == 1 else 'runs'} in {folder}"
     body = [
-        f"<h1>{_text(title)}</h1>",
+        f"<h1>{html.text(title)}</h1>",
         "<p>Figures are those of the last epoch; mean and standard deviation (n − 1) over seeds. "
         "A difference is ours less the study's.</p>",
-        _table(HEADER, rows(groups)),
+        html.table(HEADER, rows(groups)),
     ]
     looks = plots.looks(one.label for one in groups)
     if len(groups) > 1:
@@ -59,13 +35,7 @@ def page(groups: Sequence[Group], folder: str) -> str:
     body += _classes([one for one in groups if any(run.recalls for run in one.runs)], looks)
     for one in groups:
         body += _section(one, looks[one.label])
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+    return html.document(title, body)
 
 
 def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
@@ -108,10 +78,10 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
             for first, second in zip(*found, strict=True)
         ]
     return [
-        f"<h2>{_text(title)}</h2>",
+        f"<h2>{html.text(title)}</h2>",
         f"<p>Share of a class's test images that are recognised, after the last epoch: {words}</p>",
-        _table(list(columns), zip(*columns.values(), strict=True)),
-        _drawn(
+        html.table(list(columns), zip(*columns.values(), strict=True)),
+        html.drawn(
             f"{title}: mean, and standard deviation where there are several runs",
             lambda path: plots.recalls(recalls, "", path, counts, looks),
         ),
@@ -162,7 +132,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
     counts = _tail([one])
     recipe = json.dumps(recipes.plain(one.first.recipe), indent=1, ensure_ascii=False)
     return [
-        f"<h2>{_text(one.label)}</h2>",
+        f"<h2>{html.text(one.label)}</h2>",
         _curves(
             seeds,
             one.label,
@@ -172,7 +142,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         ),
         *(
             [
-                _drawn(
+                html.drawn(
                     f"{one.label}: training images by class",
                     lambda path: plots.class_counts(counts, "", path, look.colour),
                 )
@@ -180,11 +150,11 @@ def _section(one: Group, look: plots.Look) -> list[str]:
             if counts
             else []
         ),
-        _table((*header, "minutes", "images/s", "MB memory"), lines),
-        *(_picture(path) for path in _pictures(one.runs[0].source)),
+        html.table((*header, "minutes", "images/s", "MB memory"), lines),
+        *(html.picture(path) for path in _pictures(one.runs[0].source)),
         "<details><summary>Commands, machines, recipe</summary>",
-        *(f"<pre>{_text(words)}</pre>" for words in details),
-        f"<pre>{_text(recipe)}</pre>",
+        *(f"<pre>{html.text(words)}</pre>" for words in details),
+        f"<pre>{html.text(recipe)}</pre>",
         "</details>",
     ]
 
@@ -228,23 +198,6 @@ def _rounded(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    texts = [[tables.cell(value) for value in line] for line in lines]
-    kinds = [
-        ' class="text"' if tables.is_text(column) else "" for column in zip(*texts, strict=True)
-    ]
-
-    def row(tag: str, values: Iterable[str]) -> str:
-        cells = (f"<{tag}{k}>{_text(v)}</{tag}>" for k, v in zip(kinds, values, strict=True))
-        return f"<tr>{''.join(cells)}</tr>"
-
-    body = "\n".join(row("td", line) for line in texts)
-    return (
-        f'<div class="wide"><table>\n<thead>{row("th", header)}</thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table></div>"
-    )
-
-
 def _curves(
     runs: list[tuple[str, list[EpochMetrics]]],
     title: str,
@@ -254,29 +207,6 @@ def _curves(
     course: plots.Course = plots.NO_COURSE,
 ) -> str:
     words = f"{title}: loss and accuracy by epoch"
-    return _drawn(
+    return html.drawn(
         words, lambda path: plots.overlaid(runs, "", path, claim, training, course, looks)
     )
-
-
-def _drawn(words: str, draw: Callable[[Path], None]) -> str:
-    """The picture that ``draw`` writes to the path it is given."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        draw(path)
-        return _picture(path, words)
-
-
-def _picture(path: Path, words: str | None = None) -> str:
-    """The picture within the page itself."""
-    caption = _text(words or f"{path.stem} ({path.parent.name})")
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"/>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _text(value: object) -> str:
-    """Text that HTML takes as text, without characters that XML forbids."""
-    return html.escape(mg.console.clean(value, keep="\n"))

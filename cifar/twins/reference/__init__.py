@@ -8,7 +8,7 @@ them. torch is imported only where it is needed.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import minigrad as mg
 from cifar.errors import UserError
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def create(name: str, num_classes: int = 10) -> torch.nn.Module:
+def create(name: str, num_classes: int = 10, **options: Any) -> torch.nn.Module:
     """The PyTorch twin of ``cifar.models.create(name)``: same tree, so same ``state_dict`` keys."""
     from cifar.twins.reference import models
 
-    twin: torch.nn.Module = models.load(name.replace("-", "_")).create(num_classes)
+    twin: torch.nn.Module = models.load(name.replace("-", "_")).create(num_classes, **options)
     return twin
 
 

@@ -49,7 +49,7 @@ class Training:
         if self.device.type == "cuda":
             # By default PyTorch rounds a convolution's inputs to 10 bits on a GPU.
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        model = reference.create(recipe.model, len(counts))
+        model = reference.create(recipe.model, len(counts), **recipe.model_options)
         self.model = model.to(device=self.device, dtype=self.dtype)
         self.objective = make_objective(recipe, self.model, counts)
 

@@ -62,6 +62,10 @@ def test_hold_out_splits(count):
 def test_what_a_recipe_trains_on():
     whole = data(30)
     assert subsets.split(whole, 0, 1.0) == (whole, None)
+    some, val = subsets.split(whole, 40, 1.0, 20)
+    assert len(some) == len(set(numbers(some)) - set(numbers(val))) == 20
+    assert numbers(some) == numbers(subsets.split(whole, 40, 1.0, 20)[0]) != numbers(whole)[:20]
+    refuses(UserError, "subset: expected at most 260", lambda: subsets.split(whole, 40, 1.0, 261))
     rest, val = subsets.split(whole, 40, 1.0)
     assert [numbers(rest), numbers(val)] == [numbers(x) for x in subsets.hold_out(whole, 40)]
     assert (rest.split, val.split) == ("train", "validation")
