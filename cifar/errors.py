@@ -8,5 +8,9 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """Training in which the loss, the weights or the optimiser's state became infinite or NaN."""
+
+
 class DataError(UserError):
     """A data set that is missing, damaged or cannot be fetched; the message names the path."""

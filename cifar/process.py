@@ -64,6 +64,37 @@ def in_turn(file: Path, waiting: str) -> Iterator[None]:
         _release(lock)
 
 
+@contextmanager
+def held(file: Path, wait: bool = False) -> Iterator[bool]:
+    """Whether this process, and no other, holds ``file`` meanwhile; it is created for this and
+    removed at the end. As in :func:`alone_in`, a process that was killed may leave it, but no lock.
+
+    Args:
+        wait: until it is free.
+
+    Raises:
+        OSError: the file cannot be created.
+        UserError: its file system has no locks.
+    """
+    lock = _lock(file)
+    try:
+        lock.acquire(blocking=wait)
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise UserError(
+            f"out: {file.parent} cannot be locked ({error.strerror}), and two processes might do "
+            "the same work; choose an --out on another file system"
+        ) from None
+    try:
+        yield True
+    finally:
+        _release(lock)
+
+
 def _lock(file: Path) -> filelock.FileLock:
     return filelock.FileLock(file, fallback_to_soft=False)
 

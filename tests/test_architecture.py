@@ -75,7 +75,7 @@ LAYERS = (
     ("cifar.summary",),
     ("cifar.results",),
     ("cifar.training",),
-    ("cifar.twins",),
+    ("cifar.twins", "cifar.search"),
     ("cifar.cli",),
     ("cifar.__main__",),
     ("examples", "benchmarks"),

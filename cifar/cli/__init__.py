@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cifar.cli import command, compare, data, exchange, explore, results, studies, train
+from cifar.cli import command, compare, data, exchange, explore, results, search, studies, train
 from cifar.cli.command import Command, guarded, parse_options
 
 __all__ = ["COMMANDS", "guarded", "main", "parse", "parse_options"]
@@ -28,6 +28,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "augment": studies.AUGMENT,
     "explore": explore.EXPLORE,
     "train": train.TRAIN,
+    "search": search.SEARCH,
+    "search show": search.SHOW,
     "evaluate": results.EVALUATE,
     "predict": results.PREDICT,
     "verify": train.VERIFY,
@@ -46,4 +48,5 @@ def parse(arguments: Sequence[str]) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    return guarded(lambda: parse(words), lambda settings: COMMANDS[words[0]].act(settings))
+    name = command.name_in(words, COMMANDS)
+    return guarded(lambda: parse(words), lambda settings: COMMANDS[name].act(settings))

@@ -35,13 +35,14 @@ class Command:
 
 
 def parse(arguments: Sequence[str], commands: Mapping[str, Command]) -> Any:
-    """The settings of one of the commands, which the first argument names.
+    """The settings of one of the commands, which the first argument names, or the first two.
 
     Raises:
         UserError: the arguments cannot be parsed.
         SystemExit: after --help.
     """
-    name = arguments[0] if arguments else ""
+    name = name_in(arguments, commands)
+    arguments = [name, *arguments[name.count(" ") + 1 :]] if arguments else []
     if name not in commands:
         if not name.startswith("-"):
             raise _unknown(name, commands)
@@ -49,6 +50,13 @@ def parse(arguments: Sequence[str], commands: Mapping[str, Command]) -> Any:
             _parse(_any_of(commands), arguments, "cifar", DESCRIPTION)  # --help
         raise _unknown(name, commands)
     return _parse(_any_of(commands), arguments, "cifar", DESCRIPTION, f"cifar {name}")
+
+
+def name_in(arguments: Sequence[str], commands: Mapping[str, Command]) -> str:
+    """The command that the arguments begin with, of one word or two, such as "search show"; the
+    first argument where there is none."""
+    two = " ".join(arguments[:2])
+    return two if two in commands and len(arguments) > 1 else next(iter(arguments), "")
 
 
 def parse_options(settings: type[T], arguments: Sequence[str], program: str, description: str) -> T:

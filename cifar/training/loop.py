@@ -119,7 +119,7 @@ def end_epoch(run: Run) -> EpochMetrics:
     if not progress.seen:
         raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
     lr = run.optimizer.param_groups[0]["lr"]
-    last = progress.epoch + 1 == run.recipe.epochs
+    last = progress.epoch + 1 == run.recipe.epochs and not run.settings.trial
     run.test_confusion, figures = None, {}
     for part, data in {run.val_name: run.val, **({"test": run.test} if last else {})}.items():
         with progress_bar.compiling(not run.settings.progress):

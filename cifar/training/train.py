@@ -80,7 +80,8 @@ def open_run(settings: Settings) -> Iterator[Run]:
                 )
                 raise KeyboardInterrupt
         _draw_curves(run)
-        _draw_predictions(run, test_set)
+        if not settings.trial:
+            _draw_predictions(run, test_set)
 
 
 def checked_recipe(settings: Settings) -> Recipe:
@@ -185,7 +186,7 @@ def save(run: Run, metrics: EpochMetrics) -> None:
 
 
 def _draw_curves(run: Run) -> None:
-    if run.progress.history:
+    if run.progress.history and not run.settings.trial:
         with plots.beside(run.out / "curves.png") as path:
             plots.curves(run.progress.history, run.record, path, recipes.course(run.recipe))
 

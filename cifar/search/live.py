@@ -1,0 +1,87 @@
+"""What a search shows while it runs: a live table on a terminal, else a line for every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import rich.console
+import rich.live
+import rich.table
+from optuna.trial import FrozenTrial, TrialState
+
+import minigrad as mg
+from cifar.search.study import HOST, PARAMETERS, REASON
+
+Show: TypeAlias = Callable[[Sequence[FrozenTrial]], None]
+WORDS = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@contextmanager
+def shown(live: bool) -> Iterator[Show]:
+    """A function that shows trials; its table stays on a terminal and is renewed there."""
+    console = rich.console.Console()
+    if not (live and console.is_terminal):
+        known: set[int] = set()
+        yield lambda trials: _print_ended(trials, known)
+        return
+    with rich.live.Live(console=console, auto_refresh=False) as place:
+        yield lambda trials: place.update(table(trials), refresh=True)
+
+
+def _print_ended(trials: Sequence[FrozenTrial], known: set[int]) -> None:
+    """A line for every trial that has ended since."""
+    for one in trials:
+        if one.state.is_finished() and one.number not in known:
+            known.add(one.number)
+            print(f"trial {one.number}: {in_words(one)}", flush=True)
+
+
+def in_words(one: FrozenTrial) -> str:
+    """How a trial ended: "61.20 % after 2 epochs, 175,258 parameters"."""
+    reason = one.user_attrs.get(REASON)
+    size = one.user_attrs.get(PARAMETERS)
+    parts = [WORDS[one.state]] if one.state != TrialState.COMPLETE else []
+    if one.intermediate_values:
+        epoch = max(one.intermediate_values)
+        s = "s" * (epoch != 1)
+        parts.append(f"{one.intermediate_values[epoch]:.2%} after {epoch} epoch{s}")
+    parts += [f"{size:,} parameters"] if size and not reason else []
+    return mg.console.one_line(", ".join([*parts, *([reason] if reason else [])]))
+
+
+def table(trials: Sequence[FrozenTrial], most: int = 5) -> Any:
+    """The running trials and the best ones."""
+    counts = {word: sum(one.state == s for one in trials) for s, word in WORDS.items()}
+    found = rich.table.Table(
+        title=f"{len(trials)} trials: " + ", ".join(f"{n} {w}" for w, n in counts.items() if n),
+        title_justify="left",
+    )
+    for name in ("trial", "state", "epochs", "validation accuracy", "parameters", "where"):
+        found.add_column(name, justify="left" if name in ("state", "where") else "right")
+    running = [one for one in trials if one.state == TrialState.RUNNING]
+    for one in [*running, *ranked(trials)[:most]]:
+        values = one.intermediate_values
+        size = one.user_attrs.get(PARAMETERS)
+        found.add_row(
+            str(one.number),
+            WORDS[one.state],
+            str(len(values)),
+            f"{values[max(values)]:.2%}" if values else "–",
+            f"{size:,}" if size else "–",
+            mg.console.one_line(str(one.user_attrs.get(HOST, ""))),
+        )
+    return found
+
+
+def ranked(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that were trained to their end, the best first; of equal ones the first."""
+    done = [one for one in trials if one.state == TrialState.COMPLETE]
+    return sorted(done, key=lambda one: (-one.values[0], one.number))

@@ -1,0 +1,123 @@
+"""What a search is asked to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from cifar import datasets
+from cifar.errors import UserError
+from cifar.search import space
+from cifar.search.space import Space
+
+JOURNAL = "study.journal"  # in the folder of a search
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Random search, or any of Optuna's, for the best settings in a space. Given again, the command
+    goes on where it was; on more machines, they share the work.
+
+    Attributes:
+        space: FILE.toml, or the name of a space that comes with the package, such as resnet.
+        trials: in all, on all machines together.
+        epochs: of each trial, in place of the space's own.
+        storage: a journal file, or the URL of a database as Optuna takes it, such as
+            postgresql+psycopg://HOST/NAME; OUT/study.journal unless given.
+        workers: processes on this machine.
+        device: cpu, gpu, gpu:N or auto; several with commas are dealt out to the workers.
+        sampler: random, tpe, or the class of any Optuna sampler, such as CmaEsSampler.
+        pruner: median, or the class of any Optuna pruner; by default all trials run to their end.
+        dataset: cifar10, synthetic, folder and others as `cifar train` has them.
+        data_dir: folder of the data set; the usual places unless given.
+        image_size: side in pixels that your own pictures are scaled to.
+        test_share: part of each class's pictures that makes the test set.
+        split_seed: of the choice of these.
+        seed: of what is drawn, and of every trial's training.
+        out: folder for the trials, which machines that share a study should share too;
+            runs/search-SPACE unless given.
+        set: FIELD=VALUE, a field of the recipe that is the same in all trials, such as subset=5000;
+            may be repeated.
+        progress: --no-progress prints a line for every trial in place of a live table.
+    """
+
+    space: tyro.conf.Positional[str]
+    trials: int = 20
+    epochs: int | None = None
+    storage: str | None = None
+    workers: int = 1
+    device: str = "auto"
+    sampler: str = "random"
+    pruner: str | None = None
+    dataset: str = "auto"
+    data_dir: str | None = None
+    image_size: int | None = None
+    test_share: float | None = None
+    split_seed: int = 0
+    seed: int = 0
+    out: str | None = None
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    progress: bool = True
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.out or f"runs/search-{Path(self.space).stem}")
+
+    @property
+    def place_of_storage(self) -> str:
+        return self.storage or str(self.folder / JOURNAL)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all workers of a study share, on any machine.
+
+    Attributes:
+        space: what is drawn.
+        sampler, pruner: of Optuna, by name.
+        dataset: its name.
+        image_size, test_share, split_seed: how images of one's own are read.
+        seed: of what is drawn, and of every trial's training.
+    """
+
+    space: Space
+    sampler: str
+    pruner: str | None
+    dataset: str
+    image_size: int | None
+    test_share: float | None
+    split_seed: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of the study."""
+        return self.space.name
+
+    @property
+    def data_options(self) -> datasets.Options:
+        """How the images are read."""
+        return datasets.Options(self.image_size, self.test_share, self.split_seed)
+
+
+def plan(settings: Settings) -> Plan:
+    """What ``settings`` ask for.
+
+    Raises:
+        UserError: an option is out of range, or the space cannot be used.
+    """
+    for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
+        if (came := getattr(settings, name)) < least:
+            raise UserError(f"{name}: expected a whole number from {least}, got {came}")
+    return Plan(
+        space.load(settings.space, settings.epochs, settings.set),
+        settings.sampler,
+        settings.pruner,
+        settings.dataset,
+        settings.image_size,
+        settings.test_share,
+        settings.split_seed,
+        settings.seed,
+    )

@@ -1,0 +1,184 @@
+"""What a search found: a table, pictures, one HTML page, and the best trial's recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+import minigrad as mg
+from cifar import environment, process
+from cifar.errors import UserError
+from cifar.results import html
+from cifar.search import pictures, winner
+from cifar.search.live import WORDS, in_words, ranked
+from cifar.search.storage import open_storage
+from cifar.search.study import PARAMETERS, REASON, Study, find_study
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What :func:`show` found and wrote.
+
+    Attributes:
+        study: which one.
+        best: its best trial, if one was trained to its end.
+        test: the accuracy of the best trial on the test set, where that is known.
+        out: the folder with the page, the pictures and the recipe.
+    """
+
+    study: Study
+    best: FrozenTrial | None
+    test: float | None
+    out: Path
+
+
+def find(place: str, name: str | None = None) -> Study:
+    """The study in a search's folder, a journal file or a database.
+
+    Raises:
+        UserError: there is none.
+    """
+    if "://" in place:
+        return find_study(open_storage(place), Path("."), name)
+    path = Path(place)
+    journal = path / "study.journal" if path.is_dir() else path
+    if not journal.is_file():
+        raise UserError(f"study: expected a search's folder, a journal or a URL, got {place}")
+    return find_study(open_storage(str(journal)), journal.parent, name)
+
+
+def show(study: Study, out: Path) -> Shown:
+    """Write the page, the pictures, the figures and the recipe into ``out``."""
+    trials = study.all()
+    best = next(iter(ranked(trials)), None)
+    found = winner.tested(study, best) if best else None
+    drawn: list[str] = []
+    with process.writing("out", out):
+        out.mkdir(parents=True, exist_ok=True)
+        if best is not None:
+            winner.write_recipe(study, best, out / winner.RECIPE)
+            for name, words, draw in _pictures(study, trials):
+                path = out / f"{name}.png"
+                draw(path)
+                drawn.append(html.picture(path, words))
+        environment.write(out / "trials.json", results(study))
+        page = _page(study, trials, best, found, drawn)
+        mg.checkpoint.write_text(out / "index.html", page)
+    return Shown(study, best, found["accuracy"] if found else None, out)
+
+
+def _pictures(
+    study: Study, trials: Sequence[FrozenTrial]
+) -> list[tuple[str, str, Callable[[Path], None]]]:
+    """(name, words, what draws it) of each picture."""
+    found: list[tuple[str, str, Callable[[Path], None]]] = [
+        ("history", "Accuracy by trial", lambda path: pictures.history(trials, path)),
+        (
+            "parallel",
+            "Settings of the trials in parallel: the better, the darker",
+            lambda path: pictures.parallel(trials, path),
+        ),
+    ]
+    values = pictures.importance(_all_of_optuna(study))
+    if any(values.values()):
+        words = "Which settings tell good trials from others"
+        found.append(("importances", words, lambda path: pictures.importances(values, path)))
+    return found
+
+
+def _all_of_optuna(study: Study) -> optuna.Study:
+    return optuna.load_study(study_name=study.plan.name, storage=study.storage)
+
+
+def header(study: Study) -> tuple[str, ...]:
+    """Of :func:`rows`."""
+    return ("trial", "state", "epochs", "accuracy", "parameters", *names(study.all()), "")
+
+
+def names(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Of all that was drawn."""
+    return list(dict.fromkeys(name for one in trials for name in one.params))
+
+
+def rows(study: Study) -> list[tuple[object, ...]]:
+    """The trials, the best first, then the others in order."""
+    trials = study.all()
+    best = ranked(trials)
+    others = [one for one in trials if one not in best]
+    return [
+        (
+            str(one.number),
+            WORDS[one.state],
+            len(one.intermediate_values),
+            _accuracy(one),
+            one.user_attrs.get(PARAMETERS),
+            *(_short(one.params.get(name)) for name in names(trials)),
+            one.user_attrs.get(REASON, ""),
+        )
+        for one in [*best, *others]
+    ]
+
+
+def _accuracy(one: FrozenTrial) -> str | None:
+    values = one.intermediate_values
+    return f"{100 * values[max(values)]:.2f} %" if values else None
+
+
+def _short(value: Any) -> object:
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+def results(study: Study) -> dict[str, Any]:
+    """All that is known of a study, as JSON holds it."""
+    return {
+        "study": study.plan.name,
+        "plan": study.attrs["plan"],
+        "test": study.attrs.get(winner.TEST),
+        "trials": [
+            {
+                "number": one.number,
+                "state": one.state.name,
+                "value": one.value,
+                "epochs": {str(k): v for k, v in sorted(one.intermediate_values.items())},
+                "params": one.params,
+                "parameters": one.user_attrs.get(PARAMETERS),
+                "reason": one.user_attrs.get(REASON),
+                "seconds": one.duration.total_seconds() if one.duration else None,
+            }
+            for one in study.all()
+        ],
+    }
+
+
+def _page(
+    study: Study,
+    trials: Sequence[FrozenTrial],
+    best: FrozenTrial | None,
+    found: dict[str, Any] | None,
+    drawn: Sequence[str],
+) -> str:
+    plan = study.plan
+    title = f"Search {plan.name}: {len(trials)} trials on {plan.dataset}"
+    counts = [f"{sum(t.state == s for t in trials)} {word}" for s, word in WORDS.items()]
+    body = [
+        f"<h1>{html.text(title)}</h1>",
+        f"<p>{html.text(', '.join(counts))}. Accuracy is on training images held out. Sampler: "
+        f"{html.text(plan.sampler)}; pruner: {html.text(plan.pruner or 'none')}.</p>",
+    ]
+    if best is not None:
+        words = f"Best: trial {best.number}, {in_words(best)}"
+        if found:
+            words += f"; on the test set, looked at once, {found['accuracy']:.2%}"
+        path = winner.source(winner.recipe_for_file(study, best), study, best)
+        body += [f"<p><b>{html.text(words)}.</b></p>", f"<pre>{html.text(path)}</pre>"]
+    body += drawn
+    body += ["<h2>Trials</h2>", html.table(header(study), rows(study))]
+    text = json.dumps(study.attrs["plan"]["space"], indent=1, ensure_ascii=False)
+    body += ["<details><summary>Space</summary>", f"<pre>{html.text(text)}</pre>", "</details>"]
+    return html.document(title, body)

@@ -1,0 +1,259 @@
+"""A study that several workers share: which trials it has, and who runs which.
+
+A study has one Optuna trial for each of its ``trials``, made beforehand and waiting. A worker that
+takes one holds the file ``trial-N.lock`` from before it says so until it has told the result. The
+kernel holds that lock and ends it with the process, however that ends, so a trial that is running
+while its lock is free has lost its worker: whoever gets the lock goes on with it. No clock is
+involved, and a worker that was only stopped is never taken for dead.
+
+Machines that share a study but not the folder leave each other's trials alone: a trial notes the
+folder's identity, its *place*.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from cifar import process
+from cifar.errors import UserError
+from cifar.search.request import Plan
+
+PLAN, PLACE, HOST, REASON, PARAMETERS = "plan", "place", "host", "reason", "parameters"
+TAKEN = "taken"  # [epochs done when it was taken, times it was taken with as many]
+MAX_TAKEN = 10  # times in a row that a trial is taken up without having gained an epoch
+UNPLACED_SECONDS = 3.0  # that a trial may be running without a place, if its worker is well
+
+
+@dataclass
+class Study:
+    """A study and the folder of its trials on this machine.
+
+    Attributes:
+        plan: what its workers share.
+        storage: of Optuna.
+        study_id: in the storage.
+        out: the folder.
+        trials: their number.
+        place: the folder's identity.
+    """
+
+    plan: Plan
+    storage: BaseStorage
+    study_id: int
+    out: Path
+    trials: int
+    place: str
+    _unplaced: dict[int, float] = field(default_factory=dict)
+
+    def all(self) -> list[FrozenTrial]:
+        """Its trials, in order."""
+        found = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        return [one for one in found if one.number < self.trials]
+
+    def folder(self, number: int) -> Path:
+        """Of a trial."""
+        return self.out / f"trial-{number:04}"
+
+    def optuna(self, number: int = 0) -> optuna.Study:
+        """The study as Optuna has it. Trial ``number`` draws the same values whoever runs it, if
+        its sampler is one that looks at no other trials."""
+        return optuna.load_study(
+            study_name=self.plan.name,
+            storage=self.storage,
+            sampler=make_sampler(
+                self.plan.sampler, zlib.crc32(b"%d %d" % (self.plan.seed, number))
+            ),
+            pruner=make_pruner(self.plan.pruner),
+        )
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """What is noted of the study as a whole."""
+        return self.storage.get_study_user_attrs(self.study_id)
+
+    def note(self, name: str, value: Any) -> None:
+        self.storage.set_study_user_attr(self.study_id, name, value)
+
+    @contextmanager
+    def take(self) -> Iterator[FrozenTrial | None]:
+        """A trial to run, held meanwhile against every other worker; None where all others are
+        done or are held. One that lost its worker comes before one that was never begun."""
+        open_ones = [one for one in self.all() if not one.state.is_finished()]
+        for one in sorted(open_ones, key=lambda one: one.state != TrialState.RUNNING):
+            if one.state == TrialState.RUNNING and not self._is_ours(one):
+                continue
+            with process.held(self.folder(one.number).with_suffix(".lock")) as held:
+                if held and self._begin(one):
+                    yield self.storage.get_trial(one._trial_id)
+                    return
+        yield None
+
+    def _is_ours(self, one: FrozenTrial) -> bool:
+        """Whether a running trial is this folder's; one whose worker was lost before it noted its
+        place left its lock's file."""
+        place = one.user_attrs.get(PLACE)
+        if place is not None:
+            return bool(place == self.place)
+        if not self.folder(one.number).with_suffix(".lock").exists():
+            return False
+        since = self._unplaced.setdefault(one.number, time.monotonic())
+        return time.monotonic() > since + UNPLACED_SECONDS
+
+    def _begin(self, one: FrozenTrial) -> bool:
+        """Say that a trial, whose lock we hold, is running; False where it is another's by now."""
+        trial_id = one._trial_id
+        now = self.storage.get_trial(trial_id)
+        if now.state == TrialState.WAITING:
+            try:
+                if not self.storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                    return False
+            except UpdateFinishedTrialError:
+                return False
+        elif now.state != TrialState.RUNNING or now.user_attrs.get(PLACE, self.place) != self.place:
+            return False
+        self.storage.set_trial_user_attr(trial_id, PLACE, self.place)
+        self.storage.set_trial_user_attr(trial_id, HOST, platform.node())
+        return True
+
+    def count_taken(self, one: FrozenTrial) -> bool:
+        """Note that a trial is taken up; False where that never gained an epoch any more."""
+        done = len(one.intermediate_values)
+        before, times = one.user_attrs.get(TAKEN, (done, 0))
+        times = times + 1 if before == done else 1
+        self.storage.set_trial_user_attr(one._trial_id, TAKEN, [done, times])
+        return times <= MAX_TAKEN
+
+    def finish(
+        self, one: FrozenTrial, state: TrialState, value: float | None = None, reason: str = ""
+    ) -> None:
+        """End a trial that we hold."""
+        if reason:
+            self.storage.set_trial_user_attr(one._trial_id, REASON, reason)
+        self.optuna(one.number).tell(one.number, value, state=state)
+
+
+def open_study(plan: Plan, storage: BaseStorage, out: Path, trials: int) -> Study:
+    """The study of that plan, made where there is none, with at least so many trials.
+
+    Raises:
+        UserError: there is one of another plan, the folder cannot be locked, or Optuna has no such
+            sampler or pruner.
+    """
+    make_sampler(plan.sampler, 0)
+    make_pruner(plan.pruner)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with process.held(out / "study.lock", wait=True):
+            place = _place(out)
+            study = optuna.create_study(
+                study_name=plan.name, storage=storage, direction="maximize", load_if_exists=True
+            )
+            _compare(study, plan)
+            for _ in range(len(study.get_trials(deepcopy=False)), trials):
+                study.enqueue_trial({})
+    except OSError as error:
+        raise UserError(f"out: cannot use {out}: {error.strerror or error}") from None
+    study_id = storage.get_study_id_from_name(plan.name)
+    return Study(plan, storage, study_id, out, trials, place)
+
+
+def find_study(storage: BaseStorage, out: Path, name: str | None) -> Study:
+    """A study that is in a storage, all its trials included.
+
+    Raises:
+        UserError: there is none of that name, or of any, or several; or a search did not make it.
+    """
+    known = {one.study_name: one for one in storage.get_all_studies()}
+    if name is None and len(known) != 1:
+        what = f"name one of {', '.join(sorted(known))}" if known else "there is no study"
+        raise UserError(f"study: {what}")
+    chosen = known.get(name) if name else next(iter(known.values()))
+    if chosen is None:
+        raise UserError(f"study: expected one of {', '.join(sorted(known))}, got {name!r}")
+    try:
+        plan = msgspec.convert(chosen.user_attrs.get(PLAN), Plan)
+    except msgspec.ValidationError as error:
+        raise UserError(f"study: {chosen.study_name} is not of `cifar search`: {error}") from None
+    count = len(storage.get_all_trials(chosen._study_id, deepcopy=False))
+    return Study(plan, storage, chosen._study_id, out, count, "")
+
+
+def _place(out: Path) -> str:
+    """The identity of a folder, noted in it."""
+    file = out / "place"
+    with suppress(FileNotFoundError):
+        return file.read_text("utf-8")
+    place = uuid.uuid4().hex
+    file.write_text(place, "utf-8")
+    return place
+
+
+def _compare(study: optuna.Study, plan: Plan) -> None:
+    """Note the plan of a new study; raise where that of an old one is another."""
+    ours = msgspec.to_builtins(plan)
+    theirs = study.user_attrs.get(PLAN)
+    if theirs is None:
+        study.set_user_attr(PLAN, ours)
+        return
+    pairs = {name: (theirs.get(name), ours[name]) for name in ours if name != "space"}
+    space = theirs.get("space") or {}
+    pairs |= {f"space.{name}": (space.get(name), value) for name, value in ours["space"].items()}
+    different = [f"{name} {a}, not {b}" for name, (a, b) in pairs.items() if a != b]
+    if different:
+        raise UserError(
+            f"search: the study {study.study_name} has {'; '.join(different):.400}; leave that as "
+            "it is, or choose another --out or --storage"
+        )
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler of Optuna's by its name, such as random or TPESampler.
+
+    Raises:
+        UserError: there is none, or it needs more than a seed.
+    """
+    found: optuna.samplers.BaseSampler = _make("sampler", optuna.samplers, name, seed=seed)
+    return found
+
+
+def make_pruner(name: str | None) -> optuna.pruners.BasePruner:
+    """A pruner of Optuna's by its name, such as median; None never prunes.
+
+    Raises:
+        UserError: there is none, or it needs options.
+    """
+    found: optuna.pruners.BasePruner = _make("pruner", optuna.pruners, name or "nop")
+    return found
+
+
+def _make(what: str, module: Any, name: str, **options: Any) -> Any:
+    suffix = what.capitalize()
+    kinds = {
+        n: kind
+        for n, kind in vars(module).items()
+        if inspect.isclass(kind) and n.endswith(suffix) and not n.startswith("Base")
+    }
+    short = {n.removesuffix(suffix).lower(): kind for n, kind in kinds.items()}
+    kind = kinds.get(name) or short.get(name.lower())
+    if kind is None:
+        raise UserError(f"{what}: expected one of {', '.join(sorted(short))}, got {name!r}")
+    taken = inspect.signature(kind).parameters
+    try:
+        return kind(**{k: v for k, v in options.items() if k in taken})
+    except (TypeError, ValueError, ImportError) as error:
+        raise UserError(f"{what}: {name} cannot be made here: {error}") from None

@@ -1,0 +1,103 @@
+"""The best trial: its accuracy on the test set, looked at once, and its settings as a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FixedTrial, FrozenTrial
+
+import minigrad as mg
+from cifar import process, recipes
+from cifar.errors import UserError
+from cifar.recipes import Recipe
+from cifar.results import evaluate
+from cifar.search.live import ranked
+from cifar.search.request import Settings
+from cifar.search.study import PLACE, Study
+
+TEST = "test"  # what is noted of a study: {"number", "accuracy", "loss"} of its winner
+RECIPE = "best.py"
+
+
+def evaluate_once(study: Study, settings: Settings) -> None:
+    """Note the accuracy of the best trial on the test set, unless that is known, or its weights are
+    another machine's."""
+    best = next(iter(ranked(study.all())), None)
+    if best is None or best.user_attrs.get(PLACE) != study.place:
+        return
+    folder = study.folder(best.number)
+    with process.held(study.out / "winner.lock", wait=True):
+        if tested(study, best) is not None:
+            return
+        file = folder / "evaluation-last-test" / "evaluation.json"
+        if not file.exists():
+            evaluate.run(
+                evaluate.Settings(
+                    str(folder),
+                    last=True,
+                    data_dir=settings.data_dir,
+                    device=settings.device.partition(",")[0],
+                    progress=False,
+                )
+            )
+        figures = json.loads(file.read_text("utf-8"))
+        found = {name: figures[name] for name in ("accuracy", "loss", "images")}
+        study.note(TEST, {"number": best.number, **found})
+
+
+def tested(study: Study, best: FrozenTrial) -> dict[str, Any] | None:
+    """What is known of the best trial on the test set."""
+    found = study.attrs.get(TEST)
+    return found if found and found["number"] == best.number else None
+
+
+def recipe_of(study: Study, one: FrozenTrial) -> Recipe:
+    """What a trial was trained by."""
+    try:
+        return study.plan.space.recipe_of(study.plan.space.draw(FixedTrial(one.params)))
+    except ValueError as error:
+        raise UserError(f"study: trial {one.number} is not of its space: {error}") from None
+
+
+def recipe_for_file(study: Study, best: FrozenTrial) -> Recipe:
+    """The best trial's settings for as many epochs as the recipe that the search began from, and
+    for all images that are not held out."""
+    own = recipes.load(study.plan.space.recipe)
+    return dataclasses.replace(recipe_of(study, best).lasting(own.epochs), subset=0, claim={})
+
+
+def write_recipe(study: Study, best: FrozenTrial, path: Path) -> None:
+    """Write a file that ``cifar train`` takes."""
+    mg.checkpoint.write_text(path, source(recipe_for_file(study, best), study, best))
+
+
+def source(recipe: Recipe, study: Study, best: FrozenTrial) -> str:
+    """The text of a file that defines ``recipe``."""
+    epochs = study.plan.space.epochs
+    lines = [
+        f'"""Trial {best.number} of the search {study.plan.name}: {best.values[0]:.2%} of the '
+        "validation images",
+        f"after {epochs} epoch{'s' * (epochs != 1)}. `cifar train ./{RECIPE}`",
+        '"""',
+        "",
+        "from cifar.datasets.augment import Augmentation",
+        "from cifar.recipes import Recipe",
+        "",
+        "RECIPE = Recipe(",
+    ]
+    values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    for field in dataclasses.fields(recipe):
+        default = (
+            field.default_factory()
+            if field.default_factory is not dataclasses.MISSING
+            else field.default
+        )
+        if field.name == "name":
+            lines.append(f"    name={Path(RECIPE).stem!r},")
+        elif values[field.name] != default:
+            text = repr(values[field.name])
+            lines.append(f"    {field.name}={text},")
+    return "\n".join([*lines, ")", ""])

@@ -1,0 +1,148 @@
+"""A worker of a search: takes trials and trains them, one after another, until all have ended.
+
+python -m cifar.search.worker < settings.json
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+import minigrad as mg
+from cifar import recipes
+from cifar.errors import Diverged, UserError
+from cifar.results.metrics import EpochMetrics
+from cifar.search import request
+from cifar.search.request import Settings
+from cifar.search.storage import open_storage
+from cifar.search.study import MAX_TAKEN, PARAMETERS, Study, open_study
+from cifar.training import run as runs
+from cifar.training import train
+from cifar.training.loop import fit
+from cifar.training.run import Run
+
+POLL = 0.5  # seconds between looks for a trial that lost its worker
+
+
+def work(settings: Settings, parent: int | None = None) -> None:
+    """Run trials until all of the study have ended, or the process ``parent`` has."""
+    storage = open_storage(settings.place_of_storage)
+    study = open_study(request.plan(settings), storage, settings.folder, settings.trials)
+    while parent is None or os.getppid() == parent:
+        with study.take() as one:
+            if one is not None:
+                run_trial(study, one, settings)
+                continue
+        if all(one.state.is_finished() for one in study.all()):
+            return
+        time.sleep(POLL)
+
+
+def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
+    """Train a trial, from where it is, to its end.
+
+    Raises:
+        KeyboardInterrupt: a signal stopped it; it can be taken up again.
+    """
+    if not study.count_taken(one):
+        why = f"its worker was lost {MAX_TAKEN} times in a row within an epoch"
+        study.finish(one, TrialState.FAIL, reason=why)
+        return
+    trial = optuna.trial.Trial(study.optuna(one.number), one._trial_id)
+    try:
+        state, value, reason = _train(study, trial, _settings(study, trial, settings))
+    except (Diverged, MemoryError) as error:
+        state, value, reason = TrialState.FAIL, None, str(error).partition(";")[0]
+    study.finish(one, state, value, reason)
+    remove_state(study, one.number)
+
+
+def remove_state(study: Study, number: int) -> None:
+    """Remove what only going on would need, several times the size of the weights."""
+    for name in (runs.STATE, runs.STATE_BEFORE):
+        with suppress(OSError):
+            (study.folder(number) / name).unlink()
+
+
+def _settings(study: Study, trial: optuna.trial.Trial, settings: Settings) -> runs.Settings:
+    """How ``trial`` is trained."""
+    plan, out = study.plan, study.folder(trial.number)
+    space = plan.space
+    return runs.Settings(
+        recipes.load(space.recipe) if recipes.is_own(space.recipe) else space.recipe,
+        device=settings.device,
+        dataset=plan.dataset,
+        data_dir=settings.data_dir,
+        seed=plan.seed,
+        out=str(out),
+        resume=runs.holds_run(out),
+        overrides=space.changes(space.draw(trial)),
+        progress=False,
+        trial=True,
+        image_size=plan.image_size,
+        test_share=plan.test_share,
+        split_seed=plan.split_seed,
+    )
+
+
+def _train(
+    study: Study, trial: optuna.trial.Trial, settings: runs.Settings
+) -> tuple[TrialState, float | None, str]:
+    """How the trial ends, its accuracy on the validation images, and why where it is no success."""
+    opened = False
+    try:
+        with train.open_run(settings) as run:
+            opened = True
+            most, size = study.plan.space.max_parameters, run.record.parameters or 0
+            trial.set_user_attr(PARAMETERS, size)
+            if most is not None and size > most:
+                why = f"{size:,} parameters, more than {most:,}"
+                return TrialState.PRUNED, None, why
+            for metrics in _epochs(run):
+                accuracy = metrics.accuracy(run.val_name)
+                _report(trial, metrics.epoch, accuracy)
+                if metrics.epoch < run.recipe.epochs and trial.should_prune():
+                    return TrialState.PRUNED, None, f"pruned after epoch {metrics.epoch}"
+    except UserError as error:  # of what it drew
+        if opened:
+            raise
+        return TrialState.FAIL, None, str(error)
+    return TrialState.COMPLETE, accuracy, ""
+
+
+def _epochs(run: Run) -> Iterator[EpochMetrics]:
+    """The epochs that are done, and then those that are trained now, each saved first."""
+    yield from [*run.progress.history]
+    for metrics in fit(run):
+        train.save(run, metrics)
+        yield metrics
+
+
+def _report(trial: optuna.trial.Trial, epoch: int, accuracy: float) -> None:
+    """Tell the study of an epoch, unless it was told before."""
+    if epoch not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+        trial.report(accuracy, epoch)
+
+
+def main() -> int:
+    """Work as the settings on stdin say; returns the exit code."""
+    settings = msgspec.json.decode(sys.stdin.read(), type=Settings)
+    try:
+        work(settings, os.getppid())
+    except (UserError, mg.DeviceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return mg.console.INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
