@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from cifar.search import space
 from cifar.search.space import Space
 
 JOURNAL = "study.journal"  # in the folder of a search
+MAX_TRIALS = 10_000
+MAX = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,9 @@ def plan(settings: Settings) -> Plan:
     Raises:
         UserError: an option is out of range, or the space cannot be used.
     """
-    for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
-        if (came := getattr(settings, name)) < least:
-            raise UserError(f"{name}: expected a whole number from {least}, got {came}")
+    for name, least, most in (("trials", 1, MAX_TRIALS), ("workers", 1, 1024), ("seed", 0, MAX)):
+        if not least <= (came := getattr(settings, name)) <= most:
+            raise UserError(f"{name}: expected a whole number from {least} to {most}, got {came}")
     return Plan(
         space.load(settings.space, settings.epochs, settings.set),
         settings.sampler,

@@ -20,6 +20,7 @@ from PIL import Image
 
 from cifar import cli, datasets, models, recipes
 from cifar.results import plots
+from cifar.search import search
 from cifar.training import train
 from cifar.twins import compare, timing
 from tests.cifar import tiny
@@ -107,7 +108,7 @@ def lines(draw):
     ]
     odd = draw(st.sets(st.sampled_from([field.name for field in fields]), max_size=2))
     odd = odd if draw(st.booleans()) else ()
-    line = [name]
+    line = name.split()
     for field in fields:
         flag, likely = "--" + field.name.replace("_", "-"), LIKELY.get(field.name, ())
         values = words if field.name in odd else st.sampled_from(likely) if likely else None
@@ -128,6 +129,8 @@ def lines(draw):
 
 LIKELY = {
     "recipe": ("tiny",),
+    "space": ("resnet", "file"),
+    "place": ("run", "file", "nowhere"),
     "epochs": ("1", "2", "3"),
     "batch_size": ("1", "16", "999999999999"),
     "lr": ("0.1", "1e-30", "1e30", "1e300"),
@@ -199,6 +202,7 @@ def install(patch, here):
     patch.setattr(socket, "socket", refuse)
     patch.setattr(timing, "measure_alone", enough)
     patch.setattr(compare, "make_sides", enough)
+    patch.setattr(search, "search", enough)
     for name, value in vars(plots).items():
         if inspect.isfunction(value) and value.__module__.startswith(plots.__name__):
             draws = "path" in inspect.signature(value).parameters and inspect.unwrap(value) is value

@@ -19,8 +19,8 @@ from tests.cifar.cli.calls import assert_one_error
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    "data", "recipes", "new-recipe", "models", "augment", "explore", "train", "evaluate",
-    "predict", "verify", "compare", "report", "export", "import",
+    "data", "recipes", "new-recipe", "models", "augment", "explore", "train", "search",
+    "search show", "evaluate", "predict", "verify", "compare", "report", "export", "import",
 )  # fmt: skip
 POSITIONAL = {"name", "recipe"}  # besides those that must be given
 
@@ -43,7 +43,7 @@ def test_help_lists_every_command(capsys):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_explains_every_flag(capsys, name):
-    text = helped(capsys, [name])
+    text = helped(capsys, name.split())
     settings = cli.COMMANDS[name].settings
     bases = settings.__mro__[:-1]  # a command's words come before those it inherits
     docs = " ".join(" ".join(str(base.__doc__) for base in bases).split())
