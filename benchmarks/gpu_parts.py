@@ -68,6 +68,7 @@ def first(
     data_dir: str | None,
     precision: str | None,
     batch: int | None,
+    side: int,
     capture: bool,
 ) -> Results:
     """The simple recipe for so many seconds: the loss over each of its stretches.
@@ -85,10 +86,11 @@ def first(
         mg.set_precision(precision)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
         data = datasets.load(dataset, "train", data_dir)
-    model = models.create(recipe.model, len(data.classes), 0).to(where)
+    model = models.create(recipe.model, len(data.classes), 0, side).to(where)
     optimizer, _ = recipe.make_optimizer(model.parameters())
     batch = batch or recipe.batch_size
-    arrays = (a[: MOST_STEPS * batch] for a in (data.images, data.labels))
+    count = MOST_STEPS * batch
+    arrays = data.images[:count, :, :side, :side].copy(), data.labels[:count]
     loader = mg.data.DataLoader(
         mg.data.TensorDataset(*(mg.tensor(a, device=where) for a in arrays)),
         batch,
@@ -129,7 +131,10 @@ def first(
 
 
 def training(out: str, **settings: Any) -> Results:
-    """A whole run, from where it was stopped; SIGTERM stops it with its state saved."""
+    """A whole run, from where it was stopped; SIGTERM stops it with its state saved.
+
+    This alone needs msgspec and filelock.
+    """
     from benchmarks import collect
     from cifar.training import train
     from cifar.training.run import Settings
@@ -148,23 +153,36 @@ def training(out: str, **settings: Any) -> Results:
 # ---------------------------------------------------------------------------- agreement
 
 
-def agree(model: str, device: str, batch: int) -> Results:
+def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
     """Losses and weights after a few steps: of the CPU, of the GPU, and of the GPU's captured
-    step, which must be the GPU's to the bit. All in float32."""
+    step, which must be the GPU's to the bit. All in float32.
+
+    Args:
+        side: height and width of the images, or more where the model takes none so small.
+    """
     import numpy as np
 
     import minigrad as mg
     from benchmarks import study
     from cifar import models
+    from cifar.errors import UserError
 
     mg.set_precision("fp32")
-    draws = np.random.default_rng(0)
-    images = draws.standard_normal((batch, 3, 32, 32), np.float32)
-    labels = np.arange(batch) % 10
     recipe = study.recipe(model)
 
+    def network_for(side: int) -> tuple[Any, int]:
+        try:
+            return models.create(model, 10, 0, side), side
+        except UserError:
+            return network_for(2 * side)
+
+    side = network_for(side)[1]
+    draws = np.random.default_rng(0)
+    images = draws.standard_normal((batch, 3, side, side), np.float32)
+    labels = np.arange(batch) % 10
+
     def trained(where: str, captured: bool = False) -> tuple[list[float], list[Any]]:
-        network = models.create(model, 10, 0).to(where)
+        network = models.create(model, 10, 0, side).to(where)
         make = getattr(mg.optim, recipe.optimizer)
         update = make(network.parameters(), lr=recipe.lr, **recipe.optimizer_options)
 
@@ -186,7 +204,7 @@ def agree(model: str, device: str, batch: int) -> Results:
     plain = trained(device)
     cpu = trained("cpu")
     apart = max(abs(a - b) for a, b in zip(plain[0], cpu[0], strict=True)) / max(cpu[0])
-    found = {"losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": apart}
+    found = {"side": side, "losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": apart}
     yield found
     if device != "cpu":
         captured = trained(device, captured=True)

@@ -15,13 +15,15 @@
 
 Each part is a process of its own that imports what it needs, and each figure is in the JSON file as
 soon as it is there. Run again with the same --out, a session goes on with what is missing, in the
-middle of the tests or of a training too. It runs with what is installed: NumPy, CuPy and PyTorch.
+middle of the tests or of a training too. Parts 1, 2, 3 and 5 need NumPy, CuPy and PyTorch alone; a
+part that lacks a package says so, and is done when a later session has it.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import json
 import os
 import queue
@@ -169,7 +171,7 @@ def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) 
     command = [
         *(sys.executable, "-m", "pytest", "-p", "benchmarks.gpu_report", "-p", "no:cacheprovider"),
         *("--continue-on-collection-errors", *words),
-        *(("-n", str(workers)) if workers > 1 else ()),
+        *(("-n", str(workers)) if workers > 1 and importlib.util.find_spec("xdist") else ()),
     ]
     # What a pytest around this one has set, as that this is a worker of it, does not hold for it.
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
@@ -307,6 +309,8 @@ class Session:
                 found["unfinished"] = True
             else:
                 found["error"] = f"not done after {seconds:.0f} s"
+        if found.get("error", "").startswith("ModuleNotFoundError"):
+            found["unfinished"] = True  # a later session may have it
         self.keep(part, name, found)
         print(f"{part}, {name}: {show(found)}", flush=True)
 
@@ -330,7 +334,7 @@ class Session:
         given, seconds = self.given, min(FIRST, self.given.first)
         for name in ("plain", "captured") if self.on_gpu() else ("plain",):
             work = {**self.settings(), "seconds": seconds, "batch": given.batch}
-            work["capture"] = name == "captured"
+            work |= {"side": given.side, "capture": name == "captured"}
             self.do("first", name, "first", given.most + seconds, work, lambda found: (
                 {**found, "falls": falls(found["losses"])} if "losses" in found else found
             ))  # fmt: skip
@@ -341,6 +345,7 @@ class Session:
 
         def one(model: str) -> None:
             work = {"model": model, "device": self.given.device, "batch": batch}
+            work["side"] = self.given.side
             self.do("agreement", model, "agree", self.given.most, work)
 
         with ThreadPoolExecutor(self.given.workers) as pool:
@@ -441,6 +446,7 @@ def main() -> None:
     add("--epochs", type=int, help="of each recipe, in place of its own")
     add("--batch", type=int, help="images per step (the recipe's)")
     add("--size", type=int, help="rows and columns of the product (8192)")
+    add("--side", type=int, default=32, help="of the images of parts 1 and 2 (32)")
     add("--seconds", type=float, default=4.0, help="of each measurement, about (4)")
     add("--most", type=float, default=MOST, help="seconds of a figure, at most (180)")
     add("--first", type=float, default=FIRST, help="seconds of each first training (60)")
@@ -451,7 +457,7 @@ def main() -> None:
     add("--recipe", action="append", choices=RECIPES, help="train this one; repeatable")
     given = parser.parse_args()
     given.size = given.size or SIZE["cpu" if given.device.startswith("cpu") else "gpu"]
-    names = ("device", "dataset", "precision", "epochs", "batch", "capture", "tests")
+    names = ("device", "dataset", "precision", "epochs", "batch", "side", "capture", "tests")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped; what was found is kept"))
     session = Session(given, {name: getattr(given, name) for name in names})
     session.describe()

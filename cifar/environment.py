@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
 import minigrad as mg
 
@@ -116,6 +115,8 @@ def peaks(threads: int, seconds: float = 1.0) -> dict[str, float]:
         "gflops": NumPy's product of two square float32 matrices, 2 n³ operations;
         "gb_per_second": copying; bytes read and bytes written both count.
     """
+    import threadpoolctl
+
     a, b = np.ones((2, SGEMM_SIZE, SGEMM_SIZE), np.float32)
     product = np.empty_like(a)
     with threadpoolctl.threadpool_limits(threads, user_api="blas"):

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Final, TextIO, cast
-
-import filelock
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import minigrad as mg
 from cifar.errors import UserError
+
+if TYPE_CHECKING:
+    import filelock
 
 LOCK: Final = ".lock"  # the file in a folder that alone_in holds
 # What locking a file raises on a file system that has no locks.
@@ -96,6 +97,8 @@ def held(file: Path, wait: bool = False) -> Iterator[bool]:
 
 
 def _lock(file: Path) -> filelock.FileLock:
+    import filelock
+
     return filelock.FileLock(file, fallback_to_soft=False)
 
 
@@ -105,6 +108,8 @@ def _acquire(lock: filelock.FileLock, blocking: bool = True) -> bool:
     Raises:
         OSError: the file cannot be created.
     """
+    import filelock
+
     try:
         lock.acquire(blocking=blocking)
     except filelock.Timeout:

@@ -13,13 +13,13 @@ import math
 import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
 MIN_PARALLEL_SIZE = 1 << 19  # elements; below, handing them to threads costs more than it saves
 MAX_THREADS = 4096
@@ -179,6 +179,12 @@ class _Blas:
 
     @functools.cached_property
     def libraries(self) -> list[Any]:
+        try:
+            import threadpoolctl
+        except ModuleNotFoundError:
+            message = "threadpoolctl is not installed: BLAS keeps its own threads, which is slower"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            return []
         controller = threadpoolctl.ThreadpoolController()
         return list(controller.select(user_api="blas").lib_controllers)
 

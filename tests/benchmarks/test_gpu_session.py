@@ -181,7 +181,7 @@ def tiny_cifar(monkeypatch):
 @pytest.mark.usefixtures("tiny_cifar")
 def test_a_first_training(capsys):
     options = {"device": "cpu", "dataset": "synthetic", "data_dir": None, "precision": None}
-    results = list(gpu_parts.first(0.2, **options, batch=2, capture=False))
+    results = list(gpu_parts.first(0.2, **options, batch=2, side=32, capture=False))
     last = results[-1]
     assert last["seconds"] >= 0.2
     assert last["images_per_second"] > 0
@@ -207,7 +207,7 @@ def test_measured_and_compared():
     *_, found = gpu_parts.measure("minigrad", gpu_parts.PRODUCT, 16, 0.01)
     assert len(found["times"]) == gpu_parts.TURNS
     assert found["gflop"] == pytest.approx(2 * 16**3 / 1e9)
-    (found,) = gpu_parts.agree("resnet-32", "cpu", 2)
+    (found,) = gpu_parts.agree("resnet-32", "cpu", 2, 8)
     assert found["from_cpu"] == 0
     assert len(found["losses"]) == gpu_parts.STEPS
     (found,) = gpu_parts.describe("cpu", None)
