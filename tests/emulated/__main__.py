@@ -13,8 +13,17 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 HERE = Path(__file__).resolve().parent
-folders = [str(HERE / "site"), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
-os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
+
+
+def run(*words: str) -> NoReturn:
+    """``python -m WORDS`` with the emulator under CuPy, in place of this process."""
+    folders = [str(HERE / "site"), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+    os.execv(sys.executable, [sys.executable, "-m", *words])
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])

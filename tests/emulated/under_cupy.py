@@ -44,7 +44,6 @@ def install() -> ctypes.CDLL:
     path = build.library("libcuda.so.1", PARTS, f"-I{include}", links=("-Wl,-soname,libcuda.so.1",))
     machine = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
     machine.emulator_findings.restype = ctypes.c_char_p
-    machine.emulator_launches.restype = ctypes.c_long
     _load_cublas(path, site)
     _redirect(machine, _only(site, "cupy_backends/cuda/api/runtime.*.so"), _of_runtime)
     for name in ("cub", "thrust"):

@@ -13,13 +13,11 @@ using namespace emulator;
 static const int LARGEST_SHARED = 227 << 10;
 struct Kernel {
     Function *function;
+    std::string name;
     int most_dynamic_shared = 48 << 10;
 };
-static long launched = 0;
 // With EMULATOR_DRY=1 kernels do nothing, and memory is zero: for programs too large to be run.
 static const bool dry = getenv("EMULATOR_DRY") && atoi(getenv("EMULATOR_DRY"));
-
-API long emulator_launches() { return launched; }
 
 #pragma GCC visibility push(default)
 extern "C" {
@@ -66,7 +64,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
     Lock lock(machine_lock);
     Function *found = entry((Module *)module, name);
     if (!found) return CUDA_ERROR_NOT_FOUND;
-    *function = (CUfunction) new Kernel{found};
+    *function = (CUfunction) new Kernel{found, name};
     return CUDA_SUCCESS;
 }
 CUresult cuModuleGetGlobal(CUdeviceptr *, size_t *, CUmodule, const char *) {
@@ -107,14 +105,13 @@ CUresult cuLaunchKernel(CUfunction handle, unsigned gx, unsigned gy, unsigned gz
     bool block = bx && by && bz && bz <= 64 && (u64)bx * by * bz <= 1024;
     if (!grid || !block || shared > (unsigned)kernel->most_dynamic_shared)
         return CUDA_ERROR_INVALID_VALUE;
-    ++launched;
     auto launch = std::make_shared<Launch>();
     *launch = {kernel->function, {gx, gy, gz}, {bx, by, bz}, shared,
                std::vector<u8>(parameter_bytes(kernel->function)), current_device()};
     size_t k = 0;
     for (const Parameter &p : parameters(kernel->function))
         memcpy(launch->parameters.data() + p.offset, arguments[k++], p.size);
-    submit(stream_of(stream), [launch] {
+    submit(stream_of(stream), kernel->name, [launch] {
         if (!dry) run(*launch);
     });
     return CUDA_SUCCESS;

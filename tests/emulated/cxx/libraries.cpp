@@ -94,17 +94,17 @@ API size_t under_cub_device_scan_get_workspace_size(void *, void *, int, void *,
 API void under_cub_device_reduce(void *, size_t &, void *x, void *y, int count, void *stream,
                                  int operation, int type) {
     Lock lock(machine_lock);
-    submit(stream_of(stream), [=] { reduce(x, y, 1, count, operation, type); });
+    submit(stream_of(stream), "cub reduce", [=] { reduce(x, y, 1, count, operation, type); });
 }
 API void under_cub_device_segmented_reduce(void *, size_t &, void *x, void *y, int rows, int count,
                                            void *stream, int operation, int type) {
     Lock lock(machine_lock);
-    submit(stream_of(stream), [=] { reduce(x, y, rows, count, operation, type); });
+    submit(stream_of(stream), "cub segmented reduce", [=] { reduce(x, y, rows, count, operation, type); });
 }
 API void under_cub_device_scan(void *, size_t &, void *x, void *y, int count, void *stream,
                                int operation, int type) {
     Lock lock(machine_lock);
-    submit(stream_of(stream), [=] { accumulate(x, y, count, operation, type); });
+    submit(stream_of(stream), "cub scan", [=] { accumulate(x, y, count, operation, type); });
 }
 
 API void under_thrust_sort(int type, void *data, size_t *, const std::vector<ptrdiff_t> &shape,
@@ -112,7 +112,7 @@ API void under_thrust_sort(int type, void *data, size_t *, const std::vector<ptr
     Lock lock(machine_lock);
     Size count = shape.back(), rows = 1;
     for (size_t k = 0; k + 1 < shape.size(); ++k) rows *= shape[k];
-    submit(stream_of((void *)stream), [=] {
+    submit(stream_of((void *)stream), "thrust sort", [=] {
         with_type(type, [&](auto *null) {
             using T = std::remove_pointer_t<decltype(null)>;
             auto *x = (T *)writable((u64)data, rows * count * sizeof(T));
@@ -127,7 +127,7 @@ API void under_thrust_argsort(int type, size_t *places, void *data, void *,
     Lock lock(machine_lock);
     Size count = shape.back(), rows = 1;
     for (size_t k = 0; k + 1 < shape.size(); ++k) rows *= shape[k];
-    submit(stream_of((void *)stream), [=] {
+    submit(stream_of((void *)stream), "thrust sort", [=] {
         with_type(type, [&](auto *null) {
             using T = std::remove_pointer_t<decltype(null)>;
             auto *x = (const T *)readable((u64)data, rows * count * sizeof(T));
@@ -189,7 +189,7 @@ struct Handle {
 };
 static int product(void *handle, const Product &p) {
     Lock lock(machine_lock);
-    submit(stream_of(((Handle *)handle)->stream), [p] {
+    submit(stream_of(((Handle *)handle)->stream), "cublas gemm", [p] {
         p.type == 0 ? multiply<float>(p) : p.type == 1 ? multiply<double>(p) : multiply<_Float16>(p);
     });
     return 0;

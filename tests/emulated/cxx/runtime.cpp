@@ -90,7 +90,10 @@ static bool capturing() {
     return false;
 }
 
-void submit(Stream *stream, Work work) {
+static std::map<std::string, long> asked;
+
+void submit(Stream *stream, const std::string &kind, Work work) {
+    ++asked[kind];
     if (stream->recording) {
         stream->recording->nodes.push_back(std::move(work));
         return;
@@ -114,6 +117,9 @@ static cudaError_t refused(Stream *stream) {
 static void copy(u64 to, u64 from, size_t bytes) {
     if (bytes) memmove(writable(to, bytes), readable(from, bytes), bytes);
 }
+static const char *kind_of_copy(bool to_device, bool from_device) {
+    return !to_device ? "copy to the host" : from_device ? "copy" : "copy to the device";
+}
 static cudaError_t now(const Work &work) {
     finish(legacy_stream(current));
     try {
@@ -129,6 +135,15 @@ static cudaError_t now(const Work &work) {
 
 using namespace emulator;
 
+// How often each kind of work was asked for since the last call: "number kind", a line each.
+API const char *emulator_submitted() {
+    Lock lock(machine_lock);
+    static std::string text;
+    text.clear();
+    for (const auto &[kind, count] : asked) text += std::to_string(count) + " " + kind + "\n";
+    asked.clear();
+    return text.c_str();
+}
 API void emulator_reset() { sticky = cudaSuccess; }
 API void emulator_lazy(int on) { lazy = on != 0; }
 API int emulator_not_emulated() { return cudaErrorNotSupported; }
@@ -269,10 +284,10 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         return cudaErrorInvalidMemcpyDirection;
     if (!stream->recording && !down && !is_pinned(source, bytes)) {  // staged at once
         auto staged = std::make_shared<std::vector<u8>>((u8 *)from, (u8 *)from + bytes);
-        submit(stream, [=] { copy(target, (u64)staged->data(), bytes); });
+        submit(stream, kind_of_copy(up, down), [=] { copy(target, (u64)staged->data(), bytes); });
         return sticky;
     }
-    submit(stream, [=] { copy(target, source, bytes); });
+    submit(stream, kind_of_copy(up, down), [=] { copy(target, source, bytes); });
     if (!stream->recording && !up && !is_pinned(target, bytes)) finish(stream);
     return sticky;
 }
@@ -289,7 +304,7 @@ cudaError_t cudaMemset(void *to, int value, size_t bytes) {
 }
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream) {
     Lock lock(machine_lock);
-    submit(stream_of(stream), [=] { memset(writable((u64)to, bytes), value, bytes); });
+    submit(stream_of(stream), "fill", [=] { memset(writable((u64)to, bytes), value, bytes); });
     return sticky;
 }
 
@@ -389,7 +404,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t handle, cudaStream_t stream) {
     Lock lock(machine_lock);
     if (stream_of(stream)->recording) return refused(stream_of(stream));
     auto *graph = (Graph *)handle;
-    submit(stream_of(stream), [graph] {
+    submit(stream_of(stream), "graph", [graph] {
         for (const Work &node : graph->nodes) node();
     });
     return sticky;
@@ -449,7 +464,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t awaited, unsign
     }
     Stream *other = event->stream;
     u64 at = event->at;
-    if (!inside) submit(stream, [=] { run_to(other, at); });
+    if (!inside) submit(stream, "wait", [=] { run_to(other, at); });
     return cudaSuccess;
 }
 
