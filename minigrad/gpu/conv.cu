@@ -15,11 +15,10 @@
 // the forward pass: it gathers too.
 //
 // Grid (⌈columns / BN⌉, ⌈M / BM⌉, G·splits): a block computes one BM x BN tile of the product of one
-// group, over one of `splits` equal shares of each sum, BK terms at a time. The next BK terms are
-// copied into one half of shared memory (at most 48 KB) while the other half is multiplied. A warp
-// computes min(BM, 64) x 32 of the tile. With several splits, y and gw are arrays of partial sums
-// (splits, ...), which `add_splits` adds in order: nothing is atomic, so results are bit-identical in
-// every run.
+// group, over one of `splits` equal shares of each sum, BK terms at a time. Shared memory (at most 48 KB)
+// holds two to four such steps: one is multiplied while the next ones are copied. A warp computes
+// min(BM, 64) x 32 of the tile. With several splits, y and gw are arrays of partial sums (splits, ...),
+// which `add_splits` adds in order: nothing is atomic, so results are bit-identical in every run.
 //
 // Macros:
 //   PRECISION       0: float32 on the ordinary units; 1: factors rounded to tf32, 2: to bf16, both
@@ -162,22 +161,33 @@ __device__ void multiply(Sums& sums, const float* left, const float* right, int 
 #endif
 }
 
-// The pipeline: sums = Σ over terms [first, end) of left · right. load(half, k) starts copying the BK
-// terms from k on into one half of shared memory.
-template <int K_STEP, int N_STEP, class Load>
-__device__ void accumulate(
-    Sums& sums, const float (*left)[BM * ROW], const float* right, int right_size, int first,
-    int end, int m, int n, Load load)
+// The stages of a pipeline: as many of so many numbers as shared memory holds, at most four.
+__device__ constexpr int stages_of(int numbers)
 {
-    load(0, first);
-    cp_async_commit();
-    for (int k = first, half = 0; k < end; k += BK, half ^= 1) {
-        if (k + BK < end) load(half ^ 1, k + BK);
+    return 48 * 1024 / 4 / numbers < 4 ? 48 * 1024 / 4 / numbers : 4;
+}
+
+// The pipeline: sums = Σ over terms [first, end) of left · right, DEPTH stages of BK terms at a time in
+// shared memory. load(stage, k) starts copying the terms from k on; see(left) looks at each left tile.
+template <int DEPTH, int RIGHT_SIZE, int K_STEP, int N_STEP, class Load, class See>
+__device__ void accumulate(
+    Sums& sums, const float (*left)[BM * ROW], const float (*right)[RIGHT_SIZE], int first, int end,
+    int m, int n, Load load, See see)
+{
+#pragma unroll
+    for (int stage = 0; stage < DEPTH - 1; ++stage) {
+        if (first + stage * BK < end) load(stage, first + stage * BK);
         cp_async_commit();
-        cp_async_wait<1>();  // all copies but those just started are complete
-        __syncthreads();
-        multiply<K_STEP, N_STEP>(sums, left[half], right + half * right_size, m, n);
-        __syncthreads();
+    }
+    for (int k = first, stage = 0; k < end; k += BK) {
+        int before = stage == 0 ? DEPTH - 1 : stage - 1, ahead = k + (DEPTH - 1) * BK;
+        cp_async_wait<DEPTH - 2>();  // my copies of this stage are complete
+        __syncthreads();  // and everybody's, and nobody multiplies the stage before any more
+        if (ahead < end) load(before, ahead);
+        cp_async_commit();
+        see(left[stage]);
+        multiply<K_STEP, N_STEP>(sums, left[stage], right[stage], m, n);
+        stage = stage == DEPTH - 1 ? 0 : stage + 1;
     }
 }
 
@@ -214,16 +224,32 @@ __device__ void share(int length, int splits, int split, int& first, int& end)
     end = min(first + per * BK, length);
 }
 
+// flipped (G·CG, M, KH, KW) = w (G·M, CG, KH, KW) with each filter rotated by 180° and the channel axes
+// of each group swapped, by the threads of the whole grid.
+__device__ void flip(const float* w, float* flipped, int groups, int rows, int channels)
+{
+    long long block = ((long long)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    long long threads = (long long)gridDim.x * gridDim.y * gridDim.z * THREADS;
+    long long size = (long long)groups * channels * rows * KERNEL_SIZE;
+    for (long long i = block * THREADS + threadIdx.x; i < size; i += threads) {
+        int k = i % KERNEL_SIZE, m = i / KERNEL_SIZE % rows;
+        long long row = i / KERNEL_SIZE / rows;  // of a group and one of its input channels
+        long long from = (row / channels * rows + m) * channels + row % channels;
+        flipped[i] = w[from * KERNEL_SIZE + KERNEL_SIZE - 1 - k];
+    }
+}
+
 // w (G·M, CG·KERNEL_SIZE), x (G·CG, height, width, N), bias (G·M) or null (always null with several
-// splits), y (splits, G·M, OH, OW, N).
+// splits), y (splits, G·M, OH, OW, N). `flipped`, if it is not null, is for the input gradient.
 extern "C" __global__ void __launch_bounds__(THREADS) correlate(
     const float* __restrict__ w, const float* __restrict__ x, const float* __restrict__ bias,
-    float* __restrict__ y, int groups, int rows, int channels, int height, int width, int oh, int ow,
-    int images, int splits, int stride_h, int stride_w, int dilation_h, int dilation_w, int offset_h,
-    int offset_w)
+    float* __restrict__ y, float* __restrict__ flipped, int groups, int rows, int channels, int height,
+    int width, int oh, int ow, int images, int splits, int stride_h, int stride_w, int dilation_h,
+    int dilation_w, int offset_h, int offset_w)
 {
-    __shared__ __align__(16) float left[2][BM * ROW];
-    __shared__ __align__(16) float right[2][BK * COLUMNS];
+    constexpr int stages = stages_of(BM * ROW + BK * COLUMNS);
+    __shared__ __align__(16) float left[stages][BM * ROW];
+    __shared__ __align__(16) float right[stages][BK * COLUMNS];
     const int group = blockIdx.z / splits, split = blockIdx.z % splits;
     const int depth = channels * KERNEL_SIZE, columns = oh * ow * images;
     const int m0 = blockIdx.y * BM, n0 = blockIdx.x * BN, warp = threadIdx.x / 32;
@@ -232,36 +258,41 @@ extern "C" __global__ void __launch_bounds__(THREADS) correlate(
         stride_h, stride_w, dilation_h, dilation_w, offset_h, offset_w};
     int first, end;
     share(depth, splits, split, first, end);
+    if (flipped) flip(w, flipped, groups, rows, channels);
 
     // Each thread copies one column, or VEC_COLUMNS neighbouring ones, throughout.
     const int across = BN / VEC_COLUMNS, mine = threadIdx.x % across * VEC_COLUMNS;
     const Column at(n0 + mine, ow, images);
-    auto load = [&](int half, int k) {
+    auto load = [&](int stage, int k) {
         load_rows(
-            left[half], w + ((long long)group * rows + m0) * depth, rows - m0, depth, k, end);
+            left[stage], w + ((long long)group * rows + m0) * depth, rows - m0, depth, k, end);
 #pragma unroll
         for (int r = threadIdx.x / across; r < BK; r += THREADS / across) {
             const float* from = image.at(k + r, at.oh, at.ow, at.n);
             bool inside = from && k + r < end;  // columns beyond the last are not stored
-            cp_async<4 * VEC_COLUMNS>(right[half] + r * COLUMNS + mine, from, inside);
+            cp_async<4 * VEC_COLUMNS>(right[stage] + r * COLUMNS + mine, from, inside);
         }
     };
     Sums sums = {};
     const int m = warp / (BN / WN) * WM, n = warp % (BN / WN) * WN;
-    accumulate<COLUMNS, 1>(sums, left, right[0], BK * COLUMNS, first, end, m, n, load);
+    accumulate<stages, BK * COLUMNS, COLUMNS, 1>(
+        sums, left, right, first, end, m, n, load, [](const float*) {});
     y += ((long long)split * groups + group) * rows * columns;
     if (bias) bias += group * rows;
     store(sums, y, bias, m0 + m, n0 + n, rows, columns);
 }
 
-// g (G·M, OH, OW, N), x (G·CG, height, width, N), gw (splits, G·M, CG·KERNEL_SIZE).
+// g (G·M, OH, OW, N), x (G·CG, height, width, N), gw (splits, G·M, CG·KERNEL_SIZE). The sums of g's rows,
+// gb (splits, G·M), are taken too, unless that is null.
 extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(
-    const float* __restrict__ g, const float* __restrict__ x, float* __restrict__ gw, int groups,
-    int rows, int channels, int height, int width, int oh, int ow, int images, int splits, int stride_h,
-    int stride_w, int dilation_h, int dilation_w, int offset_h, int offset_w)
+    const float* __restrict__ g, const float* __restrict__ x, float* __restrict__ gw,
+    float* __restrict__ gb, int groups, int rows, int channels, int height, int width, int oh, int ow,
+    int images, int splits, int stride_h, int stride_w, int dilation_h, int dilation_w, int offset_h,
+    int offset_w)
 {
-    __shared__ __align__(16) float left[2][BM * ROW];
-    __shared__ __align__(16) float right[2][BN * ROW];
+    constexpr int stages = stages_of(BM * ROW + BN * ROW);
+    __shared__ __align__(16) float left[stages][BM * ROW];
+    __shared__ __align__(16) float right[stages][BN * ROW];
     const int group = blockIdx.z / splits, split = blockIdx.z % splits;
     const int depth = channels * KERNEL_SIZE, columns = oh * ow * images;
     const int m0 = blockIdx.y * BM, n0 = blockIdx.x * BN, warp = threadIdx.x / 32;
@@ -274,29 +305,39 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(
     // Each thread copies one column, or VEC_COLUMNS neighbouring ones, of each BK.
     const int across = BK / VEC_COLUMNS, mine = threadIdx.x % across * VEC_COLUMNS;
     Column at(first + mine, ow, images);
-    auto load = [&](int half, int k) {
+    auto load = [&](int stage, int k) {
         load_rows(
-            left[half], g + ((long long)group * rows + m0) * columns, rows - m0, columns, k, end);
+            left[stage], g + ((long long)group * rows + m0) * columns, rows - m0, columns, k, end);
 #pragma unroll
         for (int r = threadIdx.x / across; r < BN; r += THREADS / across) {
             const float* from = image.at(n0 + r, at.oh, at.ow, at.n);
             bool inside = from && n0 + r < depth && k + mine < end;
-            cp_async<4 * VEC_COLUMNS>(right[half] + r * ROW + mine, from, inside);
+            cp_async<4 * VEC_COLUMNS>(right[stage] + r * ROW + mine, from, inside);
         }
         at.advance(BK, ow, images);
     };
     Sums sums = {};
     const int m = warp / (BN / WN) * WM, n = warp % (BN / WN) * WN;
-    accumulate<1, ROW>(sums, left, right[0], BN * ROW, first, end, m, n, load);
+    // A thread for each row, in one of the blocks that have it.
+    const bool adding = gb && blockIdx.x == 0 && threadIdx.x < BM && m0 + threadIdx.x < rows;
+    double total = 0;
+    auto see = [&](const float* tile) {
+        float sum = 0;
+        for (int k = 0; adding && k < BK; ++k) sum += tile[threadIdx.x * ROW + k];
+        total += sum;
+    };
+    accumulate<stages, BN * ROW, 1, ROW>(sums, left, right, first, end, m, n, load, see);
+    if (adding) gb[((long long)split * groups + group) * rows + m0 + threadIdx.x] = total;
     gw += ((long long)split * groups + group) * rows * depth;
     store(sums, gw, nullptr, m0 + m, n0 + n, rows, depth);
 }
 
 // y[m, j] = Σ over splits of parts[split, m, j] (+ bias[m]), in order; m counts the rows of all
-// groups. One thread per element: grid (⌈rows·columns / block⌉).
+// groups. And gb[m] = Σ of gb_parts[split, m], unless gb is null. One thread per element of y:
+// grid (⌈rows·columns / block⌉).
 extern "C" __global__ void add_splits(
-    const float* __restrict__ parts, const float* __restrict__ bias, float* __restrict__ y, int rows,
-    int columns, int splits)
+    const float* __restrict__ parts, const float* __restrict__ bias, float* __restrict__ y,
+    const float* __restrict__ gb_parts, float* __restrict__ gb, int rows, int columns, int splits)
 {
     long long size = (long long)rows * columns;
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -304,4 +345,8 @@ extern "C" __global__ void add_splits(
     float sum = 0.0f;
     for (int split = 0; split < splits; ++split) sum += parts[split * size + i];
     y[i] = bias ? sum + bias[i / columns] : sum;
+    if (!gb || i >= rows) return;
+    sum = 0.0f;
+    for (int split = 0; split < splits; ++split) sum += gb_parts[(long long)split * rows + i];
+    gb[i] = sum;
 }

@@ -5,10 +5,10 @@ launches. They take any stride, padding, dilation and groups. All arrays are bat
 float32; :func:`minigrad.set_precision` sets the precision of the products.
 
 **Tiles.** A block computes a tile of BM x 128 results. BM is the smallest of 16, 32, 64 and 128
-that holds all rows (output channels of a group), or 128. If that gives fewer than MIN_BLOCKS tiles,
-too few to keep the GPU busy, each sum is split into shares of at least MIN_STEPS steps, one block
-per share, and a second kernel adds the shares in order ("split-K"). Tiles and shares depend only on
-shapes, so results are bit-identical on all GPUs of one architecture.
+that holds all rows (output channels of a group), or 128. If MIN_BLOCKS is twice their number or
+more, too few to keep the GPU busy, each sum is split into shares of at least MIN_STEPS steps, one
+block per share, and a second kernel adds the shares in order ("split-K"). Tiles and shares depend
+only on shapes, so results are bit-identical on all GPUs of one architecture.
 """
 
 from __future__ import annotations
@@ -64,41 +64,58 @@ def is_supported(x: Array) -> bool:
     return cuda.usable(x) and x.dtype == np.float32
 
 
-def correlate(x: Array, w: Array, b: Array | None, size: Pair, sampling: Sampling) -> Array:
+def correlate(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    size: Pair,
+    sampling: Sampling,
+    flipped: Array | None = None,
+) -> Array:
     """y[o, i, j, n] = Σ_c,k w[o, c, k] · x[c, pixel of (i, j) and k, n] + b[o].
 
     Args:
         x, w, b: (C, H, W, N), (O, C/groups, KH, KW), (O,) or None.
         size: (OH, OW).
+        flipped: None, or an array that :func:`minigrad.ops.conv.flip_filters` of w is written to.
 
     Returns:
         (O, OH, OW, N).
     """
     o, cg, kh, kw = w.shape
     y = empty((o, *size, x.shape[3]), x.dtype, get_xp(x))
-    _multiply("correlate", w, x, b, y, size, (cg, kh, kw), sampling, over_columns=False)
+    _multiply("correlate", w, x, b, y, size, (cg, kh, kw), sampling, flipped, over_columns=False)
     return y
 
 
-def weight_gradient(x: Array, g: Array, shape: tuple[int, ...], sampling: Sampling) -> Array:
+def weight_gradient(
+    x: Array, g: Array, shape: tuple[int, ...], sampling: Sampling, bias: bool = False
+) -> tuple[Array, Array | None]:
     """dL/dw of :func:`correlate`, of ``shape`` (O, C/groups, KH, KW), from g = dL/dy: the sum over
-    positions and images of g · (the pixel they read)."""
+    positions and images of g · (the pixel they read). With ``bias`` dL/db (O,) too: the sum of g.
+    """
     gw = empty(shape, x.dtype, get_xp(x))
-    _multiply(
-        "weight_gradient", g, x, None, gw, g.shape[1:3], shape[1:], sampling, over_columns=True
-    )
-    return gw
+    gb = empty(shape[:1], x.dtype, get_xp(x)) if bias else None
+    size, name = g.shape[1:3], "weight_gradient"
+    _multiply(name, g, x, None, gw, size, shape[1:], sampling, gb, over_columns=True)
+    return gw, gb
 
 
-def product(a: Array, b: Array, bias: Array | None = None) -> Array:
-    """(M, K) @ (K, N), plus bias (M,) to every column: a convolution of N images of one pixel."""
-    return correlate(b[:, None, None], a[:, :, None, None], bias, (1, 1), PIXEL)[:, 0, 0]
+def product(
+    a: Array, b: Array, bias: Array | None = None, transposed: Array | None = None
+) -> Array:
+    """(M, K) @ (K, N), plus bias (M,) to every column: a convolution of N images of one pixel.
+    aᵀ is written to ``transposed``, unless that is None."""
+    b, a = b[:, None, None], a[:, :, None, None]
+    return correlate(b, a, bias, (1, 1), PIXEL, transposed)[:, 0, 0]
 
 
-def product_transposed(a: Array, b: Array) -> Array:
-    """(M, N) @ (K, N)ᵀ: the weight gradient of a convolution of N images of one pixel."""
+def product_transposed(a: Array, b: Array, sums: bool = False) -> tuple[Array, Array | None]:
+    """(M, N) @ (K, N)ᵀ: the weight gradient of a convolution of N images of one pixel. With
+    ``sums`` those of a's rows, too."""
     shape = len(a), len(b), 1, 1
-    return weight_gradient(b[:, None, None], a[:, None, None], shape, PIXEL)[:, :, 0, 0]
+    y, totals = weight_gradient(b[:, None, None], a[:, None, None], shape, PIXEL, sums)
+    return y[:, :, 0, 0], totals
 
 
 def _multiply(
@@ -110,6 +127,7 @@ def _multiply(
     size: Pair,
     filter: tuple[int, ...],
     sampling: Sampling,
+    extra: Array | None,
     over_columns: bool,
 ) -> None:
     """Launch kernel ``name``: y = left · (columns of x), or its transpose, group by group.
@@ -117,6 +135,7 @@ def _multiply(
     Args:
         size: output positions (OH, OW).
         filter: shape of one filter, (C/groups, KH, KW).
+        extra: the kernel's second result, if it is wanted: flipped filters, or sums of rows.
         over_columns: sum over columns, with one result per weight, rather than over weights, with
             one result per column.
     """
@@ -133,6 +152,8 @@ def _multiply(
     grid = cuda.blocks(results, TILE), cuda.blocks(rows, tile)
     splits = _splits(grid[0] * grid[1] * groups, length, groups)
     sums = y if splits == 1 else empty((splits, *y.shape), y.dtype, xp)
+    totals = extra if over_columns else None
+    parts = totals if totals is None or splits == 1 else empty((splits, len(y)), y.dtype, xp)
     macros = {
         "PRECISION": PRECISIONS.index(precision_of(x)),
         "BM": tile,
@@ -147,18 +168,18 @@ def _multiply(
     numbers = (groups, rows, filter[0], height, width, *size, images, splits)
     biases = () if over_columns else (bias if splits == 1 else None,)
     steps = *sampling.stride, *sampling.dilation, *sampling.offset
-    args = (left, x, *biases, sums, *numbers, *steps)
+    args = (left, x, *biases, sums, parts if over_columns else extra, *numbers, *steps)
     cuda.launch("conv", name, (*grid, groups * splits), threads, args, **macros)
     if splits > 1:
         each = y.size // len(y)
-        args = (sums, bias, y, len(y), each, splits)
-        cuda.launch("conv", "add_splits", cuda.blocks(y.size, 256), 256, args, **macros)
+        added = (sums, bias, y, parts, totals, len(y), each, splits)
+        cuda.launch("conv", "add_splits", cuda.blocks(y.size, 256), 256, added, **macros)
 
 
 def _splits(tiles: int, length: int, groups: int) -> int:
     """Number of shares, none empty, into which sums of ``length`` terms are split (see above)."""
     steps = -(-length // STEP)
-    wanted = min(-(-MIN_BLOCKS // tiles), steps // MIN_STEPS, MAX_GRID_DEPTH // groups)
+    wanted = min(MIN_BLOCKS // tiles, steps // MIN_STEPS, MAX_GRID_DEPTH // groups)
     return -(-steps // -(-steps // max(1, wanted)))
 
 

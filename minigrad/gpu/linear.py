@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ..device import Array
+from ..device import Array, get_xp
 from ..layout import from_batch_last, to_batch_last
+from ..memory import empty
 from ..ops.linear import _linear
-from ..tape import Backward, keeping
+from ..tape import Backward, is_grad_enabled, keeping
 from . import implicit_gemm as implicit
 
 
@@ -17,14 +18,18 @@ def _serves(x: Array, w: Array, b: Array | None) -> bool:
 def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
     """Yᵀ = W Xᵀ + b, which keeps the batch innermost in memory."""
     xt = to_batch_last(x)
+    wt = empty(w.shape[::-1], w.dtype, get_xp(x)) if is_grad_enabled() else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         gt = to_batch_last(g)
-        return (
-            from_batch_last(implicit.product(w.T, gt)) if needs[0] else None,
-            implicit.product_transposed(gt, xt) if needs[1] else None,
-            gt.sum(axis=1) if needs[2] else None,
-        )
+        gx = gw = gb = None
+        if needs[0]:
+            gx = from_batch_last(implicit.product(w.T if wt is None else wt, gt))
+        if needs[1]:
+            gw, gb = implicit.product_transposed(gt, xt, needs[2])
+        elif needs[2]:
+            gb = gt.sum(axis=1)
+        return gx, gw, gb
 
-    y = from_batch_last(implicit.product(w, xt, b))
+    y = from_batch_last(implicit.product(w, xt, b, wt))
     return y, keeping(backward, from_batch_last(xt), w, b)

@@ -99,9 +99,7 @@ class _BatchNorm(_Affine):
 
     def forward(self, input: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         check.tensor("input", input, self.ndims, self.layout)
-        if self.training:
-            check.writable("num_batches_tracked", self.num_batches_tracked)
-        y = F.batch_norm(
+        return F.batch_norm(
             input,
             self.running_mean,
             self.running_var,
@@ -112,10 +110,8 @@ class _BatchNorm(_Affine):
             self.eps,
             residual=residual,
             relu=relu,
+            num_batches_tracked=self.num_batches_tracked,
         )
-        if self.training:
-            self.num_batches_tracked.data += 1
-        return y
 
     def extra_repr(self) -> str:
         return (

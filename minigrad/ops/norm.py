@@ -84,6 +84,7 @@ def batch_norm(
     *,
     residual: Tensor | None = None,
     relu: bool = False,
+    num_batches_tracked: Tensor | None = None,
 ) -> Tensor:
     """Normalise each channel to mean 0 and variance 1, then apply ``weight`` and ``bias``.
 
@@ -101,6 +102,8 @@ def batch_norm(
         residual: None, or a Tensor of input's shape and dtype that is added to the result. (Not in
             PyTorch.)
         relu: apply ReLU last. (Not in PyTorch.)
+        num_batches_tracked: None, or a count that goes up by one when the running statistics move:
+            a Tensor of integers with one element. (Not in PyTorch.)
 
     Raises:
         ValueError: shapes do not match; or, in training, there is one value per channel, only one
@@ -118,6 +121,11 @@ def batch_norm(
     }
     for name, t in named.items():
         check.vector(name, t, c, input)
+    if num_batches_tracked is not None:
+        check.tensor("num_batches_tracked", num_batches_tracked)
+        if num_batches_tracked.dtype.kind not in "iu" or num_batches_tracked.numel() != 1:
+            came = f"{num_batches_tracked.dtype} of shape {num_batches_tracked.shape}"
+            raise ValueError(f"num_batches_tracked: expected one integer, got {came}")
     if residual is not None:
         check.tensor("residual", residual)
         for what in ("shape", "dtype"):
@@ -139,7 +147,11 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean: expected both or none of running_mean and running_var")
     momentum = check.number("momentum", momentum, 0, 1)
-    for name, t in (("running_mean", running_mean), ("running_var", running_var)):
+    for name, t in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("num_batches_tracked", num_batches_tracked),
+    ):
         if t is not None:
             check.writable(name, t)
     if eps == 0:
@@ -153,7 +165,8 @@ def batch_norm(
     mean, var = xp.empty(c, dtype), xp.empty(c, dtype)
     y = _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
     if running_mean is not None and running_var is not None:
-        statistics = running_mean.data, running_var.data, mean, var
+        batches = None if num_batches_tracked is None else num_batches_tracked.data
+        statistics = running_mean.data, running_var.data, mean, var, batches
         with np.errstate(all="ignore"):  # overflow shows in the loss, as inside operations
             _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
     return y
@@ -165,11 +178,14 @@ def _track(
     running_var: Array,
     mean: Array,
     var: Array,
+    batches: Array | None,
     *,
     momentum: float,
     unbias: float,
 ) -> None:
-    """Move running statistics towards the batch's, in place."""
+    """Move running statistics towards the batch's and count it, in place."""
     for running, now in ((running_mean, mean), (running_var, var * unbias)):
         running *= 1 - momentum
         running += momentum * now
+    if batches is not None:
+        batches += 1

@@ -81,8 +81,9 @@ def test_grids_cover_the_results(launches, rows, depth, images, high, wide, grou
     w = Shaped(groups * rows, depth, 3, 3)
     sampling = implicit.forward_sampling((1, 1), (1, 1), (1, 1))
     y = implicit.correlate(x, w, None, (high, wide), sampling)
-    gw = implicit.weight_gradient(x, y, w.shape, sampling)
+    gw, gb = implicit.weight_gradient(x, y, w.shape, sampling, bias=True)
     assert (y.shape, gw.shape) == ((groups * rows, high, wide, images), w.shape)
+    assert gb.shape == (groups * rows,)
     columns = high * wide * images
     for name, grid, block, args, macros in launches:
         if name == "add_splits":

@@ -5,6 +5,7 @@ On a card, or with the emulator under CuPy: ``python -m tests.emulated pytest -m
 
 from __future__ import annotations
 
+import ast
 import gc
 import os
 import subprocess
@@ -93,24 +94,28 @@ def test_a_training_without_a_kernel(gpu, kind):
     refuses(graph.CaptureError, "no CUDA kernel", lambda: trained(gpu, kind, captured=True))
 
 
+# Numbers in the recording's own memory, which each replay overwrites; and a caller that does not
+# wait for the step's stream.
+BREAKAGES = {
+    "slots": "real = capture.Slots.__init__; capture.Slots.__init__ = lambda self, *_: real(self)",
+    "fence": "cuda_graph._Side.__exit__ = lambda self, *_: self.stack.close()",
+}
+
+
 @pytest.mark.usefixtures("gpu")
-def test_numbers_inside_the_recordings_memory_are_noticed():
-    """The breakage that is to be found: such memory is overwritten in each replay. In a process of
-    its own, as a card does nothing more after an illegal address."""
-    program = """
-from minigrad.gpu import capture
+@pytest.mark.parametrize("broken", BREAKAGES)
+def test_breakages_are_noticed(broken):
+    """In a process of its own, as a card does nothing more after an illegal address."""
+    program = f"""
+from minigrad.gpu import capture, cuda_graph
 from tests.gpu.test_on_device import trained
 plain = trained("gpu", "Adam")
-real = capture.Slots.__init__
-capture.Slots.__init__ = lambda self, *_: real(self)
+{BREAKAGES[broken]}
 broken = trained("gpu", "Adam", captured=True)
 assert all((a == b).all() for a, b in zip(plain, broken))
 """
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
-    assert result.returncode == 1
-    assert "cudaErrorIllegalAddress" in result.stderr or "AssertionError" in result.stderr
+    said = emulated(program, EMULATOR_LAZY="1")
+    assert "cudaErrorIllegalAddress" in said or "AssertionError" in said
 
 
 def test_what_cannot_be_recorded(gpu):
@@ -151,6 +156,14 @@ def emulated(program: str, **environment: str) -> str:
         encoding="utf-8",
     )
     return result.stdout + result.stderr
+
+
+@pytest.mark.usefixtures("gpu")
+def test_launches_of_a_step():
+    """Ours and CuPy's; benchmarks/results/launches.json has all models."""
+    program = "from tests.emulated.launches import of_step; print(of_step('resnet-32'))"
+    found = ast.literal_eval(emulated(program, EMULATOR_DRY="1"))
+    assert (found["ours"], found["cupy"]) == (307, 29)
 
 
 @pytest.mark.usefixtures("gpu")

@@ -35,7 +35,8 @@ def statistics(draw: st.DrawFn) -> Arguments:
     c = draw(st.sampled_from([1, 3, THREADS + 1]))
     running, (mean, var) = 1e3 * generator.standard_normal((2, c)), generator.random((2, c))
     momentum = draw(st.sampled_from([0.0, 0.1, 1 - 1e-6, 1.0]))
-    return [*running, mean, var], {"momentum": momentum, "unbias": 4 / 3}
+    batches = draw(st.sampled_from([None, np.array(6)]))
+    return [*running, mean, var, batches], {"momentum": momentum, "unbias": 4 / 3}
 
 
 CASES = {
@@ -46,5 +47,5 @@ CASES = {
         written=("mean", "var"),
         limits={"minigrad.cpu.norm.BLOCK": (1, 64, 1 << 17)},
     ),
-    norm._track: Cases(statistics(), dtypes=(np.float32, np.float64), written=(0, 1)),
+    norm._track: Cases(statistics(), dtypes=(np.float32, np.float64), written=(0, 1, 4)),
 }

@@ -43,5 +43,5 @@ FAMILIES: dict[str, list[dict[str, str]]] = {
 # Turing, A100, RTX 30, RTX 40, Hopper.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
 
-# Kernels that count in double precision although REAL is float: a few values per channel.
-DOUBLE = {"merge_moments", "merge_sums"}
+# Kernels that count in double precision although REAL is float: a few values per block.
+DOUBLE = {"normalize", "gradient", "weight_gradient"}
