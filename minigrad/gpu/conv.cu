@@ -161,10 +161,12 @@ __device__ void multiply(Sums& sums, const float* left, const float* right, int 
 #endif
 }
 
-// The stages of a pipeline: as many of so many numbers as shared memory holds, at most four.
+// The stages of a pipeline: as many of so many numbers as shared memory holds, at most four, or two
+// where copies are not asynchronous.
 __device__ constexpr int stages_of(int numbers)
 {
-    return 48 * 1024 / 4 / numbers < 4 ? 48 * 1024 / 4 / numbers : 4;
+    const int held = 48 * 1024 / 4 / numbers, most = TENSOR_CORES ? 4 : 2;
+    return held < most ? held : most;
 }
 
 // The pipeline: sums = Σ over terms [first, end) of left · right, DEPTH stages of BK terms at a time in

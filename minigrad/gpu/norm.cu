@@ -61,7 +61,7 @@ __device__ inline void tell(REAL first, REAL second, REAL told[2]) {
     __syncthreads();
 }
 
-// The same of a block's row of one segment.
+// The mean and biased variance of a row that this block has alone, to all its threads.
 __device__ inline void row_moments(const REAL *x, int m, REAL &mean, REAL &var) {
     REAL sum = 0, squares = 0;
 #pragma unroll 4
@@ -73,13 +73,14 @@ __device__ inline void row_moments(const REAL *x, int m, REAL &mean, REAL &var) 
 }
 
 // The mean and biased variance of a row from those of its segments, to all threads of the block. `share`
-// is 1 / m: few cards divide in double precision in a time worth its name.
+// is 1 / m, because most cards take long to divide in double precision.
 __device__ inline void merge_moments(const REAL *partial, int row, long long m, double share,
                                      int segments, REAL told[2]) {
     double mean = 0, squares = 0;
     if (threadIdx.x < 32) {
         const REAL *mine = partial + 2LL * row * segments;
-        for (int s = threadIdx.x; s < segments; s += 32) mean += mine[2 * s] * (double)size_of(m, segments, s);
+        for (int s = threadIdx.x; s < segments; s += 32)
+            mean += (double)mine[2 * s] * size_of(m, segments, s);
         mean = warp_sum(mean) * share;
         for (int s = threadIdx.x; s < segments; s += 32) {
             double d = mine[2 * s] - mean;
@@ -115,17 +116,17 @@ extern "C" __global__ void normalize(const REAL *__restrict__ x, const REAL *__r
     Segment at = my_segment(m, segments);
     int c = at.row;
     bool first = blockIdx.x % segments == 0 && threadIdx.x == 0;
-    REAL mu, squares;
+    REAL mu, variance;
     if (!batch) {
-        mu = mean[c], squares = var[c];
+        mu = mean[c], variance = var[c];
     } else if (partial) {
         merge_moments(partial, c, m, share, segments, told);
-        mu = told[0], squares = told[1];
+        mu = told[0], variance = told[1];
     } else {
-        row_moments(x + at.start, at.size, mu, squares);
+        row_moments(x + at.start, at.size, mu, variance);
     }
-    if (batch && first) mean[c] = mu, var[c] = squares;
-    REAL r = 1 / sqrt(squares + eps), scale = w ? r * w[c] : r, shift = b ? b[c] : 0;
+    if (batch && first) mean[c] = mu, var[c] = variance;
+    REAL r = 1 / sqrt(variance + eps), scale = w ? r * w[c] : r, shift = b ? b[c] : 0;
     for (int i = threadIdx.x; i < at.size; i += THREADS) {
         REAL value = (x[at.start + i] - mu) * scale + shift;
         if (z) value += z[at.start + i];

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import gpu_parts
 from cifar import models
-from cifar.models import resnet_32, resnet_82
+from cifar.models import dense_residual, resnet_32, resnet_82
 from minigrad import nn
 
 THINNER = 16  # times fewer channels, but of images and classes
@@ -23,7 +23,7 @@ def thin(channels: int) -> int:
 
 @pytest.fixture
 def thinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models have few channels, and the residual ones a block in each stage."""
+    """Models have few channels and stages, and the residual ones a block in each."""
 
     def layer(name: str, sizes: int):
         real = getattr(nn, name)
@@ -50,6 +50,7 @@ def thinned(monkeypatch: pytest.MonkeyPatch) -> None:
         self.extra = thin(out_channels) - thin(in_channels)
 
     monkeypatch.setattr(resnet_32.PlainShortcutBlock, "__init__", shortcut)
+    monkeypatch.setattr(dense_residual, "STAGES", ((64, 2), (512, 2)))  # for small images
     monkeypatch.setattr(gpu_parts, "EAGER", 1)
     monkeypatch.setattr(gpu_parts, "STEPS", 3)
 

@@ -53,17 +53,15 @@ def test_every_kernel_is_understood(family, macros):
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_kernels_take_of_a_multiprocessor(family, architecture):
-    """No registers in memory, and two blocks at a time of the largest, 256 threads, if they can."""
+    """No registers in memory, and two blocks at a time."""
     for macros in FAMILIES[family]:
         found = resources(cuda.source(family), architecture, **macros)
         assert set(found) == set(cuda.declarations(family))
         for name, taken in found.items():
             assert taken.spilled == 0, name
             assert taken.shared <= 48 << 10, name  # what needs no asking for
-            assert taken.registers <= 128 or (name, macros.get("VEC_ROWS")) == (
-                "weight_gradient",
-                "1",
-            ), f"{name}: {taken}"
+            threads = 128 if int(macros.get("BM", 128)) < 128 else 256
+            assert 2 * threads * taken.registers <= 1 << 16, f"{name}: {taken}"
 
 
 def test_registers_in_memory_are_seen():
