@@ -17,6 +17,9 @@ from cifar import models, recipes, summary
 # Models without a recipe of their own name: the one that trains them, or their sibling.
 RECIPES = MappingProxyType({"gated-basic": "gated", "resnet-32": "long-tail-ce"})
 
+# Those of the studies: "resnet" is a space of networks, which no recipe trains.
+MODELS = tuple(name for name in models.names() if name != "resnet")
+
 PRODUCTS = ("conv2d", "linear")
 OPERATIONS = (
     *PRODUCTS,

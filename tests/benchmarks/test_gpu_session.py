@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from benchmarks import gpu_parts, gpu_report, gpu_session
-from cifar import models, recipes
+from benchmarks import gpu_parts, gpu_report, gpu_session, study
+from cifar import recipes
 from tests.cifar import tiny
 
 # In place of the parts: canned results, each noted in a file as it is asked for.
@@ -153,7 +153,7 @@ def test_memory_that_grows():
 def test_names():
     """The session itself imports neither models nor recipes."""
     assert set(gpu_session.RECIPES) == set(recipes.names())
-    assert set(gpu_session.MODELS) == set(models.names())
+    assert set(gpu_session.MODELS) == set(study.MODELS)
     assert gpu_session.contestants("gpu", "bf16") == (
         "minigrad gpu bf16",
         "torch channels_last gpu bf16",

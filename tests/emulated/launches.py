@@ -58,15 +58,16 @@ def of_step(model: str) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    from cifar import environment, models
+    from benchmarks import study
+    from cifar import environment
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, help="write the results to this JSON file")
-    parser.add_argument("--model", action="append", choices=models.names(), help="repeatable (all)")
+    parser.add_argument("--model", action="append", choices=study.MODELS, help="repeatable (all)")
     given = parser.parse_args(argv)
     results = {}
     print("| model | batch | ours | CuPy's | copies over the bus |\n|---|---|---|---|---|")
-    for model in given.model or models.names():
+    for model in given.model or study.MODELS:
         found = results[model] = of_step(model)
         copies = sum(found["copies"].values())
         print(f"| {model} | {found['batch']} | {found['ours']} | {found['cupy']} | {copies} |")

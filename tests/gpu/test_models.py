@@ -9,8 +9,7 @@ import functools
 
 import pytest
 
-from benchmarks import gpu_parts
-from cifar import models
+from benchmarks import gpu_parts, study
 from cifar.models import dense_residual, resnet_32, resnet_82
 from minigrad import nn
 
@@ -56,7 +55,7 @@ def thinned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("thinned")
-@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("model", study.MODELS)
 def test_a_few_steps(device, model):
     if device == "cpu":
         pytest.skip("needs a GPU")
