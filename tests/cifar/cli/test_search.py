@@ -9,6 +9,7 @@ import pytest
 from cifar import cli
 from cifar.cli.search import require_optuna
 from cifar.errors import UserError
+from cifar.results import plots
 from cifar.search import search, worker
 from tests.cifar.cli.calls import assert_one_error, said
 from tests.cifar.search.conftest import write_world
@@ -17,6 +18,8 @@ from tests.common import refuses
 
 def test_search_show_and_train(here, capsys, monkeypatch):
     settings = dataclasses.replace(write_world(here), trials=2, out=None)
+    for name in ("curves", "predictions", "confusion", "mistakes"):  # most of a second each
+        monkeypatch.setattr(plots, name, lambda *_: None)
 
     class Here(search._Workers):
         def run(self, study, stop, show):
@@ -42,7 +45,7 @@ def test_search_show_and_train(here, capsys, monkeypatch):
     [
         ("search", "SPACE"),
         ("search nonesuch", "space: expected FILE.toml or one of resnet"),
-        ("search resnet --trials 0", "trials: expected a whole number from 1, got 0"),
+        ("search resnet --trials 0", "trials: expected a whole number from 1 to 10000, got 0"),
         ("search show", "PLACE"),
         ("search show nowhere", "study: expected a search's folder, a journal or a URL"),
     ],

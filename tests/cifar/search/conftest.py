@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cifar.results import plots
 from cifar.search import request, worker
 from cifar.search.request import Settings
 from cifar.search.storage import open_storage
@@ -73,6 +74,13 @@ def opened(settings):
     """The study of such settings."""
     storage = open_storage(settings.place_of_storage)
     return open_study(request.plan(settings), storage, settings.folder, settings.trials)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures_of_the_winner(monkeypatch):
+    """They take most of a second."""
+    for name in ("confusion", "mistakes"):
+        monkeypatch.setattr(plots, name, lambda *_: None)
 
 
 @pytest.fixture

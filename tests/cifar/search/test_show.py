@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree
 
-import pytest
-
 from cifar.errors import UserError
 from cifar.search import show
 from cifar.search.live import ranked
@@ -49,5 +47,5 @@ def test_where_a_study_is(done, tmp_path):
         assert show.find(place).plan.name == "tiny"
     refuses(UserError, "study: expected a search's folder", lambda: show.find(str(tmp_path)))
     refuses(UserError, "study: expected one of tiny", lambda: show.find(done.out, "other"))
-    with pytest.raises(UserError, match="there is no study"):
-        show.find(f"sqlite:///{tmp_path}/x.db")
+    (tmp_path / "empty").touch()
+    refuses(UserError, "study: there is no study", lambda: show.find(str(tmp_path / "empty")))
