@@ -77,6 +77,8 @@ def held(file: Path, wait: bool = False) -> Iterator[bool]:
         OSError: the file cannot be created.
         UserError: its file system has no locks.
     """
+    import filelock
+
     lock = _lock(file)
     try:
         lock.acquire(blocking=wait)
