@@ -87,7 +87,7 @@ def first(
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
         data = datasets.load(dataset, "train", data_dir)
     model = models.create(recipe.model, len(data.classes), 0, side).to(where)
-    optimizer, _ = recipe.make_optimizer(model.parameters())
+    optimizer = recipe.make_optimizer(dict(model.named_parameters()), 1)
     batch = batch or recipe.batch_size
     count = MOST_STEPS * batch
     arrays = data.images[:count, :, :side, :side].copy(), data.labels[:count]

@@ -29,6 +29,7 @@ OPERATIONS = (
     "avg_pool2d",
     "adaptive_avg_pool2d",
     "dropout",
+    "gelu",
     "cross_entropy",
 )
 
@@ -39,10 +40,15 @@ def recipe(model: str) -> recipes.Recipe:
 
 
 def optimizer(engine: Engine, model: str, parameters: Any) -> Any:
-    """The optimiser of ``model``'s recipe in the engine's library."""
+    """The optimiser of ``model``'s recipe in the engine's library; of one with parameter groups that
+    of the biases for all parameters, since PyTorch's Muon takes no filters."""
     found = recipe(model)
-    make = getattr(engine.optim, found.optimizer)
-    return make(parameters, lr=found.lr, **found.optimizer_options)
+    name, rate, options = found.optimizer, found.lr, found.optimizer_options
+    if "biases" in found.groups:
+        group = found.groups["biases"]
+        name, rate = group.optimizer or name, group.lr or rate
+        options = group.optimizer_options or options
+    return getattr(engine.optim, name)(parameters, lr=rate, **options)
 
 
 def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Callable[[], Any]:

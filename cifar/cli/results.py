@@ -17,6 +17,11 @@ def run_evaluation(settings: evaluate.Settings) -> int:
     print(tables.table(("class", "precision", "recall", "F1", "support"), rows))
     term = f" + {found.l2_term:.4f} (L2 term)" if found.l2_term else ""
     print(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}{term} on {found.images:,} images")
+    if found.accuracy_without_tta is not None:
+        print(
+            "these figures are with test-time augmentation, the mean over six views of each image; "
+            f"accuracy without it: {found.accuracy_without_tta:.2%}"
+        )
     if found.picked:
         print(
             "this epoch was picked by its accuracy on these images, which flatters it; --last "

@@ -13,6 +13,8 @@ from cifar import datasets, models, own_code, process, recipes, summary
 from cifar.cli.command import Command
 from cifar.errors import UserError
 from cifar.recipes import overrides, template
+from cifar.recipes.groups import ParameterGroup
+from cifar.recipes.recipe import Lookahead
 from cifar.results import plots, report, tables
 
 
@@ -55,6 +57,9 @@ def _as_text(value: object, inner: bool = False) -> str:
     if isinstance(value, tuple):
         items = ", ".join(_as_text(v, True) for v in value)
         return f"[{items}]" if inner else items or "none"
+    if isinstance(value, (ParameterGroup, Lookahead)):
+        given = dataclasses.asdict(value).items()
+        return f"[{_as_text({k: v for k, v in given if v is not None})}]"
     return "none" if value is None else str(value)
 
 

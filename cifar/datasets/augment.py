@@ -9,6 +9,7 @@ single-precision arithmetic: a CPU and a GPU produce the same pictures.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,9 @@ class Augmentation:
             (the image mirrored about its outermost pixels).
         interpolation: "nearest" takes the nearest pixel, "bilinear" the weighted mean of the four
             around the coordinates.
+        alternating: flip half of the images, drawn once, in every even epoch and the other half in
+            every odd one, in place of a draw for each epoch: in two epochs each image is seen both
+            ways (Jordan, arXiv 2404.00498). It needs flip, and batches of :class:`Batches`.
 
     Raises:
         UserError: a value is out of range.
@@ -47,11 +51,15 @@ class Augmentation:
     shift: float = 0.0
     fill: str = "zero"
     interpolation: str = "nearest"
+    alternating: bool = False
 
     def __post_init__(self) -> None:
         whole = isinstance(self.crop, int) and not isinstance(self.crop, bool)
         _expect("crop", self.crop, whole and self.crop >= 0, "a whole number of pixels from 0")
-        _expect("flip", self.flip, isinstance(self.flip, bool), "True or False")
+        for name in ("flip", "alternating"):
+            value = getattr(self, name)
+            _expect(name, value, isinstance(value, bool), "True or False")
+        _expect("alternating", True, self.flip or not self.alternating, "False without flip")
         for name, most, unit in (("rotation", 180, "degrees"), ("shift", 1, "of the size")):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -63,7 +71,7 @@ class Augmentation:
     def __str__(self) -> str:
         """In words, such as "crop 4 px, flip, rotation ±10°, fill reflect"; "none"."""
         parts = [f"crop {self.crop} px"] if self.crop else []
-        parts += ["flip"] if self.flip else []
+        parts += ["alternating flip" if self.alternating else "flip"] if self.flip else []
         parts += [f"rotation ±{self.rotation:g}°"] if self.rotation else []
         parts += [f"shift ±{100 * self.shift:g} %"] if self.shift else []
         if self.crop or self.rotation or self.shift:
@@ -90,6 +98,42 @@ def training(augmentation: Augmentation, mean: Any, std: Any) -> mg.data.Transfo
 def evaluation(mean: Any, std: Any) -> mg.data.Transform:
     """The transform of test batches: :func:`normalize` alone."""
     return lambda images, _: normalize(images, mean, std)
+
+
+class Batches(mg.data.DataLoader):
+    """Batches of training images and labels. Where the augmentation alternates, every second epoch
+    is mirrored; a random half of the images is mirrored in the data set (:func:`half_mirrored`).
+
+    Args:
+        augmentation: that the transform does.
+        options: of the DataLoader.
+    """
+
+    def __init__(
+        self, dataset: mg.data.TensorDataset, augmentation: Augmentation, **options: Any
+    ) -> None:
+        super().__init__(dataset, **options)
+        self.alternating = augmentation.alternating
+
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[Any]:
+        """The batches of epoch ``number``, from batch ``start`` on."""
+        batches = super().epoch(number, start)
+        if not (self.alternating and number % 2):
+            return batches
+        return ([mirrored(images), *rest] for images, *rest in batches)
+
+
+def mirrored(images: mg.Tensor) -> mg.Tensor:
+    """The images (N, C, H, W), left to right; memory batch-innermost."""
+    xp = mg.get_xp(images.data)
+    memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0)[:, :, ::-1])
+    return mg.Tensor(memory.transpose(3, 0, 1, 2))
+
+
+def half_mirrored(images: np.ndarray, seed: int) -> np.ndarray:
+    """The images (N, C, H, W), each mirrored with probability 1/2, drawn by ``seed``."""
+    mirror = mg.data.replayable(seed, 2).random(len(images)) < 0.5
+    return np.where(mirror[:, None, None, None], images[..., ::-1], images)
 
 
 def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
@@ -176,7 +220,7 @@ def draw(
         np.floor(crop_down * steps) - a.crop + (2 * down - 1) * a.shift * height,
         np.floor(crop_right * steps) - a.crop + (2 * right - 1) * a.shift * width,
         (2 * turn - 1) * math.radians(a.rotation),
-        a.flip & (mirror < 0.5),
+        a.flip & (not a.alternating) & (mirror < 0.5),
     )
 
 

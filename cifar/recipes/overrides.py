@@ -25,7 +25,8 @@ def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
 
     Values are written as JSON, strings also without quotes, lists also without brackets:
     ``lr=0.01``, ``optimizer=Adam``, ``schedule=null``, ``mean=0.5,0.5,0.5``,
-    ``optimizer_options.momentum=0.8``, ``restarts=[[20,1e-4]]``, ``augmentation={"crop":4}``.
+    ``optimizer_options.momentum=0.8``, ``restarts=[[20,1e-4]]``, ``augmentation={"crop":4}``,
+    ``groups.head.lr=0.5``, ``lookahead.every=10``.
 
     Raises:
         UserError: one of ``assignments`` has no "=", names no field, or its value has not the
@@ -62,8 +63,21 @@ def _changed(path: str, current: Any, hint: Any, inner: list[str], text: str) ->
         value = _changed(path, getattr(current, first), hints[first], rest, text)
         return dataclasses.replace(current, **{first: value})
     if isinstance(current, Mapping):
-        return {**current, first: _changed(path, current.get(first), Any, rest, text)}
+        inner_hint = (*typing.get_args(hint), Any)[1]  # of Mapping[str, …]
+        if dataclasses.is_dataclass(inner_hint) and rest and first not in current:
+            known = ", ".join(current) or "nothing yet"
+            raise UserError(f"set: {path}: expected one of {known}, got {first!r}")
+        return {**current, first: _changed(path, current.get(first), inner_hint, rest, text)}
+    kind = _only(hint)
+    if current is None and dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _changed(path, kind(), kind, inner, text)
     raise UserError(f"set: {path}: there is nothing below {path.rpartition('.')[0]!r}")
+
+
+def _only(hint: Any) -> Any:
+    """The type of an optional value."""
+    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    return kinds[0] if len(kinds) == 1 else hint
 
 
 def _value(text: str, hint: Any) -> Any:
@@ -83,8 +97,9 @@ def _fit(hint: Any, value: Any) -> Any:
     Raises:
         ValueError: it is of another one.
     """
-    is_dict_for_dataclass = dataclasses.is_dataclass(hint) and isinstance(value, dict)
-    if is_dict_for_dataclass and value.keys() - typing.get_type_hints(hint).keys():
+    own = _only(hint)
+    is_dict_for_dataclass = dataclasses.is_dataclass(own) and isinstance(value, dict)
+    if is_dict_for_dataclass and value.keys() - typing.get_type_hints(own).keys():
         raise ValueError  # an unknown field, which msgspec ignores
     return msgspec.convert(value, hint)
 
@@ -130,6 +145,7 @@ def refuse_idle(recipe: Recipe, given: Iterable[str]) -> None:
             "where every class has as many images, only with long_tail below 1",
         ),
         ("schedule_options", recipe.schedule is None, "without a schedule"),
+        ("schedule_every", recipe.schedule is None, "without a schedule"),
         ("restarts", bool(late), f"beyond the last of {recipe.epochs} epochs, counted from 0"),
         (
             "augmentation",
@@ -142,6 +158,4 @@ def refuse_idle(recipe: Recipe, given: Iterable[str]) -> None:
 
 
 def _shown(value: Any) -> str:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    return json.dumps(value)
+    return json.dumps(recipes.plain(value))

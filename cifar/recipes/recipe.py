@@ -12,13 +12,47 @@ from typing import Any
 import minigrad as mg
 from cifar.datasets.augment import Augmentation
 from cifar.errors import UserError
+from cifar.recipes.groups import COUNTED_IN_EPOCHS, ParameterGroup, Part, divide, in_steps
+from cifar.recipes.optimizers import Optimizers
 
-SCHEDULE = ("schedule", "schedule_options", "restarts")
-COUNTED_IN_EPOCHS = ("T_max", "milestones", "step_size")  # of a schedule's options
+SCHEDULE = ("schedule", "schedule_options", "schedule_every", "restarts", "groups")
 LOSSES = ("cross_entropy", "focal_loss")
 TAKEN = {"image_size", "name", "num_classes", "seed", "source"}  # no options of a model
+REDUCTIONS = ("mean", "sum")
+EVERY = ("epoch", "step")
 MEAN = "numbers from 0 to 1, since pixels are"
 STD = "numbers above 0 and at most 1, since pixels are from 0 to 1"
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """An average of weights and running statistics, to which the model is pulled again and again:
+    average ← d · average + (1 − d) · model, then model ← average, after every so many steps, with
+    d = decay · (t / T)^power after step t of T; and at the end of training once more with d = 1.
+
+    Zhang et al., *Lookahead optimizer: k steps forward, 1 step back* (NeurIPS 2019), with the
+    growing decay of Jordan (arXiv 2404.00498).
+
+    Raises:
+        UserError: a value is out of range.
+    """
+
+    every: int = 5
+    decay: float = 0.95**5
+    power: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name, fits, expected in (
+            ("every", self.every >= 1, "at least 1"),
+            ("decay", 0 <= self.decay <= 1, "a number from 0 to 1"),
+            ("power", 0 <= self.power < math.inf, "a finite number from 0"),
+        ):
+            if not fits:
+                raise UserError(f"lookahead.{name}: expected {expected}, got {getattr(self, name)}")
+
+    def decay_at(self, step: int, steps: int) -> float:
+        """d after a step, from 1, of so many."""
+        return self.decay * (step / steps) ** self.power
 
 
 @dataclass(frozen=True)
@@ -34,10 +68,13 @@ class Recipe:
             all.
         augmentation: of training images.
         mean, std: per channel (red, green, blue) of pixels in [0, 1]; they normalise the input.
+        drop_last: leave out an epoch's last batch where it is smaller than the others.
+        tta: evaluate the last epoch by test-time augmentation too (see :mod:`cifar.results.tta`).
 
     Model:
         model: its name in :mod:`cifar.models`, or FILE.py:FUNCTION of a person's own.
-
+        whiten: make the filters of the model's layer ``whiten`` of so many training images (see
+            :mod:`cifar.datasets.whitening`); 0 for none.
         model_options: its options, such as the channels of "resnet".
 
     Optimiser:
@@ -45,14 +82,21 @@ class Recipe:
         optimizer: class name in ``minigrad.optim``.
         lr: its learning rate at first.
         optimizer_options: its other options.
-        schedule: class name in ``minigrad.optim.lr_scheduler``, stepped once per epoch
-            (ReduceLROnPlateau with the evaluation loss); None for a constant rate.
-        schedule_options: its options.
+        schedule: class name in ``minigrad.optim.lr_scheduler`` (ReduceLROnPlateau follows the
+            evaluation loss), or "PiecewiseLinear", whose option "points" holds pairs (epoch, factor
+            of lr); None for a constant rate.
+        schedule_options: its options, counted in epochs.
+        schedule_every: "epoch" or "step", after which the rate is set anew.
         restarts: pairs (epoch, lr): before that epoch, counted from 0, the optimiser starts anew at
             that rate, its moments forgotten.
+        groups: by a name of your choice, parameters that are trained in another way, each group
+            by an optimiser of its own; a parameter belongs to the first group that it matches.
+        lookahead: an average to which the model is pulled (see :class:`Lookahead`), or None.
 
     Loss:
         loss: "cross_entropy" or "focal_loss".
+        reduction: "mean" or "sum" of a batch's losses: its gradient. Losses are reported as means.
+        label_smoothing: share of the cross-entropy's target that all classes have in common.
         gamma: the focal loss's exponent.
         class_balance: β of class-balanced weights (see :mod:`cifar.datasets.subsets`), or None for
             equal weights.
@@ -76,8 +120,13 @@ class Recipe:
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    schedule_every: str = "epoch"
     restarts: tuple[tuple[int, float], ...] = ()
+    groups: Mapping[str, ParameterGroup] = field(default_factory=dict)
+    lookahead: Lookahead | None = None
     loss: str = "cross_entropy"
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
     gamma: float = 0.0
     class_balance: float | None = None
     l2: float = 0.0
@@ -86,12 +135,17 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    drop_last: bool = False
+    whiten: int = 0
+    tta: bool = False
     claim: Mapping[str, float] = field(default_factory=dict)
     model_options: Mapping[str, Any] = field(default_factory=dict)
     subset: int = 0
 
     def __post_init__(self) -> None:
-        beta = self.class_balance
+        beta, plateau = self.class_balance, self.schedule == "ReduceLROnPlateau"
+        rates = [g.lr for g in self.groups.values() if g.lr is not None]
+        trained = [g.epochs for g in self.groups.values() if g.epochs is not None]
         for name, fits, expected in (
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
@@ -101,7 +155,28 @@ class Recipe:
                 all(epoch >= 0 and 0 < lr < math.inf for epoch, lr in self.restarts),
                 "epochs from 0, each with a finite rate above 0",
             ),
+            ("restarts", not (self.restarts and self.groups), "none beside groups"),
+            ("groups", all(0 < lr < math.inf for lr in rates), "finite rates above 0"),
+            ("groups", all(epochs >= 1 for epochs in trained), "epochs from 1"),
+            ("schedule_every", self.schedule_every in EVERY, f"one of {', '.join(EVERY)}"),
+            (
+                "schedule_every",
+                self.schedule_every == "epoch" or not plateau,
+                "epoch, after which the loss that ReduceLROnPlateau follows is known",
+            ),
             ("loss", self.loss in LOSSES, f"one of {', '.join(LOSSES)}"),
+            ("reduction", self.reduction in REDUCTIONS, f"one of {', '.join(REDUCTIONS)}"),
+            (
+                "reduction",
+                self.reduction == "mean" or (self.loss == "cross_entropy" and not self.l2),
+                "mean with focal_loss or l2",
+            ),
+            ("label_smoothing", 0 <= self.label_smoothing <= 1, "a number from 0 to 1"),
+            (
+                "label_smoothing",
+                not self.label_smoothing or self.loss == "cross_entropy",
+                "0 with focal_loss",
+            ),
             ("gamma", 0 <= self.gamma < math.inf, "a finite number from 0"),
             ("class_balance", beta is None or 0 <= beta < 1, "a number from 0, less than 1"),
             ("l2", 0 <= self.l2 < math.inf, "a finite number from 0"),
@@ -115,25 +190,63 @@ class Recipe:
                 f"none of {', '.join(sorted(TAKEN))}",
             ),
             ("std", all(0 < channel <= 1 for channel in self.std), STD),
+            ("whiten", self.whiten >= 0, "a whole number from 0"),
         ):
             if not fits:
                 raise UserError(f"{name}: expected {expected}, got {getattr(self, name)}")
+        for key in ("", *self.groups):
+            try:
+                Optimizers(self._parts({key: [""]}), {"": mg.nn.Parameter(mg.zeros(1, 1))})
+            except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
+                where = f"group {key} of {self.name}" if key else self.name
+                raise UserError(f"optimizer and schedule of {where}: {error}") from None
+
+    def _parts(
+        self, names: Mapping[str, Iterable[str]], steps: int = 1, epoch: int = 0
+    ) -> list[Part]:
+        """A part per group of ``names``, "" being the recipe itself."""
+        per = steps if self.schedule_every == "step" else 1
+        found = []
+        for key, members in names.items():
+            group = self.groups[key] if key else ParameterGroup("*")
+
+            def own(name: str, group: ParameterGroup = group) -> Any:
+                value = getattr(group, name)
+                return getattr(self, name) if value is None else value
+
+            rate = own("lr") if key else dict(self.restarts).get(epoch, self.lr)
+            schedule, options = in_steps(self.schedule, own("schedule_options"), per)
+            found.append(
+                Part(
+                    tuple(members),
+                    own("optimizer"),
+                    rate,
+                    own("optimizer_options"),
+                    schedule,
+                    options if schedule else {},
+                    group.epochs,
+                )
+            )
+        return found
+
+    def parts(self, names: Iterable[str], steps: int, epoch: int = 0) -> list[Part]:
+        """How the parameters of these names are trained from ``epoch`` on, of epochs of so many
+        ``steps``: the recipe's own optimiser first, unless all are of groups.
+
+        Raises:
+            UserError: a group has no parameter.
+        """
         try:
-            self.make_optimizer([mg.nn.Parameter(mg.zeros(1))])
-        except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
-            raise UserError(f"optimizer and schedule of {self.name}: {error}") from None
+            divided = divide([*names], self.groups)
+        except ValueError as error:
+            raise UserError(f"groups: {error}") from None
+        return self._parts({k: found for k, found in divided.items() if found}, steps, epoch)
 
     def make_optimizer(
-        self, parameters: Iterable[mg.nn.Parameter], epoch: int = 0
-    ) -> tuple[mg.optim.Optimizer, Any]:
-        """A fresh optimiser and its schedule (None for a constant rate), to start at ``epoch``."""
-        kind = getattr(mg.optim, self.optimizer)
-        lr = dict(self.restarts).get(epoch, self.lr)
-        optimizer: mg.optim.Optimizer = kind(parameters, lr=lr, **self.optimizer_options)
-        if self.schedule is None:
-            return optimizer, None
-        schedule = getattr(mg.optim.lr_scheduler, self.schedule)
-        return optimizer, schedule(optimizer, **self.schedule_options)
+        self, parameters: Mapping[str, mg.nn.Parameter], steps: int, epoch: int = 0
+    ) -> Optimizers:
+        """Fresh optimisers of the named ``parameters``, with their schedules; see :meth:`parts`."""
+        return Optimizers(self.parts(parameters, steps, epoch), parameters)
 
     def lasting(self, epochs: int) -> Recipe:
         """This recipe for another number of epochs. Its restarts and what its schedule
@@ -148,11 +261,29 @@ class Recipe:
                 return epoch  # the schedule refuses it
             return max(1, (2 * epoch * epochs + self.epochs) // (2 * self.epochs))
 
-        options = {
-            k: scaled(v) if k in COUNTED_IN_EPOCHS else v for k, v in self.schedule_options.items()
+        def stretched(options: Mapping[str, Any]) -> dict[str, Any]:
+            found = {k: scaled(v) if k in COUNTED_IN_EPOCHS else v for k, v in options.items()}
+            if self.schedule == "PiecewiseLinear" and "points" in found:  # not rounded
+                found["points"] = tuple((e * epochs / self.epochs, f) for e, f in found["points"])
+            return found
+
+        groups = {
+            key: dataclasses.replace(
+                group,
+                epochs=None if group.epochs is None else scaled(group.epochs),
+                schedule_options=None
+                if group.schedule_options is None
+                else stretched(group.schedule_options),
+            )
+            for key, group in self.groups.items()
         }
-        restarts = tuple((scaled(epoch), lr) for epoch, lr in self.restarts)
-        return dataclasses.replace(self, epochs=epochs, schedule_options=options, restarts=restarts)
+        return dataclasses.replace(
+            self,
+            epochs=epochs,
+            schedule_options=stretched(self.schedule_options),
+            restarts=tuple((scaled(epoch), lr) for epoch, lr in self.restarts),
+            groups=groups,
+        )
 
     def schedule_in_words(self) -> str:
         """The options of the schedule, and the restarts: "T_max 10"; "" of a constant rate."""
@@ -163,6 +294,4 @@ class Recipe:
 
 def plain(value: Any) -> Any:
     """A recipe, or a value of one, as JSON holds it."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value, default=dataclasses.asdict))

@@ -21,7 +21,7 @@ from cifar.datasets import augment, subsets
 from cifar.datasets.folder import is_divided
 from cifar.device import find_device
 from cifar.errors import UserError
-from cifar.results import plots
+from cifar.results import plots, tta
 from cifar.results.metrics import EVALUATION_BATCH, Evaluation, l2_penalty, measure
 from cifar.results.record import SavedRecord, decode, find_folder
 
@@ -40,6 +40,8 @@ class Settings:
             --dataset folder, the folder of pictures.
         split: test, train (the images that the run trained on) or validation (those that its
             recipe held out).
+        tta: test-time augmentation, the mean over six views of each image; the figures without it
+            are given beside.
         device: cpu, gpu, gpu:N or auto.
         out: folder for evaluation.json, confusion.png and mistakes.png;
             RUN/evaluation-{best,last}-SPLIT unless given.
@@ -53,6 +55,7 @@ class Settings:
     dataset: str | None = None
     data_dir: str | None = None
     split: str = "test"
+    tta: bool = False
     device: str = "auto"
     out: str | None = None
     progress: bool = True
@@ -101,18 +104,25 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     except OSError as error:
         raise UserError(f"out: cannot make the folder {out}: {error.strerror}") from None
 
-    scores = logits(trained, data.images, settings.progress)
     l2 = trained.record.recipe.l2
     term = l2_penalty(trained.model, l2).item() if l2 else 0.0
+
+    def measured(tta: bool) -> tuple[NDArray[np.float32], Evaluation]:
+        scores = logits(trained, data.images, settings.progress, tta)
+        return scores, measure(scores, data.labels, data.classes, term)
+
+    scores, evaluation = measured(settings.tta)
     evaluation = dataclasses.replace(
-        measure(scores, data.labels, data.classes, term),
+        evaluation,
         picked=data.name == trained.record.dataset and data.split == _picked_on(trained),
+        accuracy_without_tta=measured(False)[1].accuracy if settings.tta else None,
     )
     what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
     figures = {**what, **dataclasses.asdict(evaluation), "record": trained.record.as_note()}
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     mg.checkpoint.write_text(out / "evaluation.json", text + "\n")
     title = f"{trained.record.describe()} ({trained.path.stem}) on {data.name} {data.split} images"
+    title += ", with test-time augmentation" if settings.tta else ""
     with plots.beside(out / "confusion.png") as path:
         plots.confusion(np.array(evaluation.confusion), data.classes, title, path)
     with plots.beside(out / "mistakes.png") as path:
@@ -229,9 +239,12 @@ def _some(classes: tuple[str, ...]) -> str:
 
 
 def logits(
-    trained: Trained, images: NDArray[np.uint8], progress: bool = False
+    trained: Trained, images: NDArray[np.uint8], progress: bool = False, augmented: bool = False
 ) -> NDArray[np.float32]:
     """The model's logits of uint8 images (N, 3, side, side): float32 (N, classes).
+
+    Args:
+        augmented: the mean over six views of each image (see :mod:`cifar.results.tta`).
 
     Raises:
         UserError: a logit is NaN or infinite, which no model that training wrote gives.
@@ -244,7 +257,8 @@ def logits(
     with mg.no_grad(), progress_bar.Bar(len(images), disable=hidden) as bar:
         for (batch,) in batches:
             with bar.step(len(batch)):
-                found.append(trained.model(batch).cpu().numpy())
+                result = tta.logits(trained.model, batch) if augmented else trained.model(batch)
+                found.append(result.cpu().numpy())
     scores = np.concatenate(found)
     if not np.isfinite(scores).all():
         raise UserError(f"run: {trained.path} is not a usable model: its logits are not finite")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,15 @@ class EpochMetrics:
         train_loss, train_accuracy: means over the epoch's images, each before its batch's update.
         validation_loss, validation_accuracy: of the images that the recipe holds out.
         test_loss, test_accuracy: of the test set, where it was evaluated.
-        seconds: time of the training steps.
+        validation_tta_accuracy, test_tta_accuracy: with test-time augmentation, of recipes that
+            have it, after the last epoch.
+        seconds: time of the epoch's training steps, data and augmentation included; neither
+            compilation nor evaluation is in it.
+        compile_seconds: time in which kernels were compiled during the steps: on a machine's first
+            run, and apart from ``seconds``.
+        evaluation_seconds: time of the evaluation after the epoch.
+        training_seconds: ``seconds`` of this epoch and all before it. What a recipe computes of the
+            training images before its first step (``whiten``) counts too.
         images_per_second: of training.
         peak_memory_mb: largest resident size of the process so far, in MB of 10^6 bytes.
         gpu_memory_mb: what the run holds of a GPU's memory.
@@ -45,7 +53,12 @@ class EpochMetrics:
     validation_accuracy: float | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
+    validation_tta_accuracy: float | None = None
+    test_tta_accuracy: float | None = None
     seconds: float = 0.0
+    compile_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    training_seconds: float | None = None
     images_per_second: float | None = None
     peak_memory_mb: float | None = None
     gpu_memory_mb: float | None = None
@@ -76,15 +89,22 @@ class EpochMetrics:
 
 
 def evaluate(
-    model: mg.nn.Module, data: mg.data.DataLoader, l2: float = 0.0
+    model: mg.nn.Module,
+    data: mg.data.DataLoader,
+    l2: float = 0.0,
+    logits_of: Callable[[mg.nn.Module, mg.Tensor], mg.Tensor] = lambda model, images: model(images),
 ) -> tuple[float, NDArray[np.int64]]:
     """Mean cross-entropy (and the L2 term) over ``data`` and its :func:`confusion`, in evaluation
-    mode."""
+    mode.
+
+    Args:
+        logits_of: the model's logits of a batch, such as :func:`cifar.results.tta.logits`.
+    """
     model.eval()
     losses, guesses, truths = [], [], []  # read at the end, since reading waits for a GPU
     with mg.no_grad():
         for images, labels in data:
-            logits = model(images)
+            logits = logits_of(model, images)
             losses.append(F.cross_entropy(logits, labels, reduction="sum"))
             guesses.append(logits.argmax(1))
             truths.append(labels)
@@ -170,6 +190,7 @@ class Evaluation:
         macro, weighted: means over classes, plain and weighted by support.
         confusion: images by true class (row) and predicted class (column).
         picked: the epoch was picked by its accuracy on these very images, which flatters it.
+        accuracy_without_tta: where all other figures are with test-time augmentation.
     """
 
     images: int
@@ -181,6 +202,7 @@ class Evaluation:
     weighted: Scores
     confusion: list[list[int]]
     picked: bool = False
+    accuracy_without_tta: float | None = None
 
 
 def log_probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:

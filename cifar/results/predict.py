@@ -48,6 +48,8 @@ class Settings:
         names: write class names in the CSV file, not numbers.
         probabilities: write every class's probability too, in a column of its name.
         last: of a folder, the weights after the last epoch, not those of the best one.
+        tta: test-time augmentation: the mean over six views of each image, mirrored and moved by a
+            pixel.
         device: cpu, gpu, gpu:N or auto.
         progress: --no-progress hides the bar that a terminal shows.
         model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
@@ -61,6 +63,7 @@ class Settings:
     names: bool = False
     probabilities: bool = False
     last: bool = False
+    tta: bool = False
     device: str = "auto"
     progress: bool = True
     model: str | None = None
@@ -104,17 +107,22 @@ def run(settings: Settings) -> Predictions:
     more = [] if settings.files_from is None else listed(settings.files_from)
     side = trained.record.image_size
     ids, images = read([*files, *more], settings.progress, side)
-    found = predict(trained, ids, images, settings.progress)
+    found = predict(trained, ids, images, settings.progress, settings.tta)
     if settings.csv is not None:
         write_csv(found, settings.csv, settings.names, settings.probabilities)
     return found
 
 
 def predict(
-    trained: evaluate.Trained, ids: list[str], images: Images, progress: bool = False
+    trained: evaluate.Trained,
+    ids: list[str],
+    images: Images,
+    progress: bool = False,
+    tta: bool = False,
 ) -> Predictions:
-    """Class probabilities of uint8 images (N, 3, side, side)."""
-    logits = evaluate.logits(trained, images, progress)
+    """Class probabilities of uint8 images (N, 3, side, side), of one view of each or, with ``tta``,
+    of six."""
+    logits = evaluate.logits(trained, images, progress, tta)
     return Predictions(ids, trained.classes, np.exp(log_probabilities(logits)))
 
 

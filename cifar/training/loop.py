@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import minigrad as mg
 from cifar import environment, progress_bar
+from cifar.results import tta
 from cifar.results.metrics import EpochMetrics, evaluate
 from cifar.results.record import Opening
 from cifar.training.run import Run, arrays, trained
@@ -52,12 +53,17 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
     early, and so do ``steps`` steps."""
     progress = run.progress
     if progress.step == 0 and progress.epoch in dict(run.recipe.restarts):
-        run.optimizer, run.schedule = run.recipe.make_optimizer(trained(run.model), progress.epoch)
+        run.optimizer = run.recipe.make_optimizer(
+            trained(run.model), len(run.train), progress.epoch
+        )
+        run.step = None
+    if run.leave_groups():
         run.step = None
     if run.step is None:
         run.step = make_step(run.model, run.objective, run.optimizer, run.settings.capture)
     run.set_training()
-    started = time.perf_counter() - progress.seconds
+    started = time.perf_counter() - progress.seconds - progress.compile_seconds
+    compiled_before = progress.compile_seconds
     skipped_in_a_row, results, last_read = 0, StepResults(), started
     bar = progress_bar.Bar(
         len(run.train.dataset),
@@ -69,18 +75,20 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
     def read_results() -> None:
         for result in results.read():
             count(run, *result)
-        progress.seconds = time.perf_counter() - started
+        progress.compile_seconds = compiled_before + compilation.seconds
+        progress.seconds = time.perf_counter() - started - progress.compile_seconds
         seen = max(1, progress.seen)
         figures = {"loss": f"{progress.loss / seen:.3f}", "acc": f"{progress.correct / seen:.2%}"}
         bar.show(figures | ({"skipped": progress.skipped} if progress.skipped else {}))
 
-    with bar:
+    with bar, mg.watch_compilation(lambda name: None) as compilation:
         batches = run.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(run.settings.seed, progress.epoch, progress.step)  # for dropout
             with bar.step(len(labels)):
                 loss, correct = run.step(images, labels)
             progress.step += 1
+            run.after_step()
             skipped = getattr(run.step, "skipped", False)
             skipped_in_a_row = skipped_in_a_row + 1 if skipped else 0
             if skipped_in_a_row == MAX_SKIPPED:
@@ -99,6 +107,7 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
 def count(run: Run, number: int, images: int, skipped: bool, loss: float, correct: int) -> None:
     """Add the result of step ``number`` to the run's progress."""
     progress = run.progress
+    loss = loss / images if run.recipe.reduction == "sum" else loss
     if skipped:
         progress.skipped += 1
     else:
@@ -120,7 +129,7 @@ def end_epoch(run: Run) -> EpochMetrics:
         raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
     lr = run.optimizer.param_groups[0]["lr"]
     last = progress.epoch + 1 == run.recipe.epochs and not run.settings.trial
-    run.test_confusion, figures = None, {}
+    run.test_confusion, figures, began = None, {}, time.perf_counter()
     for part, data in {run.val_name: run.val, **({"test": run.test} if last else {})}.items():
         with progress_bar.compiling(not run.settings.progress):
             loss, confusion = evaluate(run.model, data, run.recipe.l2)
@@ -129,6 +138,9 @@ def end_epoch(run: Run) -> EpochMetrics:
         figures[f"{part}_accuracy"] = int(confusion.trace()) / int(confusion.sum())
         if part == "test":
             run.test_confusion = confusion
+        if last and run.recipe.tta:
+            _, confusion = evaluate(run.model, data, logits_of=tta.logits)
+            figures[f"{part}_tta_accuracy"] = int(confusion.trace()) / int(confusion.sum())
     on_gpu = run.device.type == "gpu"
     metrics = EpochMetrics(
         epoch=progress.epoch + 1,
@@ -137,22 +149,18 @@ def end_epoch(run: Run) -> EpochMetrics:
         train_accuracy=progress.correct / progress.seen,
         **figures,
         seconds=round(progress.seconds, 3),
+        compile_seconds=round(progress.compile_seconds, 3),
+        evaluation_seconds=round(time.perf_counter() - began, 3),
+        training_seconds=round(sum(m.seconds for m in progress.history) + progress.seconds, 3),
         images_per_second=round(progress.seen / progress.seconds, 1),
         peak_memory_mb=environment.peak_memory_mb(),
         gpu_memory_mb=round(mg.memory.held(run.device) / 1e6, 1) if on_gpu else None,
         skipped=progress.skipped if isinstance(run.step, SkipOverflow) else None,
     )
-    step_schedule(run.schedule, figures[f"{run.val_name}_loss"])
+    if run.recipe.schedule_every == "epoch":
+        run.optimizer.step_schedules(figures[f"{run.val_name}_loss"])
     progress.end_epoch(metrics)
     return metrics
-
-
-def step_schedule(schedule: mg.optim.lr_scheduler.LRScheduler | None, val_loss: float) -> None:
-    """Set the next epoch's rate, which may depend on the loss on the validation images."""
-    if isinstance(schedule, mg.optim.lr_scheduler.ReduceLROnPlateau):
-        schedule.step(val_loss)
-    elif schedule is not None:
-        schedule.step()
 
 
 def check_loss(run: Run, loss: float, when: str) -> None:

@@ -20,7 +20,8 @@ Objective: TypeAlias = Callable[[mg.Tensor, mg.Tensor], mg.Tensor]  # of logits 
 def make_objective(
     recipe: Recipe, model: mg.nn.Module, counts: np.ndarray, device: mg.device
 ) -> Objective:
-    """The training loss of (logits, labels), a scalar: the recipe's loss and its L2 term.
+    """The training loss of (logits, labels), a scalar: the recipe's loss, as a mean or a sum, and
+    its L2 term.
 
     Args:
         counts: training images of each class, for class-balanced weights.
@@ -41,7 +42,13 @@ def make_objective(
         if recipe.loss == "focal_loss":
             loss = F.focal_loss(logits, labels, recipe.gamma, w)
         else:
-            loss = F.cross_entropy(logits, labels, w)
+            loss = F.cross_entropy(
+                logits,
+                labels,
+                w,
+                reduction=recipe.reduction,
+                label_smoothing=recipe.label_smoothing,
+            )
         return loss + l2_penalty(model, recipe.l2) if recipe.l2 else loss
 
     return objective

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +17,16 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from cifar import datasets, environment, models, own_code, process
-from cifar.datasets import augment, subsets
+from cifar.datasets import augment, subsets, whitening
 from cifar.errors import Diverged, UserError
 from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
+from cifar.recipes.groups import divide
+from cifar.recipes.optimizers import Optimizers
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
 from cifar.results.record import Init, Opening, Record, encode_path
 from cifar.training import tuning
+from cifar.training.lookahead import Average
 from cifar.training.objective import Objective, make_objective
 from cifar.training.step import Step
 
@@ -97,6 +101,7 @@ class Progress:
         step, seen: steps and images of the present epoch.
         loss, correct: sums over these images.
         seconds: that the epoch has taken.
+        compile_seconds: that kernels were compiled in it, besides.
         skipped: batches of it that overflowed.
         history: of the epochs done.
         opening: the run's first steps.
@@ -108,6 +113,7 @@ class Progress:
     loss: float = 0.0
     correct: int = 0
     seconds: float = 0.0
+    compile_seconds: float = 0.0
     skipped: int = 0
     history: list[EpochMetrics] = field(default_factory=list)
     opening: Opening = field(default_factory=Opening)
@@ -115,8 +121,8 @@ class Progress:
     def end_epoch(self, metrics: EpochMetrics) -> None:
         self.history.append(metrics)
         self.epoch += 1
-        self.step, self.seen, self.loss, self.correct, self.seconds = 0, 0, 0.0, 0, 0.0
-        self.skipped = 0
+        self.step, self.seen, self.loss, self.correct, self.skipped = 0, 0, 0.0, 0, 0
+        self.seconds = self.compile_seconds = 0.0
 
 
 @dataclass
@@ -125,8 +131,9 @@ class Run:
 
     Attributes:
         record: what the run is and what can change its results; in every file it writes.
-        schedule: of the learning rate; None for a constant rate.
+        optimizer: all of them, and their schedules, as one.
         objective: the training loss of (logits, labels), a scalar.
+        average: of the model, to which it is pulled, where the recipe has a lookahead.
         train: training batches, augmented.
         val, val_name: what is evaluated after every epoch: the validation images of a recipe
             that holds some out ("validation"), else the test set ("test").
@@ -145,8 +152,7 @@ class Run:
     out: Path
     record: Record
     model: mg.nn.Module
-    optimizer: mg.optim.Optimizer
-    schedule: mg.optim.lr_scheduler.LRScheduler | None
+    optimizer: Optimizers
     objective: Objective
     train: mg.data.DataLoader
     val: mg.data.DataLoader
@@ -160,12 +166,25 @@ class Run:
     test_confusion: NDArray[np.int64] | None = None
     drawn: float = -math.inf
     frozen: Sequence[mg.nn.Module] = ()
+    average: Average | None = None
 
     def set_training(self) -> None:
         """The model in training mode, but for layers that are frozen."""
         self.model.train()
         for module in self.frozen:
             module.training = False
+
+    def leave_groups(self) -> bool:
+        """Take groups of parameters out of training whose epochs are over; whether any was in."""
+        return leave_groups(self.recipe, dict(self.model.named_parameters()), self.progress.epoch)
+
+    def after_step(self) -> None:
+        """What follows an update: the rates of the next step, and a pull towards the average."""
+        if self.recipe.schedule_every == "step":
+            self.optimizer.step_schedules()
+        if self.average is not None:
+            done = self.progress.epoch * len(self.train) + self.progress.step
+            self.average.after_step(self.model, done)
 
     @property
     def device(self) -> mg.device:
@@ -202,14 +221,30 @@ def holds_run(out: Path) -> bool:
     return any((out / name).exists() for name in (STATE, STATE_BEFORE))
 
 
-def trained(model: mg.nn.Module) -> list[mg.nn.Parameter]:
-    """The parameters that are not frozen."""
-    return [p for p in model.parameters() if p.requires_grad]
+def trained(model: mg.nn.Module) -> dict[str, mg.nn.Parameter]:
+    """The parameters that are not frozen, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def leave_groups(recipe: Recipe, parameters: Mapping[str, Any], epoch: int) -> bool:
+    """Take the recipe's groups of ``parameters`` that are no longer trained in ``epoch``, from 0,
+    out of training; whether any was in. The parameters may be PyTorch's."""
+    left = False
+    ended = {k for k, g in recipe.groups.items() if g.epochs is not None and g.epochs <= epoch}
+    if not ended:
+        return False
+    for key, names in divide(parameters, recipe.groups).items():
+        for name in names if key in ended else ():
+            left |= parameters[name].requires_grad
+            parameters[name].requires_grad = False
+    return left
 
 
 def arrays(run: Run) -> dict[str, Any]:
-    """The arrays of the model and the optimiser by name."""
+    """The arrays of the model, the optimisers and the average by name."""
     found = {f"model.{name}": value.data for name, value in run.model.state_dict().items()}
+    if run.average is not None:
+        found |= {f"average.{k}": value.data for k, value in run.average.state_dict().items()}
     for number, state in run.optimizer.state_dict()["state"].items():
         moments = {name: array for name, array in state.items() if name != "step"}
         found |= {f"optimizer.{number}.{name}": array for name, array in moments.items()}
@@ -249,49 +284,70 @@ def make_run(
         source,
         **recipe.model_options,
     ).to(device)
-    begun = None
+    begun, began = None, time.perf_counter()
+    if recipe.whiten:
+        images = training_set.images[: recipe.whiten]
+        whitening.whiten(model, images, recipe.mean, recipe.std)
+    whitened = time.perf_counter() - began if recipe.whiten else 0.0
     if settings.init is not None and not (settings.resume and holds_run(out)):
         begun = tuning.begin_from(model, settings.init)
     frozen = tuning.freeze(model, settings.freeze)
     evaluation = augment.evaluation(recipe.mean, recipe.std)
 
-    def batches(data: datasets.Dataset, size: int, **options: Any) -> mg.data.DataLoader:
-        images, labels = (mg.tensor(a, device=device) for a in (data.images, data.labels))
-        return mg.data.DataLoader(mg.data.TensorDataset(images, labels), size, **options)
+    def on_device(*arrays: NDArray[Any]) -> mg.data.TensorDataset:
+        return mg.data.TensorDataset(*(mg.tensor(a, device=device) for a in arrays))
+
+    def batches(data: datasets.Dataset) -> mg.data.DataLoader:
+        part = on_device(data.images, data.labels)
+        return mg.data.DataLoader(part, at_once, transform=evaluation)
 
     # Evaluation keeps few of a batch's arrays: what fits in training, or 32 images, fits.
     at_once = min(EVALUATION_BATCH, max(32, recipe.batch_size))
-    test = batches(test_set, at_once, transform=evaluation)
-    optimizer, schedule = recipe.make_optimizer(trained(model))
+    test = batches(test_set)
+    pixels = training_set.images
+    if recipe.augmentation.alternating:
+        pixels = augment.half_mirrored(pixels, settings.seed)
+    train = augment.Batches(
+        on_device(pixels, training_set.labels),
+        recipe.augmentation,
+        batch_size=recipe.batch_size,
+        shuffle=True,
+        drop_last=recipe.drop_last,
+        transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
+        seed=settings.seed,
+    )
+    steps = len(train)
+    ahead = recipe.lookahead
     run = Run(
         settings,
         recipe,
         out,
         _record(settings, recipe, device, training_set, counts, model, source, begun),
         model,
-        optimizer,
-        schedule,
+        recipe.make_optimizer(trained(model), steps),
         make_objective(recipe, model, counts, device),
-        batches(
-            training_set,
-            recipe.batch_size,
-            shuffle=True,
-            transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
-            seed=settings.seed,
-        ),
-        batches(val_set, at_once, transform=evaluation) if val_set else test,
+        train,
+        batches(val_set) if val_set else test,
         val_set.split if val_set else "test",
         test,
+        Progress(seconds=whitened),
         data_dir=None if folder is None else encode_path(folder),
         frozen=frozen,
+        average=None if ahead is None else Average(model, ahead, recipe.epochs * steps),
     )
     return run, test_set
 
 
 def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset, source: Source | None) -> None:
-    """Raise before training where an epoch has a batch of one image that the model cannot train on:
-    batch norm of vectors needs two."""
-    if (len(data) % recipe.batch_size or recipe.batch_size) > 1:
+    """Raise before training where an epoch has no batch, or one of one image that the model cannot
+    train on: batch norm of vectors needs two."""
+    if recipe.drop_last and len(data) < recipe.batch_size:
+        raise UserError(
+            f"batch_size: expected at most {len(data):,}, the training images, with drop_last, got "
+            f"{recipe.batch_size}"
+        )
+    last = 0 if recipe.drop_last else len(data) % recipe.batch_size
+    if (last or recipe.batch_size) > 1:
         return
     one = mg.zeros(1, *data.images.shape[1:])
     classes, side = len(data.classes), one.shape[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cifar.results.metrics import EpochMetrics
 from cifar.results.record import Record, decode, rounding_differences
 from cifar.training.run import STATE, STATE_BEFORE, Progress, Run, arrays, holds_run
 
-SCHEMA = 4  # of these files; 2 had no opening, 3 no count of skipped batches
+SCHEMA = 5  # of these files; 2 had no opening, 3 no count of skipped batches, 4 one optimiser
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class State:
     """The metadata of a state file.
 
     Attributes:
-        schedule: the state of the schedule that the recipe does not determine.
+        schedule: the state of the first optimiser's schedule that the recipe does not determine.
+        more_schedules: those of the others.
         data_dir: see :attr:`cifar.training.run.Run.data_dir`.
     """
 
@@ -42,6 +43,7 @@ class State:
     progress: Progress
     optimizer: SavedOptimizer
     schedule: dict[str, Any] | None = None
+    more_schedules: list[dict[str, Any] | None] = field(default_factory=list)
     data_dir: str | None = None
 
     @property
@@ -56,12 +58,14 @@ def save(run: Run) -> None:
     steps = {str(number): state.get("step", 0) for number, state in saved["state"].items()}
     progress = dataclasses.asdict(run.progress)
     progress["history"] = [metrics.as_dict() for metrics in run.progress.history]
+    first, *others = (s and _place(s) for s in run.optimizer.schedules)
     note: dict[str, Any] = {
         "schema": SCHEMA,
         "record": run.record.as_note(),
         "progress": progress,
         "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
-        "schedule": _place(run.schedule) if run.schedule else None,
+        "schedule": first,
+        "more_schedules": others,
         **({"data_dir": run.data_dir} if run.data_dir else {}),
     }
     mg.checkpoint.keep(run.out / STATE, run.out / STATE_BEFORE)
@@ -108,7 +112,7 @@ def read(out: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
 def _read(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
     tensors, note = metadata.read(path, device)
     schema: Any = note.get("schema")
-    if metadata.is_whole(schema) and schema not in (2, 3, SCHEMA):
+    if metadata.is_whole(schema) and schema not in (2, 3, 4, SCHEMA):
         age = "a newer" if schema > SCHEMA else "an older"
         raise ValueError(f"{path} is of {age} minigrad (schema {schema}, expected {SCHEMA})")
     try:
@@ -197,15 +201,23 @@ def _identity(recipe: Recipe, record: Record) -> dict[str, Any]:
 def _follow_schedule(run: Run) -> None:
     """Set the rate to what it is after so many epochs of the recipe's schedule, which is not the
     one that the run had until now."""
-    epoch, schedule = run.progress.epoch, run.schedule
+    epoch, per_epoch = run.progress.epoch, len(run.train)
     first = max((e for e, _ in run.recipe.restarts if e <= epoch), default=0)
-    optimizer, fresh = run.recipe.make_optimizer([mg.nn.Parameter(mg.zeros(1))], first)
-    if isinstance(fresh, mg.optim.lr_scheduler.ReduceLROnPlateau):
+    optimised = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
+    stand_ins = {
+        name: mg.nn.Parameter(mg.zeros(1, 1))
+        for name, p in run.model.named_parameters()
+        if id(p) in optimised
+    }
+    optimizer = run.recipe.make_optimizer(stand_ins, per_epoch, first)
+    if run.recipe.schedule == "ReduceLROnPlateau":
         return  # its rate follows the losses
-    if fresh and schedule:
-        for _ in range(epoch - first):
-            fresh.step()
-        schedule.load_state_dict(fresh.state_dict())
+    by_step = run.recipe.schedule_every == "step"
+    for _ in range((epoch - first) * per_epoch + run.progress.step if by_step else epoch - first):
+        optimizer.step_schedules()
+    for schedule, fresh in zip(run.optimizer.schedules, optimizer.schedules, strict=True):
+        if schedule and fresh:
+            schedule.load_state_dict(fresh.state_dict())
     for group, like in zip(run.optimizer.param_groups, optimizer.param_groups, strict=True):
         group |= {name: like[name] for name in ("lr", "initial_lr") if name in like}
 
@@ -222,28 +234,34 @@ def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
     own = run.model.state_dict()
     for name, value in tensors.items():
         like = own.get(name.removeprefix("model."))
-        dtype = "float32" if like is None else like.dtype  # the optimiser's is its parameters'
+        dtype = "float32" if like is None else like.dtype  # the others' is the parameters'
         _expect(f"{name} of dtype", value.dtype, value.dtype == dtype)
         if value.dtype.kind == "f":
             finite = bool(mg.get_xp(value.data).isfinite(value.data).all())
             _expect(f"{name} with", "NaN or infinity", finite)
     run.model.load_state_dict(_below("model.", tensors))
+    if run.average is not None:
+        run.average.load_state_dict(_below("average.", tensors))
 
     done = progress.epoch * len(run.train) + progress.step
     states = {}
     for number, step in state.optimizer.steps.items():
         _expect("steps", step, 0 <= step <= done)
         states[int(number)] = {"step": step, **_below(f"optimizer.{number}.", tensors)}
-    if run.schedule:
-        place = _place(run.schedule)
-        saved = {name: (state.schedule or {})[name] for name in place}
-        _check_schedule(place, saved, progress.epoch)
-        run.schedule.load_state_dict(run.schedule.state_dict() | saved)
+    stepped = done if run.recipe.schedule_every == "step" else progress.epoch
+    places = [state.schedule, *state.more_schedules]
+    for schedule, came in zip(run.optimizer.schedules, places, strict=True):
+        if schedule:
+            place = _place(schedule)
+            saved = {name: (came or {})[name] for name in place}
+            _check_schedule(place, saved, stepped)
+            schedule.load_state_dict(schedule.state_dict() | saved)
     groups = run.optimizer.state_dict()["param_groups"]
-    for group, came in zip(groups, state.optimizer.param_groups, strict=True):
+    for group, saved_group in zip(groups, state.optimizer.param_groups, strict=True):
         for name in {"lr", "initial_lr"} & group.keys():  # all else is the recipe's
-            _expect(name, came[name], metadata.is_number(came[name], 0))
-            group[name] = came[name]
+            value = saved_group[name]
+            _expect(name, value, metadata.is_number(value, 0))
+            group[name] = value
     run.optimizer.load_state_dict({"state": states, "param_groups": groups})
     different = sorted(arrays(run).keys() ^ tensors.keys())
     _expect("tensors, among them", different, not different)
@@ -267,6 +285,7 @@ def _check_progress(run: Run, p: Progress) -> None:
         ("loss", metadata.is_number(p.loss)),
         ("correct", 0 <= p.correct <= p.seen),
         ("seconds", metadata.is_number(p.seconds, begun)),
+        ("compile_seconds", metadata.is_number(p.compile_seconds, 0)),
     ):
         _expect(name, getattr(p, name), fits)
     for epoch, metrics in enumerate(p.history, start=1):
@@ -279,10 +298,10 @@ def _is_complete(metrics: EpochMetrics, val_name: str) -> bool:
     return all(getattr(metrics, name) is not None for name in needed)
 
 
-def _check_schedule(own: dict[str, Any], came: dict[str, Any], epoch: int) -> None:
+def _check_schedule(own: dict[str, Any], came: dict[str, Any], stepped: int) -> None:
     """Raise unless ``came`` is of the kinds of numbers that a schedule's ``own`` state is of."""
     for name, value in came.items():
-        like, most = own[name], epoch if name == "last_epoch" else math.inf
+        like, most = own[name], stepped if name == "last_epoch" else math.inf
         if isinstance(like, list):
             fits = len(value) == len(like) and all(metadata.is_number(v, 0) for v in value)
         elif isinstance(like, int):

@@ -32,6 +32,8 @@ def run(settings: Settings) -> list[EpochMetrics]:
         for metrics in fit(run):
             print(in_words(metrics))
             save(run, metrics)
+    if len(run.progress.history) == run.recipe.epochs:
+        print(time_in_words(run.progress.history))
     return run.progress.history
 
 
@@ -149,11 +151,25 @@ def in_words(metrics: EpochMetrics) -> str:
         f"{part} loss {figures[f'{part}_loss']:.4f}, accuracy {figures[f'{part}_accuracy']:.2%}"
         for part in parts
     )
+    if metrics.test_tta_accuracy is not None:
+        shown += f" ({metrics.test_tta_accuracy:.2%} with test-time augmentation)"
     gpu = f", {metrics.gpu_memory_mb:.0f} MB of the GPU" if metrics.gpu_memory_mb else ""
     skipped = f"; {metrics.skipped} skipped (overflow)" if metrics.skipped else ""
     return (
         f"epoch {metrics.epoch}: {shown}; {metrics.seconds:.0f} s, "
         f"{metrics.images_per_second:.0f} images/s{gpu}{skipped}"
+    )
+
+
+def time_in_words(history: list[EpochMetrics]) -> str:
+    """The times of a whole run."""
+    seconds, compiled, evaluated = (
+        sum(getattr(metrics, name) or 0.0 for metrics in history)
+        for name in ("seconds", "compile_seconds", "evaluation_seconds")
+    )
+    return (
+        f"training steps took {seconds:.1f} s, data and augmentation included; besides, kernels "
+        f"were compiled for {compiled:.1f} s and epochs evaluated for {evaluated:.1f} s"
     )
 
 

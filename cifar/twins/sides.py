@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 import minigrad as mg
 from cifar import recipes
 from cifar.datasets import subsets
+from cifar.recipes.optimizers import Optimizers
 from cifar.results.metrics import evaluate
-from cifar.training.loop import step_schedule
+from cifar.training.lookahead import Average
 from cifar.training.objective import make_objective
-from cifar.training.run import Run
+from cifar.training.run import Run, leave_groups, trained
 from cifar.training.step import step
 
 if TYPE_CHECKING:
@@ -35,13 +36,17 @@ class Ours:
         recipe: how to train.
         model: what to train.
         counts: training images of each class.
+        steps: of an epoch.
     """
 
-    optimizer: mg.optim.Optimizer
-    schedule: Any
+    optimizer: Optimizers
 
-    def __init__(self, recipe: recipes.Recipe, model: mg.nn.Module, counts: Sequence[int]) -> None:
-        self.recipe, self.model = recipe, model
+    def __init__(
+        self, recipe: recipes.Recipe, model: mg.nn.Module, counts: Sequence[int], steps: int = 1
+    ) -> None:
+        self.recipe, self.model, self.steps, self.done = recipe, model, steps, 0
+        ahead = recipe.lookahead
+        self.average = None if ahead is None else Average(model, ahead, recipe.epochs * steps)
         self.device = next(model.parameters()).device
         self.objective = make_objective(recipe, model, np.array(counts), self.device)
 
@@ -53,20 +58,25 @@ class Ours:
     def start_epoch(self, epoch: int) -> None:
         """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
         if epoch in (0, *dict(self.recipe.restarts)):
-            self.optimizer, self.schedule = self.recipe.make_optimizer(
-                self.model.parameters(), epoch
-            )
+            self.optimizer = self.recipe.make_optimizer(trained(self.model), self.steps, epoch)
+        leave_groups(self.recipe, dict(self.model.named_parameters()), epoch)
         self.model.train()
 
     def step(self, images: Array, labels: Array) -> tuple[float, Array]:
         """One update: the loss and the logits before it."""
         batch = (mg.Tensor(a).to(str(self.device)) for a in (images, labels))
         logits, loss = step(self.model, self.objective, self.optimizer, *batch)
+        if self.recipe.schedule_every == "step":
+            self.optimizer.step_schedules()
+        self.done += 1
+        if self.average is not None:
+            self.average.after_step(self.model, self.done)
         return loss.item(), logits.detach().cpu().numpy()
 
     def end_epoch(self, val_loss: float) -> None:
-        """After an epoch: the schedule's step."""
-        step_schedule(self.schedule, val_loss)
+        """After an epoch: the schedules' step."""
+        if self.recipe.schedule_every == "epoch":
+            self.optimizer.step_schedules(val_loss)
 
     def evaluate(self, loader: mg.data.DataLoader) -> tuple[float, float]:
         """Mean cross-entropy (and the L2 term) and accuracy, in evaluation mode."""
@@ -96,17 +106,17 @@ def make_sides(
     ``run.model``, which becomes minigrad's, and minigrad's dropout masks."""
     from cifar.twins.reference.training import Training
 
-    counts = class_counts(run)
+    counts, steps = class_counts(run), len(run.train)
     run.model.to(dtype)
     for loader in (run.train, run.val):
         loader.transform = _in_dtype(dtype, loader.transform)
-    sides: dict[str, Side] = {OURS: Ours(run.recipe, run.model, counts)}
+    sides: dict[str, Side] = {OURS: Ours(run.recipe, run.model, counts, steps)}
     start = {name: value.cpu().numpy() for name, value in run.model.state_dict().items()}
 
     threads_of = {THEIRS: mg.get_num_threads()}
     threads_of |= {f"{THEIRS}, {n} thread{'s' * (n > 1)}": n for n in rerun_threads}
     for name, threads in threads_of.items():
-        twin = Training(run.recipe, counts, dtype, torch_device, threads)
+        twin = Training(run.recipe, counts, dtype, torch_device, threads, steps)
         twin.load(start)
         twin.share_masks(shared_mask(dtype))
         sides[name] = twin

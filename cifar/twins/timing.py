@@ -19,6 +19,7 @@ from cifar.twins.sides import THEIRS, Ours, Side
 WARM_UP_STEPS: Final = 3
 MAX_TIMED_STEPS: Final = 20
 MAX_SECONDS: Final = 60.0  # about
+MOST_STEPS: Final = WARM_UP_STEPS + MAX_TIMED_STEPS
 
 
 def measure_alone(*arguments: Any) -> dict[str, float | None]:
@@ -52,13 +53,13 @@ def measure(
     before = environment.peak_memory_mb()
     side: Side
     if name == THEIRS:
-        side = training.Training(recipe, counts, dtype, torch_device, threads)
+        side = training.Training(recipe, counts, dtype, torch_device, threads, MOST_STEPS)
     else:
         mg.set_num_threads(threads)
         mg.set_precision("fp32")
         model = models.create(recipe.model, len(counts), **recipe.model_options)
         model = model.to(device).to(dtype)
-        side = Ours(recipe, model, counts)
+        side = Ours(recipe, model, counts, MOST_STEPS)
     rng = np.random.default_rng(0)
     images = rng.standard_normal((recipe.batch_size, 3, 32, 32)).astype(dtype)
     labels = np.arange(recipe.batch_size) % len(counts)

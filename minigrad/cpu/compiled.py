@@ -11,6 +11,8 @@ import functools
 import importlib
 import importlib.util
 import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,32 +54,55 @@ def set_compiled(enabled: bool) -> None:
     _enabled = enabled
 
 
+class Compilation:
+    """What :func:`watch_compilation` has seen.
+
+    Attributes:
+        seconds: time in which kernels were being compiled, by one thread or several.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._running, self._since, self._lock = 0, 0.0, threading.Lock()
+
+    def _count(self, change: int) -> None:
+        """Note that a kernel is begun (1) or done (-1). One is compiled within another."""
+        with self._lock:
+            now = time.perf_counter()
+            if self._running:
+                self.seconds += now - self._since
+            self._running, self._since = self._running + change, now
+
+
 @contextmanager
-def watch_compilation(callback: Callable[[str], object]) -> Iterator[None]:
+def watch_compilation(callback: Callable[[str], object]) -> Iterator[Compilation]:
     """Inside this context, call ``callback(name)`` whenever any thread starts to compile a kernel
-    for the CPU. Kernels loaded from the cache on disk do not count.
+    for the CPU; the context's value notes the time. Kernels loaded from the cache on disk do not
+    count.
 
     Raises:
         TypeError: ``callback`` is not callable.
     """
     if not callable(callback):
         raise TypeError(f"callback: expected a function, got {type(callback).__name__}")
+    seen = Compilation()
     if not is_compiled():
-        yield
+        yield seen
         return
     from numba.core import event
 
     class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
+            seen._count(1)
             function = event.data["dispatcher"].py_func
             if function.__module__.startswith(f"{__package__}."):
                 callback(function.__name__)
 
         def on_end(self, event: Any) -> None:
-            pass
+            seen._count(-1)
 
     with event.install_listener("numba:compile", Listener()):
-        yield
+        yield seen
 
 
 def kernels(name: str, dtype: np.dtype[Any]) -> ModuleType | None:

@@ -27,15 +27,19 @@ def muon(
     eps: float,
     ns_steps: float,
     adjust_lr_fn: str | None,
+    normalize_weight: bool,
 ) -> None:
     """b ← μ b + (1 − μ) g;  o = orthogonal(b), or of (1 − μ) g + μ b with Nesterov;
-    p ← (1 − η λ) p − η s o,  with s from the shape."""
+    p ← (1 − η λ) p − η s o,  with s from the shape; p ← √A p / ‖p‖ before that, where p is
+    normalised and has A rows."""
     b[...] = momentum * b + (1 - momentum) * g
     u = (1 - momentum) * g + momentum * b if nesterov else b
     matrix = u.reshape(
         len(u), math.prod(u.shape[1:])
     )  # of a filter, all that goes into an output channel
     o = orthogonal(matrix, ns_coefficients, int(ns_steps), eps)
+    if normalize_weight:
+        p *= math.sqrt(len(p)) / get_xp(p).sqrt((p * p).sum())
     p *= 1 - lr * weight_decay
     p -= lr * _scale(matrix.shape, adjust_lr_fn) * o.reshape(p.shape)
 
@@ -84,6 +88,9 @@ class Muon(Optimizer):
         eps: lower bound of the norm in a division.
         adjust_lr_fn: s for a matrix (A, B): √max(1, A / B) of "original" or None, 0.2 √max(A, B) of
             "match_rms_adamw" (Liu et al., *Muon is scalable for LLM training*, arXiv 2502.16982).
+        normalize_weight: before each update scale p, (A, …), to the norm √A, as Jordan does in
+            *94% on CIFAR-10 in 3.29 seconds on a single GPU* (arXiv 2404.00498; the variant with
+            Muon is in its repository). PyTorch's Muon has no such option.
     """
 
     rule = muon
@@ -101,6 +108,8 @@ class Muon(Optimizer):
         eps: float = 1e-7,
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
+        *,
+        normalize_weight: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -113,6 +122,7 @@ class Muon(Optimizer):
                 "eps": eps,
                 "ns_steps": ns_steps,
                 "adjust_lr_fn": adjust_lr_fn,
+                "normalize_weight": normalize_weight,
             },
         )
 
@@ -120,6 +130,7 @@ class Muon(Optimizer):
         super().check_options(group)
         check.number("momentum", group["momentum"], 0)
         check.number("eps", group["eps"], 0)
+        check.boolean("normalize_weight", group["normalize_weight"])
         check.integer("ns_steps", group["ns_steps"], 0, 99)
         coefficients = group["ns_coefficients"]
         if not isinstance(coefficients, (tuple, list)) or len(coefficients) != 3:

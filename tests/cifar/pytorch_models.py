@@ -69,6 +69,8 @@ SMALL: dict[str, Callable[[File, Any, int], Any]] = {
     "gated-basic": _gated,
     "resnet-32": _resnet_32,
     "resnet-82": lambda file, nn, classes: file("resnet_82").resnet(10, 1, classes),
+    "speed-94": lambda file, nn, classes: file("speed_94").SpeedNet((4, 8, 8), 1 / 8, classes, 32),
+    "speed-95": lambda file, nn, classes: file("speed_94").SpeedNet((6, 8, 9), 1 / 9, classes, 32),
 }
 
 

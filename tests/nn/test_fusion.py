@@ -21,6 +21,8 @@ FOLDED = {
     "resnet-32": 31,
     "resnet-82": 82,
     "simple": 0,  # batch norm follows ReLU and pooling
+    "speed-94": 3,  # the others follow pooling
+    "speed-95": 3,
 }
 
 

@@ -83,6 +83,31 @@ def test_a_filter_is_a_matrix(layout):
     assert filters.data.strides == lay_out(start, layout).strides
 
 
+@given(seed=seeds, nesterov=st.booleans())
+@settings(max_examples=10)
+def test_its_authors_steps_of_filters(seed, nesterov):
+    """Jordan's: p ← √O p / ‖p‖ − η o with a momentum that sums gradients. The definition, by a
+    singular value decomposition in float64."""
+    rng = np.random.default_rng(seed)
+    start, *gradients = rng.normal(size=(4, 4, 2, 3, 3))
+    p = mg.tensor(start, requires_grad=True)
+    options = {"momentum": 0.6, "nesterov": nesterov, "ns_steps": 3, "weight_decay": 0.0}
+    optimizer = optim.Muon([p], lr=0.24, normalize_weight=True, **options)
+    expected, momentum = start, 0.0
+    for g in gradients:
+        p.grad = mg.tensor(g)
+        optimizer.step()
+        momentum = 0.6 * momentum + g
+        update = g + 0.6 * momentum if nesterov else momentum
+        left, s, right = np.linalg.svd(update.reshape(4, 18), full_matrices=False)
+        s = s / np.linalg.norm(s)
+        for _ in range(3):
+            s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+        expected = 2 * expected / np.linalg.norm(expected)
+        expected = expected - 0.24 * (left @ np.diag(s) @ right).reshape(4, 2, 3, 3)
+    np.testing.assert_allclose(host(p), expected, rtol=1e-9, atol=1e-9)
+
+
 def test_no_rows():
     p = mg.zeros(0, 3, requires_grad=True)
     p.grad = mg.zeros(0, 3)

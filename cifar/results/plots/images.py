@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,8 @@ def augmentations(
     first = first[:images]
     originals = data.images[first]
     copies = mg.tensor(np.repeat(originals, versions, axis=0))
-    changed = augmented(copies, augmentation, mg.data.replayable(seed)).numpy()
+    one_by_one = dataclasses.replace(augmentation, alternating=False)  # a draw of its own for each
+    changed = augmented(copies, one_by_one, mg.data.replayable(seed)).numpy()
     shown = changed.round().astype(np.uint8).reshape(len(first), versions, *originals.shape[1:])
     size = (1.35 * versions + 2, 1.4 * len(first) + 0.9)
     with picture(path, len(first), versions + 1, size) as (figure, axes):

@@ -44,6 +44,7 @@ MINIGRAD = SimpleNamespace(
     Tensor=torch.Tensor,
     functional=F,
     nn=nn,
+    no_grad=torch.no_grad,
 )
 
 

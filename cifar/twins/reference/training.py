@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from cifar.errors import UserError
 from cifar.recipes import Recipe
+from cifar.recipes.optimizers import step_schedules
+from cifar.recipes.recipe import Lookahead
+from cifar.training.run import leave_groups
 from cifar.twins import reference
 
 Mask = Callable[[tuple[int, ...], float], Any]
@@ -27,14 +30,17 @@ class Training:
         dtype: "float32" or "float64".
         device: as PyTorch calls it, "cpu" or "cuda:N".
         threads: for PyTorch's operations on the CPU; None leaves their number alone.
+        steps: of an epoch.
 
     Attributes:
         model: its weights are drawn by PyTorch until :meth:`load`.
-        optimizer, schedule: of the current epoch.
+        optimizers, schedules: of the current epoch, one of a part of the parameters each.
+        average: to which the model is pulled, by name, where the recipe has a lookahead.
     """
 
-    optimizer: torch.optim.Optimizer
-    schedule: Any
+    optimizers: list[torch.optim.Optimizer]
+    schedules: list[Any]
+    average: dict[str, Tensor]
 
     def __init__(
         self,
@@ -43,31 +49,34 @@ class Training:
         dtype: str = "float32",
         device: str = "cpu",
         threads: int | None = None,
+        steps: int = 1,
     ) -> None:
-        self.recipe, self.threads = recipe, threads
+        self.recipe, self.threads, self.steps, self.done = recipe, threads, steps, 0
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
         if self.device.type == "cuda":
             # By default PyTorch rounds a convolution's inputs to 10 bits on a GPU.
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         model = reference.create(recipe.model, len(counts), **recipe.model_options)
         self.model = model.to(device=self.device, dtype=self.dtype)
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.objective = make_objective(recipe, self.model, counts)
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Load weights and running statistics (arrays by name)."""
         self.model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     @property
     def lr(self) -> float:
         """The current learning rate."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        return float(self.optimizers[0].param_groups[0]["lr"])
 
     def start_epoch(self, epoch: int) -> None:
         """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
-        rates = {0: self.recipe.lr, **dict(self.recipe.restarts)}
-        if epoch in rates:
-            parameters = self.model.parameters()
-            self.optimizer, self.schedule = make_optimizer(self.recipe, parameters, rates[epoch])
+        named = dict(self.model.named_parameters())
+        if epoch in (0, *dict(self.recipe.restarts)):
+            self.optimizers, self.schedules = make_optimizers(self.recipe, named, self.steps, epoch)
+        leave_groups(self.recipe, named, epoch)
         self.model.train()
 
     def step(self, images: Any, labels: Any) -> tuple[float, Any]:
@@ -76,17 +85,38 @@ class Training:
         with num_threads(self.threads):
             logits = self.model(self._images(images))
             loss = self.objective(logits, torch.as_tensor(labels, device=self.device))
-            self.optimizer.zero_grad()
+            self.model.zero_grad()
             loss.backward()
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
+            if self.recipe.schedule_every == "step":
+                self._step_schedules()
+            self.done += 1
+            if self.recipe.lookahead is not None:
+                self._look_ahead(self.recipe.lookahead)
             return loss.item(), logits.detach().cpu().numpy()  # item() waits for a GPU
 
     def end_epoch(self, val_loss: float) -> None:
-        """After an epoch: the schedule's step, which may depend on the validation loss."""
-        if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.schedule.step(val_loss)
-        elif self.schedule is not None:
-            self.schedule.step()
+        """After an epoch: the schedules' step, which may depend on the validation loss."""
+        if self.recipe.schedule_every == "epoch":
+            self._step_schedules(val_loss)
+
+    def _step_schedules(self, val_loss: float = 0.0) -> None:
+        step_schedules(self.schedules, val_loss, torch.optim.lr_scheduler.ReduceLROnPlateau)
+
+    @torch.no_grad()
+    def _look_ahead(self, options: Lookahead) -> None:
+        """Pull the average to the model, and the model to the average, where it is time."""
+        total = self.recipe.epochs * self.steps
+        decays = []
+        if self.done % options.every == 0:
+            decays.append(options.decay_at(self.done, total))
+        if self.done == total:
+            decays.append(1.0)
+        for decay in decays:
+            for name, value in self.model.state_dict().items():
+                if value.is_floating_point():
+                    value.copy_(self.average[name].lerp_(value, 1 - decay))
 
     def evaluate(self, batches: Iterable[tuple[Any, Any]]) -> tuple[float, float]:
         """Mean cross-entropy (and the L2 term) and accuracy over (images, labels), in evaluation
@@ -169,16 +199,50 @@ def num_threads(threads: int | None) -> Iterator[None]:
 # ---------------------------------------------------------------------------- optimiser, schedule
 
 
-def make_optimizer(
-    recipe: Recipe, parameters: Iterable[nn.Parameter], lr: float
-) -> tuple[torch.optim.Optimizer, Any]:
-    """The recipe's optimiser, its moments empty, and its schedule (None for a constant rate)."""
-    kind = getattr(torch.optim, recipe.optimizer)
-    optimizer: torch.optim.Optimizer = kind(parameters, lr=lr, **recipe.optimizer_options)
-    if recipe.schedule is None:
-        return optimizer, None
-    schedule = getattr(torch.optim.lr_scheduler, recipe.schedule)
-    return optimizer, schedule(optimizer, **recipe.schedule_options)
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised: torch's own iterates in bfloat16 and takes no filters."""
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, **options: Any) -> None:
+        super().__init__(params, {"lr": lr, **options})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Jordan et al., *Muon*, 2024; filters, normalised or not, as arXiv 2404.00498's code."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, p.grad, group)
+
+    def _update(self, p: nn.Parameter, g: Tensor, group: dict[str, Any]) -> None:
+        b = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+        b.lerp_(g, 1 - group["momentum"])
+        x = (g.lerp(b, group["momentum"]) if group["nesterov"] else b).flatten(1)
+        rows, columns = x.shape
+        x = x / x.norm().clamp(min=1e-7)
+        for _ in range(group["ns_steps"]):
+            square = x @ x.T
+            x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        if group["normalize_weight"]:
+            p.mul_(rows**0.5 / p.norm())
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.sub_(group["lr"] * max(1, rows / columns) ** 0.5 * x.view_as(p))
+
+
+def make_optimizers(
+    recipe: Recipe, parameters: Mapping[str, nn.Parameter], steps: int, epoch: int
+) -> tuple[list[torch.optim.Optimizer], list[Any]]:
+    """The recipe's optimisers of the named parameters, their moments empty, and their schedules
+    (None for a constant rate)."""
+    optimizers: list[torch.optim.Optimizer] = []
+    schedules: list[Any] = []
+    trained = [name for name, p in parameters.items() if p.requires_grad]
+    for part in recipe.parts(trained, steps, epoch):
+        kind = Muon if part.optimizer == "Muon" else getattr(torch.optim, part.optimizer)
+        own = [parameters[name] for name in part.parameters]
+        optimizers.append(kind(own, lr=part.lr, **part.optimizer_options))
+        schedule = part.schedule and getattr(torch.optim.lr_scheduler, part.schedule)
+        schedules.append(schedule(optimizers[-1], **part.schedule_options) if schedule else None)
+    return optimizers, schedules
 
 
 # ---------------------------------------------------------------------------- loss
@@ -201,7 +265,13 @@ def make_objective(
         if recipe.loss == "focal_loss":
             loss = focal_loss(logits, labels, recipe.gamma, weight)
         else:
-            loss = F.cross_entropy(logits, labels, weight)
+            loss = F.cross_entropy(
+                logits,
+                labels,
+                weight,
+                reduction=recipe.reduction,
+                label_smoothing=recipe.label_smoothing,
+            )
         return loss + penalty(model, recipe.l2) if recipe.l2 else loss
 
     return objective

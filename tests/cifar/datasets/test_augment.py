@@ -378,3 +378,47 @@ def test_mistakes_in_images():
         "crop: expected at most 5 px, the images' size, got 6",
         lambda: augment.augmented(mg.Tensor(pixels(2, 5, 9)), options, replayable(0)),
     )
+
+
+# ---------------------------------------------------------------------------- alternating flip
+
+
+def test_every_second_epoch_is_mirrored():
+    """Each image is seen one way in even epochs and the other way in odd ones; half of them begin
+    mirrored; an epoch entered late goes on alike."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (200, 3, 4, 4)).astype(np.uint8)
+    augmentation = Augmentation(flip=True, alternating=True)
+    data = mg.data.TensorDataset(
+        mg.tensor(augment.half_mirrored(images, 5)), mg.tensor(np.arange(200))
+    )
+    loader = augment.Batches(
+        data, augmentation, batch_size=64, shuffle=True,
+        transform=augment.training(augmentation, (0, 0, 0), (1, 1, 1)),
+    )  # fmt: skip
+
+    def epoch(number, start=0):
+        """Whether each image is mirrored, by its number."""
+        found = {}
+        for batch, labels in loader.epoch(number, start):
+            for image, label in zip(batch.numpy(), labels.numpy().tolist(), strict=True):
+                pixels = np.rint(image * 255)
+                same = (pixels == images[label]).all()
+                assert same or (pixels == images[label, :, :, ::-1]).all()
+                found[label] = not same
+        return found
+
+    first, second, third = (epoch(number) for number in range(3))
+    assert first == third == {label: not mirrored for label, mirrored in second.items()}
+    assert 70 < sum(first.values()) < 130
+    late = epoch(1, 2)
+    assert len(late) == 72
+    assert late.items() <= second.items()
+
+
+def test_alternating_needs_flip():
+    refuses(
+        UserError,
+        "alternating: expected False without flip",
+        lambda: Augmentation(alternating=True),
+    )

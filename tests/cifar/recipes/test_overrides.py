@@ -13,14 +13,17 @@ from cifar import recipes
 from cifar.datasets.augment import Augmentation
 from cifar.errors import UserError
 from cifar.recipes import overrides
+from cifar.recipes.groups import ParameterGroup
+from cifar.recipes.recipe import Lookahead
 from cifar.training import train
 from cifar.training.run import Settings
 from tests.cifar.fuzz import JUNK, taken_or_refused
 from tests.common import refuses
 
 RECIPE = recipes.Recipe(
-    "tiny", "tiny", 2, 16, "Adam", 1e-2, {"weight_decay": 1e-4}, augmentation=Augmentation(crop=1)
-)
+    "tiny", "tiny", 2, 16, "Adam", 1e-2, {"weight_decay": 1e-4}, augmentation=Augmentation(crop=1),
+    groups={"head": ParameterGroup("*.bias")},
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,14 @@ RECIPE = recipes.Recipe(
         ("augmentation.crop=4", {"augmentation": Augmentation(crop=4)}),
         ("augmentation.flip=true", {"augmentation": Augmentation(crop=1, flip=True)}),
         ('augmentation={"rotation": 5}', {"augmentation": Augmentation(rotation=5.0)}),
+        ("groups.head.lr=1", {"groups": {"head": ParameterGroup("*.bias", lr=1.0)}}),
+        ('groups={"a": {"parameters": "*"}}', {"groups": {"a": ParameterGroup("*")}}),
+        (
+            'groups.a={"parameters": "*", "epochs": 2}',
+            {"groups": {"head": ParameterGroup("*.bias"), "a": ParameterGroup("*", epochs=2)}},
+        ),
+        ("lookahead.every=7", {"lookahead": Lookahead(every=7)}),
+        ('lookahead={"power": 1}', {"lookahead": Lookahead(power=1.0)}),
     ],
 )  # fmt: skip
 def test_values(text, expected):
@@ -108,6 +119,11 @@ def test_every_field_of_every_recipe_can_be_set_to_what_it_is(name):
         ("augmentation.crop=x", "augmentation.crop: expected a whole number"),
         ("augmentation.flip=1", "augmentation.flip: expected true or false"),
         ("augmentation.crop=-1", "crop: expected"),
+        ("groups.tail.lr=1", "groups.tail.lr: expected one of head, got 'tail'"),
+        ("groups.head.rate=1", "expected one of parameters, optimizer, .*, got 'rate'"),
+        ("groups.head.lr=x", "groups.head.lr: expected a number or null, got 'x'"),
+        ("groups.tail=3", "groups.tail: expected one of its fields by name"),
+        ("lookahead.every=x", "lookahead.every: expected a whole number, got 'x'"),
         ("lr.x=1", "lr.x: there is nothing below 'lr'"),
     ],
 )
@@ -121,7 +137,9 @@ FIELDS = [
     *(f.name for f in dataclasses.fields(RECIPE)),
     *(f"augmentation.{f.name}" for f in dataclasses.fields(Augmentation)),
     *(f"optimizer_options.{name}" for name in ("momentum", "weight_decay", "betas", "params")),
-    *(f"schedule_options.{name}" for name in ("T_max", "milestones", "optimizer")),
+    *(f"schedule_options.{name}" for name in ("T_max", "milestones", "optimizer", "points")),
+    *(f"groups{name}" for name in (".a", ".a.lr", ".a.epochs")),
+    *(f"lookahead.{f.name}" for f in dataclasses.fields(Lookahead)),
 ]
 
 

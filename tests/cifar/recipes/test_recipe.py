@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from cifar import recipes
 from cifar.errors import UserError
+from cifar.recipes.groups import ParameterGroup, piecewise_linear
+from cifar.recipes.recipe import Lookahead
 from cifar.training import train
 from cifar.training.run import Settings
 from tests.cifar import tiny
@@ -41,6 +43,38 @@ from tests.common import refuses
         ({"optimizer_options": {"foo": 1}}, "optimizer and schedule of tiny: "),
         ({"schedule": "Foo"}, "optimizer and schedule of tiny: "),
         ({"schedule": "StepLR"}, "optimizer and schedule of tiny: "),
+        ({"schedule_every": "day"}, "schedule_every: expected one of epoch, step, got day"),
+        (
+            {"schedule": "ReduceLROnPlateau", "schedule_every": "step"},
+            "schedule_every: expected epoch, after which the loss",
+        ),
+        ({"reduction": "none"}, "reduction: expected one of mean, sum, got none"),
+        ({"reduction": "sum", "l2": 1.0}, "reduction: expected mean with focal_loss or l2"),
+        ({"label_smoothing": 1.5}, "label_smoothing: expected a number from 0 to 1, got 1.5"),
+        ({"label_smoothing": 0.1, "loss": "focal_loss"}, "label_smoothing: expected 0 with focal_"),
+        ({"whiten": -1}, "whiten: expected a whole number from 0, got -1"),
+        ({"groups": {"a": ParameterGroup("*", lr=-1.0)}}, "groups: expected finite rates above 0"),
+        ({"groups": {"a": ParameterGroup("*", epochs=0)}}, "groups: expected epochs from 1"),
+        (
+            {"groups": {"a": ParameterGroup("*", "Foo")}},
+            "optimizer and schedule of group a of tiny: ",
+        ),
+        (
+            {"groups": {"a": ParameterGroup("*")}, "restarts": ((1, 0.1),)},
+            "restarts: expected none beside groups",
+        ),
+        (
+            {"schedule": "PiecewiseLinear", "schedule_options": {"points": ((1, 1), (1, 0))}},
+            "optimizer and schedule of tiny: points: expected rising epochs and factors",
+        ),
+        (
+            {"schedule": "PiecewiseLinear", "schedule_options": {"points": 3}},
+            "optimizer and schedule of tiny: points: expected pairs (epoch, factor), got 3",
+        ),
+        (
+            {"schedule": "PiecewiseLinear"},
+            "optimizer and schedule of tiny: PiecewiseLinear takes points, got nothing",
+        ),
     ],
 )
 def test_recipes_that_cannot_be(changes, text):
@@ -75,3 +109,30 @@ def test_changes_make_the_recipe_again(given):
     recipe = train.checked_recipe(settings)
     again = dataclasses.replace(settings, overrides=recipes.changes(recipe))
     assert train.checked_recipe(again) == recipe
+
+
+@pytest.mark.parametrize("option", ["every", "decay", "power"])
+def test_lookaheads_that_cannot_be(option):
+    refuses(UserError, f"lookahead.{option}: expected ", lambda: Lookahead(**{option: -1}))
+
+
+def test_a_parameter_belongs_to_the_first_group_it_matches():
+    groups = {"biases": ParameterGroup("*.bias", lr=0.5), "head": ParameterGroup("head.*", lr=0.2)}
+    recipe = dataclasses.replace(tiny.RECIPE, groups=groups)
+    names = ["a.weight", "a.bias", "head.weight", "head.bias"]
+    found = {part.lr: part.parameters for part in recipe.parts(names, 1)}
+    assert found == {
+        tiny.RECIPE.lr: ("a.weight",),
+        0.5: ("a.bias", "head.bias"),
+        0.2: ("head.weight",),
+    }
+    text = "groups: head: no parameter is left that matches 'head.*'; there are a.bias, …"
+    refuses(UserError, text, lambda: recipe.parts(["a.bias"], 1))
+    all_of_groups = recipe.parts(["head.weight", "head.bias"], 1)
+    assert [part.lr for part in all_of_groups] == [0.5, 0.2]
+
+
+def test_a_rate_between_points():
+    factor = piecewise_linear(((1, 0.5), (2.25, 1.0), (4, 0.0)), 10)
+    found = [factor(step) for step in (0, 10, 16, 22, 31, 40, 99)]
+    assert found == pytest.approx([0.5, 0.5, 0.75, 1.0, 0.5, 0.0, 0.0])

@@ -9,6 +9,9 @@ import numpy as np
 
 import minigrad as mg
 from cifar import datasets
+from cifar.datasets.augment import Augmentation
+from cifar.recipes.groups import ParameterGroup
+from cifar.recipes.recipe import Lookahead
 from cifar.training import step as steps
 from tests.cifar import tiny
 
@@ -44,6 +47,22 @@ WAYS = {
     "restart": {"restarts": ((1, 1e-3),)},
     "penalty": {"l2": 1e-2},
     "held out": {"validation": 20},
+    "groups": {
+        "optimizer": "Muon",
+        "optimizer_options": {"momentum": 0.6, "normalize_weight": True},
+        "schedule": "PiecewiseLinear",
+        "schedule_options": {"points": ((0, 0.5), (1, 1.0), (3, 0.0))},
+        "schedule_every": "step",
+        "groups": {
+            "norms": ParameterGroup("1.*", "Adam", 1e-2, {}, epochs=1),
+            "biases": ParameterGroup("*.bias", "SGD", 1e-2, {"momentum": 0.9, "nesterov": True}),
+        },
+        "lookahead": Lookahead(every=2, decay=0.8, power=1.0),
+        "reduction": "sum",
+        "label_smoothing": 0.2,
+        "augmentation": Augmentation(crop=2, flip=True, alternating=True, fill="reflect"),
+        "tta": True,
+    },
     "long tail": {"long_tail": 0.2, "loss": "focal_loss", "gamma": 1.0, "class_balance": 0.99},
 }
 

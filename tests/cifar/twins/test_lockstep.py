@@ -58,7 +58,22 @@ def test_fifty_steps_in_float64(case, tmp_path, monkeypatch):
     assert len(comparison.losses["minigrad"]) == 50
     rates = {line["minigrad"]["lr"] for line in comparison.epochs}
     assert len(rates) > 1 or name in ("simple", "long-tail-ce", "long-tail-cb-focal")
-    assert_agree(*found, 1e-9)
+    # The iteration in Muon multiplies the rounding of a matrix's smallest components by 40 a step.
+    assert_agree(*found, 1e-5 if name == "speed-94" else 1e-9)
+
+
+@pytest.mark.parametrize("name", ["speed-94", "speed-95"])
+def test_to_the_end_in_float64(name, tmp_path):
+    """Two epochs of two: a group leaves after the first, and Lookahead pulls three times."""
+    with pytorch_models.small_models():
+        run, comparison = pytorch_models.prepare(name, tmp_path, None, batch_size=16, epochs=2)
+        ours, theirs = train_both(run, comparison)[1].values()
+    assert len(comparison.losses["minigrad"]) == 10
+    assert_agree(comparison, {"minigrad": ours, "PyTorch": theirs}, 1e-9)
+    assert not dict(ours.model.named_parameters())["whiten.bias"].requires_grad
+    if ours.average is not None:
+        for key, value in ours.average.state_dict().items():
+            np.testing.assert_array_equal(value.numpy(), ours.model.state_dict()[key].numpy())
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -54,7 +54,7 @@ calls("optim.RAdam", optim.RAdam, {}, **_common, **_moments, **_switches)
 calls("optim.NAdam", optim.NAdam, {}, momentum_decay=0.1, **_common, **_moments, **_switches)
 calls(
     "optim.Muon", optim.Muon, {}, momentum=0.9, nesterov=True, ns_coefficients=(2, -1.5, 0.5),
-    ns_steps=5, adjust_lr_fn="original", **_common,
+    ns_steps=5, adjust_lr_fn="original", normalize_weight=False, **_common,
 )  # fmt: skip
 calls(
     "optim.Optimizer.add_param_group",
@@ -272,6 +272,7 @@ WRONG["optim.Muon"] |= {
     "eps": [-1, NAN, None],
     "ns_steps": [-1, 100, 1.5, True, None],
     "adjust_lr_fn": ["adamw", 1],
+    "normalize_weight": [1, None],
 }
 WRONG["optim.Adagrad"] |= {n: [-1, NAN, None] for n in ("lr_decay", "eps")}
 WRONG["optim.Adagrad"]["initial_accumulator_value"] = [-1, NAN, None]

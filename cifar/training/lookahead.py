@@ -1,0 +1,48 @@
+"""An average of a model's weights to which it is pulled again and again."""
+
+from __future__ import annotations
+
+import minigrad as mg
+from cifar.recipes.recipe import Lookahead
+from minigrad.optim import swa_utils
+
+
+class Average:
+    """The average of :class:`cifar.recipes.recipe.Lookahead`. It begins as the model.
+
+    Args:
+        model: its weights and running statistics are averaged; counts are not.
+        options: how.
+        steps: of the whole training.
+    """
+
+    def __init__(self, model: mg.nn.Module, options: Lookahead, steps: int) -> None:
+        self.options, self.steps = options, steps
+        self._averaged = swa_utils.AveragedModel(model, use_buffers=True)
+        self._averaged.update_parameters(model)
+
+    def state_dict(self) -> dict[str, mg.Tensor]:
+        """What is averaged, by the model's names. The arrays are the average's own."""
+        state = self._averaged.module.state_dict()
+        return {name: value for name, value in state.items() if value.dtype.kind == "f"}
+
+    def load_state_dict(self, state: dict[str, mg.Tensor]) -> None:
+        """Load what :meth:`state_dict` returned."""
+        whole = self._averaged.module.state_dict()
+        if state.keys() != self.state_dict().keys():
+            raise ValueError("average: expected the model's weights")
+        self._averaged.module.load_state_dict(whole | state)
+
+    def after_step(self, model: mg.nn.Module, step: int) -> None:
+        """Pull the model after step ``step``, from 1, where it is time."""
+        if step % self.options.every == 0:
+            self._pull(model, self.options.decay_at(step, self.steps))
+        if step == self.steps:
+            self._pull(model, 1.0)
+
+    def _pull(self, model: mg.nn.Module, decay: float) -> None:
+        self._averaged.multi_avg_fn = swa_utils.get_ema_multi_avg_fn(decay)
+        self._averaged.update_parameters(model)
+        current = model.state_dict()
+        for name, value in self.state_dict().items():
+            current[name].data[...] = value.data
