@@ -49,10 +49,12 @@ RECIPES = (  # by the cost of a whole run
     "long-tail-cb-focal",
     "gated",
     "dense-residual",
+    "speed-94",
+    "speed-95",
     "resnet-82",
 )
 TELLING = ("simple", "resnet-32", "resnet-82")
-MODELS = (*TELLING, "four-block", "gated", "gated-basic", "dense-residual")
+MODELS = (*TELLING, "four-block", "gated", "gated-basic", "dense-residual", "speed-94", "speed-95")
 SIZE = {"gpu": 8192, "cpu": 512}  # rows and columns of the product
 AGREE = 16  # images of a comparison with the CPU
 LEAST = 10.0  # seconds: with less left no part is begun

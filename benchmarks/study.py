@@ -40,8 +40,8 @@ def recipe(model: str) -> recipes.Recipe:
 
 
 def optimizer(engine: Engine, model: str, parameters: Any) -> Any:
-    """The optimiser of ``model``'s recipe in the engine's library; of one with parameter groups that
-    of the biases for all parameters, since PyTorch's Muon takes no filters."""
+    """The optimiser of ``model``'s recipe in the engine's library; where that has groups, that of
+    the biases for all parameters, since PyTorch's Muon takes no filters."""
     found = recipe(model)
     name, rate, options = found.optimizer, found.lr, found.optimizer_options
     if "biases" in found.groups:

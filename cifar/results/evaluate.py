@@ -55,11 +55,11 @@ class Settings:
     dataset: str | None = None
     data_dir: str | None = None
     split: str = "test"
-    tta: bool = False
     device: str = "auto"
     out: str | None = None
     progress: bool = True
     model: str | None = None
+    tta: bool = False
 
 
 @dataclass(frozen=True)

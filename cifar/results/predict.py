@@ -63,10 +63,10 @@ class Settings:
     names: bool = False
     probabilities: bool = False
     last: bool = False
-    tta: bool = False
     device: str = "auto"
     progress: bool = True
     model: str | None = None
+    tta: bool = False
 
 
 @dataclass(frozen=True, eq=False)
