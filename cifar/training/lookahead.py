@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import minigrad as mg
 from cifar.recipes.recipe import Lookahead
-from minigrad.optim import swa_utils
+
+swa_utils = mg.optim.swa_utils
 
 
 class Average:
