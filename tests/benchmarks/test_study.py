@@ -24,12 +24,12 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("model", study.MODELS)
 def test_gflop(model):
     assert study.gflop_per_image(model) == pytest.approx(KNOWN[model], abs=5e-4)
 
 
-@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("model", study.MODELS)
 def test_every_model_has_a_recipe(model):
     found = study.recipe(model)
     assert found.model == model or model == "gated-basic"
