@@ -56,7 +56,7 @@ def _taps(rows: tuple[Pair, ...], columns: tuple[Pair, ...], width: int) -> Taps
     return Taps(*map(np.ascontiguousarray, (places, down, right)))
 
 
-def _all_taps(padding: Pair, window: Window) -> Taps:
+def all_taps(padding: Pair, window: Window) -> Taps:
     rows, columns = (
         tuple((k, k * d - p) for k in range(size))
         for size, d, p in zip(window.kernel, window.dilation, padding, strict=True)
@@ -64,7 +64,7 @@ def _all_taps(padding: Pair, window: Window) -> Taps:
     return _taps(rows, columns, window.kernel[1])
 
 
-def _packed(filters: Array, taps: Taps) -> Array:
+def packed_filters(filters: Array, taps: Taps) -> Array:
     """``filters`` (O, C, KH·KW) as the kernel takes them."""
     compiled = _compiled(filters)
     o, c = filters.shape[:2]
@@ -103,7 +103,7 @@ def _multiply(products: list[_Product], outputs: int) -> None:
     work = 0
     for one in products:
         size = one.image[6] * one.image[7] * one.image[3]
-        packed = _packed(one.filters, one.taps)
+        packed = packed_filters(one.filters, one.taps)
         count = max(get_num_threads(), min(4 * get_num_threads(), size // (TILES * tile)))
         bias = np.zeros(outputs + more, x.dtype)
         if one.bias is not None:
@@ -145,7 +145,7 @@ def correlate(
     (_, h, wide, n), (o, cg, *_) = x.shape, w.shape
     oh, ow = window.output(h + 2 * padding[0], wide + 2 * padding[1])
     y = empty((o, oh, ow, n), x.dtype)
-    taps = _all_taps(padding, window)
+    taps = all_taps(padding, window)
     image = (cg, h, wide, n, *window.stride, oh, ow)
     layout = (0, oh * ow * n, ow * n, n)
     biases = [None] * groups if b is None else b.reshape(groups, -1)
@@ -206,7 +206,7 @@ def weight_gradient(
     shares = split_range(size, get_num_threads(), align=tile)
     parts = _groups(groups, x, g)
     sums = np.zeros((len(shares), groups, rows, width), x.dtype)
-    taps = _all_taps(padding, window)
+    taps = all_taps(padding, window)
     image = (cg, h, wide, n, *window.stride, oh, ow)
 
     def task(i: int) -> None:

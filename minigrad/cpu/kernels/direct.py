@@ -96,12 +96,17 @@ def pack(w, taps, first, last, packed):
     outputs, channels = w.shape[:2]
     k = first * len(taps) * channels * ROWS
     for block in range(first, last):
-        for p in range(len(taps)):
+        o = block * ROWS
+        for tap in taps:
             for c in range(channels):
-                for r in range(ROWS):
-                    o = block * ROWS + r
-                    packed[k] = w[o, c, taps[p]] if o < outputs else packed.dtype.type(0)
-                    k += 1
+                if o + ROWS <= outputs:
+                    for r in range(ROWS):
+                        packed[k + r] = w[o + r, c, tap]
+                else:
+                    for r in range(ROWS):
+                        there = o + r < outputs
+                        packed[k + r] = w[o + r, c, tap] if there else packed.dtype.type(0)
+                k += ROWS
 
 
 @jit
