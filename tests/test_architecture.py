@@ -64,6 +64,7 @@ LAYERS = (
     ),
     ("minigrad.onnx", "minigrad.autograd", "minigrad.explore"),
     ("minigrad.cpu.conv_direct", "minigrad.cpu.conv_columns"),
+    ("minigrad.cpu.conv_shifted",),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),
     ("minigrad",),
