@@ -306,6 +306,14 @@ def test_the_step_is_shown_in_numbers_that_agree(opened):
     value, *parts = map(float, re.findall(r"-?[\d.]+(?:e-?\d+)?", product.split("=", 1)[1]))
     assert value == pytest.approx(sum(parts), abs=2e-3)
     assert "other" not in product  # three channels are all there are
+    field = shown.locator("#details .choices input").first
+    first = int(field.input_value())
+    field.focus()
+    for _ in range(2):  # the field keeps the keyboard
+        shown.keyboard.press("ArrowUp" if first < 4 else "ArrowDown")
+    row = int(shown.evaluate("document.activeElement.value"))
+    assert abs(row - first) == 2
+    assert f"[0, {row}, " in shown.locator(".product").first.inner_text()
     turned = shown.locator(".product").count()
     assert turned == 1  # images take no gradient
     card(shown, "blocks.0.conv")

@@ -8,6 +8,14 @@ function special(node) {
   return parts ? h("section", { class: "special" }, parts) : null;
 }
 
+/** Draw the parts of ``holder`` afresh; the control that has the keyboard keeps it. */
+function renew(holder, parts) {
+  const controls = () => [...holder.querySelectorAll("input, select")];
+  const held = controls().indexOf(document.activeElement);
+  holder.replaceChildren(...parts.flat(Infinity).filter(Boolean));
+  controls()[held]?.focus({ preventScroll: true });
+}
+
 /** Black or white, whichever stands out more: each colour has a contrast of 4.5 with one of them. */
 function inkOn(ground) {
   const [r, g, b] = ground.map((c) => (c <= 10 ? c / 3295 : ((c / 255 + 0.055) / 1.055) ** 2.4));
@@ -41,7 +49,7 @@ function counter(label, most, value, change) {
   return h("label", {}, `${label} `, input);
 }
 
-/** A map on which a pixel is chosen, by the pointer or by arrow keys, with squares drawn on it. */
+/** A map with squares drawn on it, on which the pointer chooses a pixel; fields beside it do so by keyboard. */
 function pickable(numbers, rows, columns, most, label, width, choose) {
   const canvas = picture(numbers, rows, columns, most, label, null, width);
   const mark = h("span", { class: "mark", hidden: true });
@@ -86,7 +94,7 @@ function convolution(run) {
   const sentAt = x.terms.findIndex(([from, k]) => runs[from] === run && k === 0);
   const sent = sentAt >= 0 && whole(x.terms[sentAt][2]) ? maps(x.terms[sentAt][2]) : null;
   const holder = h("div", { class: "im2col" });
-  const redraw = () => holder.replaceChildren(...parts().flat(Infinity).filter(Boolean));
+  const redraw = () => renew(holder, parts());
   redraw();
   return [heading("im2col, at the pixel you choose"), holder];
 
@@ -232,7 +240,7 @@ function normalisation(run) {
   const sent = sentAt >= 0 ? maps(x.terms[sentAt][2]) : null;
   const holder = h("div", {});
   let channel = 0;
-  const redraw = () => holder.replaceChildren(...parts());
+  const redraw = () => renew(holder, parts());
   redraw();
   return [heading("The three terms of its gradient"), holder];
 
@@ -278,7 +286,7 @@ function maxima(run) {
   const at = { c: 0, ...most(maps(y.gradient >= 0 ? y.gradient : y.sample)[0], OW) };
   const sentAt = x.terms.findIndex(([from]) => runs[from] === run);
   const sent = sentAt >= 0 && whole(x.terms[sentAt][2]) ? maps(x.terms[sentAt][2]) : null;
-  const redraw = () => holder.replaceChildren(...parts().filter(Boolean));
+  const redraw = () => renew(holder, parts());
   redraw();
   return [heading("Where the gradient goes"), holder];
 
@@ -322,7 +330,7 @@ function entropy(run) {
   const { p, t, divisor, from_log: fromLog } = run.details;
   const holder = h("div", {});
   let image = 0;
-  const redraw = () => holder.replaceChildren(...parts());
+  const redraw = () => renew(holder, parts());
   redraw();
   return [heading(fromLog ? "Its gradient: − target" : "Its gradient: softmax − target"), holder];
 
