@@ -373,6 +373,9 @@ def test_a_narrow_window(opened):
     assert shown.evaluate("document.documentElement.scrollWidth") <= 390
     shown.click("#close")
     assert not shown.locator("#details").is_visible()
+    card(shown, "stem conv2d")  # which is still selected
+    assert shown.locator("#details").is_visible()
+    shown.click("#close")
 
 
 def test_hostile_names_are_text(opened):

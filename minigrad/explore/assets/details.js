@@ -7,12 +7,12 @@ let waiting = null;
 /** Choose a node; ``later``: its details are drawn once nothing else is chosen for a moment. */
 function select(key, quiet = false, later = false) {
   clearTimeout(waiting);
+  if (!quiet) document.body.classList.add("asked");
   if (state.selected === key && panel.dataset.key === key) return;
   state.selected = key;
   showSelection();
   if (later) waiting = setTimeout(showDetails, 160);
   else showDetails();
-  if (!quiet) document.body.classList.add("asked");
   remember();
 }
 
