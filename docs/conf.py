@@ -27,10 +27,7 @@ extensions = [
 ]
 exclude_patterns = ["extension", "pictures"]
 myst_heading_anchors = 3
-nb_execution_mode = "cache"  # a lesson runs when its text changed; -D nb_execution_mode=off: never
-nb_execution_raise_on_error = True
-nb_execution_in_temp = True
-nb_execution_timeout = 180
+nb_execution_mode = "off"  # extension.lessons runs them
 nb_merge_streams = True
 autodoc_typehints = "none"  # signatures are long enough, and docstrings give shapes and dtypes
 autodoc_member_order = "alphabetical"
@@ -41,5 +38,6 @@ html_theme = "furo"
 html_title = "minigrad"
 html_show_sourcelink = False
 html_copy_source = False
-html_static_path = ["extension/site.css"]
+html_static_path = ["extension/site.css", "extension/site.js"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]

@@ -171,6 +171,24 @@ def _page(name: str, title: str, body: str) -> tuple[str, dict[str, Any], str]:
     return name, {"title": title, "body": heading + body}, "page.html"
 
 
+_trees: dict[Any, Any] = {}
+
+
+def share_tree(app: Any, pagename: str, templatename: str, context: dict[str, Any], _: Any) -> None:
+    """The sidebar is the same beside all source files of one depth; making it takes the longest."""
+    if not pagename.startswith("source/"):
+        return
+    make, depth = context["toctree"], pagename.count("/")
+
+    def toctree(**options: Any) -> Any:
+        key = (depth, *sorted(options.items()))
+        if key not in _trees:
+            _trees[key] = make(**options)
+        return _trees[key]
+
+    context["toctree"] = toctree
+
+
 def merge(app: Any, env: Any, docnames: list[str], other: Any) -> None:
     """What another process of ``sphinx -j`` read."""
     _shown(env).update(_shown(other))
@@ -182,4 +200,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("doctree-read", link_definitions)
     app.connect("env-merge-info", merge)
     app.connect("html-collect-pages", pages)
+    app.connect("html-page-context", share_tree, priority=400)  # before the theme's
     return {"parallel_read_safe": True}
