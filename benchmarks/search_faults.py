@@ -117,21 +117,18 @@ class Bench:
         pace = self.seconds / WORKERS / kills  # undisturbed work between two kills
         started = time.perf_counter()
         running = [self._start(settings) for _ in range(WORKERS)]
-        killed, torn, idle = 0, 0, 0
+        killed, torn = 0, 0
         while killed < kills:
             time.sleep(rng.uniform(0, 2 * pace) + rng.uniform(0, 0.2))
             victim = int(rng.integers(WORKERS))
             os.kill(running[victim], signal.SIGKILL)
             code = os.waitpid(running[victim], 0)[1]
-            if code == signal.SIGKILL:
-                killed += 1
-            else:
-                idle += 1
-                if idle > 10 * WORKERS:
-                    break  # all trials have ended
+            running[victim] = self._start(settings)
+            if code != signal.SIGKILL:
+                break  # it was done, since all trials have ended
+            killed += 1
             if journal is not None and journal.exists() and rng.random() < 0.2:
                 torn += _tear(journal)
-            running[victim] = self._start(settings)
         ends = [self._end(pid) for pid in running]
         lost = [f"worker: {end}" for end in ends if end != 0]
         lost += self._losses(settings, killed, journal)
