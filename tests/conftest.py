@@ -10,12 +10,14 @@ import torch
 from hypothesis import settings
 
 import minigrad as mg
+from minigrad.cpu import helper
 
 pytest.register_assert_rewrite("tests.common")
 
 from tests.common import set_compiled  # noqa: E402  # after what rewrites its assertions
 
 torch.set_num_threads(1)
+helper.refuse()  # pytest has processes enough
 settings.register_profile(
     "minigrad", max_examples=30, deadline=None, derandomize=bool(os.environ.get("CI"))
 )

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import caching
+from numba.core import caching, config
+
+from .. import helper
+
+settings: Any = config  # which has attributes that only Numba's import gives it
+
+# Kernels with the types of their arguments, in the order of the calls. Unless it is None, calls do
+# nothing else (see :mod:`minigrad.precompile`).
+calls: list[tuple[Any, tuple[Any, ...]]] | None = None
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,7 +34,10 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     Products are fused with sums, but sums keep their order, so results do not depend on how a loop
     is vectorised.
     """
-    return _compile(function, {"contract", "nsz"}, inline=False)
+    compiled = _compile(function, {"contract", "nsz"}, inline=False)
+    if (noted := calls) is None:
+        return compiled
+    return lambda *args: noted.append((compiled, tuple(map(numba.typeof, args))))
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,13 +61,32 @@ def _compile(function: Callable[..., Any], fastmath: set[str], inline: bool) -> 
         "error_model": "numpy",
         "fastmath": fastmath,
         "forceinline": inline,
+        "no_cpython_wrapper": inline,  # which only Python would call
+        "no_cfunc_wrapper": inline,
     }
     compiled = numba.njit(**options)(function)
+    compiled._compiler.compile = _at_level_2(compiled._compiler.compile)
     try:
         compiled._cache = _Cache(function)
     except RuntimeError:  # neither this folder nor the user's cache is writable
         _warn("there is no folder to keep compiled kernels in: each process compiles them again")
     return compiled
+
+
+def _at_level_2(compile: Callable[..., Any]) -> Callable[..., Any]:
+    """``compile`` with LLVM's passes of -O2. Those of Numba's -O3 take a third longer, and gave
+    code of the same speed and the same bits."""
+
+    @functools.wraps(compile)
+    def quickly(*args: Any) -> Any:
+        before = settings.OPT
+        settings.OPT = config._OptLevel(2)
+        try:
+            return compile(*args)
+        finally:
+            settings.OPT = before
+
+    return quickly
 
 
 class _Cache(caching.FunctionCache):
@@ -69,15 +99,18 @@ class _Cache(caching.FunctionCache):
         self._cache_file = _Files(self._cache_path, base, stamp)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
+        found = None
         try:
-            return super().load_overload(signature, target)
+            found = super().load_overload(signature, target)
         except Exception as error:  # damaged bytes make pickle raise anything
             why = f"{type(error).__name__}: {error}"
             what = f"a compiled kernel in {self._cache_path} cannot be used ({why})"
             _warn(f"{what}: compiling it again")
             with suppress(OSError):  # saving the new one reports it
                 self.flush()
-            return None
+        if found is None:
+            helper.start()
+        return found
 
     def save_overload(self, signature: Any, result: Any) -> None:
         try:
@@ -92,9 +125,16 @@ class _Files(caching.IndexDataCacheFile):
     """Numba's files, with a digest of the compiled code: with a flipped bit the code would still
     run, and crash or compute something else."""
 
-    def __init__(self, *where: Any) -> None:
-        super().__init__(*where)
+    def __init__(self, folder: str, base: str, stamp: Any) -> None:
+        super().__init__(folder, base, stamp)
+        self._base = base
         self._version += " with digests"  # files without digests belong to another version
+
+    def save(self, key: Any, data: Any) -> None:
+        # Numba numbers the files, and two processes may choose one number for two kernels.
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        self._data_name_pattern = f"{self._base}-{digest}.{{number:d}}.nbc"
+        super().save(key, data)
 
     def _dump(self, value: Any) -> bytes:
         content: bytes = super()._dump(value)
