@@ -10,6 +10,7 @@ import minigrad.cpu.linear
 import minigrad.cpu.norm
 import minigrad.cpu.optim
 import minigrad.cpu.pool
+import minigrad.cpu.reduce
 import minigrad.cpu.shape
 import minigrad.cpu.softmax
 import minigrad.gpu.activation

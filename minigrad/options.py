@@ -35,7 +35,7 @@ def lacks(*also_by_position: str, **by_keyword: Any) -> Callable[[F], F]:
                 spare = dict(zip(also_by_position, args[room:], strict=False))
                 args = args[:room] + args[room + len(spare) :]
                 options = spare | options
-            if not defaults.keys().isdisjoint(options):
+            if options and not defaults.keys().isdisjoint(options):
                 for name in defaults.keys() & options.keys():
                     check.unsupported(name, options.pop(name), defaults[name])
             return function(*args, **options)

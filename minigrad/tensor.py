@@ -417,7 +417,7 @@ def _seed(caller: str, y: Tensor, gradient: Any, name: str) -> Tensor:
             f"{caller}: a tensor of shape {y.shape} needs an explicit gradient; "
             "only one-element tensors default to 1"
         )
-    return Tensor(get_xp(y.data).ones_like(y.data))
+    return Tensor(get_xp(y.data).ones(y.data.shape, y.data.dtype))
 
 
 def check_gradient(name: str, of: Tensor, gradient: Any) -> None:

@@ -26,6 +26,12 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     batch-innermost layout is kept. The cores share the blocks, which stay in their caches, so a
     function of several passes reads memory once. Blocks are flat unless an array is broadcast.
     """
+    shape = arrays[0].shape
+    plain = [a.shape == shape and a.flags.c_contiguous for a in arrays]
+    if arrays[0].size <= BLOCK and False not in plain:  # a shortcut for small arrays
+        result = empty(shape, arrays[0].dtype)
+        function(result.reshape(-1), *[a.reshape(-1) for a in arrays])
+        return result
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     full = [a for a in arrays if a.shape == shape]
     order = memory_order(full[0]) if full else list(range(len(shape)))

@@ -112,14 +112,13 @@ class Gradient:
         for i, (target, result) in enumerate(zip(inputs, results, strict=True)):
             if target is None or result is None:
                 continue
-            if type(result) is not np.ndarray and not is_array(result):
-                raise _unfit(name, i, f"an array of {target.dtype}", described(result))
-            xp = get_xp(result)  # differs from g's after a move to another device
-            result = xp.asarray(result)  # products of 0-d arrays are NumPy scalars
+            if type(result) is not np.ndarray:
+                if not is_array(result):
+                    raise _unfit(name, i, f"an array of {target.dtype}", described(result))
+                result = get_xp(result).asarray(result)  # products of 0-d arrays are NumPy scalars
             # A view that repeats elements, such as the gradient of a mean, cannot be added into.
             repeated = 0 in result.strides
-            shared = xp is get_xp(g) and xp.may_share_memory(result, g)
-            owned = not (id(result) in seen or repeated or shared)
+            owned = not (id(result) in seen or repeated or _may_share(result, g))
             seen.append(id(result))
             if result.shape != target.shape:
                 try:
@@ -284,6 +283,14 @@ def _freed(node: Node) -> RuntimeError:
         f"backward: the graph behind '{node.operation.name}' has been freed by an earlier "
         "backward(); run forward again, or pass retain_graph=True to the first call"
     )
+
+
+def _may_share(result: Array, g: Array) -> bool:
+    """Whether a gradient may be ``g`` or a view of it."""
+    if result.base is None:  # it has memory of its own
+        return result is g
+    xp = get_xp(result)  # differs from g's after a move to another device
+    return xp is get_xp(g) and bool(xp.may_share_memory(result, g))
 
 
 def _unfit(name: str, i: int, expected: str, came: object) -> TypeError:

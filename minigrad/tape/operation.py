@@ -40,8 +40,8 @@ class Operation(Dispatched):
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         name = self.name
-        arrays = [_unwrap(name, x) for x in inputs]
         variables = [x for x in inputs if isinstance(x, Variable)]
+        arrays = [x.data if isinstance(x, Variable) else _number(name, x) for x in inputs]
         _check_alike(name, variables)
         for key, value in params.items():
             if isinstance(value, Variable):  # it would get no gradient
@@ -66,7 +66,7 @@ class Operation(Dispatched):
         recorded = _mode.grad_enabled and True in [x.requires_grad for x in variables]
         if recorded and y.dtype.kind == "f":
             result.requires_grad = True
-            node = Node(self, y, tuple(target(x) for x in inputs), backward)
+            node = Node(self, y, tuple([target(x) for x in inputs]), backward)
             if self.twice is not None:
                 node.recall = self.twice.recall(arrays, params, y, backward)
             result.node = node
@@ -156,9 +156,8 @@ def target(x: Any) -> Target:
     return x if x.node is None else x.node
 
 
-def _unwrap(name: str, x: Any) -> Any:
-    if isinstance(x, Variable):
-        return x.data
+def _number(name: str, x: Any) -> Any:
+    """``x`` as a Python number, or None."""
     if x is None or isinstance(x, (bool, int, float)):
         # np.float64 is a float too, but would change the dtype of an array operation.
         return x.item() if isinstance(x, np.generic) else x
@@ -174,10 +173,13 @@ def kind_of(array: Array) -> Any:
 
 def _check_alike(name: str, variables: list[Variable]) -> None:
     """Raise unless all share a floating dtype and a device, on a GPU the current one."""
-    if variables:  # the others are on the same device, or refused
-        check_current(name, variables[0].data)
+    if not variables:
+        return
+    first = variables[0].data
+    check_current(name, first)  # the others are on the same device, or refused
     # Nearly always all are alike, and the names below cost more than a small operation.
-    if len({kind_of(x.data) for x in variables}) < 2:
+    kind = kind_of(first)
+    if False not in [kind_of(x.data) == kind for x in variables[1:]]:
         return
     devices = dict.fromkeys(str(device_of(x.data)) for x in variables)
     if len(devices) > 1:
