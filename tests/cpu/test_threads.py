@@ -41,6 +41,7 @@ def gradients():
     return [t.grad.numpy() for t in (x, w, v)]
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 64], indirect=True)
 def test_number_of_threads_does_not_matter_and_results_repeat(number):
     found, again = gradients(), gradients()
     mg.set_num_threads(1)
@@ -49,7 +50,8 @@ def test_number_of_threads_does_not_matter_and_results_repeat(number):
         np.testing.assert_allclose(one, alone, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 50])
+@pytest.mark.parametrize("count", [0, 1, 2, 50, 1000])
+@pytest.mark.parametrize("number", [1, 2, 3, 64], indirect=True)
 def test_each_task_runs_once(number, count):
     seen = []
     threads.parallel(seen.append, count)
