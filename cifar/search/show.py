@@ -67,7 +67,8 @@ def show(study: Study, out: Path) -> Shown:
                 path = out / f"{name}.png"
                 draw(path)
                 drawn.append(html.picture(path, words))
-        environment.write(out / "trials.json", results(study))
+        figures = {"machine": environment.describe("optuna"), **results(study)}
+        environment.write(out / "trials.json", figures)
         page = _page(study, trials, best, found, drawn)
         mg.checkpoint.write_text(out / "index.html", page)
     return Shown(study, best, found["accuracy"] if found else None, out)
