@@ -168,7 +168,7 @@ def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
     from cifar.errors import UserError
 
     mg.set_precision("fp32")
-    recipe = study.recipe(model)
+    kind, rate, options = study.update(model)
 
     def network_for(side: int) -> tuple[Any, int]:
         try:
@@ -183,8 +183,7 @@ def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
 
     def trained(where: str, captured: bool = False) -> tuple[list[float], list[Any]]:
         network = models.create(model, 10, 0, side).to(where)
-        make = getattr(mg.optim, recipe.optimizer)
-        update = make(network.parameters(), lr=recipe.lr, **recipe.optimizer_options)
+        update = getattr(mg.optim, kind)(network.parameters(), lr=rate, **options)
 
         def step(x: mg.Tensor, y: mg.Tensor) -> mg.Tensor:
             loss = mg.functional.cross_entropy(network(x), y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -40,15 +40,21 @@ def recipe(model: str) -> recipes.Recipe:
 
 
 def optimizer(engine: Engine, model: str, parameters: Any) -> Any:
-    """The optimiser of ``model``'s recipe in the engine's library; where that has groups, that of
-    the biases for all parameters, since PyTorch's Muon takes no filters."""
+    """The :func:`update` of ``model`` in the engine's library."""
+    name, rate, options = update(model)
+    return getattr(engine.optim, name)(parameters, lr=rate, **options)
+
+
+def update(model: str) -> tuple[str, float, Mapping[str, Any]]:
+    """Class, rate and options of the optimiser of ``model``'s recipe; where that has groups, those
+    of the biases for all parameters, since PyTorch's Muon takes no filters."""
     found = recipe(model)
     name, rate, options = found.optimizer, found.lr, found.optimizer_options
     if "biases" in found.groups:
         group = found.groups["biases"]
         name, rate = group.optimizer or name, group.lr or rate
         options = group.optimizer_options or options
-    return getattr(engine.optim, name)(parameters, lr=rate, **options)
+    return name, rate, options
 
 
 def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Callable[[], Any]:
@@ -59,14 +65,14 @@ def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Cal
         size: height and width of the images.
     """
     network = engine.create(model)
-    update = optimizer(engine, model, network.parameters())
+    descent = optimizer(engine, model, network.parameters())
     images, labels = engine.activation(batch, 3, size, size), engine.labels(batch)
 
     def step(images: Any, labels: Any) -> Any:
         loss = engine.functional.cross_entropy(network(images), labels)
-        update.zero_grad()
+        descent.zero_grad()
         loss.backward()
-        update.step()
+        descent.step()
         return loss
 
     run = engine.recorded(step)
