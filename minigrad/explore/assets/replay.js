@@ -100,7 +100,9 @@ function happening(kind, run, text) {
   if (kind === "forward") {
     const from = inputs.filter((input) => typeof input === "number").map(nameOf);
     const own = kept.filter(([, , , , shared]) => !shared).reduce((sum, [, , , size]) => sum + size, 0);
-    return [h("p", {}, sign, link, ` makes ${shape(values[result].shape)} of ${from.join(", ")}. `,
+    const of = values[result].shape;
+    const made = of.length ? `a result of shape ${shape(of)}` : "a scalar";
+    return [h("p", {}, sign, link, ` makes ${made} from ${from.join(", ")}. `,
       own ? `For backward, ${bytes(own)} are kept.` : "For backward, nothing new is kept.")];
   }
   const sent = sendings(run);
