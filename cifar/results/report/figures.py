@@ -46,8 +46,8 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
                     metric.replace("_", " "),
                     f"{figure(metric, study)}{when}" if study is not None else None,
                     figure(metric, mean),
-                    figure(metric, std),
-                    None if when.endswith("end") else figure(metric, difference(mean, study), "+"),
+                    apart(metric, std),
+                    None if when.endswith("end") else apart(metric, difference(mean, study), "+"),
                     f"{statistics.mean(run.minutes for run in one.runs):.1f}",
                     _largest(one.runs, "peak_memory_mb"),
                 )
@@ -66,12 +66,20 @@ def _study(one: Group, metric: str) -> tuple[float | None, str]:
     return (claim, " in the end") if on_its_way is None else (on_its_way, f" at epoch {done}")
 
 
-def figure(metric: str, value: float | None, sign: str = "-") -> str | None:
+def figure(metric: str, value: float | None) -> str | None:
     """Two decimals of a percentage for accuracies, four of anything else."""
     if value is None:
         return None
+    return f"{100 * value:.2f} %" if metric.endswith("accuracy") else f"{value:.4f}"
+
+
+def apart(metric: str, value: float | None, sign: str = "-") -> str | None:
+    """How far two figures are apart: two decimals of percentage points for accuracies, four of
+    anything else."""
+    if value is None:
+        return None
     if metric.endswith("accuracy"):
-        return f"{100 * value:{sign}.2f} %"
+        return f"{100 * value:{sign}.2f} points"
     return f"{value:{sign}.4f}"
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from cifar import recipes
 from cifar.results import html, plots
 from cifar.results.metrics import EpochMetrics
-from cifar.results.report.figures import HEADER, PARTS, difference, figure, mean_of, rows
+from cifar.results.report.figures import HEADER, PARTS, apart, difference, figure, mean_of, rows
 from cifar.results.report.runs import Group, Run, command
 
 Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
@@ -25,7 +25,8 @@ def page(groups: Sequence[Group], folder: str) -> str:
     body = [
         f"<h1>{html.text(title)}</h1>",
         "<p>Figures are those of the last epoch; mean and standard deviation (n − 1) over seeds. "
-        "A difference is ours less the study's.</p>",
+        "A difference is ours less the study's, in percentage points where it is of accuracies; "
+        "tta accuracy is with test-time augmentation. Minutes are those of training steps.</p>",
         html.table(HEADER, rows(groups)),
     ]
     looks = plots.looks(one.label for one in groups)
@@ -74,7 +75,7 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
     if len(found) == 2:
         words += " The difference is the first column's less the second's."
         columns["difference"] = [
-            figure("accuracy", difference(mean_of(first), mean_of(second)), "+")
+            apart("accuracy", difference(mean_of(first), mean_of(second)), "+")
             for first, second in zip(*found, strict=True)
         ]
     return [
@@ -104,7 +105,7 @@ def _with_deviation(values: Sequence[float]) -> str | None:
 
 def _section(one: Group, look: plots.Look) -> list[str]:
     """A group's curves, its runs in a table, and what they ran on."""
-    metrics = [f"{part}_{kind}" for part in PARTS for kind in ("accuracy", "loss")]
+    metrics = [f"{part}_{k}" for part in PARTS for k in ("accuracy", "tta_accuracy", "loss")]
     metrics = [metric for metric in metrics if one.values(metric)]
     header = ("seed", "epochs", *(metric.replace("_", " ") for metric in metrics))
     lines = [
@@ -122,7 +123,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         values = [one.values(metric) for metric in metrics]
         means = [figure(m, statistics.mean(v)) for m, v in zip(metrics, values, strict=True)]
         stds = [
-            figure(m, statistics.stdev(v)) if len(v) > 1 else None
+            apart(m, statistics.stdev(v)) if len(v) > 1 else None
             for m, v in zip(metrics, values, strict=True)
         ]
         lines.append(("mean", None, *means, None, None, None))

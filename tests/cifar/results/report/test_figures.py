@@ -18,8 +18,8 @@ def test_rows():
     mean, std = statistics.mean([0.625, 0.5, 0.55]), statistics.stdev([0.625, 0.5, 0.55])
     first, second = report.rows([one])
     assert first == (
-        "study", 3, "2", "test accuracy", "60.00 %", f"{100 * mean:.2f} %", f"{100 * std:.2f} %",
-        "-4.17 %", "1.0", 102,
+        "study", 3, "2", "test accuracy", "60.00 %", f"{100 * mean:.2f} %",
+        f"{100 * std:.2f} points", "-4.17 points", "1.0", 102,
     )  # fmt: skip
     assert second[3:8] == ("test loss", "1.0000", "1.5000", "0.0000", "+0.5000")
     assert len(first) == len(report.HEADER)
@@ -49,9 +49,9 @@ def test_missing_figures_are_missing():
 @pytest.mark.parametrize(
     ("epochs", "study", "apart"),
     [
-        (1, "50.60 % at epoch 1", "-0.60 %"),
+        (1, "50.60 % at epoch 1", "-0.60 points"),
         (2, "94.60 % in the end", None),
-        (200, "94.60 %", "-44.60 %"),
+        (200, "94.60 %", "-44.60 points"),
     ],
 )
 def test_a_run_cut_short_is_held_against_the_studys_way(epochs, study, apart):

@@ -83,9 +83,9 @@ def test_recalls_of_two_losses_stand_side_by_side(recalls):
     ]
     assert cells(page, 1) == [
         ["class", "training images", "a", "b", "difference"],
-        ["cat", "4", "50.00 ± 35.36 %", "50.00 %", "+0.00 %"],
-        ["owl", "2", "25.00 ± 35.36 %", "25.00 %", "+0.00 %"],
-        ["all classes", "6", "37.50 ± 0.00 %", "37.50 %", "+0.00 %"],
+        ["cat", "4", "50.00 ± 35.36 %", "50.00 %", "+0.00 points"],
+        ["owl", "2", "25.00 ± 35.36 %", "25.00 %", "+0.00 points"],
+        ["all classes", "6", "37.50 ± 0.00 %", "37.50 %", "+0.00 points"],
     ]
     assert cells(page, 2) == [
         ["class", "level"],
