@@ -17,7 +17,7 @@ FOLDED = {
     "four-block": 5,
     "gated": 9,
     "gated-basic": 0,  # has none
-    "resnet": 0,
+    "resnet": 15,
     "resnet-32": 31,
     "resnet-82": 82,
     "simple": 0,  # batch norm follows ReLU and pooling
