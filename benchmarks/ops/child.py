@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ STATE = {"SGD": 1, "RMSprop": 1, "Adagrad": 1, "Muon": 1, "RAdam": 2, "Adamax": 
 def measure(
     contestant: str, threads: int, family: str, only: list[str], seconds: float
 ) -> list[list[dict[str, dict[str, Any]]]]:
-    """For each case and variant: part → "ms", the median, and "bytes" or "flops"."""
+    """For each case and variant: part → "ms", the least, and "bytes" or "flops"."""
     engine = contest.engine(contestant, threads)
     return [
         [measured(engine, one, variant, seconds) for variant in VARIANTS]
@@ -39,7 +38,7 @@ def measured(
     found = {}
     for part, (function, nbytes) in parts(engine, case, variant).items():
         spent = contest.times(function, LEAST, seconds, MOST)
-        found[part] = {"ms": 1e3 * statistics.median(spent), "bytes": nbytes}
+        found[part] = {"ms": 1e3 * min(spent), "bytes": nbytes}
         if case.multiply_adds:
             times = 2 if part == "backward" else 1  # a product for each operand's gradient
             found[part]["flops"] = 2 * times * case.multiply_adds(shape)

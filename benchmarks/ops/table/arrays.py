@@ -26,7 +26,7 @@ SQUARE = Sizes((64, 64), (1024, 1024), (2048, 2048))
 
 
 SHAPE: list[Case] = [
-    case("permute, and reshape", lambda e, x: x.permute(0, 2, 3, 1).reshape(-1), x, sizes=IMAGES),
+    case("permute, and reshape", lambda e, x: x.permute(0, 3, 2, 1).reshape(-1), x, sizes=IMAGES),
     case("transpose, and copy", lambda e, x: x.transpose(0, 1).contiguous(), x, also="contiguous"),
     case(
         "transpose, of heads",
