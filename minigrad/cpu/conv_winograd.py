@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,9 +44,13 @@ from .threads import distribute, get_num_threads, parallel, split_range, workspa
 
 Pair = tuple[int, int]
 
-MAX_BLOCK_BYTES = 2 << 20  # of a block's points in `correlate`, to fit a core's cache
-MAX_SUM_BYTES = 4 << 20  # in `weight_gradient`, where each block also sums all filters' points
-_PAD = 16  # elements between planes, so that the 36 planes use different cache sets
+MAX_BLOCK_BYTES = 3 << 20  # of a block's input points in `correlate`, to fit the cores' caches
+MAX_GROUP_BYTES = 1 << 20  # of output points that are computed together
+MAX_SUM_BYTES = 8 << 20  # of a block's points in `weight_gradient`
+LEAST_COLUMNS = 128  # of a block: with fewer, filters come from memory too often
+LEAST_SUMMED = 256  # in `weight_gradient`, which reads and writes their points
+MANY_FILTERS = 1 << 16  # from as many on, BLAS, which reads their sums less often, is faster
+_PAD = 16  # elements
 
 
 def is_supported(x: Array, outputs: int, size: Pair) -> bool:
@@ -70,42 +75,82 @@ def _compiled(x: Array) -> ModuleType:
     return module
 
 
-def _planes(name: str, channels: int, columns: int, dtype: np.dtype) -> tuple[Array, int, Array]:
-    """This thread's scratch array for the 36 points of a block: the flat array, the distance
-    between its planes, and its view as (36, channels, columns)."""
-    plane = channels * columns + _PAD
-    flat = workspace(name, (36, plane), dtype)
-    points = flat[:, : channels * columns].reshape(36, channels, columns)
-    assert points.base is not None
-    return flat.reshape(-1), plane, points
+class _Block(NamedTuple):
+    """What a core transforms at once: tiles, numbered row by row, of some images."""
+
+    tiles: slice
+    images: slice
+
+    @property
+    def where(self) -> tuple[int, int]:
+        return self.tiles.start, self.tiles.stop - self.tiles.start
+
+    @property
+    def which(self) -> tuple[int, int]:
+        return self.images.start, self.images.stop - self.images.start
+
+    @property
+    def columns(self) -> int:
+        return self.where[1] * self.which[1]
 
 
-def _blocks(tiles: int, bytes_per_tile: int, budget: int) -> tuple[slice, ...]:
-    """Blocks of tiles within the budget, the same number for each thread."""
-    count = -(-tiles * bytes_per_tile // budget)
-    threads = get_num_threads()
-    return split_range(tiles, -(-count // threads) * threads)
+def _blocks(
+    tiles: int, n: int, bytes_per_column: int, budget: int, least: int
+) -> tuple[_Block, ...]:
+    """Blocks within the budget, the same number for each thread: of several tiles, or of a part of
+    the images of one."""
+    columns, threads = max(least, budget // bytes_per_column), get_num_threads()
+    parts = split_range(n, -(-n // columns), align=16) if n > columns else (slice(0, n),)
+    count = max(1, -(-tiles * n // columns)) if len(parts) == 1 else tiles
+    rest = -(-count * len(parts) // threads) * threads
+    return tuple(
+        _Block(part, images) for part in split_range(tiles, rest // len(parts)) for images in parts
+    )
 
 
-def _shares(blocks: tuple[slice, ...], channels: int) -> tuple[slice, ...]:
+def _shares(blocks: tuple[_Block, ...], channels: int, align: int) -> tuple[slice, ...]:
     """Slices of output channels, one per thread, if blocks are too few to keep all threads busy."""
-    return split_range(channels, 1 if len(blocks) >= get_num_threads() else get_num_threads())
+    few = len(blocks) < get_num_threads()
+    return split_range(channels, get_num_threads() if few else 1, align)
 
 
-def _longest(parts: tuple[slice, ...]) -> int:
-    return max(part.stop - part.start for part in parts)
+def _padded(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+class _Points(NamedTuple):
+    """This thread's scratch array for the 36 points of a block: flat, with ``plane`` elements from
+    point to point and ``pitch`` from channel to channel. Both are apart from powers of two, so that
+    rows use different parts of a cache."""
+
+    flat: Array
+    plane: int
+    pitch: int
+
+    def matrices(self, channels: int, columns: int) -> Array:
+        """A view of shape (36, channels, columns)."""
+        rows = self.flat.reshape(36, self.plane)[:, : channels * self.pitch]
+        return rows.reshape(36, channels, self.pitch)[..., :columns]
+
+
+def _points(name: str, channels: int, columns: int, dtype: np.dtype) -> _Points:
+    pitch = _padded(columns, _PAD * 2) + _PAD
+    plane = channels * pitch + _PAD
+    return _Points(workspace(name, (36 * plane,), dtype), plane, pitch)
 
 
 def filter_points(w: Array) -> Array:
-    """G w Gᵀ of each filter: (O, C, 3, 3), of any strides, to (36, O, C)."""
+    """G w Gᵀ of each filter: (O, C, 3, 3), of any strides, to (36, blocks of ROWS filters, C,
+    ROWS), flat."""
     compiled = _compiled(w)
     o, c = w.shape[:2]
-    u, filters = empty((36, o, c), w.dtype), w.reshape(o, c, 9)
-    parts = split_range(o, get_num_threads())
+    blocks = -(-o // compiled.ROWS)
+    u, filters = empty((36 * blocks * c * compiled.ROWS,), w.dtype), w.reshape(o, c, 9)
+    parts = split_range(blocks, get_num_threads())
 
     def task(i: int) -> None:
         scratch = workspace("filters", (compiled.filter_scratch(c),), w.dtype)
-        compiled.filter_points(filters, parts[i].start, parts[i].stop, u.reshape(-1), scratch)
+        compiled.filter_points(filters, parts[i].start, parts[i].stop, u, scratch)
 
     parallel(task, len(parts), u.size)
     return u
@@ -122,25 +167,28 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     u = filter_points(w)
     y = empty((o, oh, ow, n), x.dtype)
     flat, bias = x.reshape(-1), np.zeros(0, x.dtype) if b is None else b
-    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, MAX_BLOCK_BYTES)
-    shares = _shares(blocks, o)
-    columns, most = _longest(blocks) * n, _longest(shares)
+    blocks = _blocks(down * across, n, 36 * c * x.itemsize, MAX_BLOCK_BYTES, LEAST_COLUMNS)
+    shares = _shares(blocks, o, compiled.ROWS)
+    columns = max(block.columns for block in blocks)
+    images = max(block.which[1] for block in blocks)
+    # Output channels are multiplied a few at a time, so that their points too stay in the cache.
+    bytes_per_block = 36 * columns * compiled.ROWS * x.itemsize
+    group = max(1, MAX_GROUP_BYTES // bytes_per_block) * compiled.ROWS
 
     def work(numbers: Iterable[int]) -> None:
-        v, v_plane, v_points = _planes("input points", c, columns, x.dtype)
-        m, m_plane, m_points = _planes("output points", most, columns, x.dtype)
-        scratch = workspace("tile", (compiled.tile_scratch(n),), x.dtype)
+        v = _points("input points", c, columns, x.dtype)
+        m = _points("output points", min(group, _padded(o, compiled.ROWS)), columns, x.dtype)
+        scratch = workspace("tile", (compiled.tile_scratch(images),), x.dtype)
         for i in numbers:
             block, share = blocks[i // len(shares)], shares[i % len(shares)]
-            where = across, block.start, block.stop - block.start
-            compiled.input_points(
-                flat, c, h, wide, n, *padding, *where, v, v_plane, columns, scratch
-            )
-            seen, part = slice(where[2] * n), y[share]
-            np.matmul(u[:, share], v_points[..., seen], out=m_points[:, : len(part), seen])
-            size = len(part), oh, ow, n
-            own, bs = part.reshape(-1), bias[share]
-            compiled.outputs(m, m_plane, columns, *size, *where, bs, own, scratch)
+            where = *block.which, across, *block.where
+            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, scratch)
+            for first in range(share.start, share.stop, group):
+                part = slice(first, min(first + group, share.stop))
+                rows = part.start // compiled.ROWS, -(-part.stop // compiled.ROWS)
+                compiled.products(u, *v, c, *rows, block.columns, *m)
+                own, size = y[part].reshape(-1), (part.stop - part.start, oh, ow, n)
+                compiled.outputs(*m, *size, *where, bias[part], own, scratch)
 
     distribute(work, len(blocks) * len(shares))
     return y
@@ -156,40 +204,52 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     o, oh, ow = g.shape[:3]
     down, across = _tiles((oh, ow))
     flat = x.reshape(-1)
-    blocks = _blocks(down * across, 36 * (c + o) * n * x.itemsize, MAX_SUM_BYTES)
-    shares = _shares(blocks, o)
-    columns = _longest(blocks) * n
+    lanes = _PAD * 4 // x.itemsize
+    blocks = _blocks(down * across, n, 36 * (c + o) * x.itemsize, MAX_SUM_BYTES, LEAST_SUMMED)
+    shares = _shares(blocks, o, compiled.LINES)
+    columns = max(block.columns for block in blocks)
+    images = max(block.which[1] for block in blocks)
     runs = split_range(len(blocks), get_num_threads())
-    sums = empty((len(runs), 36, o, c), x.dtype)
+    width, rows = _padded(c, compiled.LINES), _padded(o, compiled.LINES)
+    sums = empty((len(runs), 36, rows, width), x.dtype)
 
     def task(i: int) -> None:
         run, share = blocks[runs[i // len(shares)]], shares[i % len(shares)]
-        total, part = sums[i // len(shares)][:, share], g[share]
+        part = g[share]
         own, size = part.reshape(-1), (len(part), oh, ow, n)
-        v, v_plane, v_points = _planes("input points", c, columns, x.dtype)
-        m, m_plane, m_points = _planes("output points", len(part), columns, x.dtype)
-        scratch = workspace("tile", (compiled.tile_scratch(n),), x.dtype)
+        own_rows = _padded(len(part), compiled.LINES)
+        v = _points("input points", width, columns, x.dtype)
+        m = _points("output points", own_rows, columns, x.dtype)
+        scratch = workspace("tile", (compiled.tile_scratch(images),), x.dtype)
         for k, block in enumerate(run):
-            where = across, block.start, block.stop - block.start
-            compiled.input_points(
-                flat, c, h, wide, n, *padding, *where, v, v_plane, columns, scratch
-            )
-            compiled.gradient_points(own, *size, *where, m, m_plane, columns, scratch)
-            seen = slice(where[2] * n)
-            left, right = m_points[..., seen], v_points[..., seen].transpose(0, 2, 1)
+            where = *block.which, across, *block.where
+            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, scratch)
+            compiled.gradient_points(own, *size, *where, *m, scratch)
+            whole = _padded(block.columns, lanes)
+            if whole > block.columns:
+                compiled.clear(*v, width, block.columns, whole)
+                compiled.clear(*m, own_rows, block.columns, whole)
+            total, place = sums[i // len(shares)], slice(share.start, share.start + own_rows)
+            if width * rows < MANY_FILTERS:
+                flat_total = total.reshape(-1)
+                compiled.sum_products(
+                    *m, share.start, own_rows, *v, width, whole, rows, flat_total, k == 0
+                )
+                continue
+            left, right = m.matrices(own_rows, whole), v.matrices(width, whole).swapaxes(1, 2)
             if k == 0:
-                np.matmul(left, right, out=total)
+                np.matmul(left, right, out=total[:, place])
             else:
-                product = workspace("filter points", total.shape, total.dtype)
-                total += np.matmul(left, right, out=product)
+                product = workspace("filter points", (36, own_rows, width), x.dtype)
+                total[:, place] += np.matmul(left, right, out=product)
 
     parallel(task, len(runs) * len(shares))
     gw, points = np.empty((o, c, 3, 3), x.dtype), sums.reshape(-1)
     parts = split_range(o, get_num_threads())
 
     def finish(i: int) -> None:
-        scratch = workspace("filters", (compiled.filter_scratch(c),), x.dtype)
-        sizes = len(runs), o, c, parts[i].start, parts[i].stop
+        scratch = workspace("filters", (compiled.filter_scratch(width),), x.dtype)
+        sizes = len(runs), rows, width, c, parts[i].start, parts[i].stop
         compiled.filter_gradient(points, *sizes, gw.reshape(-1), scratch)
 
     parallel(finish, len(parts), points.size)

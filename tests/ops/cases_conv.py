@@ -46,7 +46,8 @@ def many_channels(draw: Any) -> Arguments:
 @st.composite
 def winograd(draw: Any) -> Arguments:
     """3 x 3 filters that go by Winograd's way where sizes allow."""
-    sizes = 16, draw(st.integers(7, 18)), draw(st.integers(7, 18))
+    n = draw(st.sampled_from([16, 40]))  # 40 are cut into parts that are no multiples of 16
+    sizes = n, draw(st.integers(7, 18)), draw(st.integers(7, 18))
     (x, w, b), params = arguments(draw, Window((3, 3)), draw(pairs(0, 2)), 1, sizes)
     taller = draw(pairs(3, 10))
     return [np.pad(x, [(0, 0), (0, 0), *((0, n) for n in taller)], "wrap"), w, b], params
@@ -71,6 +72,11 @@ CASES = {
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
             "minigrad.cpu.conv_winograd.MAX_BLOCK_BYTES": (1, 20_000, 1 << 20),
             "minigrad.cpu.conv_winograd.MAX_SUM_BYTES": (1, 20_000, 1 << 20),
+            "minigrad.cpu.conv_winograd.MANY_FILTERS": (1, 1 << 16),
+            "minigrad.cpu.conv_winograd.MAX_GROUP_BYTES": (1, 1 << 20),
+            "minigrad.cpu.conv_winograd.LEAST_COLUMNS": (1, 128),
+            "minigrad.cpu.conv_winograd.LEAST_SUMMED": (1, 128),
+            "minigrad.cpu.conv_direct.MAX_TILE_BYTES": (1, 1 << 18),
         },
         loosen=5,
     )

@@ -192,4 +192,4 @@ def weight_gradient(
             for k in range(0, width, across):
                 if not in_whole_blocks or active[k // channels]:
                     to = o * width + k
-                    dots(rows, at, pitch, scratch, k * tile, tile, vectors, w, to, width)
+                    dots(rows, at, pitch, scratch, k * tile, tile, vectors, w, to, width, False)

@@ -79,5 +79,5 @@ def weight_gradient(
             for c in range(0, channels, across):
                 dots(
                     g, o * g_plane + start, g_plane, framed, c * plane + shifts[p] + start, plane,
-                    vectors, w, o * width + p * channels + c, width,
+                    vectors, w, o * width + p * channels + c, width, False,
                 )  # fmt: skip

@@ -165,10 +165,10 @@ def lines(itemsize: int) -> int:
 
 
 @intrinsic
-def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch):
+def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch, fresh):
     """y[r, s] += Σ_e g[r, e] x[s, e] for r below LINES and s below :func:`lines`, over ``count``
     vectors, at least one: g at i, x at j and y at k with ``g_step``, ``x_step`` and ``pitch`` from
-    row to row."""
+    row to row. With ``fresh`` y is overwritten."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         code = _Code(context, builder, signature, values)
@@ -179,6 +179,11 @@ def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch):
         starts += [code.row(j, x_step, s) for s in range(across)]
         steps = [ir.Constant(_INDEX, code.lanes)] * len(starts)
         zeros = [code.zero()] * (LINES * across)
+        # Read early, because a product takes no longer than memory does.
+        places = [code.row(k, pitch, r) for r in range(LINES)]
+        none = ir.Constant(code.vector(across), [0.0] * across)
+        is_fresh = context.cast(builder, values[10], signature.args[10], types.boolean)
+        old = [builder.select(is_fresh, none, code.load(y, place, across)) for place in places]
         at, sums, end = code.loop(count, starts, steps, zeros)
         right = [code.load(x, place) for place in at[LINES:]]
         new = []
@@ -190,11 +195,10 @@ def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch):
         for r in range(LINES):
             whole, lane = divmod(r * across, code.lanes)
             part = code.shuffle(totals[whole], totals[whole], list(range(lane, lane + across)))
-            place = code.row(k, pitch, r)
-            code.store(builder.fadd(code.load(y, place, across), part), y, place, across)
+            code.store(builder.fadd(old[r], part), y, places[r], across)
         return context.get_dummy_value()
 
-    return types.void(g, i, g_step, x, j, x_step, count, y, k, pitch), generate
+    return types.void(g, i, g_step, x, j, x_step, count, y, k, pitch, fresh), generate
 
 
 def _totals(code: _Code, vectors: list[Any]) -> Any:

@@ -13,8 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from . import inline, jit
+from .vector import BLOCK_BYTES, LINES, ROWS, dots, lines, outer
 
 TILES = 4  # tiles of one row that are transformed together
+SUMMED = 16  # input channels whose sums are formed together
 FILTERS = 256  # filters that are transformed together, or one row of them if that has more
 
 # All one-dimensional transforms have the same form. For n columns they read the rows at i, i + s, i
@@ -51,22 +53,24 @@ def _bt(d, i, s, v, j, t, n, runs=1, far=0):
 
 
 @inline
-def _at(m, i, s, y, j, t, n):
-    """y = Aᵀ m: six rows to four."""
+def _at(m, i, s, y, j, t, n, runs=1, far=0):
+    """y = Aᵀ m: six rows to four. Runs begin at i, i + n … and at j, j + far …"""
     i0, i1, i2, i3, i4, i5 = _six(i, s)
     j0, j1, j2, j3, _, _ = _six(j, t)
     f = m.dtype.type
     p, pp, ppp = f(0.5), f(0.25), f(0.125)
     q, qq, qqq = f(1.5), f(2.25), f(3.375)
-    for x in range(U(n)):
-        m0, m1, m2 = m[i0 + x], m[i1 + x], m[i2 + x]
-        m3, m4, m5 = m[i3 + x], m[i4 + x], m[i5 + x]
-        even_p, odd_p = m1 + m2, m1 - m2
-        even_q, odd_q = m3 + m4, m3 - m4
-        y[j0 + x] = m0 + even_p + even_q
-        y[j1 + x] = p * odd_p + q * odd_q
-        y[j2 + x] = pp * even_p + qq * even_q
-        y[j3 + x] = ppp * odd_p + qqq * odd_q + m5
+    for run in range(U(runs)):
+        for x in range(U(n)):
+            a, b = run * U(n) + x, run * U(far) + x
+            m0, m1, m2 = m[i0 + a], m[i1 + a], m[i2 + a]
+            m3, m4, m5 = m[i3 + a], m[i4 + a], m[i5 + a]
+            even_p, odd_p = m1 + m2, m1 - m2
+            even_q, odd_q = m3 + m4, m3 - m4
+            y[j0 + b] = m0 + even_p + even_q
+            y[j1 + b] = p * odd_p + q * odd_q
+            y[j2 + b] = pp * even_p + qq * even_q
+            y[j3 + b] = ppp * odd_p + qqq * odd_q + m5
 
 
 @inline
@@ -149,18 +153,26 @@ def _sum(x, i, y, j, n):
 
 
 def tile_scratch(n: int) -> int:
-    """Number of scratch elements that the transforms of images need."""
+    """Number of scratch elements that the transforms of n images need."""
     return 12 * (4 * TILES + 2) * n
+
+
+@inline
+def _runs(columns, count, n):
+    """``columns`` pixels of ``count`` images each as (number of runs, elements of each): one run if
+    these are all the images."""
+    return (1, columns * n) if count == n else (columns, count)
 
 
 @jit
 def input_points(
-    x, channels, h, w, n, pad_h, pad_w, across, first, tiles, v, plane, pitch, scratch
-):
-    """v = Bᵀ d B for tiles first … first + tiles − 1 (``across`` per row) of the zero-padded image
-    x. Neighbouring tiles overlap by two pixels."""
+    x, channels, h, w, n, pad_h, pad_w, image, images,
+    across, first, tiles, v, plane, pitch, scratch,
+):  # fmt: skip
+    """v = Bᵀ d B for tiles first … first + tiles − 1 (``across`` per row) of the zero-padded images
+    image … image + images − 1 of x. Neighbouring tiles overlap by two pixels."""
     zero = x.dtype.type(0)
-    framed = 6 * (4 * TILES + 2) * n
+    framed = 6 * (4 * TILES + 2) * images
     border = scratch[framed:]
     for c in range(channels):
         k = 0
@@ -171,114 +183,178 @@ def input_points(
             i, j = 4 * row - pad_h, 4 * column - pad_w
             # Transform the columns that lie inside the image; the others give zeros.
             left, right = max(0, -j), max(0, min(wide, w - j))
-            inside = (right - left) * n
-            start = ((c * h + i) * w + j + left) * n
+            inside = (right - left) * images
+            start = ((c * h + i) * w + j + left) * n + image
+            runs, length = _runs(right - left, images, n)
+            to = left * images
             if i >= 0 and i + 6 <= h:
-                _bt(x, start, w * n, scratch, left * n, wide * n, inside)
+                _bt(x, start, w * n, scratch, to, wide * images, length, runs, n)
             else:
                 for r in range(6):
                     if 0 <= i + r < h:
-                        _copy(x, start + r * w * n, border, r * inside, inside)
+                        for run in range(runs):
+                            at = start + r * w * n + run * n
+                            _copy(x, at, border, r * inside + run * length, length)
                     else:
                         _fill(border, r * inside, inside, zero)
-                _bt(border, 0, inside, scratch, left * n, wide * n, inside)
+                _bt(border, 0, inside, scratch, to, wide * images, inside)
             for r in range(6):
-                _fill(scratch, r * wide * n, left * n, zero)
-                _fill(scratch, (r * wide + right) * n, (wide - right) * n, zero)
-            at = c * pitch + k * n
+                _fill(scratch, r * wide * images, to, zero)
+                _fill(scratch, (r * wide + right) * images, (wide - right) * images, zero)
+            at = c * pitch + k * images
             for r in range(6):
-                to = at + 6 * r * plane
-                _bt(scratch, r * wide * n, n, v, to, plane, n, count, 4 * n)
+                _bt(
+                    scratch, r * wide * images, images, v, at + 6 * r * plane, plane, images,
+                    count, 4 * images,
+                )  # fmt: skip
             k += count
 
 
 @jit
-def outputs(m, plane, pitch, channels, h, w, n, across, first, tiles, bias, y, scratch):
-    """y = Aᵀ m A + bias for tiles first … first + tiles − 1 of the image y; bias may be empty."""
-    edge = scratch[24 * n :]
-    for c in range(channels):
-        for k in range(tiles):
-            row, column = divmod(first + k, across)
-            at = c * pitch + k * n
-            for r in range(6):
-                _at(m, at + 6 * r * plane, plane, scratch, r * 4 * n, n, n)
-            start = ((c * h + 4 * row) * w + 4 * column) * n
-            down, wide = min(4, h - 4 * row), min(4, w - 4 * column)
-            if down == 4 and wide == 4:
-                _at(scratch, 0, 4 * n, y, start, w * n, 4 * n)
-            else:
-                _at(scratch, 0, 4 * n, edge, 0, 4 * n, 4 * n)
-                for r in range(down):
-                    _copy(edge, 4 * r * n, y, start + r * w * n, wide * n)
-            if len(bias):
-                for r in range(down):
-                    _add(y, start + r * w * n, wide * n, bias[c])
+def products(u, v, v_plane, v_pitch, c, first, last, columns, m, m_plane, m_pitch):
+    """m = u v at each of the 36 points for ``columns`` columns and blocks first … last − 1 of ROWS
+    output channels: u flat (36, blocks, C, ROWS)."""
+    step, zeros = BLOCK_BYTES // v.itemsize, np.zeros(ROWS, v.dtype)
+    u_plane = len(u) // 36
+    for k in range(36):
+        for e in range(0, columns, step):
+            for block in range(first, last):
+                outer(
+                    u, k * u_plane + block * c * ROWS, v, k * v_plane + e, v_pitch, c, m,
+                    k * m_plane + (block - first) * ROWS * m_pitch + e, m_pitch, zeros, 0, True,
+                )  # fmt: skip
 
 
 @jit
-def gradient_points(g, channels, h, w, n, across, first, tiles, m, plane, pitch, scratch):
-    """m = A g Aᵀ for tiles first … first + tiles − 1 of the image g, which is zero outside."""
+def sum_products(
+    m, m_plane, m_pitch, first, outputs, v, v_plane, v_pitch, c, columns, rows, points, fresh
+):
+    """points += m vᵀ at each of the 36 points, over ``columns`` columns, for ``outputs`` channels
+    from ``first`` on: points flat (36, rows, C). ``outputs`` is a multiple of LINES, and C one of
+    :func:`vector.lines`. With ``fresh`` points are overwritten."""
+    lanes, across = BLOCK_BYTES // 2 // v.itemsize, lines(v.itemsize)
+    for k in range(36):
+        for some in range(0, c, SUMMED):  # rows of v that stay in the first-level cache
+            for o in range(0, outputs, LINES):
+                for i in range(some, min(some + SUMMED, c), across):
+                    dots(
+                        m, k * m_plane + o * m_pitch, m_pitch, v, k * v_plane + i * v_pitch,
+                        v_pitch, columns // lanes, points, (k * rows + first + o) * c + i, c, fresh,
+                    )  # fmt: skip
+
+
+@jit
+def clear(v, plane, pitch, channels, first, last):
+    """v = 0 in columns first … last − 1."""
+    for k in range(36):
+        for c in range(channels):
+            _fill(v, k * plane + c * pitch + first, last - first, v.dtype.type(0))
+
+
+@jit
+def outputs(
+    m, plane, pitch, channels, h, w, n, image, images, across, first, tiles, bias, y, scratch
+):
+    """y = Aᵀ m A + bias for tiles first … first + tiles − 1 of the images image … image + images −
+    1 of y; bias may be empty."""
+    edge = scratch[24 * images :]
+    for c in range(channels):
+        for k in range(tiles):
+            row, column = divmod(first + k, across)
+            at = c * pitch + k * images
+            for r in range(6):
+                _at(m, at + 6 * r * plane, plane, scratch, r * 4 * images, images, images)
+            start = ((c * h + 4 * row) * w + 4 * column) * n + image
+            down, wide = min(4, h - 4 * row), min(4, w - 4 * column)
+            runs, length = _runs(wide, images, n)
+            if down == 4 and wide == 4:
+                _at(scratch, 0, 4 * images, y, start, w * n, length, runs, n)
+            else:
+                _at(scratch, 0, 4 * images, edge, 0, 4 * images, 4 * images)
+                for r in range(down):
+                    for run in range(runs):
+                        at = start + r * w * n + run * n
+                        _copy(edge, 4 * r * images + run * length, y, at, length)
+            if len(bias):
+                for r in range(down):
+                    for run in range(runs):
+                        _add(y, start + r * w * n + run * n, length, bias[c])
+
+
+@jit
+def gradient_points(
+    g, channels, h, w, n, image, images, across, first, tiles, m, plane, pitch, scratch
+):
+    """m = A g Aᵀ for tiles first … first + tiles − 1 of the images image … image + images − 1 of g,
+    which is zero outside."""
     zero = g.dtype.type(0)
-    edge = scratch[24 * TILES * n :]
+    edge = scratch[24 * TILES * images :]
     for c in range(channels):
         k = 0
         while k < tiles:
             row, column = divmod(first + k, across)
             count = min(TILES, across - column, tiles - k)
-            at, run = c * pitch + k * n, 4 * count * n
-            start = ((c * h + 4 * row) * w + 4 * column) * n
-            down, inside = min(4, h - 4 * row), min(run, (w - 4 * column) * n)
-            if down == 4 and inside == run:
-                _a(g, start, w * n, scratch, 0, run, run)
+            at, size = c * pitch + k * images, 4 * count * images
+            start = ((c * h + 4 * row) * w + 4 * column) * n + image
+            down, wide = min(4, h - 4 * row), min(4 * count, w - 4 * column)
+            runs, length = _runs(wide, images, n)
+            if down == 4 and wide == 4 * count:
+                _a(g, start, w * n, scratch, 0, size, length, runs, n)
             else:
-                _fill(edge, 0, 4 * run, zero)
+                _fill(edge, 0, 4 * size, zero)
                 for r in range(down):
-                    _copy(g, start + r * w * n, edge, r * run, inside)
-                _a(edge, 0, run, scratch, 0, run, run)
+                    for run in range(runs):
+                        at_g = start + r * w * n + run * n
+                        _copy(g, at_g, edge, r * size + run * length, length)
+                _a(edge, 0, size, scratch, 0, size, size)
             for r in range(6):
-                _a(scratch, r * run, n, m, at + 6 * r * plane, plane, n, count, 4 * n)
+                _a(
+                    scratch, r * size, images, m, at + 6 * r * plane, plane, images,
+                    count, 4 * images,
+                )  # fmt: skip
             k += count
 
 
 def filter_scratch(c: int) -> int:
     """Number of scratch elements that the transforms of filters need."""
-    return (36 + 18) * max(FILTERS, c)
+    return (36 + 18) * max(FILTERS, ROWS * c)
 
 
 @jit
 def filter_points(w, first, last, u, scratch):
-    """u = G w Gᵀ for output channels first … last − 1: w (O, C, 9) of any strides, u flat
-    (36, O, C)."""
+    """u = G w Gᵀ for blocks first … last − 1 of ROWS output channels: w (O, C, 9) of any strides, u
+    flat (36, blocks, C, ROWS), zero where there is no filter."""
     outputs, c = w.shape[:2]
-    rows = max(1, FILTERS // c)
-    flat, half = scratch[: 9 * rows * c], scratch[9 * rows * c :]
-    for o in range(first, last, rows):
-        count = min(rows, last - o)
-        n = count * c
-        for r in range(count):
+    n, plane = c * ROWS, len(u) // 36
+    flat, half = scratch[: 9 * n], scratch[9 * n :]
+    for block in range(first, last):
+        for r in range(ROWS):
+            o = block * ROWS + r
             for i in range(c):
                 for k in range(9):
-                    flat[k * n + r * c + i] = w[o + r, i, k]
+                    flat[k * n + i * ROWS + r] = w[o, i, k] if o < outputs else u.dtype.type(0)
         _g(flat, 0, 3 * n, half, 0, 3 * n, 3 * n)
         for r in range(6):
-            _g(half, 3 * r * n, n, u, (6 * r * outputs + o) * c, outputs * c, n)
+            _g(half, 3 * r * n, n, u, 6 * r * plane + block * n, plane, n)
 
 
 @jit
-def filter_gradient(points, shares, outputs, c, first, last, gw, scratch):
+def filter_gradient(points, shares, rows, width, c, first, last, gw, scratch):
     """gw = Gᵀ (Σ over shares of points) G for output channels first … last − 1: points flat
-    (shares, 36, O, C), gw flat (O, C, 3, 3)."""
-    rows, plane = max(1, FILTERS // c), outputs * c
-    flat, half = scratch[: 36 * rows * c], scratch[36 * rows * c :]
-    for o in range(first, last, rows):
-        n = min(rows, last - o) * c
+    (shares, 36, rows, width), gw flat (O, C, 3, 3)."""
+    several, plane = max(1, FILTERS // width), rows * width
+    flat, half = scratch[: 36 * several * width], scratch[36 * several * width :]
+    for o in range(first, last, several):
+        n = min(several, last - o) * width
         for k in range(36):
-            _copy(points, k * plane + o * c, flat, k * n, n)
+            _copy(points, k * plane + o * width, flat, k * n, n)
             for share in range(1, shares):
-                _sum(points, (36 * share + k) * plane + o * c, flat, k * n, n)
+                _sum(points, (36 * share + k) * plane + o * width, flat, k * n, n)
         for r in range(6):
             _gt(flat, 6 * r * n, n, half, 3 * r * n, n, n)
         _gt(half, 0, 3 * n, flat, 0, 3 * n, 3 * n)
-        for i in range(n):
-            for k in range(9):
-                gw[(o * c + i) * 9 + k] = flat[k * n + i]
+        for at in range(0, n, width):
+            for i in range(c):
+                to = ((o + at // width) * c + i) * 9
+                for k in range(9):
+                    gw[to + k] = flat[k * n + at + i]

@@ -15,8 +15,8 @@ def outer(w, x, step, count, y, pitch, first, fresh):
 
 
 @numba.njit
-def dots(g, g_step, x, x_step, count, y, pitch):
-    vector.dots(g, 0, g_step, x, 0, x_step, count, y, 0, pitch)
+def dots(g, g_step, x, x_step, count, y, pitch, fresh):
+    vector.dots(g, 0, g_step, x, 0, x_step, count, y, 0, pitch, fresh)
 
 
 @numba.njit
@@ -44,10 +44,13 @@ def test_blocks(dtype):
     lanes, count = vector.WIDTH // size, vector.lines(size)
     g, x = numbers(vector.LINES, 3 * lanes + 1), numbers(count, 3 * lanes)
     y = numbers(vector.LINES, count + 1)
-    found = y.copy()
-    dots(g.ravel(), 3 * lanes + 1, x.ravel(), 3 * lanes, 3, found.reshape(-1), count + 1)
-    np.testing.assert_array_equal(found[:, :count], y[:, :count] + g[:, : 3 * lanes] @ x.T)
-    np.testing.assert_array_equal(found[:, count], y[:, count])
+    product = g[:, : 3 * lanes] @ x.T
+    for fresh, expected in (False, y[:, :count] + product), (True, product):
+        found = y.copy()
+        flat = found.reshape(-1)
+        dots(g.ravel(), 3 * lanes + 1, x.ravel(), 3 * lanes, 3, flat, count + 1, fresh)
+        np.testing.assert_array_equal(found[:, :count], expected)
+        np.testing.assert_array_equal(found[:, count], y[:, count])
 
 
 def test_moves():
