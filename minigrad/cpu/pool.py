@@ -228,6 +228,19 @@ def blocked_avg_pool2d(
     return from_batch_last(y), backward
 
 
+def _even(x: Array, *, out: Pair) -> bool:
+    """Whether the cells do not overlap, and kernels serve."""
+    return _compiled(x) and all(n % o == 0 for n, o in zip(x.shape[2:], out, strict=True))
+
+
+@_adaptive_avg_pool2d.on("cpu", when=_even)
+def compiled_adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
+    """Cells of an even grid are the windows of average pooling."""
+    cell = x.shape[2] // out[0], x.shape[3] // out[1]
+    window, divisor = Window(cell, cell), np.full(out, math.prod(cell))
+    return compiled_avg_pool2d(x, window=window, pads=(0, 0), out=out, divisor=divisor)
+
+
 @_adaptive_avg_pool2d.on("cpu")
 def adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     """NumPy."""

@@ -29,6 +29,37 @@ def _take_larger(x, i, left, best, where, j, n):
 
 
 @inline
+def _largest_of_four(x, i, down, right, best, where, j, n):
+    """best = the largest of the four pixels at i, i + right, i + down and i + down + right, and
+    where = the number of positions from it to the last one, plus 1."""
+    a, b = x[i : i + n], x[i + right : i + right + n]
+    i += down
+    c, d = x[i : i + n], x[i + right : i + right + n]
+    ys, places = best[j : j + n], where[j : j + n]
+    four, three = where.dtype.type(4), where.dtype.type(3)
+    two, one = where.dtype.type(2), where.dtype.type(1)
+    for k in range(n):
+        u, at = a[k], four
+        v = b[k]
+        larger = (v > u) | ((v != v) & (u == u))
+        u, at = v if larger else u, three if larger else at
+        v = c[k]
+        larger = (v > u) | ((v != v) & (u == u))
+        u, at = v if larger else u, two if larger else at
+        v = d[k]
+        larger = (v > u) | ((v != v) & (u == u))
+        ys[k], places[k] = v if larger else u, one if larger else at
+
+
+@inline
+def _put_where(g, where, j, left, gx, i, n):
+    """gx = g where ``where`` equals ``left``, else 0, for n elements from i and j on."""
+    gs, places, out = g[j : j + n], where[j : j + n], gx[i : i + n]
+    for k in range(n):
+        out[k] = gs[k] if places[k] == left else gx.dtype.type(0)
+
+
+@inline
 def _add_where(g, where, j, left, gx, i, n):
     """gx += g where ``where`` equals ``left``, for n elements from i and j on."""
     gs, places, out = g[j : j + n], where[j : j + n], gx[i : i + n]
@@ -48,9 +79,17 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
     step = ow if stride[1] == 1 else 1
     for c in range(first, last):
         for i in range(oh):
+            top = i * stride[0] - pads[0]
             for j in range(0, ow, step):
                 row_start = (c * oh + i) * ow
                 at = (row_start + j) * n
+                left_edge = j * stride[1] - pads[1]
+                if kh == 2 and kw == 2 and top >= 0 and left_edge >= 0:
+                    down, right = dilation
+                    if top + down < h and left_edge + step - 1 + right < w:
+                        start = ((c * h + top) * w + left_edge) * n
+                        _largest_of_four(x, start, down * w * n, right * n, y, place, at, step * n)
+                        continue
                 best, where = y[at : at + step * n], place[at : at + step * n]
                 for k in range(step * n):
                     best[k], where[k] = lowest, kh * kw
@@ -70,9 +109,11 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
     kh, kw = kernel
     zero = gx.dtype.type(0)
     step = ow if stride[1] == 1 else 1
+    apart = stride[0] >= kh and stride[1] >= kw and dilation == (1, 1)  # no pixel is in two windows
+    all_in = apart and kernel == stride and pads == (0, 0) and h == oh * kh and w == ow * kw
     for c in range(first, last):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
-        for k in range(len(channel)):
+        for k in range(0 if all_in and n >= MIN_LOOP_IMAGES else len(channel)):
             channel[k] = zero
         for i in range(oh):
             for j in range(0, ow, step):
@@ -93,7 +134,10 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
                         low, count = _columns_inside(offset, stride[1], w, j, j + step)
                         start = (row * w + low * stride[1] + offset) * n
                         at = (row_start + low) * n
-                        _add_where(g, place, at, left, channel, start, count * n)
+                        if apart:
+                            _put_where(g, place, at, left, channel, start, count * n)
+                        else:
+                            _add_where(g, place, at, left, channel, start, count * n)
 
 
 @inline
@@ -101,6 +145,26 @@ def _inside(i, step, pad, length, size):
     """Start and end of window i along an axis of ``size``, cropped to the axis."""
     first = i * step - pad
     return max(0, first), min(size, first + length)
+
+
+@inline
+def _add_eight(x, i, n, sums):
+    """sums += eight neighbouring pixels, which are added to each other in their own dtype."""
+    a, b, c, d = (
+        x[i : i + n],
+        x[i + n : i + 2 * n],
+        x[i + 2 * n : i + 3 * n],
+        x[i + 3 * n : i + 4 * n],
+    )
+    i += 4 * n
+    e, f, g, h = (
+        x[i : i + n],
+        x[i + n : i + 2 * n],
+        x[i + 2 * n : i + 3 * n],
+        x[i + 3 * n : i + 4 * n],
+    )
+    for k in range(n):
+        sums[k] += ((a[k] + b[k]) + (c[k] + d[k])) + ((e[k] + f[k]) + (g[k] + h[k]))
 
 
 @jit
@@ -117,8 +181,12 @@ def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
                 for k in range(n):
                     sums[k] = sums.dtype.type(0)
                 for row in range(top, bottom):
-                    for column in range(left, right):
-                        start = ((c * h + row) * w + column) * n
+                    column = left
+                    while column + 8 <= right:
+                        _add_eight(x, ((c * h + row) * w + column) * n, n, sums)
+                        column += 8
+                    for rest in range(column, right):
+                        start = ((c * h + row) * w + rest) * n
                         pixels = x[start : start + n]
                         for k in range(n):
                             sums[k] += pixels[k]
