@@ -8,8 +8,11 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import Any, TypeVar
 
 from .. import check
+from ..events import listeners
 from ..tensor import Tensor
+from .activation import ReLU
 from .module import Module
+from .normalization import BatchNorm1d, BatchNorm2d
 from .parameter import Parameter
 
 C = TypeVar("C", bound="_Chain")
@@ -93,8 +96,20 @@ class _ModuleChain(_Chain):
         return module
 
 
+def _in_one_pass(norm: Any, relu: Any) -> bool:
+    """Whether these are batch norm and ReLU, and nothing would see what passes between them: no
+    hook, no forward of an instance's own, and no listener."""
+    if type(relu) is not ReLU or type(norm) not in (BatchNorm1d, BatchNorm2d):
+        return False
+    own = vars(norm).keys() | vars(relu).keys()
+    return not own & {"forward", "_forward_hooks"} and not listeners()
+
+
 class Sequential(_ModuleChain):
     """Modules applied one after another.
+
+    Batch norm and a ReLU that follows it are computed in one pass where nothing sees what passes
+    between them.
 
     Args:
         modules: modules, named "0", "1", … as in PyTorch; or one dict of names and modules.
@@ -109,8 +124,16 @@ class Sequential(_ModuleChain):
         return self._add(check.items("sequential", sequential, "Modules"))
 
     def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
+        members = list(self)
+        followers = [*members[1:], None]
+        skip = False
+        for module, follower in zip(members, followers, strict=True):
+            if skip:
+                skip = False
+            elif skip := _in_one_pass(module, follower):
+                input = module(input, relu=True)
+            else:
+                input = module(input)
         return input
 
     def __getitem__(self, index: int | slice) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.events import Listener, listen
 from tests.common import refuses
 from tests.nn.test_module import sequential, shared
 
@@ -146,3 +148,46 @@ R = nn.ReLU()
 
 def layers(count):
     return [nn.Linear(1, 1) for _ in range(count)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_and_relu_in_one_pass(training):
+    """The same values, gradients and statistics as one after the other."""
+    results = []
+    for apart in (False, True):
+        mg.manual_seed(0)
+        chain = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+        chain.train(training)
+        x = mg.randn(4, 2, 5, 5, requires_grad=True)
+        seen = []
+        if apart:
+            chain[2].register_forward_hook(
+                lambda module, args, output, seen=seen: seen.append(args[0])
+            )
+        y = chain(x)
+        y.square().sum().backward()
+        assert len(seen) == apart
+        if apart:
+            assert (seen[0].detach().numpy() < 0).any()  # the hook sees what ReLU gets
+        results.append(
+            [y.detach(), x.grad, *(p.grad for p in chain.parameters()), *chain.buffers()]
+        )
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), 1e-4, 1e-4)
+
+
+def test_who_sees_batch_norm_and_relu_sees_both():
+    class Names(Listener):
+        def __init__(self):
+            self.seen = []
+
+        def operation(self, name, inputs, params, result):
+            self.seen.append((name, params.get("relu")))
+
+    chain, x = nn.Sequential(nn.BatchNorm1d(3), nn.ReLU()), mg.randn(4, 3)
+    names = Names()
+    with listen(names):
+        chain(x)
+    assert names.seen == [("batch_norm", False), ("relu", None)]
+    chain[1].forward = lambda input: input * 0
+    assert not chain(x).detach().numpy().any()
