@@ -162,7 +162,8 @@ class Bench:
             if epochs != sorted(epochs):
                 lost.append(f"trial {number} went back: epochs {epochs}")
             file = Path(settings.out or "", f"trial-{number:04}", "metrics.jsonl")
-            lines = [json.loads(line)["epoch"] for line in file.read_text("utf-8").splitlines()]
+            text = file.read_text("utf-8") if file.exists() else ""
+            lines = [json.loads(line)["epoch"] for line in text.splitlines()]
             if lines != [*range(1, self.epochs + 1)]:
                 lost.append(f"trial {number} has the epochs {lines}")
         if journal is not None:
@@ -259,6 +260,7 @@ def results(settings: Settings) -> dict[int, Any]:
             one.values,
             sorted(one.intermediate_values.items()),
             one.params,
+            one.user_attrs.get(study.REASON),
         ]
         for one in found.all()
     }
