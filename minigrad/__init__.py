@@ -7,6 +7,7 @@ from . import (
     checkpoint,
     console,
     data,
+    distributed,
     functional,
     implementations,  # noqa: F401  # registers them
     memory,
@@ -127,6 +128,7 @@ __all__ = [
     "data",
     "detect_anomaly",
     "device",
+    "distributed",
     "double",
     "draw",
     "dtype",

@@ -79,8 +79,30 @@ class _Sequence:
 _shared = _Sequence(0)
 
 
+class Part(NamedTuple):
+    """The rows of a batch that one of several processes has: every ``of``-th from ``first`` on.
+
+    Attributes:
+        first, of: number of the process, and how many there are.
+        total: rows of the whole batch.
+    """
+
+    first: int
+    of: int
+    total: int
+
+    @property
+    def rows(self) -> slice:
+        """These rows of the whole batch."""
+        return slice(self.first, None, self.of)
+
+    def __len__(self) -> int:
+        return len(range(self.first, self.total, self.of))
+
+
 class _Thread(threading.local):
     own: _Sequence | None = None  # after the thread's first manual_seed
+    part: Part | None = None
 
 
 _thread = _Thread()
@@ -170,6 +192,34 @@ def threshold(drop: float) -> int:
 def next_draw() -> Draw:
     """The next draw of the calling thread's sequence."""
     return (_thread.own or _shared).next()
+
+
+@contextmanager
+def part_of_batch(part: Part | None) -> Iterator[None]:
+    """Context in which this thread works on ``part`` of a batch. What is drawn for each row of a
+    batch is then drawn for the whole batch, and the part's rows are taken from it."""
+    before, _thread.part = _thread.part, part
+    try:
+        yield
+    finally:
+        _thread.part = before
+
+
+def current_part() -> Part | None:
+    """The part of a batch that this thread works on; None for whole batches."""
+    return _thread.part
+
+
+def rows_of_batch(count: int) -> tuple[int, slice]:
+    """For a function that draws for each of ``count`` rows: how many rows to draw for, and which of
+    these are meant. They differ only between processes that share a batch, whose draws thereby are
+    those of a single process."""
+    part = _thread.part
+    if part is None:
+        return count, slice(None)
+    if count != len(part):
+        raise ValueError(f"count: expected the {len(part)} rows of this process, got {count}")
+    return part.total, part.rows
 
 
 @contextmanager

@@ -47,6 +47,7 @@ LAYERS = (
     ("minigrad.ops",),
     ("minigrad.gradients",),
     ("minigrad.functional",),
+    ("minigrad.distributed",),
     ("minigrad.nn",),
     ("minigrad.optim",),
     (

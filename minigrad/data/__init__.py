@@ -1,12 +1,13 @@
 """Datasets and loaders under the names of ``torch.utils.data``; :mod:`minigrad.utils.data` has the
 same names."""
 
-from ..rng import replayable
+from ..rng import replayable, rows_of_batch
 from .collate import default_collate
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from .loader import DataLoader, Transform
 from .sampler import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -20,6 +21,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -32,4 +34,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
     "replayable",
+    "rows_of_batch",
 ]

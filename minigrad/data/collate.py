@@ -110,3 +110,17 @@ def _of_sequences(samples: list[Any]) -> Any:
         except TypeError:
             return entries
     return entries
+
+
+def without_samples(batch: Any) -> Any:
+    """A batch of no samples, like ``batch`` in all else."""
+    if isinstance(batch, Tensor):
+        return batch[:0]
+    if isinstance(batch, Mapping):
+        return {key: without_samples(entry) for key, entry in batch.items()}
+    if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
+        raise TypeError(f"batch: expected Tensors or lists of them, got {type(batch).__name__}")
+    if batch and isinstance(batch[0], (str, bytes)):
+        return []
+    entries = [without_samples(entry) for entry in batch]
+    return type(batch)(*entries) if hasattr(batch, "_fields") else entries

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from .. import check
 from ..device import device_of, move
 from ..nn.state import raw
@@ -169,7 +171,7 @@ def gathered(dataset: Any, indices: list[int]) -> list[Tensor] | None:
         return gathered(dataset.dataset, [dataset.indices[i] for i in indices])
     if not _is_as_made(dataset, TensorDataset) or any(t.requires_grad for t in dataset.tensors):
         return None
-    index = raw(indices)
+    index = raw(indices) if len(indices) else np.empty(0, np.int64)
     if index.dtype.kind not in "iu" or index.ndim != 1:
         raise TypeError(f"sampler: expected whole numbers of it, got {check.shown(indices)}")
     return [Tensor(t.data[move(index, device_of(t.data))]) for t in dataset.tensors]

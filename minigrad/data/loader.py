@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import check
 from ..options import lacks
-from ..rng import Generator, drawn_by, replayable
+from ..rng import Generator, Part, drawn_by, part_of_batch, replayable
 from ..tensor import Tensor
-from .collate import default_collate
+from .collate import default_collate, without_samples
 from .dataset import TensorDataset, by_number, gathered, samples_of
 from .sampler import BatchSampler
 from .workers import Key, Pool, Request, context_of
@@ -31,11 +31,20 @@ class _Fetch:
     dataset: Any
     collate: Callable[[list[Any]], Any] | None
     transform: Transform | None
+    rank: int = 0
+    num_replicas: int = 1
 
     def __call__(self, key: Key, indices: list[int]) -> Any:
+        part = Part(self.rank, self.num_replicas, len(indices)) if self.num_replicas > 1 else None
+        with part_of_batch(part):
+            return self._part(key, indices if part is None else indices[part.rows], indices)
+
+    def _part(self, key: Key, indices: list[int], whole: list[int]) -> Any:
         batch = gathered(self.dataset, indices) if self.collate is None else None
         if batch is None:
-            batch = (self.collate or default_collate)(samples_of(self.dataset, indices))
+            samples = samples_of(self.dataset, indices or whole[:1])
+            batch = (self.collate or default_collate)(samples)
+            batch = batch if indices else without_samples(batch)
         if self.transform is None:
             return batch
         seed, number, place = key
@@ -93,6 +102,11 @@ class DataLoader:
         transform: ``transform(images, generator)`` makes the first entry of a batch, for
             augmentation and normalisation of all its images at once.
         seed: whole number from 0.
+        num_replicas, rank: how many processes share each batch, and the number of this one, which
+            gets every ``num_replicas``-th sample from the ``rank``-th on: all samples of a batch go
+            to one process each, so a process may get a batch of none. What ``transform`` draws is
+            what it draws of whole batches if it uses :func:`rows_of_batch`. (Not in PyTorch, where
+            a ``DistributedSampler`` makes all alike by repeating samples.)
 
     Raises:
         TypeError, ValueError: wrong arguments, or a batch that cannot be made.
@@ -120,6 +134,8 @@ class DataLoader:
         persistent_workers: bool = False,
         transform: Transform | None = None,
         seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
     ) -> None:
         self.dataset = by_number("dataset", dataset)
         self.batch_size = check.integer("batch_size", batch_size, 1)
@@ -131,6 +147,8 @@ class DataLoader:
         self.transform = _function("transform", transform)
         self.worker_init_fn = _function("worker_init_fn", worker_init_fn)
         self.seed = check.integer("seed", seed, 0)
+        self.num_replicas = check.integer("num_replicas", num_replicas, 1)
+        self.rank = check.integer("rank", rank, 0, self.num_replicas - 1)
         self.timeout = check.number("timeout", timeout, 0)
         check.boolean("pin_memory", pin_memory)
         self._context = context_of(multiprocessing_context)
@@ -216,7 +234,7 @@ class DataLoader:
     def _batches(self, seed: int, number: int, start: int) -> Iterator[Any]:
         numbered = itertools.islice(enumerate(self._indices(seed, number)), start, None)
         requests: Iterator[Request] = (((seed, number, place), batch) for place, batch in numbered)
-        fetch = _Fetch(self.dataset, self.collate_fn, self.transform)
+        fetch = _Fetch(self.dataset, self.collate_fn, self.transform, self.rank, self.num_replicas)
         if not self.num_workers:
             for request in requests:
                 yield fetch(*request)

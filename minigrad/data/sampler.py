@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .. import check
+from .. import check, distributed
 from ..nn.state import raw
-from ..rng import Generator, drawn_by
+from ..rng import Generator, drawn_by, replayable
 
 T = TypeVar("T")
 
@@ -183,3 +183,60 @@ def _generator(value: Any) -> Generator | None:
     if value is not None and not isinstance(value, Generator):
         raise TypeError(f"generator: expected a Generator, got {type(value).__name__}")
     return value
+
+
+class DistributedSampler(Sampler[int]):
+    """The samples of one of several processes: every ``num_replicas``-th from the ``rank``-th on.
+
+    Each sample goes to one process, so some processes may get one more than others. (PyTorch makes
+    them alike by repeating samples.)
+
+    Args:
+        dataset: anything with a length.
+        num_replicas: processes; as many as the process group has by default.
+        rank: number of this process; that in the group by default.
+        shuffle: a new order every epoch, the same in all processes.
+        seed: of that order, the same in all processes.
+        drop_last: leave out the samples at the end that make some processes get one more.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        self.dataset = _sized("dataset", dataset)
+        of = distributed.get_world_size() if num_replicas is None else num_replicas
+        self.num_replicas = check.integer("num_replicas", of, 1)
+        number = distributed.get_rank() if rank is None else rank
+        self.rank = check.integer("rank", number, 0, self.num_replicas - 1)
+        self.shuffle = check.boolean("shuffle", shuffle)
+        self.seed = check.integer("seed", seed, 0)
+        self.drop_last = check.boolean("drop_last", drop_last)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next pass has, the same in all processes."""
+        self.epoch = check.integer("epoch", epoch, 0)
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples this process gets."""
+        return len(self._part(range(len(self.dataset))))
+
+    def _part(self, order: Sequence[int]) -> Sequence[int]:
+        end = len(order) - len(order) % self.num_replicas if self.drop_last else len(order)
+        return order[self.rank : end : self.num_replicas]
+
+    def __iter__(self) -> Iterator[int]:
+        order: Sequence[int] = range(len(self.dataset))
+        if self.shuffle:
+            order = replayable(self.seed, 0, self.epoch).permutation(len(order)).tolist()
+        return iter(self._part(order))
+
+    def __len__(self) -> int:
+        return self.num_samples

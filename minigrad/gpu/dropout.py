@@ -17,7 +17,7 @@ from .capture import varying
 THREADS = 256  # per block of dropout.cu
 
 
-@_dropout.on("gpu", when=cuda.serves)
+@_dropout.on("gpu", when=lambda *a, **k: cuda.serves(*a, **k) and rng.current_part() is None)
 def dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array, Backward]:
     """One pass over memory forward and backward; only the stream's number is kept between them."""
     xp = get_xp(x)

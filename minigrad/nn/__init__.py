@@ -77,6 +77,7 @@ from .shape import (
     ZeroPad1d,
     ZeroPad2d,
 )
+from .sync_norm import SyncBatchNorm
 from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
@@ -144,6 +145,7 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "SyncBatchNorm",
     "Tanh",
     "TransformerEncoder",
     "TransformerEncoderLayer",

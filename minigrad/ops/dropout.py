@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from .. import check, rng
 from ..device import Array, device_of, get_xp, move
 from ..layout import from_batch_last
@@ -27,9 +29,23 @@ def scale(p: float) -> float:
 
 
 def keep_mask(x: Array, draw: rng.Draw, p: float) -> Array:
-    """The mask of kept elements, drawn on the CPU in the order of batch-innermost memory."""
-    mask = draw.keep_mask((*x.shape[1:], *x.shape[:1]), p)
-    return from_batch_last(mask) if mask.ndim else mask
+    """The mask of kept elements, drawn on the CPU in the order of batch-innermost memory.
+
+    Of a part of a batch (:func:`minigrad.rng.part_of_batch`), the mask of the whole batch is drawn.
+    Then x may have several rows for each of the batch's, such as one for each head of attention.
+    """
+    part = rng.current_part()
+    if part is None or not x.ndim:
+        mask = draw.keep_mask((*x.shape[1:], *x.shape[:1]), p)
+        return from_batch_last(mask) if mask.ndim else mask
+    each, left = divmod(len(x), len(part)) if len(part) else (1, len(x))
+    if left:
+        raise ValueError(
+            f"input: expected a multiple of the {len(part)} rows of this process's part of the "
+            f"batch, got {x.shape}"
+        )
+    mask = draw.keep_mask((*x.shape[1:], part.total, each), p)[..., part.rows, :]
+    return from_batch_last(np.ascontiguousarray(mask.reshape(*x.shape[1:], len(x))))
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -109,29 +109,19 @@ def batch_norm(
         ValueError: shapes do not match; or, in training, there is one value per channel, only one
             of the running statistics, or eps = 0.
     """
-    check.floating("input", check.tensor("input", input))
-    if input.ndim < 2:
-        raise ValueError(f"input: expected shape (N, C) or (N, C, ...), got {input.shape}")
-    c = input.shape[1]
     named = {
         "running_mean": running_mean,
         "running_var": running_var,
         "weight": weight,
         "bias": bias,
     }
-    for name, t in named.items():
-        check.vector(name, t, c, input)
+    check_batch_norm(input, named, residual)
+    c = input.shape[1]
     if num_batches_tracked is not None:
         check.tensor("num_batches_tracked", num_batches_tracked)
         if num_batches_tracked.dtype.kind not in "iu" or num_batches_tracked.numel() != 1:
             came = f"{num_batches_tracked.dtype} of shape {num_batches_tracked.shape}"
             raise ValueError(f"num_batches_tracked: expected one integer, got {came}")
-    if residual is not None:
-        check.tensor("residual", residual)
-        for what in ("shape", "dtype"):
-            came, expected = getattr(residual, what), getattr(input, what)
-            if came != expected:
-                raise ValueError(f"residual: expected {what} {expected} as input, got {came}")
     options: dict[str, Any] = {
         "batch": check.boolean("training", training),
         "eps": check.number("eps", eps, 0),
@@ -170,6 +160,23 @@ def batch_norm(
         with np.errstate(all="ignore"):  # overflow shows in the loss, as inside operations
             _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
     return y
+
+
+def check_batch_norm(
+    input: Tensor, named: dict[str, Tensor | None], residual: Tensor | None
+) -> None:
+    """Raise unless the vectors ``named`` and the residual fit the input."""
+    check.floating("input", check.tensor("input", input))
+    if input.ndim < 2:
+        raise ValueError(f"input: expected shape (N, C) or (N, C, ...), got {input.shape}")
+    for name, t in named.items():
+        check.vector(name, t, input.shape[1], input)
+    if residual is not None:
+        check.tensor("residual", residual)
+        for what in ("shape", "dtype"):
+            came, expected = getattr(residual, what), getattr(input, what)
+            if came != expected:
+                raise ValueError(f"residual: expected {what} {expected} as input, got {came}")
 
 
 @Dispatched

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -283,3 +283,31 @@ def named_context(name):
 )
 def test_errors(error, text, make):
     refuses(error, text, make)
+
+
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 4), st.booleans())
+@settings(max_examples=15)
+def test_processes_share_each_batch(count, size, processes, tensors):
+    """Every sample of a batch goes to one process, with the draws that it has in a whole batch."""
+
+    def noisy(images, generator):
+        total, rows = mg.data.rows_of_batch(len(images))
+        return images + mg.Tensor(generator.random((total, 2))[rows])
+
+    values = mg.arange(count * 2).reshape(count, 2).double()
+    data = mg.data.TensorDataset(values, mg.arange(count))
+    if not tensors:
+        data = [(values[i], {"number": i}) for i in range(count)]
+
+    def batches(rank, of):
+        options = {"shuffle": True, "transform": noisy, "num_replicas": of, "rank": rank}
+        return [*mg.data.DataLoader(data, size, **options).epoch(1)]
+
+    for whole, *parts in zip(
+        batches(0, 1), *(batches(rank, processes) for rank in range(processes)), strict=True
+    ):
+        for rank, (images, numbers) in enumerate(parts):
+            there = numbers if tensors else numbers["number"]
+            expected = whole[1] if tensors else whole[1]["number"]
+            assert there.tolist() == expected.tolist()[rank::processes]
+            np.testing.assert_array_equal(images.numpy(), whole[0].numpy()[rank::processes])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.data import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -91,3 +92,31 @@ def test_weights():
 )
 def test_errors(error, text, make):
     refuses(error, text, make)
+
+
+@given(st.integers(0, 30), st.integers(1, 5), st.booleans(), st.booleans(), st.integers(0, 3))
+def test_each_sample_goes_to_one_process(count, processes, shuffle, drop_last, epoch):
+    """PyTorch's order; but no sample is repeated to make all processes alike."""
+    data, options = [0] * count, {"shuffle": shuffle, "drop_last": drop_last}
+    found = []
+    for rank in range(processes):
+        one = DistributedSampler(data, processes, rank, **options)
+        one.set_epoch(epoch)
+        mine = [*one]
+        assert len(mine) == len(one) == one.num_samples
+        found.append(mine)
+        if not shuffle and (drop_last or count % processes == 0):
+            theirs = torch.utils.data.DistributedSampler(data, processes, rank, **options)
+            assert mine == ([*theirs] if count >= processes else [])
+    every = sorted(i for mine in found for i in mine)
+    kept = count - count % processes if drop_last else count
+    assert len(every) == kept
+    assert len({*every}) == kept
+    assert {*every} <= {*range(count)}
+
+
+def test_one_process_alone_gets_all():
+    assert sorted(DistributedSampler([0] * 5)) == [*range(5)]
+    first, second = DistributedSampler([0] * 50), DistributedSampler([0] * 50)
+    second.set_epoch(1)
+    assert [*first] != [*second]

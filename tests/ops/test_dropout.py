@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.layout import to_batch_last
+from minigrad.rng import Part, part_of_batch
 from tests.common import grid, lay_out, layouts, leaf, refuses, seeds, shapes
 
 pytestmark = pytest.mark.usefixtures("each_way")
@@ -93,3 +94,25 @@ def test_identity_in_evaluation_or_without_probability():
 )
 def test_errors(args, error, match):
     refuses(error, match, lambda: dropout(*args))
+
+
+@pytest.mark.parametrize("shape", [(10,), (10, 3), (20, 2, 3), (0, 3)])
+@pytest.mark.parametrize("of", [2, 3])
+def test_part_of_a_batch(shape, of):
+    """Each process draws its rows of the mask of the whole batch; a batch's row may be several of
+    the array's."""
+    rows = 10 if shape[0] else 0
+    each = shape[0] // rows if rows else 1
+    mg.manual_seed(1)
+    whole = mg.functional.dropout(mg.ones(*shape)).numpy()
+    after = mg.rand(1).item()
+    for first in range(of):
+        part = Part(first, of, rows)
+        mine = [r * each + k for r in range(rows)[part.rows] for k in range(each)]
+        mg.manual_seed(1)
+        with part_of_batch(part):
+            found = mg.functional.dropout(mg.ones(len(part) * each, *shape[1:]))
+        assert found.tolist() == whole[mine].tolist()
+        assert mg.rand(1).item() == after
+    with part_of_batch(Part(0, 2, 10)):
+        refuses(ValueError, "multiple of the 5 rows", lambda: mg.functional.dropout(mg.ones(7)))

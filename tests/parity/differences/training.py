@@ -31,6 +31,17 @@ def muon() -> None:
         update(torch, (2, 1, 3, 3))
 
 
+@row("distributed-sampler")
+def distributed_sampler() -> None:
+    def dealt(library: Any) -> list[int]:
+        data = library.utils.data
+        parts = [data.DistributedSampler(range(5), 2, r, shuffle=False) for r in range(2)]
+        return sorted(i for part in parts for i in part)
+
+    assert dealt(mg) == [0, 1, 2, 3, 4]
+    assert dealt(torch) == [0, 0, 1, 2, 3, 4]
+
+
 class Draws:
     """Samples that are drawn."""
 

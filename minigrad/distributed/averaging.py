@@ -1,0 +1,190 @@
+"""Gradients averaged over ranks, in buckets, while backward still computes others.
+
+Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .. import check
+from ..device import Array, device_of, get_xp
+from ..events import Listener, listen
+from ..tensor import Tensor
+from .group import Group, Work, current
+
+MIB = 2**20
+
+
+class Bucket:
+    """Gradients that travel in one message.
+
+    Attributes:
+        parameters: whose gradients these are, with the slice of ``flat`` for each.
+        flat: the gradients one behind the other, each in C order.
+    """
+
+    def __init__(self, parameters: list[Any]) -> None:
+        self.places: dict[int, slice] = {}
+        end = 0
+        for p in parameters:
+            self.places[id(p)] = slice(end, end + p.numel())
+            end += p.numel()
+        first = parameters[0].data
+        self.parameters = parameters
+        self.flat: Array = get_xp(first).zeros(end, first.dtype)
+        self.missing = set(self.places)
+        self.work: Work | None = None
+
+    def part(self, p: Any) -> Array:
+        """The place of p's gradient, of its shape."""
+        return self.flat[self.places[id(p)]].reshape(p.shape)
+
+
+class GradientAverager:
+    """Gives every rank the mean gradient over all ranks' samples.
+
+    As PyTorch's ``DistributedDataParallel``, it puts gradients into buckets, the last parameters'
+    first, since backward reaches these first. As soon as the gradients of a bucket are final, which
+    a hook of each parameter tells, their sum over the ranks is started; it moves on while backward
+    computes the others. Unlike PyTorch's it does not wrap the model: :meth:`backward` takes the
+    place of ``loss.backward()``. Ranks may have different numbers of samples, or none.
+
+    All ranks make averagers in the same order, of the same parameters. A gradient is a view of its
+    bucket, so the next call to ``backward`` overwrites it.
+
+    Args:
+        params: of the model; those that require no gradient are left out.
+        bucket_cap_mb: MiB that a bucket holds at most, unless a single gradient is larger.
+        process_group: the ranks; all by default.
+
+    Attributes:
+        bytes: of gradients, that each call to ``backward`` reduces.
+        buckets: in the order in which they are sent.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        bucket_cap_mb: float = 25,
+        process_group: Group | None = None,
+    ) -> None:
+        cap = check.number("bucket_cap_mb", bucket_cap_mb, 0) * MIB
+        self.group = current(process_group).channel()
+        self.parameters: list[Any] = [
+            check.tensor("params", p) for p in check.items("params", params, "Tensors")
+        ]
+        self.parameters = [p for p in self.parameters if p.requires_grad]
+        self.buckets = [Bucket(held) for held in _divided(self.parameters[::-1], cap)]
+        self._bucket_of = {id(p): b for b in self.buckets for p in b.parameters}
+        self.bytes = sum(bucket.flat.nbytes for bucket in self.buckets)
+        self._next = 0  # the first bucket that has not been sent
+        self._active = False
+        if self.group.size > 1:
+            for p in self.parameters:
+                p.register_hook(lambda gradient, p=p: self._final(p, gradient))
+
+    def backward(self, loss: Tensor | None, weight: float, total: float | None = None) -> float:
+        """Set the ``grad`` of every parameter to that of the mean loss over all ranks' samples.
+
+        With losses L_r and weights w_r, each gradient is Σ w_r ∂L_r / Σ w_r.
+
+        Args:
+            loss: a scalar, the mean over this rank's samples; None of a rank without samples whose
+                model calls for no other ranks in its forward pass.
+            weight: of this rank, such as its number of samples; 0 without any.
+            total: the sum of the weights over the ranks, where it is known before; else it is
+                summed, beside the gradients.
+
+        Returns:
+            The sum of the weights.
+
+        Raises:
+            ValueError: no rank has samples.
+        """
+        if self.group.size == 1:
+            assert loss is not None
+            loss.backward()
+            return weight
+        sums, share = np.array([weight], np.float64), weight / (total or 1)
+        summed = None if total is not None else self.group.all_reduce(sums)
+        self._next, self._active = 0, True
+        for bucket in self.buckets:
+            bucket.missing, bucket.work = set(bucket.places), None
+            for p in bucket.parameters:
+                p.grad = None  # else it would be added to while it is sent
+        if loss is not None:
+            seed = Tensor(get_xp(loss.data).full_like(loss.data, share))
+            with listen(_Polling(self)):
+                loss.backward(seed)
+        self._active = False
+        for bucket in self.buckets[self._next :]:
+            for p in bucket.parameters:
+                if id(p) in bucket.missing:  # unused, or this rank has no samples
+                    bucket.part(p)[...] = 0
+            self._send(bucket)
+        if summed is not None:
+            summed.wait()
+            total = float(sums[0])
+            if not total > 0:
+                raise ValueError("weight: expected one above 0 on some rank, got 0 on all")
+        assert total is not None
+        self._give(1 if summed is None else total)
+        return total
+
+    def _final(self, p: Any, gradient: Tensor) -> None:
+        """The gradient of ``p`` is final. Buckets are sent in the same order on every rank."""
+        if not self._active:
+            raise RuntimeError("backward: call GradientAverager.backward(loss, ...) in its place")
+        bucket = self._bucket_of[id(p)]
+        bucket.part(p)[...] = gradient.data
+        bucket.missing.discard(id(p))
+        while self._next < len(self.buckets) and not self.buckets[self._next].missing:
+            self._send(self.buckets[self._next])
+
+    def _send(self, bucket: Bucket) -> None:
+        bucket.work = self.group.all_reduce(bucket.flat)
+        self._next += 1
+
+    def poll(self) -> None:
+        """Move on what has been sent: MPI works only while it is asked."""
+        for bucket in self.buckets[: self._next]:
+            if bucket.work is not None and bucket.work.is_completed():
+                continue
+            break
+
+    def _give(self, total: float) -> None:
+        for bucket in self.buckets:
+            assert bucket.work is not None
+            bucket.work.wait()
+            if total != 1:
+                bucket.flat /= bucket.flat.dtype.type(total)
+            for p in bucket.parameters:
+                p.grad = Tensor(bucket.part(p))
+
+
+class _Polling(Listener):
+    """Asks after the messages at every derivative."""
+
+    def __init__(self, averager: GradientAverager) -> None:
+        self._averager = averager
+
+    def derivative(self, node: Any, g: Array, gradients: tuple[Array | None, ...]) -> None:
+        self._averager.poll()
+
+
+def _divided(parameters: list[Any], cap: float) -> list[list[Any]]:
+    """The parameters in order, in lists of one dtype and device and at most ``cap`` bytes."""
+    found: list[list[Any]] = []
+    size, kind = 0.0, None
+    for p in parameters:
+        this = p.dtype, str(device_of(p.data))
+        if not found or this != kind or size + p.data.nbytes > cap:
+            found.append([])
+            size, kind = 0, this
+        found[-1].append(p)
+        size += p.data.nbytes
+    return found

@@ -1,0 +1,99 @@
+"""Batch normalisation over the batches of all ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import check
+from ..device import Array
+from ..distributed import Group, current
+from ..ops.sync_norm import sync_batch_norm
+from ..options import lacks
+from ..tensor import Tensor
+from .module import Module
+from .normalization import BatchNorm1d, BatchNorm2d, _BatchNorm
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation over the batches of all ranks, so that N ranks with B images each train
+    as one with N · B.
+
+    Two messages a step: forward adds 2C + 1 float64 numbers over the ranks, backward 2C. Ranks may
+    have different numbers of images, or none. In evaluation, or in a process that is alone, it is
+    batch normalisation.
+
+    Args:
+        num_features, eps, momentum, affine, track_running_stats, bias: see :class:`BatchNorm2d`.
+        process_group: the ranks; all by default.
+
+    Input (N, C) or (N, C, ...).
+
+    Raises:
+        ValueError: wrong shape, or one value per channel on all ranks together in training.
+    """
+
+    ndims, layout = (2, 3, 4, 5), "(N, C) or (N, C, ...)"
+
+    @lacks("device", "dtype")
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Group | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
+        self.process_group = process_group
+
+    def forward(self, input: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        check.tensor("input", input, self.ndims, self.layout)
+        group = current(self.process_group)
+        if not self.training or group.size == 1:
+            return super().forward(input, residual, relu)
+        check.writable("num_batches_tracked", self.num_batches_tracked)
+
+        def reduce(sums: Array) -> None:
+            group.all_reduce(sums).wait()
+
+        return sync_batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.momentum,
+            self.eps,
+            reduce,
+            residual=residual,
+            relu=check.boolean("relu", relu),
+            num_batches_tracked=self.num_batches_tracked,
+        )
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Group | None = None) -> Any:
+        """``module`` with every batch normalisation in it replaced by one of this class, with the
+        same parameters and buffers; ``module`` itself is one if it is replaced."""
+        if isinstance(module, (BatchNorm1d, BatchNorm2d)):
+            made = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.weight is not None,
+                process_group=process_group,
+                bias=module.bias is not None,
+            )
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(made, name, getattr(module, name))
+            made.training = module.training
+            return made
+        made_of: dict[int, Any] = {}  # a module may have several names
+        for name, child in list(module._members(Module)):
+            if id(child) not in made_of:
+                made_of[id(child)] = cls.convert_sync_batchnorm(child, process_group)
+            if made_of[id(child)] is not child:
+                setattr(module, name, made_of[id(child)])
+        return module

@@ -1,0 +1,49 @@
+"""Real ranks, started by mpirun; skipped without Open MPI or mpi4py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minigrad import distributed
+from minigrad.distributed import mpi
+from tests.common import refuses
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def mpirun():
+    """Runs a program on so many ranks, and returns what it says."""
+    if shutil.which("mpirun") is None or not distributed.is_available():
+        pytest.skip("no MPI: Open MPI (apt-get install openmpi-bin) or mpi4py is missing")
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    env = os.environ | root | {"MINIGRAD_COMPILED": "0", "PYTHONPATH": str(ROOT)}
+
+    def run(ranks: int, *words: object) -> str:
+        command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8",
+                              timeout=100, env=env, cwd=ROOT, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_ranks_train_as_one_process(mpirun):
+    """The equality of tests/distributed/test_averaging.py over MPI."""
+    lines = mpirun(4, "-m", "tests.distributed.common").splitlines()
+    assert len(lines) == 8
+    for line in lines:
+        assert float(line.rpartition(" ")[2]) < 1e-12, line
+
+
+def test_without_mpi4py(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    refuses(ImportError, "mpi4py is missing: run pip install", mpi.load)
+    assert not distributed.is_available()
