@@ -56,12 +56,20 @@ def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
         study.finish(one, TrialState.FAIL, reason=why)
         return
     trial = optuna.trial.Trial(study.optuna(one.number), one._trial_id)
+    _draw_again(trial, one)
     try:
         state, value, reason = _train(study, trial, _settings(study, trial, settings))
     except (Diverged, MemoryError) as error:
         state, value, reason = TrialState.FAIL, None, str(error).partition(";")[0]
     study.finish(one, state, value, reason)
     remove_state(study, one.number)
+
+
+def _draw_again(trial: optuna.trial.Trial, one: FrozenTrial) -> None:
+    """Take from the sampler what a lost worker had drawn, so that the rest comes out the same."""
+    for name, distribution in one.distributions.items():
+        if not (distribution.single() or name in trial.relative_params):
+            trial.study.sampler.sample_independent(trial.study, one, name, distribution)
 
 
 def remove_state(study: Study, number: int) -> None:

@@ -49,6 +49,33 @@ def test_every_trial_ends_once(done):
     assert {one.state.name for one in trials} == {"COMPLETE", "PRUNED"}
 
 
+@pytest.mark.parametrize("drawn", [1, 3, 5])
+def test_what_was_left_to_draw_comes_out_the_same(done, asked, monkeypatch, drawn):
+    """A worker is lost in the midst of drawing its first trial's settings."""
+
+    class Lost(BaseException):
+        pass
+
+    suggest, names = optuna.trial.Trial._suggest, []
+
+    def counted(trial, name, distribution):
+        names.append(name)
+        if len(names) == drawn + 1:
+            raise Lost
+        return suggest(trial, name, distribution)
+
+    monkeypatch.setattr(optuna.trial.Trial, "_suggest", counted)
+    with pytest.raises(Lost):
+        worker.work(asked)
+    with opened(asked).take() as one:
+        assert len(one.params) == drawn
+        study = opened(asked)
+        trial = optuna.trial.Trial(study.optuna(one.number), one._trial_id)
+        worker._draw_again(trial, one)
+        study.plan.space.draw(trial)
+    assert trial.params == opened(done).all()[one.number].params
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_trial_goes_on_from_its_last_epoch(done, asked, monkeypatch, before):
     """Its worker is lost before, or just after, an epoch was saved."""
