@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import ops
 from minigrad.events import listen
+from minigrad.ops.sync_norm import sync_batch_norm
 from minigrad.sums import MAX_RUN, total
 from minigrad.tape import Operation
 from tests.common import LAYOUTS, Operations, grid, host, lay_out, layouts, leaf, seeds
@@ -304,6 +305,12 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
     "gelu, large": (lambda m, x: m.gelu(x, "tanh"), [near((9,), 2000)]),
     "batch_norm": (
         lambda m, x, w, b: m.batch_norm(x, None, None, w, b, training=True),
+        [grid((3000, 2), 0, -6e4, 6e4), near((2,), 1), near((2,), 1)],
+    ),
+    "batch_norm of several processes": (
+        lambda m, x, w, b: sync_batch_norm(
+            x, *(mg.zeros(2, dtype=x.dtype) for _ in "mv"), w, b, 0.1, 1e-5, lambda sums: None
+        ),
         [grid((3000, 2), 0, -6e4, 6e4), near((2,), 1), near((2,), 1)],
     ),
     "batch_norm, running": (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..device import Array, get_xp
-from ..sums import in_float32
+from ..sums import adding_dtype, in_float32
 from ..tape import Backward, op
 from ..tensor import Tensor
 from .norm import _batch_norm, _track, check_batch_norm
@@ -107,7 +107,8 @@ def sync_batch_norm(
     check_batch_norm(input, named, residual)
     xp = get_xp(input.data)
     c = input.shape[1]
-    mean, var = xp.empty(c, running_mean.dtype), xp.empty(c, running_mean.dtype)
+    dtype = adding_dtype(running_mean.dtype)
+    mean, var = xp.empty(c, dtype), xp.empty(c, dtype)
     count = np.zeros(())
     y = _sync_batch_norm(
         input,

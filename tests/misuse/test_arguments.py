@@ -166,7 +166,7 @@ ELSEWHERE = {
     """,
     "a module, whose functions are here": """
         autograd
-        checkpoint console data functional memory nn onnx optim
+        checkpoint console data distributed functional memory nn onnx optim
         nn.functional nn.init nn.utils optim.lr_scheduler utils
     """,
     "a type": "data.Transform",
@@ -176,6 +176,7 @@ ELSEWHERE = {
         e inf nan pi dtype finfo iinfo float16 float32 float64 double half int8 int16 int32 int64
         long short uint8 uint16 uint32 uint64
     """,
+    "tested in tests/distributed": "nn.SyncBatchNorm data.DistributedSampler data.rows_of_batch",
     "takes anything": "is_tensor",
     "other names of cat": "concat concatenate",
     "tested here by themselves": "save load",

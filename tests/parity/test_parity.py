@@ -41,8 +41,8 @@ def test_as_pytorch(device, name):
 # Names that no table of drawn calls can hold, and where they are tested instead.
 ELSEWHERE = {
     "CaptureError", "CapturedStep", "Generator",
-    "DeviceError", "checkpoint", "console", "data", "detect_anomaly", "device", "functional",
-    "OutOfMemoryError", "get_num_threads", "get_xp", "gradcheck",
+    "DeviceError", "checkpoint", "console", "data", "detect_anomaly", "device", "distributed",
+    "functional", "OutOfMemoryError", "get_num_threads", "get_xp", "gradcheck",
     "is_compiled", "is_gpu_available", "load", "manual_seed", "memory", "nn",
     "Diagonal", "Multilinear", "Rerun", "autograd", "enable_grad", "gradgradcheck",
     "inference_mode", "is_grad_enabled",
@@ -55,7 +55,7 @@ ELSEWHERE = {
     "Tensor.register_hook", "Tensor.retain_grad", "Tensor.retains_grad", "Tensor.__reduce_ex__",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
-    "nn.Sequential", "nn.TransformerEncoder", "nn.TransformerEncoderLayer",
+    "nn.Sequential", "nn.SyncBatchNorm", "nn.TransformerEncoder", "nn.TransformerEncoderLayer",
     "nn.functional", "nn.fuse", "nn.init", "nn.utils",
     "watch_compilation", "draw", "explore", "trace", "utils", "Tensor.cuda",
     "Tensor.is_cuda", "concat", "concatenate",

@@ -55,6 +55,7 @@ NO_TIME: dict[str, str] = {
         ndimension nelement numel ravel reshape reshape_as shape size squeeze t
         unflatten Unflatten unsqueeze view view_as element_size Identity""",
     "memory that nothing fills": "empty empty_like new_empty",
+    "several processes: benchmarks need mpirun": "SyncBatchNorm distributed",
     "properties, and what is kept on a tensor": """
         device grad grad_fn is_cuda is_floating_point is_leaf is_tensor node register_hook
         requires_grad requires_grad_ retain_grad retains_grad zero_grad data dtype""",

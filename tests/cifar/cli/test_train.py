@@ -30,7 +30,12 @@ def test_train_takes_every_setting_of_a_run(monkeypatch):
     )
     assert dataclasses.replace(settings, progress=True, detect_anomaly=False) == expected
     assert settings.detect_anomaly
-    given = {f.name for f in dataclasses.fields(Train)} | {"overrides", "command", "source"}
+    given = {f.name for f in dataclasses.fields(Train)} | {
+        "overrides",
+        "command",
+        "source",
+        "trial",
+    }
     assert given >= {f.name for f in dataclasses.fields(Settings)}
 
 
