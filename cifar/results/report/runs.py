@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cifar import datasets, metadata, process, recipes
 from cifar.errors import UserError
@@ -17,6 +17,9 @@ from cifar.recipes import Recipe
 from cifar.results import plots
 from cifar.results.metrics import ClassRecall, EpochMetrics
 from cifar.results.record import Record, SavedRecord, decode
+
+# With another of these, a run's figures are not to be compared with the study's.
+OF_THE_STUDY: Final = {"model", "model_options", "long_tail", "subset"}
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,9 @@ class Group:
 
     @property
     def claims(self) -> dict[str, float]:
-        """The study's figures by metric, for runs on the data that it used."""
-        return dict(self.first.recipe.claim) if self.first.dataset == "cifar10" else {}
+        """The study's figures by metric, for runs of its network on the data that it used."""
+        own = self.first.dataset != "cifar10" or OF_THE_STUDY & set(self.first.overrides)
+        return {} if own else dict(self.first.recipe.claim)
 
     @property
     def course(self) -> plots.Course:

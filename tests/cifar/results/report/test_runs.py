@@ -35,6 +35,12 @@ def test_runs_are_found_and_grouped(trained):
     assert groups[1].runs[0].minutes == sum(line["seconds"] for line in history) / 60
 
 
+def test_a_study_claims_nothing_of_other_data():
+    claims = lambda **changes: report.group([run(**changes)])[0].claims  # noqa: E731
+    assert claims() == claims(overrides={"lr": 0.2}) == {"test_accuracy": 0.6, "test_loss": 1}
+    assert claims(dataset="synthetic") == claims(overrides={"long_tail": 1.0}) == {}
+
+
 def test_collected_runs_are_the_same_runs(trained, tmp_path):
     folders = [trained / "b", trained / "a"]
     content = {"machine": {"cpu": "CPU X", "cores": 2}, **collect.gather(folders)}
