@@ -15,6 +15,7 @@ import minigrad as mg
 from cifar import environment
 from cifar.errors import UserError
 from cifar.results import report
+from cifar.results.report.runs import OF_THE_STUDY
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -52,7 +53,7 @@ def gather(folders: list[Path]) -> dict[str, Any]:
     return {
         "recipe": first["recipe"]["name"],
         "seeds": [run["record"]["seed"] for run in runs],
-        "study": first["recipe"]["claim"],
+        "study": {} if OF_THE_STUDY & set(first.get("overrides", {})) else first["recipe"]["claim"],
         "final": final,
         "recall": {
             name: _spread([run["per_class"][name]["recall"] for run in runs])

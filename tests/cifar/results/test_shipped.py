@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 import minigrad as mg
-from cifar import cli
+from cifar import cli, datasets
 from cifar.results import evaluate, exchange, shipped
+from cifar.results.record import SavedRecord, decode
 from cifar.training import train
 from tests.cifar import tiny
 from tests.cifar.datasets.files import saved
+from tests.cifar.datasets.test_cifar10 import REAL
+from tests.cifar.datasets.tiny_cifar10 import FOLDER
 
 
 def test_pictures_alone_are_seen_by_the_shipped_model(tmp_path, monkeypatch, capsys):
@@ -47,3 +54,29 @@ def test_half_the_size_and_nearly_the_same(tmp_path, monkeypatch):
     images = tiny.load("synthetic", "test").images
     ours, theirs = (evaluate.logits(model, images) for model in (full, half))
     np.testing.assert_allclose(theirs, ours, atol=0.02, rtol=0.01)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    (file,) = shipped.WEIGHTS.glob("*.safetensors")
+    return file
+
+
+def test_the_weights_are_small_and_of_the_run_on_record(weights):
+    assert weights.stat().st_size < 1_000_000
+    _, note = mg.checkpoint.read(weights)
+    results = Path(__file__).parents[3] / "benchmarks" / "results"
+    run = json.loads((results / f"{weights.stem}-cpu.json").read_text(encoding="utf-8"))["runs"][0]
+    assert decode(note, SavedRecord) == decode(note | run["record"], SavedRecord)
+    assert note["metrics"] == run["epochs"][-1]
+
+
+@pytest.mark.skipif(REAL is None, reason=f"no {FOLDER} in $MINIGRAD_DATA or ~/.cache/minigrad")
+def test_the_weights_know_the_test_images(weights):
+    """As many of a part of them as of all: within three standard errors."""
+    model = evaluate.load(weights)
+    images = datasets.load("cifar10", "test", REAL, download=False)
+    logits = evaluate.logits(model, images.images[:400])
+    found = (logits.argmax(axis=1) == images.labels[:400]).mean()
+    expected = mg.checkpoint.read(weights)[1]["metrics"]["test_accuracy"]
+    assert abs(found - expected) < 3 * np.sqrt(expected * (1 - expected) / 400)
