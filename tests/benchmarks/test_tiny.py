@@ -11,7 +11,8 @@ from benchmarks import contest, tiny
 
 
 @pytest.mark.parametrize("contestant", tiny.CONTESTANTS)
-def test_a_contestant(contestant):
+def test_a_contestant(contestant, monkeypatch):
+    monkeypatch.setattr(tiny, "CALLS", 2)
     found = tiny.measure(contestant, 1, list(tiny.ROWS), seconds=1e-6)
     assert list(found) == list(tiny.ROWS)
     assert min(found.values()) > 0

@@ -234,7 +234,7 @@ def call(line, world):
     return code, err.getvalue()
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(lines())
 def test_whatever_the_command_line_is(world, line):
     code, err = call(line, world)
