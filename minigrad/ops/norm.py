@@ -155,11 +155,25 @@ def batch_norm(
     mean, var = xp.empty(c, dtype), xp.empty(c, dtype)
     y = _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
     if running_mean is not None and running_var is not None:
-        batches = None if num_batches_tracked is None else num_batches_tracked.data
-        statistics = running_mean.data, running_var.data, mean, var, batches
-        with np.errstate(all="ignore"):  # overflow shows in the loss, as inside operations
-            _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
+        track(running_mean, running_var, num_batches_tracked, mean, var, momentum, count)
     return y
+
+
+def track(
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor | None,
+    mean: Array,
+    var: Array,
+    momentum: float,
+    count: float,
+) -> None:
+    """Move the running statistics towards the mean and the unbiased variance of ``count`` values a
+    channel, and count the batch."""
+    batches = None if num_batches_tracked is None else num_batches_tracked.data
+    statistics = running_mean.data, running_var.data, mean, var, batches
+    with np.errstate(all="ignore"):  # overflow shows in the loss, as inside operations
+        _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
 
 
 def check_batch_norm(

@@ -10,7 +10,7 @@ from ..device import Array, get_xp
 from ..sums import adding_dtype, in_float32
 from ..tape import Backward, op
 from ..tensor import Tensor
-from .norm import _batch_norm, _track, check_batch_norm
+from .norm import _batch_norm, check_batch_norm, track
 
 Reduce = Callable[[Array], None]  # adds an array over the processes, in place
 
@@ -107,7 +107,7 @@ def sync_batch_norm(
     check_batch_norm(input, named, residual)
     xp = get_xp(input.data)
     c = input.shape[1]
-    dtype = adding_dtype(running_mean.dtype)
+    dtype = adding_dtype(input.dtype)
     mean, var = xp.empty(c, dtype), xp.empty(c, dtype)
     count = np.zeros(())
     y = _sync_batch_norm(
@@ -128,8 +128,5 @@ def sync_batch_norm(
             "input: expected more than one value per channel when training, got one in all "
             f"processes; {input.shape} in this one"
         )
-    batches = None if num_batches_tracked is None else num_batches_tracked.data
-    statistics = running_mean.data, running_var.data, mean, var, batches
-    with np.errstate(all="ignore"):
-        _track.run(*statistics, momentum=momentum, unbias=float(count / (count - 1)))
+    track(running_mean, running_var, num_batches_tracked, mean, var, momentum, float(count))
     return y

@@ -13,13 +13,7 @@ H, W, N, vertical and horizontal stride, OH, OW).
 from __future__ import annotations
 
 from . import inline, jit
-from .vector import BLOCK_BYTES, LINES, ROWS, TILE_BYTES, dots, lines, move, move_tile, outer
-
-
-@inline
-def _clear(y, j, n):
-    for k in range(n):
-        y[j + k] = y.dtype.type(0)
+from .vector import BLOCK_BYTES, LINES, ROWS, TILE_BYTES, clear, dots, lines, move, move_tile, outer
 
 
 @inline
@@ -61,7 +55,7 @@ def _gather(x, image, down, right, pieces, count, tile, columns, active, only_ac
         first = p * channels * tile
         if not active[p]:
             if not only_active:
-                _clear(columns, first, channels * tile)
+                clear(columns, first, channels * tile)
             continue
         for k in range(count):
             at, length = first + pieces[k, 0], pieces[k, 1]
@@ -81,12 +75,12 @@ def _gather(x, image, down, right, pieces, count, tile, columns, active, only_ac
             else:
                 for c in range(channels):
                     to = at + c * tile
-                    _clear(columns, to, low)
+                    clear(columns, to, low)
                     move(x, source + c * plane + low, columns, to + low, high - low)
-                    _clear(columns, to + high, length - high)
+                    clear(columns, to + high, length - high)
         if size < tile:
             for c in range(channels):
-                _clear(columns, first + c * tile + size, tile - size)
+                clear(columns, first + c * tile + size, tile - size)
 
 
 @jit
@@ -176,7 +170,7 @@ def weight_gradient(
     depth = taps * channels
     in_whole_blocks = channels % across == 0
     vectors = 2 * tile * x.itemsize // BLOCK_BYTES
-    _clear(scratch, depth * tile, (width - depth) * tile)
+    clear(scratch, depth * tile, (width - depth) * tile)
     for start in range(first, last, tile):
         size = min(tile, last - start)
         count = _cut(image, layout, start, size, pieces)
@@ -186,7 +180,7 @@ def weight_gradient(
             rows = g if there else scratch
             at, pitch = (o * size_g + start, size_g) if there else (width * tile, tile)
             if not there:
-                _clear(scratch, at, LINES * tile)
+                clear(scratch, at, LINES * tile)
                 for r in range(min(LINES, outputs - o)):
                     move(g, (o + r) * size_g + start, scratch, at + r * tile, size)
             for k in range(0, width, across):

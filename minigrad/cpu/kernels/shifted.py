@@ -7,14 +7,8 @@ elements on. Nothing is gathered. In return, ``row`` − OW·N sums of each row 
 
 from __future__ import annotations
 
-from . import inline, jit
-from .vector import BLOCK_BYTES, LINES, ROWS, dots, lines, move, outer
-
-
-@inline
-def _clear(y, j, n):
-    for k in range(n):
-        y[j + k] = y.dtype.type(0)
+from . import jit
+from .vector import BLOCK_BYTES, LINES, ROWS, clear, dots, lines, move, outer
 
 
 @jit
@@ -23,14 +17,14 @@ def frame(x, channels, height, width, before, row, plane, framed):
     ``plane`` elements per channel, where the first row begins at ``before``."""
     for c in range(channels):
         at, source = c * plane, c * height * width
-        _clear(framed, at, before)
+        clear(framed, at, before)
         at += before
         for _ in range(height):
             move(x, source, framed, at, width)
-            _clear(framed, at + width, row - width)
+            clear(framed, at + width, row - width)
             source += width
             at += row
-        _clear(framed, at, (c + 1) * plane - at)
+        clear(framed, at, (c + 1) * plane - at)
 
 
 @jit

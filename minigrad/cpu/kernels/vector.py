@@ -253,3 +253,10 @@ def move(x, i, y, j, n):
     while k < n:
         y[j + k] = x[i + k]
         k += 1
+
+
+@inline
+def clear(y, j, n):
+    """Set n elements from j on to 0."""
+    for k in range(n):
+        y[j + k] = y.dtype.type(0)
