@@ -33,8 +33,8 @@ def train(options: Request) -> int:
     """Train epoch by epoch, and print the last accuracy."""
     settings = options.settings(default_recipe=RECIPE)
     # A run holds what training needs: run.model is a minigrad.nn.Module, run.train yields batches
-    # of images and labels, run.objective(logits, labels) is the loss, run.optimizer updates the
-    # weights, run.schedule sets the learning rate.
+    # of images and labels, run.objective(logits, labels) is the loss. run.optimizer updates the
+    # weights, and its step_schedules() sets the learning rate.
     with open_run(settings) as run:
         print(run.model)
         # For every batch, fit does what such loops do in PyTorch:

@@ -27,8 +27,8 @@ class Comparison:
         record: what was trained and what can change the result, as in a run's files, and dtype,
             steps and rerun_threads.
         machine: what it ran on: processor, versions, commit, command.
-        losses, accuracies: by side, of the batch of every step, before its update, in training
-            mode.
+        losses, accuracies: by side, means over the images of every step's batch, before its update,
+            in training mode.
         differences: by side other than "PyTorch", against it: one dict per compared step with
             "step" (from 1) and, for logits and gradients of that step and weights after it,
             "X_absolute", the largest absolute difference of any value, and "X_relative", that
@@ -81,11 +81,12 @@ def lockstep(
                 side.start_epoch(epoch)
             for images, labels in _arrays(run.train.epoch(epoch)):
                 logits = {}
+                images_in_loss = len(labels) if recipe.reduction == "sum" else 1
                 with bar.step(1):
                     for name, side in sides.items():
                         mg.manual_seed(run.settings.seed, epoch, len(batch_sizes))  # for dropout
                         loss, logits[name] = side.step(images, labels)
-                        losses[name].append(loss)
+                        losses[name].append(loss / images_in_loss)
                         accuracies[name].append(float((logits[name].argmax(1) == labels).mean()))
                 batch_sizes.append(len(labels))
                 done += 1

@@ -210,6 +210,27 @@ def winograd() -> None:
             assert ((way()[unseen] - truth).abs() < 1e-3).all() == exact
 
 
+@row("ties-by-winograd")
+def ties_by_winograd() -> None:
+    generator = np.random.default_rng(0)
+    x = np.ones((16, 16, 8, 8), np.float32)
+    x[..., 4:] = generator.integers(0, 2, (16, 16, 8, 4))
+    # The sums of such integers are exact in float32: added directly, those of equal patches are.
+    w = generator.integers(-(2**16), 2**16, (16, 16, 3, 3)).astype(np.float32)
+    flat = np.s_[..., :2]  # the outputs that read ones alone
+    y = T.conv2d(torch.from_numpy(x), torch.from_numpy(w)).requires_grad_()
+    z = leaf(F.conv2d(mg.Tensor(x), mg.Tensor(w)).numpy())
+    same = leaf(y.detach().numpy())
+    T.max_pool2d(y, 2).sum().backward()
+    for t in (z, same):
+        F.max_pool2d(t, 2).sum().backward()
+    first = np.zeros((6, 2))
+    first[::2, 0] = 1
+    assert (y.grad.numpy()[flat] == first).all()
+    assert (same.grad.numpy() == y.grad.numpy()).all()
+    assert (z.grad.numpy()[flat] == first).all() != mg.is_compiled()
+
+
 @row("flags")
 def flags() -> None:
     for call in (
