@@ -3,6 +3,7 @@
     python examples/train_cnn.py
     python examples/train_cnn.py --device gpu --epochs 10 --out runs/gpu
     python examples/train_cnn.py --resume --out runs/gpu
+    mpirun -n 4 python examples/train_cnn.py --distributed --sync-batch-norm
 
 Exit codes: 0 trained, 2 a mistake to mend (one line says which), 130 stopped by Ctrl-C.
 """
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from cifar import cli, recipes
+from cifar.training import parallel
 from cifar.training.loop import fit
 from cifar.training.request import Request
 from cifar.training.train import in_words, open_run, save
@@ -31,7 +33,7 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def train(options: Request) -> int:
     """Train epoch by epoch, and print the last accuracy."""
-    settings = options.settings(default_recipe=RECIPE)
+    settings = parallel.from_rank_0(lambda: options.settings(default_recipe=RECIPE))
     # A run holds what training needs: run.model is a minigrad.nn.Module, run.train yields batches
     # of images and labels, run.objective(logits, labels) is the loss. run.optimizer updates the
     # weights, and its step_schedules() sets the learning rate.
@@ -53,7 +55,12 @@ def train(options: Request) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; returns the exit code."""
-    return cli.guarded(lambda: parse(sys.argv[1:] if arguments is None else arguments), train)
+
+    def act(options: Request) -> int:
+        with parallel.job(options.distributed):
+            return train(options)
+
+    return cli.guarded(lambda: parse(sys.argv[1:] if arguments is None else arguments), act)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tyro
 
 from cifar.cli.command import Command
 from cifar.results import tables
-from cifar.training import request, train, verify
+from cifar.training import parallel, request, train, verify
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Train(request.Request):
 
 def run_training(options: Train) -> int:
     """Train, and print the last accuracy."""
-    last = train.run(options.settings("train"))[-1]
+    with parallel.job(options.distributed):
+        last = train.run(parallel.from_rank_0(lambda: options.settings("train")))[-1]
     print(f"test accuracy {last.test_accuracy:.2%} after epoch {last.epoch}")
     return 0
 

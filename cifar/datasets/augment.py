@@ -168,7 +168,8 @@ def augmented(
         generator: see :func:`draw`.
 
     Returns:
-        As from :func:`moved`; ``images`` itself if ``augmentation`` changes nothing.
+        As from :func:`moved`; ``images`` itself if there are none or ``augmentation`` changes
+        nothing.
 
     Raises:
         ValueError: the images have another dtype or number of axes.
@@ -179,9 +180,9 @@ def augmented(
             f"images: expected uint8 (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
         )
     a = augmentation
-    if not (a.crop or a.flip or a.rotation or a.shift):
-        return images
     n, _, h, w = images.shape
+    if not n or not (a.crop or a.flip or a.rotation or a.shift):
+        return images
     _expect("crop", a.crop, a.crop <= min(h, w), f"at most {min(h, w)} px, the images' size")
     return moved(images, draw(a, n, h, w, generator), a.fill, a.interpolation)
 
@@ -211,9 +212,11 @@ def draw(
     """Moves of ``n`` images.
 
     Always draws 6 · n numbers from [0, 1), so that one option does not change the effect of the
-    others: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to the right.
+    others: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to the right. Of
+    a batch that several processes share, n is that of the whole batch.
     """
-    crop_down, crop_right, mirror, turn, down, right = generator.random((6, n))
+    total, rows = mg.data.rows_of_batch(n)
+    crop_down, crop_right, mirror, turn, down, right = generator.random((6, total))[:, rows]
     a = augmentation
     steps = 2 * a.crop + 1
     return Moves(

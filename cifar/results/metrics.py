@@ -95,7 +95,7 @@ def evaluate(
     logits_of: Callable[[mg.nn.Module, mg.Tensor], mg.Tensor] = lambda model, images: model(images),
 ) -> tuple[float, NDArray[np.int64]]:
     """Mean cross-entropy (and the L2 term) over ``data`` and its :func:`confusion`, in evaluation
-    mode.
+    mode. Ranks that share the data evaluate a part each.
 
     Args:
         logits_of: the model's logits of a batch, such as :func:`cifar.results.tta.logits`.
@@ -113,7 +113,12 @@ def evaluate(
     for value in mg.stack(losses).cpu().numpy().tolist():
         loss += value
     guessed, true = (mg.cat(parts).cpu().numpy() for parts in (guesses, truths))
-    return loss / len(data.dataset) + term, confusion(guessed, true, logits.shape[1])
+    counts = confusion(guessed, true, logits.shape[1])
+    if data.num_replicas > 1:  # each rank has a part of the images
+        sums = mg.tensor([loss, *counts.ravel()], dtype="float64")
+        mg.distributed.all_reduce(sums)
+        loss, counts = sums[0].item(), sums[1:].long().numpy().reshape(counts.shape)
+    return loss / len(data.dataset) + term, counts
 
 
 def l2_penalty(model: mg.nn.Module, factor: float) -> mg.Tensor:

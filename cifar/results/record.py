@@ -26,7 +26,7 @@ from cifar.results.metrics import ClassRecall, EpochMetrics
 T = TypeVar("T")
 
 # Fields of a record that change how sums are rounded.
-DECIDING = ("threads", "kernels", "precision", "blas", "cpu", "device", "versions")
+DECIDING = ("threads", "ranks", "kernels", "precision", "blas", "cpu", "device", "versions")
 NOT_FINITE = ("nan", "inf", "-inf")  # a loss of a step that was skipped, as JSON holds it
 
 
@@ -75,6 +75,8 @@ class Record:
         source: of the model, where it is a person's own.
         init: the weights that training began from, where it was not from random ones.
         freeze: patterns of the names of parameters that were not trained.
+        ranks: processes that each had a part of each batch.
+        sync_batch_norm: their batch norms normalised the whole batch.
 
     Raises:
         ValueError: a value is out of range.
@@ -104,6 +106,8 @@ class Record:
     source: Source | None = None
     init: Init | None = None
     freeze: tuple[str, ...] = ()
+    ranks: int = 1
+    sync_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         datasets.Options(self.image_size, self.test_share, self.split_seed)
@@ -111,6 +115,7 @@ class Record:
             ("classes", len(set(self.classes)) == len(self.classes) > 0),
             ("seed", self.seed is None or self.seed >= 0),
             ("threads", self.threads is None or self.threads >= 1),
+            ("ranks", self.ranks >= 1),
             ("images_per_class", all(0 <= n <= metadata.MAX_FLOAT for n in self.images_per_class)),
         ):
             if not fits:

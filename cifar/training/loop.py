@@ -16,6 +16,7 @@ from cifar import environment, progress_bar
 from cifar.results import tta
 from cifar.results.metrics import EpochMetrics, evaluate
 from cifar.results.record import Opening
+from cifar.training import parallel
 from cifar.training.run import Run, arrays, trained
 from cifar.training.step import SkipOverflow, StepResults, make_step
 
@@ -37,7 +38,7 @@ def fit(run: Run) -> Iterator[EpochMetrics]:
         with mg.memory.advice(run.recipe.batch_size, run.device):
             train_epoch(run)
         check_arrays(run)
-        if run.stop:
+        if run.stopping:
             return
         yield end_epoch(run)
 
@@ -60,7 +61,9 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
     if run.leave_groups():
         run.step = None
     if run.step is None:
-        run.step = make_step(run.model, run.objective, run.optimizer, run.settings.capture)
+        run.step = make_step(
+            run.model, run.objective, run.optimizer, run.settings.capture, run.averager
+        )
     run.set_training()
     started = time.perf_counter() - progress.seconds - progress.compile_seconds
     compiled_before = progress.compile_seconds
@@ -85,7 +88,8 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
         batches = run.train.epoch(progress.epoch, progress.step)
         for images, labels in itertools.islice(batches, steps):
             mg.manual_seed(run.settings.seed, progress.epoch, progress.step)  # for dropout
-            with bar.step(len(labels)):
+            size = run.images_of(progress.step)
+            with bar.step(size), mg.distributed.part_of_whole(size):
                 loss, correct = run.step(images, labels)
             progress.step += 1
             run.after_step()
@@ -94,12 +98,12 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
             if skipped_in_a_row == MAX_SKIPPED:
                 batches_in_words = f"{MAX_SKIPPED} batches in a row"
                 raise run.failure(f"{batches_in_words} overflowed in bf16, up to {run.place()}")
-            results.add(progress.step, len(labels), skipped, loss, correct)
+            results.add(progress.step, size, skipped, loss, correct)
             opening = progress.epoch == 0 and progress.step <= OPENING_STEPS
             if opening or time.perf_counter() >= last_read + READ_EVERY[run.device.type]:
                 read_results()
                 last_read = time.perf_counter()
-            if run.stop:
+            if run.is_stopping():
                 break
         read_results()
 
@@ -128,6 +132,7 @@ def end_epoch(run: Run) -> EpochMetrics:
     if not progress.seen:
         raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
     lr = run.optimizer.param_groups[0]["lr"]
+    parallel.share(run.model.buffers())
     last = progress.epoch + 1 == run.recipe.epochs and not run.settings.trial
     run.test_confusion, figures, began = None, {}, time.perf_counter()
     for part, data in {run.val_name: run.val, **({"test": run.test} if last else {})}.items():

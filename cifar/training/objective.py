@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,14 +13,55 @@ from cifar.recipes import Recipe
 from cifar.results.metrics import l2_penalty
 
 F = mg.functional
-Objective: TypeAlias = Callable[[mg.Tensor, mg.Tensor], mg.Tensor]  # of logits and labels
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The training loss of (logits, labels), a scalar: the recipe's loss, as a mean or a sum, and
+    its L2 term.
+
+    Attributes:
+        weight: of each class; None for equal weights.
+    """
+
+    recipe: Recipe
+    model: mg.nn.Module
+    weight: mg.Tensor | None = None
+
+    def __call__(self, logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
+        recipe = self.recipe
+        w = None if self.weight is None else self.weight.to(logits.dtype)
+        if recipe.loss == "focal_loss":
+            loss = F.focal_loss(logits, labels, recipe.gamma, w)
+        else:
+            loss = F.cross_entropy(
+                logits,
+                labels,
+                w,
+                reduction=recipe.reduction,
+                label_smoothing=recipe.label_smoothing,
+            )
+        return loss + l2_penalty(self.model, recipe.l2) if recipe.l2 else loss
+
+    @property
+    def total(self) -> float | None:
+        """1 of losses that are sums, which add up; None for Σ share of means."""
+        return 1.0 if self.recipe.reduction == "sum" else None
+
+    def share(self, labels: mg.Tensor) -> float:
+        """How much the loss of a part of a batch counts in that of the batch, which is Σ share ·
+        loss over the parts, divided by :attr:`total`."""
+        if self.total is not None:
+            return self.total
+        if self.weight is None:
+            return len(labels)
+        return float(self.weight.data[labels.data].sum(dtype=np.float64))
 
 
 def make_objective(
     recipe: Recipe, model: mg.nn.Module, counts: np.ndarray, device: mg.device
 ) -> Objective:
-    """The training loss of (logits, labels), a scalar: the recipe's loss, as a mean or a sum, and
-    its L2 term.
+    """The training loss that the recipe asks for.
 
     Args:
         counts: training images of each class, for class-balanced weights.
@@ -36,19 +76,4 @@ def make_objective(
         except ValueError as error:
             raise UserError(f"class_balance: {error}") from None
         weight = mg.tensor(weights, device=device)
-
-    def objective(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
-        w = None if weight is None else weight.to(logits.dtype)
-        if recipe.loss == "focal_loss":
-            loss = F.focal_loss(logits, labels, recipe.gamma, w)
-        else:
-            loss = F.cross_entropy(
-                logits,
-                labels,
-                w,
-                reduction=recipe.reduction,
-                label_smoothing=recipe.label_smoothing,
-            )
-        return loss + l2_penalty(model, recipe.l2) if recipe.l2 else loss
-
-    return objective
+    return Objective(recipe, model, weight)

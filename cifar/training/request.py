@@ -56,6 +56,9 @@ class Request:
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
         capture: on a GPU, record the training step once and replay it from then on: the same
             values, sooner.
+        distributed: train as one of the processes that mpirun started, which share each batch.
+        sync_batch_norm: with --distributed, batch norm normalises the whole batch, not each
+            process its part; a resumed run has its own.
         epochs: passes over the training set, in place of the recipe's; its schedule follows in
             proportion. A resumed run may be given more.
         batch_size: images per step, in place of the recipe's.
@@ -80,6 +83,8 @@ class Request:
     batch_size: int | None = None
     lr: float | None = None
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    distributed: bool = False
+    sync_batch_norm: bool = False
     image_size: int | None = None
     test_share: float | None = None
     split_seed: int | None = None
@@ -137,6 +142,7 @@ class Request:
             "freeze": self.freeze,
             "precision": self.precision,
             "capture": self.capture,
+            "sync_batch_norm": self.sync_batch_norm,
         }
 
     def _fields(self, recipe: recipes.Recipe) -> dict[str, Any]:
@@ -183,6 +189,7 @@ class Request:
             "data_dir": data_dir,
             **{name: getattr(record, name) for name in DATA},
             "seed": record.seed,
+            "sync_batch_norm": record.sync_batch_norm,
             "overrides": changes,
             "precision": self.precision or (record.precision if same_gpu else None),
             "capture": self.capture or (same_gpu and record.captured and not self.detect_anomaly),
@@ -199,6 +206,8 @@ class Request:
             yield "dataset", record.dataset, self.dataset
         if self.init is not None:
             yield "init", record.init and record.init.path, os.path.abspath(self.init)
+        if self.sync_batch_norm:
+            yield "sync_batch_norm", record.sync_batch_norm, True
         if self.freeze:
             yield "freeze", record.freeze, self.freeze
         for name in ("seed", *DATA):

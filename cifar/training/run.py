@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 import minigrad as mg
 from cifar import datasets, environment, models, own_code, process
 from cifar.datasets import augment, subsets, whitening
-from cifar.errors import Diverged, UserError
+from cifar.errors import Diverged
 from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
 from cifar.recipes.groups import divide
 from cifar.recipes.optimizers import Optimizers
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
 from cifar.results.record import Init, Opening, Record, encode_path
-from cifar.training import tuning
+from cifar.training import parallel, tuning
 from cifar.training.lookahead import Average
 from cifar.training.objective import Objective, make_objective
 from cifar.training.step import Step
@@ -57,6 +57,7 @@ class Settings:
         capture: on a GPU, record the training step once and replay it from then on (see
             minigrad/gpu/cuda_graph.py): the same values, sooner.
         trial: one of a search's trials: the test set is not evaluated, and nothing is drawn.
+        sync_batch_norm: several ranks normalise the whole batch, not each its part of it.
         command: the words of a command line that train, for lines to paste; --resume and --out say
             all else.
     """
@@ -80,6 +81,7 @@ class Settings:
     freeze: tuple[str, ...] = ()
     source: Source | None = None
     trial: bool = False
+    sync_batch_norm: bool = False
     command: tuple[str, ...] = field(default=("cifar", "train"), compare=False)
 
     @property
@@ -141,7 +143,9 @@ class Run:
         data_dir: the folder of data that the run was pointed to, as its files note it.
         saved: how far the state on disk is, in words.
         step: see :func:`cifar.training.step.make_step`; made when an epoch begins.
-        stop: signals that asked the run to stop.
+        averager: of the gradients, where several ranks train.
+        stop: signals that asked this process to stop the run.
+        agreed: whether any rank was asked to, as all ranks knew after the last step.
         test_confusion: of the last epoch, where the test set was evaluated.
         frozen: layers that are not trained.
         drawn: when the curves were last drawn, by ``time.perf_counter``.
@@ -162,7 +166,9 @@ class Run:
     data_dir: str | None = None
     saved: str = "nothing was saved before it"
     step: Step | None = None
+    averager: mg.distributed.GradientAverager | None = None
     stop: Sequence[int] = ()
+    agreed: bool = False
     test_confusion: NDArray[np.int64] | None = None
     drawn: float = -math.inf
     frozen: Sequence[mg.nn.Module] = ()
@@ -186,6 +192,22 @@ class Run:
             done = self.progress.epoch * len(self.train) + self.progress.step
             self.average.after_step(self.model, done)
 
+    def is_stopping(self) -> bool:
+        """Whether the run is to stop after this step: the same on all ranks, which all ask."""
+        if self.averager is not None:
+            self.agreed = parallel.any_rank(bool(self.stop))
+        return self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is to stop. Several ranks do so only after a step."""
+        return bool(self.stop) if self.averager is None else self.agreed
+
+    def images_of(self, step: int) -> int:
+        """How many images the batch of a step has, on all ranks together."""
+        size, images = self.recipe.batch_size, len(self.train.dataset)
+        return min(size, images - step * size)
+
     @property
     def device(self) -> mg.device:
         return self.train.dataset.tensors[0].device
@@ -204,7 +226,7 @@ class Run:
         """The command line that resumes it."""
         out = str(self.out)
         out = os.path.join(".", out) if out.startswith("-") else out  # not to be taken for a flag
-        words = [*self.settings.command, "--resume", "--out", out, *more]
+        words = [*parallel.command(self.settings.command), "--resume", "--out", out, *more]
         return " ".join(process.shell_word(word) for word in words)
 
     def failure(self, what: str) -> Diverged:
@@ -219,6 +241,11 @@ class Run:
 def holds_run(out: Path) -> bool:
     """Whether a run was saved there; its state may have gone and the one before it be left."""
     return any((out / name).exists() for name in (STATE, STATE_BEFORE))
+
+
+def resumes(settings: Settings, out: Path) -> bool:
+    """Whether the run goes on from what rank 0 has saved there."""
+    return mg.distributed.from_rank_0(lambda: settings.resume and holds_run(out))
 
 
 def trained(model: mg.nn.Module) -> dict[str, mg.nn.Parameter]:
@@ -273,7 +300,7 @@ def make_run(
     source = settings.source
     if source is None and own_code.is_path(recipe.model):
         source = own_code.read(recipe.model)
-    _check_smallest_batch(recipe, training_set, source)
+    parallel.check_smallest_batch(recipe, training_set, source, settings.sync_batch_norm)
 
     side = training_set.images.shape[-1]
     model = models.build(
@@ -289,9 +316,14 @@ def make_run(
         images = training_set.images[: recipe.whiten]
         whitening.whiten(model, images, recipe.mean, recipe.std)
     whitened = time.perf_counter() - began if recipe.whiten else 0.0
-    if settings.init is not None and not (settings.resume and holds_run(out)):
+    if settings.init is not None and not resumes(settings, out):
         begun = tuning.begin_from(model, settings.init)
+    if settings.sync_batch_norm:
+        model = mg.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     frozen = tuning.freeze(model, settings.freeze)
+    parallel.share(model.state_dict().values())
+    size = mg.distributed.get_world_size()
+    ranks: dict[str, Any] = {"num_replicas": size, "rank": mg.distributed.get_rank()}
     evaluation = augment.evaluation(recipe.mean, recipe.std)
 
     def on_device(*arrays: NDArray[Any]) -> mg.data.TensorDataset:
@@ -299,10 +331,10 @@ def make_run(
 
     def batches(data: datasets.Dataset) -> mg.data.DataLoader:
         part = on_device(data.images, data.labels)
-        return mg.data.DataLoader(part, at_once, transform=evaluation)
+        return mg.data.DataLoader(part, at_once, transform=evaluation, **ranks)
 
     # Evaluation keeps few of a batch's arrays: what fits in training, or 32 images, fits.
-    at_once = min(EVALUATION_BATCH, max(32, recipe.batch_size))
+    at_once = size * min(EVALUATION_BATCH, max(32, recipe.batch_size // size))
     test = batches(test_set)
     pixels = training_set.images
     if recipe.augmentation.alternating:
@@ -315,6 +347,7 @@ def make_run(
         drop_last=recipe.drop_last,
         transform=augment.training(recipe.augmentation, recipe.mean, recipe.std),
         seed=settings.seed,
+        **ranks,
     )
     steps = len(train)
     ahead = recipe.lookahead
@@ -334,32 +367,9 @@ def make_run(
         data_dir=None if folder is None else encode_path(folder),
         frozen=frozen,
         average=None if ahead is None else Average(model, ahead, recipe.epochs * steps),
+        averager=mg.distributed.GradientAverager(trained(model).values()) if size > 1 else None,
     )
     return run, test_set
-
-
-def _check_smallest_batch(recipe: Recipe, data: datasets.Dataset, source: Source | None) -> None:
-    """Raise before training where an epoch has no batch, or one of one image that the model cannot
-    train on: batch norm of vectors needs two."""
-    if recipe.drop_last and len(data) < recipe.batch_size:
-        raise UserError(
-            f"batch_size: expected at most {len(data):,}, the training images, with drop_last, got "
-            f"{recipe.batch_size}"
-        )
-    last = 0 if recipe.drop_last else len(data) % recipe.batch_size
-    if (last or recipe.batch_size) > 1:
-        return
-    one = mg.zeros(1, *data.images.shape[1:])
-    classes, side = len(data.classes), one.shape[-1]
-    model = models.build(recipe.model, classes, 0, side, source, **recipe.model_options).train()
-    try:
-        with mg.no_grad():
-            model(one)
-    except ValueError as error:
-        raise UserError(
-            f"batch_size: {recipe.batch_size} of {len(data):,} training images leaves a batch of "
-            f"one, on which {recipe.model} cannot train ({error}); choose another --batch-size"
-        ) from None
 
 
 def _record(
@@ -404,4 +414,6 @@ def _record(
         source=source,
         init=init,
         freeze=settings.freeze,
+        ranks=mg.distributed.get_world_size(),
+        sync_batch_norm=settings.sync_batch_norm,
     )

@@ -141,7 +141,8 @@ def resume(run: Run) -> None:
     Raises:
         UserError: it is another run, or its state cannot be used.
     """
-    tensors, state = read(run.out, run.device)
+    arrays_of, state = mg.distributed.from_rank_0(lambda: _read_on_cpu(run.out))
+    tensors = {name: mg.tensor(array, device=run.device) for name, array in arrays_of.items()}
     then = state.record.recipe
     _check_same_run(run, state.record)
     for change in rounding_differences(state.record, run.record):
@@ -166,6 +167,12 @@ def resume(run: Run) -> None:
         )
     run.record = dataclasses.replace(run.record, init=state.record.init)
     run.saved = _is_whole(state.progress)
+
+
+def _read_on_cpu(out: Path) -> tuple[dict[str, Any], State]:
+    """:func:`read` as rank 0 can send it to the others."""
+    tensors, state = read(out, mg.device("cpu"))
+    return {name: tensor.numpy() for name, tensor in tensors.items()}, state
 
 
 def _check_same_run(run: Run, record: Record) -> None:

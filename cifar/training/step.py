@@ -1,4 +1,9 @@
-"""One step: a batch in, the model updated; in bf16 unless a number overflowed."""
+"""One step: a batch in, the model updated; in bf16 unless a number overflowed.
+
+Several ranks that train one model have a part of each batch each. Between gradients and update,
+:func:`averaged_gradients` averages the gradients over the ranks; nothing else in a step knows of
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import Any, TypeAlias
 import minigrad as mg
 from cifar.training.objective import Objective
 
+Averager: TypeAlias = mg.distributed.GradientAverager
 # Of a batch's images and labels: the loss, and how many guesses were right, both scalars.
 Step: TypeAlias = Callable[[mg.Tensor, mg.Tensor], tuple[mg.Tensor, mg.Tensor]]
 
@@ -41,16 +47,44 @@ def gradients(
     return logits, loss
 
 
-def counted_step(
+def averaged_gradients(
     model: mg.nn.Module,
     objective: Objective,
     optimizer: mg.optim.Optimizer,
     images: mg.Tensor,
     labels: mg.Tensor,
+    averager: Averager,
+) -> tuple[mg.Tensor, mg.Tensor]:
+    """:func:`gradients` of a batch of which each rank has a part, perhaps of no image; returns the
+    loss of the whole batch, and how many of its guesses were right."""
+    share, sums, part = objective.share(labels), mg.zeros(2, device=labels.device).double(), None
+    optimizer.zero_grad()
+    # A rank without images computes nothing, unless others wait for its synchronised batch norms.
+    if len(labels) or has_synchronized(model):
+        logits = model(images)
+        part = objective(logits, labels)
+    if part is not None and len(labels):
+        sums = mg.stack([part.detach().double() * share, num_correct(logits, labels).double()])
+    total = averager.backward(part, share, objective.total)
+    mg.distributed.all_reduce(sums)
+    return sums[0] / total, sums[1].long()
+
+
+def counted_step(
+    model: mg.nn.Module,
+    objective: Objective,
+    optimizer: mg.optim.Optimizer,
+    averager: Averager | None,
+    images: mg.Tensor,
+    labels: mg.Tensor,
 ) -> tuple[mg.Tensor, mg.Tensor]:
     """:func:`step`; returns the batch's loss and how many guesses were right."""
-    logits, loss = step(model, objective, optimizer, images, labels)
-    return loss, num_correct(logits, labels)
+    if averager is None:
+        logits, loss = step(model, objective, optimizer, images, labels)
+        return loss, num_correct(logits, labels)
+    found = averaged_gradients(model, objective, optimizer, images, labels, averager)
+    optimizer.step()
+    return found
 
 
 def num_correct(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
@@ -58,17 +92,27 @@ def num_correct(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
     return (logits.argmax(1) == labels).sum()
 
 
+def has_synchronized(model: mg.nn.Module) -> bool:
+    """Whether the forward pass of the model calls for other ranks."""
+    return any(isinstance(module, mg.nn.SyncBatchNorm) for module in model.modules())
+
+
 def make_step(
-    model: mg.nn.Module, objective: Objective, optimizer: mg.optim.Optimizer, capture: bool
+    model: mg.nn.Module,
+    objective: Objective,
+    optimizer: mg.optim.Optimizer,
+    capture: bool = False,
+    averager: Averager | None = None,
 ) -> Step:
     """:func:`counted_step` of these, in bf16 :class:`SkipOverflow`.
 
     Args:
         capture: record it on a GPU, and replay it (see :class:`minigrad.CapturedStep`).
+        averager: of the gradients of several ranks.
     """
     if mg.get_precision() == "bf16":
-        return SkipOverflow(model, objective, optimizer, capture)
-    plain = functools.partial(counted_step, model, objective, optimizer)
+        return SkipOverflow(model, objective, optimizer, capture, averager)
+    plain = functools.partial(counted_step, model, objective, optimizer, averager)
     return mg.CapturedStep(plain) if capture else plain
 
 
@@ -81,6 +125,7 @@ class SkipOverflow:
 
     Args:
         capture: record all but the update, and replay it (see :class:`minigrad.CapturedStep`).
+        averager: of the gradients of several ranks.
 
     Attributes:
         skipped: whether the last call left everything as it was.
@@ -92,21 +137,28 @@ class SkipOverflow:
         objective: Objective,
         optimizer: mg.optim.Optimizer,
         capture: bool = False,
+        averager: Averager | None = None,
     ) -> None:
         self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.averager = averager
         self.attempt = mg.CapturedStep(self._attempt) if capture else self._attempt
         self.skipped = False
 
     def _attempt(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[Any, ...]:
         """Loss, right guesses, gradients, whether all is finite, and the buffers before."""
         before = [buffer.data.copy() for buffer in self.model.buffers()]
-        logits, loss = gradients(self.model, self.objective, self.optimizer, images, labels)
+        work = self.model, self.objective, self.optimizer, images, labels
+        if self.averager is None:
+            logits, loss = gradients(*work)
+            correct = num_correct(logits, labels)
+        else:
+            loss, correct = averaged_gradients(*work, self.averager)
         found = [p.grad for p in self.model.parameters()]
         finite = mg.get_xp(loss.data).isfinite(loss.data)
         for gradient in found:
             if gradient is not None:
                 finite = finite & mg.get_xp(gradient.data).isfinite(gradient.data).all()
-        return loss, num_correct(logits, labels), found, finite, before
+        return loss, correct, found, finite, before
 
     def __call__(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[mg.Tensor, mg.Tensor]:
         loss, correct, found, finite, before = self.attempt(images, labels)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import minigrad as mg
@@ -19,9 +19,9 @@ from cifar.recipes import Recipe, overrides
 from cifar.results import plots
 from cifar.results.metrics import EpochMetrics, recall_by_class
 from cifar.results.record import SavedRecord
-from cifar.training import state
+from cifar.training import parallel, state
 from cifar.training.loop import fit
-from cifar.training.run import Run, Settings, holds_run, make_run
+from cifar.training.run import Run, Settings, holds_run, make_run, resumes
 
 DRAW_EVERY = 5.0  # seconds: to draw the curves takes a fifth of one
 
@@ -55,12 +55,14 @@ def open_run(settings: Settings) -> Iterator[Run]:
             before is whole.
         KeyboardInterrupt: at the end, if a signal stopped it; the state is saved.
     """
-    recipe, device = checked_recipe(settings), find_device(settings.device)
-    if not (settings.resume and holds_run(Path(settings.out))):
+    recipe, device = checked_recipe(settings), find_device(parallel.own_gpu(settings.device))
+    if not resumes(settings, Path(settings.out)):
         overrides.refuse_idle(recipe, settings.overrides)
     use_precision(settings.precision, device)
     if settings.capture and device.type != "gpu":
         raise UserError(f"capture: a step is recorded on a GPU, not on {device}: leave it out")
+    if settings.capture and mg.distributed.get_world_size() > 1:
+        raise UserError("capture: a recorded step cannot call for other ranks: leave it out")
     if settings.capture and settings.detect_anomaly:
         raise UserError(
             "capture: a recorded step cannot be watched by detect_anomaly: leave one out"
@@ -68,19 +70,23 @@ def open_run(settings: Settings) -> Iterator[Run]:
     with (
         process.suggest_smaller_batch(),
         process.outlive_terminal(),
-        _output_folder(settings) as out,
+        _folder_of_rank_0(settings) as out,
     ):
         run, test_set = prepare(settings, recipe, device, out)
         with process.stop_on_signals() as run.stop, _watched(run):
             yield run
-            if run.stop and run.progress.epoch < recipe.epochs:
-                state.save(run)
-                _draw_curves(run)
+            if run.stopping and run.progress.epoch < recipe.epochs:
+                if mg.distributed.get_rank() == 0:
+                    state.save(run)
+                    _draw_curves(run)
+                mg.distributed.barrier()  # it is saved before any rank ends
                 print(
                     f"stopped at {run.place()}; continue with: {run.resuming_command()}",
                     file=sys.stderr,
                 )
                 raise KeyboardInterrupt
+        if mg.distributed.get_rank():
+            return
         _draw_curves(run)
         if not settings.trial:
             _draw_predictions(run, test_set)
@@ -105,13 +111,14 @@ def prepare(
 ) -> tuple[Run, datasets.Dataset]:
     """Make the run, resume it where there is one, and print a summary; the run and the test set."""
     run, test_set = make_run(settings, recipe, device, out)
-    if settings.resume and holds_run(out):
+    if resumes(settings, out):
         state.resume(run)
     validation = len(run.val.dataset) if run.val_name == "validation" else 0
     held = f", {validation:,} validation" if validation else ""
     record = run.record
     print(
         f"{recipe.name}: {record.parameters:,} parameters on {device}{_kernels_in_words(run)}, "
+        f"{_ranks_in_words(run)}"
         f"{len(run.train.dataset):,} training{held} and {len(test_set):,} test images of "
         f"{record.dataset}, {run.progress.epoch} of {recipe.epochs} epochs done"
         f"{_schedule_in_words(recipe)}, in {out}"
@@ -130,6 +137,13 @@ def _kernels_in_words(run: Run) -> str:
     if run.record.kernels == "NumPy":
         return f" in plain NumPy (for two to three times the speed, {mg.console.install('fast')})"
     return ""
+
+
+def _ranks_in_words(run: Run) -> str:
+    if run.record.ranks == 1:
+        return ""
+    norms = " with synchronised batch norm" if run.record.sync_batch_norm else ""
+    return f"{run.record.ranks} ranks{norms}, "
 
 
 def _schedule_in_words(recipe: Recipe) -> str:
@@ -177,7 +191,10 @@ def time_in_words(history: list[EpochMetrics]) -> str:
 
 
 def save(run: Run, metrics: EpochMetrics) -> None:
-    """Write an epoch's line, models and state, and its curves unless they were drawn just now."""
+    """Write an epoch's line, models and state, and its curves unless they were drawn just now. Of
+    several ranks, rank 0 writes."""
+    if mg.distributed.get_rank():
+        return
     confusion = run.test_confusion
     saved = SavedRecord(
         **{f.name: getattr(run.record, f.name) for f in dataclasses.fields(run.record)},
@@ -211,8 +228,9 @@ def _draw_predictions(run: Run, test_set: datasets.Dataset) -> None:
     """Predictions of the first test images, and the classes of a long-tailed training set."""
     run.model.eval()
     with mg.no_grad():
-        images, _ = next(iter(run.test))
-        logits = run.model(images[:24]).cpu().numpy()
+        first = mg.data.DataLoader(run.test.dataset, 24, transform=run.test.transform)
+        images, _ = next(iter(first))
+        logits = run.model(images).cpu().numpy()
     with plots.beside(run.out / "predictions.png") as path:
         plots.predictions(test_set, logits, run.record, path)
     if run.recipe.long_tail < 1:
@@ -236,6 +254,13 @@ def _watched(run: Run) -> Iterator[None]:
             yield
     except FloatingPointError as error:
         raise run.failure(f"{error}, after {run.place()}") from None
+
+
+@contextmanager
+def _folder_of_rank_0(settings: Settings) -> Iterator[Path]:
+    """:func:`_output_folder` of rank 0, whose mistakes are everybody's."""
+    with ExitStack() as stack:
+        yield parallel.from_rank_0(lambda: stack.enter_context(_output_folder(settings)))
 
 
 @contextmanager

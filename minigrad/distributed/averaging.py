@@ -36,8 +36,17 @@ class Bucket:
         first = parameters[0].data
         self.parameters = parameters
         self.flat: Array = get_xp(first).zeros(end, first.dtype)
-        self.missing = set(self.places)
+        self.missing: set[int] = set()
         self.work: Work | None = None
+
+    def start(self) -> None:
+        """Wait for new gradients, of the parameters that still require one."""
+        self.work = None
+        self.missing = {id(p) for p in self.parameters if p.requires_grad}
+        for p in self.parameters:
+            p.grad = None  # else it would be added to while it is sent
+            if not p.requires_grad:
+                self.part(p)[...] = 0
 
     def part(self, p: Any) -> Array:
         """The place of p's gradient, of its shape."""
@@ -53,8 +62,9 @@ class GradientAverager:
     computes the others. Unlike PyTorch's it does not wrap the model: :meth:`backward` takes the
     place of ``loss.backward()``. Ranks may have different numbers of samples, or none.
 
-    All ranks make averagers in the same order, of the same parameters. A gradient is a view of its
-    bucket, so the next call to ``backward`` overwrites it.
+    All ranks make averagers in the same order, of the same parameters. One that no longer requires
+    a gradient gets none. A gradient is a view of its bucket, so the next call to ``backward``
+    overwrites it.
 
     Args:
         params: of the model; those that require no gradient are left out.
@@ -96,11 +106,11 @@ class GradientAverager:
             loss: a scalar, the mean over this rank's samples; None of a rank without samples whose
                 model calls for no other ranks in its forward pass.
             weight: of this rank, such as its number of samples; 0 without any.
-            total: the sum of the weights over the ranks, where it is known before; else it is
-                summed, beside the gradients.
+            total: what Σ w_r ∂L_r is divided by, where it is known before: the sum of the weights,
+                or 1 to add losses that are sums; else the weights are summed, beside the gradients.
 
         Returns:
-            The sum of the weights.
+            The total.
 
         Raises:
             ValueError: no rank has samples.
@@ -113,9 +123,7 @@ class GradientAverager:
         summed = None if total is not None else self.group.all_reduce(sums)
         self._next, self._active = 0, True
         for bucket in self.buckets:
-            bucket.missing, bucket.work = set(bucket.places), None
-            for p in bucket.parameters:
-                p.grad = None  # else it would be added to while it is sent
+            bucket.start()
         if loss is not None:
             seed = Tensor(get_xp(loss.data).full_like(loss.data, share))
             with listen(_Polling(self)):
@@ -163,7 +171,7 @@ class GradientAverager:
             if total != 1:
                 bucket.flat /= bucket.flat.dtype.type(total)
             for p in bucket.parameters:
-                p.grad = Tensor(bucket.part(p))
+                p.grad = Tensor(bucket.part(p)) if p.requires_grad else None
 
 
 class _Polling(Listener):

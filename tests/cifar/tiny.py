@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -152,6 +154,13 @@ def _slowly(number: int, images: mg.Tensor) -> mg.Tensor:
     return images
 
 
+def _injected(number: int, frame: Any) -> None:
+    raise RuntimeError("injected")
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, _injected)  # for benchmarks/rank_faults.py
+    for limit in ("SILENCE", "START"):
+        setattr(mg.distributed, limit, float(os.environ.get(limit, getattr(mg.distributed, limit))))
     install(setattr, _slowly)
     sys.exit(cli.main() if sys.argv[1:2] == ["train"] else front_door().main())

@@ -63,6 +63,17 @@ class Threads(Group):
         return self
 
 
+class OfThread(Group):
+    """The group to join where each thread is a rank of its own: see :func:`as_group`."""
+
+    def __init__(self) -> None:
+        self.own = threading.local()
+
+    def __getattribute__(self, name: str) -> Any:
+        own = object.__getattribute__(self, "own")
+        return own if name == "own" else getattr(own.rank, name)
+
+
 class Shared:
     def __init__(self, size: int) -> None:
         self.size, self.slots = size, [None] * size

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cifar.training import train
 from minigrad import distributed
 from minigrad.distributed import mpi
+from tests.cifar import tiny
 from tests.common import refuses
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,21 @@ def test_ranks_train_as_one_process(mpirun):
     assert len(lines) == 8
     for line in lines:
         assert float(line.rpartition(" ")[2]) < 1e-12, line
+
+
+def test_a_run_of_several_ranks_resumes_on_others(mpirun, tmp_path):
+    """Rank 0 alone prints and saves; the run goes on as that of one process does."""
+    words = ("-m", "tests.cifar.tiny", "train", "tiny", "--out", tmp_path / "run")
+    text = mpirun(3, *words, "--distributed", "--sync-batch-norm", "--epochs", 1)
+    assert text.count("epoch 1:") == 1
+    assert "3 ranks with synchronised batch norm" in text
+    more = mpirun(2, *words, "--distributed", "--resume", "--epochs", 2)
+    assert "1 of 2 epochs done" in more
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch.setattr)
+        alone = train.run(tiny.settings(tmp_path / "alone", epochs=2))
+    for line, metrics in zip((text, more), alone, strict=True):
+        assert train.in_words(metrics).partition(";")[0] in line
 
 
 def test_without_mpi4py(monkeypatch):

@@ -1,0 +1,125 @@
+"""Several ranks train one run: what they share, and who of them speaks.
+
+Rank 0 alone prints, writes and reads the folder of the run; the others get from it what they need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import minigrad as mg
+from cifar import datasets, models
+from cifar.errors import UserError
+from cifar.own_code import Source
+from cifar.recipes import Recipe
+
+T = TypeVar("T")
+
+
+@contextmanager
+def job(distributed: bool) -> Iterator[None]:
+    """Context in which the processes that ``mpirun`` started train one run.
+
+    Ranks other than 0 are silent in it, and end with it. Each computes on its share of the cores
+    that it may run on, unless MINIGRAD_NUM_THREADS says how many.
+
+    Raises:
+        UserError: mpi4py or an MPI library is missing.
+    """
+    if not distributed:
+        yield
+        return
+    try:
+        with mg.distributed.process_group(mistakes=(UserError, OSError)):
+            if mg.distributed.get_rank():
+                _silence()
+            if not os.environ.get("MINIGRAD_NUM_THREADS"):
+                cores = mg.get_num_threads() // mg.distributed.get_local_size()
+                mg.set_num_threads(max(1, cores))
+            yield
+    except ImportError as error:
+        raise UserError(str(error)) from None
+
+
+def _silence() -> None:
+    """Send what this process prints to /dev/null. The group keeps a way to say why it failed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    os.close(null)
+
+
+def from_rank_0(make: Callable[[], T]) -> T:
+    """See :func:`minigrad.distributed.from_rank_0`."""
+    return mg.distributed.from_rank_0(make)
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether ``flag`` is true on any rank."""
+    found = mg.tensor([float(flag)])
+    mg.distributed.all_reduce(found, mg.distributed.ReduceOp.MAX)
+    return bool(found.item())
+
+
+def share(tensors: Iterable[mg.Tensor]) -> None:
+    """Give every rank the values of rank 0, in place. Of a model, its weights before training, as
+    machines may round differently, and its buffers before each evaluation: running statistics of
+    batch norm that is not synchronised differ from rank to rank."""
+    for tensor in tensors:
+        mg.distributed.broadcast(tensor)
+
+
+def command(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A command line that trains, as these ranks were started."""
+    size = mg.distributed.get_world_size()
+    return words if size == 1 else ("mpirun", "-n", str(size), *words, "--distributed")
+
+
+def own_gpu(name: str) -> str:
+    """The name of the device that this rank computes on: one GPU for each rank of a machine.
+
+    Raises:
+        UserError: several ranks cannot share the GPU of that name.
+    """
+    if mg.distributed.get_world_size() == 1 or not name.startswith(("gpu", "auto")):
+        return name
+    if name == "auto" and not mg.is_gpu_available():
+        return "cpu"
+    return f"gpu:{mg.distributed.get_local_rank()}"
+
+
+def check_smallest_batch(
+    recipe: Recipe, data: datasets.Dataset, source: Source | None, synchronized: bool
+) -> None:
+    """Raise before training where an epoch has no batch, or a rank gets one of one image that the
+    model cannot train on: batch norm of vectors needs two."""
+    if recipe.drop_last and len(data) < recipe.batch_size:
+        raise UserError(
+            f"batch_size: expected at most {len(data):,}, the training images, with drop_last, got "
+            f"{recipe.batch_size}"
+        )
+    size = 1 if synchronized else mg.distributed.get_world_size()
+    last = 0 if recipe.drop_last else len(data) % recipe.batch_size
+    batches = {min(recipe.batch_size, len(data)), last} - {0}
+    if all(batch // size > 1 for batch in batches):
+        return
+    one = mg.zeros(1, *data.images.shape[1:])
+    classes, side = len(data.classes), one.shape[-1]
+    model = models.build(recipe.model, classes, 0, side, source, **recipe.model_options).train()
+    try:
+        with mg.no_grad():
+            model(one)
+    except ValueError as error:
+        whom = f" to some of {size} ranks" if size > 1 else ""
+        advice = " or --sync-batch-norm" if size > 1 else ""
+        raise UserError(
+            f"batch_size: {recipe.batch_size} of {len(data):,} training images leaves a batch of "
+            f"one{whom}, on which {recipe.model} cannot train ({error}); choose another "
+            f"--batch-size{advice}"
+        ) from None
