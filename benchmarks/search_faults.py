@@ -1,12 +1,15 @@
 """Kill the workers of a search at random moments, and tear lines of its journal; count losses.
 
-    python -m benchmarks.search_faults --kills 100 --trials 20 --out search-faults-cpu.json
+    python -m benchmarks.search_faults --kills 100 --trials 20 --seeds 3 --out faults.json
 
-A small search is run undisturbed, and then again by forked workers of which one at a time gets
-SIGKILL, until so many were killed. A worker takes the place of each. The second search has lost
-something if a trial has not ended exactly once, if an epoch is missing or was counted twice, if
-more than one epoch was trained again for a kill, or if any accuracy differs from the undisturbed
-one's.
+A small search is run undisturbed, and then again for each seed by forked workers of which one at a
+time gets SIGKILL, until so many were killed. A worker takes the place of each. The moments are
+drawn from the search's progress, so that epochs end between kills on any machine: after a random
+epoch of the search, and then a random part of an epoch later. Such a search has lost something
+
+- if a trial has not ended exactly once, or differs from the undisturbed one's in any figure;
+- if an epoch is missing or was counted twice;
+- if a kill cost more than one epoch, or an epoch was trained again without a kill.
 """
 
 from __future__ import annotations
@@ -29,15 +32,18 @@ from typing import Any
 import filelock
 import numpy as np
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
+import minigrad as mg
 from cifar import environment
 from cifar.search import request, storage, study, worker
 from cifar.search.request import Settings
 from cifar.training import train
 
-WORKERS = 2
-PATIENCE = 300.0  # seconds, for a search without further kills
-SET_STATE = 6  # in a journal: optuna's JournalOperation.SET_TRIAL_STATE_VALUES
+PATIENCE = 300.0  # seconds, for an epoch, and for a search without further kills
+POLL = 0.02  # seconds between looks at the progress
+NOTES = "trained"  # the file with a line for every epoch trained: process, trial, epoch
+SET_STATE, SET_ACCURACY = 6, 7  # in a journal, by optuna's JournalOperation
 SPACE = """
 recipe = "resnet-82"
 epochs = {epochs}
@@ -63,20 +69,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=10, help="of a trial (10)")
-    parser.add_argument("--images", type=int, default=2000, help="of an epoch (2000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
+    parser.add_argument("--epochs", type=int, default=20, help="of a trial (20)")
+    parser.add_argument("--images", type=int, default=1000, help="of an epoch (1000)")
+    parser.add_argument("--workers", type=int, default=4, help="at any time (4)")
+    parser.add_argument("--seeds", type=int, default=1, help="searches, each with other moments")
     parser.add_argument("--storage", help="the URL of an empty database in place of a journal")
     parser.add_argument("--out", help="write the counts here, as JSON")
     asked = parser.parse_args()
-    on = environment.describe("optuna")
+    if asked.storage and asked.seeds > 1:
+        parser.error("--seeds: expected 1 with --storage, since each search needs an empty one")
+    head = {"machine": environment.describe("optuna"), "threads": mg.get_num_threads()}
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), asked.trials, asked.epochs, asked.images)
-        found = bench.disturbed(asked.kills, asked.seed, asked.storage)
+        bench = Bench(Path(folder), asked.trials, asked.epochs, asked.images, asked.workers)
+        head |= {
+            "storage": "database" if asked.storage else "journal",
+            "workers": asked.workers,
+            "trials": asked.trials,
+            "epochs": asked.trials * asked.epochs,
+            "max_retry": bench.settings.max_retry,
+            "seconds undisturbed, one worker": round(bench.seconds, 1),
+        }
+        found = [bench.disturbed(asked.kills, seed, asked.storage) for seed in range(asked.seeds)]
     print(json.dumps(found, indent=1))
     if asked.out:
-        environment.write(asked.out, {"machine": on, **found})
-    sys.exit(bool(found["lost"]))
+        environment.write(asked.out, {**head, "searches": found})
+    sys.exit(any(one["lost"] or one["kills"] < asked.kills for one in found))
 
 
 class Bench:
@@ -85,10 +102,13 @@ class Bench:
     Args:
         trials, epochs: of the search.
         images: that each epoch trains on.
+        workers: of the disturbed searches.
     """
 
-    def __init__(self, folder: Path, trials: int, epochs: int, images: int) -> None:
-        self.folder, self.trials, self.epochs = folder, trials, epochs
+    def __init__(
+        self, folder: Path, trials: int, epochs: int, images: int, workers: int = 2
+    ) -> None:
+        self.folder, self.trials, self.epochs, self.workers = folder, trials, epochs, workers
         for split, count in (("train", images + 40), ("test", 20)):
             np.savez(folder / f"{split}.npz", **_pictures(count))
         space = folder / "tiny.toml"
@@ -111,82 +131,77 @@ class Bench:
     def disturbed(self, kills: int, seed: int, url: str | None = None) -> dict[str, Any]:
         """The same search with so many workers killed: counts, and what was lost."""
         rng = np.random.default_rng(seed)
-        out = tempfile.mkdtemp(prefix="disturbed-", dir=self.folder)
-        settings = dataclasses.replace(self.settings, out=out, storage=url)
+        out = Path(tempfile.mkdtemp(prefix="disturbed-", dir=self.folder))
+        settings = dataclasses.replace(self.settings, out=str(out), storage=url)
         journal = None if url else Path(settings.place_of_storage)
-        pace = self.seconds / WORKERS / kills  # undisturbed work between two kills
         started = time.perf_counter()
-        running = [self._start(settings) for _ in range(WORKERS)]
-        killed, torn = 0, 0
-        while killed < kills:
-            time.sleep(rng.uniform(0, 2 * pace) + rng.uniform(0, 0.2))
-            victim = int(rng.integers(WORKERS))
-            os.kill(running[victim], signal.SIGKILL)
-            code = os.waitpid(running[victim], 0)[1]
+        running = [self._start(settings) for _ in range(self.workers)]
+        killed: set[int] = set()
+        torn = 0
+        epoch = self.seconds / self.trials / self.epochs * self.workers  # for all of them at once
+        # not among the last epochs, during which the search may end
+        for after in np.sort(rng.uniform(0, 0.9 * self.trials * self.epochs, kills)):
+            self._wait(out, int(after))
+            time.sleep(rng.uniform(0, epoch))
+            victim = int(rng.integers(self.workers))
+            pid = running[victim]
+            os.kill(pid, signal.SIGKILL)
+            code = os.waitpid(pid, 0)[1]
             running[victim] = self._start(settings)
             if code != signal.SIGKILL:
                 break  # it was done, since all trials have ended
-            killed += 1
+            killed.add(pid)
             if journal is not None and journal.exists() and rng.random() < 0.2:
                 torn += _tear(journal)
         ends = [self._end(pid) for pid in running]
+        notes = _notes(out)
+        trained = sum(map(len, notes.values()))
         lost = [f"worker: {end}" for end in ends if end != 0]
-        lost += self._losses(settings, killed, journal)
-        trained, distinct = self._trained(settings)
+        lost += self._differences(settings)
+        lost += [wrong for n in range(self.trials) for wrong in self._epochs(out, n, killed)]
+        lost += _counted_twice(journal) if journal else []
         return {
-            "kills": killed,
+            "seed": seed,
+            "kills": len(killed),
             "lines torn": torn,
-            "trials": self.trials,
-            "epochs": self.trials * self.epochs,
+            "trials completed": sum(one[0] == "COMPLETE" for one in results(settings).values()),
             "epochs trained": trained,
-            "epochs trained again": trained - distinct,
-            "storage": "database" if url else "journal",
-            "seconds undisturbed, one worker": round(self.seconds, 1),
+            "epochs trained again": trained - _distinct(notes),
             "seconds": round(time.perf_counter() - started, 1),
             "lost": lost[:20],
         }
 
-    def _losses(self, settings: Settings, killed: int, journal: Path | None) -> list[str]:
+    def _wait(self, out: Path, after: int) -> None:
+        """Wait until so many different epochs are trained."""
+        until = time.monotonic() + PATIENCE
+        while _distinct(_notes(out)) < after and time.monotonic() < until:
+            time.sleep(POLL)
+
+    def _differences(self, settings: Settings) -> list[str]:
         """What is not as in the undisturbed search, in words."""
         found = results(settings)
-        lost = [
-            f"trial {n}: {found.get(n)}, not {one}"
-            for n, one in self.results.items()
-            if found.get(n) != one
+        return [
+            f"trial {n}: {found.get(n)}, not {self.results.get(n)}"
+            for n in sorted(found.keys() | self.results.keys())
+            if found.get(n) != self.results.get(n)
         ]
-        lost += [f"trial {n} is one too many" for n in found.keys() - self.results.keys()]
-        trained, distinct = self._trained(settings)
-        if distinct != self.trials * self.epochs or trained - distinct > killed:
-            lost.append(f"{trained} epochs trained, {distinct} different ones")
-        for number, epochs in self._order(settings).items():
-            if epochs != sorted(epochs):
-                lost.append(f"trial {number} went back: epochs {epochs}")
-            file = Path(settings.out or "", f"trial-{number:04}", "metrics.jsonl")
-            text = file.read_text("utf-8") if file.exists() else ""
-            lines = [json.loads(line)["epoch"] for line in text.splitlines()]
-            if lines != [*range(1, self.epochs + 1)]:
-                lost.append(f"trial {number} has the epochs {lines}")
-        if journal is not None:
-            told = Counter(
-                log["trial_id"]
-                for log in JournalFileBackend(str(journal)).read_logs(0)
-                if log["op_code"] == SET_STATE and log["state"] in (1, 2, 3)
-            )
-            lost += [f"trial {n} ended {k} times" for n, k in told.items() if k != 1]
-        return lost
 
-    def _order(self, settings: Settings) -> dict[int, list[int]]:
-        """The epochs that were trained, in their order, by trial."""
-        order: dict[int, list[int]] = {n: [] for n in range(self.trials)}
-        for line in Path(settings.out or "", "trained").read_text("utf-8").splitlines():
-            number, epoch = map(int, line.split())
-            order[number].append(epoch)
-        return order
-
-    def _trained(self, settings: Settings) -> tuple[int, int]:
-        """(epochs that were trained, how many of them are different ones)."""
-        order = self._order(settings)
-        return sum(map(len, order.values())), sum(len(set(one)) for one in order.values())
+    def _epochs(self, out: Path, number: int, killed: set[int]) -> list[str]:
+        """What is wrong with the epochs of a trial, in words."""
+        wrong = []
+        before, last = 0, 0
+        for pid, epoch in _notes(out).get(number, []):
+            if pid != before and before and before not in killed:
+                wrong.append(f"trial {number}: {pid} took it from {before}, which was not killed")
+            if epoch != last + 1 and not (epoch == last and pid != before):
+                wrong.append(f"trial {number}: epoch {epoch} came after {last}")
+            before, last = pid, epoch
+        file = out / f"trial-{number:04}" / "metrics.jsonl"
+        text = file.read_text("utf-8") if file.exists() else ""
+        lines = [json.loads(line)["epoch"] for line in text.splitlines()]
+        if lines != [*range(1, self.epochs + 1)]:
+            wrong.append(f"trial {number} has the epochs {lines}")
+        return wrong
 
     def _start(self, settings: Settings) -> int:
         """The process ID of a worker, which notes every epoch that it has trained."""
@@ -201,8 +216,8 @@ class Bench:
             save = train.save
 
             def noted(run: Any, metrics: Any) -> None:
-                note = f"{int(run.out.name[-4:])} {metrics.epoch}\n".encode()
-                path = run.out.parent / "trained"
+                note = f"{os.getpid()} {int(run.out.name[-4:])} {metrics.epoch}\n".encode()
+                path = run.out.parent / NOTES
                 file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                 os.write(file, note)
                 os.close(file)
@@ -234,6 +249,36 @@ def _alarm(seconds: float, pid: int) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _notes(out: Path) -> dict[int, list[tuple[int, int]]]:
+    """The epochs trained, in their order, by trial, each with the process that trained it. The
+    last was perhaps not saved before its process was killed."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    file = out / NOTES
+    for line in file.read_text("utf-8").splitlines() if file.exists() else []:
+        pid, number, epoch = map(int, line.split())
+        found.setdefault(number, []).append((pid, epoch))
+    return found
+
+
+def _distinct(notes: dict[int, list[tuple[int, int]]]) -> int:
+    """The number of different epochs trained."""
+    return sum(len({epoch for _, epoch in one}) for one in notes.values())
+
+
+def _counted_twice(journal: Path) -> list[str]:
+    """The trials that ended, and the epochs that were told, other than once, in words."""
+    ends: Counter[int] = Counter()
+    epochs: Counter[tuple[int, int]] = Counter()
+    for log in JournalFileBackend(str(journal)).read_logs(0):
+        if log["op_code"] == SET_STATE and TrialState(log["state"]).is_finished():
+            ends[log["trial_id"]] += 1
+        elif log["op_code"] == SET_ACCURACY:
+            epochs[log["trial_id"], log["step"]] += 1
+    return [f"trial {n} ended {k} times" for n, k in ends.items() if k != 1] + [
+        f"epoch {e} of trial {n} was told {k} times" for (n, e), k in epochs.items() if k != 1
+    ]
 
 
 def _tear(journal: Path) -> bool:

@@ -30,6 +30,8 @@ class Settings:
         storage: a journal file, or the URL of a database as Optuna takes it, such as
             postgresql+psycopg://HOST/NAME; OUT/study.journal unless given.
         workers: processes on this machine.
+        max_retry: times in a row that a trial is taken up again after it lost its worker, without
+            an epoch gained, before it counts as failed.
         device: cpu, gpu, gpu:N or auto; several with commas are dealt out to the workers.
         sampler: random, tpe, or the class of any Optuna sampler, such as CmaEsSampler.
         pruner: median, or the class of any Optuna pruner; by default all trials run to their end.
@@ -51,6 +53,7 @@ class Settings:
     epochs: int | None = None
     storage: str | None = None
     workers: int = 1
+    max_retry: int = 10
     device: str = "auto"
     sampler: str = "random"
     pruner: str | None = None
@@ -111,7 +114,9 @@ def plan(settings: Settings) -> Plan:
     Raises:
         UserError: an option is out of range, or the space cannot be used.
     """
-    for name, least, most in (("trials", 1, MAX_TRIALS), ("workers", 1, 1024), ("seed", 0, MAX)):
+    for name, least, most in (
+        ("trials", 1, MAX_TRIALS), ("workers", 1, 1024), ("max_retry", 0, MAX), ("seed", 0, MAX),
+    ):  # fmt: skip
         if not least <= (came := getattr(settings, name)) <= most:
             raise UserError(f"{name}: expected a whole number from {least} to {most}, got {came}")
     return Plan(

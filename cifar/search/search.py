@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from optuna.trial import FrozenTrial
 
 from cifar import datasets, environment, process
 from cifar.device import find_device
@@ -20,12 +21,12 @@ from cifar.errors import UserError
 from cifar.search import live, request, winner
 from cifar.search.request import Settings
 from cifar.search.storage import open_storage
-from cifar.search.study import PLACE, Study, open_study
+from cifar.search.study import LOST, PLACE, Study, open_study
 from cifar.search.worker import remove_state
 
 WORKER: Final = (sys.executable, "-m", "cifar.search.worker")
 POLL: Final = 0.5  # seconds
-MAX_LOST: Final = 20  # workers in a row that are lost without an epoch or a result
+MAX_LOST: Final = 20  # workers in a row that are lost and have taken up no trial
 PATIENCE: Final = 120.0  # seconds that a worker has to stop after its step
 
 
@@ -64,6 +65,11 @@ def search(settings: Settings, worker: Sequence[str] = WORKER) -> Study:
     return study
 
 
+def _progress(trials: Sequence[FrozenTrial]) -> list[object]:
+    """What changes where a worker takes up a trial."""
+    return [(one.state, one.user_attrs.get(LOST)) for one in trials]
+
+
 class _Workers:
     """The processes that run trials on this machine."""
 
@@ -74,25 +80,23 @@ class _Workers:
 
     def run(self, study: Study, stop: Sequence[int], show: live.Show) -> None:
         """Let them work until all trials have ended, or a signal is in ``stop``."""
-        lost, progress = 0, -1
+        lost, before = 0, _progress(study.all())
         with self._stopped_at_last() as running:
             for number in range(self.settings.workers):
                 running[number] = self._start(number)
             while running and not stop:
+                codes = {number: one.poll() for number, one in running.items()}
                 trials = study.all()
                 show(trials)
-                for number, one in [*running.items()]:
-                    code = one.poll()
+                for number, code in codes.items():
                     if code is None:
                         continue
                     del running[number]
                     if code > 0:
                         raise UserError(f"worker {number}: {self._last_line(number)}")
                     if code < 0:
-                        now = sum(len(t.intermediate_values) for t in trials) + sum(
-                            t.state.is_finished() for t in trials
-                        )
-                        lost, progress = (lost + 1, now) if now == progress else (1, now)
+                        now = _progress(trials)
+                        lost, before = (lost + 1, now) if now == before else (0, now)
                         if lost > MAX_LOST:
                             raise UserError(
                                 f"worker {number}: {lost} were lost to signals in a row, the last "

@@ -34,8 +34,7 @@ from cifar.errors import UserError
 from cifar.search.request import Plan
 
 PLAN, PLACE, HOST, REASON, PARAMETERS = "plan", "place", "host", "reason", "parameters"
-TAKEN = "taken"  # [epochs done when it was taken, times it was taken with as many]
-MAX_TAKEN = 10  # times in a row that a trial is taken up without having gained an epoch
+LOST = "lost"  # [epochs done, workers lost since the last of them]
 UNPLACED_SECONDS = 3.0  # that a trial may be running without a place, if its worker is well
 
 
@@ -130,13 +129,19 @@ class Study:
         self.storage.set_trial_user_attr(trial_id, HOST, platform.node())
         return True
 
-    def count_taken(self, one: FrozenTrial) -> bool:
-        """Note that a trial is taken up; False where that never gained an epoch any more."""
+    def count_lost(self, one: FrozenTrial) -> int:
+        """The workers that a trial has lost since its last epoch. One that takes it up counts as
+        lost beforehand, unless it comes to :meth:`not_lost`."""
         done = len(one.intermediate_values)
-        before, times = one.user_attrs.get(TAKEN, (done, 0))
-        times = times + 1 if before == done else 1
-        self.storage.set_trial_user_attr(one._trial_id, TAKEN, [done, times])
-        return times <= MAX_TAKEN
+        before, lost = one.user_attrs.get(LOST, (done, -1))
+        lost = int(lost) + 1 if before == done else 1
+        self.storage.set_trial_user_attr(one._trial_id, LOST, [done, lost])
+        return lost
+
+    def not_lost(self, one: FrozenTrial) -> None:
+        """A worker that took a trial up leaves it, but was not lost."""
+        done, lost = self.storage.get_trial(one._trial_id).user_attrs[LOST]
+        self.storage.set_trial_user_attr(one._trial_id, LOST, [done, lost - 1])
 
     def finish(
         self, one: FrozenTrial, state: TrialState, value: float | None = None, reason: str = ""

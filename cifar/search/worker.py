@@ -22,7 +22,7 @@ from cifar.results.metrics import EpochMetrics
 from cifar.search import request
 from cifar.search.request import Settings
 from cifar.search.storage import open_storage
-from cifar.search.study import MAX_TAKEN, PARAMETERS, Study, open_study
+from cifar.search.study import PARAMETERS, Study, open_study
 from cifar.training import run as runs
 from cifar.training import train
 from cifar.training.loop import fit
@@ -51,8 +51,9 @@ def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
     Raises:
         KeyboardInterrupt: a signal stopped it; it can be taken up again.
     """
-    if not study.count_taken(one):
-        why = f"its worker was lost {MAX_TAKEN} times in a row within an epoch"
+    lost = study.count_lost(one)
+    if lost > settings.max_retry:
+        why = f"lost {lost} workers in a row within an epoch, more than max_retry"
         study.finish(one, TrialState.FAIL, reason=why)
         return
     trial = optuna.trial.Trial(study.optuna(one.number), one._trial_id)
@@ -61,6 +62,9 @@ def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
         state, value, reason = _train(study, trial, _settings(study, trial, settings))
     except (Diverged, MemoryError) as error:
         state, value, reason = TrialState.FAIL, None, str(error).partition(";")[0]
+    except KeyboardInterrupt:
+        study.not_lost(one)
+        raise
     study.finish(one, state, value, reason)
     remove_state(study, one.number)
 

@@ -28,7 +28,7 @@ def test_a_plan_goes_through_json():
     assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
 
 
-@pytest.mark.parametrize(("name", "value"), [("trials", 0), ("workers", 0), ("seed", -1)])
+@pytest.mark.parametrize(("name", "value"), [("trials", 0), ("max_retry", -1), ("seed", -1)])
 def test_out_of_range(name, value):
     settings = dataclasses.replace(Settings("resnet"), **{name: value})
     refuses(UserError, f"{name}: expected a whole number", lambda: request.plan(settings))

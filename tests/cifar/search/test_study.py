@@ -69,15 +69,17 @@ def test_a_worker_lost_before_it_noted_its_place(asked, monkeypatch):
         assert found.number == 0
 
 
-def test_a_trial_that_gains_nothing_is_given_up(asked):
+def test_workers_lost_since_the_last_epoch(asked):
     study = opened(dataclasses.replace(asked, trials=1))
-    for _ in range(studies.MAX_TAKEN):
+    for lost in range(3):
         with study.take() as one:
-            assert study.count_taken(one)
+            assert study.count_lost(one) == lost
     study.storage.set_trial_intermediate_value(one._trial_id, 1, 0.5)
-    for times in range(studies.MAX_TAKEN + 1):
+    for lost in (1, 2, 2):  # the second of these is only stopped
         with study.take() as one:
-            assert study.count_taken(one) == (times < studies.MAX_TAKEN)
+            assert study.count_lost(one) == lost
+        if lost == 2:
+            study.not_lost(one)
 
 
 def test_another_plan_is_refused(asked):

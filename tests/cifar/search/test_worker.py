@@ -135,6 +135,27 @@ def test_pruning(asked, monkeypatch):
     assert one.user_attrs["reason"] == "pruned after epoch 1"
 
 
+def test_a_trial_that_takes_its_workers_with_it_fails(asked, monkeypatch):
+    """A first worker, and ``max_retry`` further ones."""
+
+    class Lost(BaseException):
+        pass
+
+    def fit(run):
+        raise Lost
+
+    monkeypatch.setattr(worker, "fit", fit)
+    asked = dataclasses.replace(asked, trials=1, max_retry=2)
+    for _ in range(3):
+        with pytest.raises(Lost):
+            worker.work(asked)
+    worker.work(asked)
+    (one,) = opened(asked).all()
+    assert (one.state, one.user_attrs["reason"]) == (
+        TrialState.FAIL, "lost 3 workers in a row within an epoch, more than max_retry",
+    )  # fmt: skip
+
+
 def test_a_signal_leaves_the_trial_to_be_taken_up(done, asked, monkeypatch, capsys):
     fit = worker.fit
 
@@ -148,7 +169,7 @@ def test_a_signal_leaves_the_trial_to_be_taken_up(done, asked, monkeypatch, caps
         assert worker.main() == 130
     assert "stopped at epoch 1, step 1" in capsys.readouterr().err
     assert TrialState.RUNNING in [one.state for one in opened(asked).all()]
-    worker.work(asked)
+    worker.work(dataclasses.replace(asked, max_retry=0))  # a stopped worker is not a lost one
     assert of(asked) == of(done)
 
 
