@@ -19,6 +19,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -29,7 +30,7 @@ from ..rng import Part, part_of_batch
 from ..tensor import Tensor
 from .averaging import GradientAverager
 from .group import Alone, DistributedError, Group, ReduceOp, Work, current, join
-from .watch import joining
+from .guard import end_when_stopped, joining
 
 __all__ = [
     "DistributedError",
@@ -88,6 +89,8 @@ def init_process_group(
     - after ``start`` seconds, when a rank does not join, or stops while it leaves;
     - within ``silence`` seconds, when no sign of life comes from a rank: it was stopped, or its
       machine or the link to it is down;
+    - two seconds later, when a rank is stopped that others do not listen to, as it joins or has
+      left;
     - within :data:`~minigrad.distributed.group.GRACE` seconds, when a rank raises an exception that
       it does not catch, or ends while others go on;
     - after ``timeout`` seconds, when a rank waits for a call that another never makes.
@@ -112,6 +115,8 @@ def init_process_group(
     timeout = check.number("timeout", timeout, 0)
     silence = check.number("silence", SILENCE if silence is None else silence, 1)
     start = check.number("start", START if start is None else start, 1)
+    if int(os.environ.get("OMPI_COMM_WORLD_SIZE", 1)) > 1:
+        end_when_stopped(silence + 2)
     with joining(start):
         join(MPIGroup(timeout, silence, start, backend or "mpi+nccl"))
     atexit.register(_leave)

@@ -19,7 +19,8 @@ import numpy as np
 from ..console import install, one_line
 from ..device import Array
 from .group import GRACE, DistributedError, Group, ReduceOp, Work
-from .watch import Watch, calling, joining
+from .guard import joining
+from .watch import Watch, calling
 
 OURS = "started by minigrad"  # name of a communicator
 DEBIAN = "apt-get install openmpi-bin libopenmpi-dev"
@@ -188,7 +189,7 @@ class MPIGroup(Group):
     # ------------------------------------------------------------------------ the end
 
     def fail(self, error: BaseException, mistakes: tuple[type[Exception], ...] = ()) -> None:
-        what = one_line(f"{type(error).__name__}: {error}").removesuffix(": ")
+        what = _in_words(error)
         this = self._watch.describe(self.rank)
         deadline = time.monotonic() + GRACE
         together = self._work("leaving", self._watch.leaving.Ibarrier)
@@ -206,16 +207,24 @@ class MPIGroup(Group):
 
     def close(self, patient: bool = True) -> None:
         if self._owns_watch:
-            if not self._watch.left:
-                self._watch.is_leaving = not patient
-                self._work("destroy_process_group", self._watch.leaving.Ibarrier).wait()
-            self._watch.stop()
+            try:
+                if not self._watch.left:
+                    self._watch.is_leaving = not patient
+                    self._work("destroy_process_group", self._watch.leaving.Ibarrier).wait()
+                self._watch.stop()
+            except Exception as error:
+                self._watch.say(f"{self._watch.describe(self.rank)} failed: {_in_words(error)}")
+                raise
         if self._nccl is not None:
             self._nccl.close()
         world = self._MPI.COMM_WORLD
         if self._owns_watch and self.size > 1 and world.Get_name() == OURS:
-            with joining(self._start, "left"):
+            with joining(self._start, "left", self._watch.voice):
                 self._MPI.Finalize()
+
+
+def _in_words(error: BaseException) -> str:
+    return one_line(f"{type(error).__name__}: {error}").removesuffix(": ")
 
 
 class _Copied(Work):

@@ -7,22 +7,18 @@ their own, so nothing more has to be set up.
 
 from __future__ import annotations
 
-import math
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .guard import end_launcher
+
 ALIVE, LEAVING, GONE = range(3)  # what a sign of life says
-PATIENCE = 5  # seconds for the launcher to end the job
-LAUNCHERS = ("mpirun", "mpiexec", "orterun", "orted", "prterun", "prted")
 MOST_PENDING = 50  # signs that were sent and have not arrived; then the link is down
 
 
@@ -45,56 +41,6 @@ def turns(stop: threading.Event, interval: float) -> Iterator[float]:
         yield seconds
 
 
-def _kill_launcher(parent: int) -> str:
-    """A command that kills the launcher of this process if it is still there in :data:`PATIENCE`
-    seconds. mpirun waits for ever for its daemon on a machine that it cannot reach."""
-    try:
-        name = Path(f"/proc/{parent}/comm").read_text("utf-8").strip()
-    except OSError:
-        return "true"
-    if name not in LAUNCHERS:
-        return "true"
-    return f'sleep {PATIENCE}; [ "$(cat /proc/{parent}/comm)" = {name} ] && kill -9 {parent}'
-
-
-def end_launcher() -> None:
-    """See :func:`_kill_launcher`."""
-    quiet = subprocess.DEVNULL
-    command = ["sh", "-c", _kill_launcher(os.getppid())]
-    subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
-
-
-@contextmanager
-def joining(most: float, done: str = "joined") -> Iterator[None]:
-    """Context in which this process joins others, or leaves them; it ends after ``most`` seconds,
-    and with it, by the launcher, the others. MPI alone would wait for ever.
-
-    A process of its own counts the seconds, because no thread runs while MPI starts or ends.
-    """
-    rank, own, parent = os.environ.get("OMPI_COMM_WORLD_RANK", "?"), os.getpid(), os.getppid()
-    what = f"error: rank {rank}: another rank has not {done} in {most:g} s; the job ends"
-    counter = subprocess.Popen(
-        [
-            "sh",
-            "-c",
-            f"i=0; while [ $i -lt {math.ceil(most)} ]; do "
-            f"sleep 1; kill -0 {own} 2>/dev/null || exit; i=$((i+1)); done; "
-            f"echo '{what}' >&2; kill -9 {own}; exec >/dev/null 2>&1; {_kill_launcher(parent)}",
-        ],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    except Exception as error:
-        if not isinstance(error, ImportError):
-            os.write(2, f"error: rank {rank} failed: {type(error).__name__}: {error}\n".encode())
-        raise
-    finally:
-        os.killpg(counter.pid, signal.SIGKILL)
-        counter.wait()
-
-
 class Watch(threading.Thread):
     """Sends signs of life and listens for those of others.
 
@@ -107,12 +53,13 @@ class Watch(threading.Thread):
         leaving: a communicator on which ranks that leave or fail meet.
         is_leaving: this rank waits there.
         left: all ranks have met there.
+        voice: the stderr that the process had at first, whatever becomes of it.
     """
 
     def __init__(self, MPI: Any, comm: Any, names: list[str], silence: float) -> None:
         super().__init__(name="minigrad watch", daemon=True)
         self._MPI, self._comm, self._names, self._silence = MPI, comm, names, silence
-        self._voice = os.dup(2)  # whatever becomes of stderr
+        self.voice = os.dup(2)
         self.leaving = comm.Dup()
         self.is_leaving = self.left = False
         self._done = threading.Event()
@@ -179,8 +126,8 @@ class Watch(threading.Thread):
         return f"rank {rank} of {len(self._names)} ({self._names[rank]})"
 
     def say(self, message: str) -> None:
-        """Print a line on the stderr that the process had at first."""
-        os.write(self._voice, f"error: {message}\n".encode(errors="replace"))
+        """Print a line on ``voice``."""
+        os.write(self.voice, f"error: {message}\n".encode(errors="replace"))
 
     def abort(self, message: str) -> None:
         """Print ``message`` and end all ranks; this one in any case."""
