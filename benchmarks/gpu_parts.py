@@ -262,6 +262,12 @@ PARTS: dict[str, Callable[..., Results]] = {
     part.__name__: part for part in (describe, first, training, agree, measure)
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Command line."""
     for result in PARTS[sys.argv[1]](**json.load(sys.stdin)):
         print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,8 +13,6 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from cifar import recipes
 from cifar.errors import UserError
 from cifar.recipes import FIXED, Recipe
@@ -97,6 +95,8 @@ def _fit(hint: Any, value: Any) -> Any:
     Raises:
         ValueError: it is of another one.
     """
+    import msgspec  # here, so that a run without such fields trains without it
+
     own = _only(hint)
     is_dict_for_dataclass = dataclasses.is_dataclass(own) and isinstance(value, dict)
     if is_dict_for_dataclass and value.keys() - typing.get_type_hints(own).keys():

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from cifar import datasets, metadata
 from cifar.errors import UserError
 from cifar.own_code import Source
@@ -188,6 +186,8 @@ def decode(note: Any, kind: type[T]) -> T:
     Raises:
         ValueError: a value is missing, of another type or out of range; the message names it.
     """
+    import msgspec  # here, so that a new run trains without it, on a machine lent for an hour
+
     try:
         return msgspec.convert(note, kind)
     except msgspec.ValidationError as error:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from cifar import cli, datasets, models, recipes
+from cifar import datasets, models, recipes
 from cifar.datasets import augment
 from cifar.results import plots
 from cifar.training.run import Settings
@@ -159,6 +159,8 @@ def _injected(number: int, frame: Any) -> None:
 
 
 if __name__ == "__main__":
+    from cifar import cli  # a GPU's tests do without its packages
+
     signal.signal(signal.SIGUSR1, _injected)  # for benchmarks/rank_faults.py
     for limit in ("SILENCE", "START"):
         setattr(mg.distributed, limit, float(os.environ.get(limit, getattr(mg.distributed, limit))))
