@@ -17,7 +17,7 @@ from cifar.errors import UserError
 from cifar.results import report
 from cifar.results.report.runs import OF_THE_STUDY
 
-FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_tta_accuracy")
 
 
 def gather(folders: list[Path]) -> dict[str, Any]:
@@ -37,7 +37,9 @@ def gather(folders: list[Path]) -> dict[str, Any]:
             raise ValueError(f"{folder}: {len(history)} of {record['recipe']['epochs']} epochs")
         weights = folder / "last.safetensors"
         _, note = mg.checkpoint.read(weights)
-        found = {"per_class": report.per_class(folder, note)}
+        evaluation = report.evaluation(folder, note)
+        found = {"per_class": report.per_class(evaluation, note)}
+        found |= {k: v for k, v in evaluation.items() if k == "confusion"}
         size = weights.stat().st_size / 1e6
         runs.append({"record": record, "model_file_mb": size, "epochs": history, **found})
     first = runs[0]["record"]
@@ -45,16 +47,14 @@ def gather(folders: list[Path]) -> dict[str, Any]:
         for name in ("recipe", "dataset", "data_fingerprint", "versions", "threads"):
             if run["record"][name] != first[name]:
                 raise ValueError(f"the runs differ in {name}")
-    final = {}
-    for name in FIGURES:
-        values = [run["epochs"][-1][name] for run in runs]
-        final[name] = _spread(values)
+    last = [run["epochs"][-1] for run in runs]
+    known = [name for name in FIGURES if all(name in line for line in last)]
     classes = set.intersection(*(set(run["per_class"]) for run in runs))
     return {
         "recipe": first["recipe"]["name"],
         "seeds": [run["record"]["seed"] for run in runs],
         "study": {} if OF_THE_STUDY & set(first.get("overrides", {})) else first["recipe"]["claim"],
-        "final": final,
+        "final": {name: _spread([line[name] for line in last]) for name in known},
         "recall": {
             name: _spread([run["per_class"][name]["recall"] for run in runs])
             for name in first.get("classes", [])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from cifar import datasets, metadata, models, own_code, progress_bar
+from cifar import datasets, metadata, models, own_code, process, progress_bar
 from cifar.datasets import augment, subsets
 from cifar.datasets.folder import is_divided
 from cifar.device import find_device
@@ -88,17 +88,24 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
         UserError: the run, the data or the output folder cannot be used.
     """
     trained = load(settings.run, settings.device, settings.last, settings.model)
-    name = settings.dataset or trained.record.dataset
-    folder = settings.data_dir
-    if folder is None and name == trained.record.dataset:
-        folder = find_folder(trained.record.data_dir, name)
-    data = _labelled(trained, name, settings.split, folder)
-    if data.classes != trained.classes:
-        raise UserError(
-            f"dataset: {trained.path} tells {_some(trained.classes)} apart, {data.name} has "
-            f"{_some(data.classes)}; choose the --dataset that it was trained on"
-        )
+    data = labelled(trained, settings.dataset, settings.split, settings.data_dir)
     out = Path(settings.out or trained.path.parent / f"evaluation-{trained.path.stem}-{data.split}")
+    return write(trained, data, out, settings.progress, settings.tta), out
+
+
+def write(
+    trained: Trained,
+    data: datasets.Dataset,
+    out: Path,
+    progress: bool = False,
+    tta: bool = False,
+) -> Evaluation:
+    """The figures of a model on ``data``, which are written into the folder ``out`` together with
+    pictures of what it confuses and of its mistakes.
+
+    Raises:
+        UserError: the model or the folder cannot be used.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,26 +115,27 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
     term = l2_penalty(trained.model, l2).item() if l2 else 0.0
 
     def measured(tta: bool) -> tuple[NDArray[np.float32], Evaluation]:
-        scores = logits(trained, data.images, settings.progress, tta)
+        scores = logits(trained, data.images, progress, tta)
         return scores, measure(scores, data.labels, data.classes, term)
 
-    scores, evaluation = measured(settings.tta)
+    scores, evaluation = measured(tta)
     evaluation = dataclasses.replace(
         evaluation,
         picked=data.name == trained.record.dataset and data.split == _picked_on(trained),
-        accuracy_without_tta=measured(False)[1].accuracy if settings.tta else None,
+        accuracy_without_tta=measured(False)[1].accuracy if tta else None,
     )
     what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
     figures = {**what, **dataclasses.asdict(evaluation), "record": trained.record.as_note()}
     text = json.dumps(figures, indent=1, ensure_ascii=False)
-    mg.checkpoint.write_text(out / "evaluation.json", text + "\n")
+    with process.writing("out", out):
+        mg.checkpoint.write_text(out / "evaluation.json", text + "\n")
     title = f"{trained.record.describe()} ({trained.path.stem}) on {data.name} {data.split} images"
-    title += ", with test-time augmentation" if settings.tta else ""
+    title += ", with test-time augmentation" if tta else ""
     with plots.beside(out / "confusion.png") as path:
         plots.confusion(np.array(evaluation.confusion), data.classes, title, path)
     with plots.beside(out / "mistakes.png") as path:
         plots.mistakes(data, scores, title, path)
-    return evaluation, out
+    return evaluation
 
 
 def _picked_on(trained: Trained) -> str | None:
@@ -140,23 +148,48 @@ def _picked_on(trained: Trained) -> str | None:
     return record.picked_on
 
 
-def _labelled(trained: Trained, name: str, split: str, data_dir: str | None) -> datasets.Dataset:
-    """The images that ``split`` means to the run."""
+def labelled(
+    trained: Trained,
+    dataset: str | None = None,
+    split: str = "test",
+    data_dir: str | None = None,
+    download: bool = True,
+) -> datasets.Dataset:
+    """The images that ``split`` means to the run.
+
+    Args:
+        dataset: the one that it was trained on unless given.
+        data_dir: where they are; the run's own folder, or the usual places, unless given.
+        download: fetch CIFAR-10 where it is nowhere.
+
+    Raises:
+        UserError: there are none, or they have other classes.
+    """
     if split not in SPLITS:
         raise UserError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
-    options = trained.record.data_options
+    record = trained.record
+    name = dataset or record.dataset
+    if data_dir is None and name == record.dataset:
+        data_dir = find_folder(record.data_dir, name)
+    options = record.data_options
     if name == "folder" and data_dir is not None and is_divided(Path(data_dir)):
         options = datasets.Options(options.image_size)  # divided, even where the run's was not
-    if split == "test":
-        return datasets.load(name, "test", data_dir, options)
-    recipe = trained.record.recipe
-    if split == "validation" and not recipe.validation:
+    if split == "validation" and not record.recipe.validation:
         raise UserError(
             f"split: {trained.path} was trained with no images held out; choose test or train"
         )
-    training_set = datasets.load(name, "train", data_dir, options)
-    rest, val = subsets.split(training_set, recipe.validation, recipe.long_tail, recipe.subset)
-    return val if val and split == "validation" else rest
+    half = "test" if split == "test" else "train"
+    found = datasets.load(name, half, data_dir, options, download)
+    if split != "test":
+        recipe = record.recipe
+        rest, val = subsets.split(found, recipe.validation, recipe.long_tail, recipe.subset)
+        found = val if val and split == "validation" else rest
+    if found.classes != trained.classes:
+        raise UserError(
+            f"dataset: {trained.path} tells {_some(trained.classes)} apart, {found.name} has "
+            f"{_some(found.classes)}; choose the --dataset that it was trained on"
+        )
+    return found
 
 
 # ---------------------------------------------------------------------------- the trained model

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import html
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,9 @@ th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align
 th { background: var(--soft); vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
 td.text { white-space: normal; min-width: 7rem; }
-figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-size: .9rem; opacity: .8; }
+figure { margin: 1.5rem 0; overflow-x: auto; } figcaption { font-size: .95rem; max-width: 50rem;
+  position: sticky; left: 0; }
+p, dl { max-width: 50rem; } dt { font-weight: 600; } dd { margin: 0 0 .4rem 1rem; }
 img { width: 100%; min-width: 34rem; height: auto; background: #fff; border-radius: .4rem; }
 pre { background: var(--soft); padding: .7rem; border-radius: .4rem; overflow-x: auto; }
 summary { cursor: pointer; }
@@ -39,9 +41,9 @@ def document(title: str, body: Sequence[str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(body)
-        + "\n</body>\n</html>\n"
+        + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -58,27 +60,34 @@ def table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
     body = "\n".join(row("td", line) for line in texts)
     return (
-        f'<div class="wide"><table>\n<thead>{row("th", header)}</thead>\n'
+        f'<div class="wide" tabindex="0"><table>\n<thead>{row("th", header)}</thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
 
-def drawn(words: str, draw: Callable[[Path], None]) -> str:
-    """The picture that ``draw`` writes to the path it is given."""
+def drawn(words: str, draw: Callable[[Path], None], widest: str = "none") -> str:
+    """The picture that ``draw`` writes to the path it is given; see :func:`picture`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         draw(path)
-        return picture(path, words)
+        return picture(path, words, widest)
 
 
-def picture(path: Path, words: str | None = None) -> str:
-    """The picture within the page itself."""
+def picture(path: Path, words: str | None = None, widest: str = "none") -> str:
+    """The picture within the page itself, no wider than ``widest`` (of CSS), and its caption."""
     caption = text(words or f"{path.stem} ({path.parent.name})")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"/>'
+        f'<figure tabindex="0"><img style="max-width: {widest}" alt="{caption}" '
+        f'src="data:image/png;base64,{data}"/>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def terms(meanings: Mapping[str, str]) -> str:
+    """Words and what they mean."""
+    pairs = (f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in meanings.items())
+    return f"<dl>{''.join(pairs)}</dl>"
 
 
 def text(value: object) -> str:

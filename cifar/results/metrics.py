@@ -226,8 +226,25 @@ def measure(
     with ``labels=range(C), zero_division=0``.
     """
     n, c = logits.shape
-    guesses = logits.argmax(axis=1)
-    counts = confusion(guesses, labels, c)
+    counts = confusion(logits.argmax(axis=1), labels, c)
+    per_class, macro, weighted = scores(counts, classes)
+    return Evaluation(
+        images=n,
+        loss=float(-log_probabilities(logits)[np.arange(n), labels].mean()),
+        l2_term=l2_term,
+        accuracy=float(counts.trace() / n),
+        per_class=per_class,
+        macro=macro,
+        weighted=weighted,
+        confusion=counts.tolist(),
+    )
+
+
+def scores(
+    counts: NDArray[np.int64], classes: tuple[str, ...]
+) -> tuple[dict[str, Scores], Scores, Scores]:
+    """Of a :func:`confusion`: the scores by class name, and their means, plain and weighted by
+    support."""
     correct, support, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     shares = np.array(
         [
@@ -236,16 +253,9 @@ def measure(
             _ratio(2 * correct, predicted + support),
         ]
     )  # precision, recall and F1, each by class
-    return Evaluation(
-        images=n,
-        loss=float(-log_probabilities(logits)[np.arange(n), labels].mean()),
-        l2_term=l2_term,
-        accuracy=float(correct.sum() / n),
-        per_class={name: _scores(shares[:, i], support[i]) for i, name in enumerate(classes)},
-        macro=_scores(shares.mean(axis=1), n),
-        weighted=_scores(shares @ support / n, n),
-        confusion=counts.tolist(),
-    )
+    n = int(support.sum())
+    per_class = {name: _scores(shares[:, i], support[i]) for i, name in enumerate(classes)}
+    return per_class, _scores(shares.mean(axis=1), n), _scores(shares @ support / max(1, n), n)
 
 
 def _scores(shares: NDArray[Any], support: int) -> Scores:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
+import minigrad as mg
 from benchmarks import collect
 from cifar.training import train
 from tests.cifar import tiny
@@ -33,9 +37,26 @@ def test_mean_and_deviation(runs):
         values = [run["per_class"][name]["recall"] for run in found["runs"]]
         assert row["runs"] == values
         assert row["mean"] == pytest.approx(sum(values) / 2)
+    assert "test_tta_accuracy" not in found["final"]
+    assert "confusion" not in found["runs"][0]
     assert sum(row["mean"] for row in found["recall"].values()) / 10 == pytest.approx(
         found["final"]["test_accuracy"]["mean"]
     )
+
+
+def test_what_only_some_runs_have(runs, tmp_path):
+    """Accuracy with test-time augmentation, and what evaluation found."""
+    run = tmp_path / "a"
+    shutil.copytree(runs / "a", run)
+    weights, note = mg.checkpoint.read(run / "state.safetensors")
+    note["progress"]["history"][-1]["test_tta_accuracy"] = 0.75
+    mg.save(weights, run / "state.safetensors", note)
+    (run / "evaluation-last-test").mkdir()
+    text = json.dumps({"confusion": [[1, 2], [3, 4]]})
+    (run / "evaluation-last-test" / "evaluation.json").write_text(text)
+    found = collect.gather([run])
+    assert found["final"]["test_tta_accuracy"]["runs"] == [0.75]
+    assert found["runs"][0]["confusion"] == [[1, 2], [3, 4]]
 
 
 def test_unlike_runs_are_refused(runs):

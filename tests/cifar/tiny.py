@@ -45,7 +45,12 @@ RECIPE = recipes.Recipe(
 
 
 def load(
-    name: str, split: str, data_dir: Any = None, options: Any = None, shift: int = 0
+    name: str,
+    split: str,
+    data_dir: Any = None,
+    options: Any = None,
+    download: bool = True,
+    shift: int = 0,
 ) -> datasets.Dataset:
     """Noisy images whose brightness gives the class away."""
     rng = np.random.default_rng(0 if split == "train" else 1)

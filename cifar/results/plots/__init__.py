@@ -2,7 +2,16 @@
 
 from cifar.results.plots.classes import class_counts, confusion, recalls
 from cifar.results.plots.comparison import comparison
-from cifar.results.plots.figure import BLUE, GREEN, ORANGE, VERMILION, beside, picture, write_out
+from cifar.results.plots.figure import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    VERMILION,
+    beside,
+    picture,
+    short,
+    write_out,
+)
 from cifar.results.plots.images import augmentations, mistakes, predictions
 from cifar.results.plots.training import NO_COURSE, Course, Look, curves, looks, overlaid, shades
 
@@ -27,5 +36,6 @@ __all__ = [
     "predictions",
     "recalls",
     "shades",
+    "short",
     "write_out",
 ]

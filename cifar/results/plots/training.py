@@ -59,14 +59,16 @@ def curves(
                     *zip(*points, strict=True), color=colour, marker=marker, markersize=4,
                     label=part,
                 )  # fmt: skip
-                if name in claim:
-                    axis.axhline(claim[name] * scale, color=colour, ls="--", lw=1)
+                _augmented(axis, history, part, metric, scale, colour)
+                for claimed in {name, f"{part}_tta_{metric}"} & claim.keys():
+                    axis.axhline(claim[claimed] * scale, color=colour, ls="--", lw=1)
                     studied.add("in the end")
-                    if _course(axis, course, name, scale, last["epoch"], colour):
-                        studied.add("on its way")
+                if name in claim and _course(axis, course, name, scale, last["epoch"], colour):
+                    studied.add("on its way")
             axis.set(ylabel=label, title=metric.capitalize())
             count_axis(axis, "epoch", last["epoch"])
             zoom_out(axis, least)
+        keys += _stars(history)
         if "in the end" in studied:
             keys.append(legend_entry("the study in the end", color=GREY, ls="--", lw=1))
         if "on its way" in studied:
@@ -79,6 +81,23 @@ def curves(
             "(training figures: running mean over the epoch, in training mode)",
             fontsize=10,
         )
+
+
+def _augmented(
+    axis: Any, history: Sequence[dict[str, Any]], part: str, metric: str, scale: float, colour: str
+) -> None:
+    """Stars for the figures with test-time augmentation of a part of the data."""
+    name = f"{part}_tta_{metric}"
+    points = [(line["epoch"], line[name] * scale) for line in history if name in line]
+    if points:
+        axis.plot(*zip(*points, strict=True), "*", color=colour, ms=11, zorder=3)
+
+
+def _stars(lines: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """The legend's entry for them, where there are any."""
+    if not any(name.endswith("_tta_accuracy") for line in lines for name in line):
+        return []
+    return [legend_entry("with test-time augmentation", color=GREY, marker="*", ms=11, ls="")]
 
 
 def _course(axis: Any, course: Course, name: str, scale: float, last: int, colour: str) -> bool:
@@ -161,6 +180,7 @@ def overlaid(
                             marker=look.marker, markersize=4 if len(points) < 30 else 0,
                             mfc="white" if part == "train" else look.colour,
                         )  # fmt: skip
+                _augmented(axis, history, _val_part(history), metric, scale, look.colour)
             for name in {name for line in course.values() for name in line}:
                 if name.endswith(metric):
                     _course(axis, course, name, scale, last, GREY)
@@ -173,6 +193,7 @@ def overlaid(
             for label in dict.fromkeys(label for label, _ in runs)
         ]
         entries.append(legend_entry("held-out images", color=GREY, marker="o", markersize=4))
+        entries += _stars(line for _, history in lines_of for line in history)
         if training:
             entries.append(
                 legend_entry("training", color=GREY, ls=":", marker="o", markersize=4, mfc="white")
@@ -192,7 +213,7 @@ def _claims(axis: Any, claim: Mapping[str, float], metric: str, scale: float) ->
     for i, (value, name) in enumerate(values):
         axis.axhline(value, color=GREY, ls="--", lw=1)
         axis.annotate(
-            name.removesuffix(f"_{metric}"),
+            name.removesuffix(f"_{metric}").replace("_tta", ", TTA"),
             (1, value),
             (3, 0),
             ("axes fraction", "data"),

@@ -6,7 +6,7 @@ The page is one file: pictures are within it, nothing is fetched, and no script 
 from cifar.results.report.figures import HEADER, figure, rows
 from cifar.results.report.page import page
 from cifar.results.report.report import Settings, run
-from cifar.results.report.runs import Group, Run, command, find, group, per_class
+from cifar.results.report.runs import Group, Run, command, evaluation, find, group, per_class
 
 __all__ = [
     "HEADER",
@@ -14,6 +14,7 @@ __all__ = [
     "Run",
     "Settings",
     "command",
+    "evaluation",
     "figure",
     "find",
     "group",

@@ -34,7 +34,7 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
     """
     found: list[tuple[object, ...]] = []
     for one in groups:
-        for metric in one.claims or ("test_accuracy",):
+        for metric in _shown(one):
             values = one.values(metric)
             mean, (study, when) = mean_of(values), _study(one, metric)
             std = statistics.stdev(values) if len(values) > 1 else None
@@ -43,7 +43,7 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
                     one.label,
                     len(one.runs),
                     _epochs(one),
-                    metric.replace("_", " "),
+                    named(metric),
                     f"{figure(metric, study)}{when}" if study is not None else None,
                     figure(metric, mean),
                     apart(metric, std),
@@ -53,6 +53,19 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
                 )
             )
     return found
+
+
+def _shown(one: Group) -> list[str]:
+    """The metrics of a group's rows: its study's, and the test accuracy of one view of each image
+    beside that of six."""
+    metrics = list(one.claims) or ["test_accuracy"]
+    plain = "test_tta_accuracy" in metrics and "test_accuracy" not in metrics
+    return ["test_accuracy"] * plain + metrics
+
+
+def named(metric: str) -> str:
+    """A metric in words: "test accuracy, TTA"."""
+    return metric.replace("_tta_accuracy", " accuracy, TTA").replace("_", " ")
 
 
 def _study(one: Group, metric: str) -> tuple[float | None, str]:

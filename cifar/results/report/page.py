@@ -9,11 +9,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from cifar import recipes
 from cifar.results import html, plots
-from cifar.results.metrics import EpochMetrics
-from cifar.results.report.figures import HEADER, PARTS, apart, difference, figure, mean_of, rows
-from cifar.results.report.runs import Group, Run, command
+from cifar.results.metrics import scores
+from cifar.results.report import words
+from cifar.results.report.figures import (
+    HEADER,
+    PARTS,
+    apart,
+    difference,
+    figure,
+    mean_of,
+    named,
+    rows,
+)
+from cifar.results.report.runs import EVALUATION, Group, Run, command
 
 Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
 
@@ -24,15 +36,17 @@ def page(groups: Sequence[Group], folder: str) -> str:
     title = f"CIFAR-10 studies: {count} {'run' if count == 1 else 'runs'} in {folder}"
     body = [
         f"<h1>{html.text(title)}</h1>",
-        "<p>Figures are those of the last epoch; mean and standard deviation (n − 1) over seeds. "
-        "A difference is ours less the study's, in percentage points where it is of accuracies; "
-        "tta accuracy is with test-time augmentation. Minutes are those of training steps.</p>",
+        "<h2>Beside the studies</h2>",
+        f"<p>{html.text(words.FIGURES)}</p>",
         html.table(HEADER, rows(groups)),
+        "<details open=''><summary>What the words mean</summary>",
+        html.terms(words.TERMS),
+        "</details>",
     ]
     looks = plots.looks(one.label for one in groups)
     if len(groups) > 1:
-        everything = [(one.label, run.history) for one in groups for run in one.runs]
-        body.append(_curves(everything, "All runs", looks, training=False))
+        everything = [(one.label, run) for one in groups for run in one.runs]
+        body.append(_curves(everything, looks, training=False))
     body += _classes([one for one in groups if any(run.recalls for run in one.runs)], looks)
     for one in groups:
         body += _section(one, looks[one.label])
@@ -71,21 +85,23 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
     ]
     for label, cells in zip(recalls, found, strict=True):
         columns[label] = [_with_deviation(values) for values in cells]
-    words = "mean ± standard deviation over seeds."
+    text = "mean ± standard deviation over seeds."
     if len(found) == 2:
-        words += " The difference is the first column's less the second's."
+        text += " The difference is the first column's less the second's."
         columns["difference"] = [
             apart("accuracy", difference(mean_of(first), mean_of(second)), "+")
             for first, second in zip(*found, strict=True)
         ]
+    caption = f"{title}: the higher a bar, the more of the class is recognised."
+    if counts:
+        caption += " From left to right the classes have fewer and fewer training images."
+    if any(len(runs) > 1 for runs in recalls.values()):
+        caption += " Thin lines: standard deviation over seeds."
     return [
         f"<h2>{html.text(title)}</h2>",
-        f"<p>Share of a class's test images that are recognised, after the last epoch: {words}</p>",
+        f"<p>Share of a class's test images that are recognised, after the last epoch: {text}</p>",
         html.table(list(columns), zip(*columns.values(), strict=True)),
-        html.drawn(
-            f"{title}: mean, and standard deviation where there are several runs",
-            lambda path: plots.recalls(recalls, "", path, counts, looks),
-        ),
+        html.drawn(caption, lambda path: plots.recalls(recalls, "", path, counts, looks)),
     ]
 
 
@@ -104,10 +120,39 @@ def _with_deviation(values: Sequence[float]) -> str | None:
 
 
 def _section(one: Group, look: plots.Look) -> list[str]:
-    """A group's curves, its runs in a table, and what they ran on."""
+    """A group in words, its curves, its runs in a table, what one of them confuses and mistakes,
+    and what they ran on."""
+    seeds = [(f"seed {run.record.seed}", run) for run in one.runs]
+    shades = plots.shades((label for label, _ in seeds), look)
+    counts = _tail([one])
+    recipe = json.dumps(recipes.plain(one.first.recipe), indent=1, ensure_ascii=False)
+    body = [
+        f"<h2>{html.text(one.label)}</h2>",
+        f"<p>{html.text(words.introduction(one))} {html.text(words.differences(one))}</p>",
+        _curves(seeds, shades, one.claims, course=one.course),
+        _table_of_runs(one),
+    ]
+    if counts:
+        body.append(
+            html.drawn(
+                "Training images of each class: a long tail. The test set has as many of each.",
+                lambda path: plots.class_counts(counts, "", path, look.colour),
+            )
+        )
+    body += _scores(one)
+    return [
+        *body,
+        *(html.picture(path, text) for path, text in _pictures(one.runs[0])),
+        "<details><summary>Commands, machines, recipe</summary>",
+        *(f'<pre tabindex="0">{html.text(_note(run))}</pre>' for run in one.runs),
+        f'<pre tabindex="0">{html.text(recipe)}</pre>',
+        "</details>",
+    ]
+
+
+def _table_of_runs(one: Group) -> str:
     metrics = [f"{part}_{k}" for part in PARTS for k in ("accuracy", "tta_accuracy", "loss")]
     metrics = [metric for metric in metrics if one.values(metric)]
-    header = ("seed", "epochs", *(metric.replace("_", " ") for metric in metrics))
     lines = [
         (
             str(run.record.seed),
@@ -128,35 +173,32 @@ def _section(one: Group, look: plots.Look) -> list[str]:
         ]
         lines.append(("mean", None, *means, None, None, None))
         lines.append(("± std", None, *stds, None, None, None))
-    seeds = [(f"seed {run.record.seed}", run.history) for run in one.runs]
-    details = [_note(run) for run in one.runs]
-    counts = _tail([one])
-    recipe = json.dumps(recipes.plain(one.first.recipe), indent=1, ensure_ascii=False)
+    header = ("seed", "epochs", *map(named, metrics), "minutes", "images/s", "MB memory")
+    return html.table(header, lines)
+
+
+def _scores(one: Group) -> list[str]:
+    """The classification report and the confusion of the first run that knows them."""
+    run = next((run for run in one.runs if run.confusion), None)
+    if run is None:
+        return []
+    counts, classes = np.array(run.confusion), run.record.classes
+    per_class, macro, weighted = scores(counts, classes)
+    rows = {**per_class, "mean": macro, "mean, weighted by support": weighted}
+    lines = [
+        (name, *(f"{100 * share:.2f} %" for share in (s.precision, s.recall, s.f1)), s.support)
+        for name, s in rows.items()
+    ]
+    title = f"{plots.short(run.record.recipe.name)}, seed {run.record.seed}"
     return [
-        f"<h2>{html.text(one.label)}</h2>",
-        _curves(
-            seeds,
-            one.label,
-            plots.shades((label for label, _ in seeds), look),
-            one.claims,
-            course=one.course,
+        f"<h3>{html.text(f'By class, seed {run.record.seed}')}</h3>",
+        f"<p>{html.text(words.SCORES)}</p>",
+        html.table(("class", "precision", "recall", "F1", "support"), lines),
+        html.drawn(
+            words.confusion(counts, classes),
+            lambda path: plots.confusion(counts, classes, title, path),
+            widest="44rem",
         ),
-        *(
-            [
-                html.drawn(
-                    f"{one.label}: training images by class",
-                    lambda path: plots.class_counts(counts, "", path, look.colour),
-                )
-            ]
-            if counts
-            else []
-        ),
-        html.table((*header, "minutes", "images/s", "MB memory"), lines),
-        *(html.picture(path) for path in _pictures(one.runs[0].source)),
-        "<details><summary>Commands, machines, recipe</summary>",
-        *(f"<pre>{html.text(words)}</pre>" for words in details),
-        f"<pre>{html.text(recipe)}</pre>",
-        "</details>",
     ]
 
 
@@ -174,16 +216,25 @@ def _note(run: Run) -> str:
     return "\n".join([command(run.record), *lines])
 
 
-def _pictures(source: Path) -> list[Path]:
-    """What training and ``cifar evaluate`` drew of a run, but for what is drawn here anew."""
+def _pictures(run: Run) -> list[tuple[Path, str]]:
+    """What training and ``cifar evaluate`` drew of a run, with captions, but for what is drawn
+    here anew."""
+    source = run.source
     if not source.is_dir():
         return []
-    found = sorted([*source.glob("*.png"), *source.glob("evaluation-*/*.png")])
-    found = [path for path in found if path.name not in ("curves.png", "classes.png")]
-    for path in found:
+    anew = {source / name for name in ("curves.png", "classes.png")}
+    if run.confusion:
+        anew.add(source / EVALUATION / "confusion.png")
+    found = []
+    for path in sorted([*source.glob("*.png"), *source.glob("evaluation-*/*.png")]):
+        if path in anew:
+            continue
         if not _is_picture_in(source, path):
             print(f"note: {path} is left out: it is not a PNG file of this run", file=sys.stderr)
-    return [path for path in found if _is_picture_in(source, path)]
+            continue
+        place = path.parent.relative_to(source.parent)
+        found.append((path, f"{words.PICTURES.get(path.stem, path.stem)} ({place})"))
+    return found
 
 
 def _is_picture_in(source: Path, path: Path) -> bool:
@@ -200,14 +251,14 @@ def _rounded(value: float | None) -> int | None:
 
 
 def _curves(
-    runs: list[tuple[str, list[EpochMetrics]]],
-    title: str,
+    runs: list[tuple[str, Run]],
     looks: Looks,
     claim: dict[str, float] | None = None,
     training: bool = True,
     course: plots.Course = plots.NO_COURSE,
 ) -> str:
-    words = f"{title}: loss and accuracy by epoch"
+    caption = words.curves([run for _, run in runs], bool(claim), bool(course), training)
+    histories = [(label, run.history) for label, run in runs]
     return html.drawn(
-        words, lambda path: plots.overlaid(runs, "", path, claim, training, course, looks)
+        caption, lambda path: plots.overlaid(histories, "", path, claim, training, course, looks)
     )

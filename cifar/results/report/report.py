@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import minigrad as mg
 from cifar import process
+from cifar.errors import UserError
+from cifar.results import evaluate
 from cifar.results.report.page import page
-from cifar.results.report.runs import Group, find, group
+from cifar.results.report.runs import EVALUATION, Group, find, group
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,16 @@ class Settings:
         folder: every run below it is reported, from what training wrote and from the JSON files of
             benchmarks/collect.py.
         out: the HTML page; FOLDER/report.html unless given.
+        evaluate: where nobody has evaluated a run's last weights on its test images, do so once,
+            for what it confuses and its mistakes, unless --no-evaluate; of runs that differ in
+            their seed alone, only the first.
+        progress: --no-progress hides the bar that a terminal shows.
     """
 
     folder: str
     out: str | None = None
+    evaluate: bool = True
+    progress: bool = True
 
 
 def run(settings: Settings) -> tuple[list[Group], Path]:
@@ -31,11 +41,33 @@ def run(settings: Settings) -> tuple[list[Group], Path]:
     Raises:
         UserError: there is no run below the folder, one is damaged, or the page cannot be written.
     """
-    groups = group(find(Path(settings.folder)))
-    out = Path(settings.out or Path(settings.folder) / "report.html")
+    folder = Path(settings.folder)
+    groups = group(find(folder))
+    out = Path(settings.out or folder / "report.html")
     with process.writing("out", out):
         mg.checkpoint.writable(out)
+    if settings.evaluate and evaluate_first(groups, settings.progress):
+        groups = group(find(folder))
     text = page(groups, str(settings.folder))
     with process.writing("out", out):
         mg.checkpoint.write_text(out, text)
     return groups, out
+
+
+def evaluate_first(groups: Sequence[Group], progress: bool = False) -> bool:
+    """Evaluate the first run of each group, as ``cifar evaluate --last`` does, where that was not
+    done; whether it was done now. A note on stderr tells why one cannot be evaluated."""
+    done = False
+    for one in groups:
+        run = one.runs[0]
+        out = run.source / EVALUATION
+        if run.confusion or not run.source.is_dir() or out.is_symlink():
+            continue
+        try:
+            trained = evaluate.load(run.source, "auto", last=True)
+            data = evaluate.labelled(trained, download=False)
+            evaluate.write(trained, data, out, progress)
+            done = True
+        except (UserError, mg.DeviceError) as error:
+            print(f"note: {run.source} is shown as training left it: {error}", file=sys.stderr)
+    return done

@@ -21,6 +21,9 @@ from cifar.results.record import Record, SavedRecord, decode
 # With another of these, a run's figures are not to be compared with the study's.
 OF_THE_STUDY: Final = {"model", "model_options", "long_tail", "subset"}
 
+EVALUATION: Final = "evaluation-last-test"  # where `cifar evaluate --last` writes in a run's folder
+MAX_IMAGES: Final = 10**9  # of a class in a confusion
+
 
 @dataclass(frozen=True)
 class Run:
@@ -32,6 +35,8 @@ class Run:
         history: metrics by epoch, at least one.
         machine: the machine it ran on, in words; "" if unknown.
         recalls: by class name, after the last epoch on the test set; empty if unknown.
+        confusion: test images by true class (row) and predicted class (column) after the last
+            epoch; empty if unknown.
     """
 
     source: Path
@@ -39,6 +44,7 @@ class Run:
     history: list[EpochMetrics]
     machine: str
     recalls: dict[str, float] = field(default_factory=dict)
+    confusion: list[list[int]] = field(default_factory=list)
 
     @property
     def final(self) -> dict[str, Any]:
@@ -127,20 +133,28 @@ def _from_folder(folder: Path) -> Run:
         _, note = metadata.read(weights)
     except ValueError as error:
         raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
-    return _decoded(folder, note, history, None, per_class(folder, note))
+    found = evaluation(folder, note)
+    return _decoded(folder, note, history, None, per_class(found, note), found)
 
 
-def per_class(folder: Path, note: dict[str, Any]) -> Any:
-    """Scores by class name of a run's last epoch on the test set, {} if unknown: what
-    training noted with the weights, or else what ``cifar evaluate --last`` found.
+def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
+    """What ``cifar evaluate --last`` found on the test set with a run's last weights, as JSON has
+    it; {} where it was never asked, or only after an earlier epoch.
 
     Raises:
-        UserError: the file of such an evaluation is damaged.
+        UserError: the file of the evaluation is damaged.
     """
-    evaluated = folder / "evaluation-last-test" / "evaluation.json"
-    if "per_class" not in note and evaluated.is_file():
-        note = _json(evaluated)
-    return note.get("per_class", {})
+    path = folder / EVALUATION / "evaluation.json"
+    found = _json(path) if path.is_file() else {}
+    record = found.get("record")
+    now, then = (one.get("metrics") if isinstance(one, dict) else None for one in (note, record))
+    return found if now == then or record is None else {}
+
+
+def per_class(found: dict[str, Any], note: dict[str, Any]) -> Any:
+    """Scores by class name of a run's last epoch on the test set, {} if unknown: what
+    training noted with the weights, or else its :func:`evaluation`."""
+    return note.get("per_class", found.get("per_class", {}))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -165,23 +179,31 @@ def _from_json(path: Path) -> list[Run]:
             collections.defaultdict(lambda: "?", machine)
         )
     return [
-        _decoded(path, one["record"], one["epochs"], words, one.get("per_class", {}))
+        _decoded(path, one["record"], one["epochs"], words, one.get("per_class", {}), one)
         for one in runs
         if "record" in one and "epochs" in one
     ]
 
 
-def _decoded(source: Path, note: Any, history: Any, machine: str | None, scores: Any) -> Run:
+def _decoded(
+    source: Path, note: Any, history: Any, machine: str | None, scores: Any, found: dict[str, Any]
+) -> Run:
     try:
         record = decode(note, SavedRecord)
         metrics = decode(history, list[EpochMetrics])
         recalls = {k: one.recall for k, one in decode(scores, dict[str, ClassRecall]).items()}
+        confusion = decode(found.get("confusion", []), list[list[int]])
         if not metrics:
             raise ValueError("no epoch")
+        sizes = {len(confusion), *map(len, confusion)} - {0}
+        if confusion and sizes != {len(record.classes)}:
+            raise ValueError(f"confusion of {len(record.classes)} classes")
+        if any(not 0 <= n <= MAX_IMAGES for row in confusion for n in row):
+            raise ValueError("confusion of fewer images than none, or of too many")
     except ValueError as error:
         raise UserError(f"{source}: is not a run that training wrote ({error})") from None
     machine = (record.machine or "") if machine is None else machine
-    return Run(source, record, metrics, machine, recalls)
+    return Run(source, record, metrics, machine, recalls, confusion)
 
 
 def group(runs: Sequence[Run]) -> list[Group]:

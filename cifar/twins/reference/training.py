@@ -31,6 +31,7 @@ class Training:
         device: as PyTorch calls it, "cpu" or "cuda:N".
         threads: for PyTorch's operations on the CPU; None leaves their number alone.
         steps: of an epoch.
+        memory_format: of the model and of images.
 
     Attributes:
         model: its weights are drawn by PyTorch until :meth:`load`.
@@ -50,14 +51,17 @@ class Training:
         device: str = "cpu",
         threads: int | None = None,
         steps: int = 1,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self.recipe, self.threads, self.steps, self.done = recipe, threads, steps, 0
+        self.memory_format = memory_format
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
         if self.device.type == "cuda":
             # By default PyTorch rounds a convolution's inputs to 10 bits on a GPU.
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         model = reference.create(recipe.model, len(counts), **recipe.model_options)
-        self.model = model.to(device=self.device, dtype=self.dtype)
+        self.model = model.to(self.device, self.dtype)
+        self.model.to(memory_format=memory_format)  # type: ignore[call-overload]
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.objective = make_objective(recipe, self.model, counts)
 
@@ -83,7 +87,7 @@ class Training:
         """One update from images (N, 3, 32, 32) and labels (N,): the loss and the logits (N, C)
         before it."""
         with num_threads(self.threads):
-            logits = self.model(self._images(images))
+            logits = self.model(self.images(images))
             loss = self.objective(logits, torch.as_tensor(labels, device=self.device))
             self.model.zero_grad()
             loss.backward()
@@ -125,7 +129,7 @@ class Training:
         loss, correct, seen = 0.0, 0, 0
         with num_threads(self.threads), torch.no_grad():
             for images, labels in batches:
-                logits = self.model(self._images(images))
+                logits = self.model(self.images(images))
                 target = torch.as_tensor(labels, device=self.device)
                 loss += F.cross_entropy(logits, target, reduction="sum").item()
                 correct += int((logits.argmax(1) == target).sum())
@@ -157,8 +161,10 @@ class Training:
             if isinstance(layer, nn.Dropout):
                 layer.register_forward_hook(masked)
 
-    def _images(self, images: Any) -> Tensor:
-        return torch.as_tensor(images).to(self.device, self.dtype).contiguous()
+    def images(self, images: Any) -> Tensor:
+        """The array on the model's device, in its dtype and memory format."""
+        moved = torch.as_tensor(images).to(self.device, self.dtype)
+        return moved.contiguous(memory_format=self.memory_format)
 
 
 def find_device(kind: str, index: int = 0) -> str:

@@ -35,6 +35,8 @@ def no_pictures(monkeypatch):
 
     monkeypatch.setattr(plots, "overlaid", overlaid)
     monkeypatch.setattr(plots, "recalls", lambda *given: given[2].write_bytes(PIXEL))
+    monkeypatch.setattr(plots, "confusion", lambda *given: given[3].write_bytes(PIXEL))
+    monkeypatch.setattr(plots, "mistakes", lambda *given: given[3].write_bytes(PIXEL))
     return drawn
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from cifar.results import plots, report
 from cifar.results.metrics import EpochMetrics
+from cifar.results.report import words
 from tests.cifar.results.report.common import CLASSES, PIXEL, cells, elements, headings, known, run
 
 
@@ -27,7 +28,7 @@ def test_only_pictures_of_the_run_are_shown(trained, no_pictures, tmp_path, caps
     page = report.page(report.group(report.find(run)), "")
     shown = [e.text for e in elements(page) if e.tag == "figcaption"]
     assert [text for text in shown if text.endswith("(run)")] == [
-        "inside (run)", "predictions (run)",
+        "inside (run)", f"{words.PICTURES['predictions']} (run)",
     ]  # fmt: skip
     left_out = capsys.readouterr().err.splitlines()
     names = ["evaluation-x/secret", "fifo", "folder", "outside", "text"]
@@ -77,7 +78,7 @@ def test_recalls_of_two_losses_stand_side_by_side(recalls):
     both = {"a": [runs[1].recalls, runs[2].recalls], "b": [runs[0].recalls]}
     assert tailed[:2] == (both, {"cat": 4, "owl": 2})
     assert level[:2] == ({"level": [runs[3].recalls]}, {})
-    assert headings(page)[:2] == [
+    assert headings(page)[1:3] == [
         "Recall by class on cifar10, trained on 4 to 2 images of each",
         "Recall by class on cifar10",
     ]
@@ -101,7 +102,7 @@ def test_no_two_headings_are_the_same(recalls):
     ]
     runs.append(known(0, "b", 1, 0, 0.5, (4, 1)))  # not the tail of the same name
     found = headings(report.page(report.group(runs), ""))
-    assert len(set(found)) == len(found) == 6 + 7
+    assert len(set(found)) == len(found) == 1 + 6 + 7
 
 
 def test_a_recipe_has_one_colour_on_the_whole_page(no_pictures, recalls):
@@ -133,3 +134,19 @@ def test_a_long_tail_is_drawn(recalls, monkeypatch):
     monkeypatch.setattr(plots, "class_counts", draw)
     report.page(report.group([known(0, "a", 0, 0), known(0, "b", 0, 0, 1, (4, 4)), run()]), "")
     assert drawn == [({"cat": 4, "owl": 2}, recalls[0][2]["a"].colour)]
+
+
+def test_scores_and_confusion_of_the_first_run_that_knows_them(recalls):
+    one, two = known(0, "a", 0.5, 0.25), known(1, "a", 0.5, 0.25)
+    two = dataclasses.replace(two, confusion=[[30, 10], [20, 60]])
+    page = report.page(report.group([one, two]), "")
+    assert [e.text for e in elements(page) if e.tag == "h3"] == ["By class, seed 1"]
+    assert cells(page, 3) == [
+        ["class", "precision", "recall", "F1", "support"],
+        ["cat", "60.00 %", "75.00 %", "66.67 %", "40"],
+        ["owl", "85.71 %", "75.00 %", "80.00 %", "80"],
+        ["mean", "72.86 %", "75.00 %", "73.33 %", "120"],
+        ["mean, weighted by support", "77.14 %", "75.00 %", "75.56 %", "120"],
+    ]
+    (caption,) = [e.text for e in elements(page) if e.tag == "figcaption" and "row" in e.text]
+    assert caption.endswith(" mistakes: owl taken for cat (20), cat taken for owl (10).")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from cifar.errors import UserError
-from cifar.results import plots, report
+from cifar.results import evaluate, plots, report
+from tests.cifar import tiny
 from tests.cifar.fuzz import mutated, taken_or_refused
 from tests.cifar.results.report.common import PIXEL, elements, known, run
 from tests.common import refuses
@@ -19,7 +21,7 @@ from tests.common import refuses
 
 def test_a_page(trained, no_pictures, tmp_path):
     out = tmp_path / "x.html"
-    groups, path = report.run(report.Settings(str(trained), str(out)))
+    groups, path = report.run(report.Settings(str(trained), str(out), evaluate=False))
     assert path == out
     found = elements(out.read_text("utf-8"))
     tables = [e for e in found if e.tag == "table"]
@@ -51,11 +53,45 @@ def test_pages_that_cannot_be_written(trained, no_pictures, tmp_path):
 
 
 def test_the_usual_place_and_real_pictures(trained):
-    _, path = report.run(report.Settings(str(trained)))
+    _, path = report.run(report.Settings(str(trained), evaluate=False))
     assert path == trained / "report.html"
     images = [e.get("src") for e in elements(path.read_text("utf-8")) if e.tag == "img"]
     assert min(len(src) for src in images[:3]) > 10_000
     path.unlink()
+
+
+def test_runs_are_evaluated_once(trained, no_pictures, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "b"
+    shutil.copytree(trained / "b", folder)
+    asked = report.Settings(str(tmp_path), progress=False)
+    assert report.run(asked)[0][0].runs[0].confusion == []  # no model of that name
+    assert f"note: {folder} is shown as training left it: " in capsys.readouterr().err
+    tiny.install(monkeypatch.setattr)
+    (one,), path = report.run(asked)
+    (run,) = one.runs
+    right = sum(row[i] for i, row in enumerate(run.confusion))
+    assert right / tiny.TEST == pytest.approx(run.final["test_accuracy"])
+    assert (folder / "evaluation-last-test" / "mistakes.png").is_file()
+    captions = [e.text for e in elements(path.read_text("utf-8")) if e.tag == "figcaption"]
+    for start in ("Loss", "Test images by true class", "The mistakes", "The first test images"):
+        assert any(text.startswith(start) for text in captions)
+    monkeypatch.setattr(evaluate, "write", None)
+    report.run(asked)  # not again
+    assert capsys.readouterr().err == ""
+    weights, note = mg.checkpoint.read(folder / "last.safetensors")
+    note["metrics"]["epoch"] += 1
+    mg.save(weights, folder / "last.safetensors", note)
+    (later,) = report.find(folder)
+    assert later.confusion == []  # of an epoch that is no longer the last
+
+
+def test_nothing_is_written_where_a_link_leads(trained, no_pictures, tmp_path, monkeypatch):
+    shutil.copytree(trained / "b", tmp_path / "runs" / "b")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs" / "b" / "evaluation-last-test").symlink_to(tmp_path / "elsewhere")
+    tiny.install(monkeypatch.setattr)
+    report.run(report.Settings(str(tmp_path / "runs"), progress=False))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 @given(st.data())
@@ -64,7 +100,8 @@ def test_whatever_files_hold_is_reported_or_refused(tmp_path_factory, data):
     record = known(3, "x", 0, 0).record.as_note()
     history = [metrics.as_dict() for metrics in run(3).history]
     folder = tmp_path_factory.mktemp("fuzz")
-    both = data.draw(mutated({"record": record, "epochs": history}))
+    confusion = [[1, 2], [3, 4]]
+    both = data.draw(mutated({"record": record, "epochs": history, "confusion": confusion}))
     if data.draw(st.booleans()):
         (folder / "runs.json").write_text(json.dumps(data.draw(mutated({"runs": [both]}))))
     both = both if isinstance(both, dict) else {}
@@ -80,6 +117,7 @@ def test_whatever_files_hold_is_reported_or_refused(tmp_path_factory, data):
         elements(report.page(groups, ""))
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("overlaid", "recalls", "class_counts"):
-            patch.setattr(plots, name, lambda *given: given[2].write_bytes(PIXEL))
+        for name in ("overlaid", "recalls", "class_counts", "confusion"):
+            place = 3 if name == "confusion" else 2
+            patch.setattr(plots, name, lambda *given, at=place: given[at].write_bytes(PIXEL))
         taken_or_refused(act)

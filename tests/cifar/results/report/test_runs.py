@@ -89,6 +89,9 @@ def test_folders_without_runs(tmp_path):
             "x.json: is not a run",
         ),
         ("evaluation-last-test/evaluation.json", "{", "evaluation.json: cannot be read"),
+        ("evaluation-last-test/evaluation.json", '{"confusion": [[1]]}', "of 2 classes"),
+        ("evaluation-last-test/evaluation.json", '{"confusion": [[1, 2], [3]]}', "of 2 classes"),
+        ("evaluation-last-test/evaluation.json", '{"confusion": [[1, 2], [3, -1]]}', "than none"),
         ("evaluation-last-test/evaluation.json", '{"per_class": {"a": 1}}', "is not a run"),
         *(
             (
