@@ -309,7 +309,7 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
     ),
     "batch_norm of several processes": (
         lambda m, x, w, b: sync_batch_norm(
-            x, *(mg.zeros(2, dtype=x.dtype) for _ in "mv"), w, b, 0.1, 1e-5, lambda sums: None
+            x, *(mg.zeros(2, dtype=x.dtype) for _ in "mv"), w, b, 0.1, 1e-5, reduce=lambda _: None
         ),
         [grid((3000, 2), 0, -6e4, 6e4), near((2,), 1), near((2,), 1)],
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from .. import check
 from .. import functional as F
@@ -99,19 +100,21 @@ class _BatchNorm(_Affine):
 
     def forward(self, input: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         check.tensor("input", input, self.ndims, self.layout)
-        return F.batch_norm(
+        return self._function()(
             input,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
+            momentum=self.momentum,
+            eps=self.eps,
             residual=residual,
             relu=relu,
             num_batches_tracked=self.num_batches_tracked,
         )
+
+    def _function(self) -> Callable[..., Tensor]:
+        return partial(F.batch_norm, training=self.training)
 
     def extra_repr(self) -> str:
         return (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from .. import check
-from ..device import Array
 from ..distributed import Group, current
 from ..ops.sync_norm import sync_batch_norm
 from ..options import lacks
@@ -49,29 +49,11 @@ class SyncBatchNorm(_BatchNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
         self.process_group = process_group
 
-    def forward(self, input: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        check.tensor("input", input, self.ndims, self.layout)
+    def _function(self) -> Callable[..., Tensor]:
         group = current(self.process_group)
         if not self.training or group.size == 1:
-            return super().forward(input, residual, relu)
-        check.writable("num_batches_tracked", self.num_batches_tracked)
-
-        def reduce(sums: Array) -> None:
-            group.all_reduce(sums).wait()
-
-        return sync_batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.momentum,
-            self.eps,
-            reduce,
-            residual=residual,
-            relu=check.boolean("relu", relu),
-            num_batches_tracked=self.num_batches_tracked,
-        )
+            return super()._function()
+        return partial(sync_batch_norm, reduce=lambda sums: group.all_reduce(sums).wait())
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Group | None = None) -> Any:

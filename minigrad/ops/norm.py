@@ -109,21 +109,12 @@ def batch_norm(
         ValueError: shapes do not match; or, in training, there is one value per channel, only one
             of the running statistics, or eps = 0.
     """
-    named = {
-        "running_mean": running_mean,
-        "running_var": running_var,
-        "weight": weight,
-        "bias": bias,
-    }
-    check_batch_norm(input, named, residual)
+    check.boolean("training", training)
+    statistics = running_mean, running_var, num_batches_tracked
+    check_batch_norm(input, statistics, weight, bias, residual, training)
     c = input.shape[1]
-    if num_batches_tracked is not None:
-        check.tensor("num_batches_tracked", num_batches_tracked)
-        if num_batches_tracked.dtype.kind not in "iu" or num_batches_tracked.numel() != 1:
-            came = f"{num_batches_tracked.dtype} of shape {num_batches_tracked.shape}"
-            raise ValueError(f"num_batches_tracked: expected one integer, got {came}")
     options: dict[str, Any] = {
-        "batch": check.boolean("training", training),
+        "batch": training,
         "eps": check.number("eps", eps, 0),
         "relu": check.boolean("relu", relu),
     }
@@ -137,13 +128,6 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean: expected both or none of running_mean and running_var")
     momentum = check.number("momentum", momentum, 0, 1)
-    for name, t in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("num_batches_tracked", num_batches_tracked),
-    ):
-        if t is not None:
-            check.writable(name, t)
     if eps == 0:
         raise ValueError("eps: expected a number above 0 when training, got 0")
     count = input.numel() // max(1, c)
@@ -177,14 +161,32 @@ def track(
 
 
 def check_batch_norm(
-    input: Tensor, named: dict[str, Tensor | None], residual: Tensor | None
+    input: Tensor,
+    statistics: tuple[Tensor | None, Tensor | None, Tensor | None],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    training: bool,
 ) -> None:
-    """Raise unless the vectors ``named`` and the residual fit the input."""
+    """Raise unless all fit the input. In training the ``statistics``, which are the running mean
+    and variance and the count of batches, are to be writable."""
     check.floating("input", check.tensor("input", input))
     if input.ndim < 2:
         raise ValueError(f"input: expected shape (N, C) or (N, C, ...), got {input.shape}")
-    for name, t in named.items():
+    mean, var, batches = statistics
+    vectors = {"running_mean": mean, "running_var": var, "weight": weight, "bias": bias}
+    for name, t in vectors.items():
         check.vector(name, t, input.shape[1], input)
+    if batches is not None:
+        check.tensor("num_batches_tracked", batches)
+        if batches.dtype.kind not in "iu" or batches.numel() != 1:
+            came = f"{batches.dtype} of shape {batches.shape}"
+            raise ValueError(f"num_batches_tracked: expected one integer, got {came}")
+    if training:
+        names = ("running_mean", "running_var", "num_batches_tracked")
+        for name, t in zip(names, statistics, strict=True):
+            if t is not None:
+                check.writable(name, t)
     if residual is not None:
         check.tensor("residual", residual)
         for what in ("shape", "dtype"):

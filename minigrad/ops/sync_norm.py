@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import check
 from ..device import Array, get_xp
 from ..sums import adding_dtype, in_float32
 from ..tape import Backward, op
@@ -83,8 +84,8 @@ def sync_batch_norm(
     bias: Tensor | None,
     momentum: float,
     eps: float,
-    reduce: Reduce,
     *,
+    reduce: Reduce,
     residual: Tensor | None = None,
     relu: bool = False,
     num_batches_tracked: Tensor | None = None,
@@ -96,15 +97,10 @@ def sync_batch_norm(
         reduce: adds a float64 array over the processes, in place.
 
     Raises:
-        ValueError: shapes do not match, or there is one value per channel in all processes.
+        TypeError, ValueError: as there; or there is one value per channel in all processes.
     """
-    named = {
-        "running_mean": running_mean,
-        "running_var": running_var,
-        "weight": weight,
-        "bias": bias,
-    }
-    check_batch_norm(input, named, residual)
+    statistics = running_mean, running_var, num_batches_tracked
+    check_batch_norm(input, statistics, weight, bias, residual, True)
     xp = get_xp(input.data)
     c = input.shape[1]
     dtype = adding_dtype(input.dtype)
@@ -120,7 +116,7 @@ def sync_batch_norm(
         count=count,
         shift=running_mean.data.astype(np.float64),
         eps=eps,
-        relu=relu,
+        relu=check.boolean("relu", relu),
         reduce=reduce,
     )
     if count <= 1:

@@ -21,23 +21,21 @@ def test_ranks_with_different_numbers_of_images(dtype, limit, fused):
     z, w, b = grid((7, 3, 2, 2), 2).astype(dtype), grid((3,), 3).astype(dtype), np.ones(3, dtype)
     parts = [slice(0, 4), slice(4, 4), slice(4, 7)]
 
-    def run(function, rows, *more):
+    def run(rows, function, **more):
         leaves = [leaf(a[rows]) for a in (x, z)] + [leaf(a) for a in (w, b)]
         xs, zs, ws, bs = leaves
         running = mg.zeros(3, dtype=dtype), mg.ones(3, dtype=dtype)
         residual = {"residual": zs, "relu": True} if fused else {}
-        y = function(xs, *running, ws, bs, *more, **residual)
+        y = function(xs, *running, ws, bs, momentum=0.1, eps=1e-5, **more, **residual)
         y.backward(mg.tensor(g[rows]))
         found = [t.grad.numpy() for t in leaves if t.grad is not None]
         return [y.detach().numpy(), *(t.numpy() for t in running), *found]
 
-    whole = run(mg.functional.batch_norm, slice(None), True, 0.1, 1e-5)
-    ranks = on_ranks(
-        3,
-        lambda rank: run(
-            sync_batch_norm, parts[rank.rank], 0.1, 1e-5, lambda a: rank.all_reduce(a).wait()
-        ),
-    )
+    def on_rank(rank):
+        return run(parts[rank.rank], sync_batch_norm, reduce=lambda a: rank.all_reduce(a).wait())
+
+    whole = run(slice(None), mg.functional.batch_norm, training=True)
+    ranks = on_ranks(3, on_rank)
     y, mean, var, gx, *rest = zip(*ranks, strict=True)
     np.testing.assert_allclose(np.concatenate(y), whole[0], rtol=0, atol=limit * 10)
     for each, expected in ((mean, whole[1]), (var, whole[2])):
@@ -50,10 +48,10 @@ def test_ranks_with_different_numbers_of_images(dtype, limit, fused):
         np.testing.assert_allclose(sum(each), expected, rtol=limit * 10, atol=limit * 10)
 
 
-def test_one_value_on_all_ranks_together():
-    x, running = mg.ones(1, 2), (mg.zeros(2), mg.ones(2))
-    refuses(
-        ValueError,
-        "one in all processes",
-        lambda: sync_batch_norm(x, *running, None, None, 0.1, 1e-5, lambda sums: None),
-    )
+def test_what_is_refused():
+    def normalize(x, mean):
+        return sync_batch_norm(x, mean, mg.ones(2), None, None, 0.1, 1e-5, reduce=lambda _: None)
+
+    refuses(ValueError, "one in all processes", lambda: normalize(mg.ones(1, 2), mg.zeros(2)))
+    text = "running_mean: expected memory that can be written to"
+    refuses(ValueError, text, lambda: normalize(mg.ones(3, 2), mg.zeros(1).expand(2)))
