@@ -1,0 +1,369 @@
+"""What data parallel training costs: bytes, measured efficiency, and a model of many ranks.
+
+    python -m benchmarks.parallel --out parallel.json --plot parallel.png     # about four minutes
+    python -m benchmarks.parallel --redraw parallel.json --plot parallel.png
+
+It measures on this machine, each rank on one thread: a training step of one rank; of two ranks
+that average their gradients; of two ranks that do not, which tells what they lose by sharing the
+memory; and sums over two ranks of arrays of many sizes. From these it fits a model of latency,
+bandwidth and computing, and draws it out to 1,024 ranks. :data:`ASSUMPTIONS` says what the model
+takes for granted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+from benchmarks import contest
+from cifar import environment, models, recipes
+from cifar.results import plots
+from cifar.results.tables import table
+
+F, D = mg.functional, mg.distributed
+
+MODELS = ("resnet-82", "dense-residual")
+BATCHES = (2, 4, 16, 64)  # images of a rank, for the time over the batch
+BATCH = 16  # on each of two ranks
+STEPS = 7
+MOST = 300  # seconds for one job
+SIZES = tuple(2**k for k in range(3, 26, 2))  # bytes
+RANKS = tuple(2**k for k in range(11))
+BUCKET = 25 * 2**20  # bytes, of GradientAverager
+BACKWARD = 2 / 3  # of a step's computing
+NETWORKS = {  # name: seconds of latency, bytes per second. The first is measured.
+    "this machine's memory": None,
+    "100 Gbit/s InfiniBand": (2e-6, 12.5e9),
+    "10 Gbit/s Ethernet": (25e-6, 1.25e9),
+}
+ASSUMPTIONS = (
+    "A step of b images takes on one rank what was measured, between the measured sizes on "
+    "straight lines, which go on beyond them; ranks do not slow each other down but by their "
+    "messages (each has a memory of its own).",
+    "Adding n bytes over p ranks takes 2 log2(p) L + 2 (p - 1)/p n / W, with latency L and "
+    "bandwidth W (Rabenseifner's algorithm; Thakur et al. 2005); links do not share bandwidth.",
+    "L and W of this machine are those of the smallest and the largest sum over two ranks; those "
+    "of networks are their nominal values, not measured.",
+    "Packing gradients into buckets and back takes a time for each byte, on any network: the rest "
+    "between a measured step of two ranks and the model of it.",
+    "Backward takes two thirds of a step. Buckets of 25 MiB are sent during it, the gradients "
+    "becoming final at an even rate; what is not done at its end is waited for, and so is at least "
+    "the last bucket. Progress of messages costs no computing.",
+    "Synchronised batch norm waits for two messages a layer, of latency alone.",
+    "All ranks are equally fast; no rank waits for data.",
+)
+
+
+# ---------------------------------------------------------------------------- on the ranks
+
+
+def job(work: dict[str, Any]) -> None:
+    """On each rank that mpirun starts: measure, and print the result on rank 0."""
+    mg.set_num_threads(1)
+    with D.process_group():
+        found = times_of_sums() if work["model"] is None else times_of_steps(**work)
+        if D.get_rank() == 0:
+            print(json.dumps(found))
+
+
+def slowest(seconds: list[float]) -> list[float]:
+    """Each of the times on the rank where it was longest."""
+    found = mg.tensor(seconds, dtype="float64")
+    D.all_reduce(found, D.ReduceOp.MAX)
+    return found.tolist()
+
+
+def times_of_sums() -> dict[str, float]:
+    """Median seconds of ``all_reduce`` by the number of bytes."""
+    found = {}
+    for size in SIZES:
+        array = mg.zeros(max(1, size // 4))
+        times = []
+        for _ in range(12 if size > 2**20 else 60):
+            D.barrier()
+            started = time.perf_counter()
+            D.all_reduce(array)
+            times.append(time.perf_counter() - started)
+        found[str(size)] = statistics.median(slowest(times[2:]))
+    return found
+
+
+def times_of_steps(model: str, average: bool, batches: list[int]) -> dict[str, Any]:
+    """Seconds of training steps by the batch of each rank, and the bytes that a step sends."""
+    network = models.create(model)
+    averager = D.GradientAverager(network.parameters()) if average else None
+    optimizer = mg.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    found: dict[str, Any] = {"bytes": averager.bytes if averager else 0, "seconds": {}}
+    for batch in batches:
+        images, labels = mg.randn(batch, 3, 32, 32), mg.arange(batch) % 10
+        times = []
+        for _ in range(STEPS + 1):
+            D.barrier()
+            started = time.perf_counter()
+            loss = F.cross_entropy(network(images), labels)
+            optimizer.zero_grad()
+            if averager is None:
+                loss.backward()
+            else:
+                averager.backward(loss, batch, batch * D.get_world_size())
+            optimizer.step()
+            times.append(time.perf_counter() - started)
+        found["seconds"][str(batch)] = slowest(times[1:])
+    return found
+
+
+def on_ranks(ranks: int, launcher: list[str], **work: Any) -> dict[str, Any]:
+    """What :func:`job` prints on so many ranks."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    program = [sys.executable, "-m", "benchmarks.parallel", "--job", json.dumps(work)]
+    try:
+        done = subprocess.run(
+            [*launcher, "mpirun", "--oversubscribe", "-n", str(ranks), *program],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            env=os.environ | root | {"MINIGRAD_NUM_THREADS": "1"},
+            check=False,
+            timeout=MOST,
+        )
+    except subprocess.TimeoutExpired:
+        sys.exit(f"error: the job on {ranks} ranks is not done after {MOST} s")
+    if done.returncode:
+        sys.exit(f"error: the job ended with {done.returncode}: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# ---------------------------------------------------------------------------- the model
+
+
+def fitted_link(seconds: dict[str, float]) -> dict[str, float]:
+    """Latency in seconds and bandwidth in bytes per second, of 2 L + n / W for two ranks."""
+    (_, least), *_, (size, most) = ((int(size), time) for size, time in seconds.items())
+    return {"latency": least / 2, "bandwidth": size / (most - least)}
+
+
+def computing(batch: float, step: dict[str, float]) -> float:
+    """Seconds of a step of one rank, from those of the measured batches."""
+    sizes, times = np.array([float(size) for size in step]), np.array([*step.values()])
+    last = min(max(int(np.searchsorted(sizes, batch)), 1), len(sizes) - 1)
+    slope = (times[last] - times[last - 1]) / (sizes[last] - sizes[last - 1])
+    return float(max(times[last - 1] + (batch - sizes[last - 1]) * slope, times[0] / 2))
+
+
+def sum_seconds(ranks: int, size: float, link: dict[str, float]) -> float:
+    """Of adding ``size`` bytes over the ranks."""
+    if ranks == 1:
+        return 0.0
+    share = 2 * (ranks - 1) / ranks * size / link["bandwidth"]
+    return 2 * math.log2(ranks) * link["latency"] + share
+
+
+def step_seconds(
+    ranks: int,
+    batch: float,
+    size: int,
+    step: dict[str, float],
+    link: dict[str, float],
+    norms: int,
+    packing: float,
+) -> float:
+    """Of a training step in which each rank has ``batch`` images and sends ``size`` bytes, with so
+    many synchronised batch norms."""
+    took = computing(batch, step)
+    if ranks == 1:
+        return took
+    buckets = max(1, math.ceil(size / BUCKET))
+    each = sum_seconds(ranks, size / buckets, link)
+    ended = took * (1 - BACKWARD)
+    for bucket in range(1, buckets + 1):
+        ready = took * (1 - BACKWARD) + took * BACKWARD * bucket / buckets
+        ended = max(ended, ready) + each
+    return ended + 2 * norms * sum_seconds(ranks, 0, link) + packing * size
+
+
+def drawn_out(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Efficiency by model, network and ranks: with the same batch on each rank, with synchronised
+    batch norm too, and with the recipe's batch divided among the ranks."""
+    rows = []
+    for name, one in found["models"].items():
+        for network, link in found["links"].items():
+            for ranks in RANKS:
+                fixed = one["size"], one["step"], link, one["packing"]
+
+                def took(batch: float, ranks: int, norms: int, fixed: Any = fixed) -> float:
+                    size, step, link, packing = fixed
+                    return step_seconds(ranks, batch, size, step, link, norms, packing)
+
+                batch = one["recipe_batch"]
+                alone = took(batch, 1, 0)
+                rows.append(
+                    {
+                        "model": name,
+                        "network": network,
+                        "ranks": ranks,
+                        "same_batch": alone / took(batch, ranks, 0),
+                        "synchronised": alone / took(batch, ranks, one["norms"]),
+                        "divided_batch": alone / took(batch / ranks, ranks, 0) / ranks
+                        if ranks <= batch
+                        else None,
+                    }
+                )
+    return rows
+
+
+# ---------------------------------------------------------------------------- all
+
+
+def measure(launcher: list[str]) -> dict[str, Any]:
+    """Everything that is measured, and what is fitted to it."""
+    sums = on_ranks(2, launcher, model=None)
+    link = fitted_link(sums)
+    links = {
+        name: link if given is None else dict(zip(("latency", "bandwidth"), given, strict=True))
+        for name, given in NETWORKS.items()
+    }
+    found: dict[str, Any] = {"sums": sums, "links": links, "models": {}}
+    for name in MODELS:
+        batch = [BATCH]
+        alone = on_ranks(1, launcher, model=name, average=False, batches=BATCHES)
+        apart = on_ranks(2, launcher, model=name, average=False, batches=batch)
+        both = on_ranks(2, launcher, model=name, average=True, batches=batch)
+        first, second, third = (
+            statistics.median(one["seconds"][str(batch[0])]) for one in (alone, apart, both)
+        )
+        step = {size: statistics.median(times) for size, times in alone["seconds"].items()}
+        modelled = step_seconds(2, BATCH, both["bytes"], step, link, 0, 0.0)
+        network = models.create(name)
+        norm = (mg.nn.BatchNorm1d, mg.nn.BatchNorm2d)
+        recipe = recipes.load(name)
+        found["models"][name] = {
+            "batch": batch[0],
+            "size": both["bytes"],
+            "norms": sum(isinstance(module, norm) for module in network.modules()),
+            "recipe_batch": recipe.batch_size,
+            "seconds": {"one rank": alone["seconds"], "two apart": apart["seconds"]}
+            | {"two": both["seconds"]},
+            "efficiency": {
+                "two ranks that share nothing": first / second,
+                "two ranks": first / third,
+                "of the averaging alone": second / third,
+            },
+            "step": step,
+            "packing": max(0.0, third - second + first - modelled) / both["bytes"],
+        }
+    found["ranks"] = drawn_out(found)
+    return found
+
+
+def show(found: dict[str, Any]) -> str:
+    """The measured figures as a table."""
+    header = ("model", "MB per step", "1 rank s", "2 apart s", "2 ranks s", "efficiency")
+    rows = []
+    for name, one in found["models"].items():
+        times = [
+            statistics.median(seconds[str(one["batch"])]) for seconds in one["seconds"].values()
+        ]
+        shown = [f"{seconds:.3f}" for seconds in times]
+        rows.append((name, f"{one['size'] / 1e6:.2f}", *shown, one["efficiency"]["two ranks"]))
+    return table(header, [(*row[:-1], f"{row[-1]:.1%}") for row in rows])
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Efficiency over ranks: a column for each model, above with the same batch on each rank, below
+    with the recipe's batch divided."""
+    colours = (plots.BLUE, plots.ORANGE, "#575f67")
+    with plots.picture(path, 2, 2, (10, 7.4), sharex=True, sharey=True) as (figure, axes):
+        for column, (name, one) in enumerate(found["models"].items()):
+            for colour, network in zip(colours, found["links"], strict=True):
+                rows = [
+                    row
+                    for row in found["ranks"]
+                    if (row["model"], row["network"]) == (name, network)
+                ]
+                ways = (
+                    (0, "same_batch", "-", network),
+                    (0, "synchronised", ":", None),
+                    (1, "divided_batch", "-", None),
+                )
+                for place, key, line, label in ways:
+                    known = [row for row in rows if row[key] is not None]
+                    axes[place, column].plot(
+                        [row["ranks"] for row in known],
+                        [100 * row[key] for row in known],
+                        color=colour,
+                        linestyle=line,
+                        label=label,
+                    )
+            measured = (
+                ("two ranks", "black", "measured with 16 images, the ranks sharing one memory"),
+                ("of the averaging alone", "white", "the same, against two ranks apart"),
+            )
+            for key, fill, label in measured:
+                axes[0, column].plot(
+                    [2],
+                    [100 * one["efficiency"][key]],
+                    "o",
+                    color="black",
+                    markerfacecolor=fill,
+                    label=label,
+                )
+            batch = one["recipe_batch"]
+            axes[0, column].set_title(f"{name}: {batch} images on each rank")
+            axes[1, column].set_title(f"{name}: {batch} images divided among the ranks")
+            axes[1, column].set(xscale="log", xlabel="ranks")
+            plots.write_out(axes[1, column].xaxis, [1, 4, 16, 64, 256, 1024])
+        for axis in axes.flat:
+            axis.set(ylim=(0, 105))
+            axis.grid(alpha=0.3)
+        for axis in axes[:, 0]:
+            axis.set_ylabel("efficiency (%)")
+        axes[0, 0].plot([], [], ":", color="black", label="with synchronised batch norm")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.suptitle("Data parallel training: a model fitted to one and two ranks, drawn out")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add = parser.add_argument
+    add("--job", type=json.loads, help=argparse.SUPPRESS)
+    add("--launcher", default="", help="words before mpirun, such as a command that quiets others")
+    add("--out", help="write the results here, as JSON")
+    add("--plot", type=Path, help="draw them into this PNG file")
+    add("--redraw", type=Path, metavar="JSON", help="only draw what --out wrote before")
+    given = parser.parse_args()
+    if given.job:
+        job(given.job)
+        return
+    if given.redraw:
+        found = json.loads(given.redraw.read_text("utf-8"))
+        found["ranks"] = drawn_out(found)
+    else:
+        on = contest.describe()
+        if given.launcher:
+            on["command"] = on["command"].replace(given.launcher, "...")
+        found = {"machine": on | {"threads": 1}, "assumptions": ASSUMPTIONS}
+        found |= measure(shlex.split(given.launcher))
+        print(show(found))
+        if given.out:
+            environment.write(given.out, found)
+    if given.plot:
+        draw(found, given.plot)
+
+
+if __name__ == "__main__":
+    contest.run(main)
