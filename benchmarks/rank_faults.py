@@ -3,8 +3,8 @@
     python -m benchmarks.rank_faults --out benchmarks/results/rank-faults-cpu.json
 
 Each case starts the tiny recipe of ``tests/cifar/tiny.py`` on two or three ranks, and at a random
-moment kills a random rank (SIGKILL), stops it (SIGSTOP) or all of them, as another program that
-wants the machine for itself may, or raises an exception in one. The job is to end within
+moment kills a random rank (SIGKILL), stops it (SIGSTOP), or raises an exception in it; or stops all
+that train, as another program that wants the machine for itself may. The job is to end within
 :data:`LIMIT` seconds, to say which rank failed and how, and to leave no process and a whole state;
 from that of every fourth case another number of ranks trains to the end. The cases with a link have
 their two ranks in two network namespaces; they need root, and are left out without.
@@ -153,7 +153,7 @@ def faulty(
     kind: str, rng: np.random.Generator, out: Path, seconds: float, resume: bool
 ) -> dict[str, Any] | None:
     """One case: what came of it; None if the job had ended before the fault, or another program of
-    this machine stopped and continued it."""
+    this machine stopped and continued it, or it was too early to stop all."""
     size = int(rng.integers(2, 4))
     job = Job(out, size, "tiny", "--epochs", str(EPOCHS))
     try:
@@ -161,6 +161,8 @@ def faulty(
         victims = job.ranks()
         if job_ended is not None or not victims:
             return None
+        if kind == "SIGSTOP of all" and "batch" not in job.said():
+            return None  # they have not joined, and nothing of minigrad is there to end them
         rank = int(rng.choice(sorted(victims)))
         for victim in victims if kind == "SIGSTOP of all" else [rank]:
             os.kill(victims[victim], SIGNALS[kind])
