@@ -12,10 +12,11 @@ import sys
 
 from benchmarks import gpu_session
 
+TESTS = "test_a_training or functional.gelu or functional.sigmoid"  # of hundreds
 OPTIONS = (
     *("--budget", "20m", "--dataset", "synthetic", "--epochs", "1"),
     *("--batch", "4", "--side", "8", "--size", "64", "--seconds", "0.1", "--first", "5"),
-    *("--most", "300", "--workers", "2", "--tests", "TestOps or test_a_training"),
+    *("--most", "300", "--workers", "2", "--tests", TESTS),
 )
 
 
