@@ -34,7 +34,7 @@ def describe(device: str, precision: str | None) -> Results:
 
     found, where = contest.describe(), mg.device(device)
     if where.type == "gpu":
-        mg.set_precision(precision)  # refused by a card that cannot
+        mg.set_precision(precision)
         runtime = where.xp.cuda.runtime
         properties = runtime.getDeviceProperties(where.index)
         found["gpu"] = {
@@ -133,7 +133,7 @@ def first(
 def training(out: str, **settings: Any) -> Results:
     """A whole run, from where it was stopped; SIGTERM stops it with its state saved.
 
-    This alone needs msgspec and filelock.
+    This alone needs filelock, and msgspec where a run goes on.
     """
     from benchmarks import collect
     from cifar.training import train
