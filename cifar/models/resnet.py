@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from cifar.models.resnet_82 import BasicBlock
+from cifar.models.resnet_82 import BasicBlock, stages
 from minigrad import nn
 
 
@@ -33,37 +34,30 @@ def create(
         ValueError: a value is out of range, or the images' size is no multiple of what they are
             divided by.
     """
-    stages = _whole_numbers("blocks", blocks)
+    counts = _whole_numbers("blocks", blocks)
     widths = _whole_numbers("channels", channels)
     kernels = _whole_numbers("kernel_sizes", kernel_sizes, odd=True)
     _whole_numbers("shortcut_kernel", [shortcut_kernel], odd=True)
     _whole_numbers("pooled", [pooled])
-    if not len(stages) == len(widths) == len(kernels):
+    if not len(counts) == len(widths) == len(kernels):
         raise ValueError(
             "blocks, channels, kernel_sizes: expected an entry for each stage, got "
-            f"{len(stages)}, {len(widths)} and {len(kernels)}"
+            f"{len(counts)}, {len(widths)} and {len(kernels)}"
         )
     if pooling not in ("avg", "max"):
         raise ValueError(f"pooling: expected avg or max, got {pooling!r}")
-    divisor = pooled * 2 ** (len(stages) - 1)
-    window, rest = divmod(image_size, divisor)
-    if rest or not window:
-        raise ValueError(f"expected images of a multiple of {divisor} pixels, got {image_size}")
-    layers: list[nn.Module] = []
-    width = widths[0]
-    for stage, count in enumerate(stages):
-        for i in range(count):
-            stride = 2 if stage and i == 0 else 1
-            layers.append(BasicBlock(width, widths[stage], stride, kernels[stage], shortcut_kernel))
-            width = widths[stage]
-    return nn.Sequential(
-        nn.Conv2d(3, widths[0], 3, padding=1, bias=False),
-        nn.BatchNorm2d(widths[0]),
-        nn.ReLU(),
-        *layers,
-        nn.AvgPool2d(window) if pooling == "avg" else nn.MaxPool2d(window),
-        nn.Flatten(),
-        nn.Linear(width * pooled * pooled, num_classes),
+    makers = [
+        [partial(BasicBlock, kernel_size=kernel, shortcut_kernel=shortcut_kernel)] * count
+        for kernel, count in zip(kernels, counts, strict=True)
+    ]
+    return stages(
+        makers,
+        widths,
+        num_classes,
+        image_size,
+        stem=widths[0],
+        pool=nn.AvgPool2d if pooling == "avg" else nn.MaxPool2d,
+        pooled=pooled,
     )
 
 

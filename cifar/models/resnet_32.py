@@ -31,4 +31,4 @@ class PlainShortcutBlock(nn.Module):
 
 def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
     """Images (N, 3, image_size, image_size) to logits (N, num_classes)."""
-    return stages(PlainShortcutBlock, (16, 32, 64), 5, num_classes, image_size)
+    return stages([[PlainShortcutBlock] * 5] * 3, (16, 32, 64), num_classes, image_size)

@@ -43,40 +43,44 @@ class BasicBlock(nn.Module):
 
 
 def stages(
-    block: Callable[[int, int, int], nn.Module],
+    blocks: Sequence[Sequence[Callable[[int, int, int], nn.Module]]],
     widths: Sequence[int],
-    blocks: int,
     num_classes: int,
     image_size: int = 32,
+    *,
+    stem: int = 16,
+    pool: Callable[[int], nn.Module] = nn.AvgPool2d,
+    pooled: int = 1,
 ) -> nn.Module:
-    """A residual network for square images: a convolution to 16 channels, for each of ``widths`` a
-    stage of ``blocks`` blocks (the later stages halve the size), the mean, and a linear layer.
+    """A residual network for square images: a convolution to ``stem`` channels, for each of
+    ``widths`` a stage of blocks (the later stages halve the size), pooling, and a linear layer.
 
     Args:
-        block: makes one of (in_channels, out_channels, stride).
+        blocks: of each stage, what makes them of (in_channels, out_channels, stride).
+        pool: of a window.
+        pooled: rows and columns that the pooling leaves.
 
     Raises:
-        ValueError: ``image_size`` is no multiple of what the stages divide it by.
+        ValueError: ``image_size`` is no multiple of what stages and pooling divide it by.
     """
-    side, rest = divmod(image_size, 2 ** (len(widths) - 1))
-    if rest or not side:
-        raise ValueError(
-            f"expected a multiple of {2 ** (len(widths) - 1)} pixels, got {image_size}"
-        )
+    divisor = pooled * 2 ** (len(widths) - 1)
+    window, rest = divmod(image_size, divisor)
+    if rest or not window:
+        raise ValueError(f"expected a multiple of {divisor} pixels, got {image_size}")
     layers: list[nn.Module] = []
-    channels = 16
-    for stage, width in enumerate(widths):
-        for i in range(blocks):
+    channels = stem
+    for stage, (width, makers) in enumerate(zip(widths, blocks, strict=True)):
+        for i, block in enumerate(makers):
             layers.append(block(channels, width, 2 if stage and i == 0 else 1))
             channels = width
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
+        nn.Conv2d(3, stem, 3, padding=1, bias=False),
+        nn.BatchNorm2d(stem),
         nn.ReLU(),
         *layers,
-        nn.AvgPool2d(side),
+        pool(window),
         nn.Flatten(),
-        nn.Linear(channels, num_classes),
+        nn.Linear(channels * pooled * pooled, num_classes),
     )
 
 
@@ -88,9 +92,8 @@ def resnet(depth: int, width: int, num_classes: int = 10, image_size: int = 32) 
     """
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"depth: expected 6 n + 4 with n from 1, got {depth}")
-    return stages(
-        BasicBlock, [width * b for b in (16, 32, 64)], (depth - 4) // 6, num_classes, image_size
-    )
+    blocks = [[BasicBlock] * ((depth - 4) // 6)] * 3
+    return stages(blocks, [width * b for b in (16, 32, 64)], num_classes, image_size)
 
 
 def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:

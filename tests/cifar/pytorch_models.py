@@ -58,7 +58,7 @@ def _four_block(file: File, nn: Any, classes: int) -> Any:
 
 def _resnet_32(file: File, nn: Any, classes: int) -> Any:
     block = file("resnet_32").PlainShortcutBlock
-    return file("resnet_82").stages(block, (16, 32, 64), 1, classes)
+    return file("resnet_82").stages([[block]] * 3, (16, 32, 64), classes)
 
 
 # Of fewer channels and blocks; dense-residual's is STAGES.

@@ -185,7 +185,7 @@ def test_resnet_82_is_a_resnet():
     """The study's own network is within the space that `cifar search` tries."""
     options = {"blocks": [2, 2], "channels": [16, 32], "kernel_sizes": [3, 3]}
     ours = models.create("resnet", 10, 1, **options)
-    study = resnet_82.stages(resnet_82.BasicBlock, [16, 32], 2, 10)
+    study = resnet_82.stages([[resnet_82.BasicBlock] * 2] * 2, [16, 32], 10)
     assert repr(ours) == repr(study)
 
 
@@ -217,7 +217,7 @@ def test_a_resnet_of_options_is_its_twin():
         ("resnet", {"blocks": "two"}, "resnet: blocks: expected whole numbers from 1, got 'two'"),
         ("resnet", {"kernel_sizes": [3, 3, 2]}, "resnet: kernel_sizes: expected odd whole"),
         ("resnet", {"pooling": "sum"}, "resnet: pooling: expected avg or max, got 'sum'"),
-        ("resnet", {"pooled": 3}, "resnet: expected images of a multiple of 12 pixels, got 32"),
+        ("resnet", {"pooled": 3}, "resnet: expected a multiple of 12 pixels, got 32"),
         ("resnet", {"depth": 3}, "resnet has some of blocks, channels, "),
         ("simple", {"blocks": [1]}, "simple has none, got 'blocks'"),
     ],

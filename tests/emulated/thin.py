@@ -46,7 +46,7 @@ def networks(patch: Patch) -> None:
         patch(
             module,
             "stages",
-            lambda block, widths, blocks, *rest: stages(block, widths, 1, *rest),
+            lambda blocks, *rest, **options: stages([one[:1] for one in blocks], *rest, **options),
         )
     block = resnet_32.PlainShortcutBlock.__init__
 
