@@ -6,7 +6,7 @@ a person's own pictures.
     train = load("folder", "train", "pictures", Options(image_size=64, test_share=0.2))
 
 All give a :class:`Dataset` of uint8 (N, 3, side, side) images and int64 (N,) labels. A further data
-set is a module with the functions of :class:`~cifar.datasets.dataset.Source`, and a line in
+set is a :class:`~cifar.datasets.dataset.Source`, such as a module with its functions, and a line in
 `SOURCES`.
 """
 
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Final
 
 from cifar.datasets import cifar10, cifar100, folder, own_arrays, places, synthetic
-from cifar.datasets.cifar10 import find
 from cifar.datasets.dataset import SIDE, SPLITS, Dataset, Options, Source
 from cifar.errors import DataError, UserError
 
@@ -29,13 +28,14 @@ __all__ = [
 ]  # fmt: skip
 
 SOURCES: Final[dict[str, Source]] = {
-    "cifar10": cifar10,
+    "cifar10": cifar10.CIFAR10,
     "cifar100": cifar100.FINE,
     "cifar100-coarse": cifar100.COARSE,
     "synthetic": synthetic,
     "folder": folder,
     "arrays": own_arrays,
 }
+find = cifar10.CIFAR10.find
 OWN: Final = ("folder", "arrays")  # a person's own images, which the options are about
 
 

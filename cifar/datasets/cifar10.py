@@ -1,25 +1,15 @@
-"""CIFAR-10: 50,000 training and 10,000 test images of ten classes (Krizhevsky, 2009).
-
-The published files are pickles of Python 2. Their digests are compared before they are parsed.
-"""
+"""CIFAR-10: 50,000 training and 10,000 test images of ten classes (Krizhevsky, 2009)."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from cifar.datasets import archive, pickles, places
 from cifar.datasets.archive import Archive, File
-from cifar.datasets.dataset import Dataset, Options
-from cifar.datasets.download import obtain
+from cifar.datasets.published import Published
 
 CLASSES: Final = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
-ROWS: Final = 10_000  # images in a file
 ARCHIVE: Final = Archive(
     title="CIFAR-10",
     name="cifar-10-python.tar.gz",
@@ -45,57 +35,4 @@ ARCHIVE: Final = Archive(
     ),
 )
 
-
-def classes(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
-    """The class names, the same for every `data_dir`."""
-    return CLASSES
-
-
-def load(
-    split: str, data_dir: str | os.PathLike[str] | None, options: Options, download: bool
-) -> Dataset:
-    """One split; see :func:`cifar.datasets.load`.
-
-    Raises:
-        DataError: the data are missing, damaged or cannot be fetched.
-    """
-    return read(obtain(ARCHIVE, data_dir, download), split)
-
-
-def read(folder: Path, split: str) -> Dataset:
-    """One split from the batch files in a folder.
-
-    Raises:
-        DataError: a file is missing or differs from the published one in any byte.
-    """
-    *train, test, meta = ARCHIVE.files
-    archive.read(folder, meta)  # the published one, which holds CLASSES
-    files = train if split == "train" else [test]
-    images = np.empty((len(files), ROWS, 3, 32, 32), np.uint8)
-    labels = np.empty((len(files), ROWS), np.int64)
-    for i, file in enumerate(files):
-        batch = pickles.read(archive.read(folder, file))
-        images[i] = pickles.array(batch[b"data"]).reshape(images[i].shape)
-        labels[i] = batch[b"labels"]
-    return Dataset("cifar10", split, images.reshape(-1, 3, 32, 32), labels.ravel(), CLASSES)
-
-
-def find(data_dir: str | os.PathLike[str] | None = None) -> tuple[Path | None, str]:
-    """(folder of the batch files or None, phrase that lists the places searched). Where only the
-    archive is there, it is unpacked.
-
-    Raises:
-        DataError: `data_dir` is not a folder, or what is there is damaged or cannot be read.
-    """
-    folders = places.candidates(data_dir)
-    return archive.find(folders, ARCHIVE), places.join(folders)
-
-
-def chosen_folder(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """The folder of the batch files if `data_dir` or `$MINIGRAD_DATA` names a place, else None."""
-    return find(data_dir)[0] if places.named_by(data_dir) else None
-
-
-def holds(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds all batch files, unpacked."""
-    return ARCHIVE.is_unpacked_in(folder)
+CIFAR10: Final = Published("cifar10", ARCHIVE, b"labels", CLASSES)

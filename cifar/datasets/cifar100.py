@@ -1,23 +1,15 @@
 """CIFAR-100: 50,000 training and 10,000 test images of a hundred classes, which are in twenty
 groups of five (Krizhevsky, 2009).
 
-"cifar100" has the classes as labels, "cifar100-coarse" the groups. The published files are pickles
-of Python 2. Their digests are compared before they are parsed.
+"cifar100" has the classes as labels, "cifar100-coarse" the groups.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from cifar.datasets import archive, pickles, places
 from cifar.datasets.archive import Archive, File
-from cifar.datasets.dataset import Dataset, Options
-from cifar.datasets.download import obtain
+from cifar.datasets.published import Published
 
 _CLASSES: Final = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
@@ -55,62 +47,5 @@ ARCHIVE: Final = Archive(
     ),
 )
 
-
-@dataclass(frozen=True)
-class Labels:
-    """CIFAR-100 with one of its two labels; a :class:`~cifar.datasets.dataset.Source`.
-
-    Attributes:
-        name: of the data set.
-        key: of the labels in the published files.
-        names: of the classes.
-    """
-
-    name: str
-    key: bytes
-    names: tuple[str, ...]
-
-    def classes(self, data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
-        """The class names, the same for every `data_dir`."""
-        return self.names
-
-    def load(
-        self,
-        split: str,
-        data_dir: str | os.PathLike[str] | None,
-        options: Options,
-        download: bool,
-    ) -> Dataset:
-        """One split; see :func:`cifar.datasets.load`.
-
-        Raises:
-            DataError: the data are missing, damaged or cannot be fetched.
-        """
-        return self.read(obtain(ARCHIVE, data_dir, download), split)
-
-    def read(self, folder: Path, split: str) -> Dataset:
-        """One split from the files in a folder.
-
-        Raises:
-            DataError: a file is missing or differs from the published one in any byte.
-        """
-        train, test, meta = ARCHIVE.files
-        archive.read(folder, meta)  # the published one, which holds CLASSES and GROUPS
-        batch = pickles.read(archive.read(folder, train if split == "train" else test))
-        images = pickles.array(batch[b"data"]).reshape(-1, 3, 32, 32)
-        labels = np.array(batch[self.key], np.int64)
-        return Dataset(self.name, split, np.ascontiguousarray(images), labels, self.names)
-
-    def chosen_folder(self, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-        """The folder of the files if `data_dir` or `$MINIGRAD_DATA` names a place, else None."""
-        if not places.named_by(data_dir):
-            return None
-        return archive.find(places.candidates(data_dir), ARCHIVE)
-
-    def holds(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether a folder holds all the files, unpacked."""
-        return ARCHIVE.is_unpacked_in(folder)
-
-
-FINE: Final = Labels("cifar100", b"fine_labels", CLASSES)
-COARSE: Final = Labels("cifar100-coarse", b"coarse_labels", GROUPS)
+FINE: Final = Published("cifar100", ARCHIVE, b"fine_labels", CLASSES)
+COARSE: Final = Published("cifar100-coarse", ARCHIVE, b"coarse_labels", GROUPS)

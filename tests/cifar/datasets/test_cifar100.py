@@ -47,7 +47,8 @@ def archive(tmp_path, monkeypatch):
     files = tuple(File(name, None, hashlib.md5(raw).hexdigest()) for name, raw in FILES.items())
     digest = hashlib.sha256(packed).hexdigest()
     ours = replace(cifar100.ARCHIVE, size=len(packed), sha256=digest, files=files)
-    monkeypatch.setattr(cifar100, "ARCHIVE", ours)
+    for source in (cifar100.FINE, cifar100.COARSE):
+        monkeypatch.setattr(source, "archive", ours)
     return tmp_path
 
 

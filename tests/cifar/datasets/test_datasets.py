@@ -33,10 +33,10 @@ def test_class_names_need_no_data():
         datasets.classes("auto")
 
 
-def test_a_further_data_set_is_a_module(monkeypatch):
+def test_a_further_data_set(monkeypatch):
     """What `SOURCES` lists is loaded by its name."""
     known = datasets.names()
-    monkeypatch.setitem(datasets.SOURCES, "other", cifar10)
+    monkeypatch.setitem(datasets.SOURCES, "other", cifar10.CIFAR10)
     assert datasets.names() == (*known, "other")
     assert datasets.classes("other") == cifar10.CLASSES
     refuses(DataError, "CIFAR-10 is not in", lambda: datasets.load("other", "test", download=False))

@@ -184,7 +184,7 @@ def download(home, mirror, monkeypatch):
 
     def act(*behaviours, **changes):
         changes = {"schemes": ("http://",), "mirrors": tuple(map(mirror.url, behaviours))} | changes
-        monkeypatch.setattr(cifar10, "ARCHIVE", replace(ARCHIVE, **changes))
+        monkeypatch.setattr(cifar10.CIFAR10, "archive", replace(ARCHIVE, **changes))
         return datasets.load("cifar10", "test")
 
     return act

@@ -65,8 +65,7 @@ ARCHIVE = describe(PACKED)
 
 def install(setattr: Callable[[Any, str, Any], None]) -> None:
     """Put it in place of the real one by ``setattr(owner, name, value)``."""
-    setattr(cifar10, "ARCHIVE", ARCHIVE)
-    setattr(cifar10, "ROWS", ROWS)
+    setattr(cifar10.CIFAR10, "archive", ARCHIVE)
 
 
 def write(folder: Path, files: dict[str, bytes] = FILES) -> Path:
