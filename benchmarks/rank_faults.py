@@ -44,6 +44,7 @@ SIGNALS = {
 SILENCE, START = 3.0, 30.0  # seconds, for these jobs: see minigrad.distributed
 LIMIT = START + 20.0  # seconds from the fault to the end of the job
 EPOCHS = 4
+TRAINING = 3.0  # seconds that these take at least
 MOST_SAID = 3000  # characters of what a lost job said
 CONTINUED = "Forwarding signal 18"  # another program stopped mpirun and let it go on
 STATE = "state.safetensors"
@@ -105,6 +106,15 @@ class Job:
         """What it has printed so far."""
         return self.output.read_text("utf-8", "replace")
 
+    def says(self, text: str) -> bool:
+        """Wait until it prints ``text``; False if it ends, or a minute passes, before it does."""
+        for passed in turns(0.05):
+            if text in self.said():
+                return True
+            if passed > 60 or self.process.poll() is not None:
+                return False
+        return False
+
     def ranks(self) -> dict[int, int]:
         """The process of each rank that runs."""
         found = {}
@@ -152,17 +162,20 @@ def turns(interval: float) -> Iterator[float]:
 def faulty(
     kind: str, rng: np.random.Generator, out: Path, seconds: float, resume: bool
 ) -> dict[str, Any] | None:
-    """One case: what came of it; None if the job had ended before the fault, or another program of
-    this machine stopped and continued it, or it was too early to stop all."""
+    """One case, its fault within so many seconds from the start, or while it trains: what came of
+    it; None if the job had ended before the fault, or another program of this machine stopped and
+    continued it."""
     size = int(rng.integers(2, 4))
     job = Job(out, size, "tiny", "--epochs", str(EPOCHS))
     try:
+        # All are stopped only when they train: before, nothing of minigrad is there to end them.
+        if kind == "SIGSTOP of all" or rng.random() < 0.5:
+            job.says("batch")
+            seconds = TRAINING
         job_ended = job.wait(float(rng.uniform(0.2, seconds)))
         victims = job.ranks()
         if job_ended is not None or not victims:
             return None
-        if kind == "SIGSTOP of all" and "batch" not in job.said():
-            return None  # they have not joined, and nothing of minigrad is there to end them
         rank = int(rng.choice(sorted(victims)))
         for victim in victims if kind == "SIGSTOP of all" else [rank]:
             os.kill(victims[victim], SIGNALS[kind])
@@ -253,11 +266,8 @@ def cut(rng: np.random.Generator, out: Path, resume: bool) -> dict[str, Any] | N
         job = Job(out, 2, "tiny", "--epochs", str(EPOCHS), **over)
         try:
             batch = int(rng.integers(0, 18))
-            for passed in turns(0.05):
-                if f"batch {batch}\n" in job.said():
-                    break
-                if passed > 60 or job.process.poll() is not None:
-                    return {"kind": "link", "lost": f"it never trained: {job.said()[-500:]}"}
+            if not job.says(f"batch {batch}\n"):
+                return {"kind": "link", "lost": f"it never trained: {job.said()[-MOST_SAID:]}"}
             ip("-n", SPACES[0], "link", "set", "mgva", "down")
             return judged(job, "link", 2, 1, int(rng.integers(1, 4)) if resume else 0)
         finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import rank_faults
 from cifar.training import train
 from minigrad import distributed
 from minigrad.distributed import mpi
@@ -58,6 +59,14 @@ def test_a_run_of_several_ranks_resumes_on_others(mpirun, tmp_path):
         alone = train.run(tiny.settings(tmp_path / "alone", epochs=2))
     for line, metrics in zip((text, more), alone, strict=True):
         assert train.in_words(metrics).partition(";")[0] in line
+
+
+def test_a_rank_that_fails_ends_the_job(mpirun, tmp_path, monkeypatch):
+    """One case of each kind; ``python -m benchmarks.rank_faults`` runs a hundred."""
+    monkeypatch.setattr(rank_faults, "SILENCE", 2.0)
+    monkeypatch.setattr(rank_faults, "START", 15.0)
+    cases = rank_faults.run(["SIGKILL", "exception", "SIGSTOP"], 1, tmp_path, 4.0, at_once=3)
+    assert [case["lost"] for case in cases] == [""] * 3
 
 
 def test_without_mpi4py(monkeypatch):
