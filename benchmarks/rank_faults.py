@@ -44,7 +44,7 @@ SIGNALS = {
 SILENCE, START = 3.0, 30.0  # seconds, for these jobs: see minigrad.distributed
 LIMIT = START + 20.0  # seconds from the fault to the end of the job
 EPOCHS = 4
-TRAINING = 3.0  # seconds that these take at least
+LASTS = 3.0  # seconds that these take at least
 MOST_SAID = 3000  # characters of what a lost job said
 CONTINUED = "Forwarding signal 18"  # another program stopped mpirun and let it go on
 STATE = "state.safetensors"
@@ -171,7 +171,7 @@ def faulty(
         # All are stopped only when they train: before, nothing of minigrad is there to end them.
         if kind == "SIGSTOP of all" or rng.random() < 0.5:
             job.says("batch")
-            seconds = TRAINING
+            seconds = LASTS
         job_ended = job.wait(float(rng.uniform(0.2, seconds)))
         victims = job.ranks()
         if job_ended is not None or not victims:
