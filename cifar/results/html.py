@@ -22,11 +22,11 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .35rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th { background: var(--soft); vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
-td.text { white-space: normal; min-width: 7rem; }
+td.text { white-space: normal; min-width: 5.5rem; }
 figure { margin: 1.5rem 0; overflow-x: auto; } figcaption { font-size: .95rem; max-width: 50rem;
   position: sticky; left: 0; }
 p, dl { max-width: 50rem; } dt { font-weight: 600; } dd { margin: 0 0 .4rem 1rem; }

@@ -135,7 +135,7 @@ def _section(one: Group, look: plots.Look) -> list[str]:
     if counts:
         body.append(
             html.drawn(
-                "Training images of each class: a long tail. The test set has as many of each.",
+                "Training images of each class: a long tail. All classes have as many test images.",
                 lambda path: plots.class_counts(counts, "", path, look.colour),
             )
         )

@@ -112,7 +112,7 @@ def test_names_that_are_no_text_or_steer_a_terminal(small, here, capsys):
         ["predict", f"{folder}/run", f"{folder}/x.png"],
         ["predict", f"{folder}/run", f"{folder}/x.png", "--csv", f"{folder}/x.csv"],
         ["export", f"{folder}/run", f"{folder}/x.onnx"],
-        ["report", folder],
+        ["report", folder, "--no-evaluate"],
     ):
         assert cli.main(line) == 0
         out, err = capsys.readouterr()
