@@ -1,7 +1,7 @@
 """``python -m tests.emulated WORDS``: ``python -m WORDS`` with the emulator under the real CuPy.
 
     python -m tests.emulated pytest -m gpu tests/gpu tests/cifar/test_gpu.py
-    python -m tests.emulated benchmarks.gpu_session --budget 9m --out gpu.json --batch 2 --size 64
+    python -m tests.emulated tests.emulated.rehearsal --out rehearsal.json
 
 The environment may say what the machine is: EMULATOR_DEVICES, EMULATOR_MEMORY_MB,
 EMULATOR_CAPABILITY (75 or 90, say), EMULATOR_DRIVER (12080). EMULATOR_LAZY=1 runs a stream's work
