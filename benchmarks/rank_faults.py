@@ -163,8 +163,8 @@ def faulty(
     kind: str, rng: np.random.Generator, out: Path, seconds: float, resume: bool
 ) -> dict[str, Any] | None:
     """One case, its fault within so many seconds from the start, or while it trains: what came of
-    it; None if the job had ended before the fault, or another program of this machine stopped and
-    continued it."""
+    it; None if the job had ended before the fault, or had not begun, or another program of this
+    machine stopped and continued it."""
     size = int(rng.integers(2, 4))
     job = Job(out, size, "tiny", "--epochs", str(EPOCHS))
     try:
@@ -177,6 +177,8 @@ def faulty(
         if job_ended is not None or not victims:
             return None
         rank = int(rng.choice(sorted(victims)))
+        if kind == "exception" and not catches(victims[rank], SIGNALS[kind]):
+            return None  # it would be killed
         for victim in victims if kind == "SIGSTOP of all" else [rank]:
             os.kill(victims[victim], SIGNALS[kind])
         return judged(job, kind, size, rank, int(rng.integers(1, 4)) if resume else 0)
@@ -184,6 +186,16 @@ def faulty(
         return None
     finally:
         job.end()
+
+
+def catches(process: int, number: int) -> bool:
+    """Whether the process has a handler of the signal."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text("utf-8")
+    except OSError:
+        return False
+    (mask,) = re.findall(r"SigCgt:\s*(\w+)", status)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def judged(job: Job, kind: str, size: int, rank: int, resumes_on: int) -> dict[str, Any] | None:
