@@ -50,7 +50,7 @@ def test_help_explains_every_flag(capsys, name):
     for field in dataclasses.fields(settings):
         if field.name == "overrides":  # what --set and the like fill
             continue
-        negated = "no-" if field.name in ("progress", "timing") else ""
+        negated = "no-" if field.name in ("evaluate", "progress", "timing") else ""
         flag = negated + field.name.replace("_", "-")
         required = field.default is field.default_factory is dataclasses.MISSING
         positional = required or field.name in POSITIONAL
