@@ -192,25 +192,32 @@ class MPIGroup(Group):
         what = _in_words(error)
         this = self._watch.describe(self.rank)
         deadline = time.monotonic() + GRACE
-        together = self._work("leaving", self._watch.leaving.Ibarrier)
-        while not together.is_completed():
-            if time.monotonic() > deadline:
-                if not isinstance(error, mistakes):
-                    self._watch.say("".join(traceback.format_exception(error)))
-                self._watch.abort(f"{this} failed: {what}")
+        failed = np.ones(1, np.int64)
+        together = self._meet("leaving", failed)
+        while not together.is_completed() and time.monotonic() <= deadline:
             time.sleep(0.01)
+        if not together.is_completed() or failed[0] < self.size:  # the others go on, or have left
+            if not isinstance(error, mistakes):
+                self._watch.say("".join(traceback.format_exception(error)))
+            self._watch.abort(f"{this} failed: {what}")
         self._watch.left = True
         with calling:
             texts = self._comm.allgather(what)
         if self.rank and what != texts[0]:
             self._watch.say(f"{this} failed: {what}")
 
+    def _meet(self, name: str, failed: np.ndarray) -> Work:
+        """Wait for all ranks, which leave or fail; ``failed``, 1 of a rank that fails, becomes the
+        number of those."""
+        leaving = self._watch.leaving
+        return self._work(name, lambda: leaving.Iallreduce(self._MPI.IN_PLACE, failed))
+
     def close(self, patient: bool = True) -> None:
         if self._owns_watch:
             try:
                 if not self._watch.left:
                     self._watch.is_leaving = not patient
-                    self._work("destroy_process_group", self._watch.leaving.Ibarrier).wait()
+                    self._meet("destroy_process_group", np.zeros(1, np.int64)).wait()
                 self._watch.stop()
             except Exception as error:
                 self._watch.say(f"{self._watch.describe(self.rank)} failed: {_in_words(error)}")

@@ -22,18 +22,18 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def mpirun():
-    """Runs a program on so many ranks, and returns what it says."""
+    """Runs a program on so many ranks, and returns its stdout, or stderr if it ``fails``."""
     if shutil.which("mpirun") is None or not distributed.is_available():
         pytest.skip("no MPI: Open MPI (apt-get install openmpi-bin) or mpi4py is missing")
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     env = os.environ | root | {"MINIGRAD_COMPILED": "0", "PYTHONPATH": str(ROOT)}
 
-    def run(ranks: int, *words: object) -> str:
+    def run(ranks: int, *words: object, fails: bool = False) -> str:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8",
                               timeout=100, env=env, cwd=ROOT, check=False)  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stderr if fails else done.stdout
 
     return run
 
@@ -67,6 +67,18 @@ def test_a_rank_that_fails_ends_the_job(mpirun, tmp_path, monkeypatch):
     monkeypatch.setattr(rank_faults, "START", 15.0)
     cases = rank_faults.run(["SIGKILL", "exception", "SIGSTOP"], 1, tmp_path, 4.0, at_once=3)
     assert [case["lost"] for case in cases] == [""] * 3
+
+
+def test_a_rank_that_fails_once_the_others_have_left(mpirun):
+    """Its own error is told, not that it, or the others, are silent."""
+    program = (
+        "import time\nfrom minigrad import distributed as d\nwith d.process_group():\n"
+        "    if d.get_rank() == 0:\n        time.sleep(0.5)\n        raise ValueError('late')\n"
+    )
+    text = mpirun(2, "-c", program, fails=True)
+    assert "rank 0 of 2" in text
+    assert "failed: ValueError: late" in text
+    assert "silent" not in text
 
 
 def test_without_mpi4py(monkeypatch):
