@@ -139,9 +139,11 @@ class Study:
         return lost
 
     def not_lost(self, one: FrozenTrial) -> None:
-        """A worker that took a trial up leaves it, but was not lost."""
-        done, lost = self.storage.get_trial(one._trial_id).user_attrs[LOST]
-        self.storage.set_trial_user_attr(one._trial_id, LOST, [done, lost - 1])
+        """A worker that took a trial up leaves it, perhaps after some epochs, but was not lost."""
+        now = self.storage.get_trial(one._trial_id)
+        (before, lost), done = now.user_attrs[LOST], len(now.intermediate_values)
+        lost = lost - 1 if done == before else -1
+        self.storage.set_trial_user_attr(one._trial_id, LOST, [done, lost])
 
     def finish(
         self, one: FrozenTrial, state: TrialState, value: float | None = None, reason: str = ""

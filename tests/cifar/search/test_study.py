@@ -80,6 +80,10 @@ def test_workers_lost_since_the_last_epoch(asked):
             assert study.count_lost(one) == lost
         if lost == 2:
             study.not_lost(one)
+    study.storage.set_trial_intermediate_value(one._trial_id, 2, 0.5)  # and stopped after it
+    study.not_lost(one)
+    with study.take() as one:
+        assert study.count_lost(one) == 0
 
 
 def test_another_plan_is_refused(asked):
