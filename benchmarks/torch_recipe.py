@@ -56,7 +56,6 @@ def twin_of(run: Run, layout: str) -> Training:
 def timed(run: Run, twin: Training, steps: int) -> Iterator[dict[str, float]]:
     """Train so many steps; of each its epoch, the mean loss of its images, and the seconds that the
     batch and the step took."""
-    images_in_loss = run.recipe.batch_size if run.recipe.reduction == "sum" else 1
     done = 0
     for epoch in range(run.recipe.epochs):
         twin.start_epoch(epoch)
@@ -67,6 +66,7 @@ def timed(run: Run, twin: Training, steps: int) -> Iterator[dict[str, float]]:
             loss, _ = twin.step(*batch)
             now = time.perf_counter()
             done += 1
+            images_in_loss = len(labels) if run.recipe.reduction == "sum" else 1
             times = {"batch_seconds": fetched - start, "step_seconds": now - fetched}
             yield {"epoch": epoch + 1, "loss": loss / images_in_loss, **times}
             if done == steps:
