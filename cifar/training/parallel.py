@@ -1,4 +1,4 @@
-"""Several ranks train one run: what they share, and who of them speaks.
+"""Several ranks train one run: what they share, and which of them prints.
 
 Rank 0 alone prints, writes and reads the folder of the run; the others get from it what they need.
 """
@@ -25,7 +25,8 @@ def job(distributed: bool) -> Iterator[None]:
     """Context in which the processes that ``mpirun`` started train one run.
 
     Ranks other than 0 are silent in it, and end with it. Each computes on its share of the cores
-    that it may run on, unless MINIGRAD_NUM_THREADS says how many.
+    that it may run on, unless MINIGRAD_NUM_THREADS says how many. mpirun is to leave all cores of
+    the machine to each rank (``--bind-to none``).
 
     Raises:
         UserError: mpi4py or an MPI library is missing.
@@ -82,12 +83,10 @@ def command(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def own_gpu(name: str) -> str:
-    """The name of the device that this rank computes on: one GPU for each rank of a machine.
-
-    Raises:
-        UserError: several ranks cannot share the GPU of that name.
+    """The name of the device that this rank computes on: one GPU for each rank of a machine. The
+    number in ``name`` does not count: a resumed run has that of rank 0, whose record it reads.
     """
-    if mg.distributed.get_world_size() == 1 or not name.startswith(("gpu", "auto")):
+    if mg.distributed.get_world_size() == 1 or not name.startswith(("gpu", "cuda", "auto")):
         return name
     if name == "auto" and not mg.is_gpu_available():
         return "cpu"
