@@ -5,9 +5,10 @@
 Each case starts the tiny recipe of ``tests/cifar/tiny.py`` on two or three ranks, and at a random
 moment kills a random rank (SIGKILL), stops it (SIGSTOP), or raises an exception in it; or stops all
 that train, as another program that wants the machine for itself may. The job is to end within
-:data:`LIMIT` seconds, to say which rank failed and how, and to leave no process and a whole state;
-from that of every fourth case another number of ranks trains to the end. The cases with a link have
-their two ranks in two network namespaces; they need root, and are left out without.
+:data:`LIMIT` seconds, to say which rank failed and how, and to leave no process and a whole state,
+if it has saved one. Every fourth job is resumed on one to three ranks, which train to the end. The
+cases with a link have their two ranks in two network namespaces; they need root, and are left out
+without.
 """
 
 from __future__ import annotations
