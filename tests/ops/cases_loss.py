@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import loss
+from minigrad.ops import loss, pair_loss
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -52,10 +52,40 @@ def distribution(draw: st.DrawFn) -> Arguments:
     return [x], options | {"flat": flat.astype(np.int64), "used": used}
 
 
+@st.composite
+def pairs(draw: st.DrawFn, *choices: dict[str, float]) -> Arguments:
+    """Predictions and targets, some of them equal."""
+    generator = np.random.default_rng(draw(seeds))
+    shape = draw(st.sampled_from([(), (0, 3), (1,), (5, 3), (2, 40), (3, 700)]))
+    a, b = 2 * generator.standard_normal((2, *shape))
+    b = np.where(generator.random(shape) < 0.2, a, b)
+    options = draw(st.sampled_from(choices or ({},)))
+    return [np.asarray(a), np.asarray(b)], {"reduction": draw(REDUCTIONS), **options}
+
+
+@st.composite
+def logits(draw: st.DrawFn) -> Arguments:
+    (x, t), options = draw(pairs())
+    x = np.asarray(x * draw(st.sampled_from([1, 20])))
+    positive = draw(st.sampled_from([np.full((1,) * x.ndim, 3.0), np.full(x.shape, 3.0), None]))
+    return [x, t, None, positive], options
+
+
 FLOATS = (np.float32, np.float64)  # the targets of float16 are float32
+PIECES = {"minigrad.cpu.loss.FEW": (0,), "minigrad.cpu.loss.PIECE": (1, 1 << 16)}
 CASES = {
     loss._cross_entropy: Cases(cross_entropy(), dtypes=FLOATS, special=True, batch_last=False),
     loss._focal_loss: Cases(focal_loss(), dtypes=FLOATS, batch_last=False),
     loss._class_indices: Cases(class_indices()),
     loss._distribution: Cases(distribution()),
+    **{
+        operation: Cases(drawn, limits=PIECES, special=True, batch_last=False)
+        for operation, drawn in {
+            pair_loss._mse_loss: pairs(),
+            pair_loss._l1_loss: pairs(),
+            pair_loss._smooth_l1_loss: pairs({"beta": 0.7}, {"beta": 1e-3}),
+            pair_loss._huber_loss: pairs({"delta": 0.7}, {"delta": 100.0}),
+            pair_loss._bce_with_logits: logits(),
+        }.items()
+    },
 }
