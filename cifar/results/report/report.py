@@ -23,9 +23,9 @@ class Settings:
         folder: every run below it is reported, from what training wrote and from the JSON files of
             benchmarks/collect.py.
         out: the HTML page; FOLDER/report.html unless given.
-        evaluate: where nobody has evaluated a run's last weights on its test images, do so once,
-            for what it confuses and its mistakes, unless --no-evaluate; of runs that differ in
-            their seed alone, only the first.
+        evaluate: evaluate a run's last weights on its test images, for the confusion matrix and
+            the mistakes, unless that is done; of runs that differ in their seed alone, only the
+            first.
         progress: --no-progress hides the bar that a terminal shows.
     """
 

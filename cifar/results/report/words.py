@@ -12,18 +12,18 @@ from cifar import metadata, recipes
 from cifar.results.report.runs import Group, Run
 
 TERMS: Final = {
-    "accuracy": "The share of images whose class the network names right. Of ten classes, "
+    "accuracy": "The share of images whose class is predicted correctly. With ten classes, "
     "guessing gets 10 %.",
-    "loss": "How improbable the network holds the right classes to be: lower is better, "
-    "0 is certain and right.",
+    "loss": "The mean of −ln p, where p is the probability that the network gives to the right "
+    "class: lower is better, and 0 means certain and right.",
     "test, validation, training": "Test images are never trained on, and their figures count. "
     "Validation images are held out of the training images to choose settings by. Training "
     "figures are means over an epoch, of images that augmentation changes at random.",
     "epoch": "One pass over all training images.",
     "seed": "Where random numbers begin. Runs that differ in their seed alone show how much is "
     "chance: ± is their standard deviation (n − 1).",
-    "TTA": "Test-time augmentation: the network looks at six views of each image, mirrored and "
-    "moved by a pixel, and its answers are averaged.",
+    "TTA": "Test-time augmentation: the prediction is the mean over six views of each image, "
+    "mirrored and moved by a pixel.",
     "points": "Percentage points: from 90 % to 91 % is one point.",
 }
 
