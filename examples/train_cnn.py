@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import minigrad as mg
 from cifar import cli, recipes
 from cifar.training import parallel
 from cifar.training.loop import fit
@@ -33,7 +34,7 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def train(options: Request) -> int:
     """Train epoch by epoch, and print the last accuracy."""
-    settings = parallel.from_rank_0(lambda: options.settings(default_recipe=RECIPE))
+    settings = mg.distributed.from_rank_0(lambda: options.settings(default_recipe=RECIPE))
     # A run holds what training needs: run.model is a minigrad.nn.Module, run.train yields batches
     # of images and labels, run.objective(logits, labels) is the loss. run.optimizer updates the
     # weights, and its step_schedules() sets the learning rate.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import tyro
 
+import minigrad as mg
 from cifar.cli.command import Command
 from cifar.results import tables
 from cifar.training import parallel, request, train, verify
@@ -25,7 +26,7 @@ class Train(request.Request):
 def run_training(options: Train) -> int:
     """Train, and print the last accuracy."""
     with parallel.job(options.distributed):
-        last = train.run(parallel.from_rank_0(lambda: options.settings("train")))[-1]
+        last = train.run(mg.distributed.from_rank_0(lambda: options.settings("train")))[-1]
     print(f"test accuracy {last.test_accuracy:.2%} after epoch {last.epoch}")
     return 0
 

@@ -103,7 +103,7 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
             if opening or time.perf_counter() >= last_read + READ_EVERY[run.device.type]:
                 read_results()
                 last_read = time.perf_counter()
-            if run.is_stopping():
+            if run.agree_to_stop():
                 break
         read_results()
 
@@ -132,7 +132,7 @@ def end_epoch(run: Run) -> EpochMetrics:
     if not progress.seen:
         raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
     lr = run.optimizer.param_groups[0]["lr"]
-    parallel.share(run.model.buffers())
+    parallel.broadcast(run.model.buffers())
     last = progress.epoch + 1 == run.recipe.epochs and not run.settings.trial
     run.test_confusion, figures, began = None, {}, time.perf_counter()
     for part, data in {run.val_name: run.val, **({"test": run.test} if last else {})}.items():

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import minigrad as mg
 from cifar import datasets, models
 from cifar.errors import UserError
 from cifar.own_code import Source
 from cifar.recipes import Recipe
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -56,11 +53,6 @@ def _silence() -> None:
     os.close(null)
 
 
-def from_rank_0(make: Callable[[], T]) -> T:
-    """See :func:`minigrad.distributed.from_rank_0`."""
-    return mg.distributed.from_rank_0(make)
-
-
 def any_rank(flag: bool) -> bool:
     """Whether ``flag`` is true on any rank."""
     found = mg.tensor([float(flag)])
@@ -68,10 +60,13 @@ def any_rank(flag: bool) -> bool:
     return bool(found.item())
 
 
-def share(tensors: Iterable[mg.Tensor]) -> None:
-    """Give every rank the values of rank 0, in place. Of a model, its weights before training, as
-    machines may round differently, and its buffers before each evaluation: running statistics of
-    batch norm that is not synchronised differ from rank to rank."""
+def broadcast(tensors: Iterable[mg.Tensor]) -> None:
+    """Give every rank the values of rank 0, in place.
+
+    Ranks need it for a model's weights before training, because machines may round differently;
+    and for its buffers before each evaluation, because the running statistics of batch norm differ
+    from rank to rank unless it is synchronised.
+    """
     for tensor in tensors:
         mg.distributed.broadcast(tensor)
 

@@ -192,8 +192,8 @@ class Run:
             done = self.progress.epoch * len(self.train) + self.progress.step
             self.average.after_step(self.model, done)
 
-    def is_stopping(self) -> bool:
-        """Whether the run is to stop after this step: the same on all ranks, which all ask."""
+    def agree_to_stop(self) -> bool:
+        """After a step: whether the run is to stop, the same on all ranks. All of them call it."""
         if self.averager is not None:
             self.agreed = parallel.any_rank(bool(self.stop))
         return self.stopping
@@ -321,7 +321,7 @@ def make_run(
     if settings.sync_batch_norm:
         model = mg.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     frozen = tuning.freeze(model, settings.freeze)
-    parallel.share(model.state_dict().values())
+    parallel.broadcast(model.state_dict().values())
     size = mg.distributed.get_world_size()
     ranks: dict[str, Any] = {"num_replicas": size, "rank": mg.distributed.get_rank()}
     evaluation = augment.evaluation(recipe.mean, recipe.std)

@@ -258,9 +258,9 @@ def _watched(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _folder_of_rank_0(settings: Settings) -> Iterator[Path]:
-    """:func:`_output_folder` of rank 0, whose mistakes are everybody's."""
+    """The :func:`_output_folder` that rank 0 holds; its errors are raised on every rank."""
     with ExitStack() as stack:
-        yield parallel.from_rank_0(lambda: stack.enter_context(_output_folder(settings)))
+        yield mg.distributed.from_rank_0(lambda: stack.enter_context(_output_folder(settings)))
 
 
 @contextmanager
