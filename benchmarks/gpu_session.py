@@ -66,7 +66,8 @@ TESTS = {  # what pytest is told, and at most how much of the time left it gets
     "tests": (("-m", "gpu", "tests", "--ignore=tests/parity"), 0.6),
     "parity": (("-m", "gpu", "tests/parity"), 0.5),
 }
-SLOWER = "ignore:threadpoolctl is not installed:RuntimeWarning"  # than it might be; no mistake
+# The suite takes warnings for errors, but the tests do without threadpoolctl, if slower.
+NO_THREADPOOLCTL = "ignore:threadpoolctl is not installed:RuntimeWarning"
 ROOT = Path(__file__).parents[1]
 PARTS = (sys.executable, "-m", "benchmarks.gpu_parts")
 
@@ -173,7 +174,7 @@ def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) 
     by then, and "late", where time runs out. What cannot be imported is left out."""
     command = [
         *(sys.executable, "-m", "pytest", "-p", "benchmarks.gpu_report", "-p", "no:cacheprovider"),
-        *("--continue-on-collection-errors", "-W", SLOWER, *words),
+        *("--continue-on-collection-errors", "-W", NO_THREADPOOLCTL, *words),
         *(("-n", str(workers)) if workers > 1 and importlib.util.find_spec("xdist") else ()),
     ]
     # What a pytest around this one has set, as that this is a worker of it, does not hold for it.

@@ -257,7 +257,7 @@ def measure(launcher: list[str]) -> dict[str, Any]:
             "seconds": {"one rank": alone["seconds"], "two apart": apart["seconds"]}
             | {"two": both["seconds"]},
             "efficiency": {
-                "two ranks that share nothing": first / second,
+                "two ranks that average nothing": first / second,
                 "two ranks": first / third,
                 "of the averaging alone": second / third,
             },
