@@ -6,6 +6,7 @@ Rank 0 alone prints, writes and reads the folder of the run; the others get from
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,21 @@ def own_gpu(name: str) -> str:
     if name == "auto" and not mg.is_gpu_available():
         return "cpu"
     return f"gpu:{mg.distributed.get_local_rank()}"
+
+
+def check_same_data(*sets: datasets.Dataset) -> None:
+    """Raise where this rank has other images than rank 0: "auto" is another data set on a machine
+    that lacks CIFAR-10, and folders of one name may differ."""
+    if mg.distributed.get_world_size() == 1:
+        return
+    own = [(data.name, data.fingerprint) for data in sets]
+    expected = mg.distributed.from_rank_0(lambda: own)
+    if own != expected:
+        name, here = expected[0][0], own[0][0]
+        came = here if here != name else "other images of that name"
+        raise UserError(
+            f"dataset: expected the images of rank 0 ({name}), got {came} on {platform.node()}"
+        )
 
 
 def check_smallest_batch(

@@ -292,6 +292,7 @@ def make_run(
     options = settings.data_options
     training_set = datasets.load(settings.dataset, "train", settings.data_dir, options)
     test_set = datasets.load(training_set.name, "test", settings.data_dir, options)
+    parallel.check_same_data(training_set, test_set)
     folder = datasets.chosen_folder(training_set.name, settings.data_dir)
     training_set, val_set = subsets.split(
         training_set, recipe.validation, recipe.long_tail, recipe.subset

@@ -70,6 +70,25 @@ def test_ranks_train_as_one_process(exact, tmp_path, name):
                 np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-12, err_msg=key)
 
 
+def test_ranks_with_other_images_are_refused(exact):
+    data = tiny.load("synthetic", "train")
+    other = dataclasses.replace(data, labels=data.labels[::-1].copy())
+    sets = data, other, dataclasses.replace(other, name="cifar10")
+
+    def said(rank):
+        exact.rank = rank
+        try:
+            parallel.check_same_data(sets[rank.rank])
+        except UserError as error:
+            return str(error)
+        return ""
+
+    first, second, third = on_ranks(3, said)
+    assert first == ""
+    assert second.startswith(f"dataset: expected the images of rank 0 ({data.name}), got other")
+    assert f"({data.name}), got cifar10 on" in third
+
+
 @pytest.fixture
 def ranks(monkeypatch):
     """This process taken for rank 1 of 4."""
