@@ -2,13 +2,13 @@
 
     python -m benchmarks.latency --model simple
 
-All seven models unless ``--model`` names some. Each contestant runs in a process of its own, in
-turn, for several rounds, on the same number of threads: the forward pass in evaluation mode, with
-no gradients (``no_grad``, ``inference_mode``), of random images. "fused" has batch norm folded into
-the convolutions (``model.fuse``; ``torch.fx.experimental.optimization.fuse``). PyTorch runs eagerly
-in NCHW and in channels_last. Figures are the median and the 95th percentile over all passes of all
-rounds; a ratio is the time of the fastest PyTorch, fused or not as minigrad is, by minigrad's, so
-that more than 1 means that minigrad is faster.
+The models of the studies unless ``--model`` names some. Each contestant runs in a process of its
+own, in turn, for several rounds, on the same number of threads: the forward pass in evaluation
+mode, with no gradients (``no_grad``, ``inference_mode``), of random images. "fused" has batch norm
+folded into the convolutions (``model.fuse``; ``torch.fx.experimental.optimization.fuse``). PyTorch
+runs eagerly in NCHW and in channels_last. Figures are the median and the 95th percentile over all
+passes of all rounds; a ratio is the time of the fastest PyTorch, fused or not as minigrad is, by
+minigrad's, so that more than 1 means that minigrad is faster.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import contest
-from cifar import environment, models
+from benchmarks import contest, study
+from cifar import environment
 
 NAME = "latency"
 CONTESTANTS = (
@@ -106,7 +106,7 @@ def main() -> None:
     """Command line."""
     parser = contest.parser(__doc__, turns=3)
     add = parser.add_argument
-    add("--model", nargs="+", default=models.names(), choices=models.names(), help="default: all")
+    add("--model", nargs="+", default=study.MODELS, choices=study.MODELS, help="default: all")
     add("--batch", nargs="+", type=contest.positive, default=BATCHES, help="images per pass")
     add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     add("--passes", type=contest.positive, default=50, help="timed passes per round")

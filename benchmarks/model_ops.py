@@ -30,7 +30,7 @@ import minigrad as mg
 from benchmarks import contest, study
 from benchmarks.contest import KEPT, QUICK, Engine
 from benchmarks.study import Call
-from cifar import environment, models
+from cifar import environment
 from cifar.results.tables import table
 
 NAME = "model_ops"
@@ -249,11 +249,11 @@ def main() -> None:
     every = (*study.OPERATIONS, OPTIMIZER)
     parser = contest.parser(__doc__, turns=3, per_turn=0.05)
     add = parser.add_argument
-    add("--model", action="append", choices=models.names(), help="its operations; may be repeated")
+    add("--model", action="append", choices=study.MODELS, help="its operations; may be repeated")
     add("--op", action="append", choices=every, help="this operation; may be repeated")
     add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     given = parser.parse_args()
-    chosen, ops = tuple(given.model or models.names()), tuple(given.op or every)
+    chosen, ops = tuple(given.model or study.MODELS), tuple(given.op or every)
     if not cases(chosen, ops):
         parser.error(f"no model of {', '.join(chosen)} calls {', '.join(ops)}")
     peaks = environment.peaks(given.threads)

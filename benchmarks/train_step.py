@@ -1,6 +1,6 @@
 """Training steps per second and peak memory of minigrad beside PyTorch, on the CPU.
 
-    python -m benchmarks.train_step                      # all models, about twelve minutes
+    python -m benchmarks.train_step                      # all models; the speed ones take longest
     python -m benchmarks.train_step --model simple --model gated
 
 The contestants (see :mod:`benchmarks.contest`) take turns on the same number of threads: forward,
@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks import contest, study
 from benchmarks.contest import OURS, TORCH
-from cifar import environment, models
+from cifar import environment
 from cifar.results.tables import table
 
 NAME = "train_step"
@@ -135,7 +135,7 @@ def main() -> None:
     """Command line."""
     parser = contest.parser(__doc__, turns=3, per_turn=2.0)
     add = parser.add_argument
-    add("--model", action="append", choices=models.names(), help="this one; several times for more")
+    add("--model", action="append", choices=study.MODELS, help="this one; several times for more")
     add("--batch", type=contest.positive, help="images per step (default: the recipe's)")
     help = f"timed steps per turn (default: {LEAST} to {MOST}, by --seconds and the model's cost)"
     add("--steps", type=contest.positive, help=help)
@@ -144,7 +144,7 @@ def main() -> None:
     peaks = environment.peaks(given.threads)
     print(contest.opening(given.threads, peaks), flush=True)
     found = []
-    for model in given.model or models.names():
+    for model in given.model or study.MODELS:
         batch = given.batch or study.recipe(model).batch_size
         cost = study.gflop_per_image(model) * batch
         steps = given.steps or steps_of(cost, peaks["gflops"], given.seconds)
