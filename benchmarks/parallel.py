@@ -1,6 +1,6 @@
 """What data parallel training costs: bytes, measured efficiency, and a model of many ranks.
 
-    python -m benchmarks.parallel --out parallel.json --plot parallel.png     # about four minutes
+    python -m benchmarks.parallel --out parallel.json --plot parallel.png     # about two minutes
     python -m benchmarks.parallel --redraw parallel.json --plot parallel.png
 
 It measures on this machine, each rank on one thread: a training step of one rank; of two ranks
