@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import minigrad as mg
 from cifar import datasets, models
@@ -32,16 +32,17 @@ def job(distributed: bool) -> Iterator[None]:
     if not distributed:
         yield
         return
-    try:
-        with mg.distributed.process_group(mistakes=(UserError, OSError)):
-            if mg.distributed.get_rank():
-                _silence()
-            if not os.environ.get("MINIGRAD_NUM_THREADS"):
-                cores = mg.get_num_threads() // mg.distributed.get_local_size()
-                mg.set_num_threads(max(1, cores))
-            yield
-    except ImportError as error:
-        raise UserError(str(error)) from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mg.distributed.process_group(mistakes=(UserError, OSError)))
+        except ImportError as error:
+            raise UserError(str(error)) from None
+        if mg.distributed.get_rank():
+            _silence()
+        if not os.environ.get("MINIGRAD_NUM_THREADS"):
+            cores = mg.get_num_threads() // mg.distributed.get_local_size()
+            mg.set_num_threads(max(1, cores))
+        yield
 
 
 def _silence() -> None:

@@ -129,6 +129,11 @@ class Request:
 
     def _new(self, name: str) -> dict[str, Any]:
         """The settings of a new run."""
+        if self.sync_batch_norm and not self.distributed:
+            raise UserError(
+                "sync_batch_norm: one process has nothing to synchronise: add --distributed, or "
+                "leave it out"
+            )
         recipe = recipes.load(name)
         own = recipe.lasting(self._fields(recipe).get("epochs", recipe.epochs))
         given = {k: getattr(self, k) for k in (*DEFAULTS, *DATA) if getattr(self, k) is not None}
