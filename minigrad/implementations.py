@@ -6,6 +6,7 @@ import minigrad.cpu.activation
 import minigrad.cpu.arithmetic
 import minigrad.cpu.conv
 import minigrad.cpu.dropout
+import minigrad.cpu.indexing
 import minigrad.cpu.linear
 import minigrad.cpu.loss
 import minigrad.cpu.norm

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from tests.common import grid, leaf, refuses
+from tests.common import grid, host, leaf, refuses
 
 INDEX = mg.tensor([[0, 2, 2], [1, 0, 0]])
 
@@ -52,6 +52,20 @@ def test_many_small_gradients_do_not_get_lost():
     y = x.gather(0, mg.zeros(10_000, dtype="int64"))
     y.backward(mg.Tensor(np.full(10_000, 0.1, np.float32)))
     assert x.grad.item() == pytest.approx(1000, rel=1e-6)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_index_add_of_many(dim):
+    """The index is a vector that is expanded, which implementations recognise."""
+    x, index = leaf(grid((6, 60, 90))), mg.tensor([3, 5, 3, 3])
+    source = leaf(grid([4 if i == dim else n for i, n in enumerate(x.shape)], 1))
+    y = x.index_add(dim, index, source)
+    expected = host(x).copy()
+    np.add.at(expected, (slice(None),) * dim + (host(index),), host(source))
+    np.testing.assert_allclose(host(y), expected)
+    y.backward(x.detach())
+    np.testing.assert_array_equal(host(x.grad), host(x))
+    np.testing.assert_array_equal(host(source.grad), host(x).take([3, 5, 3, 3], dim))
 
 
 def test_errors():

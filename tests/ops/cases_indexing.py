@@ -1,0 +1,45 @@
+"""Picking and placing along an axis: what tests.ops.test_implementations draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad.ops import indexing
+from tests.common import seeds
+from tests.ops.driver import Arguments, Cases
+
+SHAPES = st.sampled_from([(5,), (1, 4), (3, 50), (5, 3, 4), (2, 0), (4, 2, 30)])
+
+
+@st.composite
+def gather(draw: st.DrawFn) -> Arguments:
+    """Indices as many as x has beside the axis, or fewer."""
+    rng, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
+    axis = draw(st.integers(0, len(shape) - 1))
+    sizes = [max(n - draw(st.integers(0, 1)), 0) for n in shape] if draw(st.booleans()) else shape
+    many = draw(st.sampled_from([0, 1, 7, 40])) if shape[axis] else 0
+    sizes = [many if i == axis else n for i, n in enumerate(sizes)]
+    index = rng.integers(0, max(1, shape[axis]), sizes).astype(draw(st.sampled_from(["i4", "i8"])))
+    return [rng.standard_normal(shape), index], {"axis": axis}
+
+
+@st.composite
+def scatter(draw: st.DrawFn) -> Arguments:
+    (x, index), options = draw(gather())
+    source = np.random.default_rng(draw(seeds)).standard_normal(index.shape)
+    return [x, index, source], {**options, "add": draw(st.sampled_from([True, True, False]))}
+
+
+FLOATS = (np.float32, np.float64)  # which kernels serve
+LIMITS = {
+    "minigrad.cpu.indexing.FEW": (0,),
+    "minigrad.cpu.indexing.PIECE": (1, 1 << 16),
+    "minigrad.cpu.indexing.STRIP": (1, 1 << 15),
+}
+CASES = {
+    indexing._gather: Cases(gather(), dtypes=FLOATS, limits=LIMITS, special=True, batch_last=False),
+    indexing._scatter: Cases(
+        scatter(), dtypes=FLOATS, limits=LIMITS, special=True, batch_last=False
+    ),
+}
