@@ -18,7 +18,8 @@ def sort(index, starts, places):
     """Fill ``places`` with the positions in ``index`` of each number from 0 to n − 1, those of i
     from ``starts[i]`` to ``starts[i + 1]``. A negative index counts from the end."""
     n = len(starts) - 1
-    starts[:] = 0
+    for i in range(n + 1):
+        starts[i] = 0
     for k in range(len(index)):
         i = index[k]
         starts[(i + n if i < 0 else i) + 1] += 1
@@ -42,23 +43,18 @@ def add_rows(out, g, starts, places, inner, first, last):
         block = q // n
         i = q - block * n
         begin, end = starts[i], starts[i + 1]
-        if begin == end:
-            out[q * inner : (q + 1) * inner] = 0
-        elif begin + 1 == end:
-            at = (block * many + places[begin]) * inner
-            out[q * inner : (q + 1) * inner] = g[at : at + inner]
-        else:
-            for low in range(0, inner, RUN):
-                wide = min(RUN, inner - low)
-                sums[:wide] = 0.0
-                for j in range(begin, end):
-                    at = (block * many + places[j]) * inner + low
-                    row = g[at : at + wide]
-                    for k in range(wide):
-                        sums[k] += row[k]
-                to = out[q * inner + low : q * inner + low + wide]
+        for low in range(0, inner, RUN):
+            wide = min(RUN, inner - low)
+            for k in range(wide):
+                sums[k] = 0.0
+            for j in range(begin, end):
+                at = (block * many + places[j]) * inner + low
+                row = g[at : at + wide]
                 for k in range(wide):
-                    to[k] = sums[k]
+                    sums[k] += row[k]
+            to = out[q * inner + low : q * inner + low + wide]
+            for k in range(wide):
+                to[k] = sums[k]
 
 
 @jit
@@ -70,15 +66,15 @@ def add_each(out, g, index, n, many, inner, width, first, last):
     for strip in range(first, last):
         block, column = strip // each, strip % each * width
         wide = min(width, inner - column)
-        sums[:] = 0.0
+        for k in range(len(sums)):
+            sums[k] = 0.0
         for j in range(many):
             at = (block * many + j) * inner + column
             for k in range(wide):
                 sums[index[at + k] * wide + k] += g[at + k]
         for i in range(n):
-            to = out[(block * n + i) * inner + column : (block * n + i) * inner + column + wide]
             for k in range(wide):
-                to[k] = sums[i * wide + k]
+                out[(block * n + i) * inner + column + k] = sums[i * wide + k]
 
 
 @jit
