@@ -242,8 +242,10 @@ def test_a_fresh_interpreter():
 
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from minigrad.data import DataLoader
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 class Slow:
     def __len__(self):
