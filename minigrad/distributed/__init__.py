@@ -223,9 +223,9 @@ def all_reduce(
         async_op: return a :class:`Work` whose ``wait()`` ends the call; until then the tensor is
             neither read nor written. All ranks make their calls in the same order.
     """
-    _changed("tensor", tensor)
-    work = current(group).all_reduce(tensor.data, op)
-    return _ended(work, async_op)
+    here = current(group)
+    _changed("tensor", tensor, here)
+    return _ended(here.all_reduce(tensor.data, op), async_op)
 
 
 def broadcast(
@@ -233,7 +233,7 @@ def broadcast(
 ) -> Work | None:
     """Give every rank the values of ``tensor`` that rank ``src`` has, in place."""
     here = current(group)
-    _changed("tensor", tensor)
+    _changed("tensor", tensor, here)
     work = here.broadcast(tensor.data, check.integer("src", src, 0, here.size - 1))
     return _ended(work, async_op)
 
@@ -272,8 +272,10 @@ def from_rank_0(make: Callable[[], T]) -> T:
     return made
 
 
-def _changed(name: str, tensor: Tensor) -> None:
+def _changed(name: str, tensor: Tensor, group: Group) -> None:
     check.writable(name, check.tensor(name, tensor))
+    if group.backend == "nccl" and tensor.device.type == "cpu":
+        raise ValueError(f"{name}: backend 'nccl' carries tensors on GPUs, got one on the CPU")
     if tensor.node is not None:
         raise ValueError(f"{name}: expected a leaf, such as tensor.detach(); gradients do not pass")
 

@@ -157,8 +157,6 @@ class MPIGroup(Group):
 
     def _started(self, name: str, array: np.ndarray, call: Any) -> Work:
         """The call on ``array``, or on a copy in one piece that is written back at the end."""
-        if self.backend == "nccl" and array.dtype.kind == "f":
-            raise ValueError("tensor: backend 'nccl' carries tensors on GPUs, got one on the CPU")
         if array.dtype == np.float16:
             raise TypeError("tensor: MPI cannot add float16; expected float32 or float64")
         piece = np.ascontiguousarray(array)

@@ -6,7 +6,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import distributed
-from minigrad.distributed import ReduceOp
+from minigrad.distributed import ReduceOp, group
 from tests.common import refuses
 from tests.distributed.common import on_ranks
 
@@ -32,6 +32,13 @@ def test_a_process_alone_is_rank_0_of_1():
 def test_what_rank_0_raises_is_raised():
     assert distributed.from_rank_0(lambda: 3) == 3
     refuses(ZeroDivisionError, "division", lambda: distributed.from_rank_0(lambda: 1 // 0))
+
+
+def test_nccl_carries_tensors_on_gpus(monkeypatch):
+    monkeypatch.setattr(group.Group, "backend", "nccl")
+    why = "tensor: backend 'nccl' carries tensors on GPUs, got one on the CPU"
+    for call in (distributed.all_reduce, distributed.broadcast):
+        refuses(ValueError, why, lambda call=call: call(mg.zeros(2)))
 
 
 @pytest.mark.parametrize("op", ReduceOp)
