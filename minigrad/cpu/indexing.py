@@ -80,8 +80,8 @@ class _Middle:
         )
 
 
-def _axis(x: Array, index: tuple[Any, ...]) -> int | None:
-    """The axis of the only part of an index that is not a whole slice, if that is an array of
+def _picked(x: Array, index: tuple[Any, ...]) -> tuple[int, Array] | None:
+    """(axis, part) of the only part of an index that is not a whole slice, if that is an array of
     integers."""
     arrays = [i for i, part in enumerate(index) if not isinstance(part, slice)]
     if len(arrays) == 2 and index[0] is Ellipsis and arrays[1] == len(index) - 1:
@@ -92,26 +92,25 @@ def _axis(x: Array, index: tuple[Any, ...]) -> int | None:
         return None
     part = index[arrays[0]]
     whole = all(p == slice(None) for p in index if isinstance(p, slice))
-    return axis if whole and isinstance(part, np.ndarray) and part.dtype.kind == "i" else None
+    fits = whole and isinstance(part, np.ndarray) and part.dtype.kind == "i"
+    return (axis, part) if fits else None
 
 
 def _adds_rows(x: Array, *, index: tuple[Any, ...], unique: bool) -> bool:
-    if unique or x.size == 0 or kernels("indexing", x.dtype) is None:
+    found = None if unique or x.size == 0 else _picked(x, index)
+    if found is None:
         return False
-    axis = _axis(x, index)
-    if axis is None:
-        return False
-    picked = next(part.size for part in index if isinstance(part, np.ndarray))
-    return bool(picked * x.size >= FEW * x.shape[axis])
+    axis, at = found
+    return at.size * x.size >= FEW * x.shape[axis] and kernels("indexing", x.dtype) is not None
 
 
 @_getitem.on("cpu", when=_adds_rows)
 def rows(x: Array, *, index: tuple[Any, ...], unique: bool) -> Pair:
     """Slices of x at integers along one axis."""
-    axis = _axis(x, index)
-    assert axis is not None  # see `when`
+    found = _picked(x, index)
+    assert found is not None  # see `when`
+    axis, at = found
     middle = _Middle(x.shape, memory_order(x), axis, x.dtype)
-    at = next(part for part in index if isinstance(part, np.ndarray))
     beside = x.shape[:axis], x.shape[axis + 1 :]
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
