@@ -148,6 +148,27 @@ def test_public_names_have_docstrings(monkeypatch):
     assert bare == []
 
 
+def test_promises_name_tests_that_exist():
+    """``test_file``: ``name``, ``start_of_name_…`` in the last column of docs/promises.md."""
+    tests = {
+        path.relative_to(ROOT).as_posix(): re.findall(
+            r"^ *def test_(\w+)", path.read_text("utf-8"), re.M
+        )
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    rows = re.findall(r" \| ([^|]*) \|$", (ROOT / "docs/promises.md").read_text("utf-8"), re.M)
+    checked = 0
+    for file, names in re.findall(r"`((?:\w+/)*\w+)`: ((?:`[^`]+`(?:, )?)+)", "\n".join(rows)):
+        found = [
+            n for path, ns in tests.items() if f"{file}." in path or f"{file}/" in path for n in ns
+        ]
+        assert found, file
+        for name in re.findall("`([^`]+)`", names):
+            assert any(re.fullmatch(name.replace("…", r"\w+"), n) for n in found), (file, name)
+            checked += 1
+    assert checked > 100
+
+
 def test_commands_are_found():
     assert len(of("cifar")) > 15
     assert len(of("python", "-m")) > 5
