@@ -1,8 +1,9 @@
-"""Convolution on the CPU: forward and its two gradients, each by the fastest of four algorithms.
+"""Convolution on the CPU: forward and its two gradients, each by the fastest of five algorithms.
 
 All arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
 
 - :mod:`minigrad.cpu.conv_winograd` serves 3 x 3 filters where it needs fewer operations,
+- :mod:`minigrad.cpu.conv_rows` serves few pixels and many filters;
 - :mod:`minigrad.cpu.conv_shifted` serves few images, at stride 1;
 - :mod:`minigrad.cpu.conv_direct` serves everything else; these are compiled;
 - :mod:`minigrad.cpu.conv_columns` is plain NumPy.
@@ -19,7 +20,7 @@ from ..device import Array
 from ..layout import from_batch_last, to_batch_last
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
 from ..tape import Backward, keeping
-from . import conv_columns, conv_direct, conv_shifted
+from . import conv_columns, conv_direct, conv_rows, conv_shifted
 from . import conv_winograd as winograd
 from .compiled import kernels
 from .threads import get_num_threads, parallel, split_range
@@ -35,6 +36,7 @@ def conv2d(
     options = padding, window, groups
     plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
     fast = plain and winograd.is_supported(x, len(w), size)
+    few = conv_rows.is_supported(x, w, size, groups)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = to_batch_last(g)
@@ -42,11 +44,13 @@ def conv2d(
         if needs[0] and plain and winograd.is_supported(g, w.shape[1], (h, wide)):
             gx = winograd.correlate(g, flip_filters(w, 1), None, (2 - padding[0], 2 - padding[1]))
         elif needs[0]:
-            gx = _general(g, *options).input_gradient(g, w, (h, wide), *options)
+            general = conv_rows if few else _general(g, *options)
+            gx = general.input_gradient(g, w, (h, wide), *options)
         if needs[1] and fast:
             gw = winograd.weight_gradient(x, g, padding)
         elif needs[1]:
-            gw = _general(x, *options).weight_gradient(x, g, w.shape, *options)
+            general = conv_rows if few else _general(x, *options)
+            gw = general.weight_gradient(x, g, w.shape, *options)
         return (
             None if gx is None else from_batch_last(gx),
             gw,
@@ -56,7 +60,8 @@ def conv2d(
     way = keeping(backward, from_batch_last(x), w, b)
     if fast:
         return from_batch_last(winograd.correlate(x, w, b, padding)), way
-    return from_batch_last(_general(x, *options).correlate(x, w, b, *options)), way
+    general = conv_rows if few else _general(x, *options)
+    return from_batch_last(general.correlate(x, w, b, *options)), way
 
 
 def _general(x: Array, padding: Pair, window: Window, groups: int) -> ModuleType:

@@ -44,6 +44,14 @@ def many_channels(draw: Any) -> Arguments:
 
 
 @st.composite
+def few_pixels(draw: Any) -> Arguments:
+    """Few pixels and many filters, in whole vectors: nothing is rearranged but the pixels."""
+    window = Window(draw(pairs(1, 3)), draw(pairs(1, 2)), draw(pairs(1, 2)))
+    sizes = draw(st.integers(1, 3)), draw(st.sampled_from([16, 32])), draw(st.integers(1, 12)) * 16
+    return arguments(draw, window, draw(pairs(0, 2)), 1, sizes)
+
+
+@st.composite
 def winograd(draw: Any) -> Arguments:
     """3 x 3 filters that go by Winograd's way where sizes allow."""
     n = draw(st.sampled_from([16, 40]))  # 40 are cut into parts that are no multiples of 16
@@ -66,7 +74,7 @@ def on_gpu(draw: Any) -> Arguments:
 
 CASES = {
     _conv2d: Cases(
-        general() | many_channels() | winograd(),
+        general() | many_channels() | few_pixels() | winograd(),
         gpu=on_gpu(),
         limits={
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
@@ -76,6 +84,7 @@ CASES = {
             "minigrad.cpu.conv_winograd.MAX_GROUP_BYTES": (1, 1 << 20),
             "minigrad.cpu.conv_winograd.LEAST_COLUMNS": (1, 128),
             "minigrad.cpu.conv_winograd.LEAST_SUMMED": (1, 128),
+            "minigrad.cpu.conv_rows.MIN_PRODUCTS": (0, 1 << 23),
             "minigrad.cpu.conv_direct.MAX_TILE_BYTES": (1, 1 << 18),
         },
         loosen=5,

@@ -1,0 +1,160 @@
+"""Convolution of few pixels, compiled: forward and its two gradients, at any stride.
+
+With fewer pixels than filters, as one image has in the deep layers of a network, the filters are
+most of the memory, and rearranging them for the kernels takes longer than multiplying. Here they
+are read where they lie, and the pixels are rearranged instead (:mod:`minigrad.cpu.kernels.rows`).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from types import ModuleType
+
+import numpy as np
+
+from ..device import Array
+from ..memory import empty, zeros
+from ..ops.conv import Pair, Window
+from .compiled import kernels
+from .conv_direct import all_taps, packed_filters
+from .threads import get_num_threads, parallel, split_range
+
+MIN_PRODUCTS = 1 << 23  # below, handing them to threads costs more than it saves
+_ONE_TAP = all_taps((0, 0), Window((1, 1)))
+
+
+def is_supported(x: Array, w: Array, size: Pair, groups: int) -> bool:
+    """True if this serves x (C, H, W, N), w (O, C, KH, KW) and outputs of ``size`` (OH, OW), and
+    measured faster than the other modules."""
+    compiled = kernels("rows", x.dtype)
+    if compiled is None or groups > 1 or math.prod(size) * x.shape[3] > 2 * len(w):
+        return False
+    depth = math.prod(w.shape[1:])
+    return len(w) % compiled.ROWS == 0 and depth % (compiled.BLOCK_BYTES // x.itemsize) == 0
+
+
+def _output(size: Pair, padding: Pair, window: Window) -> Pair:
+    return window.output(size[0] + 2 * padding[0], size[1] + 2 * padding[1])
+
+
+@functools.lru_cache(maxsize=256)  # the same few in every step
+def _sources(size: Pair, n: int, padding: Pair, window: Window) -> Array:
+    """Where planes (H, W, N) hold the pixel that each output (OH, OW, N) reads for each kernel
+    offset; negative for padding. Flat (OH, OW, N, KH, KW)."""
+    out = _output(size, padding, window)
+    options = zip(out, window.stride, window.kernel, window.dilation, padding, strict=True)
+    rows, columns = (
+        np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - before
+        for count, stride, kernel, dilation, before in options
+    )
+    rows, columns = rows[:, None, None, :, None], columns[:, None, None, :]
+    places = (rows * size[1] + columns) * n + np.arange(n)[:, None, None]
+    inside = (rows >= 0) & (rows < size[0]) & (columns >= 0) & (columns < size[1])
+    return np.where(inside, places, -1).reshape(-1)
+
+
+class _Rows:
+    """The rows of images (C, H, W, N): where their numbers come from, the number of rows, and the
+    numbers in each."""
+
+    def __init__(self, like: Array, size: Pair, padding: Pair, window: Window, channels: int):
+        module = kernels("rows", like.dtype)
+        assert module is not None  # see `is_supported`
+        self.compiled: ModuleType = module
+        n, taps = like.shape[3], math.prod(window.kernel)
+        sources = _sources(size, n, padding, window)
+        self.where = channels, math.prod(size) * n, sources, taps
+        self.depth, self.count = channels * taps, len(sources) // taps
+
+    def of(self, x: Array, count: int) -> Array:
+        """The rows of x, flat, and zeros up to ``count`` rows."""
+        rows, flat = empty((count * self.depth,), x.dtype), x.reshape(-1)
+        rows[self.count * self.depth :] = 0
+        parts = split_range(self.count, get_num_threads())
+
+        def task(i: int) -> None:
+            self.compiled.gather(flat, *self.where, parts[i].start, parts[i].stop, rows)
+
+        parallel(task, len(parts), rows.size)
+        return rows
+
+    def share(self, count: int, align: int, outputs: int) -> tuple[slice, ...]:
+        """The slices of range(count) for the threads, in products with ``outputs`` filters."""
+        few = outputs * self.depth * self.count < MIN_PRODUCTS
+        return split_range(count, 1 if few else get_num_threads(), align)
+
+
+def correlate(
+    x: Array, w: Array, b: Array | None, padding: Pair, window: Window, groups: int
+) -> Array:
+    """:func:`minigrad.cpu.conv_direct.correlate`."""
+    rows = _Rows(x, x.shape[1:3], padding, window, len(x))
+    across = rows.compiled.lines(x.itemsize)
+    pixels = -(-rows.count // across) * across
+    gathered, filters = rows.of(x, pixels), np.ascontiguousarray(w).reshape(-1)
+    y = np.zeros((len(w), pixels), x.dtype)
+    if b is not None:
+        y += b[:, None]
+    parts = rows.share(len(w), rows.compiled.LINES, len(w))
+
+    def task(i: int) -> None:
+        outputs = parts[i].start, parts[i].stop
+        rows.compiled.correlate(filters, gathered, rows.depth, pixels, *outputs, y.reshape(-1))
+
+    parallel(task, len(parts))
+    shape = len(w), *_output(x.shape[1:3], padding, window), x.shape[3]
+    return np.ascontiguousarray(y[:, : rows.count]).reshape(shape)
+
+
+def input_gradient(
+    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+) -> Array:
+    """:func:`minigrad.cpu.conv_direct.input_gradient`."""
+    (o, c), filters = w.shape[:2], np.ascontiguousarray(w).reshape(-1)
+    rows = _Rows(g, size, padding, window, c)
+    align = rows.compiled.ROWS
+    pixels = -(-rows.count // align) * align
+    packed = packed_filters(g.reshape(o, -1).T[:, :, None], _ONE_TAP)
+    gradient = empty((pixels * rows.depth,), g.dtype)
+    none = np.zeros(align, g.dtype)
+    block = rows.compiled.BLOCK_BYTES // g.itemsize
+    parts = rows.share(rows.depth, block, o)
+
+    def multiply(i: int) -> None:
+        rows.compiled.input_gradient(
+            packed, o, filters, rows.depth, pixels, parts[i].start, parts[i].stop, none, gradient
+        )
+
+    parallel(multiply, len(parts))
+    gx = zeros((c, *size, g.shape[3]), g.dtype)
+    channels = split_range(c, get_num_threads())
+
+    def add(i: int) -> None:
+        part = channels[i].start, channels[i].stop
+        rows.compiled.scatter(gradient, *rows.where, *part, gx.reshape(-1))
+
+    parallel(add, len(channels), gradient.size)
+    return gx
+
+
+def weight_gradient(
+    x: Array, g: Array, shape: tuple[int, ...], padding: Pair, window: Window, groups: int
+) -> Array:
+    """:func:`minigrad.cpu.conv_direct.weight_gradient`."""
+    o = len(g)
+    rows = _Rows(x, x.shape[1:3], padding, window, len(x))
+    gathered = rows.of(x, rows.count)
+    packed = packed_filters(g.reshape(o, -1, 1), _ONE_TAP)
+    gw = empty(shape, x.dtype)
+    none = np.zeros(rows.compiled.ROWS, x.dtype)
+    parts = rows.share(o, len(none), o)
+
+    def task(i: int) -> None:
+        outputs = parts[i].start, parts[i].stop
+        rows.compiled.weight_gradient(
+            packed, rows.count, gathered, rows.depth, *outputs, none, gw.reshape(-1)
+        )
+
+    parallel(task, len(parts))
+    return gw
