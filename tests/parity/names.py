@@ -1,4 +1,4 @@
-"""Writes ``docs/names.md``, PyTorch's names here and not: ``python -m tests.parity.names``."""
+"""Write ``docs/names.md``, the list of PyTorch's names: ``python -m tests.parity.names``."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ INTERNAL = re.compile(
     r"|(import|merge|parse|unify|wait|fork|init)_|handle_torch|has_torch"
 )
 CLASSES = {"Tensor", "Generator", "Size", "Event", "Stream", "GradScaler", "OutOfMemoryError"}
-DIFFERENT = {  # names here that mean something else, or less; the rows of docs/differences.md
+DIFFERENT = {  # names whose meaning differs: an explanation, or the row of docs/differences.md
     "torch.trace": "draws the operations; PyTorch's is the sum of a diagonal",
     "torch.load": "reads safetensors, and the tensors of PyTorch's own files",
     "torch.save": "writes safetensors",
-    "torch.Tensor": "makes a tensor of data, never an unfilled one of sizes",
+    "torch.Tensor": "makes a tensor from data, never an uninitialised one from sizes",
     "torch.Tensor.view": "view-copies",
     "torch.Tensor.unfold": "a copy; PyTorch's is a view",
     "torch.cat": "cat-empty-vector",
@@ -63,14 +63,14 @@ DIFFERENT = {  # names here that mean something else, or less; the rows of docs/
 
 
 class Home(NamedTuple):
-    """What of the public names of one of PyTorch's modules or classes is here."""
+    """The public names of one of PyTorch's modules or classes."""
 
-    there: list[str]
+    supported: list[str]
     missing: list[str]
 
 
 def is_internal(home: str, name: str, value: Any) -> bool:
-    """Whether it is public by its spelling only."""
+    """Whether a name without a leading underscore is internal nevertheless."""
     if name.startswith("_") or INTERNAL.match(name) or inspect.ismodule(value):
         return True
     if home == "torch":  # classes of its compiler and of its storage
@@ -88,8 +88,8 @@ def public(home: str) -> list[str]:
 
 def found(home: str) -> Home:
     names, ours = public(home), HOMES[home][1]
-    there = [n for n in names if not inspect.ismodule(getattr(ours, n, mg))]
-    return Home(there, [n for n in names if n not in there])
+    supported = [n for n in names if not inspect.ismodule(getattr(ours, n, mg))]
+    return Home(supported, [n for n in names if n not in supported])
 
 
 def used() -> dict[str, list[str]]:
@@ -132,23 +132,23 @@ def has(library: Any, name: str) -> bool:
     return True
 
 
-# What the repositories use and minigrad does not have, with what stands in its place. A name that
-# ends in a dot stands for all that begin so.
+# Names that the repositories use and minigrad does not have, with the alternative. A name that
+# ends in a dot stands for all that start with it.
 OUT_OF_SCOPE = {
     "torch.cuda.": '`.to("gpu")`, `mg.is_gpu_available()`',
     "torch.backends.": "settings of PyTorch's libraries; nothing to set here",
     "torch.jit.": "compilers of PyTorch",
     "torch.compile": "compilers of PyTorch",
     "torch.distributions.": "`mg.bernoulli` and the other draws",
-    "torch.linalg.": "`numpy.linalg` of `x.numpy()`, as it is used without gradients",
-    "torch.utils.tensorboard.": "`cifar train` records every run, and draws it",
-    "torch.utils.data.dataloader.": "`mg.data.default_collate`; a module of PyTorch's layout",
-    "torch.channels_last": "the memory layout is one, [and explained](layout.md)",
-    "torch.FloatTensor": '`mg.tensor(..., dtype="float32")`: a type of before PyTorch 0.4',
-    "torch.LongTensor": '`mg.tensor(..., dtype="int64")`: a type of before PyTorch 0.4',
+    "torch.linalg.": "`numpy.linalg` of `x.numpy()`; used without gradients",
+    "torch.utils.tensorboard.": "`cifar train` records and plots every run",
+    "torch.utils.data.dataloader.": "`mg.data.default_collate`; an internal module of PyTorch",
+    "torch.channels_last": "there is [one memory layout](layout.md)",
+    "torch.FloatTensor": '`mg.tensor(..., dtype="float32")`; a type from before PyTorch 0.4',
+    "torch.LongTensor": '`mg.tensor(..., dtype="int64")`; a type from before PyTorch 0.4',
     "Tensor.bfloat16": "[`kinds`](differences.md): NumPy has no bfloat16",
-    "autograd.Function": "[`@mg.op`](operations.md): an operation of one's own",
-    "nn.DataParallel": "one device trains a model",
+    "autograd.Function": "[`@mg.op`](operations.md) defines an operation",
+    "nn.DataParallel": "[`mg.distributed`](distributed.md): one process per device",
     "nn.modules.": "a private class; `isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))`",
     "nn.utils.prune": "no study prunes",
     "torch.get_rng_state": "`mg.manual_seed(seed, epoch, step)`: there is no state to save",
@@ -171,45 +171,47 @@ def _listed(names: list[str]) -> str:
 def _lines() -> Iterator[str]:
     yield "# PyTorch's names\n"
     yield (
-        f"Which public names of PyTorch {torch.__version__.partition('+')[0]} minigrad has. A name "
-        "that is here\nmeans what it means there, but for [what differs](differences.md); options "
-        "that are lacking are\nrefused by name. Left out are modules, private names, and names of "
-        "PyTorch's backends, compiler,\nstorage, and quantised and sparse tensors. "
-        "`python -m tests.parity.names` writes this page, and a\ntest compares it.\n"
+        f"This page lists the public names of PyTorch {torch.__version__.partition('+')[0]}. "
+        "A supported name has the same meaning\nas in PyTorch, except for the "
+        "[intended differences](differences.md); a missing option raises an error that\nnames it. "
+        "Modules, private names, and names of PyTorch's backends, compiler, storage, and quantised "
+        "and\nsparse tensors are left out. `python -m tests.parity.names` writes this page, and a "
+        "test checks it.\n"
     )
-    yield "| module or class | there | not there |\n|---|---|---|"
+    yield "| module or class | supported | missing |\n|---|---|---|"
     homes = {home: found(home) for home in HOMES}
-    for home, (there, missing) in homes.items():
-        yield f"| [`{home}`](#{home.lower().replace('.', '')}) | {len(there)} | {len(missing)} |"
+    for home, (supported, missing) in homes.items():
+        anchor = home.lower().replace(".", "")
+        yield f"| [`{home}`](#{anchor}) | {len(supported)} | {len(missing)} |"
     yield "\n## In CIFAR repositories\n"
     names = used()
     lacking = {name: users for name, users in names.items() if not has(mg, name)}
     yield (
-        f"{len(REPOSITORIES)} widely used repositories that train on CIFAR with PyTorch name "
-        f"{len(names)} things of it in the\nfiles that were read; "
-        "`tests/parity/cifar_repositories.json` has these files, their commits, and the\nnames, "
-        f"listed by hand. {len(names) - len(lacking)} are here. What is not is out of scope:\n"
+        f"{len(REPOSITORIES)} widely used repositories that train on CIFAR with PyTorch use "
+        f"{len(names)} of its names in the\nfiles that were read. "
+        "`tests/parity/cifar_repositories.json` has the files, their commits, and the\nnames, "
+        f"listed by hand. minigrad has {len(names) - len(lacking)}; the others are out of scope.\n"
     )
-    yield "| repository | names | not here |\n|---|---|---|"
+    yield "| repository | names | missing |\n|---|---|---|"
     for repository, record in REPOSITORIES.items():
         absent = sum(n in lacking for n in record["names"])
         yield f"| {repository} | {len(record['names'])} | {absent} |"
-    yield "\n| not here | repositories | in its place |\n|---|---|---|"
+    yield "\n| missing | repositories | alternative or reason |\n|---|---|---|"
     for name, users in lacking.items():
         yield f"| `{name}` | {len(users)} | {reason(name)} |"
-    for home, (there, missing) in homes.items():
+    for home, (supported, missing) in homes.items():
         yield f"\n## {home}\n"
-        yield f"**There ({len(there)}):**\n{_listed(there)}\n"
-        different = [n for n in there if f"{home}.{n}" in DIFFERENT]
+        yield f"**Supported ({len(supported)}):**\n{_listed(supported)}\n"
+        different = [n for n in supported if f"{home}.{n}" in DIFFERENT]
         if different:
             notes = []
             for name in different:
                 note = DIFFERENT[f"{home}.{name}"]
                 linked = f"[{note}](differences.md)" if re.fullmatch(r"[a-z-]+", note) else note
                 notes.append(f"- `{name}`: {linked}")
-            yield "**Alike but different:**\n\n" + "\n".join(notes) + "\n"
+            yield "**Supported with differences:**\n\n" + "\n".join(notes) + "\n"
         if missing:
-            yield f"**Not there ({len(missing)}):**\n{_listed(missing)}"
+            yield f"**Missing ({len(missing)}):**\n{_listed(missing)}"
 
 
 def page() -> str:
