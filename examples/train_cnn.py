@@ -5,7 +5,7 @@
     python examples/train_cnn.py --resume --out runs/gpu
     mpirun -n 4 python examples/train_cnn.py --distributed --sync-batch-norm
 
-Exit codes: 0 trained, 2 a mistake to mend (one line says which), 130 stopped by Ctrl-C.
+Exit codes: 0 if training ended, 2 for a mistake (one line says which), 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ DESCRIPTION = (
 
 
 def parse(arguments: Sequence[str]) -> Request:
-    """The options, those of ``cifar train``. The recipe or the resumed run fills in the rest."""
+    """Parse the options of ``cifar train``. The recipe or the resumed run gives the others."""
     return cli.parse_options(Request, arguments, "train_cnn.py", DESCRIPTION)
 
 
 def train(options: Request) -> int:
     """Train epoch by epoch, and print the last accuracy."""
     settings = mg.distributed.from_rank_0(lambda: options.settings(default_recipe=RECIPE))
-    # A run holds what training needs: run.model is a minigrad.nn.Module, run.train yields batches
-    # of images and labels, run.objective(logits, labels) is the loss. run.optimizer updates the
-    # weights, and its step_schedules() sets the learning rate.
+    # A run holds the objects of a training: run.model is a minigrad.nn.Module, run.train yields
+    # batches of images and labels, run.objective(logits, labels) is the loss. run.optimizer updates
+    # the weights, and its step_schedules() sets the learning rate.
     with open_run(settings) as run:
         print(run.model)
-        # For every batch, fit does what such loops do in PyTorch:
+        # For every batch, fit does the same as a training loop in PyTorch:
         #     loss = run.objective(run.model(images), labels)
         #     run.optimizer.zero_grad()
         #     loss.backward()
         #     run.optimizer.step()
-        # After an epoch it evaluates and yields. To stop early, leave the loop.
+        # After an epoch it evaluates and yields the metrics. To stop early, leave the loop.
         for metrics in fit(run):
             print(in_words(metrics))
             save(run, metrics)

@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 1. The chain rule, and a tape of your own
 #
-# To train a network is to ask, for millions of numbers: if I raise this number a little, how much
-# does the loss change? That slope is a *derivative*, and all of them together are the *gradient*.
+# Training a network asks, for millions of numbers: if this number rises a little, how much does the
+# loss change? That slope is a *derivative*, and all of them together are the *gradient*.
 #
 # A network is a long chain of small steps. Each step is easy to differentiate. The **chain rule**
-# puts them together: if x changes u with slope du/dx, and u changes y with slope dy/du, then
+# combines them: if x changes u with slope du/dx, and u changes y with slope dy/du, then
 #
 #     dy/dx = dy/du · du/dx
 #
-# and if x reaches y along several ways, their products are **added**.
+# and if several paths lead from x to y, their products are **added**.
 #
 # Run this file with `python examples/lessons/01_chain_rule.py`, or open it as a notebook. It prints
-# numbers, and draws a picture into the folder where you are: `01_chain_rule.png`.
+# numbers, and writes a picture into the current folder: `01_chain_rule.png`.
 
 # %%
 import inspect
@@ -27,9 +27,8 @@ from minigrad.ops import arithmetic
 # %% [markdown]
 # ## A tape in 40 lines
 #
-# A `Scalar` is a number that remembers which numbers it was computed from, and the slope with
-# respect to each. These memories are called the *tape*: forward writes it, backward reads it from
-# the end.
+# A `Scalar` is a number that records which numbers it was computed from, and the slope with respect
+# to each. These records are called the *tape*: forward writes it, backward reads it from the end.
 
 
 # %%
@@ -52,7 +51,7 @@ class Scalar:
         return Scalar(y, [(self, 1 - y * y)])
 
     def backward(self):
-        """Set ``grad`` of every number behind this one: how fast this one changes with it."""
+        """Set ``grad`` of every number that this one depends on: the derivative by that number."""
         order = []
 
         def visit(number):
@@ -61,15 +60,15 @@ class Scalar:
                     visit(source)
                 order.append(number)
 
-        visit(self)  # inputs come before what is computed from them ...
+        visit(self)  # inputs come before the numbers computed from them ...
         self.grad = 1.0
-        for number in reversed(order):  # ... so backwards, each grad is complete when it is used
+        for number in reversed(order):  # ... so in reverse, each grad is complete when it is used
             for source, slope in number.inputs:
-                source.grad += slope * number.grad  # the chain rule; += adds the ways
+                source.grad += slope * number.grad  # the chain rule; += adds the paths
 
 
 # %% [markdown]
-# `a` is used twice below, so two products arrive at it.
+# `a` is used twice below, so its gradient is the sum of two products.
 
 # %%
 a, b = Scalar(0.5), Scalar(-1.5)
@@ -81,8 +80,8 @@ print(f"your tape:   y = {y.value:.6f}   dy/da = {a.grad:.6f}   dy/db = {b.grad:
 # ## The same with minigrad
 #
 # A `Tensor` is the same idea for whole arrays. `requires_grad=True` asks for its gradient.
-# `mg.trace` prints the tape: what each operation took (#0 is the result of operation 0), what it
-# made, the bytes that it keeps for backward, and the norm of the gradient that came to its result.
+# `mg.trace` prints the tape: each operation's inputs (#0 is the result of operation 0) and result,
+# the bytes that it keeps for backward, and the norm of the gradient of its result.
 
 # %%
 ta = mg.tensor(0.5, dtype="float64", requires_grad=True)
@@ -94,9 +93,9 @@ print(f"   dy/db = {tb.grad.item():.6f}\n")
 mg.trace(ty, {"a": ta, "b": tb})
 
 # %% [markdown]
-# And this is how minigrad defines a product. It is what your `__mul__` does: the result, and what
-# to do with the gradient `g` that arrives at it. `needs` says which inputs want one. The rest is
-# care that you can skip: `meet` brings numbers and arrays together, `twice` and `keeping` are for
+# And this is how minigrad defines a product. Like your `__mul__`, it gives the result, and the
+# gradients of the inputs from the gradient `g` of the result. `needs` says which inputs need one.
+# You can skip the rest: `meet` handles numbers and arrays, and `twice` and `keeping` are for
 # gradients of gradients.
 
 # %%
@@ -104,14 +103,15 @@ print()
 print(inspect.getsource(arithmetic.mul.definition))
 
 # %% [markdown]
-# ## Do not trust, measure
+# ## Check by measuring
 #
-# A derivative can always be checked: move the input by a tiny step to both sides, and divide.
+# A derivative can always be checked with a difference quotient: move the input by a tiny step to
+# both sides, and divide the difference of the results by the distance.
 
 
 # %%
 def slope_at(x):
-    """f'(x) by the tape, for f(x) = tanh(−1.5 x) + x²."""
+    """f(x) = tanh(−1.5 x) + x², and f'(x) by the tape."""
     x = Scalar(x)
     y = (x * Scalar(-1.5)).tanh() + x * x
     y.backward()
@@ -147,7 +147,7 @@ figure.savefig("01_chain_rule.png")
 #
 # 1. Give `Scalar` a method `exp` and a division. Check d(eˣ / x)/dx at x = 2 against e² / 4.
 # 2. `backward` sorts the numbers first. Write one that does not sort, but passes each gradient on
-#    as soon as it arrives, and sets it instead of waiting for the rest. Find an expression for
-#    which it is wrong.
+#    as soon as it arrives, without waiting for the others. Find an expression for which it is
+#    wrong.
 #
 # Solutions: `tests/examples/lessons/test_01_chain_rule.py`. The real tape is `minigrad/tape/`.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 2. A neuron, by hand and by tape
 #
-# A neuron takes numbers x, weighs them, and squashes the sum to between 0 and 1:
+# A neuron computes a weighted sum of numbers x, and maps it to a value between 0 and 1:
 #
 #     z = w₁ x₁ + w₂ x₂ + b,    p = 1 / (1 + e⁻ᶻ)
 #
@@ -30,11 +30,11 @@ t = np.repeat([0.0, 1.0], 40)
 # chain rule, from the loss back to the weights, for one point:
 #
 #     dL/dp = (p − t) / (p (1 − p))       the loss
-#     dp/dz = p (1 − p)                   the squashing
-#     dL/dz = p − t                       their product: simple
-#     dL/dw = (p − t) x,  dL/db = p − t   the weighing
+#     dp/dz = p (1 − p)                   the sigmoid
+#     dL/dz = p − t                       their product
+#     dL/dw = (p − t) x,  dL/db = p − t   the weighted sum
 #
-# For N points, the mean of these.
+# For N points, take the mean of these.
 
 
 # %%
@@ -73,8 +73,8 @@ print(f"by tape   {loss.item():.6f}   {np.round(w.grad.numpy(), 6)} {b.grad.item
 # %% [markdown]
 # ## Training
 #
-# One step: forget the old gradient, run forward, run backward, and move against the gradient. That
-# is gradient descent; an optimiser does the last part for you (lesson 10).
+# One step of gradient descent resets the gradient, runs forward and backward, and moves against the
+# gradient. An optimiser does the last part (lesson 10).
 
 # %%
 optimizer = mg.optim.SGD([w, b], lr=1.0)
@@ -113,6 +113,6 @@ figure.savefig("02_neuron.png")
 # 1. Replace the loss by the squared error, the mean of (p − t)². Derive dL/dw and dL/db by hand and
 #    compare with the tape. Why does this neuron learn slowly if it is sure and wrong?
 # 2. No neuron can learn the classes 0, 1, 1, 0 of the corners (0, 0), (0, 1), (1, 0), (1, 1). Put
-#    four neurons with tanh between the points and the last neuron, and train by tape.
+#    four neurons with tanh between the points and the last neuron, and train with the tape.
 #
 # Solutions: `tests/examples/lessons/test_02_neuron.py`.

@@ -2,10 +2,10 @@
 # # 3. Broadcasting, and why gradients are summed
 #
 # NumPy adds a row b of shape (3,) to each row of a matrix of shape (4, 3). This is *broadcasting*:
-# b acts as if it stood there four times. What is the gradient of b?
+# b acts as if it were repeated four times. What is the gradient of b?
 #
-# One number of b is used four times, so it changes the result along four ways. Lesson 1 said what
-# to do then: add the gradients of all ways. **The gradient of broadcasting is a sum.**
+# Each number of b is used four times, so it changes the result along four paths. By lesson 1, the
+# gradients of all paths are added. **The gradient of broadcasting is a sum.**
 
 # %%
 import matplotlib.pyplot as plt
@@ -45,10 +45,10 @@ print("Rᵀ times the arriving gradient:", copies.T @ arriving.reshape(-1), "\n"
 # %% [markdown]
 # ## Which axes are summed
 #
-# NumPy lines shapes up at their last axis. An axis is stretched if it is missing or has length 1.
-# The engine does the sum once, for all operations: an operation such as `mul` returns gradients of
-# the result's shape, and knows nothing of broadcasting. The function is `unbroadcast`, near the end
-# of the sweep in `minigrad/tape/backward.py`.
+# NumPy aligns shapes at their last axis. An axis is repeated if it is missing or has length 1. The
+# engine sums over these axes in one place for all operations: an operation such as `mul` returns
+# gradients of the result's shape, and ignores broadcasting. The function is `unbroadcast`, in
+# `minigrad/tape/backward.py`.
 
 # %%
 g = np.ones((2, 4, 3))
@@ -58,9 +58,9 @@ for shape in [(2, 4, 3), (4, 3), (3,), (4, 1), (2, 1, 1), ()]:
     print(f"each a sum of {int(summed.flat[0])}")
 
 # %% [markdown]
-# The other direction holds too: **the gradient of a sum is broadcasting.** Each number counts once
-# in the sum, so each gets the same gradient. NumPy does that copy without memory: all numbers are
-# the same place, at a stride of 0 bytes.
+# The reverse holds too: **the gradient of a sum is broadcasting.** Each number counts once in the
+# sum, so each gets the same gradient. NumPy makes this copy without memory: all numbers share one
+# address, with a stride of 0 bytes.
 
 # %%
 v = mg.tensor(np.ones((4, 3)), requires_grad=True)
@@ -93,7 +93,7 @@ figure.savefig("03_broadcasting.png")
 #
 # 1. Write `unbroadcast(g, shape)` yourself, with `np.sum` alone. Check it against the engine's with
 #    `numpy.broadcast_shapes` and shapes that Hypothesis draws.
-# 2. Derive the gradient of y = x − mean(x) by what this lesson says of sums and copies. Check with
-#    `mg.gradcheck`. What is the sum of all gradients of x, whatever arrives?
+# 2. Derive the gradient of y = x − mean(x) from what this lesson says about sums and copies. Check
+#    it with `mg.gradcheck`. What is the sum of all gradients of x, for any gradient of y?
 #
 # Solutions: `tests/examples/lessons/test_03_broadcasting.py`.

@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 4. Your own operation, checked, and seen at work
+# # 4. Your own operation
 #
-# The engine has no list of allowed operations. Any function of arrays will do if you also say how
-# gradients go back through it. We write one, check it in three ways, break it to see that the
-# checks work, and watch its gradient flow in the explorer.
+# The engine has no fixed list of operations. Any function of arrays can be one, if you also define
+# how gradients pass through it. We write one, check it in three ways, break it to see that the
+# checks work, and follow its gradient in the explorer.
 
 # %%
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ mg.manual_seed(0)
 # %% [markdown]
 # ## Softsign, by hand
 #
-# y = x / (1 + |x|) squashes numbers to between −1 and 1. Its derivative is 1 / (1 + |x|)².
+# y = x / (1 + |x|) maps numbers to the interval from −1 to 1. Its derivative is 1 / (1 + |x|)².
 #
 # An operation takes NumPy arrays, not Tensors, and returns two things: the result, and a function
 # that turns the gradient `g` of the result into a tuple of gradients, one for each argument (a
@@ -42,8 +42,8 @@ print("softsign:", y.detach().numpy(), "  its slope:", x.grad.numpy(), "\n")
 # %% [markdown]
 # ## Check 1: differences
 #
-# `mg.gradcheck` moves each input a little to both sides, as we did in lesson 1. The arriving
-# gradient is random, so that no error can hide. A message names the input, the element, and both
+# `mg.gradcheck` moves each input a little to both sides, as in lesson 1. The gradient of the result
+# is random, so that errors cannot cancel. The error message names the input, the element, and both
 # values.
 
 # %%
@@ -67,8 +67,8 @@ except AssertionError as error:
 # ## Check 2: examples that you did not think of
 #
 # `check_op` draws arrays of many shapes with Hypothesis. Besides the derivative it checks what is
-# easy to forget: float32 stays float32, nothing writes into its inputs, arrays may be slices or
-# turned around in memory. These lines are a whole test.
+# easy to forget: float32 stays float32, inputs are not overwritten, and arrays may be slices or
+# transposed. These lines are a complete test.
 
 
 # %%
@@ -82,7 +82,7 @@ print("check_op finds nothing wrong with softsign")
 
 @mg.op
 def careless(x):
-    """Saves memory by writing into its argument, which is not its own."""
+    """Saves memory by writing into its argument, which belongs to the caller."""
     np.abs(x, out=x)
     return x / (1 + x), lambda g, needs: (g / (1 + x) ** 2,)
 
@@ -112,10 +112,10 @@ print("check_op finds nothing wrong with slanted\n")
 # %% [markdown]
 # ## Check 3: see it
 #
-# A small network with softsign in its middle. `mg.explore` runs one step and writes a page:
-# `04_your_operation.html`. Open it in a browser, press → until softsign is reached, and go on to
-# see the gradient come back. A click on it shows your formulas, which are taken from the docstring,
-# your source lines, and histograms of what arrived and what left.
+# A small network uses softsign between two layers. `mg.explore` runs one step and writes a page:
+# `04_your_operation.html`. Open it in a browser, press → until softsign is reached, and continue to
+# the backward pass. A click on softsign shows its formulas, taken from the docstring, its source
+# lines, and histograms of its input, result and gradients.
 
 
 # %%
@@ -159,7 +159,7 @@ figure.savefig("04_your_operation.png")
 # ## Exercises
 #
 # 1. Write `softplus`, y = ln(1 + eˣ), with its derivative, and check it with `check_op`. Then try
-#    it on x = 1000: does it overflow? Mend it.
+#    it on x = 1000: does it overflow? Fix it.
 # 2. Write `soft_threshold(x, t)`: x moved by t towards 0, and 0 if |x| < t. It has two gradients.
 #    Draw t above 0 with `arrays(..., low=0.1, high=1)`.
 #

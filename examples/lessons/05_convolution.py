@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 5. Convolution by im2col, and why the backward filter is turned
+# # 5. Convolution by im2col, and why backward rotates the filter
 #
-# A convolution slides a small filter over an image. At each place it multiplies the filter with the
-# pixels below, and adds. Loops in Python are slow. So copy all the patches into the columns of one
-# matrix (**im2col**, image to columns). Then the convolution is *one matrix product*, which
-# computers do best.
+# A convolution slides a small filter over an image. At each position it multiplies the filter with
+# the pixels below and sums the products. Loops in Python are slow. So we copy all patches into the
+# columns of one matrix (**im2col**, image to columns). Then the convolution is *one matrix
+# product*, which is fast.
 
 # %%
 import matplotlib.pyplot as plt
@@ -14,12 +14,12 @@ import minigrad as mg
 from minigrad.ops.conv import Window, col2im, flip_filters, im2col
 
 F = mg.functional
-mg.set_implementation("definition")  # run the code that is shown, not the fast versions
+mg.set_implementation("definition")  # run the definitions, not the fast implementations
 
 # %% [markdown]
 # ## By loops
 #
-# One image of 5 × 5 with one channel, and one filter of 3 × 3 that finds upright edges.
+# One image of 5 × 5 with one channel, and one filter of 3 × 3 that detects vertical edges.
 
 # %%
 image = np.zeros((5, 5))
@@ -35,8 +35,8 @@ print("by loops:\n", y)
 # %% [markdown]
 # ## By im2col
 #
-# The engine's `im2col` returns (C, KH·KW, N, OH, OW): for each of the 9 places in the filter, the
-# pixels that this place meets. Reshaped, a column holds one patch.
+# The engine's `im2col` returns (C, KH·KW, N, OH, OW): for each of the 9 elements of the filter, the
+# pixels that it is multiplied with. Reshaped, each column is one patch.
 
 # %%
 window, padding = Window((3, 3)), (0, 0)
@@ -52,7 +52,7 @@ np.testing.assert_array_equal((edges.reshape(1, 9) @ matrix).reshape(3, 3), y)
 #
 # Y = W X is a product, so its gradients are those of a product: dL/dW = G Xᵀ and dL/dX = Wᵀ G. But
 # X holds copies of pixels: each pixel is in up to nine columns. Lesson 3: the gradient of copies is
-# their sum. `col2im` puts each column back in its place, and adds.
+# their sum. `col2im` adds each column to its patch of the image.
 
 # %%
 g = np.zeros((3, 3))
@@ -67,24 +67,24 @@ F.conv2d(x, w).backward(mg.tensor(g[None, None]))
 np.testing.assert_array_equal(x.grad.numpy(), spread)  # the engine agrees
 
 # %% [markdown]
-# ## Why the filter is turned
+# ## Why the filter is rotated
 #
-# Now stand at one pixel and ask which outputs send it a gradient. The output one row *above* the
-# pixel met it with the filter's *bottom* row; the output to the *left* met it with the *right*
-# column. Gathered at the pixel, the filter is upside down and mirrored: turned by 180°. So the
-# backward pass of a convolution is a convolution again, of the padded gradient, with the turned
-# filter. (With more channels, inputs and outputs also change places.)
+# Consider one pixel and the outputs that send it a gradient. The output one row *above* the pixel
+# used it with the filter's *bottom* row; the output to the *left* used it with the *right* column.
+# Seen from the pixel, the filter is upside down and mirrored: rotated by 180°. So the backward pass
+# of a convolution is again a convolution, of the padded gradient with the rotated filter. (With
+# several channels, input and output channels also change places.)
 
 # %%
 draw = np.random.default_rng(0)
 g = draw.integers(-3, 4, (1, 1, 3, 3)).astype(float)
 gradients = (edges.reshape(9, 1) @ g.reshape(1, 9)).reshape(columns.shape)
 by_columns = col2im(gradients, (5, 5), padding, window)
-turned = flip_filters(edges[None, None], groups=1)
-by_turning = F.conv2d(mg.tensor(g), mg.tensor(turned), padding=2).numpy()
-np.testing.assert_allclose(by_turning, by_columns, atol=1e-12)
-print("\nfilter:\n", edges, "\nturned:\n", turned[0, 0])
-print("col2im and the turned filter give the same gradient:\n", by_turning[0, 0])
+rotated = flip_filters(edges[None, None], groups=1)
+by_rotation = F.conv2d(mg.tensor(g), mg.tensor(rotated), padding=2).numpy()
+np.testing.assert_allclose(by_rotation, by_columns, atol=1e-12)
+print("\nfilter:\n", edges, "\nrotated:\n", rotated[0, 0])
+print("col2im and the rotated filter give the same gradient:\n", by_rotation[0, 0])
 
 # %%
 figure, axes = plt.subplots(
@@ -112,10 +112,10 @@ figure.savefig("05_convolution.png")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Show that col2im is the transpose of im2col: for all a and b of fitting shapes, the sum of
+# 1. Show that col2im is the transpose of im2col: for all a and b of matching shapes, the sum of
 #    im2col(a) · b equals the sum of a · col2im(b). Let Hypothesis draw stride, padding and size.
 # 2. With stride 2, which pixels get no gradient from a 1 × 1 filter? Express the input gradient at
-#    stride 2 as a convolution with the turned filter: put zeros between the numbers of g first.
+#    stride 2 as a convolution with the rotated filter: put zeros between the numbers of g first.
 #
-# Solutions: `tests/examples/lessons/test_05_convolution.py`. The explorer shows all this at a pixel
-# of your choice: lesson 12.
+# Solutions: `tests/examples/lessons/test_05_convolution.py`. The explorer shows all this for a
+# pixel that you choose: lesson 12.

@@ -5,8 +5,8 @@
 #
 #     x̂ = (x − μ) / √(σ² + ε)      μ and σ²: mean and variance of the batch
 #
-# Its derivative is known as the hard one, because each x acts in three ways: itself, through μ, and
-# through σ². We derive it step by step by tape, then at once by thinking, and compare.
+# Its derivative is considered hard, because each x acts in three ways: directly, through μ, and
+# through σ². We derive it step by step with the tape, then as one formula, and compare.
 
 # %%
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ g = draw.normal(0.0, 1.0, 8)  # the gradient that arrives
 # %% [markdown]
 # ## First way: small steps
 #
-# Every step is an operation that the tape knows. The chain rule does the rest.
+# Every step is an operation on the tape. The chain rule does the rest.
 
 # %%
 t = mg.tensor(x, requires_grad=True)
@@ -36,11 +36,12 @@ small_steps = t.grad.numpy()
 mg.trace((normal * mg.tensor(g)).sum(), {"x": t})
 
 # %% [markdown]
-# ## Second way: which moves does x̂ not feel?
+# ## Second way: which changes of x leave x̂ unchanged?
 #
-# x̂ does not change if all x move **together**: the mean takes it away. Nor does it change if all x
-# are **stretched** from their mean: the variance takes it away (but for ε). So the gradient of x
-# can have no part along these two directions, 1 and x̂. Remove them from g, and scale:
+# x̂ does not change if all x move **together**, because the mean is subtracted. It does not change
+# either if all x are **scaled** about their mean, because we divide by the deviation (up to ε). So
+# the gradient of x has no component along these two directions, 1 and x̂. Remove them from g, and
+# scale:
 #
 #     dL/dx = (g − mean(g) − x̂ · mean(g x̂)) / √(σ² + ε)
 #
@@ -63,10 +64,10 @@ print("\nsmall steps:", np.round(small_steps, 5))
 print("at once:    ", np.round(at_once, 5))
 print("the engine: ", np.round(engine, 5))
 print(f"\nalong 1:  Σ dL/dx     = {at_once.sum():+.1e}")
-print(f"along x̂:  Σ dL/dx · x̂ = {(at_once * x_hat).sum():+.1e}  (0 but for ε)")
+print(f"along x̂:  Σ dL/dx · x̂ = {(at_once * x_hat).sum():+.1e}  (0 up to ε)")
 
 # %% [markdown]
-# A third opinion, for weights and bias too: differences.
+# Finite differences confirm it, for weight and bias too.
 
 # %%
 arguments = [mg.tensor(draw.normal(size=s), requires_grad=True) for s in ((4, 3, 2, 2), 3, 3)]
@@ -86,13 +87,13 @@ left.legend(fontsize=8, markerscale=0.5)
 moves = np.linspace(-1, 1, 41)
 for name, move, style in (
     ("all together", np.ones(8), "C0-"),
-    ("stretched", x - x.mean(), "C1--"),
+    ("scaled", x - x.mean(), "C1--"),
     ("the first alone", np.eye(8)[0] * 3, "C2:"),
 ):
     normalised = [(lambda v: (v - v.mean()) / np.sqrt(v.var() + eps))(x + a * move) for a in moves]
     style_of = {"linewidth": 2.5, "label": name}
     right.plot(moves[5:], [(v * g).sum() for v in normalised[5:]], style, **style_of)
-right.set(title="L = Σ g x̂ feels only the third move", xlabel="length of the move", ylabel="L")
+right.set(title="Only the third move changes L = Σ g x̂", xlabel="length of the move", ylabel="L")
 right.legend()
 figure.savefig("06_batch_norm.png")
 
@@ -102,7 +103,7 @@ figure.savefig("06_batch_norm.png")
 # 1. **Layer norm** normalises each row of (N, C) instead of each column. Write it with `mg.op`, and
 #    check it. You need not derive anything new.
 # 2. In evaluation, batch norm uses fixed numbers in place of μ and σ². What is its derivative then?
-#    How large is the mistake if it is used in training (the first term alone), in the example
-#    above?
+#    How large is the error if that derivative (the first term alone) is used in training, in the
+#    example above?
 #
 # Solutions: `tests/examples/lessons/test_06_batch_norm.py`.

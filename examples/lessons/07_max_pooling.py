@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 7. Max pooling, and what happens at ties
 #
-# Max pooling keeps the largest of each 2 × 2 pixels. Move the largest a little, and the result
-# moves with it. Move another one a little, and nothing happens. So **the whole gradient goes to the
-# winner**, and the others get 0.
+# Max pooling keeps the largest of each 2 × 2 pixels. If the largest changes a little, the result
+# changes with it. If another one changes a little, nothing happens. So **the whole gradient goes to
+# the maximum**, and the others get 0.
 #
-# At a tie there is no derivative: the function has a kink. The engine must still choose.
+# At a tie there is no derivative: the function has a kink. The engine must still choose one.
 
 # %%
 import matplotlib.pyplot as plt
@@ -36,8 +36,9 @@ print("gradients:\n", x.grad.numpy()[0, 0])
 #
 #     (1, 0): the first wins       (½, ½): they share       (0, 1): the last wins
 #
-# But (1, 1) is none: if both moved by 1, the maximum would move by 1, not by 2. The parts must add
-# up to one. `max` along a dimension chooses one, `amax` shares, in PyTorch and in minigrad.
+# But (1, 1) is not a subgradient: if both moved by 1, the maximum would move by 1, not by 2. The
+# parts must sum to one. `max` along a dimension chooses one, and `amax` shares, in PyTorch and in
+# minigrad.
 
 # %%
 a = mg.tensor([6.0, 6.0, 2.0], requires_grad=True)
@@ -50,9 +51,9 @@ print("\nmax and amax at [6, 6, 2]:", first, a.grad.tolist())
 # %% [markdown]
 # ## A check fails at a tie
 #
-# Differences on both sides of a kink give the mean of the two slopes, here ½ and ½. A choice of (1,
-# 0) differs from that, although it is right: the question was wrong. `minigrad.testing.arrays`
-# draws distinct values for this reason.
+# Central differences at a kink give the mean of the two slopes, here ½ and ½. The choice (1, 0)
+# differs from that, although it is a valid subgradient: there is no derivative to compare with. For
+# this reason `minigrad.testing.arrays` draws distinct values.
 
 # %%
 tied = mg.tensor([6.0, 6.0, 2.0], dtype="float64", requires_grad=True)
@@ -64,8 +65,8 @@ for name, values in (("a tie", tied), ("no tie", apart)):
 # %% [markdown]
 # ## Ties are common
 #
-# After ReLU many pixels are exactly 0, so many windows hold four zeros. Their gradient goes to one
-# of these zeros, and ReLU stops it there (its slope at 0 is taken as 0). It costs nothing.
+# After ReLU many pixels are exactly 0, so many windows hold four zeros. The gradient goes to one of
+# these zeros, and ReLU stops it there (its slope at 0 is 0). So these ties have no effect.
 
 # %%
 draw = np.random.default_rng(0)
@@ -97,8 +98,8 @@ figure.savefig("07_max_pooling.png")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Write `shared_max(x)`, the maximum of each row of (N, C) by `mg.op`, with a gradient that ties
-#    share. Check it with `check_op`, and at a tie by hand.
+# 1. Write `shared_max(x)`, the maximum of each row of (N, C), with `mg.op`; at ties, share the
+#    gradient equally. Check it with `check_op`, and at a tie by hand.
 # 2. With a stride smaller than the window, windows overlap, and a pixel can win more than once.
 #    What gradient does it get? Predict it for the image above, with window 3, stride 1 and
 #    gradients 1.

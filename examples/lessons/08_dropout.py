@@ -2,8 +2,8 @@
 # # 8. Dropout: another network in every step
 #
 # In training, dropout sets each number to 0 with probability p, and divides the others by 1 − p. In
-# evaluation it does nothing. So a network cannot rely on any single number; it learns the same
-# thing in several ways.
+# evaluation it does nothing. So a network cannot rely on any single number; it learns redundant
+# features.
 #
 # Two questions: why divide by 1 − p, and what is the gradient of a random function?
 
@@ -27,11 +27,11 @@ print("in evaluation:", F.dropout(x, p=0.4, training=False).detach().numpy(), "\
 
 # %% [markdown]
 # The mask is drawn once, in forward, and kept: y = x · mask / (1 − p). For a fixed mask that is a
-# product with constants, so **the gradient goes through the same mask**. A number that was dropped
-# did not act, and gets no gradient.
+# product with constants, so **the gradient is multiplied by the same mask**. A number that was
+# dropped had no effect, and gets no gradient.
 #
-# Dividing by 1 − p keeps the mean: with probability 1 − p a number arrives, 1 / (1 − p) times as
-# large. So the next layer sees the same mean in training and in evaluation.
+# Dividing by 1 − p preserves the mean: with probability 1 − p a number is kept, 1 / (1 − p) times
+# as large. So the next layer gets the same mean in training and in evaluation.
 
 # %%
 values = mg.tensor(np.linspace(0.5, 2.0, 20000), dtype="float32")
@@ -43,9 +43,8 @@ for p in (0.1, 0.5, 0.9):
 # %% [markdown]
 # ## train() and eval()
 #
-# A module knows which of the two it is in. `model.train()` and `model.eval()` tell it and all
-# modules inside. To forget `eval()` is a common mistake: the same input then gives another output
-# each time.
+# `model.train()` and `model.eval()` set the mode of a module and of all modules inside it.
+# Forgetting `eval()` is a common mistake: the same input then gives another output each time.
 
 # %%
 model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 1))
@@ -59,10 +58,11 @@ print(f"\nin training:   {in_training.mean():.4f} ± {in_training.std():.4f}, of
 print(f"in evaluation: {in_evaluation:.4f}, always")
 
 # %% [markdown]
-# ## A random function cannot be checked — unless it is seeded
+# ## A random function can only be checked with a seed
 #
-# `gradcheck` calls the function many times. If every call draws another mask, differences say
-# nothing, and it refuses. Give every call the same seed, and there is one function to check.
+# `gradcheck` calls the function many times. If every call draws another mask, differences are
+# meaningless, and `gradcheck` raises an error. With the same seed, every call computes the same
+# function.
 
 # %%
 checked = mg.randn(3, 4, dtype="float64", requires_grad=True)
@@ -94,9 +94,9 @@ figure.savefig("08_dropout.png")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Write `dropout_channels(x, keep)` by `mg.op`, which drops whole channels of (N, C, H, W):
+# 1. Write `dropout_channels(x, keep)` with `mg.op`, which drops whole channels of (N, C, H, W):
 #    `keep` is a mask of shape (N, C). Check it with `check_op`.
 # 2. If x has mean m and variance v, what are mean and variance after dropout? Derive, and compare
-#    with the printed numbers. Why is this a problem for a batch norm behind it?
+#    with the printed numbers. Why is this a problem for a batch norm after it?
 #
 # Solutions: `tests/examples/lessons/test_08_dropout.py`.

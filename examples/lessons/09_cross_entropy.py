@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 9. Why softmax and cross-entropy are one operation
 #
-# A classifier ends with one number per class, the *logits* z. Softmax makes probabilities of them,
-# and cross-entropy punishes a small probability of the true class t:
+# A classifier ends with one number per class, the *logits* z. Softmax turns them into
+# probabilities, and cross-entropy is large for a small probability of the true class t:
 #
 #     p_c = e^(z_c) / Σ e^(z_k),     L = −ln p_t
 #
-# Both are easy to write as two operations. It is a mistake, for two reasons: the numbers overflow,
-# and the gradient is lost on the way.
+# They are easy to write as two operations. That is a mistake, for two reasons: the gradient is only
+# simple for both together, and separately the numbers overflow.
 
 # %%
 import matplotlib.pyplot as plt
@@ -21,11 +21,11 @@ F = mg.functional
 # ## Reason 1: the gradient is simple only together
 #
 # Softmax alone has a full matrix of derivatives, dp_c/dz_k = p_c ([c = k] − p_k), and cross-entropy
-# alone has dL/dp_t = −1 / p_t, huge for a small p_t. Multiplied, everything cancels:
+# alone has dL/dp_t = −1 / p_t, huge for a small p_t. In their product almost everything cancels:
 #
 #     dL/dz = p − t      (t as a vector: 1 for the true class, 0 for the others)
 #
-# *What the network says, minus what it should say.* Between −1 and 1, always.
+# This is the prediction minus the target, and always between −1 and 1.
 
 # %%
 z = np.array([2.0, -1.0, 0.5])
@@ -46,7 +46,7 @@ print("the engine:                   ", np.round(logits.grad.numpy()[0], 5), "\n
 # In float32, e^z overflows at z = 89, and a probability below 10⁻⁴⁵ is 0. Then ln 0 = −∞ and the
 # gradient is NaN: one such example destroys the whole network.
 #
-# Together, ln p_t = z_t − ln Σ e^(z_k), and the largest logit can be taken out of the sum first:
+# Together, ln p_t = z_t − ln Σ e^(z_k), and the largest logit can be factored out of the sum:
 #
 #     ln Σ e^(z_k) = m + ln Σ e^(z_k − m),   m = max z
 #
@@ -75,9 +75,9 @@ for distance in distances:
     print("d = {:6.0f}: loss, gradient {:12.3f} {:10.3f} {:12.3f} {:10.3f}".format(*row))
 
 # %% [markdown]
-# The losses that are right grow like d: a network that is sure and wrong gets a gradient near 1,
-# which pulls with full force. That is why classifiers do not use squared errors of probabilities:
-# their gradient has another factor p (1 − p), and vanishes exactly when the network is most wrong.
+# The correct losses grow like d: a network that is sure and wrong gets a gradient near 1, the
+# largest possible. That is why classifiers do not use squared errors of probabilities: their
+# gradient has another factor p (1 − p), and vanishes when the network is most wrong.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
@@ -96,7 +96,7 @@ for name, loss_of in losses.items():
     left.plot(axis.detach().numpy(), loss.detach().numpy(), label=name)
     right.plot(axis.detach().numpy(), axis.grad.numpy(), label=name)
 left.set(title="Loss", xlabel="logit of the true class, the other is 0")
-right.set(title="Gradient: cross-entropy pulls where it is wrong", xlabel="logit of the true class")
+right.set(title="Gradient: large where the answer is wrong", xlabel="logit of the true class")
 left.legend()
 right.legend()
 figure.savefig("09_cross_entropy.png")
@@ -104,10 +104,10 @@ figure.savefig("09_cross_entropy.png")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Write `log_sum_exp(x)` of each row by `mg.op`, safe for x = 1000. What is its derivative? You
+# 1. Write `log_sum_exp(x)` of each row with `mg.op`, safe for x = 1000. What is its derivative? You
 #    have seen it before.
-# 2. *Label smoothing* replaces t by 0.9 t + 0.1 / C. At which p is the gradient 0 now? Find with
-#    SGD the logits of one example that minimise it, and compare.
+# 2. *Label smoothing* replaces t by 0.9 t + 0.1 / C. At which p is the gradient 0 now? Use SGD to
+#    find the logits of one example that minimise the loss, and compare.
 #
 # Solutions: `tests/examples/lessons/test_09_cross_entropy.py`. The engine's:
 # `minigrad/ops/loss.py`.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10. SGD, momentum and Adam in a valley
 #
-# A gradient says which way is down. How far to go is the optimiser's choice. We let three of them
-# walk through a long, narrow valley,
+# A gradient gives the direction of descent. The optimiser chooses the length of the step. We run
+# three of them in a long, narrow valley,
 #
 #     L(a, b) = (a² + 40 b²) / 2
 #
@@ -24,7 +24,7 @@ def valley(position):
 
 
 def walk(make, steps=STEPS):
-    """The positions and losses on the way of an optimiser that ``make`` makes."""
+    """The positions and losses of the optimiser that ``make(parameters)`` returns."""
     position = mg.tensor(START, dtype="float64", requires_grad=True)
     optimizer = make([position])
     way, losses = [], []
@@ -39,12 +39,12 @@ def walk(make, steps=STEPS):
 
 
 # %% [markdown]
-# - **SGD** moves by −lr · g. Across the valley a step must stay below 2/40, or it climbs the other
-#   side. Along the valley such steps are tiny.
-# - **Momentum** moves by a running sum of gradients, v ← 0.9 v + g. Those across change sign and
-#   cancel; those along add up, to ten times the step.
-# - **Adam** divides each direction by the size that its gradients usually have, so both directions
-#   get steps of about lr, however steep they are.
+# - **SGD** moves by −lr · g. The rate must stay below 2/40, or steps across the valley climb the
+#   other side. Along the valley such steps are tiny.
+# - **Momentum** moves by a running sum of gradients, v ← 0.9 v + g. Gradients across the valley
+#   change sign and cancel; those along it add up, to ten times the step.
+# - **Adam** divides each direction by the typical size of its gradients, so the steps in both
+#   directions have a length of about lr, however steep they are.
 
 # %%
 optimizers = {
@@ -63,7 +63,7 @@ print(f"SGD, lr 0.051: loss {diverging[0]:.1f} grows to {diverging[-1]:.1f}, as 
 # ## An optimiser is a few lines
 #
 # Adam keeps two running means for each number: of the gradient, m, and of its square, v. Both start
-# at 0, so they are divided by what they still lack.
+# at 0, and are divided by 1 − βᵗ to correct this bias.
 
 
 # %%
@@ -93,7 +93,7 @@ for (name, (way, losses)), style in zip(walks.items(), ("C0o-", "C1s-", "C2^-"),
     left.plot(*way.T, style, markersize=3.5, linewidth=1.2, label=name)
     right.semilogy(losses, style[:2] + "-", markersize=2.5, linewidth=1, label=name)
 left.plot(0, 0, "k*", markersize=14)
-left.set(title="Three ways to the star", xlabel="a", ylabel="b")
+left.set(title="Three paths to the minimum", xlabel="a", ylabel="b")
 right.set(title="Loss", xlabel="step")
 right.legend(fontsize=8)
 figure.savefig("10_optimizers.png")
@@ -103,7 +103,7 @@ figure.savefig("10_optimizers.png")
 #
 # 1. Nesterov's momentum looks ahead: it moves by g + 0.9 v. Write one step by hand and compare with
 #    `mg.optim.SGD(..., momentum=0.9, nesterov=True)`.
-# 2. For SGD on this valley each coordinate is multiplied by a constant in every step. Which? Derive
-#    from it the largest lr that converges, and the lr that is fastest.
+# 2. SGD in this valley multiplies each coordinate by a constant in every step. Which? Derive from
+#    it the largest lr that converges, and the fastest lr.
 #
 # Solutions: `tests/examples/lessons/test_10_optimizers.py`. The engine's: `minigrad/optim/adam.py`.

@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 11. Residual addition: how gradients get through depth
+# # 11. Residual addition: gradients in deep networks
 #
-# Stack 40 layers, and the gradient of the first is a product of 40 matrices. If each shrinks it by
-# a tenth, 0.9⁴⁰ is 1.5 % of it left; if each lets half through, 10⁻¹². A residual network computes
-# x + f(x) instead of f(x). Backward, the addition **copies** the gradient: one copy goes through f,
-# and one goes around it, unchanged. Whatever the layers do, the sum of both arrives.
+# In a network of 40 layers, the gradient of the first is a product of 40 matrices. If each shrinks
+# it by a tenth, 0.9⁴⁰ = 1.5 % of it is left; if each halves it, 10⁻¹². A residual network computes
+# x + f(x) instead of f(x). In backward, the addition **copies** the gradient: one copy goes through
+# f, the other bypasses it unchanged. The input gets their sum.
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,8 +40,8 @@ class Residual(Plain):
 
 
 # %% [markdown]
-# We catch the gradient that arrives at each layer with a hook (`docs/hooks.md`): the hook of a
-# module sees its output, and `register_hook` of that output sees the gradient.
+# Hooks (`docs/hooks.md`) give the gradient at each layer: the hook of a module receives its output,
+# and a hook that we register on that output receives the gradient.
 
 
 # %%
@@ -79,9 +79,9 @@ print(f"\nof the gradient at the last plain layer, {left_over:.0e} reaches the f
 # %% [markdown]
 # ## Does it matter? Train both
 #
-# The task is easy: give back the sign of each input. One layer could nearly do it. The first layers
-# of the plain network get almost no gradient; they stay random, and what they destroyed cannot be
-# brought back by the later ones.
+# The task is easy: return the sign of each input. One layer could nearly do it. The first layers of
+# the plain network get almost no gradient; they stay random, and later layers cannot recover the
+# information that they destroy.
 
 
 # %%
@@ -104,7 +104,7 @@ def train(kind, steps=80):
 losses = {kind.__name__: train(kind) for kind in (Plain, Residual)}
 for name, values in losses.items():
     print(f"{name:8}: loss {values[0]:.2f} → {np.mean(values[-10:]):.2f}")
-print("always answering 0 costs 0.64")
+print("the loss of always answering 0 is 0.64")
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
@@ -122,9 +122,9 @@ figure.savefig("11_residuals.png")
 # ## Exercises
 #
 # 1. For one residual block y = x + f(x), write dL/dx by hand from g and f's gradient, and check it
-#    with the tape. What does the engine do where both copies meet again?
+#    with the tape. What does the engine do where the two copies meet?
 # 2. *ReZero* computes x + a f(x) with a number a per layer that starts at 0. What is the gradient
 #    norm of each layer's output at the start? Of each layer's weight? Of each a?
 #
-# Solutions: `tests/examples/lessons/test_11_residuals.py`. In the explorer you see both terms and
-# their sum at every residual addition.
+# Solutions: `tests/examples/lessons/test_11_residuals.py`. The explorer shows both terms and their
+# sum at every residual addition.

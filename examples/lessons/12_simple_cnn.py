@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 12. Training a network, and looking into it
+# # 12. Training and inspecting a network
 #
-# All parts are there: convolution, batch norm, pooling, dropout, cross-entropy, an optimiser. We
-# put them together: the *simple* study's network, with a quarter of its channels so that it is
-# quick, on CIFAR-10 if it is on this machine, otherwise on drawn shapes. Then we look inside.
+# Now we have all parts: convolution, batch norm, pooling, dropout, cross-entropy, an optimiser. We
+# train the *simple* study's network, with a quarter of its channels so that it is quick, on
+# CIFAR-10 if it is on this machine, otherwise on a synthetic set. Then we inspect it.
 
 # %%
 import matplotlib.pyplot as plt
@@ -38,8 +38,8 @@ model.summary(mg.zeros(BATCH, 3, 32, 32))
 # %% [markdown]
 # ## The training loop
 #
-# These are the five lines of lesson 2; only the model is larger. The loader shuffles, and cuts the
-# images into batches.
+# The five lines are those of lesson 2; only the model is larger. The loader shuffles the images and
+# divides them into batches.
 
 # %%
 pixels = mg.tensor(data.images[: STEPS * BATCH]).to("float32") / 255 - 0.5
@@ -57,7 +57,7 @@ for step, (images, targets) in enumerate(loader):
     losses.append(loss.item())
     if step % 25 == 24:
         print(f"step {step + 1}: loss {np.mean(losses[-25:]):.2f}")
-print(f"guessing costs ln 10 = {np.log(10):.2f}")
+print(f"the loss of guessing is ln 10 = {np.log(10):.2f}")
 
 # %% [markdown]
 # ## Looking inside
@@ -65,10 +65,10 @@ print(f"guessing costs ln 10 = {np.log(10):.2f}")
 # One more step, recorded. Open `12_simple_cnn.html` and try this:
 #
 # 1. Click on the first convolution, and on a pixel of its output: the patch, the column and the
-#    filter of lesson 5. Then see the gradient come back through the turned filter.
+#    filter of lesson 5. Then see the gradient through the rotated filter.
 # 2. Click on batch norm: the three terms of lesson 6, on this batch.
-# 3. Play it. Watch the memory: it grows in forward, as operations keep what backward needs, and
-#    falls in backward, as the sweep frees it.
+# 3. Play it. Watch the memory: it grows in forward, as operations keep values for backward, and
+#    falls in backward, as they are freed.
 # 4. Click on cross_entropy: softmax − target, of lesson 9.
 
 
@@ -81,8 +81,8 @@ few = {"images": pixels[:8], "targets": labels[:8]}
 print(mg.explore(step, "12_simple_cnn.html", inputs=few, title="A network, trained a little"))
 
 # %% [markdown]
-# The same in a picture: what the first layer computes from one image, and how the loss would like
-# that image to change (the gradient of the pixels, which the tape gives like any other).
+# The picture shows the first layer's maps of one image, and the gradient of the loss with respect
+# to its pixels, which the tape computes like any other.
 
 # %%
 model.eval()
@@ -108,20 +108,20 @@ b.imshow(data.images[0].transpose(1, 2, 0))
 b.set(title=f"{data.classes[int(labels[0].item())]}", xticks=[], yticks=[])
 slope = np.abs(image.grad.numpy()[0]).max(axis=0)
 c.imshow(slope, cmap="magma")
-c.set(title="pixels that the loss feels", xticks=[], yticks=[])
+c.set(title="gradient of the pixels", xticks=[], yticks=[])
 for k, axes in enumerate(bottom.subplots(1, 8)):
     axes.imshow(maps[k], cmap="Blues")
     axes.set(xticks=[], yticks=[])
-bottom.suptitle("What the eight first filters see in it")
+bottom.suptitle("Its maps in the first layer")
 figure.savefig("12_simple_cnn.png")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. How many multiplications does one image cost in each layer, forward? Which layer holds most of
-#    the weights, and which does most of the work?
+# 1. How many multiplications does one image take in each layer, forward? Which layer has most of
+#    the weights, and which most of the multiplications?
 # 2. Change the *image* instead of the weights: move the pixels against the gradient of the loss for
-#    a class of your choice, until the network sees that class. How little must the image change?
+#    a class of your choice, until the network predicts it. How little must the image change?
 #
 # Solutions: `tests/examples/lessons/test_12_simple_cnn.py`. `python examples/train_cnn.py` trains
-# the whole network, to 78 %.
+# the full network, to 78 %.

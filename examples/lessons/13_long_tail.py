@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 13. A long tail, and focal loss
 #
-# Real data are not balanced: many cats, few lynxes. A loss is a mean over examples, so the many
-# decide. A network that never says "lynx" has a small loss, and is useless for lynxes.
+# Real data is not balanced: many cats, few lynxes. A loss is a mean over examples, so frequent
+# classes dominate it. A network that never predicts "lynx" has a small loss, and is useless for
+# lynxes.
 #
 # Three classes of points, with 1000, 100 and 10 examples. The test set has the same number of each.
 
@@ -31,16 +32,16 @@ x_test, t_test = points([2000, 2000, 2000], seed=1)
 # %% [markdown]
 # ## Two remedies
 #
-# **Weights.** Count an example of a rare class more. The obvious weight is 1/n. Cui et al. (2019)
-# take into account that a second, similar example adds less than the first: n examples are worth (1
-# − βⁿ) / (1 − β), and the weight is the inverse.
+# **Weights.** Give examples of rare classes a larger weight. The obvious weight is 1/n. Cui et al.
+# (2019) take into account that a second, similar example adds less than the first: the effective
+# number of n examples is (1 − βⁿ) / (1 − β), and the weight is its inverse.
 #
-# **Focal loss** (Lin et al., 2017) does not look at classes, but at how hard an example is:
+# **Focal loss** (Lin et al., 2017) depends not on the class, but on how hard an example is:
 #
 #     L = −(1 − p)^γ ln p
 #
 # where p is the probability of the true class. For p = 0.9 and γ = 2 the factor is 0.01: the many
-# easy examples become quiet. γ = 0 is cross-entropy.
+# easy examples hardly count. γ = 0 is cross-entropy.
 
 # %%
 weights = subsets.class_balanced_weights(COUNTS, beta=0.999)
@@ -54,7 +55,7 @@ print()
 
 # %%
 def train(loss_of):
-    """A small network, trained with this loss, and its accuracy on each class of the test set."""
+    """A small network trained with this loss, and its accuracy on each class of the test set."""
     mg.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3))
     optimizer = mg.optim.Adam(model.parameters(), lr=0.03)
@@ -80,10 +81,10 @@ for name, (_, accuracy) in trained.items():
     print(f"{name:18}", *(f"{a:7.1%}" for a in (*accuracy, accuracy.mean())))
 
 # %% [markdown]
-# Weights move the borders towards the frequent class: it loses a little, the rare ones gain much.
-# Focal loss alone knows nothing of the classes. It is made for many easy examples; here the
-# frequent class has many hard ones too, beside the border. In the studies, both together do best:
-# `docs/results.md`.
+# Weights move the borders towards the frequent class, which loses a little accuracy, while the rare
+# classes gain much. Focal loss alone ignores the classes. It helps if there are many easy examples;
+# here the frequent class also has many hard ones, near the border. In the studies, both together
+# are best: `docs/results.md`.
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.5), layout="constrained")
@@ -113,9 +114,9 @@ figure.savefig("13_long_tail.png")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Derive dL/dz of focal loss for two classes by hand: dL/dp times dp/dz. For which p is the pull
-#    on the logit largest if γ = 2?
-# 2. Another remedy: leave the training alone, and add ln(1/3) − ln(n/N) to each logit afterwards.
-#    Why is that right? How well does it do here?
+# 1. Derive dL/dz of focal loss for two classes by hand: dL/dp times dp/dz. For which p is the
+#    gradient of the logit largest if γ = 2?
+# 2. Another remedy: train as usual, and add ln(1/3) − ln(n/N) to each logit afterwards. Why is that
+#    right? How well does it work here?
 #
 # Solutions: `tests/examples/lessons/test_13_long_tail.py`.

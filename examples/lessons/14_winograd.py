@@ -1,14 +1,14 @@
 # %% [markdown]
-# # 14. Winograd: fewer multiplications, from the definition
+# # 14. Winograd: convolution with fewer multiplications
 #
 # Two outputs of a filter with three weights take 2 · 3 = 6 multiplications:
 #
 #     y₀ = w₀ d₀ + w₁ d₁ + w₂ d₂
 #     y₁ = w₀ d₁ + w₁ d₂ + w₂ d₃
 #
-# Winograd showed that 4 are enough; for images, 16 instead of 36, or 36 instead of 144. That is how
-# the engine computes 3 × 3 convolutions. We derive it in three steps, with matrices that NumPy
-# finds.
+# Winograd showed that 4 are enough; for images, 16 instead of 36, or 36 instead of 144. The engine
+# computes 3 × 3 convolutions in this way. We derive it in three steps, and let NumPy compute the
+# matrices.
 
 # %%
 import matplotlib.pyplot as plt
@@ -22,10 +22,10 @@ INFINITY = np.inf
 # %% [markdown]
 # ## Step 1: multiply polynomials by their values
 #
-# Read numbers as coefficients. The product of polynomials h (m coefficients) and w (r of them) has
-# n = m + r − 1 coefficients, so it is known by its values at n points, and a value of the product
-# is a product of values. *n multiplications are enough.* To evaluate is to multiply with a
-# Vandermonde matrix, V; to find coefficients from values is to multiply with its inverse:
+# Take the numbers as coefficients of polynomials. The product of h (m coefficients) and w (r
+# coefficients) has n = m + r − 1 coefficients, so its values at n points determine it, and a value
+# of the product is a product of values. *n multiplications are enough.* Evaluation is a product
+# with a Vandermonde matrix, V; coefficients follow from values by its inverse:
 #
 #     h · w = V_n⁻¹ [ (V_r w) ⊙ (V_m h) ]
 #
@@ -48,9 +48,9 @@ print("numpy's:     ", np.convolve(h, w), "\n")
 # %% [markdown]
 # ## Step 2: transpose
 #
-# That is a convolution, whose result is *longer* than h. We want a correlation, y_i = Σ w_k
+# This is a convolution, whose result is *longer* than h. We need a correlation, y_i = Σ w_k
 # d_(i+k), whose result is shorter than d. Lesson 5 showed that one is the transpose of the other.
-# So transpose the three matrices, in reverse order:
+# So we transpose the three matrices, and reverse their order:
 #
 #     y = Aᵀ [ (G w) ⊙ (Bᵀ d) ]     with  Aᵀ = V_mᵀ,  G = V_r,  Bᵀ = V_n⁻ᵀ
 
@@ -71,9 +71,8 @@ print(f"Aᵀ =\n{at}\nG =\n{g}\nBᵀ =\n{bt}\n")
 # %% [markdown]
 # ## Step 3: two dimensions, many channels
 #
-# Apply it to rows, then to columns: Y = Aᵀ [ (G w Gᵀ) ⊙ (Bᵀ d B) ] A. The filter is transformed
-# once, each tile of the input once; in between, channels are summed, which is a matrix product
-# again.
+# Apply it to rows, then to columns: Y = Aᵀ [ (G w Gᵀ) ⊙ (Bᵀ d B) ] A. The filter and each tile of
+# the input are transformed once. The sum over channels in between is again a matrix product.
 
 
 # %%
@@ -94,14 +93,14 @@ draw = np.random.default_rng(0)
 x, w = draw.normal(size=(64, 26, 26)), draw.normal(size=(8, 64, 3, 3)) / 24
 with_tape = F.conv2d(mg.tensor(x), mg.tensor(w)).numpy()
 off = np.abs(winograd(x, w, 2, points) - with_tape).max()
-print(f"largest difference to minigrad's convolution, in float64: {off:.1e}")
+print(f"largest difference from minigrad's convolution, in float64: {off:.1e}")
 
 # %% [markdown]
 # ## The price: rounding
 #
-# Larger tiles need more points. Points far from 1 have large powers, and results are then small
-# differences of large numbers. So the choice of points matters. The engine takes 4 × 4 outputs and
-# the points 0, ±1/2, ±3/2: half the error of the usual 0, ±1, ±2.
+# Larger tiles need more points. Points far from 1 have large powers, so results are small
+# differences of large numbers. The choice of points matters. The engine uses 4 × 4 outputs and the
+# points 0, ±1/2, ±3/2, with half the error of the usual 0, ±1, ±2.
 
 # %%
 tilings = {
@@ -139,10 +138,10 @@ figure.savefig("14_winograd.png")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Lesson 5 said that the input gradient is a convolution with the turned filter. Compute it with
+# 1. By lesson 5, the input gradient is a convolution with the rotated filter. Compute it with
 #    `winograd`, and compare with the tape's.
-# 2. The weight gradient of one tile is the transpose of everything: dL/dw = Gᵀ [ (A g Aᵀ) ⊙ (Bᵀ d
-#    B) ] G. Check it with the tape.
+# 2. By transposition, the weight gradient of one tile is dL/dw = Gᵀ [ (A g Aᵀ) ⊙ (Bᵀ d B) ] G.
+#    Check it with the tape.
 #
 # Solutions: `tests/examples/lessons/test_14_winograd.py`. The engine's, in blocks that fit a cache:
 # `minigrad/cpu/conv_winograd.py`.

@@ -3,9 +3,9 @@
 #
 # A GPU runs one small program, the *kernel*, in thousands of threads. Threads are grouped in
 # blocks. Each thread knows the number of its block and its own number in the block, and from them
-# which element is its. Every kernel of the engine has a twin: the definition in NumPy, which says
-# the same for the whole array. We read two kernels, and run what they do on the CPU. No GPU is
-# needed.
+# the element to work on. Every kernel of the engine has a twin: the definition in NumPy, which
+# computes the same for the whole array. We read two kernels, and run the same steps on the CPU. No
+# GPU is needed.
 
 # %%
 import matplotlib.pyplot as plt
@@ -24,8 +24,8 @@ print(launch.source("activation").strip(), "\n")
 
 # %% [markdown]
 # To run it on a CPU, replace the GPU by two loops: over blocks, and over the threads of a block.
-# The last block may reach over the end of the array. Hence the `if` of the kernel: without it, a
-# thread would write into memory that belongs to something else.
+# The last block may extend beyond the end of the array. Hence the `if` in the kernel: without it, a
+# thread would write outside the array.
 
 
 # %%
@@ -37,7 +37,7 @@ def relu_gradient(block, thread, block_size, y, g, n, gx):
 
 
 def run(kernel, blocks, threads, *arguments):
-    """What a GPU does, except that it does it in any order and at once."""
+    """Run all threads one after the other; a GPU runs them in parallel, in any order."""
     for block in np.random.default_rng().permutation(blocks):
         for thread in range(threads):
             kernel(block, thread, threads, *arguments)
@@ -63,9 +63,9 @@ print("kernel and definition agree, bit for bit\n")
 # %% [markdown]
 # ## Threads that work together: a sum
 #
-# A sum needs all elements, so threads must share. The threads of a block have a little fast memory
-# in common, and can wait for each other (`__syncthreads`). They add in a **tree**: first thread i
-# adds what thread i + 128 has, then i + 64, and so on: 8 rounds for 256 numbers.
+# A sum needs all elements, so threads must exchange values. The threads of a block share a little
+# fast memory, and can wait for each other (`__syncthreads`). They add in a **tree**: first thread i
+# adds the value of thread i + 128, then of i + 64, and so on: 8 rounds for 256 numbers.
 #
 #     shared[thread] = x[i];
 #     for (int half = blockDim.x / 2; half > 0; half /= 2) {
@@ -73,7 +73,8 @@ print("kernel and definition agree, bit for bit\n")
 #         if (thread < half) shared[thread] += shared[thread + half];
 #     }
 #
-# The NumPy twin does a round for all threads of a block at once. The end of a line is the barrier.
+# The NumPy twin computes each round for all threads of a block at once. The end of a statement is
+# the barrier.
 
 
 # %%
@@ -93,10 +94,10 @@ def tree_sum(x, block_size=256):
 # %% [markdown]
 # ## Why the engine uses no atomic additions
 #
-# There is a simpler way: every thread adds its number to one place, with `atomicAdd`. But the order
-# then depends on which thread comes first, and float addition depends on the order. Two runs of one
-# training would differ. A tree has a fixed order, is as fast, and rounds *less*: each number goes
-# through log₂ n additions instead of up to n.
+# There is a simpler way: every thread adds its number to one variable, with `atomicAdd`. But then
+# the order of the additions depends on the timing of the threads, and a floating-point sum depends
+# on the order. Two runs of the same training would differ. A tree has a fixed order, is as fast,
+# and rounds *less*: each number passes through log₂ n additions instead of up to n.
 
 # %%
 values = draw.uniform(0, 1, 20000).astype(np.float32)
@@ -147,6 +148,5 @@ figure.savefig("15_cuda_kernel.png")
 # 2. In the tree above, leave out the barrier: let the threads of a round run one after the other in
 #    a random order, each doing all its rounds at once. How often is the sum right?
 #
-# Solutions: `tests/examples/lessons/test_15_cuda_kernel.py`. The real ones:
-# `minigrad/gpu/reduce.cuh` and `minigrad/gpu/norm.cu`, which you can now read beside
-# `minigrad/ops/norm.py`.
+# Solutions: `tests/examples/lessons/test_15_cuda_kernel.py`. The engine's kernels are
+# `minigrad/gpu/reduce.cuh` and `minigrad/gpu/norm.cu`; compare them with `minigrad/ops/norm.py`.

@@ -14,8 +14,8 @@ F = mg.functional
 two = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-def test_the_filter_is_turned(lesson):
-    np.testing.assert_array_equal(lesson.turned[0, 0], np.rot90(lesson.edges, 2))
+def test_the_filter_is_rotated(lesson):
+    np.testing.assert_array_equal(lesson.rotated[0, 0], np.rot90(lesson.edges, 2))
     np.testing.assert_array_equal(lesson.spread[0, 0, 1:4, 1:4], lesson.edges)
     assert mg.get_implementation() == "auto"
 
@@ -45,6 +45,6 @@ def test_exercise_2():
     y.backward(mg.tensor(g))
     apart = np.zeros((1, 3, 5, 5))
     apart[:, :, ::2, ::2] = g
-    turned = flip_filters(w.numpy(), 1)
-    again = F.conv2d(mg.tensor(apart), mg.tensor(turned), padding=2)
+    rotated = flip_filters(w.numpy(), 1)
+    again = F.conv2d(mg.tensor(apart), mg.tensor(rotated), padding=2)
     np.testing.assert_allclose(x.grad.numpy(), again.numpy(), rtol=1e-9, atol=1e-12)
