@@ -1,4 +1,4 @@
-"""Gather finished runs of one recipe over seeds into one JSON file, mean ± standard deviation.
+"""Collect finished runs of one recipe with several seeds in one JSON file, with mean and deviation.
 
 python -m benchmarks.collect runs/simple-seed0 runs/simple-seed1 --out benchmarks/results/x.json
 """
@@ -21,9 +21,9 @@ FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_t
 
 
 def gather(folders: list[Path]) -> dict[str, Any]:
-    """Record, metrics per epoch and final figures of each run, and their mean and deviation.
+    """Record, metrics per epoch and final figures of each run, with mean and standard deviation.
 
-    Recall by class is there as far as the runs' folders say it.
+    Recall by class is included if the runs' folders contain an evaluation.
 
     Raises:
         UserError: the evaluation in a run's folder is damaged.
@@ -38,10 +38,10 @@ def gather(folders: list[Path]) -> dict[str, Any]:
         weights = folder / "last.safetensors"
         _, note = mg.checkpoint.read(weights)
         evaluation = report.evaluation(folder, note)
-        found = {"per_class": report.per_class(evaluation, note)}
-        found |= {k: v for k, v in evaluation.items() if k == "confusion"}
+        by_class = {"per_class": report.per_class(evaluation, note)}
+        by_class |= {k: v for k, v in evaluation.items() if k == "confusion"}
         size = weights.stat().st_size / 1e6
-        runs.append({"record": record, "model_file_mb": size, "epochs": history, **found})
+        runs.append({"record": record, "model_file_mb": size, "epochs": history, **by_class})
     first = runs[0]["record"]
     for run in runs[1:]:
         for name in ("recipe", "dataset", "data_fingerprint", "versions", "threads"):
@@ -78,17 +78,17 @@ def main() -> None:
         "runs", nargs="+", type=Path, help="output folders of examples/train_cnn.py"
     )
     parser.add_argument("--out", required=True, help="the JSON file to write")
-    parser.add_argument("--commit", help="that the runs were made at (default: the present one)")
-    parser.add_argument("--command", help="that made the runs; SEED stands for each seed")
+    parser.add_argument("--commit", help="the commit of the runs (default: the present one)")
+    parser.add_argument("--command", help="the command of the runs; SEED stands for each seed")
     given = parser.parse_args()
     try:
-        found = gather(given.runs)
+        collected = gather(given.runs)
     except (OSError, UserError, ValueError) as error:
         sys.exit(f"error: {error}")
-    made = {k: v for k, v in (("commit", given.commit), ("command", given.command)) if v}
-    environment.write(given.out, {"machine": {**environment.describe(), **made}, **found})
-    recalls = {f"recall, {name}": row for name, row in found["recall"].items()}
-    for name, row in {**found["final"], **recalls}.items():
+    source = {k: v for k, v in (("commit", given.commit), ("command", given.command)) if v}
+    environment.write(given.out, {"machine": {**environment.describe(), **source}, **collected})
+    recalls = {f"recall, {name}": row for name, row in collected["recall"].items()}
+    for name, row in {**collected["final"], **recalls}.items():
         deviation = "" if row["std"] is None else f" ± {row['std']:.4f}"
         print(f"{name:18s} {row['mean']:.4f}{deviation}  {[round(v, 4) for v in row['runs']]}")
 

@@ -1,16 +1,16 @@
-"""Contestants: minigrad and PyTorch in their variants, each turn in a process of its own.
+"""Comparisons of minigrad and PyTorch in several variants, each measured in its own process.
 
-PyTorch runs eagerly, in NCHW and in channels_last, each with glibc's default and once more with
-glibc set to keep freed memory ("keeping"), which saves it page faults that minigrad's own pool of
-buffers saves us. "minigrad" is as installed, with compiled kernels where Numba is; "minigrad numpy"
-is without them. A name with "gpu" in it is that of a contestant on the first GPU; a precision may
-follow ("fp32", "tf32", "bf16", of PyTorch its autocast), and "compiled" for PyTorch's compiler or
+A *contestant* is a library with its settings. PyTorch runs eagerly, in NCHW and in channels_last,
+each with glibc's default and with glibc set to keep freed memory ("keeping"). The latter avoids
+page faults, as minigrad's memory pool does. "minigrad" uses compiled kernels if Numba is installed;
+"minigrad numpy" does not. "gpu" in a name selects the first GPU. A precision may follow ("fp32",
+"tf32", or "bf16", which is autocast in PyTorch), and "compiled" for PyTorch's compiler or
 "captured" for minigrad's recorded step: "torch channels_last gpu tf32 compiled".
 
-A benchmark is a module with a function ``measure(contestant, threads, **work)`` whose result is
-plain values. :func:`rounds` runs it for every contestant in turn, several times over, so that a
-machine that slows down does so for all. :func:`engine` gives it the contestant's library under the
-names that both libraries share: the work itself is written once.
+A benchmark is a module with a function ``measure(contestant, threads, **work)`` that returns plain
+values. :func:`rounds` runs it for every contestant in turn, several times, so that a machine that
+slows down affects all of them. :func:`engine` gives the benchmark the contestant's library with the
+names that both libraries share, so that the work is written once.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ COMPILED = "MINIGRAD_COMPILED"
 
 
 class Engine:
-    """A contestant's library under the names that minigrad and PyTorch share.
+    """A contestant's library, with the names that minigrad and PyTorch share.
 
     Attributes:
-        library: the package; functional, optim, nn: its modules of operations, optimisers, layers.
+        library: the package.
+        functional, optim, nn: its modules of operations, optimisers and layers.
     """
 
     library: Any
@@ -56,19 +57,19 @@ class Engine:
     nn: ModuleType
 
     def create(self, name: str) -> Any:
-        """The documented model of that name."""
+        """The model of that name in :mod:`cifar.models`, or its PyTorch twin."""
         raise NotImplementedError
 
     def recorded(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """``step`` as it is to be called again and again."""
+        """``step``, captured if the contestant replays a recorded step."""
         return step
 
     def wait(self) -> None:
-        """Return when all work asked for is done: a GPU works behind the program."""
+        """Wait until all work is done, since a GPU works asynchronously."""
         raise NotImplementedError
 
     def fuse(self, model: Any) -> Any:
-        """``model`` for inference, its batch norm folded into its convolutions."""
+        """``model`` for inference, with batch norm folded into the convolutions."""
         raise NotImplementedError
 
     def inference(self) -> AbstractContextManager[Any]:
@@ -76,8 +77,7 @@ class Engine:
         raise NotImplementedError
 
     def activation(self, *shape: int) -> Any:
-        """Random values, the batch first, in the memory order that the library's own operations
-        leave behind."""
+        """Random values of ``shape`` (N, ...), in the memory order of the library's results."""
         raise NotImplementedError
 
     def parameter(self, *shape: int) -> Any:
@@ -89,7 +89,7 @@ class Engine:
         raise NotImplementedError
 
     def like(self, y: Any) -> Any:
-        """Values in the memory order of ``y``."""
+        """A copy of ``y`` in the same memory order."""
         raise NotImplementedError
 
 
@@ -156,7 +156,7 @@ class _Torch(Engine):
         self.order = getattr(torch, {"nchw": "contiguous_format"}.get(layout, layout))
         self.device = torch.device("cuda" if "gpu" in options else "cpu")
         self.compiled, self.precision = "compiled" in options, _precision(options)
-        torch.backends.cudnn.benchmark = True  # it chooses among its algorithms by trying them
+        torch.backends.cudnn.benchmark = True  # choose algorithms by measuring them
         rounded = self.precision != "fp32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
@@ -211,28 +211,28 @@ class _Torch(Engine):
 
 
 def engine(contestant: str, threads: int) -> Engine:
-    """The library of ``contestant``, imported and awake: one small operation brings in what is
-    loaded at first use, for minigrad the compiler."""
+    """The library of ``contestant``, imported and warmed up: one small operation loads the parts
+    that are loaded at first use, for minigrad the compiler."""
     library, *options = contestant.split()
-    found = {"minigrad": _Minigrad, "torch": _Torch}[library](threads, options)
-    found.functional.batch_norm(found.activation(4, 2, 2, 2), None, None, training=True)
-    return found
+    loaded = {"minigrad": _Minigrad, "torch": _Torch}[library](threads, options)
+    loaded.functional.batch_norm(loaded.activation(4, 2, 2, 2), None, None, training=True)
+    return loaded
 
 
 def times(
     function: Callable[[], object], least: int, seconds: float = 0.0, most: int = 0, warm: int = 1
 ) -> list[float]:
     """Seconds of each call of ``function``: ``least`` calls and, up to ``most``, as many more as
-    start within ``seconds``; after ``warm`` calls that do not count."""
+    start within ``seconds``, after ``warm`` calls that are not counted."""
     for _ in range(warm):
         function()
-    found: list[float] = []
+    times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(found) < least or (len(found) < most and time.perf_counter() < end):
+    while len(times) < least or (len(times) < most and time.perf_counter() < end):
         start = time.perf_counter()
         function()
-        found.append(time.perf_counter() - start)
-    return found
+        times.append(time.perf_counter() - start)
+    return times
 
 
 # ---------------------------------------------------------------------------- in the parent
@@ -246,10 +246,10 @@ def in_child(benchmark: str, contestant: str, most: float | None = None, **work:
     """``benchmarks.<benchmark>.measure(contestant, **work)`` in a new process.
 
     Args:
-        most: seconds that it may take.
+        most: time limit in seconds.
 
     Raises:
-        ContestError: it failed, or took longer.
+        ContestError: the process failed or exceeded the limit.
     """
     try:
         result = subprocess.run(
@@ -264,8 +264,8 @@ def in_child(benchmark: str, contestant: str, most: float | None = None, **work:
     except subprocess.TimeoutExpired:
         raise ContestError(f"{contestant}: not done after {most:.0f} s") from None
     if result.returncode:
-        said = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
-        raise ContestError(f"{contestant}: {said[-1]}")
+        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        raise ContestError(f"{contestant}: {lines[-1]}")
     return json.loads(result.stdout)
 
 
@@ -281,37 +281,37 @@ def _environment(contestant: str) -> dict[str, str]:
 def rounds(
     benchmark: str, contestants: Sequence[str], count: int, **work: Any
 ) -> dict[str, list[Any]]:
-    """Results of all contestants in turn, ``count`` times over, by contestant."""
-    found: dict[str, list[Any]] = {name: [] for name in contestants}
+    """The results of each contestant in ``count`` rounds, in each of which all run in turn."""
+    results: dict[str, list[Any]] = {name: [] for name in contestants}
     for _ in range(count):
-        for name, results in found.items():
-            results.append(in_child(benchmark, name, **work))
-    return found
+        for name, own in results.items():
+            own.append(in_child(benchmark, name, **work))
+    return results
 
 
 # ---------------------------------------------------------------------------- command lines
 
 
 def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
+    """Parse a positive integer, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """A time above zero, for argparse."""
+    """Parse a positive time, for argparse."""
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
+        number = 0.0
+    if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text!r}")
-    return found
+    return number
 
 
 def new_file(text: str) -> Path:
-    """A writable path, for argparse: an error comes before hours of work, not after."""
+    """Parse a writable path, for argparse, so that an error comes before hours of work."""
     try:
         mg.checkpoint.writable(text)
     except OSError as error:
@@ -322,20 +322,20 @@ def new_file(text: str) -> Path:
 def parser(
     documentation: str | None, turns: int, per_turn: float | None = None
 ) -> argparse.ArgumentParser:
-    """The flags that contests share: --rounds (default ``turns``), --out, and where a turn lasts as
-    long as --seconds says (``per_turn``)."""
+    """A parser with the options that benchmarks share: --rounds (default ``turns``), --out and,
+    if ``per_turn`` is given, --seconds with that default."""
     made = argparse.ArgumentParser(description=(documentation or "").split("\n\n")[0])
     add = made.add_argument
-    add("--rounds", type=positive, default=turns, help=f"turns of each contestant ({turns})")
+    add("--rounds", type=positive, default=turns, help=f"rounds, each of all contestants ({turns})")
     if per_turn is not None:
-        help = f"seconds for each measurement of a turn, if that is enough ({per_turn})"
+        help = f"seconds for each measurement of a round, if that is enough ({per_turn})"
         add("--seconds", type=seconds, default=per_turn, help=help)
     add("--out", type=new_file, help="write the results to this JSON file")
     return made
 
 
-def opening(threads: int, peaks: dict[str, float]) -> str:
-    """What the tables below it stand beside."""
+def heading(threads: int, peaks: dict[str, float]) -> str:
+    """The number of threads and the machine's peak, printed above the tables."""
     return (
         f"{threads} threads; sgemm {peaks['gflops']:.0f} GFLOP/s, "
         f"copy {peaks['gb_per_second']:.1f} GB/s\n"
@@ -343,7 +343,7 @@ def opening(threads: int, peaks: dict[str, float]) -> str:
 
 
 def run(work: Callable[[], None]) -> None:
-    """``work``, with a contestant's failure as one line on stderr and exit code 1."""
+    """Run ``work``; a contestant's failure gives one line on stderr and exit code 1."""
     try:
         work()
     except ContestError as error:
@@ -351,7 +351,7 @@ def run(work: Callable[[], None]) -> None:
 
 
 def describe() -> dict[str, Any]:
-    """:func:`cifar.environment.describe` with the versions of the contestants."""
+    """:func:`cifar.environment.describe` with the versions of Numba and PyTorch."""
     return environment.describe("numba", "torch")
 
 

@@ -1,11 +1,11 @@
-"""What it costs to look inside a training step: exploring it, the page's size, opening it.
+"""The cost of exploring a training step: time, size of the page, and time to open it.
 
     python -m benchmarks.explore --model resnet-82
 
-In one process: one step to warm up, then in turn ``--rounds`` times a plain step (forward and
-backward) and ``mg.explore`` of the same step, which runs it, records it and makes the page, of
-random images. The page is then opened ``--rounds`` times in headless Chromium, from the start of
-the navigation until the graph is on the screen, modules folded. Figures are medians. Needs
+After one step to warm up, one process runs ``--rounds`` rounds of a plain step (forward and
+backward) on random images and of ``mg.explore``, which runs and records the same step and makes
+the page. Headless Chromium then opens the page ``--rounds`` times; its time is from the start of
+the navigation until the graph is on the screen, with modules folded. Figures are medians. Needs
 Playwright and Chromium (extra ``test``).
 """
 
@@ -28,7 +28,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def measure(model: str, batch: int, rounds: int) -> tuple[dict[str, Any], str]:
-    """Seconds of plain and of explored steps, and the page."""
+    """Seconds of plain and explored steps, and the page."""
     network = models.create(model)
     images = mg.randn(batch, 3, 32, 32)
     labels = mg.tensor([i % 10 for i in range(batch)])
@@ -69,8 +69,9 @@ def seconds(run: Callable[[], None]) -> float:
     return perf_counter() - began
 
 
-def opening(text: str, rounds: int) -> tuple[list[float], int]:
-    """Seconds until the page's graph stands, for each of ``rounds`` fresh tabs, and its cards."""
+def open_times(text: str, rounds: int) -> tuple[list[float], int]:
+    """Seconds until the graph is displayed, in each of ``rounds`` new tabs, and the number of its
+    cards."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -85,7 +86,7 @@ def opening(text: str, rounds: int) -> tuple[list[float], int]:
             began = perf_counter()
             tab.goto(f"file://{file}")
             tab.wait_for_selector("html[data-ready]")
-            # Two frames later all that was drawn is on the screen.
+            # Two frames later everything is on the screen.
             tab.evaluate(
                 "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
             )
@@ -103,19 +104,19 @@ def main() -> None:
     add("--model", default="resnet-82", choices=models.names())
     add("--batch", type=contest.positive, default=128, help="images of the step")
     given = parser.parse_args()
-    found, text = measure(given.model, given.batch, given.rounds)
-    opened, cards = opening(text, given.rounds)
-    found |= {"open_s": median(opened), "opened": opened, "cards": cards}
+    figures, text = measure(given.model, given.batch, given.rounds)
+    opened, cards = open_times(text, given.rounds)
+    figures |= {"open_s": median(opened), "opened": opened, "cards": cards}
     print(
         f"{given.model}, batch {given.batch}:\n"
-        f"  a step {found['step_s']:.2f} s, explored {found['explored_s']:.2f} s: "
-        f"{found['ratio']:.2f} times\n"
-        f"  page: {found['page_bytes'] / 1e6:.1f} MB, open after {found['open_s']:.2f} s, "
+        f"  a step {figures['step_s']:.2f} s, explored {figures['explored_s']:.2f} s: "
+        f"{figures['ratio']:.2f} times\n"
+        f"  page: {figures['page_bytes'] / 1e6:.1f} MB, open after {figures['open_s']:.2f} s, "
         f"{cards} cards"
     )
     if given.out:
         head = {"model": given.model, "batch": given.batch, "rounds": given.rounds}
-        environment.write(given.out, {"machine": contest.describe(), **head, **found})
+        environment.write(given.out, {"machine": contest.describe(), **head, **figures})
 
 
 if __name__ == "__main__":

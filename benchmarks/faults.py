@@ -1,13 +1,13 @@
-"""Inject faults: kill training runs, fill their disk, contend for their folder; count losses.
+"""Fault injection: kill training runs, fill their disk, start two in one folder; count losses.
 
     python -m benchmarks.faults --each 60 --out benchmarks/results/faults-cpu.json
 
 Each case trains the tiny recipe of ``tests/cifar/tiny.py`` in a forked process, on the default
-number of threads, which share even small operations. It injects one to three random faults, resumes
-the run until it is done, and compares all its files, byte for byte, with those of an undisturbed
-run. A case is lost if they differ, if a run hangs, if a resumed run refuses to continue, or if any
-file is left behind. Cases on a small tmpfs need the right to mount one; without it they are left
-out, and the results say so.
+number of threads, which divide even small operations. It injects one to three random faults,
+resumes the run to its end, and compares all files, byte for byte, with those of an undisturbed run.
+A case is lost if they differ, if a run hangs, if a resumed run refuses to continue, or if any file
+is left behind. Cases on a small tmpfs need the right to mount one; without it they are skipped, and
+the results say so.
 """
 
 from __future__ import annotations
@@ -54,9 +54,15 @@ MAX_SECONDS = 60  # for a run that takes a fraction of a second
 
 @dataclass(frozen=True)
 class Bench:
-    """Data that all cases share: the results of an undisturbed run, its seconds, the number of
-    lines of minigrad.checkpoint that it executed, the files it wrote, and the size of the
-    largest."""
+    """An undisturbed run, with which all cases are compared.
+
+    Attributes:
+        results: the content of its files.
+        seconds: its duration.
+        lines: how many lines of minigrad.checkpoint it executed.
+        files: the names of the files that it wrote.
+        largest: the size of the largest in bytes.
+    """
 
     results: dict[str, Any]
     seconds: float
@@ -74,22 +80,22 @@ def main() -> None:
     parser.add_argument("--out", help="write the counts here, as JSON")
     asked = parser.parse_args()
     tiny.install(setattr, shared=True)
-    on = environment.describe()  # now: the commit that is tried
+    machine = environment.describe()  # before the cases, which take long: the present commit
     with tempfile.TemporaryDirectory() as folder:
         bench = undisturbed(Path(folder) / "undisturbed")
         kinds = {k: count(k, asked.each, asked.seed, Path(folder), bench) for k in asked.kinds}
-        total = {n: sum(one[n] for one in kinds.values()) for n in ("cases", "faults", "lost")}
+        total = {n: sum(kind[n] for kind in kinds.values()) for n in ("cases", "faults", "lost")}
         long = long_run(asked.steps, Path(folder) / "long") if asked.steps else None
     print(f"all: {total['cases']} cases, {total['faults']} faults, {total['lost']} lost")
     if asked.out:
-        on["threads"] = mg.get_num_threads()
-        found = {"machine": on, "total": total, "kinds": kinds, "long_run": long}
+        machine["threads"] = mg.get_num_threads()
+        found = {"machine": machine, "total": total, "kinds": kinds, "long_run": long}
         environment.write(asked.out, found)
     sys.exit(bool(total["lost"]))
 
 
 def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[str, Any]:
-    """Run ``cases`` of one kind: their number, the outcomes of the runs, and the lost cases."""
+    """Run ``cases`` of one kind; returns their number, the outcomes and the lost cases."""
     ends: Counter[str] = Counter()
     lost: list[str] = []
     done = 0
@@ -105,7 +111,7 @@ def count(kind: str, cases: int, seed: int, folder: Path, bench: Bench) -> dict[
                 why = ending(out, bench)
                 shutil.rmtree(out)
         except PermissionError as error:  # to mount
-            print(f"{kind}: left out ({error})")
+            print(f"{kind}: skipped ({error})")
             break
         done += 1
         why = why or next((n for n in names if n not in ENDS.values()), "")
@@ -125,8 +131,8 @@ def how_it_ended(code: int) -> str:
 
 
 def undisturbed(out: Path) -> Bench:
-    """Train twice: for the results and the time, and to count lines."""
-    go_on(out)  # here, so that kernels are compiled and loaded before processes fork
+    """Train without faults, once for results and duration, and once to count lines."""
+    go_on(out)  # compiles and loads the kernels before processes fork
     shutil.rmtree(out)
     started = time.perf_counter()
     assert forked(lambda: go_on(out)) == 0
@@ -152,7 +158,7 @@ def go_on(out: Path) -> None:
 
 
 def ending(out: Path, bench: Bench) -> str:
-    """Resume without faults to the end; the reason for a loss, or "" if nothing was lost."""
+    """Resume to the end without faults; returns the reason for a loss, or "" if there is none."""
     if (code := forked(lambda: go_on(out))) != 0:
         return f"resuming: {how_it_ended(code)}"
     if left := sorted({f.name for f in out.iterdir()} - bench.files):
@@ -165,10 +171,10 @@ def forked(
     during: Callable[[int], object] = lambda pid: None,
     patience: int = MAX_SECONDS,
 ) -> int:
-    """Exit code of ``act()`` in a silent child process; minus the signal's number if one ended it.
-    ``during`` is called with its process ID meanwhile.
+    """Run ``act()`` in a child process without output, and ``during(pid)`` meanwhile.
 
-    2 is a UserError and 130 KeyboardInterrupt, as the command has it; 1 anything unexpected.
+    Returns the exit code, or minus the number of the signal that ended the child. As for the
+    command, 2 is a UserError, 130 a KeyboardInterrupt and 1 any other exception.
     """
     sys.stdout.flush()
     pid = os.fork()
@@ -193,8 +199,7 @@ def forked(
 
 
 def trace_saving(note: Callable[[int], object]) -> None:
-    """From now on call ``note`` with the number of each executed line of minigrad.checkpoint,
-    counted from 1."""
+    """From now on, call ``note(n)`` before the n-th executed line of minigrad.checkpoint."""
     lines = 0
 
     def trace(frame: Any, event: str, _: Any) -> Any:
@@ -210,7 +215,8 @@ def trace_saving(note: Callable[[int], object]) -> None:
 
 
 def long_run(steps: int, out: Path) -> dict[str, Any]:
-    """Train ``steps`` steps of one image each; memory after a tenth and after all, and files."""
+    """Train ``steps`` steps of one image each; returns peak memory after a tenth of the steps and
+    after all, and the files."""
     epochs = max(10, steps // tiny.TRAIN)
     changes: dict[str, Any] = {"batch_size": 1, "epochs": epochs, "lr": 1e-4}
     code = forked(lambda: train.run(tiny.settings(out, **changes)), patience=0)
@@ -234,7 +240,7 @@ def signalled(
     *numbers: int, rng: np.random.Generator, out: Path, bench: Bench, at_once: bool = False
 ) -> int:
     """Send signals at a random moment, a random fraction of a millisecond apart. With ``at_once``,
-    Ctrl-C raises at once instead of at the end of a step."""
+    Ctrl-C raises immediately instead of at the end of a step."""
 
     def send(pid: int) -> None:
         time.sleep(rng.uniform(0, 1.1 * bench.seconds))
@@ -266,8 +272,8 @@ def killed_while_saving(rng: np.random.Generator, out: Path, bench: Bench) -> in
 
 
 def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> int:
-    """SIGKILL at a random moment while the library writes a random file, repeatedly, because a
-    millisecond is hard to hit."""
+    """SIGKILL at a random moment while safetensors writes a random file. The write is repeated
+    until then, because it takes only a millisecond."""
     fatal, after = int(rng.integers(1, 7)), rng.uniform(0, 3e-3)
     reading, writing = os.pipe()
     write = safetensors.numpy.save_file
@@ -279,7 +285,7 @@ def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> 
             if next(files, None) is None:
                 os.write(writing, b".")
                 while True:
-                    file.unlink()  # to rename over it takes longer than all the rest
+                    file.unlink()  # renaming over a file takes longer than the write
                     write(tensors, file, note)
             write(tensors, file, note)
 
@@ -289,7 +295,7 @@ def killed_in_safetensors(rng: np.random.Generator, out: Path, bench: Bench) -> 
 
     def kill(pid: int) -> None:
         os.close(writing)
-        if os.read(reading, 1):  # else it wrote fewer files
+        if os.read(reading, 1):  # otherwise it wrote fewer files
             time.sleep(after)
             os.kill(pid, signal.SIGKILL)
         os.close(reading)

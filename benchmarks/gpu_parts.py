@@ -1,7 +1,10 @@
-"""What a session on a GPU does in processes of their own: ``python -m benchmarks.gpu_parts PART``.
+"""The parts of a session on a GPU, each run in its own process.
 
-A part takes its arguments as JSON on stdin and prints results as JSON, a line each; the last one
-holds. It imports only what it needs, so that one that cannot run takes no other with it.
+    python -m benchmarks.gpu_parts PART
+
+A part reads its arguments as JSON from stdin and prints its result as one line of JSON; a later
+line replaces an earlier one. A part imports only what it needs, so that a missing package affects
+no other part.
 """
 
 from __future__ import annotations
@@ -16,19 +19,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PRODUCT = "product"  # in place of a model: a square product, the yardstick
-EAGER = 3  # calls of a captured step before the one that records
+PRODUCT = "product"  # in place of a model: a matrix product, which gives the peak GFLOP/s
+EAGER = 3  # calls of a captured step before the one that is recorded
 WATCHED = 4  # steps whose traffic is counted
-TURNS = 8  # figures of a measurement, each of several steps
-STEPS = EAGER + 3  # of a comparison: the last two are replays
-CHUNKS = 20  # losses of a first training, about
-MOST_STEPS = 500  # of an epoch of it
+TURNS = 8  # times of a measurement, each the mean of several steps
+STEPS = EAGER + 3  # steps of a comparison: the last two are replays
+CHUNKS = 20  # approximate number of losses that a first training reports
+MOST_STEPS = 500  # steps of one of its epochs
 
 Results = Iterator[dict[str, Any]]
 
 
 def describe(device: str, precision: str | None) -> Results:
-    """The machine, with its GPU and driver if it is one that computes, and the precision in use."""
+    """The machine, with its GPU and driver if ``device`` is a GPU, and the precision in use."""
     import minigrad as mg
     from benchmarks import contest
 
@@ -71,10 +74,10 @@ def first(
     side: int,
     capture: bool,
 ) -> Results:
-    """The simple recipe for so many seconds: the loss over each of its stretches.
+    """Train the simple recipe for ``seconds``; yields the mean losses over intervals so far.
 
-    The loop is written out, so that it needs no more than the model and the data do. The first
-    steps compile, and count in neither speed nor seconds.
+    The loop is written out here, so that it needs only the packages of the model and the data. The
+    first steps, which compile, are not counted in speed and seconds.
     """
     import minigrad as mg
     from cifar import datasets, models, recipes
@@ -131,9 +134,9 @@ def first(
 
 
 def training(out: str, **settings: Any) -> Results:
-    """A whole run, from where it was stopped; SIGTERM stops it with its state saved.
+    """Train a recipe in full, or resume its run. SIGTERM stops it and saves its state.
 
-    This alone needs filelock, and msgspec where a run goes on.
+    Only this part needs filelock, and msgspec to resume.
     """
     from benchmarks import collect
     from cifar.training import train
@@ -154,11 +157,11 @@ def training(out: str, **settings: Any) -> Results:
 
 
 def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
-    """Losses and weights after a few steps: of the CPU, of the GPU, and of the GPU's captured
-    step, which must be the GPU's to the bit. All in float32.
+    """Compare losses and weights after a few steps on the CPU, on the GPU, and with a captured step
+    on the GPU, which must agree bit by bit with the plain step. All in float32.
 
     Args:
-        side: height and width of the images, or more where the model takes none so small.
+        side: height and width of the images; doubled until the model accepts it.
     """
     import numpy as np
 
@@ -216,11 +219,11 @@ def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
 
 
 def measure(contestant: str, model: str, batch: int | None, seconds: float) -> Results:
-    """Seconds of a step, the "times", one figure for each turn of several steps; and on a GPU
-    "traffic", a step's kernels and copies, or why it is not known.
+    """Seconds of a step: "times" has one for each turn of several steps. On a GPU, "traffic" has
+    the kernels and copies of a step, or an error.
 
     Args:
-        batch: images, of the model's recipe unless given; of a product, its rows and columns.
+        batch: number of images (default: the recipe's); rows and columns of a product.
     """
     from benchmarks import contest, study, traffic
     from cifar import environment
@@ -245,7 +248,7 @@ def measure(contestant: str, model: str, batch: int | None, seconds: float) -> R
         engine.wait()
         return (time.perf_counter() - start) / steps
 
-    for _ in range(EAGER + 2):  # compiles, tries algorithms, records, and replays once
+    for _ in range(EAGER + 2):  # compiles, selects algorithms, records, and replays once
         turn(1)
     steps = max(1, min(100, int(seconds / TURNS / turn(1))))
     found = {**work, "times": [turn(steps) for _ in range(TURNS)]}
@@ -253,7 +256,7 @@ def measure(contestant: str, model: str, batch: int | None, seconds: float) -> R
     if "gpu" in contestant.split():
         try:
             seen = traffic.watched(lambda: turn(WATCHED)).per(WATCHED)._asdict()
-        except Exception as error:  # the times are worth more
+        except Exception as error:  # keep the times in any case
             seen = {"error": f"{type(error).__name__}: {error}"}
         yield {**found, "traffic": seen}
 

@@ -1,8 +1,8 @@
-"""A pytest plugin: a test's outcome goes to a file at once, and what is there is not done again.
+"""A pytest plugin that writes the outcome of each test to a file and skips the tests in it.
 
     GPU_REPORT=tests.jsonl python -m pytest -p benchmarks.gpu_report -m gpu
 
-A session that is stopped loses no test that was done, and goes on with the others.
+So a session that is stopped keeps the outcomes, and continues with the other tests.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ IN_WORKER = "PYTEST_XDIST_WORKER"
 
 
 def read(file: Path) -> dict[str, str]:
-    """Each test's outcome: passed, failed or skipped. The last line may be half of one."""
-    found: dict[str, str] = {}
+    """The outcome of each test: passed, failed or skipped. An incomplete last line is ignored."""
+    outcomes: dict[str, str] = {}
     if file.is_file():
         for line in file.read_text("utf-8").splitlines():
             try:
                 test, outcome = json.loads(line)
             except ValueError:
                 continue
-            found[test] = outcome
-    return found
+            outcomes[test] = outcome
+    return outcomes
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    if IN_WORKER in os.environ:  # the controller hears of it too
+    if IN_WORKER in os.environ:  # pytest-xdist passes the report on to the controller
         return
     if report.when == "call" or report.outcome != "passed":
         with FILE.open("a", encoding="utf-8") as file:

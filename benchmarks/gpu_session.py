@@ -1,22 +1,23 @@
-"""All that waits for a GPU, what a first run must show first, as far as the time goes.
+"""A session on a GPU: checks, benchmarks and trainings, most important first, in a given time.
 
     python -m benchmarks.gpu_session --budget 9m --out gpu.json
-    python -m benchmarks.gpu_session --budget 4m --out gpu.json    # goes on where that one ended
+    python -m benchmarks.gpu_session --budget 4m --out gpu.json    # continues the one above
 
 1. The simple recipe trains for a minute, plain and captured, and its loss falls.
-2. A few steps of every model: captured as plain to the bit, and the GPU as the CPU.
-3. A training step of the most telling models beside PyTorch's, eager and compiled, in the same
-   precision. Speed is the median over turns of many steps, each turn ended by waiting for the GPU;
-   GFLOP/s stand beside what PyTorch reached in a big product in the same precision on the same
-   card. With bf16, PyTorch's autocast also stores activations in 16 bits, which minigrad does not.
-4. The tests that need a GPU, but for the calls of tests/parity, which come last.
-5. The other models beside PyTorch's.
+2. A few steps of every model: captured and plain steps agree bit by bit, and GPU and CPU agree.
+3. A training step of the three most important models, compared with PyTorch, eager and compiled,
+   in the same precision. Speed is the median over turns of many steps; each turn ends by waiting
+   for the GPU. GFLOP/s are compared with those of PyTorch in a large matrix product in the same
+   precision on the same GPU. With bf16, PyTorch's autocast also stores activations in 16 bits,
+   which minigrad does not.
+4. The tests that need a GPU, except those of tests/parity, which follow after 5.
+5. The other models, compared with PyTorch.
 6. Every recipe in full, cheapest first. GPU memory that grows from epoch to epoch is an error.
 
-Each part is a process of its own that imports what it needs, and each figure is in the JSON file as
-soon as it is there. Run again with the same --out, a session goes on with what is missing, in the
-middle of the tests or of a training too. Parts 1, 2, 3 and 5 need NumPy, CuPy and PyTorch alone; a
-part that lacks a package says so, and is done when a later session has it.
+Each part is a process that imports only what it needs, and each figure is written to the JSON file
+at once. Run again with the same --out, the session continues with the missing parts, also within
+the tests or a training. Parts 1, 2, 3 and 5 need only NumPy, CuPy and PyTorch. A part that lacks a
+package names it, and runs in a later session that has the package.
 """
 
 from __future__ import annotations
@@ -53,27 +54,30 @@ RECIPES = (  # by the cost of a whole run
     "speed-95",
     "resnet-82",
 )
-TELLING = ("simple", "resnet-32", "resnet-82")
-MODELS = (*TELLING, "four-block", "gated", "gated-basic", "dense-residual", "speed-94", "speed-95")
+MAIN_MODELS = ("simple", "resnet-32", "resnet-82")
+MODELS = (
+    *MAIN_MODELS,
+    *("four-block", "gated", "gated-basic", "dense-residual", "speed-94", "speed-95"),
+)
 SIZE = {"gpu": 8192, "cpu": 512}  # rows and columns of the product
 AGREE = 16  # images of a comparison with the CPU
-LEAST = 10.0  # seconds: with less left no part is begun
-GRACE = 20.0  # seconds for what is stopped to save what it has
-MOST = 180.0  # seconds of one figure, with all that is compiled for it
+LEAST = 10.0  # seconds that must be left to start a part
+GRACE = 20.0  # seconds in which a stopped part may save its results
+MOST = 180.0  # time limit of one figure in seconds, with compilation
 FIRST = 60.0  # seconds of a first training
-GROWTH = 1.01  # of a run's GPU memory after its first epoch: rounding, not a leak
-TESTS = {  # what pytest is told, and at most how much of the time left it gets
+GROWTH = 1.01  # allowed growth of a run's GPU memory after its first epoch, for rounding
+TESTS = {  # pytest's arguments, and the largest fraction of the remaining time
     "tests": (("-m", "gpu", "tests", "--ignore=tests/parity"), 0.6),
     "parity": (("-m", "gpu", "tests/parity"), 0.5),
 }
-# The suite takes warnings for errors, but the tests do without threadpoolctl, if slower.
+# pytest treats warnings as errors, but the tests also pass, more slowly, without threadpoolctl.
 NO_THREADPOOLCTL = "ignore:threadpoolctl is not installed:RuntimeWarning"
 ROOT = Path(__file__).parents[1]
 PARTS = (sys.executable, "-m", "benchmarks.gpu_parts")
 
 
 class Clock:
-    """The time that a session has."""
+    """The time budget of a session."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
@@ -82,7 +86,7 @@ class Clock:
         return self.end - time.monotonic()
 
     def up(self) -> bool:
-        """Whether no further part should begin."""
+        """Whether too little time is left to start a part."""
         return self.left() < LEAST
 
 
@@ -90,7 +94,7 @@ class Clock:
 
 
 class Late(Exception):
-    """A part was not done in its time; what it found until then is ``found``."""
+    """A part exceeded its time limit; ``found`` is its result so far."""
 
     def __init__(self, found: dict[str, Any]) -> None:
         super().__init__()
@@ -103,13 +107,13 @@ def run_part(
     seconds: float,
     seen: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """The last result of a part in a process of its own, with the "error" that it died of.
+    """Run a part in its own process; returns its last result, with "error" if it failed.
 
     Args:
-        seen: hears of every result at once.
+        seen: is called with every result at once.
 
     Raises:
-        Late: it took longer than ``seconds``; it was stopped by SIGTERM.
+        Late: the part took longer than ``seconds``, and was stopped by SIGTERM.
     """
     child = subprocess.Popen(
         [*PARTS, part], cwd=ROOT, encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -152,7 +156,7 @@ def _read(stream: Any, put: Callable[[Any], object]) -> None:
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
-    """End it, if it has not ended, in a way that lets it save what it has."""
+    """Stop the child with SIGTERM, so that it can save its results; kill it if it does not end."""
     try:
         child.wait(1)
     except subprocess.TimeoutExpired:
@@ -165,19 +169,19 @@ def _stop(child: subprocess.Popen[str]) -> None:
 
 
 def _heed_signals() -> None:
-    """In a child: what shells start in the background ignores SIGINT, and so would its children."""
+    """In a child: restore SIGINT, which a shell ignores in programs started in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) -> dict[str, Any]:
-    """Counts and the names of failures of the tests that pytest selects by ``words``; of those done
-    by then, and "late", where time runs out. What cannot be imported is left out."""
+    """Run the tests that pytest selects by ``words``; returns counts and the names of failures, so
+    far and with "late" if time runs out. Test files that cannot be imported are skipped."""
     command = [
         *(sys.executable, "-m", "pytest", "-p", "benchmarks.gpu_report", "-p", "no:cacheprovider"),
         *("--continue-on-collection-errors", "-W", NO_THREADPOOLCTL, *words),
         *(("-n", str(workers)) if workers > 1 and importlib.util.find_spec("xdist") else ()),
     ]
-    # What a pytest around this one has set, as that this is a worker of it, does not hold for it.
+    # Remove the variables of an enclosing pytest, for example that this process is its worker.
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     report.parent.mkdir(parents=True, exist_ok=True)
     with report.with_suffix(".log").open("ab") as log:
@@ -197,16 +201,16 @@ def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) 
     counts = {k: sum(v == k for v in outcomes.values()) for k in ("passed", "failed", "skipped")}
     failures = sorted(test for test, outcome in outcomes.items() if outcome == "failed")
     found: dict[str, Any] = {**counts, "failures": failures, "late": late}
-    if not late and child.returncode not in (0, 1, 2, 5):  # all else is no matter of tests
+    if not late and child.returncode not in (0, 1, 2, 5):  # others are errors of pytest itself
         found["error"] = f"pytest: exit code {child.returncode}"
     return found
 
 
-# ---------------------------------------------------------------------------- what was found
+# ---------------------------------------------------------------------------- results
 
 
 def contestants(device: str, precision: str) -> Sequence[str]:
-    """minigrad and PyTorch, then their faster variants."""
+    """The contestants: minigrad and PyTorch, then captured and compiled."""
     if device == "cpu":
         return "minigrad", "torch channels_last"
     ours, theirs = f"minigrad gpu {precision}", f"torch channels_last gpu {precision}"
@@ -214,10 +218,10 @@ def contestants(device: str, precision: str) -> Sequence[str]:
 
 
 def row(found: dict[str, Any], peak: float | None) -> dict[str, Any]:
-    """A contestant's figures from what was measured, or its error.
+    """A contestant's figures from its measurement, or its error.
 
     Args:
-        peak: GFLOP/s that the card can do, if that is known.
+        peak: the GPU's peak GFLOP/s, if known.
     """
     if "times" not in found:
         return found
@@ -245,8 +249,11 @@ def ratios(results: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def growth(megabytes: Sequence[float | None]) -> str | None:
-    """What is wrong with the GPU memory that a run held after each of its epochs, if anything is:
-    the first one shows what it needs. An epoch on another device, before a stop, has None."""
+    """An error message if a run's GPU memory after its epochs grows beyond that of the first.
+
+    Args:
+        megabytes: the memory after each epoch; None for an epoch on another device.
+    """
     known = [m for m in megabytes if m is not None]
     if not known or known[-1] <= GROWTH * known[0]:
         return None
@@ -254,7 +261,7 @@ def growth(megabytes: Sequence[float | None]) -> str | None:
 
 
 def falls(losses: Sequence[float]) -> bool | None:
-    """Whether the loss of a first training fell, from its first stretch to the last ones."""
+    """Whether the loss of a first training fell, from the first interval to the last three."""
     return statistics.mean(losses[-3:]) < losses[0] if len(losses) > 1 else None
 
 
@@ -262,11 +269,11 @@ def falls(losses: Sequence[float]) -> bool | None:
 
 
 class Session:
-    """What is found so far, whole in the file ``given.out`` at every moment.
+    """The results so far, which the file ``given.out`` holds at every moment.
 
     Args:
         given: the command line.
-        asked: what of it the file must have been made with.
+        asked: the options that must be the same when a session continues the file.
     """
 
     def __init__(self, given: argparse.Namespace, asked: dict[str, Any]) -> None:
@@ -280,7 +287,7 @@ class Session:
         self.precision: str = "fp32"
 
     def keep(self, part: str, name: str | None, result: Any) -> None:
-        """Put a result into the file."""
+        """Write a result to the file."""
         with self.lock:
             place = self.found if name is None else self.found.setdefault(part, {})
             place[part if name is None else name] = result
@@ -293,12 +300,12 @@ class Session:
         self, part: str, name: str, kind: str, most: float, work: dict[str, Any],
         finish: Callable[[dict[str, Any]], dict[str, Any]] = lambda found: found,
     ) -> None:  # fmt: skip
-        """Have a result of a part, unless it is there or there is no time.
+        """Run a part and keep its result, unless the file has it or too little time is left.
 
-        What the clock alone cut short is kept as far as it came, "unfinished", and done again.
+        A part that the session's budget cut short is kept as "unfinished", and repeated later.
         """
-        there = self.found.get(part, {}).get(name)
-        if self.clock.up() or (there and not there.get("unfinished")):
+        previous = self.found.get(part, {}).get(name)
+        if self.clock.up() or (previous and not previous.get("unfinished")):
             return
 
         def seen(found: dict[str, Any]) -> None:
@@ -321,12 +328,12 @@ class Session:
     # ------------------------------------------------------------------------ parts, in order
 
     def describe(self) -> None:
-        """The machine; without a device there is no session."""
+        """Record the machine; exit if it lacks the device."""
         work = {"device": self.given.device, "precision": self.given.precision}
         try:
             found = run_part("describe", work, self.clock.left())
         except Late:
-            sys.exit(f"error: {self.given.device}: no word of it within the budget")
+            sys.exit(f"error: {self.given.device}: no answer within the budget")
         if "error" in found:
             sys.exit(f"error: {found['error'].removeprefix('minigrad.device.DeviceError: ')}")
         self.precision = found["precision"]
@@ -344,7 +351,7 @@ class Session:
             ))  # fmt: skip
 
     def agreement(self) -> None:
-        """All models at once: kernels are compiled on as many cores."""
+        """Compare all models, in parallel, so that kernels are compiled on all cores."""
         batch = min(AGREE, self.given.batch or AGREE)
 
         def one(model: str) -> None:
@@ -356,7 +363,7 @@ class Session:
             list(pool.map(one, self.models(MODELS)))
 
     def compare(self, models: Sequence[str]) -> None:
-        """PyTorch's compiler takes long: it comes after all else."""
+        """Compare the speed of ``models``; compiled PyTorch comes last, because it takes long."""
         names = contestants("gpu" if self.on_gpu() else "cpu", self.precision)
         for name in names[:2]:
             self.measure("yardstick", name, PRODUCT, self.given.size)
@@ -387,7 +394,7 @@ class Session:
         print(f"{part}: {show(self.found[part])}", flush=True)
 
     def trainings(self) -> None:
-        """A run that was stopped goes on from its saved state."""
+        """Train the recipes; a run that was stopped resumes from its saved state."""
 
         def finish(found: dict[str, Any]) -> dict[str, Any]:
             if "runs" in found:
@@ -403,10 +410,10 @@ class Session:
             self.do("trainings", recipe, "training", 24 * 3600, work, finish)
 
     def settings(self) -> dict[str, Any]:
-        """What every training is told."""
+        """The settings that all trainings share."""
         given = self.given
-        told = {"device": given.device, "dataset": given.dataset, "data_dir": given.data}
-        return {**told, "precision": given.precision}
+        where = {"device": given.device, "dataset": given.dataset, "data_dir": given.data}
+        return {**where, "precision": given.precision}
 
     def models(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name in (self.given.model or MODELS)]
@@ -416,7 +423,7 @@ class Session:
 
 
 def show(found: dict[str, Any]) -> str:
-    """A result in one line: its numbers, and what went wrong."""
+    """A result as one line: its numbers and its error."""
     shown = []
     for name, value in found.items():
         if isinstance(value, float):
@@ -429,7 +436,7 @@ def show(found: dict[str, Any]) -> str:
 
 
 def duration(text: str) -> float:
-    """Seconds, for argparse, of a number with s, m or h."""
+    """Parse a number with s, m or h into seconds, for argparse."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not match or not float(match[1]):
         raise argparse.ArgumentTypeError(f"expected a time such as 90s, 25m or 1h, got {text!r}")
@@ -441,18 +448,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
     add("--budget", type=duration, required=True, help="time for all of it, such as 9m")
-    add("--out", type=Path, required=True, help="the JSON file; runs and tests lie beside it")
+    add("--out", type=Path, required=True, help="the JSON file; runs and tests are put next to it")
     add("--data", help="folder of CIFAR-10 (default: the usual places)")
     add("--device", default="gpu", help="gpu, gpu:N or cpu (gpu)")
-    add("--dataset", default="auto", help="cifar10, synthetic or auto: what is there (auto)")
-    add("--precision", help="fp32, tf32 or bf16 (the card's default)")
+    add("--dataset", default="auto", help="cifar10, synthetic, or auto: CIFAR-10 if found (auto)")
+    add("--precision", help="fp32, tf32 or bf16 (the GPU's default)")
     add("--capture", action="store_true", help="train recipes with captured steps")
-    add("--epochs", type=int, help="of each recipe, in place of its own")
+    add("--epochs", type=int, help="epochs of each recipe (the recipe's)")
     add("--batch", type=int, help="images per step (the recipe's)")
-    add("--size", type=int, help="rows and columns of the product (8192)")
-    add("--side", type=int, default=32, help="of the images of parts 1 and 2 (32)")
-    add("--seconds", type=float, default=4.0, help="of each measurement, about (4)")
-    add("--most", type=float, default=MOST, help="seconds of a figure, at most (180)")
+    add("--size", type=int, help="rows and columns of the matrix product (8192)")
+    add("--side", type=int, default=32, help="height and width of images in parts 1 and 2 (32)")
+    add("--seconds", type=float, default=4.0, help="approximate seconds of a measurement (4)")
+    add("--most", type=float, default=MOST, help="time limit of a figure in seconds (180)")
     add("--first", type=float, default=FIRST, help="seconds of each first training (60)")
     cores = min(8, os.cpu_count() or 1)
     add("--workers", type=int, default=cores, help=f"processes of tests and comparisons ({cores})")
@@ -467,7 +474,7 @@ def main() -> None:
     session.describe()
     session.first_trainings()
     session.agreement()
-    session.compare(TELLING)
+    session.compare(MAIN_MODELS)
     session.tests("tests")
     session.compare(MODELS)
     session.tests("parity")

@@ -1,14 +1,14 @@
-"""How long minigrad and PyTorch take to classify one image, and eight at once, on the CPU.
+"""Inference latency of minigrad and PyTorch for one image and for eight, on the CPU.
 
     python -m benchmarks.latency --model simple
 
-The models of the studies unless ``--model`` names some. Each contestant runs in a process of its
-own, in turn, for several rounds, on the same number of threads: the forward pass in evaluation
-mode, with no gradients (``no_grad``, ``inference_mode``), of random images. "fused" has batch norm
-folded into the convolutions (``model.fuse``; ``torch.fx.experimental.optimization.fuse``). PyTorch
-runs eagerly in NCHW and in channels_last. Figures are the median and the 95th percentile over all
-passes of all rounds; a ratio is the time of the fastest PyTorch, fused or not as minigrad is, by
-minigrad's, so that more than 1 means that minigrad is faster.
+Measures all models of the studies, or those that ``--model`` names. The contestants run in turn,
+each in its own process and on the same number of threads, for several rounds: the forward pass of
+random images in evaluation mode, without gradients (``no_grad``, ``inference_mode``). "fused" has
+batch norm folded into the convolutions (``model.fuse``;
+``torch.fx.experimental.optimization.fuse``). PyTorch runs eagerly in NCHW and in channels_last.
+Figures are the median and the 95th percentile over all passes of all rounds. A ratio is the time
+of the fastest PyTorch (fused if minigrad is) divided by minigrad's: above 1, minigrad is faster.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def _logits(network: Any, images: Any) -> np.ndarray:
 def compare(
     model: str, batches: list[int], threads: int, passes: int, rounds: int
 ) -> list[dict[str, Any]]:
-    """All contestants in turn, ``rounds`` times; for each batch size the times in milliseconds and
-    minigrad's ratios to PyTorch."""
+    """Run all contestants; returns, for each batch size, the times in milliseconds and the ratios
+    of PyTorch's time to minigrad's."""
     work = {"threads": threads, "model": model, "batches": batches, "passes": passes}
     runs = contest.rounds(NAME, CONTESTANTS, rounds, **work)
     rows = []
@@ -77,7 +77,7 @@ def compare(
 
 
 def _ratios(table: dict[str, Any]) -> dict[str, float]:
-    """The fastest PyTorch's median by minigrad's, as is and fused."""
+    """The fastest PyTorch's median time divided by minigrad's, plain and fused."""
     ratios = {}
     for name in ("minigrad", "minigrad fused"):
         fused = name.endswith("fused")

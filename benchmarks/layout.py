@@ -1,10 +1,10 @@
-"""Which memory order suits NumPy: the parts of a convolutional network in three of them.
+"""The speed of a convolutional network's operations in NumPy in three memory orders.
 
     python -m benchmarks.layout
 
-One core, float32, each part written plainly and in the way that suits its order best: a 3 x 3
-convolution (im2col and one matrix product per block of output rows), the moments of batch norm, and
-2 x 2 max pooling. The times are medians; minigrad keeps the batch innermost (CHWN).
+One core, float32, each operation written plainly and as suits the order best: a 3 x 3 convolution
+(im2col and one matrix product per block of output rows), the moments of batch norm, and 2 x 2 max
+pooling. Times are medians. minigrad's order is CHWN, with the batch innermost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SHAPES = ((3, 32, 32, 64), (32, 64, 30, 64), (64, 64, 16, 128), (128, 128, 8, 12
 
 
 def _convolve(order: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Valid 3 x 3 convolution of x in ``order`` with w (O, C, 3, 3), blocked to stay in cache."""
+    """Valid 3 x 3 convolution of x in ``order`` with w (O, C, 3, 3), in blocks that fit the
+    cache."""
     o, c = w.shape[:2]
     rows = w.reshape(o, -1)
     if order == "CHWN":

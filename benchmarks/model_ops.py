@@ -1,20 +1,20 @@
-"""Every operation of the studies' training steps by itself, minigrad beside PyTorch, on the CPU.
+"""Speed of each operation of the studies' training steps, compared with PyTorch, on the CPU.
 
     python -m benchmarks.model_ops                              # all, about five minutes
     python -m benchmarks.model_ops --model resnet-82 --op conv2d
 
-The operations are those that the models call, collected by running them, each once per distinct
+The operations are those that the models call, collected by running them, once for each distinct
 shape at the batch size of the study's recipe, and the optimisers on the models' parameters.
 (:mod:`benchmarks.ops` has every public operation.) Forward (recorded for backward, as in training),
-the gradient of the input and that of the parameters are timed apart; where a step does not need a
-gradient, it is left out. Operands lie in the memory order that each library's own operations leave
-behind. PyTorch's time is the better of NCHW and channels_last, part by part, with glibc keeping
-freed memory (see :mod:`benchmarks.contest`).
+the gradient of the input and that of the parameters are timed separately; gradients that a step
+does not need are skipped. Operands have the memory order of each library's own results. PyTorch's
+time is the better of NCHW and channels_last, for each part, with glibc keeping freed memory (see
+:mod:`benchmarks.contest`).
 
-Convolutions and linear layers are rated by GFLOP/s, counted by their definition (Winograd's way
-needs fewer), the others by GB/s, counting each array that must be read or written once; both stand
-beside the peak measured just before, a large matrix product and a large copy. Small operands stay
-in the caches, so a share of the copy's rate may exceed 100 %.
+For convolutions and linear layers, GFLOP/s count the operations of the definition (Winograd's
+algorithm needs fewer). For the others, GB/s count each array that must be read or written once.
+Both are compared with a peak measured just before, that of a large matrix product or a large copy.
+Small operands stay in the cache, so the share of the copy's rate may exceed 100 %.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ REREAD = ("batch_norm", "relu", "max_pool2d")  # whose derivative depends on the
 
 @dataclass(frozen=True)
 class Case:
-    """Something to time: a :class:`benchmarks.study.Call`, or ``model``'s optimiser if None."""
+    """A :class:`benchmarks.study.Call` to time, or ``model``'s optimiser if ``call`` is None."""
 
     call: Call | None
     model: str
@@ -91,7 +91,7 @@ def _label(call: Call) -> str:
 
 
 def actions(engine: Engine, case: Case) -> dict[str, tuple[Callable[[], object], int]]:
-    """For every part of ``case`` what to time, and how many bytes it must read and write."""
+    """For each part of ``case``, a function to time and the bytes that it must read and write."""
     if case.call is None:
         return _update(engine, case.model)
     call, made = case.call, {}
@@ -100,7 +100,8 @@ def actions(engine: Engine, case: Case) -> dict[str, tuple[Callable[[], object],
         x = math.prod(dict(call.tensors)["input"])
         arrays = x + y + x * (part == "input" and call.op in REREAD)
         if "residual" in dict(call.tensors):
-            # Read, in backward for ReLU only, which makes its gradient an array of its own.
+            # It is read in forward and, with ReLU, in backward, where its gradient is a separate
+            # array.
             relu = bool(dict(call.options).get("relu"))
             arrays += y * (part == "forward" or relu) + y * (part == "input" and relu)
         made[part] = function, 4 * arrays
@@ -108,8 +109,8 @@ def actions(engine: Engine, case: Case) -> dict[str, tuple[Callable[[], object],
 
 
 def _function(engine: Engine, op: str) -> Callable[..., Any]:
-    """``op`` of the engine's library; batch norm with residual and ReLU as PyTorch users write
-    it."""
+    """``op`` of the engine's library; for PyTorch, batch norm followed by the addition of a
+    residual and ReLU."""
     function: Callable[..., Any] = getattr(engine.functional, op)
     if op != "batch_norm" or engine.functional is mg.functional:
         return function
@@ -124,9 +125,9 @@ def _function(engine: Engine, op: str) -> Callable[..., Any]:
 
 
 def _part(engine: Engine, call: Call, part: str) -> tuple[Callable[[], object], int]:
-    """What to time, and how many elements the operation's result has."""
+    """A function to time, and the number of elements of the operation's result."""
     arguments = dict(call.options)
-    wanted = []  # gradients that `part` is about, or of all that the step needs, in forward
+    wanted = []  # tensors with the gradient of this part; in forward, all that the step needs
     for name, shape in call.tensors:
         kind = KINDS.get(name)
         if name == "target":
@@ -141,7 +142,7 @@ def _part(engine: Engine, call: Call, part: str) -> tuple[Callable[[], object], 
     y = forward()
     if part == "forward":
         return forward, y.numel()
-    seed = engine.activation(*y.shape) if y.ndim else None  # in the order of y's memory
+    seed = engine.activation(*y.shape) if y.ndim else None  # in the memory order of y
 
     def backward() -> None:
         for value in wanted:
@@ -257,7 +258,7 @@ def main() -> None:
     if not cases(chosen, ops):
         parser.error(f"no model of {', '.join(chosen)} calls {', '.join(ops)}")
     peaks = environment.peaks(given.threads)
-    print(contest.opening(given.threads, peaks), flush=True)
+    print(contest.heading(given.threads, peaks), flush=True)
     rows = compare(chosen, ops, given.threads, given.seconds, given.rounds, peaks)
     print(show(rows))
     if given.out:

@@ -1,13 +1,13 @@
-"""What data parallel training costs: bytes, measured efficiency, and a model of many ranks.
+"""The cost of data-parallel training: bytes, measured efficiency, and a model of many ranks.
 
     python -m benchmarks.parallel --out parallel.json --plot parallel.png     # about two minutes
     python -m benchmarks.parallel --redraw parallel.json --plot parallel.png
 
-It measures on this machine, each rank on one thread: a training step of one rank; of two ranks
-that average their gradients; of two ranks that do not, which tells what they lose by sharing the
-memory; and sums over two ranks of arrays of many sizes. From these it fits a model of latency,
-bandwidth and computing, and draws it out to 1,024 ranks. :data:`ASSUMPTIONS` says what the model
-takes for granted.
+On this machine, with one thread per rank, it measures a training step of one rank, of two ranks
+that average their gradients, and of two that do not (which shows the loss from sharing the memory),
+and sums over two ranks of arrays of many sizes. It fits a model of latency, bandwidth and computing
+time to these figures, and extrapolates it to 1,024 ranks. :data:`ASSUMPTIONS` lists the model's
+assumptions.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ from cifar.results.tables import table
 F, D = mg.functional, mg.distributed
 
 MODELS = ("resnet-82", "dense-residual")
-BATCHES = (2, 4, 16, 64)  # images of a rank, for the time over the batch
-BATCH = 16  # on each of two ranks
+BATCHES = (2, 4, 16, 64)  # images per step of one rank
+BATCH = 16  # images on each of two ranks
 STEPS = 7
 MOST = 300  # seconds for one job
 SIZES = tuple(2**k for k in range(3, 26, 2))  # bytes
 RANKS = tuple(2**k for k in range(11))
 BUCKET = 25 * 2**20  # bytes, of GradientAverager
 BACKWARD = 2 / 3  # of a step's computing
-NETWORKS = {  # name: seconds of latency, bytes per second. The first is measured.
+NETWORKS = {  # name: (latency in seconds, bandwidth in bytes per second). The first is measured.
     "this machine's memory": None,
     "100 Gbit/s InfiniBand": (2e-6, 12.5e9),
     "10 Gbit/s Ethernet": (25e-6, 1.25e9),
 }
 ASSUMPTIONS = (
-    "A step of b images takes on one rank what was measured, between the measured sizes on "
-    "straight lines, which go on beyond them; ranks do not slow each other down but by their "
-    "messages (each has a memory of its own).",
+    "The time of a step of b images on one rank is interpolated linearly between the measured "
+    "batch sizes, and extrapolated beyond them; ranks slow each other down only by messages (each "
+    "has its own memory).",
     "Adding n bytes over p ranks takes 2 log2(p) L + 2 (p - 1)/p n / W, with latency L and "
     "bandwidth W (Rabenseifner's algorithm; Thakur et al. 2005); links do not share bandwidth.",
-    "L and W of this machine are those of the smallest and the largest sum over two ranks; those "
-    "of networks are their nominal values, not measured.",
-    "Packing gradients into buckets and back takes a time for each byte, on any network: the rest "
-    "between a measured step of two ranks and the model of it.",
-    "Backward takes two thirds of a step. Buckets of 25 MiB are sent during it, the gradients "
-    "becoming final at an even rate; what is not done at its end is waited for, and so is at least "
-    "the last bucket. Progress of messages costs no computing.",
-    "Synchronised batch norm waits for two messages a layer, of latency alone.",
+    "L and W of this machine follow from the smallest and the largest sum over two ranks; those "
+    "of networks are nominal values, not measured.",
+    "Packing gradients into buckets and unpacking them takes a constant time per byte, on any "
+    "network: the difference between a measured step of two ranks and its model.",
+    "Backward takes two thirds of a step. Buckets of 25 MiB are sent during it, as the gradients "
+    "become final at a constant rate; the step waits for the messages that are not complete at "
+    "its end, at least for the last bucket. Advancing messages costs no computing time.",
+    "Synchronised batch norm waits for the latency of two messages per layer.",
     "All ranks are equally fast; no rank waits for data.",
 )
 
@@ -79,7 +79,7 @@ def job(work: dict[str, Any]) -> None:
 
 
 def slowest(seconds: list[float]) -> list[float]:
-    """Each of the times on the rank where it was longest."""
+    """The maximum of each time over the ranks."""
     found = mg.tensor(seconds, dtype="float64")
     D.all_reduce(found, D.ReduceOp.MAX)
     return found.tolist()
@@ -125,7 +125,7 @@ def times_of_steps(model: str, average: bool, batches: list[int]) -> dict[str, A
 
 
 def on_ranks(ranks: int, launcher: list[str], **work: Any) -> dict[str, Any]:
-    """What :func:`job` prints on so many ranks."""
+    """The result of :func:`job` on ``ranks`` ranks."""
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     program = [sys.executable, "-m", "benchmarks.parallel", "--job", json.dumps(work)]
     try:
@@ -150,13 +150,13 @@ def on_ranks(ranks: int, launcher: list[str], **work: Any) -> dict[str, Any]:
 
 
 def fitted_link(seconds: dict[str, float]) -> dict[str, float]:
-    """Latency in seconds and bandwidth in bytes per second, of 2 L + n / W for two ranks."""
+    """Latency L in seconds and bandwidth W in bytes per second of 2 L + n / W for two ranks."""
     (_, least), *_, (size, most) = ((int(size), time) for size, time in seconds.items())
     return {"latency": least / 2, "bandwidth": size / (most - least)}
 
 
 def computing(batch: float, step: dict[str, float]) -> float:
-    """Seconds of a step of one rank, from those of the measured batches."""
+    """Seconds of a step of one rank, interpolated from the measured batches."""
     sizes, times = np.array([float(size) for size in step]), np.array([*step.values()])
     last = min(max(int(np.searchsorted(sizes, batch)), 1), len(sizes) - 1)
     slope = (times[last] - times[last - 1]) / (sizes[last] - sizes[last - 1])
@@ -164,7 +164,7 @@ def computing(batch: float, step: dict[str, float]) -> float:
 
 
 def sum_seconds(ranks: int, size: float, link: dict[str, float]) -> float:
-    """Of adding ``size`` bytes over the ranks."""
+    """Seconds to sum ``size`` bytes over the ranks."""
     if ranks == 1:
         return 0.0
     share = 2 * (ranks - 1) / ranks * size / link["bandwidth"]
@@ -180,8 +180,8 @@ def step_seconds(
     norms: int,
     packing: float,
 ) -> float:
-    """Of a training step in which each rank has ``batch`` images and sends ``size`` bytes, with so
-    many synchronised batch norms."""
+    """Seconds of a training step in which each rank has ``batch`` images and sends ``size`` bytes,
+    with ``norms`` layers of synchronised batch norm."""
     took = computing(batch, step)
     if ranks == 1:
         return took
@@ -194,9 +194,9 @@ def step_seconds(
     return ended + 2 * norms * sum_seconds(ranks, 0, link) + packing * size
 
 
-def drawn_out(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Efficiency by model, network and ranks: with the same batch on each rank, with synchronised
-    batch norm too, and with the recipe's batch divided among the ranks."""
+def extrapolated(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Efficiency by model, network and number of ranks: with the same batch on each rank, also with
+    synchronised batch norm, and with the recipe's batch divided among the ranks."""
     rows = []
     for name, one in found["models"].items():
         for network, link in found["links"].items():
@@ -228,7 +228,7 @@ def drawn_out(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def measure(launcher: list[str]) -> dict[str, Any]:
-    """Everything that is measured, and what is fitted to it."""
+    """All measurements, and the model that is fitted to them."""
     sums = on_ranks(2, launcher, model=None)
     link = fitted_link(sums)
     links = {
@@ -264,7 +264,7 @@ def measure(launcher: list[str]) -> dict[str, Any]:
             "step": step,
             "packing": max(0.0, third - second + first - modelled) / both["bytes"],
         }
-    found["ranks"] = drawn_out(found)
+    found["ranks"] = extrapolated(found)
     return found
 
 
@@ -282,8 +282,8 @@ def show(found: dict[str, Any]) -> str:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Efficiency over ranks: a column for each model, above with the same batch on each rank, below
-    with the recipe's batch divided."""
+    """Plot efficiency over ranks, with a column for each model: above with the same batch on each
+    rank, below with the recipe's batch divided."""
     colours = (plots.BLUE, plots.ORANGE, "#575f67")
     with plots.picture(path, 2, 2, (10, 7.4), sharex=True, sharey=True) as (figure, axes):
         for column, (name, one) in enumerate(found["models"].items()):
@@ -333,7 +333,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axes[0, 0].plot([], [], ":", color="black", label="with synchronised batch norm")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        figure.suptitle("Data parallel training: a model fitted to one and two ranks, drawn out")
+        figure.suptitle("Data-parallel training: a model fitted to one and two ranks")
 
 
 def main() -> None:
@@ -341,7 +341,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add = parser.add_argument
     add("--job", type=json.loads, help=argparse.SUPPRESS)
-    add("--launcher", default="", help="words before mpirun, such as a command that quiets others")
+    add("--launcher", default="", help="a command to put before mpirun")
     add("--out", help="write the results here, as JSON")
     add("--plot", type=Path, help="draw them into this PNG file")
     add("--redraw", type=Path, metavar="JSON", help="only draw what --out wrote before")
@@ -351,12 +351,12 @@ def main() -> None:
         return
     if given.redraw:
         found = json.loads(given.redraw.read_text("utf-8"))
-        found["ranks"] = drawn_out(found)
+        found["ranks"] = extrapolated(found)
     else:
-        on = contest.describe()
+        machine = contest.describe()
         if given.launcher:
-            on["command"] = on["command"].replace(given.launcher, "...")
-        found = {"machine": on | {"threads": 1}, "assumptions": ASSUMPTIONS}
+            machine["command"] = machine["command"].replace(given.launcher, "...")
+        found = {"machine": machine | {"threads": 1}, "assumptions": ASSUMPTIONS}
         found |= measure(shlex.split(given.launcher))
         print(show(found))
         if given.out:

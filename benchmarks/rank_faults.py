@@ -1,14 +1,14 @@
-"""Kill, stop and break ranks of jobs that train, and cut the link between two; count what hangs.
+"""Fault injection into distributed jobs: kill or stop ranks, raise exceptions, cut a link.
 
     python -m benchmarks.rank_faults --out benchmarks/results/rank-faults-cpu.json
 
-Each case starts the tiny recipe of ``tests/cifar/tiny.py`` on two or three ranks, and at a random
-moment kills a random rank (SIGKILL), stops it (SIGSTOP), or raises an exception in it; or stops all
-that train, as another program that wants the machine for itself may. The job is to end within
-:data:`LIMIT` seconds, to say which rank failed and how, and to leave no process and a whole state,
-if it has saved one. Every fourth job is resumed on one to three ranks, which train to the end. The
-cases with a link have their two ranks in two network namespaces; they need root, and are left out
-without.
+Each case starts the tiny recipe of ``tests/cifar/tiny.py`` on two or three ranks. At a random
+moment it kills a random rank (SIGKILL), stops it (SIGSTOP), raises an exception in it, or stops all
+ranks, as another program may do that needs the whole machine. The job must end within
+:data:`LIMIT` seconds, say which rank failed and how, leave no process, and leave an intact state if
+it has saved one. Every fourth job is resumed on one to three ranks, and must train to the end. In
+the cases with a link, the two ranks run in two network namespaces; these cases need root, and are
+skipped otherwise.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ SIGNALS = {
 SILENCE, START = 3.0, 30.0  # seconds, for these jobs: see minigrad.distributed
 LIMIT = START + 20.0  # seconds from the fault to the end of the job
 EPOCHS = 4
-LASTS = 3.0  # seconds that these take at least
-MOST_SAID = 3000  # characters of what a lost job said
-CONTINUED = "Forwarding signal 18"  # another program stopped mpirun and let it go on
+LASTS = 3.0  # least seconds of these epochs
+MOST_SAID = 3000  # characters of a lost job's output that are kept
+CONTINUED = "Forwarding signal 18"  # another program stopped mpirun and continued it
 STATE = "state.safetensors"
 TRAINING = ("-m", "tests.cifar.tiny", "train")
 ROOT = Path(__file__).parents[1]
 SPACES = ("minigrad-a", "minigrad-b")  # names of network namespaces
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
-SAID = {  # what the output of the job has to say of rank R
+SAID = {  # a pattern that the job's output must match, where R is the rank
     "SIGKILL": r"rank {R} .*signal 9|rank {R} of .*silent",
     # mpirun names a rank that has not joined yet, or has left, as [[job,1],R] or as rank R.
     "exception": r"rank {R} .*(injected|signal 10)|(?s:injected.*\[\[\d+,1\],{R}\])",
@@ -67,8 +67,8 @@ class Job:
     """A job of ``ranks`` ranks that trains into ``out``.
 
     Args:
-        launcher: words before mpirun.
-        options: of mpirun.
+        launcher: a command to put before mpirun.
+        options: options of mpirun.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Job:
         self.out = out
 
     def said(self) -> str:
-        """What it has printed so far."""
+        """The output so far."""
         return self.output.read_text("utf-8", "replace")
 
     def says(self, text: str) -> bool:
-        """Wait until it prints ``text``; False if it ends, or a minute passes, before it does."""
+        """Wait until the job prints ``text``; False if it ends, or a minute passes, before that."""
         for passed in turns(0.05):
             if text in self.said():
                 return True
@@ -117,7 +117,7 @@ class Job:
         return False
 
     def ranks(self) -> dict[int, int]:
-        """The process of each rank that runs."""
+        """The process ID of each running rank."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -127,11 +127,12 @@ class Job:
                     pairs = dict(line.split(b"=", 1) for line in lines if b"=" in line)
                     found[int(pairs[b"OMPI_COMM_WORLD_RANK"])] = int(folder.name)
             except (OSError, IndexError, KeyError):
-                continue  # it has just ended, or is none
+                continue  # the process has just ended, or is not a rank
         return found
 
     def wait(self, seconds: float) -> float | None:
-        """Seconds until it ended, or None; not those in which this process itself stood still."""
+        """Seconds until the job ended, or None if it did not end within ``seconds``; see
+        :func:`turns`."""
         for passed in turns(0.05):
             if self.process.poll() is not None:
                 return passed
@@ -140,7 +141,7 @@ class Job:
         return None
 
     def end(self) -> None:
-        """Kill what is left of it."""
+        """Kill the remaining processes of the job."""
         for pid in (*self.ranks().values(), self.process.pid):
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -150,7 +151,8 @@ class Job:
 
 
 def turns(interval: float) -> Iterator[float]:
-    """Seconds so far, without those in which this process itself was stopped."""
+    """Yield the seconds so far, at intervals, not counting time in which this process was
+    stopped."""
     passed, last = 0.0, time.monotonic()
     while True:
         yield passed
@@ -163,13 +165,15 @@ def turns(interval: float) -> Iterator[float]:
 def faulty(
     kind: str, rng: np.random.Generator, out: Path, seconds: float, resume: bool
 ) -> dict[str, Any] | None:
-    """One case, its fault within so many seconds from the start, or while it trains: what came of
-    it; None if the job had ended before the fault, or had not begun, or another program of this
-    machine stopped and continued it."""
+    """Run one case; returns its outcome.
+
+    The fault comes within ``seconds`` from the start, or during training. Returns None if the job
+    ended before the fault, had not started yet, or was stopped and continued by another program.
+    """
     size = int(rng.integers(2, 4))
     job = Job(out, size, "tiny", "--epochs", str(EPOCHS))
     try:
-        # All are stopped only when they train: before, nothing of minigrad is there to end them.
+        # All ranks are stopped only during training: before, minigrad cannot end the job.
         if kind == "SIGSTOP of all" or rng.random() < 0.5:
             job.says("batch")
             seconds = LASTS
@@ -179,7 +183,7 @@ def faulty(
             return None
         rank = int(rng.choice(sorted(victims)))
         if kind == "exception" and not catches(victims[rank], SIGNALS[kind]):
-            return None  # it would be killed
+            return None  # the signal would kill it
         for victim in victims if kind == "SIGSTOP of all" else [rank]:
             os.kill(victims[victim], SIGNALS[kind])
         return judged(job, kind, size, rank, int(rng.integers(1, 4)) if resume else 0)
@@ -190,7 +194,7 @@ def faulty(
 
 
 def catches(process: int, number: int) -> bool:
-    """Whether the process has a handler of the signal."""
+    """Whether the process has a handler for the signal."""
     try:
         status = Path(f"/proc/{process}/status").read_text("utf-8")
     except OSError:
@@ -200,7 +204,7 @@ def catches(process: int, number: int) -> bool:
 
 
 def judged(job: Job, kind: str, size: int, rank: int, resumes_on: int) -> dict[str, Any] | None:
-    """What came of a job after its fault, and of resuming it on so many ranks, if any."""
+    """The outcome of a job after its fault, and of resuming it on ``resumes_on`` ranks unless 0."""
     took = job.wait(LIMIT)
     text, left = job.said(), job.ranks()
     if CONTINUED in text:
@@ -219,14 +223,14 @@ def judged(job: Job, kind: str, size: int, rank: int, resumes_on: int) -> dict[s
         case["lost"] = f"left behind: {left}"
     else:
         if (job.out / STATE).exists():
-            mg.load(job.out / STATE)  # it checks a digest
+            mg.load(job.out / STATE)  # checks the digest
         case["resumed on"] = resumes_on
         case["lost"] = resumed(job.out, resumes_on) if resumes_on else ""
     return case
 
 
 def resumed(out: Path, ranks: int) -> str:
-    """Why the run cannot go on with so many ranks, or ""."""
+    """Why the run cannot be resumed on ``ranks`` ranks; "" if it can."""
     job = Job(out, ranks, "tiny", "--epochs", str(EPOCHS), "--resume")
     if job.wait(120) is None or job.process.returncode:
         text = job.said()
@@ -244,10 +248,10 @@ def ip(*words: str) -> None:
 
 @contextmanager
 def linked(folder: Path) -> Iterator[dict[str, Any]]:
-    """Two network namespaces with a link between them; yields the options of a job over it.
+    """Make two network namespaces with a link between them; yields the options of a job over it.
 
     Raises:
-        OSError, subprocess.CalledProcessError: this user, or this system, cannot make them.
+        OSError, subprocess.CalledProcessError: this user or system cannot make them.
     """
     agent = folder / "agent"
     agent.write_text(f'#!/bin/sh\nshift\nexec ip netns exec {SPACES[1]} sh -c "$*"\n', "utf-8")
@@ -291,7 +295,7 @@ def cut(rng: np.random.Generator, out: Path, resume: bool) -> dict[str, Any] | N
 
 
 def undisturbed(folder: Path) -> float:
-    """Seconds that a job takes."""
+    """Seconds of a job without a fault."""
     job = Job(folder / "undisturbed", 3, "tiny", "--epochs", str(EPOCHS))
     seconds = job.wait(240)
     if job.process.returncode or seconds is None:
@@ -303,7 +307,7 @@ def undisturbed(folder: Path) -> float:
 def run(
     kinds: list[str], seed: int, folder: Path, seconds: float, at_once: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """A case of each of ``kinds``, with its fault within so many seconds; several at once."""
+    """Run a case of each of ``kinds``, ``at_once`` at a time; yields the outcomes."""
     one_link = threading.Lock()
 
     def case(number: int, kind: str) -> dict[str, Any]:
@@ -326,7 +330,7 @@ def run(
 
 
 def can_link() -> str:
-    """Why there can be no namespaces; "" if there can."""
+    """Why network namespaces cannot be made; "" if they can."""
     try:
         with tempfile.TemporaryDirectory() as folder, linked(Path(folder)):
             return ""
@@ -343,14 +347,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     parser.add_argument("--out", help="write the outcome here, as JSON")
     asked = parser.parse_args()
-    on = environment.describe()
+    machine = environment.describe()
     why = can_link() if asked.links else ""
     if why:
-        print(f"links: left out ({why})")
+        print(f"links: skipped ({why})")
     kinds = [KINDS[i % len(KINDS)] for i in range(asked.cases)] + ["link"] * (
         0 if why else asked.links
     )
-    if why == "":  # some links early, so that what is written meanwhile has some of all
+    if why == "":  # shuffled, so that the file has cases of all kinds from early on
         order = np.random.default_rng(asked.seed).permutation(len(kinds))
         kinds = [kinds[i] for i in order]
     cases: list[dict[str, Any]] = []
@@ -360,8 +364,8 @@ def main() -> None:
             print(case, flush=True)
             cases.append(case)
             if asked.out:
-                found = {"machine": on, "silence": SILENCE, "start": START, "links_left_out": why}
-                found |= {"summary": summarised(cases), "cases": cases}
+                found = {"machine": machine, "silence": SILENCE, "start": START}
+                found |= {"links_left_out": why, "summary": summarised(cases), "cases": cases}
                 environment.write(asked.out, found)
     for kind, figures in summarised(cases).items():
         print(kind, figures)

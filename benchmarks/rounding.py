@@ -1,14 +1,14 @@
-"""How far rounding carries the gradients of a training's first step from float64's, on the CPU.
+"""Rounding error of the gradients of a training's first step, relative to float64, on the CPU.
 
     python -m benchmarks.rounding                       # all recipes, about two minutes
     python -m benchmarks.rounding --recipe four-block
 
-minigrad and PyTorch take the step from the same weights, on the same augmented batch, with the same
-dropout masks (see :mod:`cifar.twins.sides`), in float64 and in float32. Figures are the largest
-difference of any gradient from PyTorch's in float64, divided by the largest of these: of minigrad
-in float64, which shows that the arithmetic is the same, then of each in float32. There a value
-within rounding of zero may pass ReLU on one side only, and of two equal ones in a pooling window
-either may win: one such element changes a gradient by far more than rounding does.
+minigrad and PyTorch take the step with the same weights, augmented batch and dropout masks (see
+:mod:`cifar.twins.sides`), in float64 and in float32. Figures are the largest difference of any
+gradient from PyTorch's in float64, divided by the largest of PyTorch's: first for minigrad in
+float64, which shows that the arithmetic is the same, then for each in float32. In float32, rounding
+may change the sign of a value before ReLU, or the maximum of a pooling window; one such element
+changes a gradient by far more than the rounding error.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ HEADER = ("recipe", "float64", "float32", "float32, plain NumPy", "PyTorch, floa
 
 
 def first_gradients(recipe: str, dtype: str, dataset: str = "auto") -> dict[str, Gradients]:
-    """Of minigrad and PyTorch, by side and parameter."""
+    """The gradients of minigrad and PyTorch, by side and parameter."""
     settings = Settings(recipe, "cpu", dataset, seed=0, progress=False)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         place = Path(folder)
         run, _ = train.prepare(settings, train.checked_recipe(settings), mg.device("cpu"), place)
     sides = make_sides(run, dtype, "cpu")
     images, labels = (t.numpy() for t in next(iter(run.train.epoch(0))))
-    found = {}
+    gradients = {}
     for name, side in sides.items():
         side.start_epoch(0)
         mg.manual_seed(settings.seed, 0, 0)  # for dropout
         side.step(images, labels)
-        found[name] = {key: value.astype(np.float64) for key, value in side.gradients().items()}
-    return found
+        gradients[name] = {key: value.astype(np.float64) for key, value in side.gradients().items()}
+    return gradients
 
 
 def measure(recipe: str, dataset: str = "auto") -> dict[str, Any]:
-    """The recipe's figures under the names of :data:`HEADER`."""
+    """The recipe's figures, by the names in :data:`HEADER`."""
     exact = first_gradients(recipe, "float64", dataset)
     rounded = first_gradients(recipe, "float32", dataset)
     compiled = mg.is_compiled()
@@ -63,15 +63,9 @@ def measure(recipe: str, dataset: str = "auto") -> dict[str, Any]:
         plain = first_gradients(recipe, "float32", dataset)
     finally:
         mg.set_compiled(compiled)
-    truth = exact[THEIRS]
-    came = (
-        exact[OURS],
-        rounded[OURS],
-        plain[OURS],
-        rounded[THEIRS],
-    )
-    away = (difference(gradients, truth)[1] for gradients in came)
-    return dict(zip(HEADER, (recipe, *away), strict=True))
+    compared = (exact[OURS], rounded[OURS], plain[OURS], rounded[THEIRS])
+    errors = (difference(gradients, exact[THEIRS])[1] for gradients in compared)
+    return dict(zip(HEADER, (recipe, *errors), strict=True))
 
 
 def show(rows: Sequence[dict[str, Any]]) -> str:

@@ -1,13 +1,12 @@
-"""What an image costs as the batch, the image and the threads grow, minigrad beside PyTorch.
+"""Time per image against batch size, image size and number of threads, compared with PyTorch.
 
     python -m benchmarks.scaling --out scaling.json --plot scaling.png     # about nine minutes
     python -m benchmarks.scaling --redraw scaling.json --plot scaling.png
 
-Milliseconds per image of a whole training step on the CPU: over the batch size at 32 x 32 pixels,
-over the image size at one batch size, each with every number of threads. PyTorch's figure is the
-better of NCHW and channels_last, point by point, with glibc keeping freed memory (see
-:mod:`benchmarks.contest`). The model has to take images of any size; of the studies' the gated ones
-do.
+Measures the milliseconds per image of a whole training step on the CPU: over the batch size at
+32 x 32 pixels, and over the image size at one batch size, for each number of threads. PyTorch's
+figure is the better of NCHW and channels_last at each point, with glibc keeping freed memory (see
+:mod:`benchmarks.contest`). The model must accept images of any size, as the gated networks do.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from cifar.results.tables import table
 NAME = "scaling"
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SIZES = (16, 24, 32, 48, 64)
-SIZE, BATCH = 32, 64  # of the image where the batch grows, of the batch where the image grows
+SIZE, BATCH = 32, 64  # fixed image size when the batch varies, and batch when the image varies
 LEAST, MOST = 2, 50  # steps at one point in a turn
 
 Point = tuple[int, int]  # batch, size
@@ -79,7 +78,7 @@ def show(rows: list[dict[str, Any]]) -> str:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """The results, as they are in the JSON file, as two panels of a PNG."""
+    """Plot the results of a JSON file as two panels of a PNG."""
     panels = (
         ("batch", "batch size (images)", "size", f"{SIZE} × {SIZE} pixels"),
         ("size", "height and width of the image (pixels)", "batch", f"batch of {found['batch']}"),

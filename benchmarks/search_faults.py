@@ -1,15 +1,15 @@
-"""Kill the workers of a search at random moments, and tear lines of its journal; count losses.
+"""Fault injection into a search: kill its workers, truncate lines of its journal; count losses.
 
     python -m benchmarks.search_faults --kills 100 --trials 20 --seeds 3 --out faults.json
 
-A small search is run undisturbed, and then again for each seed by forked workers of which one at a
-time gets SIGKILL, until so many were killed. A worker takes the place of each. The moments are
-drawn from the search's progress, so that epochs end between kills on any machine: after a random
-epoch of the search, and then a random part of an epoch later. Such a search has lost something
+A small search runs undisturbed, and then again for each seed, with forked workers. One worker at a
+time gets SIGKILL and is replaced, until ``--kills`` were killed. The moments follow the progress of
+the search, so that epochs end between kills on any machine: each is a random fraction of an epoch
+after a random epoch. A search has lost something if
 
-- if a trial has not ended exactly once, or differs from the undisturbed one's in any figure;
-- if an epoch is missing or was counted twice;
-- if a kill cost more than one epoch, or an epoch was trained again without a kill.
+- a trial has not ended exactly once, or any of its figures differs from the undisturbed search;
+- an epoch is missing or was counted twice;
+- a kill cost more than one epoch, or an epoch was trained again without a kill.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from cifar.search import request, storage, study, worker
 from cifar.search.request import Settings
 from cifar.training import train
 
-PATIENCE = 300.0  # seconds, for an epoch, and for a search without further kills
+PATIENCE = 300.0  # time limit in seconds, of an epoch and of a search without further kills
 POLL = 0.02  # seconds between looks at the progress
 NOTES = "trained"  # the file with a line for every epoch trained: process, trial, epoch
-SET_STATE, SET_ACCURACY = 6, 7  # in a journal, by optuna's JournalOperation
+SET_STATE, SET_ACCURACY = 6, 7  # operations in a journal (Optuna's JournalOperation)
 SPACE = """
 recipe = "resnet-82"
 epochs = {epochs}
@@ -93,16 +93,17 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if asked.out:
         environment.write(asked.out, {**head, "searches": found})
-    sys.exit(any(one["lost"] or one["kills"] < asked.kills for one in found))
+    sys.exit(any(search["lost"] or search["kills"] < asked.kills for search in found))
 
 
 class Bench:
-    """A small search in ``folder``, and what it finds undisturbed.
+    """A small search in ``folder``, and its results without faults.
 
     Args:
-        trials, epochs: of the search.
-        images: that each epoch trains on.
-        workers: of the disturbed searches.
+        trials: number of trials of the search.
+        epochs: number of epochs of a trial.
+        images: number of training images of an epoch.
+        workers: number of workers of the disturbed searches.
     """
 
     def __init__(
@@ -124,12 +125,12 @@ class Bench:
         )
         started = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
-            worker.work(self.settings)  # here, so that kernels are loaded before processes fork
+            worker.work(self.settings)  # in this process, to load the kernels before forking
         self.seconds = time.perf_counter() - started
         self.results = results(self.settings)
 
     def disturbed(self, kills: int, seed: int, url: str | None = None) -> dict[str, Any]:
-        """The same search with so many workers killed: counts, and what was lost."""
+        """Run the same search and kill ``kills`` workers; returns counts and losses."""
         rng = np.random.default_rng(seed)
         out = Path(tempfile.mkdtemp(prefix="disturbed-", dir=self.folder))
         settings = dataclasses.replace(self.settings, out=str(out), storage=url)
@@ -149,7 +150,7 @@ class Bench:
             code = os.waitpid(pid, 0)[1]
             running[victim] = self._start(settings)
             if code != signal.SIGKILL:
-                break  # it was done, since all trials have ended
+                break  # the worker had ended, so all trials have
             killed.add(pid)
             if journal is not None and journal.exists() and rng.random() < 0.2:
                 torn += _tear(journal)
@@ -172,13 +173,13 @@ class Bench:
         }
 
     def _wait(self, out: Path, after: int) -> None:
-        """Wait until so many different epochs are trained."""
+        """Wait until ``after`` different epochs are trained."""
         until = time.monotonic() + PATIENCE
         while _distinct(_notes(out)) < after and time.monotonic() < until:
             time.sleep(POLL)
 
     def _differences(self, settings: Settings) -> list[str]:
-        """What is not as in the undisturbed search, in words."""
+        """Differences from the undisturbed search, in words."""
         found = results(settings)
         return [
             f"trial {n}: {found.get(n)}, not {self.results.get(n)}"
@@ -187,7 +188,7 @@ class Bench:
         ]
 
     def _epochs(self, out: Path, number: int, killed: set[int]) -> list[str]:
-        """What is wrong with the epochs of a trial, in words."""
+        """Errors in the epochs of a trial, in words."""
         wrong = []
         before, last = 0, 0
         for pid, epoch in _notes(out).get(number, []):
@@ -204,7 +205,7 @@ class Bench:
         return wrong
 
     def _start(self, settings: Settings) -> int:
-        """The process ID of a worker, which notes every epoch that it has trained."""
+        """Start a worker that records every epoch it has trained; returns its process ID."""
         sys.stdout.flush()
         if pid := os.fork():
             return pid
@@ -234,14 +235,14 @@ class Bench:
             os._exit(code)
 
     def _end(self, pid: int) -> int:
-        """The exit code of a worker that is left alone."""
+        """Wait for a worker; returns its exit code."""
         with _alarm(PATIENCE, pid):
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @contextlib.contextmanager
 def _alarm(seconds: float, pid: int) -> Iterator[None]:
-    """Kill a process that takes longer."""
+    """Kill process ``pid`` if the block takes longer than ``seconds``."""
     before = signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -252,8 +253,8 @@ def _alarm(seconds: float, pid: int) -> Iterator[None]:
 
 
 def _notes(out: Path) -> dict[int, list[tuple[int, int]]]:
-    """The epochs trained, in their order, by trial, each with the process that trained it. The
-    last was perhaps not saved before its process was killed."""
+    """The epochs trained, in order, by trial, each with the process that trained it. The last may
+    not have been saved before its process was killed."""
     found: dict[int, list[tuple[int, int]]] = {}
     file = out / NOTES
     for line in file.read_text("utf-8").splitlines() if file.exists() else []:
@@ -268,7 +269,7 @@ def _distinct(notes: dict[int, list[tuple[int, int]]]) -> int:
 
 
 def _counted_twice(journal: Path) -> list[str]:
-    """The trials that ended, and the epochs that were told, other than once, in words."""
+    """The trials that did not end once, and the epochs not reported once, in words."""
     ends: Counter[int] = Counter()
     epochs: Counter[tuple[int, int]] = Counter()
     for log in JournalFileBackend(str(journal)).read_logs(0):
@@ -277,26 +278,26 @@ def _counted_twice(journal: Path) -> list[str]:
         elif log["op_code"] == SET_ACCURACY:
             epochs[log["trial_id"], log["step"]] += 1
     return [f"trial {n} ended {k} times" for n, k in ends.items() if k != 1] + [
-        f"epoch {e} of trial {n} was told {k} times" for (n, e), k in epochs.items() if k != 1
+        f"epoch {e} of trial {n} was reported {k} times" for (n, e), k in epochs.items() if k != 1
     ]
 
 
 def _tear(journal: Path) -> bool:
-    """Leave part of a line at the journal's end, as a writer does whose disk is full."""
+    """Append an incomplete line to the journal, as a full disk would cause."""
     with filelock.FileLock(f"{journal}.held"), journal.open("ab") as file:
         file.write(b'{"op_code": 7, "worker_id": "torn')
     return True
 
 
 def _pictures(count: int) -> dict[str, Any]:
-    """Noisy pictures whose brightness gives the class away."""
+    """Noisy pictures whose brightness depends on the class."""
     labels = np.arange(count) % 10
     noise = np.random.default_rng(count).integers(0, 40, (count, 3, 8, 8))
     return {"images": (noise + labels[:, None, None, None] * 20).astype(np.uint8), "labels": labels}
 
 
 def results(settings: Settings) -> dict[int, Any]:
-    """How each trial of a search ended, its accuracies and what it drew."""
+    """The state of each trial of a search, its accuracies and its settings."""
     where = storage.open_storage(settings.place_of_storage)
     found = study.open_study(request.plan(settings), where, settings.folder, settings.trials)
     return {

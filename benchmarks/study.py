@@ -1,4 +1,4 @@
-"""The studies as work to measure: what a model's training step is, and what it consists of."""
+"""The training steps of the studies' models, and the operations in them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import minigrad as mg
 from benchmarks.contest import Engine
 from cifar import models, recipes, summary
 
-# Models without a recipe of their own name: the one that trains them, or their sibling.
+# Models without a recipe of the same name, with the recipe that trains them or a similar model.
 RECIPES = MappingProxyType({"gated-basic": "gated", "resnet-32": "long-tail-ce"})
 
-# Those of the studies: "resnet" is a space of networks, which no recipe trains.
+# The models of the studies, without "resnet", a family of networks that no recipe trains.
 MODELS = tuple(name for name in models.names() if name != "resnet")
 
 PRODUCTS = ("conv2d", "linear")
@@ -35,7 +35,7 @@ OPERATIONS = (
 
 
 def recipe(model: str) -> recipes.Recipe:
-    """The recipe whose batch size and optimiser the measurements of ``model`` take."""
+    """The recipe whose batch size and optimiser are used to measure ``model``."""
     return recipes.load(RECIPES.get(model, model))
 
 
@@ -46,20 +46,20 @@ def optimizer(engine: Engine, model: str, parameters: Any) -> Any:
 
 
 def update(model: str) -> tuple[str, float, Mapping[str, Any]]:
-    """Class, rate and options of the optimiser of ``model``'s recipe; where that has groups, those
-    of the biases for all parameters, since PyTorch's Muon takes no filters."""
-    found = recipe(model)
-    name, rate, options = found.optimizer, found.lr, found.optimizer_options
-    if "biases" in found.groups:
-        group = found.groups["biases"]
+    """Class, rate and options of the optimiser of ``model``'s recipe. If the recipe has parameter
+    groups, all parameters use that of the biases, since PyTorch's Muon takes matrices only."""
+    own = recipe(model)
+    name, rate, options = own.optimizer, own.lr, own.optimizer_options
+    if "biases" in own.groups:
+        group = own.groups["biases"]
         name, rate = group.optimizer or name, group.lr or rate
         options = group.optimizer_options or options
     return name, rate, options
 
 
 def training_step(engine: Engine, model: str, batch: int, size: int = 32) -> Callable[[], Any]:
-    """One step on random images: forward, cross-entropy, backward, optimiser. Returns the loss, a
-    scalar of the engine's library.
+    """A function that runs one step on random images (forward, cross-entropy, backward, optimiser)
+    and returns the loss, a scalar tensor of the engine's library.
 
     Args:
         size: height and width of the images.
@@ -87,8 +87,9 @@ class Call:
         op: name in ``functional``, the same in both libraries.
         tensors: name and shape of each argument that is a tensor.
         options: name and value of each other argument.
-        input_gradient: whether the step needs the gradient of the input: not of the images.
-        multiply_adds: of a product's forward pass over the whole batch, else 0.
+        input_gradient: whether the step needs the gradient of the input (not for the images).
+        multiply_adds: of the forward pass over the batch, for convolutions and linear layers;
+            otherwise 0.
     """
 
     op: str
@@ -99,7 +100,7 @@ class Call:
 
     @property
     def gradients(self) -> tuple[str, ...]:
-        """What is differentiated for: "input", "parameters"."""
+        """The gradients that the step computes: of "input", of "parameters"."""
         has = "weight" in dict(self.tensors)
         return ("input",) * self.input_gradient + ("parameters",) * has
 
@@ -108,7 +109,7 @@ class Call:
 def calls(model: str, batch: int) -> Counter[Call]:
     """The operations of a training step of ``model``, and how often each runs.
 
-    Seen in a step of two images; every axis of the batch is then taken to be ``batch``.
+    They are recorded in a step of two images; the batch axis is then replaced by ``batch``.
     """
     seen: list[tuple[str, inspect.BoundArguments]] = []
 
@@ -134,7 +135,7 @@ def calls(model: str, batch: int) -> Counter[Call]:
         for name, function in originals.items():
             setattr(mg.functional, name, function)
 
-    # Layers and calls of products come in the same order: that in which they ran.
+    # The layers of the summary and the recorded calls are both in the order of execution.
     assert len(products) == sum(name in PRODUCTS for name, _ in seen)
     remaining = iter(products)
     found: Counter[Call] = Counter()
@@ -154,8 +155,8 @@ def calls(model: str, batch: int) -> Counter[Call]:
 
 
 def gflop_per_image(model: str) -> float:
-    """Of a training step: of convolutions and linear layers, forward and their gradients, two
-    operations for each multiply-add. Counted by the definition: Winograd's way needs fewer."""
+    """GFLOP of a training step per image: convolutions and linear layers, forward and gradients,
+    two operations for each multiply-add of the definition (Winograd's algorithm needs fewer)."""
     return (
         sum(
             2 * call.multiply_adds * (1 + len(call.gradients)) * count

@@ -1,12 +1,12 @@
-"""What an operation costs beside its arithmetic: minigrad and PyTorch on tensors of 4 x 4.
+"""Overhead of an operation: minigrad and PyTorch on tensors of 4 x 4.
 
     python -m benchmarks.tiny --out tiny.json     # half a minute
 
-Each row is one whole call: forward, or forward of the operation and of a sum, and backward to its
-operands. "network" is a training step of the four-block model on two images of 12 x 12 pixels: some
-40 operations and an update of 22 parameters. Microseconds are the least mean of a run of calls over
-all turns, on one thread; a ratio is PyTorch's time by minigrad's, so that more than 1 means that
-minigrad is faster.
+Each row is one whole call: the forward pass of an operation, or the operation and a sum with the
+backward pass to the operands. "network" is a training step of the four-block model on two images of
+12 x 12 pixels: some 40 operations and an update of 22 parameters. Microseconds are the smallest
+mean over 20 successive calls, on one thread. A ratio is PyTorch's time divided by minigrad's: above
+1, minigrad is faster.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROWS = (
 
 
 def work(engine: Engine, row: str) -> Callable[[], object]:
-    """The call that ``row`` measures."""
+    """A function that makes the call of ``row``."""
     if row == "network":
         return _network(engine)
     a, b, w = (_leaf(engine, 4, 4) for _ in range(3))
@@ -87,7 +87,7 @@ def measure(contestant: str, threads: int, rows: list[str], seconds: float) -> d
 
 
 def least(call: Callable[[], object], seconds: float) -> float:
-    """The least mean of the runs of calls that start within ``seconds``."""
+    """The smallest mean time over a run of :data:`CALLS` calls, of runs within ``seconds``."""
     for _ in range(CALLS):
         call()
     gc.collect()
@@ -100,7 +100,7 @@ def least(call: Callable[[], object], seconds: float) -> float:
 
 
 def compare(rows: list[str], seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """For each row the microseconds of both, and the ratio."""
+    """For each row, the microseconds of both libraries and the ratio."""
     runs = contest.rounds(NAME, CONTESTANTS, rounds, threads=1, rows=rows, seconds=seconds)
     found = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""A recipe trained by PyTorch on minigrad's batches: the time of its steps, and its accuracy.
+"""A recipe trained with PyTorch on minigrad's batches: time of the steps, and accuracy.
 
     python -m benchmarks.torch_recipe speed-94 --dataset cifar10 --steps 10
     python -m benchmarks.torch_recipe speed-94 --dataset cifar10 --out torch-speed-94-cpu.json
@@ -6,9 +6,9 @@
 The network, optimisers, schedules and loss are PyTorch's (see :mod:`cifar.twins.reference`), run
 eagerly in channels_last, its faster layout on the CPU, with glibc keeping freed memory (see
 :mod:`benchmarks.contest`). The initial weights, the order of the images and their augmentation are
-those of ``cifar train`` with the same seed. Timed are whole steps, to the loss as a number. A batch
-is made by minigrad, and timed apart; evaluation is not timed. With ``--steps`` training ends early,
-and the time of the whole recipe is an estimate.
+those of ``cifar train`` with the same seed. A step is timed until the loss is read as a number.
+Batches are made by minigrad and timed separately; evaluation is not timed. With ``--steps``
+training ends early, and the time of the whole recipe is extrapolated.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def twin_of(run: Run, layout: str) -> Training:
 
 
 def timed(run: Run, twin: Training, steps: int) -> Iterator[dict[str, float]]:
-    """Train so many steps; of each its epoch, the mean loss of its images, and the seconds that the
-    batch and the step took."""
+    """Train for ``steps`` steps; yields, for each, its epoch, the mean loss of its images, and the
+    seconds of the batch and of the step."""
     done = 0
     for epoch in range(run.recipe.epochs):
         twin.start_epoch(epoch)
@@ -84,7 +84,7 @@ def evaluate(run: Run, twin: Training) -> dict[str, float]:
 
 
 def accuracy(run: Run, twin: Training, augmented: bool) -> float:
-    """On the test set, of one view of each image or of six."""
+    """Accuracy on the test set, from one view of each image or from six."""
     twin.model.eval()
     right = 0
     with num_threads(twin.threads), torch.no_grad():
@@ -96,7 +96,8 @@ def accuracy(run: Run, twin: Training, augmented: bool) -> float:
 
 
 def measure(settings: Settings, steps: int | None, layout: str) -> dict[str, Any]:
-    """Train and time; a line on stdout after each step. Accuracy is of whole trainings alone."""
+    """Train and time, with a line on stdout after each step. Accuracy is only measured after a
+    complete training."""
     recipe = train.checked_recipe(settings)
     with tempfile.TemporaryDirectory() as folder:
         run, _ = train.prepare(settings, recipe, mg.device("cpu"), Path(folder))

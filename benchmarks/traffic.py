@@ -1,8 +1,7 @@
-"""What a GPU is given to do in a step: kernels, and copies over the bus.
+"""The kernels of a step on a GPU, and its copies between host and GPU.
 
-PyTorch's profiler records, by NVIDIA's tracing interface, all that this process asks of the GPU,
-whoever asks: what CuPy launches and copies is seen like PyTorch's own. A kernel of a replayed graph
-counts like any other.
+PyTorch's profiler uses NVIDIA's tracing interface, which records all GPU work of the process, also
+that of CuPy. Kernels of a replayed graph are counted too.
 """
 
 from __future__ import annotations
@@ -24,30 +23,30 @@ class Traffic(NamedTuple):
     bytes_to_host: float = 0
 
     def per(self, steps: int) -> Traffic:
-        """The part of one of ``steps`` equal steps."""
+        """The traffic of one of ``steps`` equal steps."""
         return Traffic(*(number / steps for number in self))
 
 
 def counted(events: Iterable[Mapping[str, Any]]) -> Traffic:
     """The traffic in the "traceEvents" of a trace in Chrome's format."""
-    found = dict.fromkeys(Traffic._fields, 0)
+    counts = dict.fromkeys(Traffic._fields, 0)
     for event in events:
         name, kind = event.get("name", ""), event.get("cat")
         if kind == "kernel":
-            found["kernels"] += 1
+            counts["kernels"] += 1
         elif kind == "gpu_memcpy":
-            for start, way in (("Memcpy HtoD", "to_gpu"), ("Memcpy DtoH", "to_host")):
+            for start, direction in (("Memcpy HtoD", "to_gpu"), ("Memcpy DtoH", "to_host")):
                 if name.startswith(start):
-                    found[way] += 1
-                    found[f"bytes_{way}"] += event["args"]["bytes"]
-    return Traffic(**found)
+                    counts[direction] += 1
+                    counts[f"bytes_{direction}"] += event["args"]["bytes"]
+    return Traffic(**counts)
 
 
 def watched(work: Callable[[], object]) -> Traffic:
-    """The traffic of ``work()``, which has to wait for the GPU before it returns.
+    """The traffic of ``work()``, which must wait for the GPU before it returns.
 
     Raises:
-        RuntimeError: PyTorch has no CUDA here, so that it would see nothing.
+        RuntimeError: PyTorch has no CUDA, so its profiler would record nothing.
     """
     import torch
     from torch.profiler import ProfilerActivity, profile

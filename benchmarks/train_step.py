@@ -1,19 +1,19 @@
-"""Training steps per second and peak memory of minigrad beside PyTorch, on the CPU.
+"""Speed and peak memory of a training step, compared with PyTorch, on the CPU.
 
     python -m benchmarks.train_step                      # all models; the speed ones take longest
     python -m benchmarks.train_step --model simple --model gated
 
-The contestants (see :mod:`benchmarks.contest`) take turns on the same number of threads: forward,
-cross-entropy, backward and optimiser step on one random batch of the size of the study's recipe.
-Speed is the median over all steps of all rounds; the ratio is to the fastest of PyTorch's variants.
-GFLOP/s are those of convolutions and linear layers by their definition, and stand beside what the
-same machine reached in a large matrix product just before; Winograd's convolution needs fewer
-operations than counted, so 100 % is no limit.
+The contestants (see :mod:`benchmarks.contest`) run in turn on the same number of threads: forward,
+cross-entropy, backward and optimiser step on one random batch of the recipe's size. Speed is the
+median over all steps of all rounds; the ratio is to the fastest of PyTorch's variants. GFLOP/s
+count the convolutions and linear layers by their definition, and are compared with a large matrix
+product on the same machine just before. Winograd's convolution needs fewer operations than counted,
+so values above 100 % are possible.
 
-Memory is by how much the steps raise the process's peak resident size, the median over rounds.
-What is there before counts as import: the library, its model's code and, for minigrad, Numba with
-LLVM, woken by one small operation. All contestants make as many steps. Where Numba has nothing in
-its cache yet, the first turn compiles, and its figure is larger.
+Memory is the growth of the process's peak resident size during the steps, the median over rounds.
+The library, the model's code and, for minigrad, Numba with LLVM are loaded before, by one small
+operation. All contestants run the same number of steps. If Numba's cache is empty, the first turn
+compiles, and its memory is larger.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def measure(contestant: str, threads: int, model: str, batch: int, steps: int) -
 
 
 def steps_of(gflop: float, peak: float, seconds: float) -> int:
-    """How many steps of ``gflop`` each take ``seconds`` at half of the machine's peak."""
+    """The number of steps of ``gflop`` each that take ``seconds`` at half of the peak GFLOP/s."""
     return min(max(int(seconds * peak / 2 / gflop), LEAST), MOST)
 
 
 def compare(
     model: str, batch: int, threads: int, steps: int, rounds: int, peak: float
 ) -> dict[str, Any]:
-    """All contestants in turn, ``rounds`` times over.
+    """Run all contestants in turn, for several rounds.
 
     Args:
-        peak: GFLOP/s that the machine can do.
+        peak: the machine's peak GFLOP/s.
     """
     work = {"threads": threads, "model": model, "batch": batch, "steps": steps}
     runs = contest.rounds(NAME, CONTESTANTS, rounds, **work)
@@ -103,7 +103,7 @@ def show(found: dict[str, Any]) -> str:
 
 
 def summary(found: list[dict[str, Any]]) -> str:
-    """minigrad beside the best PyTorch, a line for each model."""
+    """minigrad and the fastest PyTorch, with a line for each model."""
     header = (
         "model, batch",
         "minigrad images/s",
@@ -142,7 +142,7 @@ def main() -> None:
     add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     given = parser.parse_args()
     peaks = environment.peaks(given.threads)
-    print(contest.opening(given.threads, peaks), flush=True)
+    print(contest.heading(given.threads, peaks), flush=True)
     found = []
     for model in given.model or study.MODELS:
         batch = given.batch or study.recipe(model).batch_size

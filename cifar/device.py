@@ -1,4 +1,4 @@
-"""The device and the precision that a person asks for, put into effect."""
+"""Selects the device and the precision that the user asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cifar.errors import UserError
 
 
 def find_device(name: str) -> mg.device:
-    """The device of that name; of several GPUs, it is the one in use from now on.
+    """The device of that name. A GPU also becomes the current GPU.
 
     Raises:
         UserError: there is none of that name.
@@ -22,10 +22,10 @@ def find_device(name: str) -> mg.device:
 
 
 def use_precision(name: str | None, device: mg.device) -> None:
-    """Multiply on ``device`` from now on in ``name``'s precision; None is the device's default.
+    """Set the precision of products on ``device``; None selects the device's default.
 
     Raises:
-        UserError: there is no such precision, or ``device`` is the CPU, which never rounds.
+        UserError: there is no such precision, or ``device`` is the CPU, which has only fp32.
     """
     try:
         mg.set_precision(name)

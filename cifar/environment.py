@@ -1,4 +1,4 @@
-"""The machine of a measurement: what it is, how fast it can be, and how much memory was used."""
+"""The machine of a measurement: its description, its peak speed, and the memory used."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def commit() -> str:
 
 
 def peaks(threads: int, seconds: float = 1.0) -> dict[str, float]:
-    """The best that ``threads`` threads of this machine reach: the yardsticks of all benchmarks.
+    """The peak speeds of this machine with ``threads`` threads, with which benchmarks compare.
 
     Returns:
         "gflops": NumPy's product of two square float32 matrices, 2 n³ operations;

@@ -1,15 +1,15 @@
-"""Errors that the person at the keyboard can mend."""
+"""Errors that the user can correct."""
 
 
 class UserError(Exception):
-    """A mistake in what was asked for; the command line prints it as one line and exits with 2.
+    """A mistake of the user; the command line prints it as one line and exits with code 2.
 
-    The message says what came, what was expected and what to do.
+    The message names the argument, what was expected and what was given.
     """
 
 
 class Diverged(UserError):
-    """Training in which the loss, the weights or the optimiser's state became infinite or NaN."""
+    """The loss, the weights or the optimiser's state became infinite or NaN during training."""
 
 
 class DataError(UserError):

@@ -1,5 +1,5 @@
-"""What training writes into its files besides tensors: JSON. It is checked after reading, because
-whoever can write a file can also write a digest that fits."""
+"""The metadata of the files that training writes: JSON. It is checked after reading, because
+whoever can write a file can also write a matching digest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read(
     """The tensors and the metadata of a file; {} for the metadata unless training wrote it.
 
     Raises:
-        ValueError: it cannot be read, is damaged, or its metadata are not plain texts and numbers;
+        ValueError: it cannot be read, is damaged, or its metadata are not plain text and numbers;
             the message names the file.
     """
     try:

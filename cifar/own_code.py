@@ -1,8 +1,8 @@
-"""Python files of a person's own that hold a recipe or a model, and whose code may be run.
+"""The user's own Python files with recipes and models, and the permission to run their code.
 
-A run's record holds the source of its own model, so that the model can be made again wherever the
-file has gone. Code from a record runs only if a person on this machine has named the same code
-before, for training, or names it now: a run that was downloaded runs nothing by itself.
+A run's record holds the source of its model, so that the model can be made without the file. Code
+from a record runs only if the user has trained with the same code on this machine, or names it now:
+a downloaded run executes nothing by itself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_path(name: str) -> bool:
 
 
 def read(name: str) -> Source:
-    """The file that a person named as FILE.py or FILE.py:FUNCTION, and that may be run from now on.
+    """Read the file that the user names as FILE.py or FILE.py:FUNCTION, and permit its code.
 
     Raises:
         UserError: it cannot be read.
@@ -85,10 +85,10 @@ def permitted(source: Source, named: str | None) -> Source:
     """The code to run for a record that holds ``source``.
 
     Args:
-        named: the file that a person names now, if one does.
+        named: the file that the user names now, if any.
 
     Raises:
-        UserError: nobody on this machine has named that code, or another one is named.
+        UserError: the code was not named on this machine, or other code is named now.
     """
     if named is not None:
         given = read(named)
@@ -109,16 +109,16 @@ def permitted(source: Source, named: str | None) -> Source:
 
 
 def _mark(source: Source) -> Path:
-    """The file whose existence says that a person on this machine has named that code."""
+    """The file that marks the code as permitted on this machine."""
     name = f"{source.sha256}-{source.function}"
     return Path("~/.cache/minigrad/own-code").expanduser() / name
 
 
 def run(source: Source) -> ModuleType:
-    """The module that the code makes.
+    """Execute the code; returns its module.
 
     Raises:
-        UserError: the code raises something.
+        UserError: the code raises an exception.
     """
     module = ModuleType(f"own_code_{source.sha256[:16]}")
     module.__file__ = source.file
@@ -133,14 +133,14 @@ def run(source: Source) -> ModuleType:
 def make_model(
     source: Source, num_classes: int, seed: int, image_size: int, **options: Any
 ) -> mg.nn.Module:
-    """What the function of ``source`` makes, freshly initialised and tried on a black image.
+    """A new model from the function of ``source``, tried on a black image.
 
     Args:
         options: further arguments of the function.
 
     Raises:
-        UserError: the code raises something, or does not make a model of such images to that many
-            logits.
+        UserError: the code raises an exception, or the result is not a model from such images to
+            that number of logits.
     """
     name = f"{source.file}:{source.function}"
     create = getattr(run(source), source.function, None)

@@ -1,5 +1,5 @@
-"""What commands need of the system: a folder or a download of their own, signals that stop a run
-at a step, output that outlives its terminal, and advice when memory runs out."""
+"""Locks on folders and files, signals that stop a run at a step, output that survives the end of
+its terminal, and advice when memory runs out."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, which exists, against every other run.
+    """Lock the existing ``folder`` against all other runs.
 
-    The file ``.lock`` is there meanwhile. The kernel locks it, so the lock ends with the process,
-    however that ends; a file that a killed process left is taken over by the next.
+    The folder contains the file ``.lock`` meanwhile. The operating system locks it, so the lock
+    ends with the process in any case. The next run takes over a file that a killed process left.
 
     Raises:
         UserError: another run holds the folder.
@@ -50,10 +50,11 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def in_turn(file: Path, waiting: str) -> Iterator[None]:
-    """Hold ``file``, which is created for this and removed at the end, against every other process;
-    while another one holds it, print ``waiting`` and wait.
+    """Lock ``file`` against all other processes; if another one holds it, print ``waiting`` and
+    wait.
 
-    As in :func:`alone_in`, a process that was killed may leave the file, but no lock.
+    The file is created for this and removed at the end. As in :func:`alone_in`, a process that was
+    killed may leave the file, but no lock.
     """
     lock = _lock(file)
     if not _acquire(lock, blocking=False):
@@ -67,11 +68,13 @@ def in_turn(file: Path, waiting: str) -> Iterator[None]:
 
 @contextmanager
 def held(file: Path, wait: bool = False) -> Iterator[bool]:
-    """Whether this process, and no other, holds ``file`` meanwhile; it is created for this and
-    removed at the end. As in :func:`alone_in`, a process that was killed may leave it, but no lock.
+    """Lock ``file`` and yield whether that succeeded.
+
+    The file is created for this and removed at the end. As in :func:`alone_in`, a process that was
+    killed may leave the file, but no lock.
 
     Args:
-        wait: until it is free.
+        wait: whether to wait until it is free.
 
     Raises:
         OSError: the file cannot be created.
@@ -105,7 +108,7 @@ def _lock(file: Path) -> filelock.FileLock:
 
 
 def _acquire(lock: filelock.FileLock, blocking: bool = True) -> bool:
-    """Whether the lock is held now, or its file system has no locks, which a note says.
+    """Take the lock; returns whether it is held, or the file system has no locks (with a note).
 
     Raises:
         OSError: the file cannot be created.
@@ -134,7 +137,7 @@ def _release(lock: filelock.FileLock) -> None:
 
 @contextmanager
 def writing(name: str, path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an OSError while the file ``path`` is written into a UserError that names the option
+    """Turn an OSError in the block, which writes ``path``, into a UserError that names the option
     ``name``."""
     try:
         yield
@@ -189,7 +192,7 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def outlive_terminal() -> Iterator[None]:
-    """Go on when the terminal, or the reader of the output, goes away: SIGHUP is ignored, and
+    """Continue when the terminal, or the reader of the output, closes: SIGHUP is ignored, and
     output that can no longer be written is dropped. Outside the main thread nothing changes."""
     if not _in_main_thread():
         yield
@@ -207,7 +210,7 @@ def outlive_terminal() -> Iterator[None]:
 
 
 def program() -> tuple[str, ...]:
-    """The words that started this program; typed again in the same folder, they start it again."""
+    """The words of a command that starts this program again from the same folder."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
         return (_shortest(sys.executable), "-m", spec.name.removesuffix(".__main__"))
@@ -217,7 +220,7 @@ def program() -> tuple[str, ...]:
 
 
 def shell_word(word: str) -> str:
-    """``word`` quoted for a shell, in printable characters only: a path may hold any others."""
+    """``word`` quoted for a shell, in printable characters only, though a path may have others."""
     if word.isprintable():
         return shlex.quote(word)
     plain = set(range(ord(" "), 127)) - set(b"'\\")
@@ -225,15 +228,14 @@ def shell_word(word: str) -> str:
 
 
 def _shortest(program: str) -> str:
-    """The name alone if a shell finds the program by it, else the whole path."""
+    """The program's name if a shell finds it by that, otherwise its path."""
     name = Path(program).name
     return name if shutil.which(name) == program else program
 
 
 @contextmanager
 def suggest_smaller_batch() -> Iterator[None]:
-    """For a command that takes a batch size: when memory runs out, the error suggests a smaller
-    one."""
+    """Suggest a smaller batch when memory runs out in the block of a command with a batch size."""
     try:
         yield
     except MemoryError as error:

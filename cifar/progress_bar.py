@@ -1,4 +1,4 @@
-"""Progress bars that leave out compiling, which has a line of its own."""
+"""Progress bars whose times exclude compilation, which has its own line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ COMPILING = "compiling kernels, once on this machine"
 
 
 class Bar:
-    """A bar over images. It begins with the second step: kernels may be compiled during the first,
-    so its time says nothing about the others.
+    """A bar over images. It starts with the second step, because kernels may be compiled during the
+    first, whose time is therefore not typical.
 
     Args:
         total: number of images.
@@ -40,7 +40,7 @@ class Bar:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """One step over so many images."""
+        """Advance by one step of ``images`` images."""
         if self._bar is not None:
             yield
             self._bar.update(images)
@@ -55,14 +55,14 @@ class Bar:
         )
 
     def show(self, figures: Mapping[str, Any]) -> None:
-        """Show figures behind the bar, from its next update on."""
+        """Show figures after the bar, from its next update on."""
         if self._bar is not None:
             self._bar.set_postfix(figures, refresh=False)
 
 
 @contextmanager
 def compiling(disable: bool | None = False) -> Iterator[None]:
-    """Show how many kernels are compiled meanwhile, and for how long; nothing if none is."""
+    """Show how many kernels are compiled during the block, and for how long; nothing if none."""
     with ExitStack() as stack:
         lines: list[tqdm[Any]] = []
 

@@ -1,4 +1,4 @@
-"""A model layer by layer: output shapes, parameters and multiply-adds, seen in one forward pass."""
+"""A model layer by layer: output shapes, parameters and multiply-adds, from one forward pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Layer:
         name: dotted path in the model.
         kind: class and window, such as "Conv2d 3×3, stride 2".
         shape: of the output, without the batch.
-        parameters: learnt values that the layer itself owns; 0 if an earlier row counted them.
+        parameters: learnt values of the layer itself; 0 if an earlier row counted them.
         multiply_adds: for one image.
     """
 
@@ -37,7 +37,7 @@ class Summary:
     Attributes:
         layers: the modules without submodules of their own.
         parameters: learnt values of the whole model.
-        statistics: values that are measured, not learnt: batch norm's running means and variances.
+        statistics: number of running means and variances of batch norm, which are not learnt.
         multiply_adds: of all layers for one image.
     """
 
@@ -51,13 +51,13 @@ class Summary:
 
 
 def summarize(model: nn.Module, image: tuple[int, ...] = (3, 32, 32)) -> Summary:
-    """Run ``model`` once, in evaluation mode, on a black image of that shape, and note each layer.
+    """Run ``model`` once, in evaluation mode, on a black image of that shape; records each layer.
 
-    Multiply-adds are those of convolutions and linear layers (biases aside) and one per element of
-    a batch norm (its scale and shift). What a model calls as a function, such as ``F.relu``, a sum
-    or a product, is no layer: it has no row and is not counted.
+    Multiply-adds are those of convolutions and linear layers (without biases) and one per element
+    of a batch norm (its scale and shift). Functions that a model calls, such as ``F.relu``, sums
+    and products, are not layers: they have no row and are not counted.
 
-    The model is left as it was.
+    The model is not changed.
     """
     layers: list[Layer] = []
     counted: set[int] = set()

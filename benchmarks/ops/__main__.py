@@ -32,7 +32,7 @@ def main() -> None:
     if not families:
         parser.error(f"no case of {', '.join(given.family)} is of {', '.join(only)}")
     peaks = environment.peaks(given.threads)
-    print(contest.opening(given.threads, peaks), flush=True)
+    print(contest.heading(given.threads, peaks), flush=True)
     rows = []
     for family in families:
         own = report.compare(family, only, given.threads, given.seconds, given.rounds, peaks)

@@ -1,4 +1,4 @@
-"""What a case is: a call that both libraries take, on operands of several sizes."""
+"""Cases to time: a call that both libraries accept, with operands of several sizes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sizes(NamedTuple):
     large: Shape
 
     def of(self, name: str) -> Shape:
-        """The one of that name."""
+        """The shape of that size."""
         return self[self._fields.index(name)]
 
 
@@ -30,10 +30,10 @@ IMAGES = Sizes((8, 16, 16, 16), (64, 16, 32, 32), (64, 64, 32, 32))
 
 
 class Variant(NamedTuple):
-    """How the operands lie in memory, how many they are, and their dtype.
+    """Size, dtype and memory order of the operands.
 
-    "transposed" operands have the first axis innermost, as minigrad's own operations leave batches
-    behind. PyTorch's of four dimensions are in NCHW or channels_last instead.
+    "transposed" operands have the first axis innermost, the order of batches in minigrad.
+    Four-dimensional operands of PyTorch are in NCHW or channels_last instead.
     """
 
     size: str
@@ -52,15 +52,15 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Operand:
-    """An argument that is a tensor.
+    """A tensor argument.
 
     Attributes:
         kind: "normal", "positive", "unit" (between 0 and 1), "classes" (integers below ``most``),
             "bools".
-        shape: its shape for the case's.
-        constant: needs no gradient.
-        parameter: lies in memory as parameters do, in every layout.
-        most: how many classes for the case's shape.
+        shape: the operand's shape as a function of the case's shape.
+        constant: whether it needs no gradient.
+        parameter: whether it is contiguous in every layout, as parameters are.
+        most: the number of classes as a function of the case's shape.
     """
 
     kind: str = "normal"
@@ -70,7 +70,7 @@ class Operand:
     most: Callable[[Shape], int] = lambda shape: 10
 
     def of(self, shape: Callable[[Shape], Shape], **changes: Any) -> Operand:
-        """This operand with another shape."""
+        """A copy of this operand with another shape."""
         return replace(self, shape=shape, **changes)
 
     @property
@@ -78,7 +78,7 @@ class Operand:
         return self.kind not in ("classes", "bools")
 
     def draw(self, shape: Shape, variant: Variant, channels_last: bool) -> np.ndarray:
-        """Values for a case of ``shape``, in their order in memory."""
+        """Values for a case of ``shape``, in the memory order of ``variant``."""
         own = self.shape(shape)
         flat = np.resize(_pool(self.kind, self.most(shape)), math.prod(own))
         flat = flat.astype(variant.dtype) if self.floating else flat
@@ -112,18 +112,18 @@ parameter = Operand(parameter=True)
 
 @dataclass(frozen=True)
 class Case:
-    """Something to time in every :data:`VARIANTS`.
+    """A call to time in each of :data:`VARIANTS`.
 
     Attributes:
-        label: what is called, unique.
-        names: the public names whose speed it is.
-        call: ``call(engine, *tensors)`` runs it; with ``build``, ``call(engine, built, *tensors)``.
+        label: a unique name.
+        names: the public names that the case measures.
+        call: ``call(engine, *tensors)``, or ``call(engine, layer, *tensors)`` with ``build``.
         operands: the tensors.
         sizes: a shape for each size.
         build: ``build(engine, shape)`` makes a layer once.
-        multiply_adds: of the forward pass, where products and not memory set the limit.
-        gradient: whether the backward pass is timed, if the result has one.
-        step: the name of an optimiser, in place of a call: its step is timed.
+        multiply_adds: of the forward pass, if arithmetic and not memory limits the speed.
+        gradient: whether the backward pass is timed, if the result has a gradient.
+        step: the name of an optimiser whose step is timed instead of a call.
     """
 
     label: str
@@ -140,14 +140,14 @@ class Case:
 def case(
     label: str, call: Callable[..., Any], *operands: Operand, also: str = "", **given: Any
 ) -> Case:
-    """A case of ``label``, whose first word is a public name, as are those in ``also``."""
+    """A case whose public names are the first word of ``label`` and the words of ``also``."""
     names = (label.split(",")[0].split(" ")[0], *also.split())
     return Case(label, names, call, operands, **given)
 
 
 def named(name: str, *operands: Operand, label: str = "", where: str = "", **given: Any) -> Case:
-    """A case of the function ``name`` of the library, or of its module ``where``, on ``operands``
-    alone."""
+    """A case of the library's function ``name``, or that of its module ``where``, called with
+    ``operands`` only."""
 
     def call(engine: Any, *tensors: Any) -> Any:
         home = getattr(engine, where) if where else engine.library
@@ -157,5 +157,5 @@ def named(name: str, *operands: Operand, label: str = "", where: str = "", **giv
 
 
 def each(names: str, *operands: Operand, where: str = "", **given: Any) -> list[Case]:
-    """:func:`named` of each of ``names``."""
+    """A :func:`named` case for each of ``names``, separated by spaces."""
     return [named(name, *operands, where=where, **given) for name in names.split()]

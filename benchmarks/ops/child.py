@@ -1,4 +1,4 @@
-"""In the child: one library's times of a family."""
+"""Timing of a family of cases with one library, in its own process."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ STATE = {"SGD": 1, "RMSprop": 1, "Adagrad": 1, "Muon": 1, "RAdam": 2, "Adamax": 
 def measure(
     contestant: str, threads: int, family: str, only: list[str], seconds: float
 ) -> list[list[dict[str, dict[str, Any]]]]:
-    """For each case and variant: part → "ms", the least, and "bytes" or "flops"."""
+    """For each case and variant, by part: "ms" (the smallest), and "bytes" or "flops"."""
     engine = contest.engine(contestant, threads)
     return [
-        [measured(engine, one, variant, seconds) for variant in VARIANTS]
-        for one in chosen(family, only)
+        [measured(engine, case, variant, seconds) for variant in VARIANTS]
+        for case in chosen(family, only)
     ]
 
 
 def measured(
     engine: Engine, case: Case, variant: Variant, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Part → its figures; {} if another setting of the library already measures the same."""
+    """The figures of each part; {} if another setting of the library measures the same."""
     if second_setting(engine) and not _differs(case, variant):
         return {}
     shape = case.sizes.of(variant.size)
@@ -46,7 +46,7 @@ def measured(
 
 
 def second_setting(engine: Engine) -> bool:
-    """Whether it is PyTorch in channels_last, and with fused optimisers."""
+    """Whether this is PyTorch in channels_last, which also uses fused optimisers."""
     return "channels_last" in str(getattr(engine, "order", ""))
 
 
@@ -56,7 +56,7 @@ def _differs(case: Case, variant: Variant) -> bool:
 
 
 def parts(engine: Engine, case: Case, variant: Variant) -> Parts:
-    """What to time, and how many bytes it must read and write at the least."""
+    """For each part, a function to time and the least bytes that it must read and write."""
     shape = case.sizes.of(variant.size)
     if case.step:
         return _step(engine, case, variant)
@@ -100,7 +100,7 @@ def _bytes(tensor: Any) -> int:
 
 
 def _step(engine: Engine, case: Case, variant: Variant) -> Parts:
-    """A step of an optimiser on the parameters of layers."""
+    """The step of an optimiser, with the operands as parameters."""
     make = getattr(engine.optim, case.step)
     shape = case.sizes.of(variant.size)
     parameters = []

@@ -1,4 +1,4 @@
-"""In the parent: the rows, as tables, JSON and a picture."""
+"""The rows of results, as tables, JSON and a picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(
     rounds: int,
     peaks: dict[str, float],
 ) -> list[Row]:
-    """A row for each part of each variant of each case: the least of each library's turns."""
+    """A row for each part of each variant of each case, with the smallest time of each library."""
     work = {"threads": threads, "family": family, "only": list(only), "seconds": seconds}
     runs = contest.rounds("ops.child", QUICK, rounds, **work)
     rows = []
@@ -66,17 +66,17 @@ def rounded(number: float) -> float:
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """For each family the geometric mean of its ratios, the number of rows, and of slow ones; for
-    the sizes apart too."""
-    found = {}
+    """For each family, the geometric mean of the ratios, over all rows and for each size, the
+    number of rows, and the number of slow ones."""
+    figures = {}
     for family in dict.fromkeys(row["family"] for row in rows):
         own = [row for row in rows if row["family"] == family]
         means = {}
         for size in dict.fromkeys(variant.size for variant in VARIANTS):
             means[size] = mean([row for row in own if row["size"] == size])
         slow = sum(row["ratio"] < SLOW for row in own)
-        found[family] = {"ratio": mean(own), **means, "rows": len(own), "slow": slow}
-    return found
+        figures[family] = {"ratio": mean(own), **means, "rows": len(own), "slow": slow}
+    return figures
 
 
 def mean(rows: Sequence[Row]) -> float:
@@ -84,7 +84,7 @@ def mean(rows: Sequence[Row]) -> float:
 
 
 def described(row: Row) -> str:
-    """Its variant."""
+    """The row's variant, in words."""
     special = [row["layout"]] * (row["layout"] != "contiguous")
     special += [row["dtype"]] * (row["dtype"] != "float32")
     return ", ".join([row["size"], *special])
@@ -121,14 +121,14 @@ def show_summary(rows: Sequence[Row]) -> str:
 
 
 def write(path: Path, head: dict[str, Any], rows: Sequence[Row]) -> None:
-    """The results as JSON, a line for each row."""
+    """Write the results as JSON, with a line for each row."""
     start = json.dumps({**head, "families": summary(rows)}, indent=1, ensure_ascii=False)
     lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
     mg.checkpoint.write_text(path, f'{start[:-2]},\n "results": [\n{lines}\n ]\n}}\n')
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """The ratios of all rows by family, a mark at each family's mean."""
+    """Plot the ratios of all rows by family, with a mark at each family's mean."""
     rows = found["results"]
     families = list(dict.fromkeys(row["family"] for row in rows))[::-1]
     colours = {"small": plots.ORANGE, "usual": plots.BLUE, "large": plots.GREEN}
@@ -149,4 +149,4 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axis.grid(alpha=0.3, axis="x")
         handles, labels = axis.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(f"Every operation beside PyTorch on {found['machine']['cpu']}")
+        figure.suptitle(f"Operations compared with PyTorch on {found['machine']['cpu']}")

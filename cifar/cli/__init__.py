@@ -4,9 +4,9 @@ reports, and models to and from other programs.
     cifar train simple --dataset cifar10
     cifar evaluate runs/simple-seed0
 
-Exit codes: 0 done, 1 no (``cifar data`` without CIFAR-10, ``cifar verify`` of a run that came out
-differently), 2 a mistake to mend (one line on stderr says which), 130 stopped by Ctrl-C, 141 the
-reader of stdout, such as ``head``, stopped reading.
+Exit codes: 0 for success, 1 for a negative answer (``cifar data`` without CIFAR-10, ``cifar
+verify`` of a run that differs), 2 for a mistake (one line on stderr), 130 after Ctrl-C, 141 if the
+reader of stdout, such as ``head``, stops reading.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ COMMANDS: Final[dict[str, Command]] = {
 
 
 def parse(arguments: Sequence[str]) -> Any:
-    """The settings of one command; see :func:`cifar.cli.command.parse`."""
+    """Parse the settings of one command; see :func:`cifar.cli.command.parse`."""
     return command.parse(arguments, COMMANDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the command; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     name = command.name_in(words, COMMANDS)
     return guarded(lambda: parse(words), lambda settings: COMMANDS[name].act(settings))

@@ -1,4 +1,4 @@
-"""What a command is, how its options are parsed, and how mistakes end in one line."""
+"""Commands: parsing of their options, and one-line messages for mistakes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Command:
 
     Attributes:
         settings: the dataclass of its options; its docstring is their help.
-        act: does it, and returns the exit code.
+        act: runs the command and returns the exit code.
     """
 
     settings: type
@@ -35,7 +35,7 @@ class Command:
 
 
 def parse(arguments: Sequence[str], commands: Mapping[str, Command]) -> Any:
-    """The settings of one of the commands, which the first argument names, or the first two.
+    """Parse the settings of the command that the first one or two arguments name.
 
     Raises:
         UserError: the arguments cannot be parsed.
@@ -53,14 +53,14 @@ def parse(arguments: Sequence[str], commands: Mapping[str, Command]) -> Any:
 
 
 def name_in(arguments: Sequence[str], commands: Mapping[str, Command]) -> str:
-    """The command that the arguments begin with, of one word or two, such as "search show"; the
-    first argument where there is none."""
+    """The command at the start of the arguments, of one or two words, such as "search show"; if it
+    is unknown, the first argument."""
     two = " ".join(arguments[:2])
     return two if two in commands and len(arguments) > 1 else next(iter(arguments), "")
 
 
 def parse_options(settings: type[T], arguments: Sequence[str], program: str, description: str) -> T:
-    """The settings of a program that is one command; it raises what :func:`parse` does."""
+    """Parse the settings of a program with one command; raises the same errors as :func:`parse`."""
     return typing.cast(T, _parse(settings, arguments, program, description))
 
 
@@ -82,10 +82,10 @@ def _parse(
     description: str,
     helped: str | None = None,
 ) -> Any:
-    """What tyro makes of the arguments; its framed errors become a UserError of one line.
+    """Parse the arguments with tyro; its framed errors become a UserError of one line.
 
     Args:
-        helped: the words before --help that explain the options; ``program`` by default.
+        helped: the command whose --help explains the options (default: ``program``).
     """
 
     def call(**options: Any) -> Any:
@@ -105,12 +105,12 @@ def _parse(
 
     advice = f"(see {helped or program} --help)"
     shown, framed = io.StringIO(), io.StringIO()
-    try:  # redirected, because tyro colours its errors where stdout is a terminal
+    try:  # redirected, because tyro colours its errors if stdout is a terminal
         with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(framed):
             parsed, unknown = call(return_unknown_args=True)
     except SystemExit as stop:
         if not stop.code:
-            call()  # again, for its help on this terminal
+            call()  # again, to show the help on this terminal
         raise UserError(f"{_first_paragraph(framed.getvalue())} {advice}") from None
     if unknown:
         name = unknown[0].partition("=")[0]
@@ -155,10 +155,10 @@ def _is_blank(line: str) -> bool:
 
 
 def guarded(parse: Callable[[], T], act: Callable[[T], int]) -> int:
-    """The exit code of ``act(parse())``; a person's mistake becomes one line on stderr and 2."""
+    """The exit code of ``act(parse())``; a mistake of the user gives one line on stderr and 2."""
 
     def check_and_act(settings: T) -> int:
-        try:  # what the environment asks for, before any work
+        try:  # check the environment's variables before any work
             mg.get_num_threads()
             if os.environ.get("MINIGRAD_COMPILED"):
                 mg.is_compiled()

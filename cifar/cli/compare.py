@@ -1,4 +1,4 @@
-"""``cifar compare``: minigrad beside PyTorch."""
+"""``cifar compare``: comparison of minigrad with PyTorch."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from cifar.results import tables
 
 @dataclass(frozen=True)
 class Data:
-    """Where CIFAR-10 is on this machine, and whether it is whole.
+    """Show where CIFAR-10 is on this machine, and whether it is complete.
 
     Attributes:
-        data_dir: the folder to look in; $MINIGRAD_DATA, then ~/.cache/minigrad unless given.
-        download: fetch it (170 MB) if it is not there, and verify it.
+        data_dir: the folder to look in (default: $MINIGRAD_DATA, then ~/.cache/minigrad).
+        download: download it (170 MB) if it is missing, and verify it.
         verify: compare every byte with the published hashes, and count the images of each class.
     """
 
@@ -26,7 +26,7 @@ class Data:
 
 
 def show_data(settings: Data) -> int:
-    """Print where CIFAR-10 is; once every byte has been verified, its images by class too."""
+    """Print where CIFAR-10 is and, after verification, the number of images of each class."""
     folder, places = datasets.find(settings.data_dir)
     if folder is None and not settings.download:
         print(f"CIFAR-10 is not in {places}; --download fetches it (170 MB)")

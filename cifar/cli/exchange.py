@@ -8,7 +8,7 @@ from cifar.results import exchange
 
 
 def run_export(settings: exchange.Export) -> int:
-    """Export, and print what is where."""
+    """Export, and print the path."""
     trained = exchange.export(settings)
     print(f"{trained.record.describe()} is in {settings.out}")
     return 0
@@ -18,7 +18,7 @@ EXPORT = Command(exchange.Export, run_export)
 
 
 def run_import(settings: exchange.Import) -> int:
-    """Import, and print what can be done with it."""
+    """Import, and print the next command."""
     exchange.adopt(settings)
     word = process.shell_word(settings.out)
     print(f"the weights are in {settings.out}; next: cifar evaluate {word}")

@@ -22,14 +22,14 @@ class Explore:
     """A page that replays one training step of a recipe's network: values, gradients, memory.
 
     Attributes:
-        recipe: which one; `cifar recipes` lists them.
-        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
-            synthetic set, saying so.
-        data_dir: folder of CIFAR-10; the usual places unless given.
-        seed: of the weights and of dropout.
-        batch: images of the step, the first of the training set.
-        out: the HTML file; explore-RECIPE.html unless given.
-        set: FIELD=VALUE, such as loss=focal_loss, in place of the recipe's; may be repeated.
+        recipe: the recipe's name; `cifar recipes` lists them.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, otherwise the
+            built-in synthetic set, with a note.
+        data_dir: folder of CIFAR-10 (default: the usual places).
+        seed: seed of the weights and of dropout.
+        batch: number of images of the step, taken from the start of the training set.
+        out: the HTML file (default: explore-RECIPE.html).
+        set: FIELD=VALUE, such as loss=focal_loss, changes a field of the recipe; may be repeated.
     """
 
     recipe: tyro.conf.Positional[str]
@@ -44,8 +44,8 @@ class Explore:
 def write_page(settings: Explore) -> int:
     """Write the page, and print where it is."""
     for name, least in (("seed", 0), ("batch", 2)):
-        if (came := getattr(settings, name)) < least:
-            raise UserError(f"{name}: expected a whole number from {least}, got {came}")
+        if (value := getattr(settings, name)) < least:
+            raise UserError(f"{name}: expected a whole number from {least}, got {value}")
     recipe = recipes.load(settings.recipe)
     recipe = dataclasses.replace(recipe, **overrides.parse(recipe, settings.set))
     data = datasets.load(settings.dataset, "train", settings.data_dir)
@@ -59,7 +59,7 @@ def write_page(settings: Explore) -> int:
         "images": augment.normalize(pixels, recipe.mean, recipe.std),
         "labels": mg.tensor(data.labels[: settings.batch]),
     }
-    mg.manual_seed(settings.seed)  # of dropout
+    mg.manual_seed(settings.seed)  # for dropout
     with process.writing("out", out):
         mg.explore(
             lambda images, labels: objective(model(images), labels),

@@ -1,4 +1,4 @@
-"""``cifar evaluate``, ``cifar predict``, ``cifar report``: what trained models do, and how well."""
+"""``cifar evaluate``, ``cifar predict`` and ``cifar report``: use of trained models."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EVALUATE = Command(evaluate.Settings, run_evaluation)
 
 
 def run_prediction(settings: predict.Settings) -> int:
-    """Predict, and print the likeliest classes or where the CSV file is."""
+    """Predict, and print the likeliest classes or the path of the CSV file."""
     found = predict.run(settings)
     if settings.csv is not None:
         print(f"{len(found.ids):,} predictions are in {settings.csv}")
@@ -53,7 +53,7 @@ PREDICT = Command(predict.Settings, run_prediction)
 
 
 def run_report(settings: report.Settings) -> int:
-    """Print all runs beside the studies' figures, and where the page is."""
+    """Print all runs with the studies' figures, and the path of the page."""
     groups, out = report.run(settings)
     print(tables.table(report.HEADER, report.rows(groups)))
     print(f"curves and details are in {out}")

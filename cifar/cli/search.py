@@ -1,4 +1,4 @@
-"""``cifar search`` and ``cifar search show``: the best settings in a space, and what was tried."""
+"""``cifar search`` and ``cifar search show``: hyperparameter search, and its results."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MOST = 10  # trials in the table on the terminal
 
 
 def require_optuna() -> None:
-    """Raise unless the libraries of the extra ``search`` are there.
+    """Check that the libraries of the extra ``search`` are installed.
 
     Raises:
-        UserError: one is missing; it says how to install it.
+        UserError: one is missing; the message says how to install it.
     """
     for name in ("optuna", "rich"):
         try:
@@ -51,13 +51,13 @@ SEARCH = Command(request.Settings, run_search)
 
 @dataclass(frozen=True)
 class Show:
-    """What a search has found so far: a table, pictures, one HTML page, and the best recipe.
+    """Show the results of a search so far: a table, pictures, one HTML page, and the best recipe.
 
     Attributes:
         place: the search's folder, a journal file, or the URL of a database.
-        study: its name, where there are several.
-        out: folder for index.html, the pictures, trials.json and best.py; the search's own unless
-            given, or the current one for a database.
+        study: the study's name, if there are several.
+        out: folder for index.html, the pictures, trials.json and best.py (default: the folder of
+            the search, or the current one for a database).
     """
 
     place: tyro.conf.Positional[str]

@@ -1,4 +1,4 @@
-"""``cifar recipes``, ``cifar models``, ``cifar augment``: what the studies train, and on what."""
+"""``cifar recipes``, ``cifar models`` and ``cifar augment``: recipes, networks, augmentation."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from cifar.results import plots, report, tables
 
 @dataclass(frozen=True)
 class Recipes:
-    """The studies' recipes: how each network is trained, and what the study reached.
+    """Show the studies' recipes: how each network is trained, and the study's results.
 
     Attributes:
-        name: show all settings of this recipe, or of FILE.py of your own.
+        name: show all settings of this recipe, or of your own FILE.py.
     """
 
     name: tyro.conf.Positional[str | None] = None
 
 
 def show_recipes(settings: Recipes) -> int:
-    """All recipes in a table, or all settings of one."""
+    """Print a table of all recipes, or all settings of one."""
     if settings.name is not None:
         recipe = recipes.load(settings.name)
         fields = dataclasses.fields(recipe)
@@ -51,7 +51,7 @@ def show_recipes(settings: Recipes) -> int:
 
 
 def _as_text(value: object, inner: bool = False) -> str:
-    """A setting's value nearly as --set takes it: 0.001, momentum=0.9, "crop 2 px, flip"."""
+    """A setting's value, written much as for --set: 0.001, momentum=0.9, "crop 2 px, flip"."""
     if isinstance(value, Mapping):
         return ", ".join(f"{k}={_as_text(v, True)}" for k, v in value.items()) or "none"
     if isinstance(value, tuple):
@@ -68,7 +68,7 @@ RECIPES = Command(Recipes, show_recipes)
 
 @dataclass(frozen=True)
 class NewRecipe:
-    """Write a file with a recipe and a model to begin with; then `cifar train ./FILE.py`.
+    """Write a file with a recipe and a model to start from; then run `cifar train ./FILE.py`.
 
     Attributes:
         file: the .py file to write.
@@ -78,7 +78,7 @@ class NewRecipe:
 
 
 def write_recipe(settings: NewRecipe) -> int:
-    """Write the file, unless there is one, and print what is next."""
+    """Write the file, unless it exists, and print the next command."""
     path = Path(settings.file)
     if path.suffix != ".py":
         raise UserError(f"file: expected a name that ends in .py, got {path}")
@@ -99,18 +99,18 @@ NEW_RECIPE = Command(NewRecipe, write_recipe)
 
 @dataclass(frozen=True)
 class Models:
-    """The studies' networks: parameters and multiply-adds, or one of them layer by layer.
+    """Show the studies' networks: parameters and multiply-adds, or one of them layer by layer.
 
     Attributes:
-        name: show this model's layers: output shape, parameters, multiply-adds for one image; or
-            FILE.py:FUNCTION of your own.
+        name: show the layers of this model, or of your own FILE.py:FUNCTION: output shape,
+            parameters, multiply-adds for one image.
     """
 
     name: tyro.conf.Positional[str | None] = None
 
 
 def show_models(settings: Models) -> int:
-    """All models in a table, or the layers of one."""
+    """Print a table of all models, or of the layers of one."""
     rows: list[tuple[object, ...]]
     if settings.name is None:
         header = ("model", "parameters", "running statistics", "multiply-adds", "MB")
@@ -139,16 +139,16 @@ MODELS = Command(Models, show_models)
 
 @dataclass(frozen=True)
 class Augment:
-    """A picture of what a recipe's augmentation makes of training images, of six classes.
+    """Draw training images of six classes before and after a recipe's augmentation.
 
     Attributes:
-        recipe: which one; `cifar recipes` lists them.
-        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
-            synthetic set, saying so.
-        data_dir: folder of CIFAR-10; the usual places unless given.
-        seed: of the random draws.
-        out: the PNG file; augmentation-RECIPE.png unless given.
-        set: FIELD=VALUE, such as augmentation.rotation=15, in place of the recipe's; may be
+        recipe: the recipe's name; `cifar recipes` lists them.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, otherwise the
+            built-in synthetic set, with a note.
+        data_dir: folder of CIFAR-10 (default: the usual places).
+        seed: seed of the random draws.
+        out: the PNG file (default: augmentation-RECIPE.png).
+        set: FIELD=VALUE, such as augmentation.rotation=15, changes a field of the recipe; may be
             repeated.
     """
 
@@ -161,7 +161,7 @@ class Augment:
 
 
 def show_augmentation(settings: Augment) -> int:
-    """Draw the contact sheet, and print where it is."""
+    """Draw the contact sheet, and print its path."""
     if settings.seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {settings.seed}")
     recipe = recipes.load(settings.recipe)

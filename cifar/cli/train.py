@@ -1,4 +1,4 @@
-"""``cifar train`` and ``cifar verify``: train a recipe, and see whether a run can be repeated."""
+"""``cifar train`` and ``cifar verify``: train a recipe, and check that a run is reproducible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Train(request.Request):
     """Train a recipe's network; writes models, metrics and pictures into a folder.
 
     Attributes:
-        recipe: which one; `cifar recipes` lists them. A resumed run has its own.
+        recipe: the recipe's name; `cifar recipes` lists them. Not needed with --resume.
     """
 
     recipe: tyro.conf.Positional[str | None] = None
@@ -35,7 +35,7 @@ TRAIN = Command(Train, run_training)
 
 
 def run_verification(settings: verify.Settings) -> int:
-    """Repeat the first steps of a run; print where they differ if they do."""
+    """Repeat the first steps of a run, and print any differences."""
     found = verify.run(settings)
     steps = f"the first {len(found.then)} steps of {found.path}"
     for change in found.changes:

@@ -106,7 +106,7 @@ def test_what_the_clock_cuts_short_goes_on_later(session, monkeypatch):
         found, asked = session("6s", *words)
         assert asked[-1] == "training gated None"
         assert found["trainings"]["gated"] == {"epochs": 1, "unfinished": True}
-    with pytest.raises(SystemExit, match="no word of it within the budget"):
+    with pytest.raises(SystemExit, match="no answer within the budget"):
         session("0.001s", *words)
 
 

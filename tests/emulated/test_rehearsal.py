@@ -17,7 +17,7 @@ def test_its_options_are_those_of_a_session(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["x", "--out", out, "--device", "cpu", "--budget", "0.001s"])
     monkeypatch.setattr(gpu_session, "PARTS", ())
     monkeypatch.setattr(gpu_session.signal, "signal", lambda *_: None)
-    with pytest.raises(SystemExit, match="no word of it within the budget"):
+    with pytest.raises(SystemExit, match="no answer within the budget"):
         rehearsal.main()
 
 

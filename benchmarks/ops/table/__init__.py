@@ -1,7 +1,7 @@
-"""The table: every public operation, layer, loss and optimiser, by family.
+"""The table of all public operations, layers, losses and optimisers, by family.
 
-Each file of this package holds some families, in a dict ``FAMILIES`` of lists of cases.
-:mod:`benchmarks.ops.table.untimed` says of which public names no time is taken, and why.
+Each file of this package has some families, in a dict ``FAMILIES`` of lists of cases.
+:mod:`benchmarks.ops.table.untimed` lists the public names that are not timed, with the reasons.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ FAMILIES: dict[str, list[Case]] = {
 
 
 def chosen(family: str, only: Sequence[str] = ()) -> list[Case]:
-    """The family's cases; of some public names only, if any are given."""
+    """The family's cases, or only those of the public names ``only``, if any are given."""
     return [c for c in FAMILIES[family] if not only or not set(only).isdisjoint(c.names)]

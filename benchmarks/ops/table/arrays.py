@@ -1,4 +1,4 @@
-"""Moving elements about: shapes, copies, indices, new tensors."""
+"""Operations that move elements or create tensors: shapes, copies, indexing, creation."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ INDEXING: list[Case] = [
 
 
 def made(name: str, *more: Any) -> Case:
-    """A case of a function that makes a new tensor of a shape."""
+    """A case of a function that creates a tensor of a given shape."""
 
     def call(engine: Any, shape: Shape, *_: Any) -> Any:
         return getattr(engine.library, name)(*more, shape)
@@ -108,7 +108,7 @@ def made(name: str, *more: Any) -> Case:
 
 
 class _Shape(tuple[int, ...]):
-    """A shape in the place of a layer."""
+    """A shape, with the methods of a layer that the timing calls."""
 
     def double(self) -> _Shape:
         return self

@@ -1,11 +1,11 @@
-"""Public names of which no time is taken, each group with the reason."""
+"""Public names that are not timed, with the reasons."""
 
 from __future__ import annotations
 
 import minigrad as mg
 from minigrad import nn, optim
 
-# Layers, and functions of another name, that run nothing but a function of the table.
+# Layers and aliases that only call a function of the table.
 SAME = {
     "concat": "cat",
     "concatenate": "cat",
@@ -50,18 +50,18 @@ SAME = {
 
 SCHEDULES = ("ChainedScheduler", "CosineAnnealingWarmRestarts")
 NO_TIME: dict[str, str] = {
-    "views of the same memory, and shapes": """
+    "views and shapes": """
         T mT broadcast_to detach detach_ dim expand_as movedim ndim
         ndimension nelement numel ravel reshape reshape_as shape size squeeze t
         unflatten Unflatten unsqueeze view view_as element_size Identity""",
-    "memory that nothing fills": "empty empty_like new_empty",
+    "uninitialised memory": "empty empty_like new_empty",
     "several processes: benchmarks need mpirun": "SyncBatchNorm distributed",
-    "properties, and what is kept on a tensor": """
+    "properties and settings of a tensor": """
         device grad grad_fn is_cuda is_floating_point is_leaf is_tensor node register_hook
         requires_grad requires_grad_ retain_grad retains_grad zero_grad data dtype""",
-    "out of the library, or from another's memory": """
+    "conversion from and to other libraries, devices and files": """
         as_tensor cpu cuda from_numpy gpu item numpy tolist load save""",
-    "the backward pass of any other row": "backward",
+    "part of every other row": "backward",
     "containers of layers": "ModuleDict ModuleList Module ParameterList Parameter Sequential",
     "modules": """
         autograd checkpoint console data functional init lr_scheduler memory nn onnx optim
@@ -85,14 +85,14 @@ def public() -> set[str]:
 
 
 def reason(name: str, timed: set[str]) -> str:
-    """Why ``name``, which is not among those ``timed``, is in no row; "" if nothing says so."""
+    """Why ``name``, which is not in ``timed``, is not timed; "" if no reason is given."""
     if SAME.get(name) in timed:
-        return f"it is {SAME[name]}"
-    lower = {one.replace("_", "") for one in timed}
+        return f"it calls {SAME[name]}"
+    lower = {other.replace("_", "") for other in timed}
     if name[0].isupper() and name.lower() in lower:
-        return "a layer of the function of its name"
+        return "a layer that calls the function of the same name"
     if name.endswith("_") and name[:-1] in timed | {"neg"}:
-        return "the operation of its name, and a copy as in copy_"
+        return "the operation of the same name, and a copy as in copy_"
     if "LR" in name or name in SCHEDULES:
         return "a schedule: a few numbers"
     return next((why for why, names in NO_TIME.items() if name in names.split()), "")
