@@ -1,4 +1,4 @@
-"""A trained model on a labelled set: loss, accuracy, per-class scores and what it confuses.
+"""Evaluation of a trained model on a labelled set: loss, accuracy, per-class scores, confusion.
 
 trained = load("runs/simple-seed0")
 evaluation = measure(logits(trained, data.images), data.labels, trained.classes)
@@ -30,23 +30,23 @@ SPLITS = ("test", "train", "validation")
 
 @dataclass(frozen=True)
 class Settings:
-    """Loss, accuracy and per-class scores of a trained model, as a table, JSON and pictures.
+    """Evaluate a trained model: loss, accuracy and per-class scores, as a table, JSON and pictures.
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
-        last: of a folder, the weights after the last epoch, not those of the best one.
-        dataset: cifar10, synthetic or folder; the one that the model was trained on unless given.
-        data_dir: folder of CIFAR-10; the run's own, or the usual places, unless given. Of
-            --dataset folder, the folder of pictures.
+        last: use a folder's weights of the last epoch, not of the best one.
+        dataset: cifar10, synthetic or folder (default: that of the model's training).
+        data_dir: folder of CIFAR-10 (default: the run's, or the usual places). With --dataset
+            folder, the folder of pictures.
         split: test, train (the images that the run trained on) or validation (those that its
             recipe held out).
-        tta: test-time augmentation, the mean over six views of each image; the figures without it
-            are given beside.
+        tta: test-time augmentation, the mean over six views of each image; accuracy without it is
+            shown too.
         device: cpu, gpu, gpu:N or auto.
-        out: folder for evaluation.json, confusion.png and mistakes.png;
-            RUN/evaluation-{best,last}-SPLIT unless given.
-        progress: --no-progress hides the bar that a terminal shows.
-        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+        out: folder for evaluation.json, confusion.png and mistakes.png (default:
+            RUN/evaluation-{best,last}-SPLIT).
+        progress: --no-progress hides the progress bar of a terminal.
+        model: FILE.py:FUNCTION, the run's own model, if it was trained on another machine and
             you trust its code.
     """
 
@@ -82,7 +82,7 @@ class Trained:
 
 
 def run(settings: Settings) -> tuple[Evaluation, Path]:
-    """Evaluate as ``settings`` say; returns the figures and the folder they were written to.
+    """Evaluate; returns the figures and the folder they were written to.
 
     Raises:
         UserError: the run, the data or the output folder cannot be used.
@@ -100,8 +100,8 @@ def write(
     progress: bool = False,
     tta: bool = False,
 ) -> Evaluation:
-    """The figures of a model on ``data``, which are written into the folder ``out`` together with
-    pictures of what it confuses and of its mistakes.
+    """Write the figures of a model on ``data`` into the folder ``out``, with pictures of its
+    confusion matrix and mistakes; returns the figures.
 
     Raises:
         UserError: the model or the folder cannot be used.
@@ -139,7 +139,7 @@ def write(
 
 
 def _picked_on(trained: Trained) -> str | None:
-    """The images by which the best of the run's epochs was picked; None where none was."""
+    """The images by which the run's best epoch was selected, or None."""
     record = trained.record
     if record.recipe.epochs == 1:
         return None
@@ -155,12 +155,12 @@ def labelled(
     data_dir: str | None = None,
     download: bool = True,
 ) -> datasets.Dataset:
-    """The images that ``split`` means to the run.
+    """The images of the run's ``split``.
 
     Args:
-        dataset: the one that it was trained on unless given.
-        data_dir: where they are; the run's own folder, or the usual places, unless given.
-        download: fetch CIFAR-10 where it is nowhere.
+        dataset: the data set (default: that of the run's training).
+        data_dir: its folder (default: the run's, or the usual places).
+        download: download CIFAR-10 if it is missing.
 
     Raises:
         UserError: there are none, or they have other classes.
@@ -196,7 +196,7 @@ def labelled(
 
 
 def find(run: str | os.PathLike[str], last: bool = False) -> Path:
-    """The file of weights that ``run`` means.
+    """The file of weights of ``run``.
 
     Raises:
         UserError: there is none.
@@ -230,12 +230,12 @@ def load(
     """The model of a run's folder (its best epoch, or its ``last``) or of one of its files.
 
     Args:
-        model_file: FILE.py:FUNCTION of a model of a person's own; without it, such a model is
-            made only if its code was used on this machine before.
+        model_file: FILE.py:FUNCTION of the user's own model; without it, such a model is made only
+            if its code was used on this machine before.
 
     Raises:
-        UserError: there is no such run, or the file is not one that training wrote.
-        minigrad.DeviceError: the device is not there.
+        UserError: there is no such run, or training did not write the file.
+        minigrad.DeviceError: the device is missing.
     """
     path = find(run, last)
     where = find_device(device)
@@ -277,10 +277,10 @@ def logits(
     """The model's logits of uint8 images (N, 3, side, side): float32 (N, classes).
 
     Args:
-        augmented: the mean over six views of each image (see :mod:`cifar.results.tta`).
+        augmented: take the mean over six views of each image (see :mod:`cifar.results.tta`).
 
     Raises:
-        UserError: a logit is NaN or infinite, which no model that training wrote gives.
+        UserError: a logit is NaN or infinite, which models from training never give.
     """
     transform = augment.evaluation(trained.record.recipe.mean, trained.record.recipe.std)
     data = mg.data.TensorDataset(mg.tensor(images, device=trained.device))

@@ -1,10 +1,10 @@
-"""Trained models to and from other programs: PyTorch's weights, safetensors, ONNX graphs.
+"""Export and import of trained models: PyTorch's weights, safetensors, ONNX graphs.
 
     export(Export("runs/simple-seed0", "simple.pt"))
     adopt(Import("simple", "theirs.pt", "ours.safetensors"))
 
-The names and shapes of a model's weights are those of its twin in PyTorch (``cifar/reference``
-has them), so a file of weights serves both.
+The names and shapes of a model's weights are those of its PyTorch twin (see
+:mod:`cifar.twins.reference`), so both load the same files.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Export:
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
-        out: the file to write. X.safetensors: weights and what is known of the run. X.pt: weights
+        out: the file to write. X.safetensors: weights and the run's record. X.pt: weights
             that torch.load reads (needs the extra torch). X.onnx: graph and weights, for any batch
             size (needs the extra onnx).
-        last: of a folder, the weights after the last epoch, not those of the best one.
-        half: write the weights in float16, half the size; they are rounded to 3 digits.
-        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+        last: use a folder's weights of the last epoch, not of the best one.
+        half: write the weights in float16: half the size, rounded to 3 digits.
+        model: FILE.py:FUNCTION, the run's own model, if it was trained on another machine and
             you trust its code.
     """
 
@@ -55,20 +55,20 @@ class Export:
 
 @dataclass(frozen=True)
 class Import:
-    """Make a file of weights a model that evaluate, predict and export take.
+    """Turn a file of weights into a model for evaluate, predict and export.
 
     Attributes:
-        recipe: whose network the weights are of; its normalisation is that of the images.
-        file: weights by name, such as safetensors or torch.save(model.state_dict(), "X.pt") write
-            (which needs the extra torch), or a checkpoint that holds such a dict. Its content says
-            what it is, not its name. Where all names begin alike, such as "net.", what they begin
-            with is left out if the network's names do not have it.
+        recipe: the recipe of the network; it also gives the normalisation of the images.
+        file: weights by name, as written by safetensors or by torch.save(model.state_dict(),
+            "X.pt") (needs the extra torch), or a checkpoint that contains such a dict. The format
+            is recognised by the content, not by the file name. A common prefix of all names, such
+            as "net.", is removed if the network's names do not have it.
         out: the .safetensors file to write.
-        dataset: cifar10, synthetic or folder, which gives the classes their names.
-        data_dir: of --dataset folder, the folder of pictures.
-        image_size: side in pixels of the images that the network takes.
-        set: FIELD=VALUE, any field of the recipe that the weights were trained with another value
-            of, such as mean=0.5,0.5,0.5; may be repeated.
+        dataset: cifar10, synthetic or folder, which gives the class names.
+        data_dir: with --dataset folder, the folder of pictures.
+        image_size: side in pixels of the network's images.
+        set: FIELD=VALUE, a field of the recipe whose value was different in the weights' training,
+            such as mean=0.5,0.5,0.5; may be repeated.
     """
 
     recipe: str
@@ -105,7 +105,7 @@ def export(settings: Export) -> evaluate.Trained:
 
 
 def _portable(record: SavedRecord) -> dict[str, Any]:
-    """The record without what is of this machine alone: folders."""
+    """The record without the folders of this machine."""
     init = record.init
     if init is not None:
         init = dataclasses.replace(init, file=init.file.rpartition("/")[2])
@@ -169,8 +169,8 @@ def adopt(settings: Import) -> mg.nn.Module:
 
 
 def _weights(file: str, names: Set[str]) -> dict[str, mg.Tensor]:
-    """The tensors of ``file``, by names that fit ``names`` as well as leaving out what all begin
-    with can make them; a note reports what was left out."""
+    """The tensors of ``file``. If it makes the names match ``names`` better, a common prefix is
+    removed, with a note."""
     try:
         with metadata.warnings_as_notes():
             tensors = mg.load(file)
@@ -196,7 +196,7 @@ def _suffix(out: str, known: tuple[str, ...]) -> str:
 
 @contextmanager
 def _writing(out: str) -> Iterator[None]:
-    """What may go wrong while the file ``out`` is written, as a UserError."""
+    """Turn errors in the block, which writes ``out``, into a UserError."""
     try:
         with process.writing("out", out):
             yield

@@ -1,4 +1,4 @@
-"""Predictions of a trained model for images without labels: pictures, or arrays of images.
+"""Predictions of a trained model for unlabelled images: pictures or arrays.
 
 found = predict(load("runs/simple-seed0"), *read(["cat.jpg", "test_images.npy"]))
 """
@@ -32,27 +32,27 @@ _KINDS: Final = "pictures, folders of them, or .npy, .npz or pickled files of im
 
 @dataclass(frozen=True)
 class Settings:
-    """What a trained model takes pictures for, and how surely.
+    """Predict the classes of pictures with a trained model, with probabilities.
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files; without one, the model
             that comes with the package.
-        files: pictures of any size, as JPEG, PNG, WebP, TIFF and other common kinds (their largest
-            centred square is used, scaled to the model's size), folders of pictures, or .npy, .npz
-            or pickled files of uint8 images of that size, such as (N, 3072), (N, 3, 32, 32) or
+        files: pictures of any size, as JPEG, PNG, WebP, TIFF and other common formats (the largest
+            centred square is scaled to the model's size), folders of pictures, or .npy, .npz or
+            pickled files of uint8 images of that size, such as (N, 3072), (N, 3, 32, 32) or
             (N, 32, 32, 3), or CIFAR-10's own batches.
-        files_from: a file that lists more of them, one a line; - is standard input.
-        csv: write ID,Labels to this file in place of a table: ID is a picture's file name, an
-            array's row from 0 or what a pickle names it; the label is the class's number. An
-            apostrophe stands before a name that a spreadsheet would take for a formula.
+        files_from: a file that lists more of them, one per line; - is standard input.
+        csv: write ID,Labels to this file instead of printing a table. ID is a picture's file name,
+            an array's row from 0, or the ID in a pickle; the label is the class's number. An
+            apostrophe is put before a name that a spreadsheet would read as a formula.
         names: write class names in the CSV file, not numbers.
-        probabilities: write every class's probability too, in a column of its name.
-        last: of a folder, the weights after the last epoch, not those of the best one.
-        tta: test-time augmentation: the mean over six views of each image, mirrored and moved by a
-            pixel.
+        probabilities: also write the probability of each class, in a column with its name.
+        last: use a folder's weights of the last epoch, not of the best one.
+        tta: test-time augmentation: the mean over six views of each image, mirrored and shifted by
+            one pixel.
         device: cpu, gpu, gpu:N or auto.
-        progress: --no-progress hides the bar that a terminal shows.
-        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+        progress: --no-progress hides the progress bar of a terminal.
+        model: FILE.py:FUNCTION, the run's own model, if it was trained on another machine and
             you trust its code.
     """
 
@@ -91,7 +91,7 @@ class Predictions:
 
 
 def run(settings: Settings) -> Predictions:
-    """Predict as ``settings`` say, and write the CSV file if they name one.
+    """Predict, and write the CSV file if ``settings`` name one.
 
     Raises:
         UserError: the run or a file cannot be used; the message names it.
@@ -120,8 +120,8 @@ def predict(
     progress: bool = False,
     tta: bool = False,
 ) -> Predictions:
-    """Class probabilities of uint8 images (N, 3, side, side), of one view of each or, with ``tta``,
-    of six."""
+    """Class probabilities of uint8 images (N, 3, side, side), from one view of each or, with
+    ``tta``, from six."""
     logits = evaluate.logits(trained, images, progress, tta)
     return Predictions(ids, trained.classes, np.exp(log_probabilities(logits)))
 
@@ -132,10 +132,11 @@ def write_csv(
     names: bool = False,
     probabilities: bool = False,
 ) -> None:
-    """A line "ID,Labels", then one per image; the label is the class's number or its name.
+    """Write the line "ID,Labels", then one per image; the label is the class's number or name.
 
     Args:
-        probabilities: after the label, write the probability of each class in a column of its name.
+        probabilities: after the label, write the probability of each class, in a column with its
+            name.
 
     Raises:
         UserError: the file cannot be written.
@@ -153,8 +154,8 @@ def write_csv(
 
 
 def listed(source: str | os.PathLike[str]) -> list[str]:
-    """The names in a file or, of "-", on standard input: one a line, or each ended by a NUL byte
-    as ``find -print0`` writes them.
+    """The names in a file or, for "-", on standard input: one per line, or each ended by a NUL
+    byte, as ``find -print0`` writes them.
 
     Raises:
         UserError: the file cannot be read.
@@ -175,10 +176,10 @@ def read(
     files: Sequence[str | os.PathLike[str]], progress: bool = False, side: int = SIDE
 ) -> tuple[list[str], Images]:
     """IDs and uint8 images (N, 3, side, side) of all ``files``, in order; a folder stands for the
-    pictures in it and in the folders within.
+    pictures in it and in its subfolders.
 
-    A picture's ID is its file name as given; an array's images are numbered from 0 unless a pickle
-    has IDs of its own, with the file's name before them where there are several files.
+    A picture's ID is its file name as given. An array's images are numbered from 0, unless a pickle
+    contains IDs, with the file's name before them if there are several files.
 
     Raises:
         UserError: files are missing, damaged or of another kind; the message names them.

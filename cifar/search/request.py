@@ -1,4 +1,4 @@
-"""What a search is asked to be."""
+"""The settings of a search."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ MAX = sys.maxsize
 
 @dataclass(frozen=True)
 class Settings:
-    """Random search, or any of Optuna's, for the best settings in a space. Given again, the command
-    goes on where it was; on more machines, they share the work.
+    """Search a space for the best settings, at random or with any sampler of Optuna. The same
+    command resumes the search; run on several machines, it shares the work.
 
     Attributes:
         space: FILE.toml, or the name of a space that comes with the package, such as resnet.
-        trials: in all, on all machines together.
-        epochs: of each trial, in place of the space's own.
-        storage: a journal file, or the URL of a database as Optuna takes it, such as
-            postgresql+psycopg://HOST/NAME; OUT/study.journal unless given.
-        workers: processes on this machine.
-        max_retry: times in a row that a trial is taken up again after it lost its worker, without
-            an epoch gained, before it counts as failed.
-        device: cpu, gpu, gpu:N or auto; several with commas are dealt out to the workers.
+        trials: number of trials, on all machines together.
+        epochs: epochs of each trial, instead of the space's.
+        storage: a journal file, or the URL of a database for Optuna, such as
+            postgresql+psycopg://HOST/NAME (default: OUT/study.journal).
+        workers: number of processes on this machine.
+        max_retry: how often in a row a trial is retried that lost its worker before completing
+            another epoch; then it counts as failed.
+        device: cpu, gpu, gpu:N or auto; several, separated by commas, are assigned to the workers
+            in turn.
         sampler: random, tpe, or the class of any Optuna sampler, such as CmaEsSampler.
-        pruner: median, or the class of any Optuna pruner; by default all trials run to their end.
-        dataset: cifar10, synthetic, folder and others as `cifar train` has them.
-        data_dir: folder of the data set; the usual places unless given.
-        image_size: side in pixels that your own pictures are scaled to.
-        test_share: part of each class's pictures that makes the test set.
-        split_seed: of the choice of these.
-        seed: of what is drawn, and of every trial's training.
-        out: folder for the trials, which machines that share a study should share too;
-            runs/search-SPACE unless given.
+        pruner: median, or the class of any Optuna pruner (default: no trial is stopped early).
+        dataset: cifar10, synthetic, folder and others, as in `cifar train`.
+        data_dir: folder of the data set (default: the usual places).
+        image_size: side in pixels to which your own pictures are scaled.
+        test_share: fraction of each class's pictures that becomes the test set.
+        split_seed: seed of this choice.
+        seed: seed of the sampler and of every trial's training.
+        out: folder for the trials, best shared by machines that share a study (default:
+            runs/search-SPACE).
         set: FIELD=VALUE, a field of the recipe that is the same in all trials, such as subset=5000;
             may be repeated.
-        progress: --no-progress prints a line for every trial in place of a live table.
+        progress: --no-progress prints a line for every trial instead of a live table.
     """
 
     space: tyro.conf.Positional[str]

@@ -1,4 +1,4 @@
-"""The options of a training command, completed by the record of the run that it resumes."""
+"""The options of a training command, and their completion from the record of a resumed run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cifar.training.run import Settings
 
 DEFAULTS = {"device": "auto", "dataset": "auto", "seed": 0}
 DATA = ("image_size", "test_share", "split_seed")
-SHORT = ("epochs", "batch_size", "lr")  # fields of a recipe with flags of their own
+SHORT = ("epochs", "batch_size", "lr")  # fields of a recipe that have their own flags
 
 
 @dataclass(frozen=True)
@@ -29,43 +29,41 @@ class Request:
 
     Attributes:
         recipe: name of the recipe, or a Python file that defines RECIPE (`cifar new-recipe` writes
-            one); a resumed run has its own.
-        device: cpu, gpu, gpu:N or auto (default); a resumed run's own unless given.
-        dataset: cifar10, cifar100, cifar100-coarse, synthetic, folder (pictures of your own,
-            a folder for each class), arrays (a .npz file of your own), or auto (default): CIFAR-10
-            if it is on this machine, else the built-in synthetic set, saying so; a resumed run has
-            its own.
-        data_dir: folder of CIFAR-10; a resumed run's own, or the usual places, unless given. Of
-            --dataset folder, the folder of pictures, which may be divided into train and test.
-        image_size: side in pixels that your own pictures are scaled to, 32 unless given.
-        test_share: part of each class's pictures that makes the test set, such as 0.2, where the
-            folder has no train and test.
-        split_seed: of the choice of these, 0 unless given.
-        init: a file of weights to begin from; those of another shape, as a head for other classes
-            has, are named and start anew.
-        freeze: parameters that are not trained, by a pattern of their names such as 'features.*';
-            may be repeated. Batch norm among them keeps its running statistics.
-        seed: of initialisation, order, augmentation and dropout, 0 unless given; a resumed run has
-            its own.
-        out: folder for everything the run writes; runs/RECIPE-seedSEED unless given.
-        resume: continue the run in --out, which brings all settings with it; where there is none
-            yet, start it.
-        progress: --no-progress hides the bar of each epoch that a terminal shows.
-        precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16; the
-            card's default unless given.
+            one). A resumed run uses its own.
+        device: cpu, gpu, gpu:N or auto (default: auto; the same as before for a resumed run).
+        dataset: cifar10, cifar100, cifar100-coarse, synthetic, folder (your own pictures, in a
+            folder for each class), arrays (your own .npz file), or auto (default): CIFAR-10 if it
+            is on this machine, otherwise the built-in synthetic set, with a note. A resumed run
+            uses its own.
+        data_dir: folder of CIFAR-10 (default: that of the resumed run, or the usual places). With
+            --dataset folder, the folder of pictures, which may contain train and test.
+        image_size: side in pixels to which your own pictures are scaled (default: 32).
+        test_share: fraction of each class's pictures that becomes the test set, such as 0.2, if
+            the folder has no train and test.
+        split_seed: seed of this choice (default: 0).
+        init: a file of weights to start from. Weights whose shape differs, such as those of a head
+            for other classes, are named and initialised anew.
+        freeze: pattern of the names of parameters that are not trained, such as 'features.*'; may
+            be repeated. Batch norm layers among them keep their running statistics.
+        seed: seed of initialisation, order, augmentation and dropout (default: 0). A resumed run
+            uses its own.
+        out: folder for all files of the run (default: runs/RECIPE-seedSEED).
+        resume: continue the run in --out with its settings, or start it if there is none yet.
+        progress: --no-progress hides the progress bar of a terminal.
+        precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16
+            (default: that of the GPU).
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
-        capture: on a GPU, record the training step once and replay it from then on: the same
-            values, sooner.
+        capture: on a GPU, record the training step once and replay it: the same values, faster.
         distributed: train as one of the processes that mpirun started, which share each batch.
-        sync_batch_norm: with --distributed, batch norm normalises the whole batch, not each
-            process its part; a resumed run has its own.
-        epochs: passes over the training set, in place of the recipe's; its schedule follows in
-            proportion. A resumed run may be given more.
-        batch_size: images per step, in place of the recipe's.
-        lr: learning rate, in place of the recipe's.
+        sync_batch_norm: with --distributed, normalise over the whole batch, not over each process's
+            part. A resumed run uses its own setting.
+        epochs: passes over the training set, instead of the recipe's; the schedule is scaled in
+            proportion. A resumed run accepts a larger number.
+        batch_size: images per step, instead of the recipe's.
+        lr: learning rate, instead of the recipe's.
         set: FIELD=VALUE, any field of the recipe, such as augmentation.crop=4,
-            optimizer_options.momentum=0.8 or model=./my_model.py:create, a function of a file of
-            your own that makes the model; may be repeated.
+            optimizer_options.momentum=0.8 or model=./my_model.py:create, a function in your own
+            file that makes the model; may be repeated.
     """
 
     recipe: str | None = None

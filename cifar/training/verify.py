@@ -1,4 +1,4 @@
-"""The first steps of a stored run, once more: does this machine come to the same bits?
+"""Verification: repeats the first steps of a stored run and compares the results bit by bit.
 
 verified = run(Settings("runs/simple-seed0"))
 """
@@ -34,13 +34,13 @@ MAX_THREADS = 1024  # that a file can make this machine start
 
 @dataclass(frozen=True)
 class Settings:
-    """Train the first steps of a stored run once more, and say whether they come out the same.
+    """Repeat the first training steps of a stored run, and say whether the results are the same.
 
     Attributes:
         run: a folder that training wrote, or one of its .safetensors files.
-        data_dir: folder of the data; the run's own, or the usual places, unless given.
-        device: cpu, gpu, gpu:N or auto; the run's own unless given.
-        model: FILE.py:FUNCTION, the run's own model, where it was trained on another machine and
+        data_dir: folder of the data (default: the run's, or the usual places).
+        device: cpu, gpu, gpu:N or auto (default: the run's).
+        model: FILE.py:FUNCTION, the run's own model, if it was trained on another machine and
             you trust its code.
     """
 
@@ -52,13 +52,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a stored run's first steps gave then, and give now.
+    """The results of a stored run's first steps, then and now.
 
     Attributes:
         path: the file that the run was read from.
-        then, now: the losses of the steps; words for infinity and NaN, of steps that were skipped.
-        same_weights: whether the weights after them are the same, bit for bit.
-        changes: what differs and decides how sums are rounded, in words.
+        then, now: the losses of the steps; strings for infinity and NaN, in skipped steps.
+        same_weights: whether the weights after these steps are bit-identical.
+        changes: differences that affect rounding, in words.
     """
 
     path: Path
@@ -74,12 +74,11 @@ class Verified:
 
 
 def run(settings: Settings) -> Verified:
-    """Repeat the first steps with the threads or the precision of the run, and with compiled
-    kernels or without, as the run had them.
+    """Repeat the first steps with the run's number of threads, kernels and precision.
 
     Raises:
-        UserError: the run cannot be read or does not hold its first steps; its data set is not
-            here, or is another one now.
+        UserError: the run cannot be read or does not hold its first steps; its data set is missing
+            or has changed.
     """
     path = _find(Path(settings.run))
     record, opening, noted_folder = _read(path)

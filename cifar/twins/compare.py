@@ -1,10 +1,10 @@
-"""minigrad beside PyTorch: a recipe trained by both from the same weights, on the same batches in
-the same order, with the same dropout masks.
+"""Comparison with PyTorch: both train a recipe from the same weights, on the same batches in the
+same order, with the same dropout masks.
 
     comparison, out = run(Settings("simple", steps=50, dtype="float64"))
 
-Loss and accuracy of both, and how far apart their logits, gradients and weights are, step by step;
-time and memory of each in a process of its own. docs/pytorch.md says what to expect and why.
+The results are loss and accuracy of both, the differences of their logits, gradients and weights at
+each step, and time and memory of each in its own process. docs/pytorch.md explains them.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ DTYPES: Final = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Settings:
-    """Train a recipe by minigrad and by PyTorch, from the same weights on the same batches with the
-    same dropout masks, and show how far apart they are, and the time and memory of each.
+    """Train a recipe with minigrad and with PyTorch, from the same weights, on the same batches and
+    with the same dropout masks, and show their differences, and the time and memory of each.
 
     Attributes:
-        recipe: which one; `cifar recipes` lists them.
+        recipe: the recipe's name; `cifar recipes` lists them.
         epochs: passes over the training set.
         steps: stop after this many steps in all.
-        dtype: float32 or float64, of weights, batches and all arithmetic.
-        rerun_threads: numbers of threads on each of which PyTorch is trained once more, from the
-            same weights and on the same batches: how far PyTorch is from itself, on the CPU.
+        dtype: float32 or float64, for weights, batches and all arithmetic.
+        rerun_threads: also train PyTorch on each of these numbers of threads on the CPU, from the
+            same weights and on the same batches, to show the spread of its own runs.
         device: cpu, gpu, gpu:N or auto, for both.
-        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, else the built-in
-            synthetic set, saying so.
-        data_dir: where CIFAR-10 lies; the usual places unless given.
-        seed: of initialisation, order, augmentation and dropout.
-        out: folder for compare.json and compare.png, which are replaced;
-            runs/compare-RECIPE-seedSEED unless given.
-        timing: measure time and memory too, unless --no-timing.
+        dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, otherwise the
+            built-in synthetic set, with a note.
+        data_dir: folder of CIFAR-10 (default: the usual places).
+        seed: seed of initialisation, order, augmentation and dropout.
+        out: folder for compare.json and compare.png, which are replaced (default:
+            runs/compare-RECIPE-seedSEED).
+        timing: --no-timing skips the measurement of time and memory.
         overrides: recipe fields to replace, such as {"batch_size": 32}.
-        progress: a bar, shown on a terminal unless --no-progress.
+        progress: --no-progress hides the progress bar of a terminal.
         set: FIELD=VALUE, any field of the recipe, such as batch_size=32; may be repeated.
     """
 
@@ -76,7 +76,7 @@ class Settings:
 
 @process.suggest_smaller_batch()
 def run(settings: Settings) -> tuple[Comparison, Path]:
-    """Compare as ``settings`` say; returns the figures and the folder they were written to.
+    """Compare; returns the figures and the folder they were written to.
 
     Raises:
         UserError: a mistake in the settings, the data or the output folder; PyTorch is missing; or
@@ -150,7 +150,7 @@ def _write(comparison: Comparison, out: Path) -> None:
 
 
 def _check(settings: Settings, device: mg.device) -> None:
-    """Raise for settings that the recipe's own check does not see."""
+    """Check the settings that the recipe's own check does not cover."""
     steps, reruns, threads = settings.steps, settings.rerun_threads, mg.get_num_threads()
     for name, fits, expected in (
         ("steps", steps is None or steps >= 1, "at least 1"),

@@ -17,16 +17,16 @@ from cifar.results.report.runs import EVALUATION, Group, find, group
 
 @dataclass(frozen=True)
 class Settings:
-    """What to report on, and where to write it.
+    """Write an HTML page about all runs below a folder.
 
     Attributes:
-        folder: every run below it is reported, from what training wrote and from the JSON files of
+        folder: the folder; runs are read from the files of training and from the JSON files of
             benchmarks/collect.py.
-        out: the HTML page; FOLDER/report.html unless given.
+        out: the HTML page (default: FOLDER/report.html).
         evaluate: evaluate a run's last weights on its test images, for the confusion matrix and
-            the mistakes, unless that is done; of runs that differ in their seed alone, only the
-            first.
-        progress: --no-progress hides the bar that a terminal shows.
+            the mistakes, unless this is done already; of runs that differ only in their seed, only
+            the first.
+        progress: --no-progress hides the progress bar of a terminal.
     """
 
     folder: str
