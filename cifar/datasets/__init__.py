@@ -1,5 +1,5 @@
-"""Data sets by name: CIFAR-10, found or downloaded and verified, a synthetic set, and folders of
-a person's own pictures.
+"""Data sets by name: CIFAR-10 (found or downloaded, and verified), CIFAR-100, a synthetic set, and
+the user's own images.
 
     train = load("cifar10", "train")        # real CIFAR-10, downloaded the first time
     test = load("synthetic", "test")        # ten drawn shapes, no file needed
@@ -54,12 +54,12 @@ def classes(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[
 
 
 def chosen_folder(name: str, data_dir: str | os.PathLike[str] | None) -> Path | None:
-    """Where a data set is, for a run to note, if a person named the place."""
+    """The folder of a data set, to be recorded with a run, if the user named it."""
     return _source(name).chosen_folder(data_dir)
 
 
 def holds(name: str, folder: str | os.PathLike[str]) -> bool:
-    """Whether a data set is in a folder; False where no data set has that name."""
+    """Whether a data set is in a folder; False if there is no such data set."""
     return name in SOURCES and SOURCES[name].holds(folder)
 
 
@@ -80,17 +80,17 @@ def load(
 
     Args:
         name: "cifar10", "cifar100", "cifar100-coarse", "synthetic", "folder", "arrays", or
-            "auto": CIFAR-10 if it is on this machine, otherwise the synthetic set after a loud
-            notice on stderr. "cifar10" never falls back, nor does "auto" where `data_dir` or
+            "auto": CIFAR-10 if it is on this machine, otherwise the synthetic set with a notice on
+            stderr. "cifar10" never falls back to it, nor does "auto" if `data_dir` or
             `$MINIGRAD_DATA` names a folder.
         split: "train" or "test".
         data_dir: the only place to look for CIFAR-10: a folder that holds `cifar-10-batches-py`
             or `cifar-10-python.tar.gz`, or `cifar-10-batches-py` itself. None looks in
-            `$MINIGRAD_DATA`, then in `~/.cache/minigrad`. Of "folder", the pictures
-            (see :mod:`cifar.datasets.folder`); of "arrays", the file or the folder of files
+            `$MINIGRAD_DATA`, then in `~/.cache/minigrad`. For "folder", the folder of pictures
+            (see :mod:`cifar.datasets.folder`); for "arrays", the file or folder
             (see :mod:`cifar.datasets.own_arrays`).
-        options: how a person's own images are read.
-        download: fetch "cifar10" (170 MB) into the first of these places if it is in none.
+        options: how the user's own images are read.
+        download: download "cifar10" (170 MB) into the first of these places if it is in none.
 
     Raises:
         UserError: `name` or `split` is not one of these, or the data set has no such option.
@@ -109,7 +109,7 @@ def load(
 
 
 def _plain(name: str, options: Options) -> Options:
-    """The options of a data set that has none, unless others are given."""
+    """Check that no options are given for a data set that has none."""
     for option, plain in (("image_size", SIDE), ("test_share", None), ("split_seed", 0)):
         if (given := getattr(options, option)) not in (None, plain):
             raise UserError(

@@ -1,6 +1,6 @@
-"""Data sets that are published as one archive of a few files: found, unpacked and verified.
+"""Data sets published as one archive of a few files: search, unpacking and verification.
 
-Every file has a published digest, and nothing of a file is used before its digest matches.
+Every file has a published digest, and no file is used before its digest is checked.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Archive:
 
     Attributes:
         title: of the data set, for messages.
-        name, size, sha256: of the archive; the size in bytes, the digest in hex.
-        folder: the folder within it that holds the files.
-        files: all that are used.
-        mirrors: addresses it can be fetched from, the publisher's own last.
-        schemes: of addresses that may be used, redirections included.
+        name, size, sha256: the archive's name, size in bytes and digest in hex.
+        folder: the folder in the archive that holds the files.
+        files: the files that are used.
+        mirrors: URLs to download it from, the publisher's last.
+        schemes: permitted schemes of URLs, also of redirections.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Archive:
 
     @property
     def advice(self) -> str:
-        """What to do where it cannot be fetched."""
+        """Advice for a machine on which it cannot be downloaded."""
         return (
             f"put {self.name} or the folder {self.folder} somewhere and point --data-dir or "
             "$MINIGRAD_DATA at it, or use --dataset synthetic"
@@ -92,7 +92,7 @@ def find(places: tuple[Path, ...], archive: Archive) -> Path | None:
 
 
 def in_turn(root: Path, archive: Archive) -> AbstractContextManager[None]:
-    """Hold the archive in ``root``, waiting while another process downloads or unpacks it there."""
+    """Lock the archive in ``root``, waiting while another process downloads or unpacks it there."""
     waiting = f"waiting for another process that downloads or unpacks {archive.title} in {root}"
     return process.in_turn(root / f".{archive.name}.lock", waiting)
 
@@ -134,11 +134,11 @@ def sha256(path: Path) -> str:
 
 
 def unpack(root: Path, archive: Archive) -> Path:
-    """Verify the archive in ``root`` and unpack its files beside it, all of them or none, unless
-    another process just did; returns their folder.
+    """Verify the archive in ``root`` and unpack all its files next to it, unless another process
+    just did; returns their folder.
 
-    Only regular files with the known names are written, under names of our own making. So no member
-    of the archive, whatever its path or type, reaches anything else.
+    Only regular files with known names are written, to fixed paths. So no member of the archive,
+    whatever its path or type, can write anything else.
 
     Raises:
         DataError: the archive is damaged, or ``root`` cannot be written.

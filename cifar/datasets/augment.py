@@ -1,9 +1,9 @@
-"""Augmentation and normalisation of whole batches, on the device that the batch is on.
+"""Augmentation and normalisation of whole batches, on the batch's device.
 
-Crop, rotation, shift and flip are one map from the pixels of the new image to coordinates in the
-old one. So every pixel is read once (four times with interpolation), and no step blurs or cuts off
-what the next one needs. Random numbers are drawn on the CPU, and either device does the same
-single-precision arithmetic: a CPU and a GPU produce the same pictures.
+Crop, rotation, shift and flip are combined into one map from the pixels of the new image to
+coordinates in the old one. So every pixel is read once (four times with interpolation), and no step
+blurs or cuts off pixels that the next one needs. Random numbers are drawn on the CPU, and all
+devices use the same single-precision arithmetic: a CPU and a GPU produce the same images.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ INTERPOLATIONS = ("nearest", "bilinear")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a training image; every amount is drawn uniformly, for each image anew.
+    """Random changes of a training image; every amount is drawn uniformly, anew for each image.
 
     Attributes:
-        crop: pixels. A random crop of the image after padding it by as many on every side, which
-            moves it by up to so many whole pixels in each direction.
-        flip: mirror left to right, with probability 1/2.
-        rotation: degrees, at most 180. A rotation about the centre by up to that angle either way.
-        shift: fraction of the size, at most 1. Independent moves by up to that fraction of the
-            height and of the width either way, not in whole pixels.
-        fill: what lies outside the image: "zero" (black), "edge" (the nearest pixel) or "reflect"
+        crop: in pixels. The image is padded by this many pixels on every side and cropped at
+            random, which moves it by up to this many whole pixels in each direction.
+        flip: whether to mirror left to right, with probability 1/2.
+        rotation: in degrees, at most 180. The image is rotated about its centre by up to this angle
+            in either direction.
+        shift: fraction of the size, at most 1. The image is moved independently by up to this
+            fraction of its height and width in either direction, not in whole pixels.
+        fill: pixels outside the image: "zero" (black), "edge" (the nearest pixel) or "reflect"
             (the image mirrored about its outermost pixels).
         interpolation: "nearest" takes the nearest pixel, "bilinear" the weighted mean of the four
             around the coordinates.
-        alternating: flip half of the images, drawn once, in every even epoch and the other half in
-            every odd one, in place of a draw for each epoch: in two epochs each image is seen both
-            ways (Jordan, arXiv 2404.00498). It needs flip, and batches of :class:`Batches`.
+        alternating: instead of drawing flips in each epoch, flip half of the images, drawn once, in
+            every even epoch and the other half in every odd one, so that two epochs show each image
+            both ways (Jordan, arXiv 2404.00498). Needs flip and :class:`Batches`.
 
     Raises:
         UserError: a value is out of range.
@@ -101,12 +102,12 @@ def evaluation(mean: Any, std: Any) -> mg.data.Transform:
 
 
 class Batches(mg.data.DataLoader):
-    """Batches of training images and labels. Where the augmentation alternates, every second epoch
+    """Batches of training images and labels. With an alternating augmentation, every second epoch
     is mirrored; a random half of the images is mirrored in the data set (:func:`half_mirrored`).
 
     Args:
-        augmentation: that the transform does.
-        options: of the DataLoader.
+        augmentation: the augmentation of the transform.
+        options: options of the DataLoader.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Batches(mg.data.DataLoader):
 
 
 def mirrored(images: mg.Tensor) -> mg.Tensor:
-    """The images (N, C, H, W), left to right; memory batch-innermost."""
+    """The images (N, C, H, W) mirrored left to right, with the batch innermost in memory."""
     xp = mg.get_xp(images.data)
     memory = xp.ascontiguousarray(images.data.transpose(1, 2, 3, 0)[:, :, ::-1])
     return mg.Tensor(memory.transpose(3, 0, 1, 2))
@@ -141,10 +142,10 @@ def normalize(images: mg.Tensor, mean: Any, std: Any) -> mg.Tensor:
 
     Args:
         images: uint8 or float32 (N, C, H, W).
-        mean, std: C numbers each, of pixels in [0, 1].
+        mean, std: C numbers each, for pixels in [0, 1].
 
     Returns:
-        float32 (N, C, H, W), its memory batch-innermost.
+        float32 (N, C, H, W), with the batch innermost in memory.
     """
     xp = mg.get_xp(images.data)
     with np.errstate(all="ignore"):  # an odd mean or std shows in the loss
@@ -168,8 +169,8 @@ def augmented(
         generator: see :func:`draw`.
 
     Returns:
-        As from :func:`moved`; ``images`` itself if there are none or ``augmentation`` changes
-        nothing.
+        The result of :func:`moved`, or ``images`` itself if the batch is empty or ``augmentation``
+        changes nothing.
 
     Raises:
         ValueError: the images have another dtype or number of axes.
@@ -212,8 +213,8 @@ def draw(
     """Moves of ``n`` images.
 
     Always draws 6 · n numbers from [0, 1), so that one option does not change the effect of the
-    others: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to the right. Of
-    a batch that several processes share, n is that of the whole batch.
+    others: n crops down, n to the right, n mirrorings, n angles, n shifts down, n to the right. If
+    several processes share a batch, n is the size of the whole batch.
     """
     total, rows = mg.data.rows_of_batch(n)
     crop_down, crop_right, mirror, turn, down, right = generator.random((6, total))[:, rows]
@@ -233,19 +234,18 @@ def draw(
 def moved(images: mg.Tensor, moves: Moves, fill: str, interpolation: str) -> mg.Tensor:
     """Each image after its move.
 
-    Between pixels, "nearest" takes the nearest pixel (of two as near, the one further down or
-    right), and "bilinear" the mean of the four around, weighted by their nearness in both
-    directions. Outside the image ``fill`` goes on without end. So a crop equals the crop of
-    ``np.pad(image)``, and pixels that one part of a move takes out of the picture come back if
-    another part brings them in.
+    Between pixels, "nearest" takes the nearest pixel (of two equally near ones, the lower or right
+    one), and "bilinear" interpolates the four around. Outside the image ``fill`` extends without
+    limit. So a crop equals the crop of ``np.pad(image)``, and pixels that one part of a move takes
+    out of the image return if another part brings them back.
 
     Args:
         images: uint8 (N, C, H, W).
         fill, interpolation: as in :class:`Augmentation`.
 
     Returns:
-        (N, C, H, W), its memory batch-innermost: uint8 for "nearest"; float32 from 0 to 255, not
-        rounded, for "bilinear".
+        (N, C, H, W), with the batch innermost in memory: uint8 for "nearest"; float32 from 0 to
+        255, not rounded, for "bilinear".
     """
     xp = mg.get_xp(images.data)
     n, c, h, w = images.shape

@@ -1,7 +1,7 @@
-"""CIFAR-100: 50,000 training and 10,000 test images of a hundred classes, which are in twenty
-groups of five (Krizhevsky, 2009).
+"""CIFAR-100: 50,000 training and 10,000 test images of a hundred classes in twenty superclasses of
+five (Krizhevsky, 2009).
 
-"cifar100" has the classes as labels, "cifar100-coarse" the groups.
+The labels of "cifar100" are the classes, those of "cifar100-coarse" the superclasses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every data set is: labelled images, and how they are loaded by name."""
+"""The interface of data sets: labelled images, and loading them by name."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images; both arrays are read-only, so every user sees the same data.
+    """Labelled images. Both arrays are read-only, so that all users share the same data.
 
     Attributes:
-        name: of the data set, such as "cifar10".
-        split: "train" or "test"; "validation" for training images held out.
-        images: uint8, (N, 3, side, side), C-contiguous; red, green, blue, rows from top to bottom.
-        labels: int64, (N,), each an index into `classes`.
+        name: name of the data set, such as "cifar10".
+        split: "train" or "test"; "validation" for held-out training images.
+        images: uint8 (N, 3, side, side), C-contiguous; red, green, blue, rows from top to bottom.
+        labels: int64 (N,), each an index into `classes`.
         classes: the class names.
     """
 
@@ -59,13 +59,14 @@ SIDES: Final = (8, 256)  # the smallest and the largest that own images may have
 
 @dataclass(frozen=True)
 class Options:
-    """How a person's own images become a data set.
+    """How the user's own images become a data set.
 
     Attributes:
-        image_size: the side in pixels that pictures are scaled to; None: 32, or what arrays have.
-        test_share: part of each class's images that makes the test set, where the data are not
+        image_size: the side in pixels to which pictures are scaled; None for 32, or the size of
+            arrays.
+        test_share: fraction of each class's images that becomes the test set, if the data are not
             divided already.
-        split_seed: of the choice of these.
+        split_seed: seed of this choice.
 
     Raises:
         UserError: a value is out of range.
@@ -99,7 +100,7 @@ class Source(Protocol):
     in :data:`cifar.datasets.SOURCES`."""
 
     def classes(self, data_dir: str | os.PathLike[str] | None) -> tuple[str, ...]:
-        """The class names; `data_dir` is where they come from if the data decide them."""
+        """The class names, read from `data_dir` if the data define them."""
 
     def load(
         self,
@@ -115,7 +116,7 @@ class Source(Protocol):
         """
 
     def chosen_folder(self, data_dir: str | os.PathLike[str] | None) -> Path | None:
-        """Where the data are, for a run to note, if a person named the place."""
+        """The folder of the data, to be recorded with a run, if the user named it."""
 
     def holds(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether the data are in a folder that a run noted."""
+        """Whether the data are in ``folder``, as recorded by a run."""

@@ -1,5 +1,5 @@
-"""An archive fetched from the first mirror that sends the right bytes; what an interrupted download
-left is resumed."""
+"""Download of an archive from the first mirror that sends the right bytes. An interrupted download
+is resumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def obtain(archive: Archive, data_dir: str | os.PathLike[str] | None, fetch: boo
     """The absolute path of the folder with an archive's files.
 
     Args:
-        fetch: download the archive where its files are in none of the places.
+        fetch: download the archive if its files are in none of the places.
 
     Raises:
         DataError: the files are missing, damaged or cannot be fetched.
@@ -49,7 +49,7 @@ def obtain(archive: Archive, data_dir: str | os.PathLike[str] | None, fetch: boo
 
 
 def download(root: Path, archive: Archive) -> None:
-    """Fetch the archive into `root`, unless another process just did.
+    """Download the archive into `root`, unless another process just did.
 
     An interrupted download leaves `NAME.part`, from which the next mirror, or the next call,
     resumes. The final name appears once the digest is right.
@@ -94,11 +94,11 @@ def _fetch_from_any(path: Path, archive: Archive) -> None:
 
 
 def _fetch(url: str, part: Path, archive: Archive) -> None:
-    """Bring `part` to the archive's size; only the missing bytes are requested from `url`.
+    """Complete `part`; only the missing bytes are requested from `url`.
 
     Raises:
-        _MirrorError: the mirror cannot be reached or does not offer those bytes. What came before
-            the failure stays in `part`.
+        _MirrorError: the mirror cannot be reached or does not offer those bytes. `part` keeps the
+            bytes received before the failure.
         OSError: `part` cannot be written.
     """
     from tqdm import tqdm
@@ -143,11 +143,11 @@ def _fetch(url: str, part: Path, archive: Archive) -> None:
 
 
 def _answer(url: str, have: int, archive: Archive) -> Iterator[tuple[int, bytes]]:
-    """(offset, bytes) of each piece that `url` sends, from `have` on, or from 0 if it knows no
-    ranges. The first piece is empty; the last one ends at the archive's size.
+    """Yield (offset, bytes) of each piece that `url` sends, from `have` on, or from 0 if it does
+    not support ranges. The first piece is empty; the last one ends at the archive's size.
 
     Raises:
-        _MirrorError: whatever went wrong on the way.
+        _MirrorError: any error of the transfer.
     """
     # Imported here, because requests takes 0.2 s that most runs need not spend.
     import requests
@@ -201,11 +201,11 @@ def _answer(url: str, have: int, archive: Archive) -> Iterator[tuple[int, bytes]
 
 @contextmanager
 def _in_background(items: Iterator[_T]) -> Iterator[Callable[[float], _T | None]]:
-    """Let another thread run through `items`. Yields a function that waits at most so many seconds
-    for the next item; it returns None at the end, and raises what the thread raised.
+    """Iterate over `items` in another thread. Yields a function that waits at most the given
+    seconds for the next item; it returns None at the end, and raises the thread's exceptions.
 
     A server may send headers, or lines after the last piece, so slowly that no single wait times
-    out. Nothing can end a thread that waits for them, so it is left behind until the server or the
+    out. A thread that waits for them cannot be stopped, so it remains until the server or the
     process ends.
 
     Raises:

@@ -1,6 +1,6 @@
-"""A person's own pictures, in a folder of each class.
+"""The user's own pictures, with a folder for each class.
 
-    pictures/train/cat/1.jpg, pictures/test/cat/7.png, ...    # divided by whoever made them
+    pictures/train/cat/1.jpg, pictures/test/cat/7.png, ...    # divided by the user
     pictures/cat/1.jpg, pictures/dog/5.webp, ...              # divided here, by share and seed
 
 Pictures of any size and format become squares of one size (see :mod:`cifar.datasets.pictures`).
@@ -46,8 +46,8 @@ def load(
 ) -> Dataset:
     """The pictures of "train" or "test", scaled to ``options.image_size``.
 
-    Where the folder has no ``train`` and ``test``, ``options.test_share`` of each class's pictures
-    are the test set: a random choice that ``options.split_seed`` and the pictures' names decide.
+    If the folder has no ``train`` and ``test``, ``options.test_share`` of each class's pictures are
+    the test set. The random choice depends on ``options.split_seed`` and the pictures' names.
 
     Raises:
         DataError: there is no such folder, class or picture, or a picture is damaged; the message
@@ -79,12 +79,12 @@ def load(
 
 
 def chosen_folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    """The folder, which is always one that a person named."""
+    """The folder, which the user always names."""
     return _root(data_dir)
 
 
 def holds(folder: str | os.PathLike[str]) -> bool:
-    """Whether the folder is there."""
+    """Whether the folder exists."""
     return os.path.isdir(folder)
 
 
@@ -132,7 +132,7 @@ def _class_folders(folder: Path) -> dict[str, Path]:
 
 
 def divide(place: str, files: list[T], split: str, options: Options) -> list[T]:
-    """Those of a class's pictures that are of ``split``, in their old order.
+    """The pictures of a class that belong to ``split``, in their old order.
 
     Raises:
         DataError: there are fewer than two.
@@ -149,7 +149,7 @@ def divide(place: str, files: list[T], split: str, options: Options) -> list[T]:
 
 
 def _read(files: list[Path], side: int) -> np.ndarray:
-    """All pictures, uint8 (N, 3, side, side); what is wrong is told of all at once."""
+    """All pictures, uint8 (N, 3, side, side); one error reports all damaged ones."""
     images = np.empty((len(files), 3, side, side), np.uint8)
     wrong: list[str] = []
     bar = tqdm(files, unit="picture", disable=None, delay=1, leave=False)  # None: on a terminal

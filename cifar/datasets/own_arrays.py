@@ -1,11 +1,11 @@
-"""A person's own images and labels in NumPy's files.
+"""The user's own images and labels in NumPy's files.
 
     mine.npz                      # divided here, by share and seed
-    mine/train.npz, mine/test.npz # divided by whoever made them
+    mine/train.npz, mine/test.npz # divided by the user
 
-Each holds ``images``, uint8 (N, 3, side, side) or (N, side, side, 3), and ``labels``, whole numbers
-(N,) from 0; perhaps ``classes``, the names of the classes, which are their numbers otherwise.
-Nothing in the files is executed.
+Each holds ``images``, uint8 (N, 3, side, side) or (N, side, side, 3), ``labels``, integers (N,)
+from 0, and optionally ``classes``, the names of the classes (default: their numbers). Nothing in
+the files is executed.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ def load(
 
 
 def chosen_folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    """The file or the folder, which is always one that a person named."""
+    """The file or the folder, which the user always names."""
     return _named(data_dir)
 
 
 def holds(folder: str | os.PathLike[str]) -> bool:
-    """Whether the file or the folder is there."""
+    """Whether the file or the folder exists."""
     return os.path.exists(folder)
 
 

@@ -4,10 +4,10 @@
     images = array(content[b"data"])  # uint8 (10000, 3072)
 
 A pickle is a program for a stack machine. This machine knows only the opcodes of a dict of arrays
-of integers and of lists of integers and strings, as Python 2 and 3 write them by protocols 2 to 5
-with NumPy 1 and 2. It imports and calls nothing: names become placeholders that store the arguments
-of their calls, and arrays are made from the stored bytes. The size and depth of what it builds are
-bounded while it is built, and so is the reuse of a part.
+of integers and of lists of integers and strings, as Python 2 and 3 write them with protocols 2 to 5
+and NumPy 1 and 2. It imports and calls nothing: names become placeholders that store the arguments
+of their calls, and arrays are made from the stored bytes. Size, depth and reuse of parts are
+limited during construction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picture files as networks see pictures."""
+"""Conversion of picture files to the input of networks."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FORMATS: Final[tuple[str, ...]] = (
 
 
 def read_picture(path: Path, side: int = SIDE) -> Images:
-    """A picture file as a network sees pictures: uint8 (3, side, side).
+    """A picture file as uint8 (3, side, side).
 
-    Turned upright as its EXIF data say; the first frame of several; transparent parts become
-    white; grey becomes RGB; 16 bits and floats become 8 bits (see :func:`_in_bytes`); the largest
-    centred square is scaled with a Lanczos filter. A picture of that size stays as it is, bit for
-    bit.
+    The picture is rotated by its EXIF orientation; of several frames the first is used; transparent
+    parts become white; grey becomes RGB; 16 bits and floats become 8 bits (see :func:`_in_bytes`);
+    the largest centred square is scaled with a Lanczos filter. A picture of that size is not
+    changed.
 
     Raises:
         UserError: it is of none of the :data:`FORMATS`, damaged, or of more than 89 million pixels.
@@ -68,8 +68,8 @@ def read_picture(path: Path, side: int = SIDE) -> Images:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """The pictures in a folder and in the folders within, by the ends of their names, in order;
-    hidden files are left out."""
+    """The pictures in a folder and its subfolders, found by their suffixes, in order; hidden files
+    are left out."""
     from PIL import Image
 
     kinds = {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
@@ -101,8 +101,8 @@ def _rgb(path: Path, picture: Any) -> Any:
 
 
 def _in_bytes(path: Path, values: NDArray[Any]) -> Images:
-    """Grey values of more than eight bits as uint8: of whole numbers white is 65,535, of floats 1,
-    and of either 255 where the other reading makes it black or cuts it off.
+    """Grey values of more than eight bits as uint8. White is 65,535 for integers and 1 for floats,
+    or 255 for either if the picture would otherwise be black or clipped.
 
     Raises:
         UserError: they are negative, beyond white, or not finite.

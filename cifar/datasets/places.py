@@ -1,4 +1,4 @@
-"""The folders in which data are looked for: --data-dir, or $MINIGRAD_DATA and the cache."""
+"""The folders that are searched for data: --data-dir, or $MINIGRAD_DATA and the cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cifar.errors import DataError
 
 
 def candidates(data_dir: str | os.PathLike[str] | None) -> tuple[Path, ...]:
-    """The folders to look in, in order; a download goes into the first.
+    """The folders to search, in order; a download goes into the first.
 
     Raises:
         DataError: `data_dir` or `$MINIGRAD_DATA` is not a folder, or its home folder is unknown.
@@ -38,7 +38,7 @@ def candidates(data_dir: str | os.PathLike[str] | None) -> tuple[Path, ...]:
 
 
 def _expanded(folder: str | os.PathLike[str], origin: str = "") -> Path:
-    """`folder` with the home that a "~" or "~user" at its start stands for."""
+    """`folder` with "~" or "~user" at its start replaced by the home folder."""
     try:
         return Path(folder).expanduser()
     except RuntimeError:

@@ -1,5 +1,5 @@
-"""A data set of the CIFAR collection as it was published: pickles of Python 2 in an archive. Their
-digests are compared before they are parsed."""
+"""A data set of the CIFAR collection as published: pickles of Python 2 in an archive. Their digests
+are checked before they are parsed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Published:
     """One data set; a :class:`~cifar.datasets.dataset.Source`.
 
     Attributes:
-        name: of the data set.
-        archive: its files: those with the training images, equally many in each; the test images;
-            and the class names.
-        key: of the labels in the files.
-        names: of the classes.
+        name: name of the data set.
+        archive: its files: those with the training images, with equal numbers of them; the test
+            images; and the class names.
+        key: key of the labels in the files.
+        names: names of the classes.
     """
 
     name: str
@@ -76,8 +76,8 @@ class Published:
         )
 
     def find(self, data_dir: str | os.PathLike[str] | None = None) -> tuple[Path | None, str]:
-        """(folder of the files or None, phrase that lists the places searched). Where only the
-        archive is there, it is unpacked.
+        """(folder of the files or None, phrase that lists the places searched). If only the archive
+        is found, it is unpacked.
 
         Raises:
             DataError: `data_dir` is not a folder, or what is there is damaged or cannot be read.

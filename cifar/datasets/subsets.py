@@ -15,7 +15,7 @@ def split(
     data: Dataset, validation: int, long_tail: float, subset: int = 0
 ) -> tuple[Dataset, Dataset | None]:
     """(training images, validation images or None) from a training set. The validation images are
-    taken first; the long tail is taken from the rest, and the subset from that.
+    chosen first, then the long tail from the rest, then the subset from that.
 
     Args:
         validation: number of validation images.
@@ -96,8 +96,8 @@ def long_tailed(data: Dataset, imbalance: float) -> Dataset:
 def class_balanced_weights(counts: np.ndarray, beta: float) -> np.ndarray:
     """(1 − β) / (1 − β^n) for a class of n images, scaled to sum to C; float64 (C,).
 
-    The inverse of the effective number of samples (Cui et al., CVPR 2019, eq. 4): β = 0 weighs all
-    classes alike, β → 1 by 1/n.
+    The inverse of the effective number of samples (Cui et al., CVPR 2019, eq. 4): β = 0 gives all
+    classes the same weight, β → 1 weights proportional to 1/n.
 
     Raises:
         ValueError: β is not in [0, 1), or a class has no image.

@@ -1,4 +1,4 @@
-"""Filters that whiten small patches of images: a first layer that needs no training."""
+"""Whitening filters for small patches of images: a first layer that needs no training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPS = 5e-4  # of the paper: keeps the rarest components, mostly noise, from bein
 
 
 def filters(images: NDArray[np.float32], side: int, eps: float = EPS) -> NDArray[np.float64]:
-    """The components of all patches, each scaled to variance 1, and their negatives.
+    """The principal components of all patches, scaled to variance 1, and their negatives.
 
     With E[p pᵀ] = Σ λᵢ vᵢ vᵢᵀ of the patches p, the filters are vᵢ / √(λᵢ + ε), then the negatives
     of these (Page, *How to train your ResNet*, 2018; Jordan, arXiv 2404.00498).
@@ -35,7 +35,7 @@ def filters(images: NDArray[np.float32], side: int, eps: float = EPS) -> NDArray
 def whiten(
     model: mg.nn.Module, images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    """Put the filters of training images into the model's layer ``whiten``.
+    """Set the model's layer ``whiten`` to the filters of training images.
 
     Args:
         images: uint8 (N, C, H, W).

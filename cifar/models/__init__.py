@@ -1,4 +1,4 @@
-"""The documented models, one per file; a file ``some_name.py`` holds the model "some-name".
+"""The models, one per file; a file ``some_name.py`` has the model "some-name".
 
 Each file defines ``create(num_classes, image_size) -> Module``; options of a model are further
 arguments, by keyword (``Recipe.model_options``).
@@ -29,11 +29,11 @@ def create(
     (N, num_classes).
 
     Args:
-        options: of the model; see its file.
+        options: options of the model; see its file.
 
     Raises:
-        UserError: there is no model of that name, it has no such option, or it is for images of
-            other sizes.
+        UserError: there is no model of that name, it has no such option, or it does not accept
+            that image size.
     """
     if name not in names():
         raise UserError(f"model: expected one of {', '.join(names())}, got {name!r}")
@@ -61,10 +61,10 @@ def build(
     source: Source | None,
     **options: Any,
 ) -> mg.nn.Module:
-    """A model by name, or the one that a person's own ``source`` makes.
+    """A model by name, or from the user's own ``source``.
 
     Raises:
-        UserError: see :func:`create`; or the name is that of a file, and its source is missing.
+        UserError: as :func:`create`; or the name is that of a file, and its source is missing.
     """
     if source is not None:
         return own_code.make_model(source, num_classes, seed, image_size, **options)

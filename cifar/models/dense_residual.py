@@ -1,4 +1,4 @@
-"""The *dense-residual* study's network: five stages that also see the network's input.
+"""The *dense-residual* study's network: five stages that also receive the network's input.
 
 16,998,986 trainable parameters, 17,001,930 values with the running statistics.
 """
@@ -12,13 +12,13 @@ STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolut
 
 
 class Stage(nn.Module):
-    """3 x 3 convolutions with ReLU, plus the input image and the stage's own input by 1 x 1
-    convolutions; then batch norm and 2 x 2 max pooling.
+    """3 x 3 convolutions with ReLU, plus 1 x 1 convolutions of the input image and of the stage's
+    input; then batch norm and 2 x 2 max pooling.
 
     Args:
-        in_channels, channels, convolutions: of the stage.
-        image_channels: of the network's input.
-        first: the first stage sees the image itself, once; later ones its average-pooled copy too.
+        in_channels, channels, convolutions: input channels, channels and number of convolutions.
+        image_channels: channels of the network's input.
+        first: the first stage has only the image as input; later ones also its average-pooled copy.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Stage(nn.Module):
 
 
 class DenseResidual(nn.Module):
-    """The whole network; weights Glorot-uniform, biases zero."""
+    """The whole network; weights are Glorot-uniform, biases zero."""
 
     def __init__(self, num_classes: int = 10, image_size: int = 32) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The *four-block* study's network: four convolution blocks and two linear layers.
 
-2,091,018 parameters. The study fixes the 15,488 features and the 3 x 3 kernels; the first two
-kernels are our reading of it.
+2,091,018 parameters. The study gives the 15,488 features and the 3 x 3 kernels; the first two
+kernels are our interpretation.
 """
 
 from minigrad import nn

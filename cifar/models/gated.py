@@ -1,4 +1,4 @@
-"""The *gated* study's improved network: convolution blocks that weigh their own branches.
+"""The *gated* study's improved network: blocks of convolution branches weighted by gates.
 
 1,118,300 parameters.
 """
@@ -13,8 +13,8 @@ class GatedBlock(nn.Module):
     """relu(Σ aᵢ · convᵢ(x)) with a = sigmoid(linear(mean of x over height and width)).
 
     Args:
-        in_channels, out_channels: of every branch, a 3 x 3 convolution that keeps the size.
-        branches: their number n.
+        in_channels, out_channels: of each branch, a 3 x 3 convolution that keeps the image size.
+        branches: number of branches.
         norm: batch norm after each convolution.
         dropout: probability of zeroing an element of the result.
     """

@@ -25,14 +25,14 @@ def create(
     ones halve the size), pooling, and a linear layer.
 
     Args:
-        blocks, channels, kernel_sizes: of each stage; kernels are odd.
-        shortcut_kernel: of the shortcuts' convolutions, where the shape changes; odd.
+        blocks, channels, kernel_sizes: for each stage; kernel sizes are odd.
+        shortcut_kernel: kernel size of the shortcuts that change the shape; odd.
         pooling: "avg" or "max", at the end.
-        pooled: rows and columns that the pooling leaves; the linear layer takes all of them.
+        pooled: rows and columns of the pooling's result, all of which the linear layer uses.
 
     Raises:
-        ValueError: a value is out of range, or the images' size is no multiple of what they are
-            divided by.
+        ValueError: a value is out of range, or the image size is not divisible by the stages and
+            the pooling.
     """
     counts = _whole_numbers("blocks", blocks)
     widths = _whole_numbers("channels", channels)

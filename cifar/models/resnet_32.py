@@ -8,8 +8,9 @@ from minigrad import functional as F
 
 
 class PlainShortcutBlock(nn.Module):
-    """relu(bn(conv(relu(bn(conv(x))))) + x), parameter-free: where the shape changes, x loses every
-    second row and column and gains channels of zeros, half in front and half behind (option A)."""
+    """relu(bn(conv(relu(bn(conv(x))))) + x), with a shortcut without parameters. If the shape
+    changes, every second row and column of x is dropped, and channels of zeros are added, half
+    before and half after (option A)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

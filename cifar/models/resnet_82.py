@@ -1,4 +1,4 @@
-"""The *resnet* study's network: 82 layers of twice the usual width, 4,959,770 parameters."""
+"""The *resnet* study's network: 82 layers with twice the usual width, 4,959,770 parameters."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from minigrad import Tensor, nn
 class BasicBlock(nn.Module):
     """relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)) (He et al., CVPR 2016).
 
-    The shortcut is a 1 x 1 convolution and batch norm where the shape changes.
+    If the shape changes, the shortcut is a 1 x 1 convolution and batch norm.
 
     Args:
-        kernel_size, shortcut_kernel: odd, other than the paper's 3 and 1.
+        kernel_size, shortcut_kernel: odd; 3 and 1 in the paper.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ def stages(
     pool: Callable[[int], nn.Module] = nn.AvgPool2d,
     pooled: int = 1,
 ) -> nn.Module:
-    """A residual network for square images: a convolution to ``stem`` channels, for each of
-    ``widths`` a stage of blocks (the later stages halve the size), pooling, and a linear layer.
+    """A residual network for square images: a convolution to ``stem`` channels, a stage of blocks
+    for each of ``widths`` (the later stages halve the size), pooling, and a linear layer.
 
     Args:
-        blocks: of each stage, what makes them of (in_channels, out_channels, stride).
-        pool: of a window.
-        pooled: rows and columns that the pooling leaves.
+        blocks: for each stage, functions of (in_channels, out_channels, stride) that make a block.
+        pool: function of a window size that makes the pooling layer.
+        pooled: rows and columns of the pooling's result.
 
     Raises:
-        ValueError: ``image_size`` is no multiple of what stages and pooling divide it by.
+        ValueError: ``image_size`` is not divisible by the stages and the pooling.
     """
     divisor = pooled * 2 ** (len(widths) - 1)
     window, rest = divmod(image_size, divisor)
@@ -88,7 +88,7 @@ def resnet(depth: int, width: int, num_classes: int = 10, image_size: int = 32) 
     """Three stages of (depth − 4) / 6 blocks with 16, 32, 64 times ``width`` channels.
 
     Raises:
-        ValueError: ``depth`` is not 6 n + 4 with n from 1, or ``image_size`` no multiple of 4.
+        ValueError: ``depth`` is not 6 n + 4 with n >= 1, or ``image_size`` is not a multiple of 4.
     """
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"depth: expected 6 n + 4 with n from 1, got {depth}")

@@ -12,22 +12,22 @@ from minigrad import Tensor, nn, no_grad
 
 
 def shifting_norm(num_features: int) -> nn.Module:
-    """Batch norm that learns its shift alone; its running statistics follow in a few batches."""
+    """Batch norm that learns only its shift; its running statistics follow within a few batches."""
     norm = nn.BatchNorm2d(num_features, eps=1e-12, momentum=0.4)
     norm.get_parameter("weight").requires_grad = False
     return norm
 
 
 def passing_convolution(in_channels: int, out_channels: int) -> nn.Module:
-    """A 3 x 3 convolution that keeps the size. At first its first ``in_channels`` filters pass the
-    input on; the others are drawn."""
+    """A 3 x 3 convolution that keeps the size. Its first ``in_channels`` filters are initialised as
+    the identity, the others at random."""
     conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     nn.init.dirac_(conv.weight.detach()[:in_channels])
     return conv
 
 
 class Group(nn.Module):
-    """gelu(bn(conv(gelu(bn(pool(conv(x))))))): half the size, other channels."""
+    """gelu(bn(conv(gelu(bn(pool(conv(x))))))), which halves the size and changes the channels."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -44,14 +44,14 @@ class Group(nn.Module):
 
 
 class SpeedNet(nn.Module):
-    """A whitening layer, three groups, the largest of each channel, and a linear layer.
+    """A whitening layer, three groups, global max pooling, and a linear layer.
 
-    ``whiten``'s filters are not trained. They are as drawn until the recipe's ``whiten`` makes them
-    of training images (see :mod:`cifar.datasets.whitening`).
+    The filters of ``whiten`` are not trained. They are random until the recipe's ``whiten``
+    computes them from training images (see :mod:`cifar.datasets.whitening`).
 
     Args:
         widths: channels of the three groups.
-        scale: of the logits.
+        scale: factor of the logits.
         image_size: side of the square images.
 
     Raises:
@@ -85,8 +85,8 @@ class SpeedNet(nn.Module):
 
 
 def create(num_classes: int = 10, image_size: int = 32) -> nn.Module:
-    """Images (N, 3, image_size, image_size) to logits (N, num_classes). The head's weights begin
-    with standard deviation 1."""
+    """Images (N, 3, image_size, image_size) to logits (N, num_classes). The head's weights are
+    initialised with standard deviation 1."""
     model = SpeedNet((64, 256, 256), 1 / 256, num_classes, image_size)
     with no_grad():
         model.head.weight.mul_(1 / model.head.weight.std())
