@@ -1,8 +1,8 @@
-"""The documented recipes, one per file of ``studies/``; ``some_name.py`` holds "some-name".
+"""The recipes, one per file of ``studies/``; ``some_name.py`` has "some-name".
 
-Each file defines ``RECIPE``, a :class:`Recipe`: every number that decides a run, and the figures of
-the study that it reproduces; where the study reports its way there, also ``COURSE``, figures by
-metric after so many epochs.
+Each file defines ``RECIPE``, a :class:`Recipe` with all settings of a run and the figures of the
+study that it reproduces. If the study reports figures during training, the file also defines
+``COURSE``, a dict of these by number of epochs and metric.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str | Recipe) -> Recipe:
-    """The recipe of that name, or ``RECIPE`` of a Python file that a person names, whose code runs.
-    A recipe is itself.
+    """The recipe of that name, or ``RECIPE`` of a Python file of the user, which is executed. A
+    recipe is returned unchanged.
 
     Raises:
         UserError: there is none, or the file cannot be used.
@@ -52,7 +52,8 @@ def load(name: str | Recipe) -> Recipe:
 
 
 def is_own(name: str) -> bool:
-    """Whether a recipe is a person's own: it has the name of its file, such as my_recipe.py."""
+    """Whether a recipe is the user's own: then its name is that of its file, such as
+    my_recipe.py."""
     return own_code.is_path(name)
 
 
@@ -68,10 +69,9 @@ def _from_file(name: str) -> Recipe:
 
 
 def course(recipe: Recipe) -> Mapping[int, Mapping[str, float]]:
-    """What the study of a recipe reports of its way: figures by metric, by number of epochs done.
+    """The figures that the study of a recipe reports during training, by epochs done and metric.
 
-    It is empty where the study reports nothing, where there is no recipe of that name, and where
-    the schedule is another one.
+    Empty if the study reports none, if there is no recipe of that name, or if the schedule differs.
     """
     nothing: Mapping[int, Mapping[str, float]] = MappingProxyType({})
     if recipe.name not in names() or schedule(recipe) != schedule(load(recipe.name)):
@@ -80,14 +80,14 @@ def course(recipe: Recipe) -> Mapping[int, Mapping[str, float]]:
 
 
 def schedule(recipe: Recipe) -> dict[str, Any]:
-    """The fields that determine the learning rates, as JSON holds them."""
+    """The fields that determine the learning rates, as in JSON."""
     return {name: plain(getattr(recipe, name)) for name in SCHEDULE}
 
 
 def continued(then: Recipe, epochs: int) -> Recipe:
-    """``then`` for a run that goes on to so many epochs, its schedule in proportion.
+    """``then`` for a run that is continued to ``epochs`` epochs, with its schedule in proportion.
 
-    A schedule that follows the recipe's own is taken from that, so that it is rounded once.
+    A schedule that equals the recipe's own is scaled from that, so that it is rounded only once.
     """
     if is_own(then.name):
         return then.lasting(epochs)
@@ -101,7 +101,7 @@ def continued(then: Recipe, epochs: int) -> Recipe:
 
 
 def changes(now: Recipe, own: Recipe | None = None) -> dict[str, Any]:
-    """The fields by which ``now`` differs from ``own``, or else from the recipe of its name."""
+    """The fields in which ``now`` differs from ``own`` (default: the recipe of the same name)."""
     own = own or load(now.name)
     base = dataclasses.replace(own.lasting(now.epochs), epochs=own.epochs)
     fields = [f.name for f in dataclasses.fields(now) if f.name not in FIXED]

@@ -1,4 +1,4 @@
-"""Which parameters a recipe trains by which optimiser, at which rate: as plain values."""
+"""Parameter groups of a recipe, their optimisers and schedules, as plain values."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ COUNTED_IN_EPOCHS = ("T_max", "milestones", "step_size", "total_iters")  # of a 
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that a recipe trains in another way than the others.
+    """Parameters that a recipe trains with other settings.
 
     Attributes:
-        parameters: pattern of their names, as a shell has them: "head.weight", "*.norm?.bias".
-        optimizer, lr, optimizer_options, schedule_options: in place of the recipe's, which hold
-            where these are None.
-        epochs: they are trained in so many epochs at first, and then stay as they are; None for
-            all epochs.
+        parameters: pattern of their names, as in a shell: "head.weight", "*.norm?.bias".
+        optimizer, lr, optimizer_options, schedule_options: replace the recipe's unless None.
+        epochs: number of first epochs in which they are trained; None for all epochs.
     """
 
     parameters: str
@@ -39,9 +37,9 @@ class Part:
     ``torch.optim``.
 
     Attributes:
-        parameters: names of what it trains.
-        optimizer, lr, optimizer_options: its class and arguments.
-        schedule, schedule_options: those of its schedule, counted in what it is stepped by; the
+        parameters: names of its parameters.
+        optimizer, lr, optimizer_options: class and arguments of the optimiser.
+        schedule, schedule_options: class and arguments of the schedule, in units of its steps; the
             class is None for a constant rate.
         epochs: see :class:`ParameterGroup`.
     """
@@ -56,11 +54,10 @@ class Part:
 
 
 def divide(names: Iterable[str], groups: Mapping[str, ParameterGroup]) -> dict[str, list[str]]:
-    """Parameter names by the group that they are of, the first whose pattern they match; those of
-    no group under "".
+    """Parameter names by group, the first whose pattern they match; the others under "".
 
     Raises:
-        ValueError: a group has none.
+        ValueError: a group has no parameter.
     """
     found: dict[str, list[str]] = {"": [], **{key: [] for key in groups}}
     for name in names:
@@ -78,7 +75,7 @@ def divide(names: Iterable[str], groups: Mapping[str, ParameterGroup]) -> dict[s
 def in_steps(
     schedule: str | None, options: Mapping[str, Any], steps: int
 ) -> tuple[str | None, dict[str, Any]]:
-    """A schedule and its options in the words of the optimisers' libraries, its epochs as so many
+    """Class name and options of a schedule with epochs converted to steps, of which an epoch has
     ``steps``. "PiecewiseLinear" becomes a ``LambdaLR``."""
     if schedule == "PiecewiseLinear":
         if options.keys() != {"points"}:
@@ -94,9 +91,9 @@ def in_steps(
 
 
 def piecewise_linear(points: Sequence[Any], steps: int) -> Callable[[int], float]:
-    """The factor of a rate by step: linear between ``points`` (epoch, factor), and constant before
-    the first and after the last. An epoch of so many ``steps`` that is no whole number of them is
-    rounded down to one.
+    """A function from the step to the factor of the rate: linear between ``points`` (epoch,
+    factor), and constant before the first and after the last. A fractional number of steps is
+    rounded down.
 
     Raises:
         ValueError: there is no point, a factor is negative, or the epochs do not increase.

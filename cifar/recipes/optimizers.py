@@ -1,4 +1,4 @@
-"""The optimisers of a run and their schedules, as one."""
+"""The optimisers of a run and their schedules, with the interface of one optimiser."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Schedule = mg.optim.lr_scheduler.LRScheduler
 
 
 class Optimizers(mg.optim.Optimizer):
-    """Several optimisers as one. ``param_groups``, ``state`` and ``state_dict`` are those of all of
-    them, one behind the other.
+    """Several optimisers as one. ``param_groups``, ``state`` and ``state_dict`` concatenate those
+    of all.
 
     Args:
-        parts: what each trains, and how.
-        parameters: by name.
+        parts: the parameters and settings of each optimiser.
+        parameters: parameters by name.
 
     Attributes:
         members: the optimisers.
-        schedules: of their rates; None for a constant one.
+        schedules: their schedules; None for a constant rate.
 
     Raises:
         AttributeError, TypeError, ValueError, NotImplementedError: an optimiser or schedule does
@@ -44,12 +44,12 @@ class Optimizers(mg.optim.Optimizer):
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Those of all members."""
+        """The parameter groups of all members."""
         return [group for member in self.members for group in member.param_groups]
 
     @property
     def state(self) -> dict[mg.Tensor, dict[str, Any]]:  # type: ignore[override]
-        """That of all members."""
+        """The state of all members."""
         return {p: state for member in self.members for p, state in member.state.items()}
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -60,7 +60,7 @@ class Optimizers(mg.optim.Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load what ``state_dict`` returned."""
+        """Load the result of ``state_dict``."""
         groups, first = list(state_dict["param_groups"]), 0
         for member in self.members:
             count = len(member.param_groups)
@@ -70,13 +70,12 @@ class Optimizers(mg.optim.Optimizer):
             first += count
 
     def step_schedules(self, val_loss: float = 0.0) -> None:
-        """Set the rates of what comes next, which may depend on the loss on the validation
-        images."""
+        """Set the rates of the next step or epoch, which may depend on the validation loss."""
         step_schedules(self.schedules, val_loss, mg.optim.lr_scheduler.ReduceLROnPlateau)
 
 
 def step_schedules(schedules: Sequence[Any], val_loss: float, plateau: Any) -> None:
-    """Step schedules of either library, whose ``plateau`` depends on the loss."""
+    """Step schedules of either library; those of class ``plateau`` depend on the loss."""
     for schedule in schedules:
         if isinstance(schedule, plateau):
             schedule.step(val_loss)

@@ -1,7 +1,7 @@
-"""Recipe fields given as text, "lr=0.01" or "augmentation.crop=4", as values of the right type.
+"""Parsing of recipe fields given as text, such as "lr=0.01" or "augmentation.crop=4".
 
-Any field of :class:`cifar.recipes.Recipe` can be given, and any field or entry of what it holds, by
-its dotted name: a new field needs nothing here.
+Any field of :class:`cifar.recipes.Recipe` can be given, and any field or entry within it, by its
+dotted name. A new field needs no change here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
     ``groups.head.lr=0.5``, ``lookahead.every=10``.
 
     Raises:
-        UserError: one of ``assignments`` has no "=", names no field, or its value has not the
-            field's type.
+        UserError: one of ``assignments`` has no "=", names an unknown field, or its value is not
+            of the field's type.
     """
     found: dict[str, Any] = {}
     for assignment in assignments:
@@ -79,7 +79,7 @@ def _only(hint: Any) -> Any:
 
 
 def _value(text: str, hint: Any) -> Any:
-    """``text`` as JSON; failing that a list without its brackets, or a string without quotes."""
+    """``text`` as JSON; otherwise as a list without brackets, or a string without quotes."""
     if hint is str and not text.startswith('"'):
         return text
     bare_list = typing.get_origin(hint) is tuple and not text.startswith("[")
@@ -90,10 +90,10 @@ def _value(text: str, hint: Any) -> Any:
 
 
 def _fit(hint: Any, value: Any) -> Any:
-    """``value`` as the type ``hint``.
+    """``value`` converted to the type ``hint``.
 
     Raises:
-        ValueError: it is of another one.
+        ValueError: it is of another type.
     """
     import msgspec  # here, so that a run without such fields trains without it
 
@@ -105,7 +105,7 @@ def _fit(hint: Any, value: Any) -> Any:
 
 
 def _name(hint: Any) -> str:
-    """The type as a person would put it."""
+    """The type in words."""
     arguments = [_name(a) for a in typing.get_args(hint) if a is not ...]
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
@@ -125,10 +125,10 @@ def _name(hint: Any) -> str:
 
 
 def refuse_idle(recipe: Recipe, given: Iterable[str]) -> None:
-    """Raise where a field that somebody gave ``recipe`` has no effect beside its others.
+    """Check that each given field has an effect together with the recipe's others.
 
     Raises:
-        UserError: it names the field.
+        UserError: a field has none; the message names it.
     """
     own = recipe if recipes.is_own(recipe.name) else recipes.load(recipe.name)
     given = set(given)

@@ -1,4 +1,4 @@
-"""A recipe: every number that decides how a network is trained, as plain values."""
+"""A recipe: all settings of a network's training, as plain values."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ STD = "numbers above 0 and at most 1, since pixels are from 0 to 1"
 
 @dataclass(frozen=True)
 class Lookahead:
-    """An average of weights and running statistics, to which the model is pulled again and again:
-    average ← d · average + (1 − d) · model, then model ← average, after every so many steps, with
+    """A running average of weights and running statistics, which replaces the model's at intervals:
+    average ← d · average + (1 − d) · model, then model ← average, after every ``every`` steps, with
     d = decay · (t / T)^power after step t of T; and at the end of training once more with d = 1.
 
     Zhang et al., *Lookahead optimizer: k steps forward, 1 step back* (NeurIPS 2019), with the
@@ -51,60 +51,60 @@ class Lookahead:
                 raise UserError(f"lookahead.{name}: expected {expected}, got {getattr(self, name)}")
 
     def decay_at(self, step: int, steps: int) -> float:
-        """d after a step, from 1, of so many."""
+        """d after step ``step`` of ``steps``, counted from 1."""
         return self.decay * (step / steps) ** self.power
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, checked as a whole when it is made.
+    """The settings of a training, checked as a whole on creation.
 
     Data:
         batch_size: images per step.
-        validation: training images held out and evaluated after every epoch in place of the test
-            set, which is then used once, after the last epoch.
-        long_tail: the smallest class's share of the largest class's images; 1 keeps all images.
-        subset: training images that are used, chosen at random from those that are left; 0 keeps
-            all.
-        augmentation: of training images.
-        mean, std: per channel (red, green, blue) of pixels in [0, 1]; they normalise the input.
-        drop_last: leave out an epoch's last batch where it is smaller than the others.
-        tta: evaluate the last epoch by test-time augmentation too (see :mod:`cifar.results.tta`).
+        validation: number of training images held out and evaluated after every epoch instead of
+            the test set, which is then evaluated only after the last epoch.
+        long_tail: size of the smallest class as a fraction of the largest; 1 keeps all images.
+        subset: number of training images used, chosen at random from the remaining ones; 0 for all.
+        augmentation: augmentation of training images.
+        mean, std: per channel (red, green, blue), for pixels in [0, 1]; they normalise the input.
+        drop_last: drop the last batch of an epoch if it is smaller than the others.
+        tta: also evaluate the last epoch with test-time augmentation (:mod:`cifar.results.tta`).
 
     Model:
-        model: its name in :mod:`cifar.models`, or FILE.py:FUNCTION of a person's own.
-        whiten: make the filters of the model's layer ``whiten`` of so many training images (see
-            :mod:`cifar.datasets.whitening`); 0 for none.
-        model_options: its options, such as the channels of "resnet".
+        model: name in :mod:`cifar.models`, or FILE.py:FUNCTION of the user.
+        whiten: number of training images from which the filters of the model's layer ``whiten``
+            are computed (see :mod:`cifar.datasets.whitening`); 0 for none.
+        model_options: options of the model, such as the channels of "resnet".
 
     Optimiser:
         epochs: passes over the training set.
         optimizer: class name in ``minigrad.optim``.
-        lr: its learning rate at first.
-        optimizer_options: its other options.
-        schedule: class name in ``minigrad.optim.lr_scheduler`` (ReduceLROnPlateau follows the
+        lr: initial learning rate.
+        optimizer_options: other options of the optimiser.
+        schedule: class name in ``minigrad.optim.lr_scheduler`` (ReduceLROnPlateau uses the
             evaluation loss), or "PiecewiseLinear", whose option "points" holds pairs (epoch, factor
             of lr); None for a constant rate.
-        schedule_options: its options, counted in epochs.
-        schedule_every: "epoch" or "step", after which the rate is set anew.
-        restarts: pairs (epoch, lr): before that epoch, counted from 0, the optimiser starts anew at
-            that rate, its moments forgotten.
-        groups: by a name of your choice, parameters that are trained in another way, each group
-            by an optimiser of its own; a parameter belongs to the first group that it matches.
-        lookahead: an average to which the model is pulled (see :class:`Lookahead`), or None.
+        schedule_options: options of the schedule, in units of epochs.
+        schedule_every: "epoch" or "step", after which the schedule sets the rate.
+        restarts: pairs (epoch, lr): before that epoch, counted from 0, the optimiser is created
+            anew with that rate, without its moments.
+        groups: parameter groups with their own optimisers, by a name of your choice; a parameter
+            belongs to the first group that it matches.
+        lookahead: an average that replaces the model at intervals (:class:`Lookahead`), or None.
 
     Loss:
         loss: "cross_entropy" or "focal_loss".
-        reduction: "mean" or "sum" of a batch's losses: its gradient. Losses are reported as means.
-        label_smoothing: share of the cross-entropy's target that all classes have in common.
-        gamma: the focal loss's exponent.
+        reduction: "mean" or "sum" of a batch's losses, for the gradient. Losses are reported as
+            means.
+        label_smoothing: fraction of the cross-entropy's target that is spread over all classes.
+        gamma: exponent of the focal loss.
         class_balance: β of class-balanced weights (see :mod:`cifar.datasets.subsets`), or None for
             equal weights.
-        l2: λ of λ Σ w² over the 3 x 3 kernels, a term of the loss and of every loss reported.
+        l2: λ of λ Σ w² over the 3 x 3 kernels, a term of the loss and of every reported loss.
 
     Claim:
-        name: of the recipe.
-        claim: the study's own figures, by metric.
+        name: name of the recipe.
+        claim: the study's figures, by metric.
 
     Raises:
         UserError: a value is out of range, or the optimiser or schedule refuses its options; the
@@ -230,8 +230,8 @@ class Recipe:
         return found
 
     def parts(self, names: Iterable[str], steps: int, epoch: int = 0) -> list[Part]:
-        """How the parameters of these names are trained from ``epoch`` on, of epochs of so many
-        ``steps``: the recipe's own optimiser first, unless all are of groups.
+        """The optimisers of the named parameters from ``epoch`` on, with ``steps`` steps per epoch.
+        The recipe's own optimiser is first, unless all parameters belong to groups.
 
         Raises:
             UserError: a group has no parameter.
@@ -245,12 +245,12 @@ class Recipe:
     def make_optimizer(
         self, parameters: Mapping[str, mg.nn.Parameter], steps: int, epoch: int = 0
     ) -> Optimizers:
-        """Fresh optimisers of the named ``parameters``, with their schedules; see :meth:`parts`."""
+        """New optimisers of the named ``parameters``, with their schedules; see :meth:`parts`."""
         return Optimizers(self.parts(parameters, steps, epoch), parameters)
 
     def lasting(self, epochs: int) -> Recipe:
-        """This recipe for another number of epochs. Its restarts and what its schedule
-        counts in epochs are scaled and rounded; none falls before the second epoch."""
+        """This recipe for another number of epochs. Restarts and schedule options in units of
+        epochs are scaled and rounded; none falls before the second epoch."""
         if epochs == self.epochs:
             return self
 
@@ -286,12 +286,13 @@ class Recipe:
         )
 
     def schedule_in_words(self) -> str:
-        """The options of the schedule, and the restarts: "T_max 10"; "" of a constant rate."""
+        """The options of the schedule, and the restarts, such as "T_max 10"; "" for a constant
+        rate."""
         options = dict(self.schedule_options) if self.schedule else {}
         options |= {"restarts": self.restarts} if self.restarts else {}
         return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
 def plain(value: Any) -> Any:
-    """A recipe, or a value of one, as JSON holds it."""
+    """A recipe, or a value of one, as in JSON."""
     return json.loads(json.dumps(value, default=dataclasses.asdict))

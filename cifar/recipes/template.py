@@ -1,4 +1,4 @@
-"""What ``cifar new-recipe`` writes: a recipe and a model to begin with."""
+"""The file that ``cifar new-recipe`` writes: a recipe and a model to start from."""
 
 TEXT = '''"""A recipe of your own: `cifar train ./{file}`, with any option that `cifar train` has.
 

@@ -1,1 +1,1 @@
-"""What training leaves behind: its record, metrics, pictures, reports; a model put to use."""
+"""Results of training: record, metrics, pictures and reports, and use of a trained model."""

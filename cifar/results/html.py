@@ -1,5 +1,4 @@
-"""Parts of HTML pages that are one file: pictures are within them, nothing is fetched, no script
-runs."""
+"""Parts of HTML pages in a single file, with embedded pictures and without scripts."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ summary { cursor: pointer; }
 
 
 def document(title: str, body: Sequence[str]) -> str:
-    """A whole page, well-formed as XML too, of parts that are HTML; the title is plain text."""
+    """A page, also well-formed as XML, from a title in plain text and parts in HTML."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
@@ -48,7 +47,7 @@ def document(title: str, body: Sequence[str]) -> str:
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """A table; a column without a letter is set to the right."""
+    """A table; columns without letters are aligned to the right."""
     texts = [[tables.cell(value) for value in line] for line in lines]
     kinds = [
         ' class="text"' if tables.is_text(column) else "" for column in zip(*texts, strict=True)
@@ -66,7 +65,7 @@ def table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
 
 def drawn(words: str, draw: Callable[[Path], None], widest: str = "none") -> str:
-    """The picture that ``draw`` writes to the path it is given; see :func:`picture`."""
+    """The picture that ``draw(path)`` writes; see :func:`picture`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         draw(path)
@@ -74,7 +73,7 @@ def drawn(words: str, draw: Callable[[Path], None], widest: str = "none") -> str
 
 
 def picture(path: Path, words: str | None = None, widest: str = "none") -> str:
-    """The picture within the page itself, no wider than ``widest`` (of CSS), and its caption."""
+    """The embedded picture with its caption, at most ``widest`` wide (a CSS length)."""
     caption = text(words or f"{path.stem} ({path.parent.name})")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     return (
@@ -85,11 +84,11 @@ def picture(path: Path, words: str | None = None, widest: str = "none") -> str:
 
 
 def terms(meanings: Mapping[str, str]) -> str:
-    """Words and what they mean."""
+    """A list of terms with their descriptions."""
     pairs = (f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in meanings.items())
     return f"<dl>{''.join(pairs)}</dl>"
 
 
 def text(value: object) -> str:
-    """Text that HTML takes as text, without characters that XML forbids."""
+    """``text`` escaped for HTML, without characters that XML forbids."""
     return html.escape(mg.console.clean(value, keep="\n"))

@@ -1,4 +1,4 @@
-"""The figures of a model: an epoch's, and those on a labelled set."""
+"""Metrics of a model: those of an epoch, and those on a labelled set."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class EpochMetrics:
         epoch: from 1.
         lr: learning rate of the first parameter group.
         train_loss, train_accuracy: means over the epoch's images, each before its batch's update.
-        validation_loss, validation_accuracy: of the images that the recipe holds out.
-        test_loss, test_accuracy: of the test set, where it was evaluated.
-        validation_tta_accuracy, test_tta_accuracy: with test-time augmentation, of recipes that
-            have it, after the last epoch.
-        seconds: time of the epoch's training steps, data and augmentation included; neither
-            compilation nor evaluation is in it.
-        compile_seconds: time in which kernels were compiled during the steps: on a machine's first
-            run, and apart from ``seconds``.
+        validation_loss, validation_accuracy: for the images that the recipe holds out.
+        test_loss, test_accuracy: for the test set, if it was evaluated.
+        validation_tta_accuracy, test_tta_accuracy: with test-time augmentation, after the last
+            epoch of a recipe that uses it.
+        seconds: time of the epoch's training steps, including loading and augmentation, without
+            compilation and evaluation.
+        compile_seconds: time in which kernels were compiled during the steps, on a machine's first
+            run; not included in ``seconds``.
         evaluation_seconds: time of the evaluation after the epoch.
-        training_seconds: ``seconds`` of this epoch and all before it. What a recipe computes of the
-            training images before its first step (``whiten``) counts too.
-        images_per_second: of training.
+        training_seconds: sum of ``seconds`` of this epoch and all before it, plus the time of
+            anything computed from the training images before the first step (``whiten``).
+        images_per_second: speed of training.
         peak_memory_mb: largest resident size of the process so far, in MB of 10^6 bytes.
-        gpu_memory_mb: what the run holds of a GPU's memory.
-        skipped: batches that overflowed, of training in bf16.
+        gpu_memory_mb: GPU memory held by the run.
+        skipped: number of batches that overflowed in bf16.
 
     Raises:
         ValueError: a figure is out of range or not finite.
@@ -77,11 +77,11 @@ class EpochMetrics:
                 raise ValueError(f"{name} {metadata.brief(value)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures that there are, by name."""
+        """The figures that are not None, by name."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
     def accuracy(self, part: str) -> float:
-        """That of "train", "validation" or "test", where there is one."""
+        """The accuracy on "train", "validation" or "test", or None."""
         return float(getattr(self, f"{part}_accuracy"))
 
 
@@ -139,11 +139,11 @@ def confusion(
 
 @dataclass(frozen=True)
 class ClassRecall:
-    """How many of a class's images are recognised.
+    """The recall of a class.
 
     Attributes:
-        recall: their share; 0 of a class without images.
-        support: images of the class.
+        recall: fraction of the class's images that are recognised; 0 for a class without images.
+        support: number of images of the class.
     """
 
     recall: float
@@ -157,7 +157,7 @@ class ClassRecall:
 def recall_by_class(
     counts: NDArray[np.int64], classes: tuple[str, ...]
 ) -> Mapping[str, ClassRecall]:
-    """Of a :func:`confusion`, by class name."""
+    """The recalls from a :func:`confusion`, by class name."""
     correct, support = counts.diagonal().tolist(), counts.sum(axis=1).tolist()
     return {
         name: ClassRecall(right / max(1, count), count)
@@ -167,13 +167,13 @@ def recall_by_class(
 
 @dataclass(frozen=True)
 class Scores:
-    """Shares of one class, or means over classes; 0 where there is nothing to divide by.
+    """Scores of one class, or means over classes; 0 if the denominator is 0.
 
     Attributes:
-        precision: right among the images predicted to be of the class.
-        recall: right among the images that are of the class.
+        precision: fraction of the images predicted as the class that belong to it.
+        recall: fraction of the class's images that are predicted as the class.
         f1: harmonic mean of the two.
-        support: images that are of the class; of all classes for a mean.
+        support: number of images of the class; of all classes for a mean.
     """
 
     precision: float
@@ -184,18 +184,18 @@ class Scores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of a model on a labelled set.
+    """The metrics of a model on a labelled set.
 
     Attributes:
-        images: their number.
-        loss: mean cross-entropy in nats; l2_term is not in it.
-        l2_term: of a recipe that adds one to the losses it reports, else 0.
-        accuracy: share of the images whose likeliest class is the true one.
+        images: number of images.
+        loss: mean cross-entropy in nats, without l2_term.
+        l2_term: the L2 term of a recipe that adds one to the reported losses, otherwise 0.
+        accuracy: fraction of the images whose likeliest class is the true one.
         per_class: scores by class name.
         macro, weighted: means over classes, plain and weighted by support.
-        confusion: images by true class (row) and predicted class (column).
-        picked: the epoch was picked by its accuracy on these very images, which flatters it.
-        accuracy_without_tta: where all other figures are with test-time augmentation.
+        confusion: number of images by true class (row) and predicted class (column).
+        picked: whether the epoch was chosen by its accuracy on these images, which biases it.
+        accuracy_without_tta: accuracy without test-time augmentation, if the other figures use it.
     """
 
     images: int
@@ -220,7 +220,7 @@ def log_probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
 def measure(
     logits: NDArray[Any], labels: NDArray[Any], classes: tuple[str, ...], l2_term: float = 0.0
 ) -> Evaluation:
-    """The figures of ``logits`` (N, C) for the true ``labels`` (N,), N at least 1.
+    """The metrics of ``logits`` (N, C) for the true ``labels`` (N,), N at least 1.
 
     Precision, recall, F1 and their means are those of scikit-learn's ``classification_report``
     with ``labels=range(C), zero_division=0``.
@@ -243,7 +243,7 @@ def measure(
 def scores(
     counts: NDArray[np.int64], classes: tuple[str, ...]
 ) -> tuple[dict[str, Scores], Scores, Scores]:
-    """Of a :func:`confusion`: the scores by class name, and their means, plain and weighted by
+    """The scores from a :func:`confusion`, by class name, and their means, plain and weighted by
     support."""
     correct, support, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     shares = np.array(
@@ -264,5 +264,5 @@ def _scores(shares: NDArray[Any], support: int) -> Scores:
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
-    """``part / whole``, 0 where ``whole`` is 0 (and ``part`` with it)."""
+    """``part / whole``; 0 where ``whole``, and therefore ``part``, is 0."""
     return part / np.maximum(whole, 1)

@@ -1,7 +1,7 @@
 """The record of a run: its settings and everything that can change its results.
 
-Every file of a run holds its record as JSON metadata. :func:`decode` alone turns it back. It checks
-every value: a digest proves nothing about a file that somebody else wrote.
+Every file of a run holds its record as JSON metadata. :func:`decode` reads it and checks every
+value, because a digest proves nothing about a file that somebody else wrote.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ NOT_FINITE = ("nan", "inf", "-inf")  # a loss of a step that was skipped, as JSO
 
 @dataclass(frozen=True)
 class Init:
-    """The weights that a run began from.
+    """The weights that a run started from.
 
     Attributes:
-        file: their absolute path, as :func:`encode_path` encodes it.
+        file: their absolute path, encoded by :func:`encode_path`.
         sha256: digest of the tensors.
     """
 
@@ -51,30 +51,30 @@ class Record:
     """The settings of a run, and everything that can change its results.
 
     Attributes:
-        recipe: with its overrides.
-        dataset: its name.
+        recipe: the recipe with its overrides.
+        dataset: name of the data set.
         classes: names by class index.
-        overrides: the recipe's fields that were given, by name.
-        seed: of initialisation, order, augmentation and dropout.
+        overrides: fields of the recipe that the user changed, by name.
+        seed: seed of initialisation, order, augmentation and dropout.
         data_fingerprint: SHA-256 of the training images and labels.
-        images_per_class: training images of each class.
-        parameters: learnt values of the model.
+        images_per_class: number of training images of each class.
+        parameters: number of learnt values of the model.
         device: "cpu" or "gpu:N".
-        threads: of minigrad's operations on the CPU.
+        threads: number of threads of minigrad's operations on the CPU.
         kernels: "CUDA", "NumPy", or "Numba" and its version.
-        precision: of products on a GPU: fp32, tf32 or bf16.
-        blas, cpu: of the machine.
-        captured: the training step was recorded on a GPU and replayed.
+        precision: precision of products on a GPU: fp32, tf32 or bf16.
+        blas, cpu: BLAS library and processor of the machine.
+        captured: whether the training step was recorded on a GPU and replayed.
         machine: the platform.
-        versions: of minigrad, NumPy and Python.
-        imported: the file that the weights came from, where no run of ours trained them.
+        versions: versions of minigrad, NumPy and Python.
+        imported: the file of imported weights, if minigrad did not train them.
         image_size: side of the images in pixels.
         test_share, split_seed: see :class:`cifar.datasets.Options`.
-        source: of the model, where it is a person's own.
-        init: the weights that training began from, where it was not from random ones.
+        source: source of the user's own model.
+        init: the weights that training started from, unless they were random.
         freeze: patterns of the names of parameters that were not trained.
-        ranks: processes that each had a part of each batch.
-        sync_batch_norm: their batch norms normalised the whole batch.
+        ranks: number of processes that each had a part of each batch.
+        sync_batch_norm: whether batch norm normalised over the whole batch of all ranks.
 
     Raises:
         ValueError: a value is out of range.
@@ -125,7 +125,7 @@ class Record:
         return datasets.Options(self.image_size, self.test_share, self.split_seed)
 
     def as_note(self) -> dict[str, Any]:
-        """The record as JSON holds it; what is None is left out."""
+        """The record as in JSON, without fields that are None."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
@@ -134,11 +134,11 @@ class Opening:
     """The first steps of a run, for ``cifar verify`` to repeat.
 
     Attributes:
-        losses: of the steps; a word of :data:`NOT_FINITE` for a step that was skipped.
-        sha256: digest of the weights after them, once they are done.
+        losses: losses of the steps; a string of :data:`NOT_FINITE` for a step that was skipped.
+        sha256: digest of the weights after these steps.
 
     Raises:
-        ValueError: a loss is neither a finite number nor such a word.
+        ValueError: a loss is neither a finite number nor such a string.
     """
 
     losses: list[float | str] = field(default_factory=list)
@@ -155,12 +155,12 @@ class SavedRecord(Record):
     """The record in a file of weights, and the state of the run when it saved them.
 
     Attributes:
-        metrics: of the epoch after which they were saved.
-        best_epoch: the epoch of the best validation accuracy until then.
+        metrics: metrics of the epoch after which they were saved.
+        best_epoch: the epoch of the best validation accuracy so far.
         opening: the run's first steps.
-        per_class: recall by class name, where the test set was evaluated.
-        picked_on: the images by which this epoch was picked, "test" or "validation".
-        data_dir: the folder of data that the run was given (see :func:`encode_path`).
+        per_class: recall by class name, if the test set was evaluated.
+        picked_on: the images by which this epoch was chosen, "test" or "validation".
+        data_dir: the folder of data that the user named (see :func:`encode_path`).
     """
 
     metrics: EpochMetrics | None = None
@@ -181,10 +181,10 @@ class SavedRecord(Record):
 
 
 def decode(note: Any, kind: type[T]) -> T:
-    """``note``, parsed from JSON, as the dataclass ``kind``; keys that it has not are ignored.
+    """``note``, parsed from JSON, as the dataclass ``kind``; unknown keys are ignored.
 
     Raises:
-        ValueError: a value is missing, of another type or out of range; the message names it.
+        ValueError: a value is missing, of the wrong type or out of range; the message names it.
     """
     import msgspec  # here, so that a new run trains without it, on a machine lent for an hour
 
@@ -201,7 +201,7 @@ def decode(note: Any, kind: type[T]) -> T:
 
 
 def rounding_differences(then: Record, now: Record) -> list[str]:
-    """The differences between two records that change how sums are rounded, in words."""
+    """The differences between two records that affect rounding, in words."""
     return [
         f"{name} {metadata.brief(_shown(a))}, not {metadata.brief(_shown(b))}"
         for name in DECIDING
@@ -218,7 +218,7 @@ def _shown(value: Any) -> Any:
 
 
 def encode_path(path: Path) -> str:
-    """A path as metadata holds it: absolute, percent-encoded since it need not be text."""
+    """A path for metadata: absolute, and percent-encoded because it need not be valid text."""
     return urllib.parse.quote(os.fsencode(path.absolute()))
 
 
@@ -228,10 +228,10 @@ def decode_path(noted: str) -> str:
 
 
 def find_folder(noted: str | None, dataset: str = "cifar10") -> str | None:
-    """The folder of data that a run was given, or None.
+    """The folder of data that the user named for a run, or None.
 
-    Where the folder is gone, a note on stderr says that the usual places are searched: CIFAR-10 is
-    the same everywhere.
+    If it no longer exists, a note on stderr says that the usual places are searched, because
+    CIFAR-10 is the same everywhere.
     """
     if noted is None:
         return None

@@ -1,4 +1,4 @@
-"""The trained model that comes with the package, for whoever has trained none."""
+"""The trained model that comes with the package."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ WEIGHTS: Final = Path(__file__).parents[1] / "weights"  # package data, by `cifa
 
 
 def choose(run: str, files: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """(run, files) of ``cifar predict``: where the first word names pictures in place of a run, the
-    model that comes with the package looks at them too, and a note on stderr says so."""
+    """(run, files) for ``cifar predict``. If the first argument names pictures and not a run, the
+    run is the model that comes with the package, and a note on stderr says so."""
     path = Path(run)
     is_run = path.suffix == ".safetensors" or any(
         (path / name).exists() for name in ("best.safetensors", "last.safetensors")

@@ -1,4 +1,4 @@
-"""Tables: for the terminal with columns aligned, and as comma-separated values."""
+"""Tables with aligned columns for the terminal, and comma-separated values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def comma_separated(rows: Iterable[Sequence[object]]) -> str:
-    """CSV text that is safe to open in a spreadsheet, whatever names are in it: an apostrophe
-    before a text that would be a formula makes it shown, not computed."""
+    """CSV text that is safe to open in a spreadsheet: an apostrophe is put before text that would
+    be a formula, so that it is shown and not computed."""
     return "".join(map(_line, rows))
 
 
@@ -33,11 +33,11 @@ def _inert(value: object) -> object:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """``header`` and ``rows`` as aligned lines, a rule between them, no trailing blanks.
+    """``header`` and ``rows`` as aligned lines with a rule between them, without trailing blanks.
 
-    Integers get thousands separators, None becomes a dash, anything else is its ``str``: round
-    floats before, and put units into the header. A column without a letter is set to the right;
-    the first one, which names the rows, never is. There must be a row.
+    Integers get thousands separators, None becomes a dash, and other values their ``str``: round
+    floats before, and put units into the header. Columns without letters are aligned to the right,
+    except the first one, which names the rows. There must be at least one row.
     """
     texts = [[cell(value) for value in row] for row in rows]
     right = [False] + [not is_text(column) for column in list(zip(*texts, strict=True))[1:]]
@@ -54,8 +54,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def cell(value: object) -> str:
-    """The text of a value; without what would break a line or steer a terminal, since names come
-    from files."""
+    """The text of a value without line breaks and control characters, since names come from
+    files."""
     if value is None:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool):
@@ -64,5 +64,5 @@ def cell(value: object) -> str:
 
 
 def is_text(column: Iterable[str]) -> bool:
-    """Whether a column's texts are words, to be set to the left."""
+    """Whether a column contains words, and is aligned to the left."""
     return any(c.isalpha() for text in column for c in text)

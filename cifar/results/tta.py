@@ -10,9 +10,10 @@ WEIGHTS = (1 / 2, 1 / 4, 1 / 4)  # of the image, and of it moved by one pixel ei
 
 
 def views(images: mg.Tensor) -> Iterator[tuple[float, mg.Tensor]]:
-    """Six views of images (N, C, H, W) with their weights, which sum to 1: the image (1/2), and it
-    moved by one pixel down and right, and up and left (1/4 each), its outermost pixels mirrored at
-    the edges; each as it is and left to right, which share the weight (Jordan, arXiv 2404.00498).
+    """Six views of images (N, C, H, W) with their weights, which sum to 1: the image (1/2), and the
+    image shifted by one pixel down and right, and up and left (1/4 each), with its outermost pixels
+    mirrored at the edges. Each view and its mirror image share the weight (Jordan, arXiv
+    2404.00498).
     """
     xp = mg.get_xp(images.data)
     memory = images.data.transpose(1, 2, 3, 0)  # convolutions are fastest batch-innermost

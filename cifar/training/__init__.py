@@ -1,1 +1,1 @@
-"""Training: a recipe and a data set in, a trained model and its record out."""
+"""Training of a recipe on a data set, which gives a trained model and the run's record."""

@@ -1,4 +1,4 @@
-"""An average of a model's weights to which it is pulled again and again."""
+"""Lookahead: a running average of a model's weights that replaces them at intervals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ swa_utils = mg.optim.swa_utils
 
 
 class Average:
-    """The average of :class:`cifar.recipes.recipe.Lookahead`. It begins as the model.
+    """The average of :class:`cifar.recipes.recipe.Lookahead`, which starts as a copy of the model.
 
     Args:
-        model: its weights and running statistics are averaged; counts are not.
-        options: how.
-        steps: of the whole training.
+        model: its weights and running statistics are averaged; counters are not.
+        options: the settings.
+        steps: number of steps of the whole training.
     """
 
     def __init__(self, model: mg.nn.Module, options: Lookahead, steps: int) -> None:
@@ -23,19 +23,19 @@ class Average:
         self._averaged.update_parameters(model)
 
     def state_dict(self) -> dict[str, mg.Tensor]:
-        """What is averaged, by the model's names. The arrays are the average's own."""
+        """The averaged values, by the model's names. The arrays are not copied."""
         state = self._averaged.module.state_dict()
         return {name: value for name, value in state.items() if value.dtype.kind == "f"}
 
     def load_state_dict(self, state: dict[str, mg.Tensor]) -> None:
-        """Load what :meth:`state_dict` returned."""
+        """Load the result of :meth:`state_dict`."""
         whole = self._averaged.module.state_dict()
         if state.keys() != self.state_dict().keys():
             raise ValueError("average: expected the model's weights")
         self._averaged.module.load_state_dict(whole | state)
 
     def after_step(self, model: mg.nn.Module, step: int) -> None:
-        """Pull the model after step ``step``, from 1, where it is time."""
+        """Update average and model after step ``step``, counted from 1, if it is due."""
         if step % self.options.every == 0:
             self._pull(model, self.options.decay_at(step, self.steps))
         if step == self.steps:

@@ -1,4 +1,4 @@
-"""The training loop: a run in, the figures of every epoch out. Callers print, save and draw.
+"""The training loop, which yields the figures of every epoch. Callers print, save and plot.
 
 for metrics in fit(run):
     print(metrics.epoch, metrics.test_accuracy)
@@ -26,10 +26,10 @@ MAX_SKIPPED = 10  # batches in a row; more are not a fault of the batches
 
 
 def fit(run: Run) -> Iterator[EpochMetrics]:
-    """Train ``run`` from where it is, and yield after every epoch.
+    """Train ``run`` from its present epoch and step on, and yield after every epoch.
 
-    A signal in ``run.stop`` ends it within an epoch; ``run.progress`` holds the place. Leaving the
-    iterator ends it between epochs.
+    A signal in ``run.stop`` ends training within an epoch, at the step in ``run.progress``. Leaving
+    the iterator ends it between epochs.
 
     Raises:
         UserError: the loss, the weights or the optimiser's state became infinite or NaN.
@@ -44,14 +44,14 @@ def fit(run: Run) -> Iterator[EpochMetrics]:
 
 
 def train_opening(run: Run) -> Opening:
-    """Train a fresh run's first steps."""
+    """Train the first steps of a new run."""
     train_epoch(run, OPENING_STEPS)
     return run.progress.opening
 
 
 def train_epoch(run: Run, steps: int | None = None) -> None:
-    """One pass over the training set, from ``progress.step`` on. A signal in ``run.stop`` ends it
-    early, and so do ``steps`` steps."""
+    """Train one epoch, from ``progress.step`` on. It ends early after a signal in ``run.stop`` or
+    after ``steps`` steps."""
     progress = run.progress
     if progress.step == 0 and progress.epoch in dict(run.recipe.restarts):
         run.optimizer = run.recipe.make_optimizer(
@@ -174,8 +174,8 @@ def check_loss(run: Run, loss: float, when: str) -> None:
 
 
 def check_arrays(run: Run) -> None:
-    """Raise before weights or moments that are not finite are saved. The loss of the last step
-    cannot show them: it was computed before the step's update."""
+    """Raise before weights or moments that are not finite are saved. The loss of the last step does
+    not show them, because it was computed before the step's update."""
     for name, value in arrays(run).items():
         if value.dtype.kind == "f" and not bool(mg.get_xp(value).isfinite(value).all()):
             raise run.failure(f"{name}: became NaN or infinite at {run.place()}")

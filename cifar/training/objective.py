@@ -1,4 +1,4 @@
-"""The training loss that a recipe asks for."""
+"""The training loss of a recipe."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Objective:
 
     @property
     def total(self) -> float | None:
-        """1 of losses that are sums, which add up; None for Σ share of means."""
+        """1 for losses that are sums; None for means, whose total is Σ share."""
         return 1.0 if self.recipe.reduction == "sum" else None
 
     def share(self, labels: mg.Tensor) -> float:
-        """How much the loss of a part of a batch counts in that of the batch, which is Σ share ·
-        loss over the parts, divided by :attr:`total`."""
+        """The weight of a part's loss: the loss of the batch is Σ share · loss over its parts,
+        divided by :attr:`total`."""
         if self.total is not None:
             return self.total
         if self.weight is None:
@@ -61,13 +61,13 @@ class Objective:
 def make_objective(
     recipe: Recipe, model: mg.nn.Module, counts: np.ndarray, device: mg.device
 ) -> Objective:
-    """The training loss that the recipe asks for.
+    """The training loss of a recipe.
 
     Args:
         counts: training images of each class, for class-balanced weights.
 
     Raises:
-        UserError: the weights are to be class-balanced and a class has no image.
+        UserError: the weights are class-balanced and a class has no image.
     """
     weight = None
     if recipe.class_balance is not None:

@@ -1,6 +1,6 @@
-"""Several ranks train one run: what they share, and which of them prints.
+"""Training of one run by several ranks.
 
-Rank 0 alone prints, writes and reads the folder of the run; the others get from it what they need.
+Only rank 0 prints, and reads and writes the folder of the run; it sends the others what they need.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from cifar.recipes import Recipe
 def job(distributed: bool) -> Iterator[None]:
     """Context in which the processes that ``mpirun`` started train one run.
 
-    Ranks other than 0 are silent in it, and end with it. Each computes on its share of the cores
-    that it may run on, unless MINIGRAD_NUM_THREADS says how many. mpirun is to leave all cores of
-    the machine to each rank (``--bind-to none``).
+    Ranks other than 0 print nothing in it, and end with it. Each uses its share of the cores that
+    it may run on, or MINIGRAD_NUM_THREADS of them. Run mpirun with ``--bind-to none``, so that each
+    rank may use all cores of its machine.
 
     Raises:
         UserError: mpi4py or an MPI library is missing.
@@ -46,7 +46,7 @@ def job(distributed: bool) -> Iterator[None]:
 
 
 def _silence() -> None:
-    """Send what this process prints to /dev/null. The group keeps a way to say why it failed."""
+    """Redirect the output of this process to /dev/null. The group can still report a failure."""
     sys.stdout.flush()
     sys.stderr.flush()
     null = os.open(os.devnull, os.O_WRONLY)
@@ -65,24 +65,23 @@ def any_rank(flag: bool) -> bool:
 def broadcast(tensors: Iterable[mg.Tensor]) -> None:
     """Give every rank the values of rank 0, in place.
 
-    Ranks need it for a model's weights before training, because machines may round differently;
-    and for its buffers before each evaluation, because the running statistics of batch norm differ
-    from rank to rank unless it is synchronised.
+    This is needed for a model's weights before training, because machines may round differently,
+    and for its buffers before each evaluation, because ranks have different running statistics of
+    batch norm unless it is synchronised.
     """
     for tensor in tensors:
         mg.distributed.broadcast(tensor)
 
 
 def command(words: tuple[str, ...]) -> tuple[str, ...]:
-    """A command line that trains, as these ranks were started."""
+    """A training command line with the mpirun command of these ranks."""
     size = mg.distributed.get_world_size()
     return words if size == 1 else ("mpirun", "-n", str(size), *words, "--distributed")
 
 
 def own_gpu(name: str) -> str:
-    """The name of the device that this rank computes on: one GPU for each rank of a machine. The
-    number in ``name`` does not count: a resumed run has that of rank 0, whose record it reads.
-    """
+    """The name of this rank's device: each rank of a machine has its own GPU. The number in
+    ``name`` is ignored, because a resumed run has that of rank 0, whose record it reads."""
     if mg.distributed.get_world_size() == 1 or not name.startswith(("gpu", "cuda", "auto")):
         return name
     if name == "auto" and not mg.is_gpu_available():
@@ -91,25 +90,25 @@ def own_gpu(name: str) -> str:
 
 
 def check_same_data(*sets: datasets.Dataset) -> None:
-    """Raise where this rank has other images than rank 0: "auto" is another data set on a machine
-    that lacks CIFAR-10, and folders of one name may differ."""
+    """Raise if this rank has other images than rank 0: "auto" is another data set on a machine
+    without CIFAR-10, and folders of the same name may differ."""
     if mg.distributed.get_world_size() == 1:
         return
     own = [(data.name, data.fingerprint) for data in sets]
     expected = mg.distributed.from_rank_0(lambda: own)
     if own != expected:
         name, here = expected[0][0], own[0][0]
-        came = here if here != name else "other images of that name"
+        description = here if here != name else "other images of that name"
         raise UserError(
-            f"dataset: expected the images of rank 0 ({name}), got {came} on {platform.node()}"
+            f"dataset: expected the images of rank 0 ({name}), got {got} on {platform.node()}"
         )
 
 
 def check_smallest_batch(
     recipe: Recipe, data: datasets.Dataset, source: Source | None, synchronized: bool
 ) -> None:
-    """Raise before training where an epoch has no batch, or a rank gets one of one image that the
-    model cannot train on: batch norm of vectors needs two."""
+    """Raise before training if an epoch has no batch, or if a rank gets a batch of one image and
+    the model cannot train on it, since batch norm of vectors needs two."""
     if recipe.drop_last and len(data) < recipe.batch_size:
         raise UserError(
             f"batch_size: expected at most {len(data):,}, the training images, with drop_last, got "

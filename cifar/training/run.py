@@ -1,4 +1,4 @@
-"""A run of training: what it is asked to be, all that it works with, and where it is."""
+"""A run of training: its settings, its objects, and its progress."""
 
 from __future__ import annotations
 
@@ -35,31 +35,32 @@ STATE, STATE_BEFORE = "state.safetensors", "state-before.safetensors"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is, beyond its recipe.
+    """The settings of a run.
 
     Attributes:
         recipe: name of the recipe, or a recipe.
         device: cpu, gpu, gpu:N or auto.
         dataset: "auto", "cifar10", "synthetic" or "folder".
-        data_dir: folder of CIFAR-10, the usual places unless given; or of a person's own images.
+        data_dir: folder of CIFAR-10 (default: the usual places), or of the user's own images.
         image_size, test_share, split_seed: see :class:`cifar.datasets.Options`.
-        init: a file of weights to begin from.
+        init: a file of weights to start from.
         freeze: patterns of the names of parameters that are not trained, such as "features.*".
-        source: of a model of a person's own; read from the file that the recipe names unless given.
-        seed: of initialisation, order, augmentation and dropout.
-        out: folder for everything the run writes.
-        resume: continue the run in --out; where there is none yet, start it.
+        source: source of the user's own model (default: read from the file that the recipe names).
+        seed: seed of initialisation, order, augmentation and dropout.
+        out: folder for all files of the run.
+        resume: continue the run in ``out``, or start it if there is none yet.
         overrides: recipe fields to replace, such as {"epochs": 2}.
-        progress: show a bar.
+        progress: whether to show a progress bar.
         precision: how a GPU multiplies in convolutions and linear layers: fp32, tf32 or bf16 (see
-            minigrad/gpu/precision.py); the card's default unless given.
+            minigrad/gpu/precision.py); by default, that of the GPU.
         detect_anomaly: name the layer and operation in which NaN or infinity first appears; slower.
-        capture: on a GPU, record the training step once and replay it from then on (see
-            minigrad/gpu/cuda_graph.py): the same values, sooner.
-        trial: one of a search's trials: the test set is not evaluated, and nothing is drawn.
-        sync_batch_norm: several ranks normalise the whole batch, not each its part of it.
-        command: the words of a command line that train, for lines to paste; --resume and --out say
-            all else.
+        capture: on a GPU, record the training step once and replay it (see
+            minigrad/gpu/cuda_graph.py): the same values, faster.
+        trial: whether the run is a trial of a search, which does not evaluate the test set and
+            draws no pictures.
+        sync_batch_norm: whether several ranks normalise over the whole batch.
+        command: start of a command line that trains, to which --resume and --out are added in
+            messages.
     """
 
     recipe: str | Recipe = "simple"
@@ -96,16 +97,16 @@ class Settings:
 
 @dataclass
 class Progress:
-    """Where a run is: all that changes besides weights, optimiser and schedule.
+    """The progress of a run: all its state besides weights, optimiser and schedule.
 
     Attributes:
-        epoch: epochs done.
-        step, seen: steps and images of the present epoch.
+        epoch: number of epochs done.
+        step, seen: steps and images of the present epoch so far.
         loss, correct: sums over these images.
-        seconds: that the epoch has taken.
-        compile_seconds: that kernels were compiled in it, besides.
-        skipped: batches of it that overflowed.
-        history: of the epochs done.
+        seconds: time of the epoch so far.
+        compile_seconds: time in which kernels were compiled, not included in ``seconds``.
+        skipped: batches of the epoch that overflowed.
+        history: metrics of the epochs done.
         opening: the run's first steps.
     """
 
@@ -129,26 +130,26 @@ class Progress:
 
 @dataclass
 class Run:
-    """All that a run works with.
+    """The objects of a run.
 
     Attributes:
-        record: what the run is and what can change its results; in every file it writes.
-        optimizer: all of them, and their schedules, as one.
+        record: settings, and everything that can change the results; stored in every file.
+        optimizer: the optimisers and their schedules, as one.
         objective: the training loss of (logits, labels), a scalar.
-        average: of the model, to which it is pulled, where the recipe has a lookahead.
+        average: the average of a recipe with a lookahead.
         train: training batches, augmented.
-        val, val_name: what is evaluated after every epoch: the validation images of a recipe
-            that holds some out ("validation"), else the test set ("test").
+        val, val_name: the data evaluated after every epoch: the validation images, if the recipe
+            holds some out ("validation"), otherwise the test set ("test").
         test: the test set.
-        data_dir: the folder of data that the run was pointed to, as its files note it.
-        saved: how far the state on disk is, in words.
-        step: see :func:`cifar.training.step.make_step`; made when an epoch begins.
-        averager: of the gradients, where several ranks train.
-        stop: signals that asked this process to stop the run.
-        agreed: whether any rank was asked to, as all ranks knew after the last step.
-        test_confusion: of the last epoch, where the test set was evaluated.
+        data_dir: the folder of data that the user named, as stored in the run's files.
+        saved: epoch and step of the state on disk, in words.
+        step: see :func:`cifar.training.step.make_step`; created at the start of an epoch.
+        averager: averages the gradients of several ranks.
+        stop: signals received by this process that stop the run.
+        agreed: whether any rank received one, as known to all ranks after the last step.
+        test_confusion: confusion matrix of the last epoch, if the test set was evaluated.
         frozen: layers that are not trained.
-        drawn: when the curves were last drawn, by ``time.perf_counter``.
+        drawn: time of the last drawing of the curves, by ``time.perf_counter``.
     """
 
     settings: Settings
@@ -175,17 +176,18 @@ class Run:
     average: Average | None = None
 
     def set_training(self) -> None:
-        """The model in training mode, but for layers that are frozen."""
+        """Set the model to training mode, except frozen layers."""
         self.model.train()
         for module in self.frozen:
             module.training = False
 
     def leave_groups(self) -> bool:
-        """Take groups of parameters out of training whose epochs are over; whether any was in."""
+        """Stop training the parameter groups whose epochs are over; returns whether any was
+        trained before."""
         return leave_groups(self.recipe, dict(self.model.named_parameters()), self.progress.epoch)
 
     def after_step(self) -> None:
-        """What follows an update: the rates of the next step, and a pull towards the average."""
+        """Set the rates of the next step, and update the lookahead's average."""
         if self.recipe.schedule_every == "step":
             self.optimizer.step_schedules()
         if self.average is not None:
@@ -193,18 +195,19 @@ class Run:
             self.average.after_step(self.model, done)
 
     def agree_to_stop(self) -> bool:
-        """After a step: whether the run is to stop, the same on all ranks. All of them call it."""
+        """After a step, whether the run must stop: the same on all ranks, which all must call
+        it."""
         if self.averager is not None:
             self.agreed = parallel.any_rank(bool(self.stop))
         return self.stopping
 
     @property
     def stopping(self) -> bool:
-        """Whether the run is to stop. Several ranks do so only after a step."""
+        """Whether the run must stop. Several ranks stop only after a step."""
         return bool(self.stop) if self.averager is None else self.agreed
 
     def images_of(self, step: int) -> int:
-        """How many images the batch of a step has, on all ranks together."""
+        """The number of images in the batch of a step, on all ranks together."""
         size, images = self.recipe.batch_size, len(self.train.dataset)
         return min(size, images - step * size)
 
@@ -214,7 +217,7 @@ class Run:
 
     @property
     def best(self) -> EpochMetrics:
-        """The epoch with the highest accuracy on the validation images; the first of several."""
+        """The first epoch with the highest accuracy on the validation images."""
         return max(self.progress.history, key=lambda metrics: metrics.accuracy(self.val_name))
 
     def place(self, step: int | None = None) -> str:
@@ -230,7 +233,7 @@ class Run:
         return " ".join(process.shell_word(word) for word in words)
 
     def failure(self, what: str) -> Diverged:
-        """The error of a run in which ``what`` went wrong, and what to do."""
+        """The error for a run in which ``what`` went wrong, with advice."""
         flag = "--detect-anomaly"
         again = self.resuming_command(flag) if holds_run(self.out) else flag
         find = f"; {again} finds the layer and the operation"
@@ -239,12 +242,12 @@ class Run:
 
 
 def holds_run(out: Path) -> bool:
-    """Whether a run was saved there; its state may have gone and the one before it be left."""
+    """Whether the folder holds a saved run, perhaps only its previous state."""
     return any((out / name).exists() for name in (STATE, STATE_BEFORE))
 
 
 def resumes(settings: Settings, out: Path) -> bool:
-    """Whether the run goes on from what rank 0 has saved there."""
+    """Whether the run resumes from a state that rank 0 has saved there."""
     return mg.distributed.from_rank_0(lambda: settings.resume and holds_run(out))
 
 
@@ -254,8 +257,8 @@ def trained(model: mg.nn.Module) -> dict[str, mg.nn.Parameter]:
 
 
 def leave_groups(recipe: Recipe, parameters: Mapping[str, Any], epoch: int) -> bool:
-    """Take the recipe's groups of ``parameters`` that are no longer trained in ``epoch``, from 0,
-    out of training; whether any was in. The parameters may be PyTorch's."""
+    """Stop training the recipe's groups of ``parameters`` whose epochs are over in ``epoch``,
+    counted from 0; returns whether any was trained before. The parameters may be PyTorch's."""
     left = False
     ended = {k for k, g in recipe.groups.items() if g.epochs is not None and g.epochs <= epoch}
     if not ended:
@@ -284,10 +287,10 @@ def arrays(run: Run) -> dict[str, Any]:
 def make_run(
     settings: Settings, recipe: Recipe, device: mg.device, out: Path
 ) -> tuple[Run, datasets.Dataset]:
-    """A run that is to start, and the test set: the data loaded, the model and all around it made.
+    """Load the data and create a new run; returns the run and the test set.
 
     Raises:
-        UserError: the data are not there or do not fit the recipe.
+        UserError: the data are missing or do not fit the recipe.
     """
     options = settings.data_options
     training_set = datasets.load(settings.dataset, "train", settings.data_dir, options)

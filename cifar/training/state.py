@@ -1,4 +1,4 @@
-"""The state of a run on disk: everything that resuming needs, checked before it is used."""
+"""The state of a run on disk, from which it can be resumed. It is checked before it is used."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class State:
     """The metadata of a state file.
 
     Attributes:
-        schedule: the state of the first optimiser's schedule that the recipe does not determine.
-        more_schedules: those of the others.
+        schedule: the part of the first optimiser's schedule that does not follow from the recipe.
+        more_schedules: the same for the other optimisers.
         data_dir: see :attr:`cifar.training.run.Run.data_dir`.
     """
 
@@ -48,12 +48,12 @@ class State:
 
     @property
     def done(self) -> str:
-        """How far the run was, in words."""
+        """The epoch and step of the run, in words."""
         return f"({self.progress.epoch} epochs, {self.progress.step} steps done)"
 
 
 def save(run: Run) -> None:
-    """Write the state, and keep the one before it."""
+    """Write the state, and keep the previous one."""
     saved = run.optimizer.state_dict()
     steps = {str(number): state.get("step", 0) for number, state in saved["state"].items()}
     progress = dataclasses.asdict(run.progress)
@@ -74,7 +74,7 @@ def save(run: Run) -> None:
 
 
 def _place(schedule: mg.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
-    """The state of a schedule that the recipe does not determine."""
+    """The part of a schedule's state that does not follow from the recipe."""
     moving = ("last_epoch", "base_lrs", "best", "num_bad_epochs", "cooldown_counter")
     return {name: value for name, value in schedule.state_dict().items() if name in moving}
 
@@ -88,10 +88,10 @@ def _is_whole(progress: Progress) -> str:
 
 
 def find(out: Path) -> State | None:
-    """The state of the run in a folder, or None where none was saved.
+    """The state of the run in a folder, or None if none was saved.
 
     Raises:
-        UserError: it cannot be resumed.
+        UserError: the run cannot be resumed.
     """
     return read(out, mg.device("cpu"))[1] if holds_run(out) else None
 
@@ -100,8 +100,8 @@ def read(out: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
     """The arrays and the state in a folder.
 
     Raises:
-        UserError: the file is damaged, another minigrad's, or none of training's; the message
-            names it and says what to do.
+        UserError: the file is damaged, of another version of minigrad, or not from training; the
+            message names it and gives advice.
     """
     try:
         return _read(out / STATE, device)
@@ -122,7 +122,7 @@ def _read(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
 
 
 def _way_out(out: Path) -> str:
-    """Advice for a state that cannot be read: the one before it may be whole."""
+    """Advice for a state that cannot be read: the previous one may be intact."""
     try:
         _, state = _read(out / STATE_BEFORE, mg.device("cpu"))
     except ValueError:
@@ -136,10 +136,10 @@ def _way_out(out: Path) -> str:
 
 
 def resume(run: Run) -> None:
-    """Put a saved run back; it must be the same recipe (but for more epochs), seed and data.
+    """Restore a saved run, which must have the same recipe (except more epochs), seed and data.
 
     Raises:
-        UserError: it is another run, or its state cannot be used.
+        UserError: it is a different run, or its state cannot be used.
     """
     arrays_of, state = mg.distributed.from_rank_0(lambda: _read_on_cpu(run.out))
     tensors = {name: mg.tensor(array, device=run.device) for name, array in arrays_of.items()}
@@ -206,8 +206,8 @@ def _identity(recipe: Recipe, record: Record) -> dict[str, Any]:
 
 
 def _follow_schedule(run: Run) -> None:
-    """Set the rate to what it is after so many epochs of the recipe's schedule, which is not the
-    one that the run had until now."""
+    """Set the rate to that of the recipe's schedule after the epochs done, if the run had another
+    schedule before."""
     epoch, per_epoch = run.progress.epoch, len(run.train)
     first = max((e for e, _ in run.recipe.restarts if e <= epoch), default=0)
     optimised = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
@@ -230,11 +230,11 @@ def _follow_schedule(run: Run) -> None:
 
 
 def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
-    """Restore the run from a state, once everything that training relies on is checked.
+    """Restore the run from a state, after checking everything that training relies on.
 
     Raises:
-        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: :func:`save` writes no
-            such state.
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: :func:`save` never
+            writes such a state.
     """
     _check_progress(run, state.progress)
     progress = run.progress = state.progress
@@ -257,10 +257,10 @@ def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
         states[int(number)] = {"step": step, **_below(f"optimizer.{number}.", tensors)}
     stepped = done if run.recipe.schedule_every == "step" else progress.epoch
     places = [state.schedule, *state.more_schedules]
-    for schedule, came in zip(run.optimizer.schedules, places, strict=True):
+    for schedule, given in zip(run.optimizer.schedules, places, strict=True):
         if schedule:
             place = _place(schedule)
-            saved = {name: (came or {})[name] for name in place}
+            saved = {name: (given or {})[name] for name in place}
             _check_schedule(place, saved, stepped)
             schedule.load_state_dict(schedule.state_dict() | saved)
     groups = run.optimizer.state_dict()["param_groups"]
@@ -274,13 +274,13 @@ def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
     _expect("tensors, among them", different, not different)
 
 
-def _expect(name: str, came: object, fits: bool) -> None:
+def _expect(name: str, given: object, fits: bool) -> None:
     if not fits:
-        raise ValueError(f"{name} {metadata.brief(came)}")
+        raise ValueError(f"{name} {metadata.brief(given)}")
 
 
 def _check_progress(run: Run, p: Progress) -> None:
-    """Raise a ValueError where the run cannot be there."""
+    """Raise a ValueError if the run cannot have this progress."""
     seen = min(p.step * run.recipe.batch_size, len(run.train.dataset))
     _expect("skipped", p.skipped, 0 <= p.skipped <= p.step)
     least = max(0, seen - p.skipped * run.recipe.batch_size)
@@ -305,9 +305,9 @@ def _is_complete(metrics: EpochMetrics, val_name: str) -> bool:
     return all(getattr(metrics, name) is not None for name in needed)
 
 
-def _check_schedule(own: dict[str, Any], came: dict[str, Any], stepped: int) -> None:
-    """Raise unless ``came`` is of the kinds of numbers that a schedule's ``own`` state is of."""
-    for name, value in came.items():
+def _check_schedule(own: dict[str, Any], given: dict[str, Any], stepped: int) -> None:
+    """Raise unless ``given`` has the types of numbers of a schedule's ``own`` state."""
+    for name, value in given.items():
         like, most = own[name], stepped if name == "last_epoch" else math.inf
         if isinstance(like, list):
             fits = len(value) == len(like) and all(metadata.is_number(v, 0) for v in value)
@@ -319,5 +319,5 @@ def _check_schedule(own: dict[str, Any], came: dict[str, Any], stepped: int) -> 
 
 
 def _below(prefix: str, tensors: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
-    """The tensors whose names start with ``prefix``, without it."""
+    """The tensors whose names start with ``prefix``, by the names without it."""
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

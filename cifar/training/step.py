@@ -1,8 +1,7 @@
-"""One step: a batch in, the model updated; in bf16 unless a number overflowed.
+"""One training step: the update of the model from a batch; in bf16, an overflow skips it.
 
-Several ranks that train one model have a part of each batch each. Between gradients and update,
-:func:`averaged_gradients` averages the gradients over the ranks; nothing else in a step knows of
-them.
+If several ranks train one model, each has a part of each batch. :func:`averaged_gradients` averages
+the gradients over the ranks before the update; the rest of a step does not depend on the ranks.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def step(
     images: mg.Tensor,
     labels: mg.Tensor,
 ) -> tuple[mg.Tensor, mg.Tensor]:
-    """One update of the model from one batch; returns its logits and its loss before that."""
+    """Update the model from one batch; returns the logits and the loss before the update."""
     logits, loss = gradients(model, objective, optimizer, images, labels)
     optimizer.step()
     return logits, loss
@@ -55,8 +54,8 @@ def averaged_gradients(
     labels: mg.Tensor,
     averager: Averager,
 ) -> tuple[mg.Tensor, mg.Tensor]:
-    """:func:`gradients` of a batch of which each rank has a part, perhaps of no image; returns the
-    loss of the whole batch, and how many of its guesses were right."""
+    """:func:`gradients` of a batch of which each rank has a part, perhaps an empty one; returns the
+    loss of the whole batch, and the number of correct predictions."""
     share, sums, part = objective.share(labels), mg.zeros(2, device=labels.device).double(), None
     optimizer.zero_grad()
     # A rank without images computes nothing, unless others wait for its synchronised batch norms.
@@ -78,7 +77,7 @@ def counted_step(
     images: mg.Tensor,
     labels: mg.Tensor,
 ) -> tuple[mg.Tensor, mg.Tensor]:
-    """:func:`step`; returns the batch's loss and how many guesses were right."""
+    """:func:`step`; returns the batch's loss and the number of correct predictions."""
     if averager is None:
         logits, loss = step(model, objective, optimizer, images, labels)
         return loss, num_correct(logits, labels)
@@ -88,12 +87,12 @@ def counted_step(
 
 
 def num_correct(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
-    """How many guesses are right, an int64 scalar."""
+    """The number of correct predictions, an int64 scalar."""
     return (logits.argmax(1) == labels).sum()
 
 
 def has_synchronized(model: mg.nn.Module) -> bool:
-    """Whether the forward pass of the model calls for other ranks."""
+    """Whether the forward pass of the model communicates with other ranks."""
     return any(isinstance(module, mg.nn.SyncBatchNorm) for module in model.modules())
 
 
@@ -104,11 +103,11 @@ def make_step(
     capture: bool = False,
     averager: Averager | None = None,
 ) -> Step:
-    """:func:`counted_step` of these, in bf16 :class:`SkipOverflow`.
+    """A function that runs :func:`counted_step` of these arguments; in bf16, :class:`SkipOverflow`.
 
     Args:
         capture: record it on a GPU, and replay it (see :class:`minigrad.CapturedStep`).
-        averager: of the gradients of several ranks.
+        averager: averages the gradients of several ranks.
     """
     if mg.get_precision() == "bf16":
         return SkipOverflow(model, objective, optimizer, capture, averager)
@@ -117,18 +116,18 @@ def make_step(
 
 
 class SkipOverflow:
-    """:func:`counted_step` that leaves everything as it was where a loss or gradient is not finite.
+    """:func:`counted_step` that changes nothing if the loss or a gradient is not finite.
 
     In bf16, rounding can turn a large number into infinity in a single batch (Micikevicius et al.
     2018, "Mixed precision training", skip such updates too). Batch norm's running statistics, which
     the forward pass has already updated, are restored.
 
     Args:
-        capture: record all but the update, and replay it (see :class:`minigrad.CapturedStep`).
-        averager: of the gradients of several ranks.
+        capture: record everything but the update, and replay it (:class:`minigrad.CapturedStep`).
+        averager: averages the gradients of several ranks.
 
     Attributes:
-        skipped: whether the last call left everything as it was.
+        skipped: whether the last call changed nothing.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class SkipOverflow:
         self.skipped = False
 
     def _attempt(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[Any, ...]:
-        """Loss, right guesses, gradients, whether all is finite, and the buffers before."""
+        """Loss, correct predictions, gradients, whether all are finite, and the buffers before."""
         before = [buffer.data.copy() for buffer in self.model.buffers()]
         work = self.model, self.objective, self.optimizer, images, labels
         if self.averager is None:
@@ -174,8 +173,8 @@ class SkipOverflow:
 
 
 class StepResults:
-    """Losses and right guesses of steps. They stay on the device until all are read at once, since
-    reading waits for the GPU and then leaves it idle."""
+    """Losses and correct predictions of steps. They stay on the device until all are read at once,
+    because reading waits for the GPU and leaves it idle."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, bool]] = []
@@ -190,8 +189,8 @@ class StepResults:
         self.correct.append(mg.Tensor(correct.data.copy()))
 
     def read(self) -> list[tuple[int, int, bool, float, int]]:
-        """Of every step since the last reading: its number, images, whether it was skipped, loss
-        and right guesses."""
+        """For every step since the last reading: its number, images, whether it was skipped, loss
+        and correct predictions."""
         if not self.steps:
             return []
         losses, correct = (

@@ -1,4 +1,4 @@
-"""Training as a whole: settings in; models, metrics and pictures in a folder out."""
+"""A whole training, which writes models, metrics and pictures into a folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DRAW_EVERY = 5.0  # seconds: to draw the curves takes a fifth of one
 
 
 def run(settings: Settings) -> list[EpochMetrics]:
-    """Train as ``settings`` say and return the metrics of every epoch; see :func:`open_run`."""
+    """Train, and return the metrics of every epoch; see :func:`open_run`."""
     with open_run(settings) as run:
         for metrics in fit(run):
             print(in_words(metrics))
@@ -43,17 +43,17 @@ def open_run(settings: Settings) -> Iterator[Run]:
     The first Ctrl-C or SIGTERM stops it at the next step.
 
     :func:`save` writes into ``settings.out``: ``last.safetensors`` and ``best.safetensors``
-    (weights; the best by accuracy on the validation images), ``state.safetensors`` (what ``resume``
-    needs; the one before it is kept as ``state-before.safetensors``), ``metrics.jsonl`` and
-    ``curves.png``. The weights' files note recall and number of images by class wherever the test
-    set was evaluated with them ("per_class"). At the end ``predictions.png`` is added and, for a
-    long-tailed training set, ``classes.png``.
+    (weights of the last epoch, and of the one with the best accuracy on the validation images),
+    ``state.safetensors`` (for ``resume``; the previous one is kept as
+    ``state-before.safetensors``), ``metrics.jsonl`` and ``curves.png``. If the test set was
+    evaluated with the weights, their file has recall and number of images by class ("per_class").
+    At the end ``predictions.png`` is added and, for a long-tailed training set, ``classes.png``.
 
     Raises:
-        UserError: a mistake in the settings, the data or the output folder, and nothing is trained;
-            or the loss, the weights or the optimiser's state became infinite or NaN: what was saved
-            before is whole.
-        KeyboardInterrupt: at the end, if a signal stopped it; the state is saved.
+        UserError: a mistake in the settings, the data or the output folder, before training; or the
+            loss, the weights or the optimiser's state became infinite or NaN, and the last saved
+            state is intact.
+        KeyboardInterrupt: at the end, if a signal stopped the run; the state is saved.
     """
     recipe, device = checked_recipe(settings), find_device(parallel.own_gpu(settings.device))
     if not resumes(settings, Path(settings.out)):
@@ -109,7 +109,7 @@ def checked_recipe(settings: Settings) -> Recipe:
 def prepare(
     settings: Settings, recipe: Recipe, device: mg.device, out: Path
 ) -> tuple[Run, datasets.Dataset]:
-    """Make the run, resume it where there is one, and print a summary; the run and the test set."""
+    """Create or resume the run, and print a summary; returns the run and the test set."""
     run, test_set = make_run(settings, recipe, device, out)
     if resumes(settings, out):
         state.resume(run)
@@ -147,7 +147,7 @@ def _ranks_in_words(run: Run) -> str:
 
 
 def _schedule_in_words(recipe: Recipe) -> str:
-    """The schedule, where it is the recipe's own for another number of epochs."""
+    """The schedule in words, if it is the recipe's own for another number of epochs."""
     if recipes.is_own(recipe.name):
         return ""
     own = recipes.load(recipe.name)
@@ -191,8 +191,8 @@ def time_in_words(history: list[EpochMetrics]) -> str:
 
 
 def save(run: Run, metrics: EpochMetrics) -> None:
-    """Write an epoch's line, models and state, and its curves unless they were drawn just now. Of
-    several ranks, rank 0 writes."""
+    """Write the metrics, models and state after an epoch, and the curves unless they were drawn
+    just before. Of several ranks, only rank 0 writes."""
     if mg.distributed.get_rank():
         return
     confusion = run.test_confusion
@@ -225,7 +225,7 @@ def _draw_curves(run: Run) -> None:
 
 
 def _draw_predictions(run: Run, test_set: datasets.Dataset) -> None:
-    """Predictions of the first test images, and the classes of a long-tailed training set."""
+    """Draw predictions of the first test images, and the classes of a long-tailed training set."""
     run.model.eval()
     with mg.no_grad():
         first = mg.data.DataLoader(run.test.dataset, 24, transform=run.test.transform)
@@ -245,7 +245,7 @@ def _draw_predictions(run: Run, test_set: datasets.Dataset) -> None:
 
 @contextmanager
 def _watched(run: Run) -> Iterator[None]:
-    """Where the settings ask for it, find the operation in which numbers first went wrong."""
+    """Detect anomalies in the block, if the settings ask for it."""
     if not run.settings.detect_anomaly:
         yield
         return
@@ -258,16 +258,17 @@ def _watched(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _folder_of_rank_0(settings: Settings) -> Iterator[Path]:
-    """The :func:`_output_folder` that rank 0 holds; its errors are raised on every rank."""
+    """The :func:`_output_folder`, locked by rank 0; its errors are raised on every rank."""
     with ExitStack() as stack:
         yield mg.distributed.from_rank_0(lambda: stack.enter_context(_output_folder(settings)))
 
 
 @contextmanager
 def _output_folder(settings: Settings) -> Iterator[Path]:
-    """The folder, made, tried and held; one that holds a run is only entered to resume it.
+    """Create and lock the folder, and check that it can be written. A folder with a run is only
+    accepted to resume it.
 
-    A folder that was made here is removed at the end if nothing was written into it.
+    A folder that was created here is removed at the end if it is empty.
     """
     out = Path(settings.out)
     made: list[Path] = []

@@ -1,4 +1,4 @@
-"""Fine-tuning: a run that begins from given weights, and layers that stay as they are."""
+"""Fine-tuning: initial weights from a file, and frozen layers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cifar.results.record import Init, encode_path
 
 
 def begin_from(model: mg.nn.Module, file: str) -> Init:
-    """Copy the weights in ``file`` into ``model``; those of another shape, as a head for other
-    classes has, are named on stderr and start anew.
+    """Copy the weights in ``file`` into ``model``. Weights of another shape, such as those of a
+    head for other classes, are named on stderr and keep their new initial values.
 
     Raises:
         UserError: the file cannot be read, has other names than the model, holds NaN or infinity,
-            or has no shape of the model's.
+            or no weight has the model's shape.
     """
     try:
         tensors, _ = metadata.read(file)
@@ -45,11 +45,11 @@ def begin_from(model: mg.nn.Module, file: str) -> Init:
 
 
 def freeze(model: mg.nn.Module, patterns: Sequence[str]) -> list[mg.nn.Module]:
-    """Take the parameters whose names match out of training; returns the layers that own only such
-    parameters, whose running statistics are to stay as well.
+    """Stop training the parameters whose names match; returns the layers with only such
+    parameters, whose running statistics must not change either.
 
     Args:
-        patterns: as a shell has them, such as ``features.*``.
+        patterns: patterns as in a shell, such as ``features.*``.
 
     Raises:
         UserError: a pattern matches no parameter, or all are frozen.

@@ -2,8 +2,9 @@
 
 ``cifar train four-block --seed 0``: benchmarks/results/four-block-cpu.json.
 
-SGD with momentum, ten epochs. The study names neither schedule nor augmentation: cosine to zero, a
-crop of 4 pixels and flips are ours. Its "validation accuracy" is taken to be the test set's.
+SGD with momentum, ten epochs. The study gives neither schedule nor augmentation; we use a cosine
+schedule to zero, a crop of 4 pixels and flips. We take its "validation accuracy" to be that of the
+test set.
 """
 
 from cifar.datasets.augment import Augmentation

@@ -2,7 +2,7 @@
 
 ``cifar train gated --epochs 2``: benchmarks/results/gated-2-epochs-cpu.json.
 
-RMSprop, the rate divided by ten when the test loss stalls.
+RMSprop, with the rate divided by ten when the test loss stops improving.
 """
 
 from cifar.datasets.augment import Augmentation

@@ -2,12 +2,12 @@
 
 ``cifar train long-tail-ce --seed N``, N = 0, 1, 2: benchmarks/results/long-tail-ce-cpu.json.
 
-ResNet-32 by cross-entropy on long-tailed CIFAR-10: 5000 images of the first class down to 50 of the
-last, 12,406 in all, and a balanced test set. The study gives ten epochs and the figure; optimiser,
-schedule and augmentation are He et al.'s (2016), cut to ten epochs. Ten epochs of so few images are
-under a thousand steps at their batch size of 128; 64 gives twice the steps. Of the rates 0.05,
-0.02, 0.01, 0.005 and 0.0025 this one was best on images held out of the training set (``--set
-validation=5000``).
+ResNet-32 with cross-entropy on long-tailed CIFAR-10: 5000 images of the first class down to 50 of
+the last, 12,406 in all, and a balanced test set. The study gives ten epochs and the accuracy;
+optimiser, schedule and augmentation are those of He et al. (2016), shortened to ten epochs. With
+their batch size of 128, ten epochs have fewer than a thousand steps; 64 gives twice as many. Of the
+rates 0.05, 0.02, 0.01, 0.005 and 0.0025 this one was best on images held out of the training set
+(``--set validation=5000``).
 """
 
 from cifar.datasets.augment import Augmentation

@@ -3,7 +3,7 @@
 ``cifar train resnet-82 --epochs 1``: benchmarks/results/resnet-82-1-epoch-cpu.json. The study
 reports 50.60 % after one epoch.
 
-SGD with momentum, cosine to zero over two hundred epochs.
+SGD with momentum, and a cosine schedule to zero over two hundred epochs.
 """
 
 from cifar.datasets.augment import Augmentation

@@ -3,10 +3,10 @@
 ``cifar train speed-94 --seed N``, N = 0 to 4: benchmarks/results/speed-94-cpu.json. Both figures
 are with test-time augmentation.
 
-Jordan, *94% on CIFAR-10 in 3.29 seconds on a single GPU* (2024, arXiv 2404.00498), in its variant
-with Muon (``airbench94_muon.py`` of the paper's repository, KellerJordan/cifar10-airbench), from
-which every number below is; the claim is its mean over 200 runs. Filters are trained by Muon,
-biases and the head by SGD.
+Jordan, *94% on CIFAR-10 in 3.29 seconds on a single GPU* (2024, arXiv 2404.00498), in the variant
+with Muon (``airbench94_muon.py`` of the paper's repository, KellerJordan/cifar10-airbench), the
+source of all numbers below; the claim is its mean over 200 runs. Muon trains the filters, SGD the
+biases and the head.
 """
 
 from cifar.datasets.augment import Augmentation

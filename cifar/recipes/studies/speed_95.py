@@ -1,8 +1,8 @@
 """The *speed* study's larger network: 95.01 % claimed, with test-time augmentation.
 
 Jordan, *94% on CIFAR-10 in 3.29 seconds on a single GPU* (2024, arXiv 2404.00498), ``airbench95``:
-every number below is that of the paper's repository (KellerJordan/cifar10-airbench), whose claim is
-a mean over 200 runs. SGD with Lookahead; the rate rises for 23 % of the steps, then falls.
+all numbers below are from the paper's repository (KellerJordan/cifar10-airbench), whose claim is a
+mean over 200 runs. SGD with Lookahead; the rate rises for 23 % of the steps, then falls.
 """
 
 from cifar.datasets.augment import Augmentation
