@@ -98,7 +98,7 @@ def check_same_data(*sets: datasets.Dataset) -> None:
     expected = mg.distributed.from_rank_0(lambda: own)
     if own != expected:
         name, here = expected[0][0], own[0][0]
-        description = here if here != name else "other images of that name"
+        got = here if here != name else "other images of that name"
         raise UserError(
             f"dataset: expected the images of rank 0 ({name}), got {got} on {platform.node()}"
         )
