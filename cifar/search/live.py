@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table on a terminal, else a line for every trial."""
+"""The output of a running search: a live table on a terminal, otherwise a line for every trial."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORDS = {
 
 @contextmanager
 def shown(live: bool) -> Iterator[Show]:
-    """A function that shows trials; its table stays on a terminal and is renewed there."""
+    """Context that yields a function to show trials; on a terminal, it updates a table."""
     console = rich.console.Console()
     if not (live and console.is_terminal):
         known: set[int] = set()
@@ -37,7 +37,7 @@ def shown(live: bool) -> Iterator[Show]:
 
 
 def _print_ended(trials: Sequence[FrozenTrial], known: set[int]) -> None:
-    """A line for every trial that has ended since."""
+    """Print a line for every trial that has ended since the last call."""
     for one in trials:
         if one.state.is_finished() and one.number not in known:
             known.add(one.number)
@@ -45,7 +45,7 @@ def _print_ended(trials: Sequence[FrozenTrial], known: set[int]) -> None:
 
 
 def in_words(one: FrozenTrial) -> str:
-    """How a trial ended: "61.20 % after 2 epochs, 175,258 parameters"."""
+    """A trial's result in words, such as "61.20 % after 2 epochs, 175,258 parameters"."""
     reason = one.user_attrs.get(REASON)
     size = one.user_attrs.get(PARAMETERS)
     parts = [WORDS[one.state]] if one.state != TrialState.COMPLETE else []
@@ -82,6 +82,6 @@ def table(trials: Sequence[FrozenTrial], most: int = 5) -> Any:
 
 
 def ranked(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that were trained to their end, the best first; of equal ones the first."""
+    """The completed trials, the best first; of equal ones, the earlier first."""
     done = [one for one in trials if one.state == TrialState.COMPLETE]
     return sorted(done, key=lambda one: (-one.values[0], one.number))

@@ -1,4 +1,4 @@
-"""Pictures of a study: its history, its settings in parallel, and which of them matter."""
+"""Pictures of a study: history, settings in parallel coordinates, importance of the settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cifar.search.live import ranked
 
 
 def history(trials: Sequence[FrozenTrial], path: Path) -> None:
-    """Every trial's accuracy by its number, and the best until then."""
+    """Plot every trial's accuracy by its number, and the best so far."""
     done = [one for one in trials if one.state == TrialState.COMPLETE]
     pruned = [one for one in trials if one.state == TrialState.PRUNED and one.intermediate_values]
     with plots.picture(path, 1, 1, (8, 4)) as (figure, ((axis,),)):
@@ -43,8 +43,8 @@ def _last(one: FrozenTrial) -> float:
 
 
 def parallel(trials: Sequence[FrozenTrial], path: Path) -> None:
-    """A line for each trial that was trained to its end, through its value on every setting's
-    axis; the better, the darker. A setting that a trial has not is at the bottom."""
+    """Plot a line for each completed trial through its value on every setting's axis; better trials
+    are darker. The value of a setting that a trial does not have is at the bottom."""
     done = [*reversed(ranked(trials))]  # the best on top
     names = list(dict.fromkeys(name for one in done for name in one.params))
     scales = {name: _Scale([one for one in done if name in one.params], name) for name in names}
@@ -74,7 +74,7 @@ _PAPER: Mapping[str, Any] = {
 
 
 class _Scale:
-    """Where a setting's values are on its axis, from 0 to 1."""
+    """The scale of a setting's axis, from 0 to 1."""
 
     def __init__(self, trials: Sequence[FrozenTrial], name: str) -> None:
         kind = trials[0].distributions[name]
@@ -96,7 +96,7 @@ class _Scale:
         return (self._number(value) - self.low) / ((self.high - self.low) or 1.0)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and the values there in words."""
+        """Positions on the axis, and their values in words."""
         if self.listed:
             return [(self.place(value), str(value)) for value in self.listed]
         width = (self.high - self.low) or 1.0
@@ -114,8 +114,8 @@ def importances(found: Mapping[str, float], path: Path) -> None:
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
-    """How much of the difference between good trials and all trials each setting explains
-    (Watanabe et al., *PED-ANOVA*, IJCAI 2023); empty where there are too few trials to tell."""
+    """The importance of each setting for the difference between good trials and all trials
+    (Watanabe et al., *PED-ANOVA*, IJCAI 2023); empty if there are too few trials."""
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     try:
         with warnings.catch_warnings():

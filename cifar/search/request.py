@@ -79,14 +79,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all workers of a study share, on any machine.
+    """The settings that all workers of a study share, on any machine.
 
     Attributes:
-        space: what is drawn.
-        sampler, pruner: of Optuna, by name.
-        dataset: its name.
-        image_size, test_share, split_seed: how images of one's own are read.
-        seed: of what is drawn, and of every trial's training.
+        space: the space of settings.
+        sampler, pruner: names of Optuna's sampler and pruner.
+        dataset: name of the data set.
+        image_size, test_share, split_seed: see :class:`cifar.datasets.Options`.
+        seed: seed of the sampler and of every trial's training.
     """
 
     space: Space
@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Of the study."""
+        """The name of the study."""
         return self.space.name
 
     @property
@@ -110,7 +110,7 @@ class Plan:
 
 
 def plan(settings: Settings) -> Plan:
-    """What ``settings`` ask for.
+    """The plan of a search with these settings.
 
     Raises:
         UserError: an option is out of range, or the space cannot be used.

@@ -1,4 +1,4 @@
-"""A search on this machine: workers started, watched and replaced, and the winner tested."""
+"""A search on this machine: starts, watches and replaces workers, and tests the best trial."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def search(settings: Settings, worker: Sequence[str] = WORKER) -> Study:
 
     Raises:
         UserError: an option, the space, the data or the storage cannot be used, or a worker failed.
-        KeyboardInterrupt: a signal stopped it; the same command goes on.
+        KeyboardInterrupt: a signal stopped it; the same command resumes it.
     """
     plan = request.plan(settings)
     data = datasets.load(plan.dataset, "train", settings.data_dir, plan.data_options)
@@ -66,7 +66,7 @@ def search(settings: Settings, worker: Sequence[str] = WORKER) -> Study:
 
 
 def _progress(trials: Sequence[FrozenTrial]) -> list[object]:
-    """What changes where a worker takes up a trial."""
+    """A value that changes when a worker starts or continues a trial."""
     return [(one.state, one.user_attrs.get(LOST)) for one in trials]
 
 
@@ -79,7 +79,7 @@ class _Workers:
         self.environment = {"MINIGRAD_NUM_THREADS": str(threads), **os.environ}
 
     def run(self, study: Study, stop: Sequence[int], show: live.Show) -> None:
-        """Let them work until all trials have ended, or a signal is in ``stop``."""
+        """Run the workers until all trials have ended, or a signal is in ``stop``."""
         lost, before = 0, _progress(study.all())
         with self._stopped_at_last() as running:
             for number in range(self.settings.workers):
@@ -133,7 +133,7 @@ class _Workers:
 
     @contextmanager
     def _stopped_at_last(self) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
-        """Processes by number; those that still run at the end are stopped."""
+        """Yield the processes by number, and stop those that still run at the end."""
         running: dict[int, subprocess.Popen[bytes]] = {}
         try:
             yield running

@@ -1,4 +1,4 @@
-"""What a search found: a table, pictures, one HTML page, and the best trial's recipe."""
+"""The results of a search: a table, pictures, one HTML page, and the best trial's recipe."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from cifar.search.study import PARAMETERS, REASON, Study, find_study
 
 @dataclass(frozen=True)
 class Shown:
-    """What :func:`show` found and wrote.
+    """The results that :func:`show` wrote.
 
     Attributes:
-        study: which one.
-        best: its best trial, if one was trained to its end.
-        test: the accuracy of the best trial on the test set, where that is known.
+        study: the study.
+        best: its best completed trial, or None.
+        test: the accuracy of the best trial on the test set, if known.
         out: the folder with the page, the pictures and the recipe.
     """
 
@@ -77,7 +77,7 @@ def show(study: Study, out: Path) -> Shown:
 def _pictures(
     study: Study, trials: Sequence[FrozenTrial]
 ) -> list[tuple[str, str, Callable[[Path], None]]]:
-    """(name, words, what draws it) of each picture."""
+    """(name, caption, drawing function) of each picture."""
     found: list[tuple[str, str, Callable[[Path], None]]] = [
         ("history", "Accuracy by trial", lambda path: pictures.history(trials, path)),
         (
@@ -98,17 +98,17 @@ def _all_of_optuna(study: Study) -> optuna.Study:
 
 
 def header(study: Study) -> tuple[str, ...]:
-    """Of :func:`rows`."""
+    """The header of :func:`rows`."""
     return ("trial", "state", "epochs", "accuracy", "parameters", *names(study.all()), "")
 
 
 def names(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Of all that was drawn."""
+    """The names of all settings."""
     return list(dict.fromkeys(name for one in trials for name in one.params))
 
 
 def rows(study: Study) -> list[tuple[object, ...]]:
-    """The trials, the best first, then the others in order."""
+    """The completed trials, the best first, then the others in order."""
     trials = study.all()
     best = ranked(trials)
     others = [one for one in trials if one not in best]
@@ -136,7 +136,7 @@ def _short(value: Any) -> object:
 
 
 def results(study: Study) -> dict[str, Any]:
-    """All that is known of a study, as JSON holds it."""
+    """The results of a study, as in JSON."""
     return {
         "study": study.plan.name,
         "plan": study.attrs["plan"],

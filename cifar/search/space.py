@@ -1,6 +1,6 @@
-"""The space of a search: a TOML file that says which settings a trial draws, and from what.
+"""The space of a search: a TOML file with the settings of a trial and their ranges.
 
-    recipe = "resnet-82"                 # what the space leaves alone
+    recipe = "resnet-82"                 # for all fields that the space does not set
     max_parameters = 5_000_000
 
     [space.lr]
@@ -35,7 +35,7 @@ TYPES = ("int", "float", "categorical")
 
 
 class Trial(Protocol):
-    """What draws: ``optuna.trial.Trial``, or ``FixedTrial`` for values drawn before."""
+    """An ``optuna.trial.Trial``, or a ``FixedTrial`` with values drawn before."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
 
@@ -50,9 +50,9 @@ class Dimension(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     """One setting that each trial draws.
 
     Attributes:
-        field: of the recipe, as ``--set`` names it; the dimension's name unless given.
-        each: the name of a whole number that is drawn before; the setting is then a list of so many
-            values, each drawn by itself.
+        field: field of the recipe, as in ``--set`` (default: the dimension's name).
+        each: the name of an integer that is drawn before; the setting is then a list with that
+            number of values, drawn separately.
     """
 
     field: str = ""
@@ -119,14 +119,14 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Space(msgspec.Struct, frozen=True):
-    """A space as :func:`load` reads it.
+    """A space, as read by :func:`load`.
 
     Attributes:
-        name: of the file, without its suffix.
-        recipe: whose settings a trial has, but for ``fixed`` and what it draws.
-        dimensions: by name, in the order in which they are drawn.
-        max_parameters: more are not trained; None for any number.
-        epochs: of a trial.
+        name: name of the file, without its suffix.
+        recipe: the recipe for all settings except ``fixed`` and the drawn ones.
+        dimensions: the drawn settings by name, in the order in which they are drawn.
+        max_parameters: largest number of parameters of a network; None for no limit.
+        epochs: epochs of a trial.
         fixed: FIELD=VALUE of the recipe, the same in all trials.
     """
 
@@ -138,7 +138,7 @@ class Space(msgspec.Struct, frozen=True):
     fixed: list[str]
 
     def draw(self, trial: Trial) -> dict[str, Any]:
-        """What ``trial`` draws, by field of the recipe."""
+        """The values that ``trial`` draws, by field of the recipe."""
         drawn: dict[str, Any] = {}
         fields: dict[str, Any] = {}
         counts = {dimension.each for dimension in self.dimensions.values()}
@@ -158,10 +158,10 @@ class Space(msgspec.Struct, frozen=True):
         return recipes.load(self.recipe).lasting(self.epochs)
 
     def changes(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """The recipe's fields that are not its own in a trial that drew ``drawn``, by name.
+        """The changed fields of the recipe in a trial with the values ``drawn``, by name.
 
         Raises:
-            UserError: the recipe has no such field, or its value is of another type.
+            UserError: the recipe has no such field, or the value is of the wrong type.
         """
         assignments = [*self.fixed, *_assignments(drawn.items())]
         return overrides.parse(self.base(), assignments) | {"epochs": self.epochs}
@@ -197,11 +197,11 @@ def load(name: str, epochs: int | None = None, fixed: tuple[str, ...] = ()) -> S
     """The space of that name, or in that file.
 
     Args:
-        epochs: of a trial, in place of the file's.
-        fixed: FIELD=VALUE, more settings that are the same in all trials.
+        epochs: epochs of a trial, instead of the file's.
+        fixed: FIELD=VALUE, further settings that are the same in all trials.
 
     Raises:
-        UserError: it cannot be read; the message names the entry, and what was expected.
+        UserError: it cannot be read; the message names the entry and what was expected.
     """
     path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not name.endswith(".toml") and name not in names():
@@ -250,10 +250,10 @@ def _dimension(name: str, value: Any) -> Int | Float | Categorical:
 
 
 def _convert(value: Any, kind: Any, place: str) -> Any:
-    """``value`` as ``kind``.
+    """``value`` converted to ``kind``.
 
     Raises:
-        ValueError: it is not; the message begins with the entry's name.
+        ValueError: it cannot be converted; the message starts with the entry's name.
     """
     try:
         return msgspec.convert(value, kind)
@@ -277,7 +277,7 @@ def _check_lists(dimensions: Mapping[str, Int | Float | Categorical]) -> None:
 
 
 def _assignments(values: Iterable[tuple[str, Any]]) -> list[str]:
-    """FIELD=VALUE, as :func:`cifar.recipes.overrides.parse` takes it."""
+    """FIELD=VALUE strings for :func:`cifar.recipes.overrides.parse`."""
     return [f"{name}={json.dumps(value)}" for name, value in values]
 
 

@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file, or a database by its URL."""
+"""The storage of a study: a journal file, or a database by its URL."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ATTEMPTS = 5  # to make a database's tables, which other machines may be making 
 
 
 class JournalLock(JournalFileOpenLock):
-    """The right to write into a journal, for one process at a time.
+    """A lock on a journal for writing.
 
-    The kernel holds it, so that a process that is killed leaves no lock behind (Optuna's own is
-    waited for during half a minute). What such a process has written of a line is cut off: the next
-    line would be joined to it, and neither could be read.
+    It is a lock of the operating system, so a killed process leaves no lock (with Optuna's own
+    lock, others would wait for half a minute). If a killed process left an incomplete line, it is
+    removed; otherwise it would be joined to the next line, and neither could be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class JournalLock(JournalFileOpenLock):
 
 
 def cut_torn_line(path: Path) -> int:
-    """Remove what comes after the last line feed of a file; returns the number of bytes."""
+    """Remove the bytes after the last line feed of a file; returns their number."""
     with path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end:
@@ -54,7 +54,7 @@ def cut_torn_line(path: Path) -> int:
 
 
 def open_storage(where: str) -> BaseStorage:
-    """The storage in a file, which is made where there is none, or of a database's URL.
+    """The storage in a file, which is created if necessary, or in the database of a URL.
 
     Raises:
         UserError: it cannot be opened.

@@ -1,13 +1,13 @@
-"""A study that several workers share: which trials it has, and who runs which.
+"""A study that several workers share, and the assignment of its trials to workers.
 
-A study has one Optuna trial for each of its ``trials``, made beforehand and waiting. A worker that
-takes one holds the file ``trial-N.lock`` from before it says so until it has told the result. The
-kernel holds that lock and ends it with the process, however that ends, so a trial that is running
-while its lock is free has lost its worker: whoever gets the lock goes on with it. No clock is
-involved, and a worker that was only stopped is never taken for dead.
+A study has one Optuna trial for each of its ``trials``, created in the state WAITING. A worker
+locks the file ``trial-N.lock`` before it sets a trial to RUNNING, and until it has reported the
+result. The operating system releases the lock when the process ends in any way. So if a trial is
+RUNNING and its lock is free, it has lost its worker, and the next process that gets the lock
+continues it. This needs no timeout, and a suspended worker keeps its trial.
 
-Machines that share a study but not the folder leave each other's trials alone: a trial notes the
-folder's identity, its *place*.
+If machines share a study but not the folder, each runs only its own trials: a trial stores the
+identity of its folder, its *place*.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from cifar.search.request import Plan
 
 PLAN, PLACE, HOST, REASON, PARAMETERS = "plan", "place", "host", "reason", "parameters"
 LOST = "lost"  # [epochs done, workers lost since the last of them]
-UNPLACED_SECONDS = 3.0  # that a trial may be running without a place, if its worker is well
+UNPLACED_SECONDS = 3.0  # in which a running worker stores the place of its trial
 
 
 @dataclass
@@ -43,12 +43,12 @@ class Study:
     """A study and the folder of its trials on this machine.
 
     Attributes:
-        plan: what its workers share.
-        storage: of Optuna.
-        study_id: in the storage.
+        plan: the settings that its workers share.
+        storage: Optuna's storage.
+        study_id: ID of the study in the storage.
         out: the folder.
-        trials: their number.
-        place: the folder's identity.
+        trials: number of trials.
+        place: identity of the folder.
     """
 
     plan: Plan
@@ -60,17 +60,17 @@ class Study:
     _unplaced: dict[int, float] = field(default_factory=dict)
 
     def all(self) -> list[FrozenTrial]:
-        """Its trials, in order."""
+        """All trials, in order."""
         found = self.storage.get_all_trials(self.study_id, deepcopy=False)
         return [one for one in found if one.number < self.trials]
 
     def folder(self, number: int) -> Path:
-        """Of a trial."""
+        """The folder of a trial."""
         return self.out / f"trial-{number:04}"
 
     def optuna(self, number: int = 0) -> optuna.Study:
-        """The study as Optuna has it. Trial ``number`` draws the same values whoever runs it, if
-        its sampler is one that looks at no other trials."""
+        """The Optuna study. With a sampler that does not depend on other trials, trial ``number``
+        draws the same values in every process."""
         return optuna.load_study(
             study_name=self.plan.name,
             storage=self.storage,
@@ -82,7 +82,7 @@ class Study:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """What is noted of the study as a whole."""
+        """The attributes of the study."""
         return self.storage.get_study_user_attrs(self.study_id)
 
     def note(self, name: str, value: Any) -> None:
@@ -90,8 +90,8 @@ class Study:
 
     @contextmanager
     def take(self) -> Iterator[FrozenTrial | None]:
-        """A trial to run, held meanwhile against every other worker; None where all others are
-        done or are held. One that lost its worker comes before one that was never begun."""
+        """Context with a trial to run, locked against other workers; None if all others have ended
+        or are locked. A trial that lost its worker comes before one that never started."""
         open_ones = [one for one in self.all() if not one.state.is_finished()]
         for one in sorted(open_ones, key=lambda one: one.state != TrialState.RUNNING):
             if one.state == TrialState.RUNNING and not self._is_ours(one):
@@ -103,8 +103,8 @@ class Study:
         yield None
 
     def _is_ours(self, one: FrozenTrial) -> bool:
-        """Whether a running trial is this folder's; one whose worker was lost before it noted its
-        place left its lock's file."""
+        """Whether a running trial belongs to this folder. If its worker was lost before it stored
+        the place, the file of its lock exists."""
         place = one.user_attrs.get(PLACE)
         if place is not None:
             return bool(place == self.place)
@@ -114,7 +114,7 @@ class Study:
         return time.monotonic() > since + UNPLACED_SECONDS
 
     def _begin(self, one: FrozenTrial) -> bool:
-        """Say that a trial, whose lock we hold, is running; False where it is another's by now."""
+        """Set a trial, whose lock we hold, to RUNNING; False if another machine has taken it."""
         trial_id = one._trial_id
         now = self.storage.get_trial(trial_id)
         if now.state == TrialState.WAITING:
@@ -130,8 +130,8 @@ class Study:
         return True
 
     def count_lost(self, one: FrozenTrial) -> int:
-        """The workers that a trial has lost since its last epoch. One that takes it up counts as
-        lost beforehand, unless it comes to :meth:`not_lost`."""
+        """The number of workers that a trial has lost since its last epoch. A worker that starts it
+        is counted in advance, until :meth:`not_lost`."""
         done = len(one.intermediate_values)
         before, lost = one.user_attrs.get(LOST, (done, -1))
         lost = int(lost) + 1 if before == done else 1
@@ -139,7 +139,7 @@ class Study:
         return lost
 
     def not_lost(self, one: FrozenTrial) -> None:
-        """A worker that took a trial up leaves it, perhaps after some epochs, but was not lost."""
+        """Record that a worker left the trial, perhaps after some epochs, and was not lost."""
         now = self.storage.get_trial(one._trial_id)
         (before, lost), done = now.user_attrs[LOST], len(now.intermediate_values)
         lost = lost - 1 if done == before else -1
@@ -148,18 +148,18 @@ class Study:
     def finish(
         self, one: FrozenTrial, state: TrialState, value: float | None = None, reason: str = ""
     ) -> None:
-        """End a trial that we hold."""
+        """End a trial whose lock we hold."""
         if reason:
             self.storage.set_trial_user_attr(one._trial_id, REASON, reason)
         self.optuna(one.number).tell(one.number, value, state=state)
 
 
 def open_study(plan: Plan, storage: BaseStorage, out: Path, trials: int) -> Study:
-    """The study of that plan, made where there is none, with at least so many trials.
+    """The study of that plan with at least ``trials`` trials; it is created if necessary.
 
     Raises:
-        UserError: there is one of another plan, the folder cannot be locked, or Optuna has no such
-            sampler or pruner.
+        UserError: the existing study has another plan, the folder cannot be locked, or Optuna has
+            no such sampler or pruner.
     """
     make_sampler(plan.sampler, 0)
     make_pruner(plan.pruner)
@@ -180,10 +180,11 @@ def open_study(plan: Plan, storage: BaseStorage, out: Path, trials: int) -> Stud
 
 
 def find_study(storage: BaseStorage, out: Path, name: str | None) -> Study:
-    """A study that is in a storage, all its trials included.
+    """The study in a storage, with all its trials.
 
     Raises:
-        UserError: there is none of that name, or of any, or several; or a search did not make it.
+        UserError: there is none of that name; or, without a name, none or several; or ``cifar
+            search`` did not make it.
     """
     known = {one.study_name: one for one in storage.get_all_studies()}
     if name is None and len(known) != 1:
@@ -201,7 +202,7 @@ def find_study(storage: BaseStorage, out: Path, name: str | None) -> Study:
 
 
 def _place(out: Path) -> str:
-    """The identity of a folder, noted in it."""
+    """The identity of a folder, stored in it."""
     file = out / "place"
     with suppress(FileNotFoundError):
         return file.read_text("utf-8")
@@ -211,7 +212,7 @@ def _place(out: Path) -> str:
 
 
 def _compare(study: optuna.Study, plan: Plan) -> None:
-    """Note the plan of a new study; raise where that of an old one is another."""
+    """Store the plan of a new study; raise if that of an existing one differs."""
     ours = msgspec.to_builtins(plan)
     theirs = study.user_attrs.get(PLAN)
     if theirs is None:
@@ -229,20 +230,20 @@ def _compare(study: optuna.Study, plan: Plan) -> None:
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler of Optuna's by its name, such as random or TPESampler.
+    """An Optuna sampler by name, such as random or TPESampler.
 
     Raises:
-        UserError: there is none, or it needs more than a seed.
+        UserError: there is none of that name, or it needs arguments other than a seed.
     """
     found: optuna.samplers.BaseSampler = _make("sampler", optuna.samplers, name, seed=seed)
     return found
 
 
 def make_pruner(name: str | None) -> optuna.pruners.BasePruner:
-    """A pruner of Optuna's by its name, such as median; None never prunes.
+    """An Optuna pruner by name, such as median; None never prunes.
 
     Raises:
-        UserError: there is none, or it needs options.
+        UserError: there is none of that name, or it needs arguments.
     """
     found: optuna.pruners.BasePruner = _make("pruner", optuna.pruners, name or "nop")
     return found

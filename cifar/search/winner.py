@@ -1,4 +1,4 @@
-"""The best trial: its accuracy on the test set, looked at once, and its settings as a recipe."""
+"""The best trial: its accuracy on the test set, evaluated once, and its settings as a recipe."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RECIPE = "best.py"
 
 
 def evaluate_once(study: Study, settings: Settings) -> None:
-    """Note the accuracy of the best trial on the test set, unless that is known, or its weights are
-    another machine's."""
+    """Store the accuracy of the best trial on the test set, unless it is known already, or another
+    machine has the weights."""
     best = next(iter(ranked(study.all())), None)
     if best is None or best.user_attrs.get(PLACE) != study.place:
         return
@@ -49,13 +49,13 @@ def evaluate_once(study: Study, settings: Settings) -> None:
 
 
 def tested(study: Study, best: FrozenTrial) -> dict[str, Any] | None:
-    """What is known of the best trial on the test set."""
+    """The stored results of the best trial on the test set."""
     found = study.attrs.get(TEST)
     return found if found and found["number"] == best.number else None
 
 
 def recipe_of(study: Study, one: FrozenTrial) -> Recipe:
-    """What a trial was trained by."""
+    """The recipe of a trial."""
     try:
         return study.plan.space.recipe_of(study.plan.space.draw(FixedTrial(one.params)))
     except ValueError as error:
@@ -63,14 +63,14 @@ def recipe_of(study: Study, one: FrozenTrial) -> Recipe:
 
 
 def recipe_for_file(study: Study, best: FrozenTrial) -> Recipe:
-    """The best trial's settings for as many epochs as the recipe that the search began from, and
-    for all images that are not held out."""
+    """The best trial's settings, with the number of epochs of the space's recipe, and with all
+    images that are not held out."""
     own = recipes.load(study.plan.space.recipe)
     return dataclasses.replace(recipe_of(study, best).lasting(own.epochs), subset=0, claim={})
 
 
 def write_recipe(study: Study, best: FrozenTrial, path: Path) -> None:
-    """Write a file that ``cifar train`` takes."""
+    """Write a recipe file for ``cifar train``."""
     mg.checkpoint.write_text(path, source(recipe_for_file(study, best), study, best))
 
 

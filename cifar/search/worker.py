@@ -1,4 +1,4 @@
-"""A worker of a search: takes trials and trains them, one after another, until all have ended.
+"""A worker of a search, which trains one trial after another until all have ended.
 
 python -m cifar.search.worker < settings.json
 """
@@ -32,7 +32,7 @@ POLL = 0.5  # seconds between looks for a trial that lost its worker
 
 
 def work(settings: Settings, parent: int | None = None) -> None:
-    """Run trials until all of the study have ended, or the process ``parent`` has."""
+    """Run trials until all of the study have ended, or process ``parent`` has ended."""
     storage = open_storage(settings.place_of_storage)
     study = open_study(request.plan(settings), storage, settings.folder, settings.trials)
     while parent is None or os.getppid() == parent:
@@ -46,10 +46,10 @@ def work(settings: Settings, parent: int | None = None) -> None:
 
 
 def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
-    """Train a trial, from where it is, to its end.
+    """Train a trial to its end, from its last saved epoch on.
 
     Raises:
-        KeyboardInterrupt: a signal stopped it; it can be taken up again.
+        KeyboardInterrupt: a signal stopped it; it can be continued.
     """
     lost = study.count_lost(one)
     if lost > settings.max_retry:
@@ -70,21 +70,21 @@ def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
 
 
 def _draw_again(trial: optuna.trial.Trial, one: FrozenTrial) -> None:
-    """Take from the sampler what a lost worker had drawn, so that the rest comes out the same."""
+    """Draw again the values that a lost worker had drawn, so that the others are the same."""
     for name, distribution in one.distributions.items():
         if not (distribution.single() or name in trial.relative_params):
             trial.study.sampler.sample_independent(trial.study, one, name, distribution)
 
 
 def remove_state(study: Study, number: int) -> None:
-    """Remove what only going on would need, several times the size of the weights."""
+    """Remove the state for resuming, which has several times the size of the weights."""
     for name in (runs.STATE, runs.STATE_BEFORE):
         with suppress(OSError):
             (study.folder(number) / name).unlink()
 
 
 def _settings(study: Study, trial: optuna.trial.Trial, settings: Settings) -> runs.Settings:
-    """How ``trial`` is trained."""
+    """The settings for training ``trial``."""
     plan, out = study.plan, study.folder(trial.number)
     space = plan.space
     return runs.Settings(
@@ -107,7 +107,8 @@ def _settings(study: Study, trial: optuna.trial.Trial, settings: Settings) -> ru
 def _train(
     study: Study, trial: optuna.trial.Trial, settings: runs.Settings
 ) -> tuple[TrialState, float | None, str]:
-    """How the trial ends, its accuracy on the validation images, and why where it is no success."""
+    """Train a trial; returns its final state, its validation accuracy, and the reason if it did not
+    complete."""
     opened = False
     try:
         with train.open_run(settings) as run:
@@ -130,7 +131,7 @@ def _train(
 
 
 def _epochs(run: Run) -> Iterator[EpochMetrics]:
-    """The epochs that are done, and then those that are trained now, each saved first."""
+    """Yield the epochs done before, and then those trained now, each after it is saved."""
     yield from [*run.progress.history]
     for metrics in fit(run):
         train.save(run, metrics)
@@ -138,13 +139,13 @@ def _epochs(run: Run) -> Iterator[EpochMetrics]:
 
 
 def _report(trial: optuna.trial.Trial, epoch: int, accuracy: float) -> None:
-    """Tell the study of an epoch, unless it was told before."""
+    """Report an epoch to the study, unless this was done before."""
     if epoch not in trial.storage.get_trial(trial._trial_id).intermediate_values:
         trial.report(accuracy, epoch)
 
 
 def main() -> int:
-    """Work as the settings on stdin say; returns the exit code."""
+    """Run the worker with the settings on stdin; returns the exit code."""
     settings = msgspec.json.decode(sys.stdin.read(), type=Settings)
     try:
         work(settings, os.getppid())

@@ -1,1 +1,1 @@
-"""The same models and training in PyTorch, and the two side by side."""
+"""The same models and training in PyTorch, and comparison of the two."""

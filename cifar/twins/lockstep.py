@@ -1,4 +1,4 @@
-"""All sides of a comparison trained step by step on the same batches, and the figures of that."""
+"""Training of all sides of a comparison on the same batches, and the resulting figures."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ QUANTITIES: Final = ("logits", "gradients", "weights")
 
 @dataclass
 class Comparison:
-    """What each side did. The sides are "minigrad", "PyTorch" and PyTorch's runs on other numbers
-    of threads.
+    """The figures of each side: "minigrad", "PyTorch" and PyTorch's runs on other numbers of
+    threads.
 
     Attributes:
-        record: what was trained and what can change the result, as in a run's files, and dtype,
+        record: settings and everything that can change the results, as in a run's files, and dtype,
             steps and rerun_threads.
-        machine: what it ran on: processor, versions, commit, command.
-        losses, accuracies: by side, means over the images of every step's batch, before its update,
-            in training mode.
+        machine: processor, versions, commit, command.
+        losses, accuracies: by side, means over the images of each batch, before its update, in
+            training mode.
         differences: by side other than "PyTorch", against it: one dict per compared step with
             "step" (from 1) and, for logits and gradients of that step and weights after it,
             "X_absolute", the largest absolute difference of any value, and "X_relative", that
@@ -62,8 +62,8 @@ def lockstep(
     stop: Sequence[int] = (),
     progress: bool = False,
 ) -> Iterator[None]:
-    """Train all sides on the same batches and fill in ``comparison``. Yields after every epoch, and
-    for the last time after ``comparison.record["steps"]`` steps or once ``stop`` is not empty.
+    """Train all sides on the same batches and fill in ``comparison``. Yields after every epoch; the
+    last time is after ``comparison.record["steps"]`` steps, or when ``stop`` is not empty.
 
     Raises:
         UserError: a loss became infinite or NaN.
@@ -103,8 +103,8 @@ def lockstep(
 
 
 def is_compared(step: int) -> bool:
-    """Whether gradients and weights are compared at ``step``, from 1: that takes about as long as a
-    step itself."""
+    """Whether gradients and weights are compared at ``step``, counted from 1; not at every step,
+    because it takes about as long as a step."""
     return step <= 20 or step % 10 == 0
 
 
@@ -121,8 +121,8 @@ def _check_finite(losses: Mapping[str, float], step: int) -> None:
 def difference(a: Mapping[str, Array], b: Mapping[str, Array]) -> tuple[float, float]:
     """The largest |a − b| over all values of all arrays, and that divided by the largest |b|.
 
-    All arrays share one scale: the gradient of a bias before batch norm is 0 but for rounding, so
-    relative to itself two engines differ by all of it.
+    All arrays share one scale, because the gradient of a bias before batch norm is 0 except for
+    rounding, so that its relative difference between two engines is about 1.
     """
     largest = max(float(np.abs(a[name] - values).max()) for name, values in b.items())
     scale = max(float(np.abs(values).max()) for values in b.values())
@@ -147,7 +147,7 @@ def _note_differences(
 def _end_epoch(
     run: Run, sides: Mapping[str, Side], comparison: Comparison, batch_sizes: Sequence[int]
 ) -> None:
-    """Evaluate after a whole epoch, step the schedules, and note the epoch's figures."""
+    """Evaluate after a complete epoch, step the schedules, and store the epoch's figures."""
     whole, val = len(batch_sizes) == len(run.train), run.val_name
     line: dict[str, Any] = {"epoch": len(comparison.epochs) + 1, "steps": len(batch_sizes)}
     for name, side in sides.items():

@@ -33,10 +33,10 @@ class Ours:
     """minigrad's side, with the methods of :class:`cifar.twins.reference.training.Training`.
 
     Args:
-        recipe: how to train.
-        model: what to train.
-        counts: training images of each class.
-        steps: of an epoch.
+        recipe: the recipe.
+        model: the model.
+        counts: number of training images of each class.
+        steps: number of steps of an epoch.
     """
 
     optimizer: Optimizers
@@ -56,14 +56,15 @@ class Ours:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def start_epoch(self, epoch: int) -> None:
-        """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
+        """Before epoch ``epoch``, counted from 0: create a new optimiser if it is the first or a
+        restart."""
         if epoch in (0, *dict(self.recipe.restarts)):
             self.optimizer = self.recipe.make_optimizer(trained(self.model), self.steps, epoch)
         leave_groups(self.recipe, dict(self.model.named_parameters()), epoch)
         self.model.train()
 
     def step(self, images: Array, labels: Array) -> tuple[float, Array]:
-        """One update: the loss and the logits before it."""
+        """Update the model; returns the loss and the logits before the update."""
         batch = (mg.Tensor(a).to(str(self.device)) for a in (images, labels))
         logits, loss = step(self.model, self.objective, self.optimizer, *batch)
         if self.recipe.schedule_every == "step":
@@ -74,7 +75,7 @@ class Ours:
         return loss.item(), logits.detach().cpu().numpy()
 
     def end_epoch(self, val_loss: float) -> None:
-        """After an epoch: the schedules' step."""
+        """After an epoch: step the schedules."""
         if self.recipe.schedule_every == "epoch":
             self.optimizer.step_schedules(val_loss)
 
@@ -89,7 +90,7 @@ class Ours:
         return {name: grad.cpu().numpy() for name, grad in grads if grad is not None}
 
     def weights(self) -> dict[str, Array]:
-        """The parameters by name, on the CPU; those of a model there are not copied."""
+        """The parameters by name, on the CPU; not copied if the model is on the CPU."""
         return {name: p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
 
 
@@ -102,8 +103,8 @@ def class_counts(run: Run) -> list[int]:
 def make_sides(
     run: Run, dtype: str, torch_device: str, rerun_threads: Sequence[int] = ()
 ) -> dict[str, Side]:
-    """minigrad, PyTorch, and PyTorch on other numbers of threads, by name. All have the weights of
-    ``run.model``, which becomes minigrad's, and minigrad's dropout masks."""
+    """minigrad, PyTorch, and PyTorch on other numbers of threads, by name. All start with the
+    weights of ``run.model``, which minigrad trains, and use minigrad's dropout masks."""
     from cifar.twins.reference.training import Training
 
     counts, steps = class_counts(run), len(run.train)
@@ -126,8 +127,8 @@ def make_sides(
 def shared_mask(dtype: str) -> Callable[[tuple[int, ...], float], Array]:
     """A function that returns the masks of minigrad's dropout layers, in their order.
 
-    Draws are counted from ``manual_seed`` on. So after the same seed a twin's first layer gets the
-    mask of minigrad's first layer, and so on, and nothing has to be recorded.
+    Draws are counted from ``manual_seed`` on. So with the same seed, each layer of a twin gets the
+    mask of the corresponding layer of minigrad, and masks need not be recorded.
     """
     return lambda shape, p: mg.functional.dropout(mg.ones(shape, dtype=dtype), p).numpy()
 

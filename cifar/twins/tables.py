@@ -46,7 +46,7 @@ def _round_steps(steps: int) -> list[int]:
 
 
 def epoch_table(comparison: Comparison) -> Table:
-    """Loss and accuracy of every side and epoch, and how far its accuracies are from
+    """Loss and accuracy of every side and epoch, and the differences of the accuracies from
     PyTorch's, in points."""
     metrics = {metric for line in comparison.epochs for metric in line[OURS]}
     splits = [s for s in ("train", "validation", "test") if f"{s}_loss" in metrics]

@@ -1,5 +1,5 @@
-"""Time and memory of a recipe's training step by minigrad and by PyTorch, each in a process of its
-own."""
+"""Time and memory of a recipe's training step with minigrad and with PyTorch, each in its own
+process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_STEPS: Final = WARM_UP_STEPS + MAX_TIMED_STEPS
 
 
 def measure_alone(*arguments: Any) -> dict[str, float | None]:
-    """:func:`measure` in a new process: two engines' threads and memory would mix in one."""
+    """:func:`measure` in a new process, so that threads and memory of the engines are separate."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 

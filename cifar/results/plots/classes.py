@@ -1,4 +1,4 @@
-"""Figures by class: what is confused with what, images of each, recall."""
+"""Plots by class: confusion matrix, number of images, recall."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cifar.results.plots.training import Look, looks
 
 
 def confusion(counts: np.ndarray, classes: tuple[str, ...], title: str, path: Path) -> None:
-    """Images by true class (row) and predicted class (column), shaded by their share of the row.
+    """Plot the confusion matrix, true classes in rows, shaded by the fraction of the row.
 
     Args:
         counts: integers (classes, classes).
@@ -45,7 +45,7 @@ def confusion(counts: np.ndarray, classes: tuple[str, ...], title: str, path: Pa
 
 
 def class_counts(counts: Mapping[str, int], title: str, path: Path, colour: str = BLUE) -> None:
-    """Training images of each class as bars, with their numbers."""
+    """Plot the number of training images of each class as bars."""
     with picture(path, 1, 1, (max(6.0, 0.9 * len(counts)), 4)) as (figure, axes):
         axis = axes[0, 0]
         bars = axis.bar(range(len(counts)), list(counts.values()), 0.8, color=colour)
@@ -65,12 +65,12 @@ def recalls(
     counts: Mapping[str, int],
     known: Mapping[str, Look] | None = None,
 ) -> None:
-    """Recall of every class as bars, one look per label: the mean over its runs, with ± std.
+    """Plot the recall of every class as bars: for each label, the mean over its runs with ± std.
 
     Args:
-        runs: label → recall by class name, of each run.
-        counts: training images by class name, written below those names that it has.
-        known: looks by label; :func:`looks` unless given.
+        runs: for each label, the recalls by class name of each run.
+        counts: number of training images by class name, written below the names.
+        known: looks by label (default: :func:`looks`).
     """
     known = looks(runs) if known is None else known
     names = list(dict.fromkeys(name for found in runs.values() for run in found for name in run))

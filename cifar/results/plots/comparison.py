@@ -1,4 +1,4 @@
-"""Two engines' training side by side."""
+"""Plots of a comparison of two engines."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ QUANTITIES = (("logits", PURPLE, "o"), ("gradients", BLACK, "s"), ("weights", GR
 
 
 def comparison(found: Mapping[str, Any], path: Path) -> None:
-    """What :class:`cifar.twins.lockstep.Comparison` holds, as its dict: loss and accuracy by
-    step and by epoch, differences by step, time and memory."""
+    """Plot a :class:`cifar.twins.lockstep.Comparison`, given as a dict: loss and accuracy by step
+    and by epoch, differences by step, time and memory."""
     record = found["record"]
     names = list(found["losses"])
     steps = len(found["losses"][names[0]])
@@ -63,7 +63,7 @@ def _stroke(index: int) -> dict[str, Any]:
 
 
 def _contestants(names: Sequence[str]) -> list[Any]:
-    """The legend's entries: one for all further runs of PyTorch together."""
+    """The legend's entries, with one for all further runs of PyTorch."""
     threads = [name.removeprefix("PyTorch, ").split()[0] for name in names[2:]]
     shown = list(names[:2])
     if threads:
@@ -81,7 +81,7 @@ def _parts(found: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _quantities(found: Mapping[str, Any]) -> list[Any]:
-    """The legend's entries for what is compared step by step."""
+    """The legend's entries for the quantities compared at each step."""
     return [
         legend_entry(f"difference of {quantity}", color=colour, marker=marker, markersize=3, lw=1.3)
         for quantity, colour, marker in QUANTITIES
@@ -90,7 +90,7 @@ def _quantities(found: Mapping[str, Any]) -> list[Any]:
 
 
 def _by_step(axis: Any, series: Mapping[str, list[float]], panel: tuple[Any, ...]) -> None:
-    """One line per contestant, smoothed by a running mean where there are hundreds of steps."""
+    """Plot a line per contestant, smoothed by a running mean if there are hundreds of steps."""
     metric, label, scale, least = panel
     steps = len(next(iter(series.values())))
     window = max(1, steps // 100)
@@ -105,7 +105,7 @@ def _by_step(axis: Any, series: Mapping[str, list[float]], panel: tuple[Any, ...
 
 
 def _by_epoch(axis: Any, found: Mapping[str, Any], panel: tuple[Any, ...]) -> None:
-    """Training and held-out figures of every contestant."""
+    """Plot training and held-out figures of every contestant."""
     metric, label, scale, least = panel
     for part, _, marker in PARTS:
         name = f"{part}_{metric}"
@@ -121,8 +121,8 @@ def _by_epoch(axis: Any, found: Mapping[str, Any], panel: tuple[Any, ...]) -> No
 
 
 def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -> None:
-    """Relative differences from PyTorch on a logarithmic scale: minigrad's solid, PyTorch's own on
-    other numbers of threads dotted."""
+    """Plot relative differences from PyTorch on a logarithmic scale: minigrad's as solid lines,
+    PyTorch's on other numbers of threads as dotted ones."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     shown = []
@@ -159,13 +159,13 @@ def _differences(axis: Any, differences: Mapping[str, list[dict[str, float]]]) -
 
 
 def _say(axis: Any, words: str) -> None:
-    """Words in place of a panel's drawing."""
+    """Write words into an empty panel."""
     axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes)
     axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
 
 
 def _speed(axis: Any, speed: Mapping[str, Mapping[str, float | None]]) -> None:
-    """Time per step and memory as bars relative to PyTorch's, with the figures themselves."""
+    """Plot time per step and memory as bars relative to PyTorch's, labelled with the figures."""
     axis.set_title("time and memory, relative to PyTorch")
     if not speed:
         _say(axis, "not measured")

@@ -1,4 +1,4 @@
-"""Figures and axes: made without a display, with legends and numbers that can be read."""
+"""Figures and axes without a display, with readable legends and numbers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ PARTS = (("train", BLUE, "o"), ("validation", GREEN, "^"), ("test", VERMILION, "
 def picture(
     path: Path, rows: int, cols: int, size: tuple[float, float], **options: Any
 ) -> Iterator[tuple[Figure, Any]]:
-    """A figure and its axes, which are written to ``path`` as a PNG file at the end.
+    """Context with a figure and its axes, which is written to ``path`` as a PNG file at the end.
 
-    It is drawn in memory under Matplotlib's own defaults: no display, backend, rc file or earlier
-    drawing in this process changes it.
+    It is drawn in memory with Matplotlib's defaults, independent of display, backend, rc file and
+    earlier drawing in this process.
 
     Args:
         size: width and height in inches.
-        options: of ``Figure.subplots``.
+        options: options of ``Figure.subplots``.
 
     Raises:
         UserError: Matplotlib cannot be imported.
@@ -60,7 +60,7 @@ def picture(
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Draw a picture beside a result. If drawing fails, a note reports it and the result stands."""
+    """Draw a picture of a result. If drawing fails, a note reports it, and the result is kept."""
     try:
         yield path
     except Exception as error:  # whatever Matplotlib, its fonts or the file system come up with
@@ -69,8 +69,8 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def _import_matplotlib() -> Any:
-    """The module; a backend in the environment that it does not know, such as that of a Jupyter
-    kernel, does not stop its import."""
+    """Import Matplotlib, also if the environment names a backend that it does not know, such as
+    that of a Jupyter kernel."""
     hidden = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
@@ -94,20 +94,20 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def short(name: str, most: int = 24) -> str:
-    """A name from a file, as one line that leaves room for the picture."""
+    """A name from a file, shortened to one line."""
     text = metadata.brief(name)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def legend_entry(label: str, **options: Any) -> Any:
-    """A legend's entry of its own, a line that is drawn nowhere else."""
+    """An additional entry for a legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=short(label, 80), **options)
 
 
 def add_legend(figure: Figure, entries: Sequence[Any]) -> None:
-    """A legend below the axes, in as many columns as the figure's width holds."""
+    """Add a legend below the axes, with as many columns as fit."""
     widest = max(len(str(entry.get_label())) for entry in entries)
     columns = int(figure.get_figwidth() / (0.075 * widest + 0.6))  # inches, of text and its sign
     columns = max(1, min(columns, len(entries)))
@@ -115,7 +115,7 @@ def add_legend(figure: Figure, entries: Sequence[Any]) -> None:
 
 
 def count_axis(axis: Any, what: str, last: int, logarithmic: bool = False) -> None:
-    """Let the horizontal axis count epochs or steps from 1 to ``last``, in whole numbers."""
+    """Label the horizontal axis with integers from 1 to ``last``, for epochs or steps."""
     axis.set_xlabel(f"{what} (logarithmic)" if logarithmic else what)
     axis.grid(alpha=0.3)
     if logarithmic:
@@ -128,7 +128,7 @@ def count_axis(axis: Any, what: str, last: int, logarithmic: bool = False) -> No
 
 
 def write_out(axis: Any, ticks: Sequence[float] = ()) -> None:
-    """Numbers on a logarithmic axis as 1, 2, 5, 10, not as powers of ten; at ``ticks`` if given."""
+    """Label a logarithmic axis with 1, 2, 5, 10, not powers of ten; at ``ticks`` if given."""
     from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
     axis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator(subs=(1, 2, 5)))
@@ -137,8 +137,8 @@ def write_out(axis: Any, ticks: Sequence[float] = ()) -> None:
 
 
 def zoom_out(axis: Any, least: float) -> None:
-    """Let the vertical axis span at least ``least``, and a twentieth of what it shows: values that
-    all but agree are to be seen to."""
+    """Let the vertical axis span at least ``least``, and a twentieth of its values, so that values
+    that almost agree are seen to agree."""
     low, high = axis.get_ylim()
     least = max(least, 0.05 * max(abs(low), abs(high)))
     if high - low < least:
@@ -147,7 +147,7 @@ def zoom_out(axis: Any, least: float) -> None:
 
 
 def name_classes(axis: Any, names: list[str]) -> None:
-    """Class names below the places 0, 1, 2, …; turned where they are too long to stand abreast."""
+    """Put class names at the ticks 0, 1, 2, …, rotated if they are too long."""
     turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     long = max(len(line) for name in names for line in name.split("\n")) > 12
     axis.set_xticks(range(len(names)), names, **turned if long else {})

@@ -1,4 +1,4 @@
-"""Images with what a model predicts of them, and what augmentation makes of them."""
+"""Plots of images, with predictions or augmentation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cifar.results.plots.figure import BLUE, picture, short
 
 
 def predictions(data: Dataset, logits: np.ndarray, record: Record, path: Path) -> None:
-    """The first images of ``data`` with true and predicted class and its probability.
+    """Plot the first images of ``data`` with true class, predicted class and its probability.
 
     Args:
         logits: (count, classes).
@@ -41,8 +41,8 @@ def predictions(data: Dataset, logits: np.ndarray, record: Record, path: Path) -
 def _grid(
     data: Dataset, logits: np.ndarray, shown: Sequence[int], path: Path, form: str, weight: str
 ) -> Iterator[Figure]:
-    """Images of ``data``, those ``shown`` by number, below what ``logits`` say of each: the
-    confidence in this form, mistakes in this weight."""
+    """Plot the images ``shown`` of ``data`` below the prediction from ``logits``, with the
+    confidence in the given format and mistakes in the given font weight."""
     scores = np.exp(log_probabilities(logits))
     columns = 8
     rows = max(1, -(-len(shown) // columns))
@@ -63,11 +63,11 @@ def _grid(
 
 
 def mistakes(data: Dataset, logits: np.ndarray, title: str, path: Path, count: int = 32) -> None:
-    """The mistakes that the model is surest of, with guess, its probability, and the true class.
+    """Plot the most confident mistakes, with prediction, its probability, and the true class.
 
     Args:
-        logits: (images, classes) of all of ``data``.
-        count: pictures at most.
+        logits: (images, classes) for all of ``data``.
+        count: largest number of images.
     """
     wrong = np.flatnonzero(logits.argmax(axis=1) != data.labels)
     surety = np.exp(log_probabilities(logits)).max(axis=1)[wrong]
@@ -86,12 +86,12 @@ def augmentations(
     versions: int = 7,
     seed: int = 0,
 ) -> None:
-    """A contact sheet: images of different classes, and beside each what augmentation makes of it.
+    """Draw a contact sheet of images of different classes, each with augmented versions.
 
     Args:
-        images: rows at most, each the first image of another class.
-        versions: columns beside the original's.
-        seed: of what is drawn.
+        images: largest number of rows, each with the first image of another class.
+        versions: number of columns besides the original.
+        seed: seed of the augmentation.
     """
     _, first = np.unique(data.labels, return_index=True)
     first = first[:images]

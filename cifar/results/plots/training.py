@@ -1,4 +1,4 @@
-"""Curves of training: one run's, or many runs' over each other."""
+"""Curves of training, of one run or of many."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ NO_COURSE: Course = MappingProxyType({})
 def curves(
     metrics: Sequence[EpochMetrics], record: Record, path: Path, course: Course = NO_COURSE
 ) -> None:
-    """Loss and accuracy of all parts of the data by epoch; a study's figures in the end as dashed
-    lines, those on its way as diamonds, in the colour of their part."""
+    """Plot loss and accuracy of all parts of the data by epoch, with a study's final figures as
+    dashed lines and those during training as diamonds, in the colour of their part."""
     history = [one.as_dict() for one in metrics]
     claim = record.recipe.claim if record.dataset == "cifar10" else {}
     course = course if claim else NO_COURSE
@@ -86,7 +86,7 @@ def curves(
 def _augmented(
     axis: Any, history: Sequence[dict[str, Any]], part: str, metric: str, scale: float, colour: str
 ) -> None:
-    """Stars for the figures with test-time augmentation of a part of the data."""
+    """Plot figures with test-time augmentation of a part of the data as stars."""
     name = f"{part}_tta_{metric}"
     points = [(line["epoch"], line[name] * scale) for line in history if name in line]
     if points:
@@ -94,14 +94,15 @@ def _augmented(
 
 
 def _stars(lines: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """The legend's entry for them, where there are any."""
+    """The legend's entry for stars, if there are any."""
     if not any(name.endswith("_tta_accuracy") for line in lines for name in line):
         return []
     return [legend_entry("with test-time augmentation", color=GREY, marker="*", ms=11, ls="")]
 
 
 def _course(axis: Any, course: Course, name: str, scale: float, last: int, colour: str) -> bool:
-    """Diamonds for a study's figures of that name up to epoch ``last``; whether there are any."""
+    """Plot a study's figures of that name up to epoch ``last`` as diamonds; returns whether there
+    are any."""
     found = [(n, scale * line[name]) for n, line in course.items() if n <= last and name in line]
     if found:
         axis.plot(*zip(*found, strict=True), "D", color=colour, mfc="none", ms=8)
@@ -113,7 +114,7 @@ def _diamond() -> Any:
 
 
 class Look(NamedTuple):
-    """What one of many runs is drawn in, in every picture of a page."""
+    """Colour, line style and marker of a label, the same in every picture of a page."""
 
     colour: str
     marker: str = "o"
@@ -126,7 +127,7 @@ _MARKS = tuple(zip("os^Dv", ("", "//", "..", "xx", "++"), strict=True))
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look of its own for each of the first 40 labels."""
+    """A look for each label; the first 40 are distinct."""
     found: dict[str, Look] = {}
     for label in labels:
         number = len(found)
@@ -136,7 +137,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
 
 
 def shades(labels: Iterable[str], look: Look) -> dict[str, Look]:
-    """Looks of runs of one kind: its colour, and a marker of each run's own."""
+    """Looks for runs of one kind, with the same colour and different markers."""
     marks = itertools.cycle(_MARKS)
     return {label: Look(look.colour, *next(marks)) for label in labels}
 
@@ -150,14 +151,15 @@ def overlaid(
     course: Course = NO_COURSE,
     known: Mapping[str, Look] | None = None,
 ) -> None:
-    """Loss and accuracy of many runs by epoch: held-out images solid, training dotted.
+    """Plot loss and accuracy of many runs by epoch: held-out images as solid lines, training as
+    dotted ones.
 
     Args:
-        runs: (label, metrics by epoch); runs of one label share a look and a legend entry.
-        claim: the study's figures by metric, for dashed lines.
-        training: draw the training figures too.
-        course: the study's figures on its way, by epoch and metric, for diamonds.
-        known: looks by label; :func:`looks` unless given.
+        runs: (label, metrics by epoch); runs with the same label share a look and a legend entry.
+        claim: the study's final figures by metric, for dashed lines.
+        training: whether to plot the training figures too.
+        course: the study's figures during training, by epoch and metric, for diamonds.
+        known: looks by label (default: :func:`looks`).
     """
     known = looks(label for label, _ in runs) if known is None else known
     lines_of = [(label, [one.as_dict() for one in metrics]) for label, metrics in runs]
@@ -208,7 +210,8 @@ def overlaid(
 
 
 def _claims(axis: Any, claim: Mapping[str, float], metric: str, scale: float) -> None:
-    """A study's figures of one metric as dashed lines, with their parts named beside the axes."""
+    """Plot a study's figures of one metric as dashed lines, with their parts named next to the
+    axes."""
     values = sorted((v * scale, k) for k, v in claim.items() if k.endswith(metric))
     for i, (value, name) in enumerate(values):
         axis.axhline(value, color=GREY, ls="--", lw=1)
@@ -227,5 +230,5 @@ def _claims(axis: Any, claim: Mapping[str, float], metric: str, scale: float) ->
 
 
 def _val_part(history: list[dict[str, Any]]) -> str:
-    """What was evaluated after every epoch: "validation" where images were held out."""
+    """The part evaluated after every epoch: "validation" if images are held out, or "test"."""
     return "validation" if "validation_loss" in history[0] else "test"

@@ -1,6 +1,6 @@
-"""All runs below a folder: their figures beside the studies' own, as rows and as one HTML page.
+"""Reports about all runs below a folder, compared with the studies, as rows and as an HTML page.
 
-The page is one file: pictures are within it, nothing is fetched, and no script runs.
+The page is one file with embedded pictures and without scripts; it loads nothing.
 """
 
 from cifar.results.report.figures import HEADER, figure, rows

@@ -1,4 +1,4 @@
-"""The runs' figures beside the studies' own, as rows of text."""
+"""The runs' figures compared with the studies', as rows of text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTS: Final = ("train", "validation", "test")  # of the data, as metrics name t
 
 
 def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
-    """A row of text per group and figure of its study, under :data:`HEADER`.
+    """A row of text for each group and each figure of its study; see :data:`HEADER`.
 
     Accuracies and their differences are in percent and percentage points.
     """
@@ -56,8 +56,8 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
 
 
 def _shown(one: Group) -> list[str]:
-    """The metrics of a group's rows: its study's, and the test accuracy of one view of each image
-    beside that of six."""
+    """The metrics of a group's rows: those of its study, and the test accuracy without test-time
+    augmentation if the study uses it."""
     metrics = list(one.claims) or ["test_accuracy"]
     plain = "test_tta_accuracy" in metrics and "test_accuracy" not in metrics
     return ["test_accuracy"] * plain + metrics
@@ -69,8 +69,8 @@ def named(metric: str) -> str:
 
 
 def _study(one: Group, metric: str) -> tuple[float | None, str]:
-    """The study's figure to compare with, and its epoch in words: runs that were cut short are
-    compared with the study's figure after as many epochs, or else with its last one."""
+    """The study's figure to compare with, and its epoch in words. Shorter runs are compared with
+    the study's figure after as many epochs, if known, otherwise with its last one."""
     claim, done = one.claims.get(metric), max(run.final["epoch"] for run in one.runs)
     name = one.first.recipe.name
     if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
@@ -80,15 +80,15 @@ def _study(one: Group, metric: str) -> tuple[float | None, str]:
 
 
 def figure(metric: str, value: float | None) -> str | None:
-    """Two decimals of a percentage for accuracies, four of anything else."""
+    """A figure as text: accuracies in percent with two decimals, others with four decimals."""
     if value is None:
         return None
     return f"{100 * value:.2f} %" if metric.endswith("accuracy") else f"{value:.4f}"
 
 
 def apart(metric: str, value: float | None, sign: str = "-") -> str | None:
-    """How far two figures are apart: two decimals of percentage points for accuracies, four of
-    anything else."""
+    """The difference of two figures as text: accuracies in points with two decimals, others with
+    four decimals."""
     if value is None:
         return None
     if metric.endswith("accuracy"):
@@ -97,7 +97,7 @@ def apart(metric: str, value: float | None, sign: str = "-") -> str | None:
 
 
 def _epochs(one: Group) -> str:
-    """Epochs done, "of" how many where that is not all."""
+    """Epochs done, with "of" their number if there are more."""
     done = sorted({run.final["epoch"] for run in one.runs})
     whole = one.first.recipe.epochs
     shown = "–".join(str(n) for n in ({done[0], done[-1]} if len(done) > 1 else done))

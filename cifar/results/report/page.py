@@ -1,4 +1,4 @@
-"""One HTML page of all runs: pictures are within it, nothing is fetched, no script runs."""
+"""An HTML page about all runs, with embedded pictures and without scripts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
 
 
 def page(groups: Sequence[Group], folder: str) -> str:
-    """The whole HTML page, well-formed as XML too."""
+    """The HTML page, also well-formed as XML."""
     count = sum(len(one.runs) for one in groups)
     title = f"CIFAR-10 studies: {count} {'run' if count == 1 else 'runs'} in {folder}"
     body = [
@@ -54,8 +54,8 @@ def page(groups: Sequence[Group], folder: str) -> str:
 
 
 def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
-    """Recall by class of all groups that know theirs: side by side those that were trained on
-    classes as unlike in size."""
+    """Recall by class of all groups for which it is known; groups with the same class sizes are
+    shown together."""
     together: dict[str, list[Group]] = {}
     for one in groups:
         if any(run.recalls for run in one.runs):
@@ -65,7 +65,7 @@ def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
 
 
 def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
-    """A table and a picture of recall by class, a group beside the other."""
+    """A table and a picture of recall by class, for several groups."""
     recalls = {one.label: [run.recalls for run in one.runs if run.recalls] for one in groups}
     names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
     first, counts = groups[0].first, _tail(groups)
@@ -106,7 +106,7 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
 
 
 def _tail(groups: Sequence[Group]) -> dict[str, int]:
-    """Training images by class of groups that share one long tail, else nothing."""
+    """Training images by class, if all groups have the same long tail."""
     counts = [run.counts for one in groups for run in one.runs]
     tailed = groups[0].first.recipe.long_tail < 1
     return counts[0] if tailed and all(one == counts[0] for one in counts) else {}
@@ -120,8 +120,8 @@ def _with_deviation(values: Sequence[float]) -> str | None:
 
 
 def _section(one: Group, look: plots.Look) -> list[str]:
-    """A group in words, its curves, its runs in a table, what one of them confuses and mistakes,
-    and what they ran on."""
+    """The section of a group: description, curves, table of runs, confusion matrix and mistakes of
+    one run, and machines."""
     seeds = [(f"seed {run.record.seed}", run) for run in one.runs]
     shades = plots.shades((label for label, _ in seeds), look)
     counts = _tail([one])
@@ -178,7 +178,7 @@ def _table_of_runs(one: Group) -> str:
 
 
 def _scores(one: Group) -> list[str]:
-    """The classification report and the confusion of the first run that knows them."""
+    """The classification report and the confusion matrix of the first run that has them."""
     run = next((run for run in one.runs if run.confusion), None)
     if run is None:
         return []
@@ -217,8 +217,8 @@ def _note(run: Run) -> str:
 
 
 def _pictures(run: Run) -> list[tuple[Path, str]]:
-    """What training and ``cifar evaluate`` drew of a run, with captions, but for what is drawn
-    here anew."""
+    """The pictures of a run from training and ``cifar evaluate``, with captions, except those that
+    are drawn anew here."""
     source = run.source
     if not source.is_dir():
         return []
@@ -238,8 +238,7 @@ def _pictures(run: Run) -> list[tuple[Path, str]]:
 
 
 def _is_picture_in(source: Path, path: Path) -> bool:
-    """Whether it is a PNG file within the run's folder: a link may lead to what is no one else's
-    business."""
+    """Whether it is a PNG file within the run's folder; a link may lead to private files."""
     if not path.is_file() or not path.resolve().is_relative_to(source.resolve()):
         return False
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A report as ``cifar report`` makes it."""
+"""The report of ``cifar report``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Settings:
 
 
 def run(settings: Settings) -> tuple[list[Group], Path]:
-    """Report as ``settings`` say; returns the groups of runs and the page's path.
+    """Write the report; returns the groups of runs and the page's path.
 
     Raises:
         UserError: there is no run below the folder, one is damaged, or the page cannot be written.
@@ -55,8 +55,8 @@ def run(settings: Settings) -> tuple[list[Group], Path]:
 
 
 def evaluate_first(groups: Sequence[Group], progress: bool = False) -> bool:
-    """Evaluate the first run of each group, as ``cifar evaluate --last`` does, where that was not
-    done; whether it was done now. A note on stderr tells why one cannot be evaluated."""
+    """Evaluate the first run of each group, as ``cifar evaluate --last`` does, unless this was done
+    before; returns whether any was evaluated. A note on stderr says why one cannot be evaluated."""
     done = False
     for one in groups:
         run = one.runs[0]

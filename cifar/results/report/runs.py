@@ -1,4 +1,4 @@
-"""Every run below a folder, read and grouped by recipe."""
+"""The runs below a folder, grouped by recipe."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Run:
     """One run of a recipe.
 
     Attributes:
-        source: the folder or the file that it was read from.
-        record: what training noted of it.
+        source: the folder or file that it was read from.
+        record: its record.
         history: metrics by epoch, at least one.
         machine: the machine it ran on, in words; "" if unknown.
         recalls: by class name, after the last epoch on the test set; empty if unknown.
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def final(self) -> dict[str, Any]:
-        """The last epoch's metrics. The best epoch's would be chosen on what they are judged by."""
+        """The last epoch's metrics; the best epoch is chosen by the metrics, so its are biased."""
         return self.history[-1].as_dict()
 
     @property
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Training images by class name; empty where the record does not say."""
+        """Number of training images by class name; empty if unknown."""
         return dict(zip(self.record.classes, self.record.images_per_class, strict=False))
 
     @property
     def identity(self) -> str:
-        """What seeds of one recipe share: its settings, data and device."""
+        """The settings, data and device that runs with different seeds share."""
         recipe = {k: v for k, v in recipes.plain(self.record.recipe).items() if k != "claim"}
         rest = [
             getattr(self.record, k) for k in ("dataset", "data_fingerprint", "device", "freeze")
@@ -73,7 +73,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but their seed, by seed; ``label`` tells groups apart."""
+    """Runs that differ only in their seed, in the order of seeds; ``label`` is unique."""
 
     label: str
     runs: list[Run]
@@ -95,15 +95,15 @@ class Group:
         return recipes.course(self.first.recipe) if self.claims else plots.NO_COURSE
 
     def values(self, metric: str) -> list[float]:
-        """The final figure of each run that has it."""
+        """The final value of a metric, for each run that has it."""
         return [run.final[metric] for run in self.runs if metric in run.final]
 
 
 def find(folder: Path) -> list[Run]:
-    """Every run below ``folder``, each once, in the order of their paths.
+    """All runs below ``folder``, without duplicates, in the order of their paths.
 
     Raises:
-        UserError: there is none, or a file of one is damaged; the message names it.
+        UserError: there is none, or a file is damaged; the message names it.
     """
     if not folder.is_dir():
         raise UserError(f"folder: {folder} is not a folder; name one that holds runs")
@@ -138,8 +138,8 @@ def _from_folder(folder: Path) -> Run:
 
 
 def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
-    """What ``cifar evaluate --last`` found on the test set with a run's last weights, as JSON has
-    it; {} where it was never asked, or only after an earlier epoch.
+    """The results of ``cifar evaluate --last`` on the test set with a run's last weights, as in
+    JSON; {} if it was not run, or only after an earlier epoch.
 
     Raises:
         UserError: the file of the evaluation is damaged.
@@ -152,8 +152,8 @@ def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
 
 
 def per_class(found: dict[str, Any], note: dict[str, Any]) -> Any:
-    """Scores by class name of a run's last epoch on the test set, {} if unknown: what
-    training noted with the weights, or else its :func:`evaluation`."""
+    """Scores by class name of a run's last epoch on the test set, from the weights' file or the
+    :func:`evaluation`; {} if unknown."""
     return note.get("per_class", found.get("per_class", {}))
 
 
@@ -221,7 +221,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def _label(record: Record) -> str:
-    """The recipe's name, and what is out of the ordinary."""
+    """The recipe's name, and settings that differ from it."""
     odd = [f"{name}={brief_value(value)}" for name, value in record.overrides.items()]
     if record.init is not None:
         odd.append(f"init={os.path.basename(record.init.path)}")
@@ -260,8 +260,8 @@ def command(record: Record) -> str:
 
 
 def _schedule_apart(recipe: Recipe) -> dict[str, Any]:
-    """What a run's schedule has that is not its recipe's for so many epochs: runs of earlier
-    versions, which left the schedule as it was, have."""
+    """Differences of a run's schedule from its recipe's for the same number of epochs, as in runs
+    of earlier versions, which did not scale the schedule."""
     if recipe.name not in recipes.names():  # a recipe that is no longer there
         return {}
     apart = recipes.changes(recipe)

@@ -1,4 +1,4 @@
-"""What a report says about its runs and pictures, in sentences."""
+"""The sentences of a report about its runs and pictures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PICTURES: Final = {
 
 
 def introduction(one: Group) -> str:
-    """What was trained, and how."""
+    """A description of the training."""
     record, recipe = one.first, one.first.recipe
     size = f" ({record.parameters:,} parameters)" if record.parameters else ""
     images = f"{sum(record.images_per_class):,} images" if record.images_per_class else "images"
@@ -64,7 +64,7 @@ def introduction(one: Group) -> str:
 
 
 def differences(one: Group) -> str:
-    """What differs from the study that a group's recipe is of."""
+    """The differences of a group from its study."""
     record, now = one.first, one.first.recipe
     if now.name not in recipes.names():
         return "This recipe does not come with cifar: what differs from a study is not known."
@@ -125,7 +125,7 @@ def curves(runs: Sequence[Run], claims: bool, course: bool, training: bool) -> s
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str]) -> str:
-    """How to read it, and the two mistakes that are made most often."""
+    """How to read the confusion matrix, and the two most frequent mistakes."""
     wrong = counts - np.diag(counts.diagonal())
     order = np.argsort(-wrong, axis=None, kind="stable")[:2]
     worst = [np.unravel_index(i, wrong.shape) for i in order if wrong.flat[i]]

@@ -1,8 +1,8 @@
-"""PyTorch as the reference: the models with torch's names in place of minigrad's, and the recipes'
-training written with torch alone, so that no arithmetic of minigrad's can be wrong in both.
+"""PyTorch as the reference: the models run with torch's modules, and the recipes' training written
+with torch alone, so that the two cannot share an error of minigrad.
 
-They are part of the package, not of the benchmarks, so that an installed ``cifar compare`` has
-them. torch is imported only where it is needed.
+They are part of the package, so that an installed ``cifar compare`` has them. torch is imported
+only where it is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def create(name: str, num_classes: int = 10, **options: Any) -> torch.nn.Module:
-    """The PyTorch twin of ``cifar.models.create(name)``: same tree, so same ``state_dict`` keys."""
+    """The PyTorch twin of ``cifar.models.create(name)``, with the same ``state_dict`` keys."""
     from cifar.twins.reference import models
 
     twin: torch.nn.Module = models.load(name.replace("-", "_")).create(num_classes, **options)
@@ -26,7 +26,7 @@ def create(name: str, num_classes: int = 10, **options: Any) -> torch.nn.Module:
 
 
 def require_torch(user: str) -> None:
-    """Check that PyTorch is there, before any work is done.
+    """Check that PyTorch is installed, before any work is done.
 
     Args:
         user: the command that needs it, for the message.

@@ -1,9 +1,9 @@
-"""Our models in PyTorch: the files of :mod:`cifar.models`, run with torch's names in place of
+"""The models in PyTorch: the files of :mod:`cifar.models`, run with torch's modules in place of
 minigrad's.
 
-The files use what both libraries have, under the same names. So a twin has the same module tree,
-and therefore the same ``state_dict``. What only minigrad has, options of batch norm that save a
-pass over memory, is spelled out below.
+The files use names that both libraries have. So a twin has the same module tree, and therefore the
+same ``state_dict``. Options of batch norm that only minigrad has, to save a pass over memory, are
+translated below.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MODELS = "cifar.models"
 
 
 class SpelledOut(ast.NodeTransformer):
-    """``norm(x, residual=r, relu=True)``, which saves minigrad passes over memory, becomes
-    ``relu(norm(x) + r)``, so that batch norm is torch's own, to its tracer and its fusion too."""
+    """Translates ``norm(x, residual=r, relu=True)`` to ``relu(norm(x) + r)``. Batch norm itself is
+    torch's own class, also for its tracer and fusion."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -62,7 +62,7 @@ def load(name: str) -> ModuleType:
 
 
 def _import(name: str, *arguments: Any) -> Any:
-    """In place of ``import`` in these files: minigrad is torch, and other models are twins too."""
+    """The ``import`` of these files: torch in place of minigrad, and twins of other models."""
     if name == "minigrad":
         return MINIGRAD
     if name.startswith(f"{MODELS}."):

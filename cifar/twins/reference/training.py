@@ -21,22 +21,21 @@ Mask = Callable[[tuple[int, ...], float], Any]
 
 
 class Training:
-    """The twin of a recipe's model, trained as the recipe says. All arguments and results are NumPy
-    arrays.
+    """The twin of a recipe's model and its training. All arguments and results are NumPy arrays.
 
     Args:
-        recipe: the model and how to train it.
-        counts: training images of each class; their number is the model's number of classes.
+        recipe: the recipe.
+        counts: number of training images of each class.
         dtype: "float32" or "float64".
-        device: as PyTorch calls it, "cpu" or "cuda:N".
-        threads: for PyTorch's operations on the CPU; None leaves their number alone.
-        steps: of an epoch.
-        memory_format: of the model and of images.
+        device: PyTorch's name of the device, "cpu" or "cuda:N".
+        threads: number of threads of PyTorch's operations on the CPU; None for no change.
+        steps: number of steps of an epoch.
+        memory_format: memory format of the model and of images.
 
     Attributes:
-        model: its weights are drawn by PyTorch until :meth:`load`.
-        optimizers, schedules: of the current epoch, one of a part of the parameters each.
-        average: to which the model is pulled, by name, where the recipe has a lookahead.
+        model: the model; its weights are random until :meth:`load`.
+        optimizers, schedules: those of the current epoch, one for each part of the parameters.
+        average: the average of a recipe with a lookahead, by name.
     """
 
     optimizers: list[torch.optim.Optimizer]
@@ -76,7 +75,8 @@ class Training:
         return float(self.optimizers[0].param_groups[0]["lr"])
 
     def start_epoch(self, epoch: int) -> None:
-        """Before epoch ``epoch``, from 0: a fresh optimiser at first and at every restart."""
+        """Before epoch ``epoch``, counted from 0: create a new optimiser if it is the first or a
+        restart."""
         named = dict(self.model.named_parameters())
         if epoch in (0, *dict(self.recipe.restarts)):
             self.optimizers, self.schedules = make_optimizers(self.recipe, named, self.steps, epoch)
@@ -84,8 +84,8 @@ class Training:
         self.model.train()
 
     def step(self, images: Any, labels: Any) -> tuple[float, Any]:
-        """One update from images (N, 3, 32, 32) and labels (N,): the loss and the logits (N, C)
-        before it."""
+        """Update the model from images (N, 3, 32, 32) and labels (N,); returns the loss and the
+        logits (N, C) before the update."""
         with num_threads(self.threads):
             logits = self.model(self.images(images))
             loss = self.objective(logits, torch.as_tensor(labels, device=self.device))
@@ -101,7 +101,7 @@ class Training:
             return loss.item(), logits.detach().cpu().numpy()  # item() waits for a GPU
 
     def end_epoch(self, val_loss: float) -> None:
-        """After an epoch: the schedules' step, which may depend on the validation loss."""
+        """After an epoch: step the schedules, which may depend on the validation loss."""
         if self.recipe.schedule_every == "epoch":
             self._step_schedules(val_loss)
 
@@ -110,7 +110,7 @@ class Training:
 
     @torch.no_grad()
     def _look_ahead(self, options: Lookahead) -> None:
-        """Pull the average to the model, and the model to the average, where it is time."""
+        """Update the lookahead's average and the model, if it is due."""
         total = self.recipe.epochs * self.steps
         decays = []
         if self.done % options.every == 0:
@@ -143,13 +143,13 @@ class Training:
         return {name: grad.cpu().numpy() for name, grad in grads if grad is not None}
 
     def weights(self) -> dict[str, Any]:
-        """The parameters by name, on the CPU; those of a model there are not copied."""
+        """The parameters by name, on the CPU; not copied if the model is on the CPU."""
         named = self.model.named_parameters()
         return {name: p.detach().cpu().numpy() for name, p in named}
 
     def share_masks(self, mask: Mask) -> None:
         """From now on, every dropout layer multiplies by ``mask(shape, p)`` in training: an array
-        of zeros, with probability p, and of 1 / (1 − p)."""
+        with zeros, of probability p, and 1 / (1 − p)."""
 
         def masked(layer: nn.Dropout, args: tuple[Tensor], own: Tensor) -> Tensor:
             (x,) = args
@@ -206,14 +206,14 @@ def num_threads(threads: int | None) -> Iterator[None]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised: torch's own iterates in bfloat16 and takes no filters."""
+    """Muon, because torch's own iterates in bfloat16 and takes matrices only."""
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, **options: Any) -> None:
         super().__init__(params, {"lr": lr, **options})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Jordan et al., *Muon*, 2024; filters, normalised or not, as arXiv 2404.00498's code."""
+        """Jordan et al., *Muon*, 2024; filters as in the code of arXiv 2404.00498."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
