@@ -17,6 +17,8 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from ... import special
 from ...special import (
@@ -61,12 +63,21 @@ def bind(function: FunctionType, real: Any) -> FunctionType:
 # ---------------------------------------------------------------------------- powers of e
 
 
-def polynomial(coefficients, x):
-    """From the highest power down, by Horner's rule."""
-    y = coefficients[0]
-    for c in coefficients[1:]:
-        y = y * x + c
-    return y
+@intrinsic
+def polynomial(context, coefficients, x):
+    """From the highest power down, by Horner's rule.
+
+    Written out here: LLVM keeps a loop over more than eight of them, and a loop within a kernel's
+    loop is not vectorised.
+    """
+
+    def write(context, builder, signature, values):
+        y, *terms = cgutils.unpack_tuple(builder, values[0])
+        for c in terms:
+            y = builder.fadd(builder.fmul(y, values[1]), c)
+        return y
+
+    return x(coefficients, x), write
 
 
 def reduced(x):
