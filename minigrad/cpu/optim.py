@@ -1,11 +1,15 @@
 """Optimisers on the CPU: updates in place, over blocks of all parameters that the cores share.
 
 A block stays in a core's cache, so each value is read from memory once per step, however many
-passes NumPy needs. A compiled kernel needs one.
+passes NumPy needs. A compiled kernel needs one, and one call for all small parameters: Python takes
+longer to hand over their arrays one by one than the kernel takes to update them.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +17,11 @@ import numpy as np
 
 from ..device import Array
 from ..layout import memory_order
+from ..optim import kernel_numbers
+from ..optim.adagrad import adadelta, adagrad
 from ..optim.adam import adam
-from ..optim.kernel_numbers import Numbers, adam_numbers, rmsprop_numbers, sgd_numbers
+from ..optim.adam_variants import adamax, nadam, radam
+from ..optim.kernel_numbers import Numbers
 from ..optim.optimizer import Options, Rule
 from ..optim.rmsprop import rmsprop
 from ..optim.sgd import sgd
@@ -166,40 +173,79 @@ def _update(
     parallel(lambda i: function(*work[i], *numbers), len(work), sum(len(a[0]) for a in work))
 
 
-def _register(
-    rule: Rule, numbers: Callable[..., Numbers], blocks: Callable[..., None], compiled: Any
-) -> None:
-    """Register the compiled kernel that has ``rule``'s name, and ``blocks`` in NumPy.
+def _by_kernel(name: str, lists: Sequence[Sequence[Array]], numbers: Sequence[float]) -> None:
+    """Run the kernel of the rule ``name`` on all parameters. The memory orders are as in
+    ``_update``."""
+    params, gradients, *state = lists
+    gradients = list(map(_alike, params, gradients))
+    used = [s for s in state if s[0] is not None]
+    if len(used) < len(state):
+        name += "_" + "".join("01"[s[0] is not None] for s in state)
+    dtype, sizes = params[0].dtype, [p.size for p in params]
+    fast, total = kernels("optim", dtype), sum(sizes)
+    assert fast is not None  # see `_is_compiled`
+    update = fast.update(name, dtype.type, len(used), len(numbers))
+    arrays = itertools.chain(params, gradients, *used)
+    table = np.array([*sizes, *map(id, arrays)]).reshape(-1, len(sizes))
+    values = np.array(numbers, dtype)
+    if total <= BLOCK:
+        update(table, 0, total, values)
+        return
+    parts = split_range(total, -(-total // BLOCK), align=16)
+    parallel(lambda i: update(table, parts[i].start, parts[i].stop, values), len(parts), total)
 
-    Args:
-        numbers: the numbers that both take, computed from the rule's options.
-        compiled: the condition under which the kernel serves.
-    """
 
-    def by_kernel(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
-        now, dtype = options(), lists[0][0].dtype
-        if now.get("fresh"):  # the first step is bit-identical to NumPy's
-            _update(blocks, lists, numbers(**now))
-            return
-        kernel = getattr(kernels("optim", dtype), rule.name)
-        values = [n if isinstance(n, bool) else dtype.type(n) for n in numbers(**now)]
-        _update(kernel, lists, values)
+def _alike(p: Array, g: Array) -> Array:
+    """``g``, or a copy of it, in the memory order of ``p``."""
+    if g.strides == p.strides or (g.flags.c_contiguous and p.flags.c_contiguous):
+        return g
+    copy = np.empty_like(p)
+    copy[...] = g
+    return copy
 
-    def by_numpy(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
-        _update(blocks, lists, numbers(**options()))
 
-    rule.on("cpu", compiled)(by_kernel)
-    rule.on("cpu")(by_numpy)
+@functools.cache
+def _has_addresses() -> bool:
+    """Whether arrays have their address where the kernels look for it. To ask each for its
+    attribute takes longer than a step."""
+    a = np.empty(1)
+    found = ctypes.c_size_t.from_address(id(a) + object.__basicsize__).value
+    return bool(found == a.ctypes.data)
 
 
 def _is_compiled(p: Array, *_: Any) -> bool:
-    return kernels("optim", p.dtype) is not None
+    return kernels("optim", p.dtype) is not None and _has_addresses()
 
 
-def _is_compiled_with_momentum(p: Array, g: Array, b: Array) -> bool:
-    return b is not None and _is_compiled(p)
+def _register(
+    rule: Rule, numbers: Callable[..., Numbers], blocks: Callable[..., None] | None = None
+) -> None:
+    """Register the compiled kernel that has ``rule``'s name, and ``blocks`` in NumPy. Both take
+    what ``numbers`` computes from the rule's options."""
+
+    def by_kernel(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
+        now = options()
+        if blocks is not None and now.get("fresh"):  # the first step has the bits of NumPy's
+            _update(blocks, lists, numbers(**now))
+        else:
+            _by_kernel(rule.name, lists, numbers(**now))
+
+    rule.on("cpu", _is_compiled)(by_kernel)
+    if blocks is None:
+        return
+    in_blocks = blocks
+
+    def by_numpy(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
+        _update(in_blocks, lists, numbers(**options()))
+
+    rule.on("cpu")(by_numpy)
 
 
-_register(sgd, sgd_numbers, sgd_blocks, _is_compiled_with_momentum)
-_register(adam, adam_numbers, adam_blocks, _is_compiled)
-_register(rmsprop, rmsprop_numbers, rmsprop_blocks, _is_compiled)
+_register(sgd, kernel_numbers.sgd_numbers, sgd_blocks)
+_register(adam, kernel_numbers.adam_numbers, adam_blocks)
+_register(rmsprop, kernel_numbers.rmsprop_numbers, rmsprop_blocks)
+_register(nadam, kernel_numbers.nadam_numbers)
+_register(radam, kernel_numbers.radam_numbers)
+_register(adamax, kernel_numbers.adamax_numbers)
+_register(adagrad, kernel_numbers.adagrad_numbers)
+_register(adadelta, kernel_numbers.adadelta_numbers)

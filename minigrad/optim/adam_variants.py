@@ -39,12 +39,13 @@ def nadam(
     g = descent(p, g, weight_decay, maximize)
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * g**2
-    mu, ahead = (_mu(beta1, t, momentum_decay) for t in (step, step + 1))
+    mu, ahead = (mu_at(beta1, t, momentum_decay) for t in (step, step + 1))
     u = (1 - mu) / (1 - mu_product) * g + ahead / (1 - mu_product * ahead) * m
     p -= lr * u / (get_xp(p).sqrt(v / (1 - beta2**step)) + eps)
 
 
-def _mu(beta1: float, step: float, momentum_decay: float) -> float:
+def mu_at(beta1: float, step: float, momentum_decay: float) -> float:
+    """μₜ of NAdam."""
     return beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))
 
 
@@ -97,7 +98,7 @@ class NAdam(Optimizer):
 
     def advanced(self, group: dict[str, Any], numbers: dict[str, float]) -> dict[str, float]:
         step = numbers["step"] + 1
-        mu = _mu(float(group["betas"][0]), step, float(group["momentum_decay"]))
+        mu = mu_at(float(group["betas"][0]), step, float(group["momentum_decay"]))
         mu = float(np.float32(mu))  # the product is a float32, as PyTorch's
         return {"step": step, "mu_product": numbers["mu_product"] * mu}
 

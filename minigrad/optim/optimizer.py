@@ -169,22 +169,27 @@ class Optimizer:
                 invalid. Nothing has changed then.
         """
         loss = None if closure is None else check.function("closure", closure)()
+        due = []  # of each group, parameters and gradients
         for group in self.param_groups:
             self.check_options(group)
-            for p in group["params"]:
-                if p.grad is not None:
-                    _check_updatable(p, p.grad)
+            due.append([(p, g) for p in group["params"] if (g := p.grad) is not None])
+            for p, gradient in due[-1]:
+                _check_updatable(p, gradient)
         uses = self.rule.options
+        counted = {name: first for name, first in self.numbers.items() if name in uses}
         batches: dict[Any, list[tuple[Any, ...]]] = {}  # parameters that share their options
-        for number, group in enumerate(self.param_groups):
+        for number, (group, members) in enumerate(zip(self.param_groups, due, strict=True)):
             names = self.active_slots(group)
-            for p in group["params"]:
-                if p.grad is not None:
-                    fresh = self._prepare(p, names) and "fresh" in uses
-                    now = tuple(n for name, n in self._numbers(p).items() if name in uses)
-                    state = [self.state[p][name] if name in names else None for name in self.slots]
-                    batch = batches.setdefault((number, names, fresh, now, kind_of(p.data)), [])
-                    batch.append((p, p.data, p.grad.data, *state))
+            used = [name if name in names else "" for name in self.slots]  # none is called ""
+            last, batch = None, []
+            for p, gradient in members:
+                data, fresh = p.data, bool(names) and self._prepare(p, names) and "fresh" in uses
+                saved = self.state.get(p, {}).get
+                now = tuple(map(float, map(saved, counted, counted.values()))) if counted else ()
+                key = number, names, fresh, now, kind_of(data)
+                if key != last:  # it takes longer to hash
+                    last, batch = key, batches.setdefault(key, [])
+                batch.append((p, data, gradient.data, *map(saved, used)))
         with np.errstate(all="ignore"):  # infinities and NaN come without a warning, as in PyTorch
             for (number, names, fresh, *_), batch in batches.items():
                 params, *lists = zip(*batch, strict=True)
@@ -195,8 +200,6 @@ class Optimizer:
     def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
         """Create missing state arrays ``names`` of ``p``, in the memory order of p; returns whether
         any is new."""
-        if not names:
-            return False
         state, fresh = self.state.setdefault(p, {}), False
         for name in names:
             if name not in state:
@@ -232,10 +235,13 @@ class Optimizer:
             raise NotImplementedError(f"{kind}: no CUDA kernel for these parameters")
         if self.active_slots(group) != names:
             raise NotImplementedError(f"{kind}: options that need other state than when recorded")
-        if self.numbers:
-            for p in params:
-                numbers = self.advanced(group, self._numbers(p))
-                self.state.setdefault(p, {}).update((n, _kept(n, x)) for n, x in numbers.items())
+        before, after = dict[str, float](), dict[str, float]()
+        for p in params if self.numbers else ():
+            if (numbers := self._numbers(p)) != before:  # nearly always those of the last parameter
+                before, after = numbers, self.advanced(group, numbers)
+            state = self.state.setdefault(p, {})
+            for name, x in after.items():
+                state[name] = _kept(name, x)
         now = {**group, **self._numbers(params[0]), "fresh": fresh}
         return {name: _plain(now[name]) for name in self.rule.options}
 
@@ -312,6 +318,10 @@ class Optimizer:
 def _check_updatable(p: Tensor, gradient: Tensor) -> None:
     """``p`` must be floating, dense and writable, and ``gradient`` must match it, as its data may
     have been replaced."""
+    data, g = p.data, gradient.data
+    alike = type(data) is type(g) is np.ndarray and g.dtype == data.dtype and g.shape == data.shape
+    if alike and data.flags.carray and data.dtype.kind == "f":  # in C order, and writable
+        return  # nearly always, and quick to tell
     check.floating("params", p)
     check_gradient("grad", p, gradient)
     if not _is_dense(p.data):
@@ -354,8 +364,6 @@ def _kept(name: str, number: float) -> Any:
 
 def _is_dense(x: Array) -> bool:
     """Whether the elements of ``x`` fill their memory without gaps, in any order of axes."""
-    if x.flags.c_contiguous:  # nearly always, and quick to tell
-        return True
     gap = x.itemsize
     for stride, size in sorted(zip(x.strides, x.shape, strict=True)):
         if size != 1 and stride != gap:

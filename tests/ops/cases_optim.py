@@ -8,7 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad.gpu.optim import CHUNK
+from minigrad.optim.adagrad import adadelta, adagrad
 from minigrad.optim.adam import adam
+from minigrad.optim.adam_variants import adamax, nadam, radam
 from minigrad.optim.rmsprop import rmsprop
 from minigrad.optim.sgd import sgd
 from tests.common import seeds
@@ -33,16 +35,15 @@ SGD = st.fixed_dictionaries(
         "fresh": st.booleans(),
     }
 )
-ADAM = st.fixed_dictionaries(
-    {
-        **COMMON,
-        "step": st.sampled_from((1, 2, 1000)),
-        "betas": st.tuples(*2 * [st.sampled_from(FRACTIONS)]),
-        "eps": EPS,
-        "decoupled_weight_decay": st.booleans(),
-        "amsgrad": st.booleans(),
-    }
+STEP = {"step": st.sampled_from((1, 2, 1000))}
+MOMENTS = {**COMMON, **STEP, "betas": st.tuples(*2 * [st.sampled_from(FRACTIONS)]), "eps": EPS}
+DECOUPLED = {**MOMENTS, "decoupled_weight_decay": st.booleans()}
+ADAM = st.fixed_dictionaries({**DECOUPLED, "amsgrad": st.booleans()})
+NADAM = st.fixed_dictionaries(
+    {**DECOUPLED, "mu_product": st.just(0.3), "momentum_decay": st.just(4e-3)}
 )
+ADAGRAD = st.fixed_dictionaries({**COMMON, **STEP, "lr_decay": st.just(0.1), "eps": EPS})
+ADADELTA = st.fixed_dictionaries({**COMMON, "rho": st.sampled_from(FRACTIONS), "eps": EPS})
 RMSPROP = st.fixed_dictionaries(
     {
         **COMMON,
@@ -52,6 +53,15 @@ RMSPROP = st.fixed_dictionaries(
         "centered": st.booleans(),
     }
 )
+
+
+STATES: dict[Any, Any] = {
+    nadam: lambda mean, square: [mean, square],
+    radam: lambda mean, square: [mean, square],
+    adamax: lambda mean, square: [mean, square],
+    adagrad: lambda mean, square: [square],
+    adadelta: lambda mean, square: [square, [np.asarray(s / 2) for s in square]],
+}
 
 
 @st.composite
@@ -75,6 +85,8 @@ def updates(
     elif rule is adam:
         largest = [np.asarray(m**2 + generator.uniform(0.5, 1, m.shape)) for m in mean]
         state = [mean, square, largest if now["amsgrad"] else absent]
+    elif rule is not rmsprop:
+        state = STATES[rule](mean, square)
     else:
         buffer = normal()
         state = [
@@ -101,4 +113,9 @@ CASES = {
     sgd: cases(sgd, SGD, 1),
     adam: cases(adam, ADAM, 3),
     rmsprop: cases(rmsprop, RMSPROP, 3),
+    nadam: cases(nadam, NADAM, 2),
+    radam: cases(radam, st.fixed_dictionaries(DECOUPLED), 2),
+    adamax: cases(adamax, st.fixed_dictionaries(MOMENTS), 2),
+    adagrad: cases(adagrad, ADAGRAD, 1),
+    adadelta: cases(adadelta, ADADELTA, 2),
 }

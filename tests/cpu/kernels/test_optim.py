@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.optim.adam_variants import adamax
 from minigrad.optim.sgd import sgd
 from tests.common import set_compiled
 
@@ -25,6 +26,16 @@ def test_the_first_update_has_the_bits_of_numpy():
 
 
 def test_a_later_update_runs_the_kernel(monkeypatch):
-    monkeypatch.setattr("minigrad.cpu.kernels.optim.sgd", lambda p, *_: p.fill(7))
-    p, _ = updated(True, fresh=False)
-    assert (p == 7).all()
+    ran = []
+    there = "minigrad.cpu.kernels.optim.update"
+    monkeypatch.setattr(there, lambda name, *_: lambda *_: ran.append(name))
+    for fresh in (True, False):
+        updated(True, fresh)
+    assert ran == ["sgd"]
+
+
+def test_a_maximum_keeps_nan():
+    p, g, m, u = np.float64([[1], [1], [0], [np.nan]])
+    options = {"step": 2, "lr": 0.1, "betas": (0.9, 0.9), "eps": 0.0, "weight_decay": 0.0}
+    adamax.run([p], [g], [m], [u], options=lambda: {**options, "maximize": False})
+    assert np.isnan([*u, *p]).all()
