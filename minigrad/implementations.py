@@ -7,6 +7,7 @@ import minigrad.cpu.arithmetic
 import minigrad.cpu.conv
 import minigrad.cpu.dropout
 import minigrad.cpu.indexing
+import minigrad.cpu.layer_norm
 import minigrad.cpu.linear
 import minigrad.cpu.loss
 import minigrad.cpu.norm

@@ -11,7 +11,7 @@ RUN = 1024  # values summed in their own dtype; sums of runs are added in float6
 
 
 @inline_sum
-def _sum(x, i, n, zero):
+def add(x, i, n, zero):
     """Σ x, with runs summed in the dtype of ``zero``."""
     total = 0.0
     for start in range(i, i + n, RUN):
@@ -24,7 +24,7 @@ def _sum(x, i, n, zero):
 
 
 @inline_sum
-def _sum_squares(x, i, n, mean, zero):
+def add_squares(x, i, n, mean, zero):
     """Σ (x − mean)², with runs summed in the dtype of ``zero``."""
     total = 0.0
     for start in range(i, i + n, RUN):
@@ -37,7 +37,7 @@ def _sum_squares(x, i, n, mean, zero):
 
 
 @inline_sum
-def _sums(g, x, i, n, mean):
+def sums(g, x, i, n, mean):
     """Σ g and Σ g (x − mean)."""
     total, product = 0.0, 0.0
     for start in range(i, i + n, RUN):
@@ -83,13 +83,13 @@ def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for c in range(len(mean)):
         if batch:
-            exact = _sum(x, c * m, m, zero) / m
+            exact = add(x, c * m, m, zero) / m
             mean[c] = exact
             # x − mean contains the rounding error of the mean, which is not variance.
-            var[c] = _sum_squares(x, c * m, m, mean[c], zero) / m - (exact - mean[c]) ** 2
+            var[c] = add_squares(x, c * m, m, mean[c], zero) / m - (exact - mean[c]) ** 2
             if not isfinite(var[c]):  # the sum of a run may have overflowed
-                exact = _sum(x, c * m, m, 0.0) / m
-                mean[c], var[c] = exact, _sum_squares(x, c * m, m, exact, 0.0) / m
+                exact = add(x, c * m, m, 0.0) / m
+                mean[c], var[c] = exact, add_squares(x, c * m, m, exact, 0.0) / m
         r[c] = one / sqrt(var[c] + eps)
         scale[c] = r[c] * w[c] if len(w) else r[c]
         mu, a, shift = mean[c], scale[c], b[c] if len(b) else zero
@@ -122,7 +122,7 @@ def backward(g, y, x, batch, mean, r, scale, s, t, gx, h):
             s[c], product = _active_sums(g, y, x, i, m, mean[c], h, j)
             source = h
         else:
-            s[c], product = _sums(g, x, i, m, mean[c])
+            s[c], product = sums(g, x, i, m, mean[c])
         t[c] = product * r[c]
         if len(gx) == 0:
             continue

@@ -1,0 +1,215 @@
+"""Layer and group norm along contiguous memory (outer, k, pixels, inner): the k · pixels values of
+an outer and an inner index have one mean and variance, and a weight and a bias for each of the k
+channels. :mod:`minigrad.ops.layer_norm` has the mathematics.
+
+Weights are of shape (groups, k) for ``outer`` a multiple of ``groups``. The kernels for ``rows``
+take memory whose inner size is 1, those for ``columns`` any other. Each takes a part of the work:
+rows, or strips of columns, number ``first`` to ``last``. ``shape`` is (k, pixels, inner, fold,
+width): strips are ``width`` wide, and of ``fold`` pixels that lie side by side, where these are
+narrow, the columns are added last.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from . import inline_sum, jit
+from .norm import RUN, add, add_squares, sums
+
+
+@jit
+def forward_rows(x, w, b, shape, first, last, eps, mean, r, y):
+    """y = (x − mean) r w + b with r = 1 / √(variance + eps)."""
+    k, pixels, _, _, _ = shape
+    n, zero, one = k * pixels, x.dtype.type(0), x.dtype.type(1)
+    for row in range(first, last):
+        at, channel = row * n, row * k % len(w)
+        exact = add(x, at, n, 0.0) / n
+        mean[row] = exact
+        # x − mean contains the rounding error of the mean, which is not variance.
+        variance = add_squares(x, at, n, mean[row], zero) / n - (exact - mean[row]) ** 2
+        r[row] = one / sqrt(x.dtype.type(variance) + eps)
+        mu, a = mean[row], r[row]
+        if pixels == 1:
+            xs, ys = x[at : at + n], y[at : at + n]
+            ws, bs = w[channel : channel + k], b[channel : channel + k]
+            for i in range(n):
+                ys[i] = (xs[i] - mu) * a * ws[i] + bs[i]
+            continue
+        for c in range(channel, channel + k):
+            xs, ys = x[at : at + pixels], y[at : at + pixels]
+            scale, shift = a * w[c], b[c]
+            for i in range(pixels):
+                ys[i] = (xs[i] - mu) * scale + shift
+            at += pixels
+
+
+@jit
+def backward_rows(g, x, w, shape, first, last, mean, r, gw, gb, gx):
+    """Add the gradients of the weights and biases to gw and gb, and write that of x to gx, unless
+    it is empty."""
+    k, pixels, _, _, _ = shape
+    n = k * pixels
+    for row in range(first, last):
+        at, channel = row * n, row * k % len(w)
+        mu, a = mean[row], r[row]
+        total, product = 0.0, 0.0
+        if pixels == 1:
+            to = slice(channel, channel + k)
+            total, product = _weighted_sums(g, x, at, mu, a, w[to], gw[to], gb[to])
+        else:
+            for c in range(k):
+                s, t = sums(g, x, at + c * pixels, pixels, mu)
+                gw[channel + c] += t * a
+                gb[channel + c] += s
+                total += s * w[channel + c]
+                product += t * w[channel + c]
+        if len(gx) == 0:
+            continue
+        offset, slope = x.dtype.type(a * total / n), x.dtype.type(a * (a * (a * product)) / n)
+        if pixels == 1:
+            gs, xs, out = g[at : at + n], x[at : at + n], gx[at : at + n]
+            ws = w[channel : channel + k]
+            for i in range(n):
+                out[i] = gs[i] * a * ws[i] - (slope * (xs[i] - mu) + offset)
+            continue
+        for c in range(channel, channel + k):
+            gs, xs, out = g[at : at + pixels], x[at : at + pixels], gx[at : at + pixels]
+            scale = a * w[c]
+            for i in range(pixels):
+                out[i] = gs[i] * scale - (slope * (xs[i] - mu) + offset)
+            at += pixels
+
+
+@inline_sum
+def _weighted_sums(g, x, at, mean, r, w, gw, gb):
+    """Σ g w and Σ g w (x − mean) of the row at ``at``; g (x − mean) r and g are added to gw and
+    gb."""
+    total, product = 0.0, 0.0
+    for start in range(0, len(w), RUN):
+        stop = min(start + RUN, len(w))
+        gs, xs, ws = g[at + start : at + stop], x[at + start : at + stop], w[start:stop]
+        by_w, by_b = gw[start:stop], gb[start:stop]
+        p, q = x.dtype.type(0), x.dtype.type(0)
+        for i in range(len(ws)):
+            centred, h = xs[i] - mean, gs[i] * ws[i]
+            p += h
+            q += h * centred
+            by_w[i] += gs[i] * (centred * r)
+            by_b[i] += gs[i]
+        total += p
+        product += q
+    return total, product
+
+
+@jit
+def forward_columns(x, w, b, shape, first, last, eps, mean, r, y):
+    """:func:`forward_rows` for columns of memory."""
+    k, pixels, inner, fold, width = shape
+    rows, n, each, one = k * pixels, k * pixels * fold, -(-inner // width), x.dtype.type(1)
+    added, exact = np.empty(width, np.float64), np.empty(width, np.float64)
+    mu, a = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    for strip in range(first, last):
+        outer, begin = strip // each, strip % each * width
+        wide = min(width, inner - begin)
+        at, channel = outer * rows * inner + begin, outer * k % len(w)
+        added[:] = 0.0
+        for row in range(rows):
+            xs = x[at + row * inner : at + row * inner + wide]
+            for i in range(wide):
+                added[i] += xs[i]
+        _add_folds(added, fold)
+        for i in range(wide):
+            exact[i] = added[i] / n
+            mu[i] = exact[i]
+            added[i] = 0.0
+        for row in range(rows):
+            xs = x[at + row * inner : at + row * inner + wide]
+            for i in range(wide):
+                centred = np.float64(xs[i] - mu[i])
+                added[i] += centred * centred
+        _add_folds(added, fold)
+        for i in range(wide):
+            # x − mean contains the rounding error of the mean, which is not variance.
+            a[i] = one / sqrt(x.dtype.type(added[i] / n - (exact[i] - mu[i]) ** 2) + eps)
+        start = (outer * inner + begin) // fold
+        for i in range(wide // fold):
+            mean[start + i], r[start + i] = mu[i], a[i]
+        for row in range(rows):
+            scale, shift = w[channel + row // pixels], b[channel + row // pixels]
+            xs = x[at + row * inner : at + row * inner + wide]
+            ys = y[at + row * inner : at + row * inner + wide]
+            for i in range(wide):
+                ys[i] = (xs[i] - mu[i]) * a[i] * scale + shift
+
+
+@jit
+def backward_columns(g, x, w, shape, first, last, mean, r, gw, gb, gx):
+    """:func:`backward_rows` for columns of memory."""
+    k, pixels, inner, fold, width = shape
+    rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
+    s, t = np.empty(width, np.float64), np.empty(width, np.float64)
+    total, product = np.empty(width, np.float64), np.empty(width, np.float64)
+    mu, a = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    offset, slope = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    for strip in range(first, last):
+        outer, begin = strip // each, strip % each * width
+        wide = min(width, inner - begin)
+        at, channel = outer * rows * inner + begin, outer * k % len(w)
+        start = (outer * inner + begin) // fold
+        for i in range(wide):
+            mu[i], a[i] = mean[start + i % (wide // fold)], r[start + i % (wide // fold)]
+        total[:], product[:] = 0.0, 0.0
+        for c in range(k):
+            s[:], t[:] = 0.0, 0.0
+            for row in range(c * pixels, (c + 1) * pixels):
+                gs = g[at + row * inner : at + row * inner + wide]
+                xs = x[at + row * inner : at + row * inner + wide]
+                for i in range(wide):
+                    s[i] += gs[i]
+                    t[i] += gs[i] * (xs[i] - mu[i])
+            by_w, by_b = _add_columns(s[:wide], t, a, w[channel + c], total, product)
+            gw[channel + c] += by_w
+            gb[channel + c] += by_b
+        if len(gx) == 0:
+            continue
+        _add_folds(total, fold)
+        _add_folds(product, fold)
+        for i in range(wide):
+            offset[i], slope[i] = a[i] * total[i] / n, a[i] * (a[i] * (a[i] * product[i])) / n
+        for row in range(rows):
+            scale = w[channel + row // pixels]
+            gs = g[at + row * inner : at + row * inner + wide]
+            xs = x[at + row * inner : at + row * inner + wide]
+            out = gx[at + row * inner : at + row * inner + wide]
+            for i in range(wide):
+                out[i] = gs[i] * a[i] * scale - (slope[i] * (xs[i] - mu[i]) + offset[i])
+
+
+@inline_sum
+def _add_columns(s, t, r, scale, total, product):
+    """Σ t r and Σ s; s and t are added to ``total`` and ``product`` with the weight ``scale``."""
+    p, q = 0.0, 0.0
+    for i in range(len(s)):
+        p += t[i] * r[i]
+        q += s[i]
+        total[i] += s[i] * scale
+        product[i] += t[i] * scale
+    return p, q
+
+
+@inline_sum
+def _add_folds(v, fold):
+    """Put the sum of the ``fold`` parts of v into each of them."""
+    n = len(v) // fold
+    for part in range(1, fold):
+        for i in range(n):
+            v[i] += v[part * n + i]
+    for part in range(1, fold):
+        for i in range(n):
+            v[part * n + i] = v[i]
+
+
+FORMS = {"rows": (forward_rows, backward_rows), "columns": (forward_columns, backward_columns)}

@@ -1,0 +1,140 @@
+"""Layer and group norm on the CPU: rows, or strips of columns, that stay in a core's cache.
+
+Where the batch is innermost in memory, many images are normalised side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..device import Array
+from ..layout import memory_order
+from ..memory import empty
+from ..ops.layer_norm import _group_norm, _layer_norm
+from ..tape import Backward, keeping
+from .compiled import kernels
+from .threads import parallel, split_range
+
+PIECE = 1 << 16  # elements of a task
+STRIP = 1 << 16  # elements of a strip of columns
+NARROW = 256  # columns; where there are fewer, several pixels are taken side by side
+
+
+def _serves(x: Array, *_: Any, **__: Any) -> bool:
+    return x.size > 0 and kernels("layer_norm", x.dtype) is not None
+
+
+@_layer_norm.on("cpu", when=_serves)
+def compiled_layer_norm(
+    x: Array, w: Array | None, b: Array | None, *, dims: int, eps: float
+) -> tuple[Array, Backward]:
+    return _norm(x, w, b, x.ndim - dims, 1, eps)
+
+
+@_group_norm.on("cpu", when=_serves)
+def compiled_group_norm(
+    x: Array, w: Array | None, b: Array | None, *, groups: int, eps: float
+) -> tuple[Array, Backward]:
+    return _norm(x, w, b, 1, groups, eps)
+
+
+class _Plan(NamedTuple):
+    """How an array lies in memory and is shared out.
+
+    Attributes:
+        order: its axes from outermost to innermost; each part to normalise lies in one piece, or in
+            columns.
+        back: the inverse of ``order``.
+        form: the kernels, for "rows" or "columns".
+        shape: what :mod:`minigrad.cpu.kernels.layer_norm` calls so.
+        units: rows, or strips of columns.
+        means: how many there are.
+    """
+
+    order: tuple[int, ...]
+    back: tuple[int, ...]
+    form: str
+    shape: tuple[int, ...]
+    units: int
+    means: int
+
+
+@functools.lru_cache(maxsize=1024)  # for small arrays, planning would take longer than the kernel
+def _plan(
+    sizes: tuple[int, ...], order: tuple[int, ...], first: int, groups: int, weights: int
+) -> _Plan:
+    begin, end = order.index(first), order.index(first) + len(sizes) - first
+    if order[begin:end] != tuple(range(first, len(sizes))):
+        order, begin, end = tuple(range(len(sizes))), first, len(sizes)
+    back = tuple(map(order.index, range(len(sizes))))
+    outer = groups * math.prod(sizes[i] for i in order[:begin])
+    inner = math.prod(sizes[i] for i in order[end:])
+    n, k = math.prod(sizes[first:]) // groups, weights // groups
+    if inner == 1:
+        return _Plan(order, back, "rows", (k, n // k, 1, 1, 1), outer, outer)
+    pixels, fold = n // k, 1
+    while pixels % 2 == 0 and fold * inner < NARROW:
+        pixels, fold = pixels // 2, 2 * fold
+    wide = fold * inner
+    width = wide if fold > 1 else max(16, min(wide, STRIP // n))
+    units = outer * -(-wide // width)
+    return _Plan(order, back, "columns", (k, pixels, wide, fold, width), units, outer * inner)
+
+
+def _norm(
+    x: Array, w: Array | None, b: Array | None, first: int, groups: int, eps: float
+) -> tuple[Array, Backward]:
+    """x normalised over its axes from number ``first`` on, in ``groups`` parts."""
+    fast = kernels("layer_norm", x.dtype)
+    assert fast is not None  # see `_serves`
+    weights = next((v.size for v in (w, b) if v is not None), groups)
+    scale = np.ones(weights, x.dtype) if w is None else np.ascontiguousarray(w).reshape(-1)
+    shift = np.zeros(weights, x.dtype) if b is None else np.ascontiguousarray(b).reshape(-1)
+    order = range(x.ndim) if x.flags.c_contiguous else memory_order(x)
+    plan = _plan(x.shape, tuple(order), first, groups, weights)
+    forward, derive = fast.FORMS[plan.form]
+
+    def share(task: Callable[[int, slice], None], pieces: int) -> None:
+        parts = split_range(plan.units, pieces)
+        if len(parts) == 1:
+            task(0, parts[0])
+        else:
+            parallel(lambda i: task(i, parts[i]), len(parts), x.size)
+
+    memory = np.ascontiguousarray(x.transpose(plan.order))
+    flat, y, least = memory.reshape(-1), empty(memory.shape, x.dtype), x.dtype.type(eps)
+    mean, r = np.empty((2, plan.means), x.dtype)
+    out = y.reshape(-1)
+
+    def normalize(_: int, part: slice) -> None:
+        kept = mean, r, out
+        forward(flat, scale, shift, plan.shape, part.start, part.stop, least, *kept)
+
+    share(normalize, -(-x.size // PIECE))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = np.ascontiguousarray(g.transpose(plan.order)).reshape(-1)
+        gx = empty(memory.shape if needs[0] else (0,), x.dtype)
+        out = gx.reshape(-1)
+        # Each task has sums of its own: few, because they may be as long as a row.
+        pieces = max(1, min(x.size // PIECE, plan.units // 8))
+        sums = np.zeros((pieces, 2, weights))
+
+        def task(i: int, part: slice) -> None:
+            kept = mean, r, *sums[i], out
+            derive(g, flat, scale, plan.shape, part.start, part.stop, *kept)
+
+        share(task, pieces)
+        gw, gb = sums.sum(axis=0).astype(x.dtype)
+        return (
+            gx.transpose(plan.back) if needs[0] else None,
+            None if w is None else gw.reshape(w.shape),
+            None if b is None else gb.reshape(b.shape),
+        )
+
+    return y.transpose(plan.back), keeping(backward, memory.transpose(plan.back), w, b)

@@ -1,0 +1,34 @@
+"""Layer and group norm: what tests.ops.test_implementations draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad.ops import layer_norm
+from tests.common import seeds
+from tests.ops.driver import Arguments, Cases
+
+LIMITS = {
+    f"minigrad.cpu.layer_norm.{name}": values
+    for name, values in (("PIECE", (1, 1 << 16)), ("STRIP", (1, 1 << 16)), ("NARROW", (1, 256)))
+}
+
+
+@st.composite
+def norm(draw: st.DrawFn, by_group: bool) -> Arguments:
+    generator = np.random.default_rng(draw(seeds))
+    shape = draw(st.sampled_from([(1, 4), (20, 4), (3, 2, 5), (2, 4, 3, 4), (19, 2, 600)]))
+    groups, dims = draw(st.sampled_from([1, 2])), draw(st.integers(1, len(shape) - 1))
+    weights = shape[1:2] if by_group else shape[-dims:]
+    w, b = generator.standard_normal((2, *weights))
+    affine = draw(st.sampled_from([(w, b), (w, None), (None, b), (None, None)]))
+    x = generator.standard_normal(shape) + draw(st.sampled_from([0, 3]))
+    options = {"groups": groups} if by_group else {"dims": dims}
+    return [x, *affine], options | {"eps": 1e-3}
+
+
+CASES = {
+    layer_norm._layer_norm: Cases(norm(by_group=False), limits=LIMITS),
+    layer_norm._group_norm: Cases(norm(by_group=True), limits=LIMITS),
+}
