@@ -22,10 +22,10 @@ extern "C" __global__ void sigmoid_gradient(const REAL *__restrict__ y, const RE
     if (i < n) gx[i] = g[i] * y[i] * (1 - y[i]);
 }
 
-// The normal distribution at x.
+// Phi(x), the normal distribution function.
 __device__ inline REAL normal(REAL x) { return (REAL)0.5 * (1 + erf(x * (REAL)0.70710678118654752)); }
 
-// y = x Φ(x)
+// y = x Phi(x)
 extern "C" __global__ void gelu(const REAL *__restrict__ x, long long n, REAL *__restrict__ y) {
     long long i = ELEMENT;
     if (i < n) y[i] = x[i] * normal(x[i]);
@@ -35,6 +35,6 @@ extern "C" __global__ void gelu_gradient(const REAL *__restrict__ x, const REAL 
                                          long long n, REAL *__restrict__ gx) {
     long long i = ELEMENT;
     if (i >= n) return;
-    REAL at = x[i], density = exp((REAL)-0.5 * at * at) * (REAL)0.39894228040143268;  // 1 / √2π
+    REAL at = x[i], density = exp((REAL)-0.5 * at * at) * (REAL)0.39894228040143268;  // 1 / sqrt(2 pi)
     gx[i] = g[i] * (normal(at) + at * density);
 }
