@@ -103,7 +103,7 @@ def test_what_the_clock_cuts_short_goes_on_later(session, monkeypatch):
     monkeypatch.setattr(gpu_session, "MODELS", ())
     words = ("--tests", "", "--recipe", "gated")
     for _ in range(2):
-        found, asked = session("6s", *words)
+        found, asked = session("3s", *words)
         assert asked[-1] == "training gated None"
         assert found["trainings"]["gated"] == {"epochs": 1, "unfinished": True}
     with pytest.raises(SystemExit, match="no answer within the budget"):
@@ -127,7 +127,7 @@ def test_tests_go_on_where_they_stopped(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(gpu_session.ROOT))
     monkeypatch.setattr(gpu_session, "ROOT", tmp_path)
     report = tmp_path / "report.jsonl"
-    for seconds in (5, 20, 80):  # until the others are done before it
+    for seconds in (3, 20, 80):  # until the others are done before it
         found = gpu_session.run_tests([], report, seconds, 1)
         if found["skipped"]:
             break

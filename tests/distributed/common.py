@@ -197,11 +197,11 @@ def main() -> None:
     distributed.init_process_group()
     whole: Any = distributed.group.current()
     for images, batch in ((22, 8), (18, 5)):
-        alone = train(None, images, batch)
+        alone = train(None, images, batch, steps=8)
         for size in range(1, whole.size + 1):
             group = whole.subgroup(size)
             if group is not None:
-                found = train(group, images, batch, bucket=1e-4)
+                found = train(group, images, batch, steps=8, bucket=1e-4)
                 if group.rank == 0:
                     print(f"{size} ranks, {images} by {batch}: {furthest(found, alone):.2e}")
             distributed.barrier()

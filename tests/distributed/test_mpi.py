@@ -65,7 +65,9 @@ def test_a_rank_that_fails_ends_the_job(mpirun, tmp_path, monkeypatch):
     """One case of each kind; ``python -m benchmarks.rank_faults`` runs a hundred."""
     monkeypatch.setattr(rank_faults, "SILENCE", 2.0)
     monkeypatch.setattr(rank_faults, "START", 15.0)
-    cases = rank_faults.run(["SIGKILL", "exception", "SIGSTOP"], 1, tmp_path, 4.0, at_once=3)
+    monkeypatch.setattr(rank_faults, "LASTS", 1.0)
+    seed = 27  # two ranks each, and faults while they train
+    cases = rank_faults.run(["SIGKILL", "exception", "SIGSTOP"], seed, tmp_path, 4.0, at_once=3)
     assert [case["lost"] for case in cases] == [""] * 3
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NamedTuple
 
 import pytest
 
-OPTIONS = ("--std=c++17", "-ftz=true")  # ours, and what CuPy adds
+OPTIONS = ("--std=c++17", "-ftz=true", "--ptxas-options=-v")  # ours, what CuPy adds, and a report
 
 
 class Resources(NamedTuple):
@@ -23,14 +24,14 @@ def compiled(text: str, target: str, **macros: str) -> bytes:
 
     What the compiler says is a failure, warnings included.
     """
-    code, log = _compiled(text, target, OPTIONS, macros)
+    code, log = _compiled(text, target, tuple(macros.items()))
     assert "warning" not in log, log
     return code
 
 
 def resources(text: str, target: str, **macros: str) -> dict[str, Resources]:
     """What each kernel of ``text`` takes on "sm_80", say."""
-    _, log = _compiled(text, target, (*OPTIONS, "--ptxas-options=-v"), macros)
+    _, log = _compiled(text, target, tuple(macros.items()))
     found = {}
     for part in log.split("Compiling entry function '")[1:]:
         spilled = sum(int(n) for n in re.findall(r"(\d+) bytes spill stores", part))
@@ -42,12 +43,11 @@ def resources(text: str, target: str, **macros: str) -> dict[str, Resources]:
     return found
 
 
-def _compiled(
-    text: str, target: str, given: tuple[str, ...], macros: dict[str, str]
-) -> tuple[bytes, str]:
+@functools.cache
+def _compiled(text: str, target: str, macros: tuple[tuple[str, str], ...]) -> tuple[bytes, str]:
     """The code, and what the compiler said."""
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", exc_type=ImportError)
-    options = [f"-arch={target}", *given, *(f"-D{key}={value}" for key, value in macros.items())]
+    options = [f"-arch={target}", *OPTIONS, *(f"-D{key}={value}" for key, value in macros)]
 
     def call(function: Any, *args: Any) -> Any:
         error, *results = function(*args)

@@ -44,10 +44,9 @@ def test_max_of_a_window_with_more_places_than_a_byte_counts():
     assert_same(lambda t: mg.functional.max_pool2d(t, 16, 2), x)
 
 
-@pytest.mark.parametrize("place", [299, 65_535])
-def test_max_of_a_window_with_more_places_than_two_bytes_count(place):
+def test_max_of_a_window_with_more_places_than_two_bytes_count():
     x = np.zeros((2, 1, 256, 256), np.float32)
-    x.reshape(2, -1)[:, place] = 1
+    x.reshape(-1)[[299, x.size - 1]] = 1
     t = leaf(x)
     mg.functional.max_pool2d(t, 256).sum().backward()
     np.testing.assert_array_equal(t.grad.numpy(), x)
