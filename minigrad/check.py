@@ -165,6 +165,8 @@ def pair(name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, 
     """An int or a pair of ints (height, width), each at least ``minimum``, as a pair. If ``alone``,
     a tuple of one int counts as an int, as in PyTorch."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) == 2 and type(values[0]) is type(values[1]) is int and min(values) >= minimum:
+        return values  # a shortcut
     if len(values) == 1 and alone:
         values *= 2
     if len(values) != 2:

@@ -36,7 +36,7 @@ def conv2d(
     options = padding, window, groups
     plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
     fast = plain and winograd.is_supported(x, len(w), size)
-    few = conv_rows.is_supported(x, w, size, groups)
+    few = not fast and conv_rows.is_supported(x, w, size, groups)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = to_batch_last(g)

@@ -48,7 +48,7 @@ class Taps(NamedTuple):
     right: Array
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)  # the same few in every step
 def _taps(rows: tuple[Pair, ...], columns: tuple[Pair, ...], width: int) -> Taps:
     """All pairs of ``rows`` and ``columns``, each a list of (kernel offset, pixel)."""
     pairs = [(a * width + b, i, j) for a, i in rows for b, j in columns]
@@ -56,6 +56,7 @@ def _taps(rows: tuple[Pair, ...], columns: tuple[Pair, ...], width: int) -> Taps
     return Taps(*map(np.ascontiguousarray, (places, down, right)))
 
 
+@functools.lru_cache(maxsize=1024)
 def all_taps(padding: Pair, window: Window) -> Taps:
     rows, columns = (
         tuple((k, k * d - p) for k in range(size))

@@ -7,6 +7,7 @@ which every kernel offset reads the same pixels shifted (:mod:`minigrad.cpu.kern
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from types import ModuleType
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
 from .threads import MIN_PARALLEL_SIZE, distribute, get_num_threads, split_range, workspace
 
-LONGEST_ROW = 64  # elements of a row of pixels, W·N, up to which this measured faster
+LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
 MIN_PRODUCTS = 1 << 23  # below, handing them to threads costs more than it saves
 SUMS_BYTES = 1 << 10  # of one filter that are computed together, in whole rows
 BLOCKS = 32  # of elements of a weight gradient that are summed together
@@ -29,9 +30,9 @@ BLOCKS = 32  # of elements of a weight gradient that are summed together
 def is_supported(x: Array, window: Window, padding: Pair, groups: int) -> bool:
     """True if this serves x (C, H, W, N), or its gradient, and measured faster than
     :mod:`minigrad.cpu.conv_direct`."""
-    within = all(p < reach for p, reach in zip(padding, window.reach, strict=True))
-    few = x.shape[2] * x.shape[3] <= LONGEST_ROW
-    return few and within and groups == 1 and window.stride == (1, 1)
+    if x.shape[2] * x.shape[3] > LONGEST_ROW or groups > 1 or window.stride != (1, 1):
+        return False
+    return all(p < reach for p, reach in zip(padding, window.reach, strict=True))
 
 
 def _compiled(x: Array) -> ModuleType:
@@ -62,6 +63,7 @@ def _frame(x: Array, before: int, row: int, size: int, align: int = 1) -> _Frame
     return _Frame(flat, channels, plane)
 
 
+@functools.lru_cache(maxsize=256)  # the same few in every step
 def _shifts(window: Window, row: int, n: int) -> Array:
     """How many elements behind an output's place each kernel offset reads."""
     (kh, kw), (dh, dw) = window.kernel, window.dilation
@@ -80,17 +82,18 @@ def correlate(
     (c, h, wide, n), o = x.shape, len(w)
     rows, row = h + 2 * padding[0], (wide + 2 * padding[1]) * n
     oh, ow = window.output(rows, wide + 2 * padding[1])
-    block = compiled.BLOCK_BYTES // x.itemsize
-    frame = _frame(x, padding[0] * row + padding[1] * n, row, (rows + 1) * row - ow * n + block)
+    lanes = compiled.BLOCK_BYTES // 2 // x.itemsize
+    frame = _frame(x, padding[0] * row + padding[1] * n, row, rows * row + lanes)
     packed = packed_filters(w.reshape(o, c, -1), all_taps(padding, window))
     bias = np.zeros(o + -o % compiled.ROWS, x.dtype)
     if b is not None:
         bias[:o] = b
     y = empty((o, oh, ow, n), x.dtype)
     threads = _threads(packed.size * oh * row)
-    together = max(1, min(-(-oh // threads), SUMS_BYTES // (row * x.itemsize)))
+    across = -(-ow * n // lanes)
+    together = max(1, min(-(-oh // threads), SUMS_BYTES // (across * lanes * x.itemsize)))
     parts = split_range(oh, -(-oh // together))
-    pitch = -(-together * row // block) * block
+    pitch = -(-together * across // 2) * 2 * lanes
     shifts = _shifts(window, row, n)
 
     def work(numbers: Iterable[int]) -> None:

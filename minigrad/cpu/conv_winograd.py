@@ -56,12 +56,12 @@ _PAD = 16  # elements
 def is_supported(x: Array, outputs: int, size: Pair) -> bool:
     """True if the kernels are available and faster for x (C, H, W, N) and ``outputs`` channels of
     ``size`` (OH, OW)."""
-    if kernels("winograd", x.dtype) is None:
-        return False
     c, n = x.shape[0], x.shape[3]
+    if n < 16 or kernels("winograd", x.dtype) is None:
+        return False
     down, across = _tiles(size)
     points = 36 * down * across * (1 + 9 / c + 9 / outputs)  # the transforms as measured
-    return n >= 16 and points < 9 * size[0] * size[1]
+    return points < 9 * size[0] * size[1]
 
 
 def _tiles(size: Pair) -> Pair:

@@ -214,9 +214,9 @@ def parallel(task: Callable[[int], Any], count: int, elements: int | None = None
     Tasks that call no BLAS pass ``elements``, the number of elements they process together. If
     there are few, one thread finishes before another could start, and no others are used.
 
-    Tasks must write to separate memory. A task that calls ``parallel`` runs that part serially.
-    Several threads may call this at once; a worker helps one of them at a time. The first exception
-    of a task is raised here after the other threads have stopped.
+    Tasks must write to separate memory. If several threads run them, a task that calls ``parallel``
+    runs that part serially. Several threads may call this at once; a worker helps one of them at a
+    time. The first exception of a task is raised here after the other threads have stopped.
     """
 
     def work(numbers: Iterable[int]) -> None:
@@ -236,13 +236,16 @@ def distribute(
     if outer is not None and outer.work is not None:
         work(range(count))
         return
-    few = elements is not None and elements < MIN_PARALLEL_SIZE
+    if elements is not None and (count == 1 or elements < MIN_PARALLEL_SIZE):
+        with np.errstate(all="ignore"):
+            work(range(count))
+        return
     job = _Job(work, count)
     try:
         with _blas if elements is None else contextlib.nullcontext():
             try:
                 try:
-                    for queue in _queues(0 if few else count - 1):
+                    for queue in _queues(count - 1):
                         queue.put(job)
                     _local.job = job
                     # As in workers: NaN and infinity are values, not warnings.

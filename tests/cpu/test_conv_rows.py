@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("compiled")
     ("pixels", "filters", "channels", "groups", "serves"),
     [
         ((8, 8, 1), 256, 128, 1, True),
-        ((2, 2, 128), 256, 128, 1, True),
-        ((2, 2, 129), 256, 128, 1, False),  # more pixels than pay
+        ((2, 2, 64), 256, 128, 1, True),
+        ((2, 2, 65), 256, 128, 1, False),  # more pixels than pay
         ((8, 8, 1), 256, 128, 2, False),
         ((8, 8, 1), 250, 128, 1, False),  # filters in no whole vectors
         ((8, 8, 1), 256, 3, 1, False),

@@ -2,13 +2,13 @@
 
 The image lies in a frame of zeros: channels of rows that are ``row`` elements long, so that the
 pixels which a kernel offset, "tap", reads for all outputs are one run of the frame, ``shifts[p]``
-elements on. Nothing is gathered. In return, ``row`` − OW·N sums of each row mean nothing.
+elements on. Nothing is gathered.
 """
 
 from __future__ import annotations
 
 from . import jit
-from .vector import BLOCK_BYTES, LINES, ROWS, clear, dots, lines, move, outer
+from .vector import BLOCK_BYTES, LINES, ROWS, clear, dots, lines, move, outer_shifted
 
 
 @jit
@@ -35,25 +35,25 @@ def correlate(
     plus the products of filters with the shifted frame.
 
     Filters are packed as :func:`minigrad.cpu.kernels.direct.pack` does; there is a number of
-    ``bias`` for each. ``sums`` holds ROWS rows of what the rows of an output take in the frame, in
-    whole blocks.
+    ``bias`` for each. A row is cut into vectors, of which any two are summed together. ``sums``
+    holds those of ROWS outputs, an even number for each.
     """
-    block = BLOCK_BYTES // framed.itemsize
-    taps = len(shifts)
-    blocks = ((last - first - 1) * row + width + block - 1) // block
-    pitch = len(sums) // ROWS
+    lanes = BLOCK_BYTES // 2 // framed.itemsize
+    taps, across = len(shifts), (width + lanes - 1) // lanes
+    vectors, pitch = (last - first) * across, len(sums) // ROWS
     for o in range(0, outputs, ROWS):
-        for part in range(0, blocks * block, block):
-            for p in range(taps):
-                outer(
-                    packed, (o * taps + p * ROWS) * channels, framed,
-                    first * row + shifts[p] + part, plane, channels,
-                    sums, part, pitch, bias, o, p == 0,
-                )  # fmt: skip
+        for v in range(0, vectors, 2):
+            u = min(v + 1, vectors - 1)
+            outer_shifted(
+                packed, o * taps * channels, framed,
+                (first + v // across) * row + v % across * lanes,
+                (first + u // across) * row + u % across * lanes,
+                shifts, taps, plane, channels, sums, v * lanes, pitch, bias, o,
+            )  # fmt: skip
         for r in range(min(ROWS, outputs - o)):
             for i in range(last - first):
                 to = ((o + r) * height + first + i) * width
-                move(sums, r * pitch + i * row, y, to, width)
+                move(sums, r * pitch + i * across * lanes, y, to, width)
 
 
 @jit

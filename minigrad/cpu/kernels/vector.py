@@ -2,10 +2,11 @@
 
 A compiler's own choice for such loops reads and writes each sum for every product. Here sums are
 written as vectors of LLVM's intermediate language (LLVM maps it to the machine's instructions, on
-any CPU): a block of sums begins in registers and leaves them once. Both functions are parts of
+any CPU): a block of sums begins in registers and leaves them once. These functions are parts of
 kernels, like those that :func:`minigrad.cpu.kernels.inline` makes. Arrays are flat.
 
 - :func:`outer` multiplies numbers with rows: ROWS rows of sums, two vectors long;
+- :func:`outer_shifted` does so with each of several shifts of the rows;
 - :func:`dots` multiplies rows with rows: LINES by ``lines`` numbers, each the sum of a vector.
 """
 
@@ -156,6 +157,39 @@ def outer(typing, w, i, x, j, step, count, y, k, pitch, first, f, fresh):
         return context.get_dummy_value()
 
     return types.void(w, i, x, j, step, count, y, k, pitch, first, f, fresh), generate
+
+
+@intrinsic
+def outer_shifted(typing, w, i, x, j0, j1, shifts, taps, step, count, y, k, pitch, first, f):
+    """y[r, v, e] = first[f + r] + Σ_p Σ_t w[p, t, r] x[t, v, e, shifted by p] for r below ROWS,
+    v = 0 and 1, e in a vector, p below ``taps`` and t below ``count``, each at least 1: w at i,
+    (taps, count, ROWS); x at j0 for v = 0 and j1 for v = 1, plus ``shifts[p]``, with ``step`` from
+    each t to the next; y at k with ``pitch`` from row to row, its two vectors in a row."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        code = _Code(context, builder, signature, values)
+        w, x, y, first = code.pointer(0), code.pointer(2), code.pointer(9), code.pointer(12)
+        i, j0, j1, taps, step, count, k, pitch, f = map(code.index, (1, 3, 4, 6, 7, 8, 10, 11, 13))
+        table, one, rows = code.pointer(5), *(ir.Constant(_INDEX, n) for n in (1, ROWS))
+        starts = [code.spread(first, code.plus(f, r)) for r in range(ROWS) for v in (0, 1)]
+        zero, all_rows = ir.Constant(_INDEX, 0), builder.mul(count, rows)
+        (tap, at), sums, next_tap = code.loop(taps, [zero, i], [one, all_rows], starts)
+        shift = builder.load(builder.gep(table, [tap]))
+        places = [at, builder.add(j0, shift), builder.add(j1, shift)]
+        (at, *places), sums, next_row = code.loop(count, places, [rows, step, step], sums)
+        row = [code.load(x, place) for place in places]
+        new = []
+        for r in range(ROWS):
+            number = code.spread(w, code.plus(at, r))
+            new += [code.multiply_add(number, row[v], sums[2 * r + v]) for v in (0, 1)]
+        next_row(new)
+        next_tap(new)
+        for n, value in enumerate(new):
+            code.store(value, y, code.plus(code.row(k, pitch, n // 2), n % 2 * code.lanes))
+        return context.get_dummy_value()
+
+    kinds = w, i, x, j0, j1, shifts, taps, step, count, y, k, pitch, first, f
+    return types.void(*kinds), generate
 
 
 @register_jitable

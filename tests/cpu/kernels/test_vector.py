@@ -15,6 +15,13 @@ def outer(w, x, step, count, y, pitch, first, fresh):
 
 
 @numba.njit
+def outer_shifted(w, x, j, shifts, step, count, y, pitch, first):
+    vector.outer_shifted(
+        w, 0, x, 0, j, shifts, len(shifts), step, count, y, 0, pitch, first, 0
+    )  # fmt: skip
+
+
+@numba.njit
 def dots(g, g_step, x, x_step, count, y, pitch, fresh):
     vector.dots(g, 0, g_step, x, 0, x_step, count, y, 0, pitch, fresh)
 
@@ -42,6 +49,15 @@ def test_blocks(dtype):
         np.testing.assert_array_equal(found[:, across:], y[:, across:])
 
     lanes, count = vector.WIDTH // size, vector.lines(size)
+    shifts, x = np.array([0, 3]), numbers(3, 9 + lanes)
+    w, found = numbers(2, 3, rows), y.copy()
+    seen = [[x[:, j + s : j + s + lanes] for s in shifts] for j in (0, 5)]
+    expected = np.einsum("ptr,vpte->rve", w, seen).reshape(rows, -1) + first[:rows, None]
+    flat = w.ravel(), x.ravel(), 5, shifts, 9 + lanes, 3
+    outer_shifted(*flat, found.reshape(-1), across + 2, first)
+    np.testing.assert_array_equal(found[:, :across], expected)
+    np.testing.assert_array_equal(found[:, across:], y[:, across:])
+
     g, x = numbers(vector.LINES, 3 * lanes + 1), numbers(count, 3 * lanes)
     y = numbers(vector.LINES, count + 1)
     product = g[:, : 3 * lanes] @ x.T
