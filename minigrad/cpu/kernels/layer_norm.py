@@ -18,6 +18,8 @@ import numpy as np
 from . import inline_sum, jit
 from .norm import RUN, add, add_squares, sums
 
+ROWS = 32  # whose gradients of weights are added in their own dtype
+
 
 @jit
 def forward_rows(x, w, b, shape, first, last, eps, mean, r, y):
@@ -52,13 +54,19 @@ def backward_rows(g, x, w, shape, first, last, mean, r, gw, gb, gx):
     it is empty."""
     k, pixels, _, _, _ = shape
     n = k * pixels
+    of_run = np.zeros((2, len(w)), x.dtype)  # of few rows
     for row in range(first, last):
         at, channel = row * n, row * k % len(w)
         mu, a = mean[row], r[row]
         total, product = 0.0, 0.0
         if pixels == 1:
             to = slice(channel, channel + k)
-            total, product = _weighted_sums(g, x, at, mu, a, w[to], gw[to], gb[to])
+            total, product = _weighted_sums(g, x, at, mu, a, w[to], of_run[0, to], of_run[1, to])
+            if (row - first) % ROWS == ROWS - 1 or row == last - 1:
+                for i in range(len(w)):
+                    gw[i] += of_run[0, i]
+                    gb[i] += of_run[1, i]
+                of_run[:] = 0.0
         else:
             for c in range(k):
                 s, t = sums(g, x, at + c * pixels, pixels, mu)
