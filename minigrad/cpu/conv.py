@@ -17,12 +17,13 @@ from types import ModuleType
 import numpy as np
 
 from ..device import Array
-from ..layout import from_batch_last, to_batch_last
+from ..layout import from_batch_last
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
 from ..tape import Backward, keeping
 from . import conv_columns, conv_direct, conv_rows, conv_shifted
 from . import conv_winograd as winograd
 from .compiled import kernels
+from .elementwise import to_batch_last
 from .threads import get_num_threads, parallel, split_range
 
 

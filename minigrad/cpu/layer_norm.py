@@ -18,6 +18,7 @@ from ..memory import empty
 from ..ops.layer_norm import _group_norm, _layer_norm
 from ..tape import Backward, keeping
 from .compiled import kernels
+from .elementwise import contiguous
 from .threads import parallel, split_range
 
 PIECE = 1 << 16  # elements of a task
@@ -106,7 +107,7 @@ def _norm(
         else:
             parallel(lambda i: task(i, parts[i]), len(parts), x.size)
 
-    memory = np.ascontiguousarray(x.transpose(plan.order))
+    memory = contiguous(x.transpose(plan.order))
     flat, y, least = memory.reshape(-1), empty(memory.shape, x.dtype), x.dtype.type(eps)
     mean, r = np.empty((2, plan.means), x.dtype)
     out = y.reshape(-1)
@@ -118,7 +119,7 @@ def _norm(
     share(normalize, -(-x.size // PIECE))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = np.ascontiguousarray(g.transpose(plan.order)).reshape(-1)
+        g = contiguous(g.transpose(plan.order)).reshape(-1)
         gx = empty(memory.shape if needs[0] else (0,), x.dtype)
         out = gx.reshape(-1)
         # Each task has sums of its own: few, because they may be as long as a row.

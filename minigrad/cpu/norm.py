@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from ..device import Array
-from ..layout import from_batch_last, to_batch_last
+from ..layout import from_batch_last
 from ..memory import empty
 from ..ops.norm import _batch_norm
 from ..tape import Backward
 from .compiled import kernels
-from .elementwise import BLOCK, scratch
+from .elementwise import BLOCK, scratch, to_batch_last
 from .threads import get_num_threads, parallel, split_range
 
 

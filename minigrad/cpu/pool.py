@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..device import Array
-from ..layout import from_batch_last, to_batch_last
+from ..layout import from_batch_last
 from ..memory import empty, zeros
 from ..ops.conv import Pair, Window
 from ..ops.pool import (
@@ -23,7 +23,7 @@ from ..ops.pool import (
 from ..sums import adding_dtype, total
 from ..tape import Backward
 from .compiled import kernels
-from .elementwise import scratch
+from .elementwise import scratch, to_batch_last
 from .threads import get_num_threads, parallel, split_range, workspace
 
 

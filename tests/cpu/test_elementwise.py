@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.cpu.elementwise import BLOCK, elementwise, matmul2d
+from minigrad.cpu.elementwise import BLOCK, contiguous, elementwise, matmul2d
 from minigrad.layout import memory_order
 from minigrad.tape import add, add_into
 from tests.common import grid, lay_out, layouts, seeds, shapes
@@ -31,6 +31,20 @@ def test_elementwise(shape, count, block, seed, data):
         y = elementwise(total, *arrays)
     assert (y.dtype, y.shape) == (np.float64, shape)
     np.testing.assert_allclose(y, sum(arrays))
+
+
+@given(shapes(1, 4, min_side=0), st.sampled_from([1, 3, 70]), layouts, seeds, st.data())
+def test_contiguous(shape, longer, layout, seed, data):
+    """Copies of any layout, turned in tiles of any size."""
+    x = lay_out(grid((longer * shape[0], *shape[1:]), seed), layout)
+    limits = {"TURNED": data.draw(st.sampled_from([1, 1 << 17])), "TILE": (3, 5)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setattr(f"minigrad.cpu.elementwise.{name}", value)
+        y = contiguous(x)
+    assert y.flags.c_contiguous
+    assert (y is x) == x.flags.c_contiguous
+    np.testing.assert_array_equal(y, x)
 
 
 @pytest.mark.parametrize(
