@@ -1,4 +1,4 @@
-"""Layer and group norm on the CPU: rows, or strips of columns, that stay in a core's cache.
+"""Layer and group norm, and vectors of length 1: rows, or strips of columns, in a core's cache.
 
 Where the batch is innermost in memory, many images are normalised side by side.
 """
@@ -16,13 +16,15 @@ from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
 from ..ops.layer_norm import _group_norm, _layer_norm
+from ..ops.normalize import _normalize
 from ..tape import Backward, keeping
 from .compiled import kernels
 from .elementwise import contiguous
 from .threads import parallel, split_range
 
 PIECE = 1 << 16  # elements of a task
-STRIP = 1 << 16  # elements of a strip of columns
+STRIP = 1 << 14  # elements of a strip of columns, which may be more
+WIDE = 512  # columns of a strip where there are as many: short reads far apart are slow
 NARROW = 256  # columns; where there are fewer, several pixels are taken side by side
 
 
@@ -34,14 +36,26 @@ def _serves(x: Array, *_: Any, **__: Any) -> bool:
 def compiled_layer_norm(
     x: Array, w: Array | None, b: Array | None, *, dims: int, eps: float
 ) -> tuple[Array, Backward]:
-    return _norm(x, w, b, x.ndim - dims, 1, eps)
+    y, x, backward = _norm(x, w, b, tuple(range(x.ndim - dims, x.ndim)), 1, eps)
+    return y, keeping(backward, x, w, b)
 
 
 @_group_norm.on("cpu", when=_serves)
 def compiled_group_norm(
     x: Array, w: Array | None, b: Array | None, *, groups: int, eps: float
 ) -> tuple[Array, Backward]:
-    return _norm(x, w, b, 1, groups, eps)
+    y, x, backward = _norm(x, w, b, tuple(range(1, x.ndim)), groups, eps)
+    return y, keeping(backward, x, w, b)
+
+
+@_normalize.on("cpu", when=lambda x, *, p, **_: p == 2 and _serves(x))
+def compiled_normalize(
+    x: Array, *, p: float, axes: tuple[int, ...], eps: float
+) -> tuple[Array, Backward]:
+    """With p = 2."""
+    inward = tuple(i for i in memory_order(x) if i in axes)
+    y, x, backward = _norm(x, None, None, inward, 1, eps, centred=False)
+    return y, keeping(lambda g, needs: backward(g, needs)[:1], x)
 
 
 class _Plan(NamedTuple):
@@ -67,37 +81,49 @@ class _Plan(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)  # for small arrays, planning would take longer than the kernel
 def _plan(
-    sizes: tuple[int, ...], order: tuple[int, ...], first: int, groups: int, weights: int
+    sizes: tuple[int, ...],
+    order: tuple[int, ...],
+    axes: tuple[int, ...],
+    groups: int,
+    weights: int,
 ) -> _Plan:
-    begin, end = order.index(first), order.index(first) + len(sizes) - first
-    if order[begin:end] != tuple(range(first, len(sizes))):
-        order, begin, end = tuple(range(len(sizes))), first, len(sizes)
+    begin = order.index(axes[0])
+    if order[begin : begin + len(axes)] != axes:
+        begin = len(sizes) - len(axes)
+        order = (*(i for i in range(len(sizes)) if i not in axes), *axes)
+    end = begin + len(axes)
     back = tuple(map(order.index, range(len(sizes))))
     outer = groups * math.prod(sizes[i] for i in order[:begin])
     inner = math.prod(sizes[i] for i in order[end:])
-    n, k = math.prod(sizes[first:]) // groups, weights // groups
+    n, k = math.prod(sizes[i] for i in axes) // groups, weights // groups
     if inner == 1:
         return _Plan(order, back, "rows", (k, n // k, 1, 1, 1), outer, outer)
     pixels, fold = n // k, 1
     while pixels % 2 == 0 and fold * inner < NARROW:
         pixels, fold = pixels // 2, 2 * fold
     wide = fold * inner
-    width = wide if fold > 1 else max(16, min(wide, STRIP // n))
+    width = wide if fold > 1 else min(wide, max(WIDE, STRIP // n))
     units = outer * -(-wide // width)
     return _Plan(order, back, "columns", (k, pixels, wide, fold, width), units, outer * inner)
 
 
 def _norm(
-    x: Array, w: Array | None, b: Array | None, first: int, groups: int, eps: float
-) -> tuple[Array, Backward]:
-    """x normalised over its axes from number ``first`` on, in ``groups`` parts."""
+    x: Array,
+    w: Array | None,
+    b: Array | None,
+    axes: tuple[int, ...],
+    groups: int,
+    eps: float,
+    centred: bool = True,
+) -> tuple[Array, Array, Backward]:
+    """x normalised over ``axes`` in ``groups`` parts; x as it is kept; the derivative."""
     fast = kernels("layer_norm", x.dtype)
     assert fast is not None  # see `_serves`
     weights = next((v.size for v in (w, b) if v is not None), groups)
     scale = np.ones(weights, x.dtype) if w is None else np.ascontiguousarray(w).reshape(-1)
     shift = np.zeros(weights, x.dtype) if b is None else np.ascontiguousarray(b).reshape(-1)
     order = range(x.ndim) if x.flags.c_contiguous else memory_order(x)
-    plan = _plan(x.shape, tuple(order), first, groups, weights)
+    plan = _plan(x.shape, tuple(order), axes, groups, weights)
     forward, derive = fast.FORMS[plan.form]
 
     def share(task: Callable[[int, slice], None], pieces: int) -> None:
@@ -108,13 +134,12 @@ def _norm(
             parallel(lambda i: task(i, parts[i]), len(parts), x.size)
 
     memory = contiguous(x.transpose(plan.order))
-    flat, y, least = memory.reshape(-1), empty(memory.shape, x.dtype), x.dtype.type(eps)
-    mean, r = np.empty((2, plan.means), x.dtype)
-    out = y.reshape(-1)
+    flat, y = memory.reshape(-1), empty(memory.shape, x.dtype)
+    kept = centred, x.dtype.type(eps), *np.empty((2, plan.means), x.dtype)
+    to = y.reshape(-1)
 
     def normalize(_: int, part: slice) -> None:
-        kept = mean, r, out
-        forward(flat, scale, shift, plan.shape, part.start, part.stop, least, *kept)
+        forward(flat, scale, shift, plan.shape, part.start, part.stop, *kept, to)
 
     share(normalize, -(-x.size // PIECE))
 
@@ -127,8 +152,7 @@ def _norm(
         sums = np.zeros((pieces, 2, weights))
 
         def task(i: int, part: slice) -> None:
-            kept = mean, r, *sums[i], out
-            derive(g, flat, scale, plan.shape, part.start, part.stop, *kept)
+            derive(g, flat, scale, plan.shape, part.start, part.stop, *kept, *sums[i], out)
 
         share(task, pieces)
         gw, gb = sums.sum(axis=0).astype(x.dtype)
@@ -138,4 +162,4 @@ def _norm(
             None if b is None else gb.reshape(b.shape),
         )
 
-    return y.transpose(plan.back), keeping(backward, memory.transpose(plan.back), w, b)
+    return y.transpose(plan.back), memory.transpose(plan.back), backward

@@ -1,17 +1,22 @@
-"""Layer and group norm: what tests.ops.test_implementations draws."""
+"""Layer and group norm, and vectors of length 1: what tests.ops.test_implementations draws."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import layer_norm
+from minigrad.ops import layer_norm, normalize
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
 LIMITS = {
     f"minigrad.cpu.layer_norm.{name}": values
-    for name, values in (("PIECE", (1, 1 << 16)), ("STRIP", (1, 1 << 16)), ("NARROW", (1, 256)))
+    for name, values in (
+        ("PIECE", (1, 1 << 16)),
+        ("STRIP", (1, 1 << 14)),
+        ("WIDE", (2, 512)),
+        ("NARROW", (1, 256)),
+    )
 }
 
 
@@ -28,7 +33,17 @@ def norm(draw: st.DrawFn, by_group: bool) -> Arguments:
     return [x, *affine], options | {"eps": 1e-3}
 
 
+@st.composite
+def vectors(draw: st.DrawFn) -> Arguments:
+    shape = draw(st.sampled_from([(5,), (20, 4), (3, 2, 5), (2, 4, 3, 4), (19, 2, 600)]))
+    x = np.random.default_rng(draw(seeds)).standard_normal(shape)
+    axes = draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
+    eps = draw(st.sampled_from([1e-12, 2.0]))
+    return [x], {"p": 2.0, "axes": tuple(axes), "eps": eps}
+
+
 CASES = {
     layer_norm._layer_norm: Cases(norm(by_group=False), limits=LIMITS),
     layer_norm._group_norm: Cases(norm(by_group=True), limits=LIMITS),
+    normalize._normalize: Cases(vectors(), limits=LIMITS, batch_last=False),
 }

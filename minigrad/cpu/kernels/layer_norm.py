@@ -7,6 +7,9 @@ take memory whose inner size is 1, those for ``columns`` any other. Each takes a
 rows, or strips of columns, number ``first`` to ``last``. ``shape`` is (k, pixels, inner, fold,
 width): strips are ``width`` wide, and of ``fold`` pixels that lie side by side, where these are
 narrow, the columns are added last.
+
+Unless ``centred``, values are divided by their length, or by eps if that is larger: see
+:mod:`minigrad.ops.normalize`. In place of means there are lengths then, and no mean is subtracted.
 """
 
 from __future__ import annotations
@@ -15,25 +18,35 @@ from math import sqrt
 
 import numpy as np
 
-from . import inline_sum, jit
+from . import inline, inline_sum, jit
 from .norm import RUN, add, add_squares, sums
+
+
+@inline
+def _mean_and_rate(squares, n, exact, mean, centred, eps):
+    """What to keep, of n numbers whose distances from ``mean`` have this sum of squares."""
+    if centred:
+        # x − mean contains the rounding error of the mean, which is not variance.
+        return mean, 1.0 / sqrt(squares / n - (exact - mean) ** 2 + eps)
+    length = type(mean)(sqrt(squares))
+    return length, 1.0 / (eps if length < eps else length)  # NaN stays
+
 
 ROWS = 32  # whose gradients of weights are added in their own dtype
 
 
 @jit
-def forward_rows(x, w, b, shape, first, last, eps, mean, r, y):
+def forward_rows(x, w, b, shape, first, last, centred, eps, mean, r, y):
     """y = (x − mean) r w + b with r = 1 / √(variance + eps)."""
     k, pixels, _, _, _ = shape
-    n, zero, one = k * pixels, x.dtype.type(0), x.dtype.type(1)
+    n, zero = k * pixels, x.dtype.type(0)
     for row in range(first, last):
         at, channel = row * n, row * k % len(w)
-        exact = add(x, at, n, 0.0) / n
-        mean[row] = exact
-        # x − mean contains the rounding error of the mean, which is not variance.
-        variance = add_squares(x, at, n, mean[row], zero) / n - (exact - mean[row]) ** 2
-        r[row] = one / sqrt(x.dtype.type(variance) + eps)
-        mu, a = mean[row], r[row]
+        exact = add(x, at, n, 0.0) / n if centred else 0.0
+        mu = x.dtype.type(exact)
+        squares = add_squares(x, at, n, mu, zero)
+        mean[row], r[row] = _mean_and_rate(squares, n, exact, mu, centred, eps)
+        a = r[row]
         if pixels == 1:
             xs, ys = x[at : at + n], y[at : at + n]
             ws, bs = w[channel : channel + k], b[channel : channel + k]
@@ -49,15 +62,15 @@ def forward_rows(x, w, b, shape, first, last, eps, mean, r, y):
 
 
 @jit
-def backward_rows(g, x, w, shape, first, last, mean, r, gw, gb, gx):
+def backward_rows(g, x, w, shape, first, last, centred, eps, mean, r, gw, gb, gx):
     """Add the gradients of the weights and biases to gw and gb, and write that of x to gx, unless
     it is empty."""
     k, pixels, _, _, _ = shape
-    n = k * pixels
+    n, zero = k * pixels, x.dtype.type(0)
     of_run = np.zeros((2, len(w)), x.dtype)  # of few rows
     for row in range(first, last):
         at, channel = row * n, row * k % len(w)
-        mu, a = mean[row], r[row]
+        mu, a = mean[row] if centred else zero, r[row]
         total, product = 0.0, 0.0
         if pixels == 1:
             to = slice(channel, channel + k)
@@ -76,7 +89,7 @@ def backward_rows(g, x, w, shape, first, last, mean, r, gw, gb, gx):
                 product += t * w[channel + c]
         if len(gx) == 0:
             continue
-        offset, slope = x.dtype.type(a * total / n), x.dtype.type(a * (a * (a * product)) / n)
+        offset, slope = _line(total, product, n, mean[row], a, centred, eps)
         if pixels == 1:
             gs, xs, out = g[at : at + n], x[at : at + n], gx[at : at + n]
             ws = w[channel : channel + k]
@@ -89,6 +102,15 @@ def backward_rows(g, x, w, shape, first, last, mean, r, gw, gb, gx):
             for i in range(pixels):
                 out[i] = gs[i] * scale - (slope * (xs[i] - mu) + offset)
             at += pixels
+
+
+@inline
+def _line(total, product, n, mean, r, centred, eps):
+    """What to subtract of r w g: a number, and a multiple of x − mean."""
+    number, slope = type(r), r * (r * (r * product))
+    if centred:
+        return number(r * total / n), number(slope / n)
+    return number(0), number(slope if mean >= eps else 0)
 
 
 @inline_sum
@@ -113,10 +135,10 @@ def _weighted_sums(g, x, at, mean, r, w, gw, gb):
 
 
 @jit
-def forward_columns(x, w, b, shape, first, last, eps, mean, r, y):
+def forward_columns(x, w, b, shape, first, last, centred, eps, mean, r, y):
     """:func:`forward_rows` for columns of memory."""
     k, pixels, inner, fold, width = shape
-    rows, n, each, one = k * pixels, k * pixels * fold, -(-inner // width), x.dtype.type(1)
+    rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
     added, exact = np.empty(width, np.float64), np.empty(width, np.float64)
     mu, a = np.empty(width, x.dtype), np.empty(width, x.dtype)
     for strip in range(first, last):
@@ -124,7 +146,7 @@ def forward_columns(x, w, b, shape, first, last, eps, mean, r, y):
         wide = min(width, inner - begin)
         at, channel = outer * rows * inner + begin, outer * k % len(w)
         added[:] = 0.0
-        for row in range(rows):
+        for row in range(rows if centred else 0):
             xs = x[at + row * inner : at + row * inner + wide]
             for i in range(wide):
                 added[i] += xs[i]
@@ -136,15 +158,14 @@ def forward_columns(x, w, b, shape, first, last, eps, mean, r, y):
         for row in range(rows):
             xs = x[at + row * inner : at + row * inner + wide]
             for i in range(wide):
-                centred = np.float64(xs[i] - mu[i])
-                added[i] += centred * centred
+                distance = np.float64(xs[i] - mu[i])
+                added[i] += distance * distance
         _add_folds(added, fold)
-        for i in range(wide):
-            # x − mean contains the rounding error of the mean, which is not variance.
-            a[i] = one / sqrt(x.dtype.type(added[i] / n - (exact[i] - mu[i]) ** 2) + eps)
         start = (outer * inner + begin) // fold
-        for i in range(wide // fold):
-            mean[start + i], r[start + i] = mu[i], a[i]
+        for i in range(wide):
+            middle, a[i] = _mean_and_rate(added[i], n, exact[i], mu[i], centred, eps)
+            if i < wide // fold:
+                mean[start + i], r[start + i] = middle, a[i]
         for row in range(rows):
             scale, shift = w[channel + row // pixels], b[channel + row // pixels]
             xs = x[at + row * inner : at + row * inner + wide]
@@ -154,13 +175,14 @@ def forward_columns(x, w, b, shape, first, last, eps, mean, r, y):
 
 
 @jit
-def backward_columns(g, x, w, shape, first, last, mean, r, gw, gb, gx):
+def backward_columns(g, x, w, shape, first, last, centred, eps, mean, r, gw, gb, gx):
     """:func:`backward_rows` for columns of memory."""
     k, pixels, inner, fold, width = shape
     rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
+    zero = x.dtype.type(0)
     s, t = np.empty(width, np.float64), np.empty(width, np.float64)
     total, product = np.empty(width, np.float64), np.empty(width, np.float64)
-    mu, a = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    mu, a, kept = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
     offset, slope = np.empty(width, x.dtype), np.empty(width, x.dtype)
     for strip in range(first, last):
         outer, begin = strip // each, strip % each * width
@@ -168,7 +190,8 @@ def backward_columns(g, x, w, shape, first, last, mean, r, gw, gb, gx):
         at, channel = outer * rows * inner + begin, outer * k % len(w)
         start = (outer * inner + begin) // fold
         for i in range(wide):
-            mu[i], a[i] = mean[start + i % (wide // fold)], r[start + i % (wide // fold)]
+            kept[i], a[i] = mean[start + i % (wide // fold)], r[start + i % (wide // fold)]
+            mu[i] = kept[i] if centred else zero
         total[:], product[:] = 0.0, 0.0
         for c in range(k):
             s[:], t[:] = 0.0, 0.0
@@ -186,7 +209,7 @@ def backward_columns(g, x, w, shape, first, last, mean, r, gw, gb, gx):
         _add_folds(total, fold)
         _add_folds(product, fold)
         for i in range(wide):
-            offset[i], slope[i] = a[i] * total[i] / n, a[i] * (a[i] * (a[i] * product[i])) / n
+            offset[i], slope[i] = _line(total[i], product[i], n, kept[i], a[i], centred, eps)
         for row in range(rows):
             scale = w[channel + row // pixels]
             gs = g[at + row * inner : at + row * inner + wide]
