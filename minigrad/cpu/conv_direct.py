@@ -36,7 +36,7 @@ def _compiled(x: Array) -> ModuleType:
 def _tile(x: Array, depth: int, least: int) -> int:
     """Elements of a tile of ``depth`` columns: the more the fewer, since cutting takes time."""
     size = _compiled(x).TILE_BYTES
-    return size // x.itemsize * max(least, min(4, MAX_TILE_BYTES // (size * max(1, depth))))
+    return size // x.itemsize * max(least, min(8, MAX_TILE_BYTES // (size * max(1, depth))))
 
 
 class Taps(NamedTuple):

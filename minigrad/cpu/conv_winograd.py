@@ -100,12 +100,18 @@ def _blocks(
     """Blocks within the budget, the same number for each thread: of several tiles, or of a part of
     the images of one."""
     columns, threads = max(least, budget // bytes_per_column), get_num_threads()
-    parts = split_range(n, -(-n // columns), align=16) if n > columns else (slice(0, n),)
+    parts = _images(n, columns)
     count = max(1, -(-tiles * n // columns)) if len(parts) == 1 else tiles
     rest = -(-count * len(parts) // threads) * threads
     return tuple(
         _Block(part, images) for part in split_range(tiles, rest // len(parts)) for images in parts
     )
+
+
+def _images(n: int, most: int) -> tuple[slice, ...]:
+    """Parts of n images, of about ``most`` and of at least 16."""
+    parts = split_range(n - n % 16, -(-n // most), align=16) if n > most else ()
+    return (*parts[:-1], slice(parts[-1].start if parts else 0, n))
 
 
 def _shares(blocks: tuple[_Block, ...], channels: int, align: int) -> tuple[slice, ...]:
@@ -166,11 +172,11 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     down, across = _tiles((oh, ow))
     u = filter_points(w)
     y = empty((o, oh, ow, n), x.dtype)
-    flat, bias = x.reshape(-1), np.zeros(0, x.dtype) if b is None else b
+    flat, zeros = x.reshape(-1), np.zeros(6 * n, x.dtype)
+    bias = zeros[:0] if b is None else b
     blocks = _blocks(down * across, n, 36 * c * x.itemsize, MAX_BLOCK_BYTES, LEAST_COLUMNS)
     shares = _shares(blocks, o, compiled.ROWS)
     columns = max(block.columns for block in blocks)
-    images = max(block.which[1] for block in blocks)
     # Output channels are multiplied a few at a time, so that their points too stay in the cache.
     bytes_per_block = 36 * columns * compiled.ROWS * x.itemsize
     group = max(1, MAX_GROUP_BYTES // bytes_per_block) * compiled.ROWS
@@ -178,17 +184,16 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     def work(numbers: Iterable[int]) -> None:
         v = _points("input points", c, columns, x.dtype)
         m = _points("output points", min(group, _padded(o, compiled.ROWS)), columns, x.dtype)
-        scratch = workspace("tile", (compiled.tile_scratch(images),), x.dtype)
         for i in numbers:
             block, share = blocks[i // len(shares)], shares[i % len(shares)]
             where = *block.which, across, *block.where
-            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, scratch)
+            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, zeros)
             for first in range(share.start, share.stop, group):
                 part = slice(first, min(first + group, share.stop))
                 rows = part.start // compiled.ROWS, -(-part.stop // compiled.ROWS)
                 compiled.products(u, *v, c, *rows, block.columns, *m)
                 own, size = y[part].reshape(-1), (part.stop - part.start, oh, ow, n)
-                compiled.outputs(*m, *size, *where, bias[part], own, scratch)
+                compiled.outputs(*m, *size, *where, bias[part], own)
 
     distribute(work, len(blocks) * len(shares))
     return y
@@ -203,12 +208,11 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     c, h, wide, n = x.shape
     o, oh, ow = g.shape[:3]
     down, across = _tiles((oh, ow))
-    flat = x.reshape(-1)
+    flat, zeros = x.reshape(-1), np.zeros(6 * n, x.dtype)
     lanes = _PAD * 4 // x.itemsize
     blocks = _blocks(down * across, n, 36 * (c + o) * x.itemsize, MAX_SUM_BYTES, LEAST_SUMMED)
     shares = _shares(blocks, o, compiled.LINES)
     columns = max(block.columns for block in blocks)
-    images = max(block.which[1] for block in blocks)
     runs = split_range(len(blocks), get_num_threads())
     width, rows = _padded(c, compiled.LINES), _padded(o, compiled.LINES)
     sums = empty((len(runs), 36, rows, width), x.dtype)
@@ -220,11 +224,10 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
         own_rows = _padded(len(part), compiled.LINES)
         v = _points("input points", width, columns, x.dtype)
         m = _points("output points", own_rows, columns, x.dtype)
-        scratch = workspace("tile", (compiled.tile_scratch(images),), x.dtype)
         for k, block in enumerate(run):
             where = *block.which, across, *block.where
-            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, scratch)
-            compiled.gradient_points(own, *size, *where, *m, scratch)
+            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, zeros)
+            compiled.gradient_points(own, *size, *where, *m, zeros)
             whole = _padded(block.columns, lanes)
             if whole > block.columns:
                 compiled.clear(*v, width, block.columns, whole)

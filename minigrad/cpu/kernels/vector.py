@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import binding, ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, register_jitable
 
 from . import inline
@@ -32,8 +32,8 @@ _INDEX = ir.IntType(64)
 _FUSED = ("contract",)  # a product and its sum may be one instruction
 
 
-class _Code:
-    """What the functions below need in order to write instructions."""
+class Code:
+    """What functions of vectors need in order to write instructions."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, values: Any) -> None:
         self.context, self.builder = context, builder
@@ -55,6 +55,14 @@ class _Code:
     def plus(self, index: Any, step: int) -> Any:
         return self.builder.add(index, ir.Constant(_INDEX, step)) if step else index
 
+    def constant(self, k: int) -> Any:
+        return ir.Constant(_INDEX, k)
+
+    def within(self, k: int, first: Any, last: Any) -> Any:
+        """Whether ``first`` ≤ k < ``last``."""
+        above = self.builder.icmp_signed("<=", first, self.constant(k))
+        return self.builder.and_(above, self.builder.icmp_signed("<", self.constant(k), last))
+
     def row(self, start: Any, pitch: Any, k: int) -> Any:
         """The index of row k of those that begin at ``start``."""
         return self.builder.add(start, self.builder.mul(pitch, ir.Constant(_INDEX, k)))
@@ -69,6 +77,14 @@ class _Code:
     def load(self, pointer: Any, index: Any, lanes: int | None = None) -> Any:
         return self.builder.load(self.place(pointer, index, lanes), align=self.itemsize)
 
+    def prefetch(self, pointer: Any, index: Any) -> None:
+        """Ask for an element's line, into the second-level cache."""
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        ask = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        line = self.builder.bitcast(self.builder.gep(pointer, [index]), byte)
+        self.builder.call(ask, [line, *(ir.Constant(number, k) for k in (0, 2, 1))])
+
     def store(self, value: Any, pointer: Any, index: Any, lanes: int | None = None) -> None:
         self.builder.store(value, self.place(pointer, index, lanes), align=self.itemsize)
 
@@ -77,14 +93,27 @@ class _Code:
 
     def spread(self, pointer: Any, index: Any) -> Any:
         """A vector of copies of one number."""
+        return self.copies(self.builder.load(self.builder.gep(pointer, [index])))
+
+    def copies(self, number: Any) -> Any:
+        """The same, of a number in a register."""
         unset = ir.Constant(self.vector(), ir.Undefined)
-        number = self.builder.load(self.builder.gep(pointer, [index]))
         first = self.builder.insert_element(unset, number, ir.Constant(ir.IntType(32), 0))
         return self.shuffle(first, unset, [0] * self.lanes)
 
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
         kind = ir.VectorType(ir.IntType(32), len(lanes))
         return self.builder.shuffle_vector(a, b, ir.Constant(kind, lanes))
+
+    def add(self, a: Any, b: Any) -> Any:
+        return self.builder.fadd(a, b, flags=_FUSED)
+
+    def subtract(self, a: Any, b: Any) -> Any:
+        return self.builder.fsub(a, b, flags=_FUSED)
+
+    def scale(self, number: float, a: Any) -> Any:
+        factor = ir.Constant(self.vector(), [number] * self.lanes)
+        return self.builder.fmul(a, factor, flags=_FUSED)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.fadd(c, self.builder.fmul(a, b, flags=_FUSED), flags=_FUSED)
@@ -124,7 +153,7 @@ def outer(typing, w, i, x, j, step, count, y, k, pitch, first, f, fresh):
     with the numbers ``first[f + r]``."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = _Code(context, builder, signature, values)
+        code = Code(context, builder, signature, values)
         w, x, y, first = code.pointer(0), code.pointer(2), code.pointer(6), code.pointer(9)
         i, j, step, count, k, pitch, f = (code.index(n) for n in (1, 3, 4, 5, 7, 8, 10))
         places = [
@@ -167,7 +196,7 @@ def outer_shifted(typing, w, i, x, j0, j1, shifts, taps, step, count, y, k, pitc
     each t to the next; y at k with ``pitch`` from row to row, its two vectors in a row."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = _Code(context, builder, signature, values)
+        code = Code(context, builder, signature, values)
         w, x, y, first = code.pointer(0), code.pointer(2), code.pointer(9), code.pointer(12)
         i, j0, j1, taps, step, count, k, pitch, f = map(code.index, (1, 3, 4, 6, 7, 8, 10, 11, 13))
         table, one, rows = code.pointer(5), *(ir.Constant(_INDEX, n) for n in (1, ROWS))
@@ -205,7 +234,7 @@ def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch, fresh):
     row to row. With ``fresh`` y is overwritten."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = _Code(context, builder, signature, values)
+        code = Code(context, builder, signature, values)
         g, x, y = code.pointer(0), code.pointer(3), code.pointer(7)
         i, g_step, j, x_step, count, k, pitch = (code.index(n) for n in (1, 2, 4, 5, 6, 8, 9))
         across = lines(code.itemsize)
@@ -235,7 +264,7 @@ def dots(typing, g, i, g_step, x, j, x_step, count, y, k, pitch, fresh):
     return types.void(g, i, g_step, x, j, x_step, count, y, k, pitch, fresh), generate
 
 
-def _totals(code: _Code, vectors: list[Any]) -> Any:
+def _totals(code: Code, vectors: list[Any]) -> Any:
     """The vector of the sums of ``vectors``, as many as each has lanes.
 
     Each round halves the number of vectors: two become one by adding halves of runs of lanes, which
@@ -259,7 +288,7 @@ def _mover(vectors: int) -> Any:
     @intrinsic
     def move(typing, x, i, y, j):
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            code = _Code(context, builder, signature, values)
+            code = Code(context, builder, signature, values)
             x, y, i, j = code.pointer(0), code.pointer(2), code.index(1), code.index(3)
             parts = [v * code.lanes for v in range(vectors)]
             for value, part in [(code.load(x, code.plus(i, part)), part) for part in parts]:
