@@ -1,4 +1,4 @@
-"""minigrad: a deep-learning engine from scratch on NumPy and CuPy, under PyTorch's names."""
+"""minigrad: a deep-learning engine written from scratch on NumPy and CuPy, with PyTorch's names."""
 
 from math import e, inf, nan, pi
 

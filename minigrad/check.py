@@ -1,4 +1,4 @@
-"""Argument checks. Each error names the argument, what was expected and what came."""
+"""Argument checks. Each error names the argument, what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shown(value: Any) -> str:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """A flag. Other values, such as "no", are more likely a mistake than meant as true."""
+    """``value`` must be a bool: other values, such as "no", are more likely a mistake."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
@@ -111,7 +111,7 @@ def beside(name: str, value: Any, other: Any, called: str = "input") -> None:
 
 
 def writable(name: str, value: Any) -> None:
-    """``value``, which is about to change in place, must not be read-only."""
+    """``value``, which will be changed in place, must not be read-only."""
     if not is_writable(value.data):
         raise ValueError(f"{name}: expected memory that can be written to, got a read-only array")
 

@@ -1,4 +1,4 @@
-"""Output for people: text without control characters, streams that may be closed, exit codes."""
+"""Terminal output: text without control characters, streams that may be closed, exit codes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _PLAIN = re.compile(r"[\n\r\t -~]*")  # needs no cleaning, like most text
 
 
 def install(extra: str) -> str:
-    """How to install an optional part of minigrad, for the end of a message.
+    """How to install an extra of minigrad, for the end of a message.
 
-    It names the checkout, because the project called minigrad on PyPI is another one.
+    It names the checkout, because the project called minigrad on PyPI is a different one.
     """
     return f"run pip install -e '.[{extra}]' in the folder of the checkout"
 
@@ -71,12 +71,12 @@ def one_line(text: object) -> str:
 
 
 def dimensions(shape: Sequence[int]) -> str:
-    """A shape as "64×3×32×32"; of a number "scalar"."""
+    """A shape in words, such as "64×3×32×32"; "scalar" for a number."""
     return "×".join(map(str, shape)) or "scalar"
 
 
 def byte_count(count: int) -> str:
-    """A number of bytes with three digits at most: "1.8 MB"."""
+    """A number of bytes with at most three digits, such as "1.8 MB"."""
     size, units = float(count), ["B", "KB", "MB", "GB"]
     while size >= 999.5 and len(units) > 1:
         size, units = size / 1000, units[1:]
@@ -84,8 +84,8 @@ def byte_count(count: int) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """A table of columns side by side: a heading, a rule, and the other rows. The columns whose
-    numbers are in ``right`` end together."""
+    """A table with aligned columns: a heading, a rule, and the other rows. The columns with numbers
+    in ``right`` are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -104,8 +104,8 @@ def complain(message: object) -> int:
 class Stream:
     """A stream that passes text through :func:`clean` once ``cleaning`` is set.
 
-    If ``heedless``, text is dropped when it can no longer be written, because the reader or the
-    terminal is gone or a disk is full. Otherwise the error names the stream.
+    If ``heedless``, text that can no longer be written is dropped, because the reader or the
+    terminal has closed or a disk is full. Otherwise the error names the stream.
     """
 
     def __init__(self, stream: TextIO, heedless: bool = False) -> None:
@@ -123,7 +123,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what the stream holds back."""
+        """Flush the stream."""
         with self._failing():
             self._stream.flush()
 

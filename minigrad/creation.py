@@ -1,4 +1,4 @@
-"""New tensors from values or of a given size."""
+"""Creation of tensors from values or of a given size."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _device = device  # the class, where a parameter is called device
 
 
 def floats_on(dtype: Any, where: Any) -> tuple[np.dtype[Any], device]:
-    """Dtype and device of a new tensor; None stands for float32 and the CPU."""
+    """Dtype and device of a new tensor, by default float32 and the CPU."""
     to = np.dtype(np.float32) if dtype is None else check.dtype("dtype", dtype)
     return to, _device("cpu" if where is None else where)
 
@@ -96,12 +96,12 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
 @lacks(**_lacked, memory_format=None)
 @spread("size")
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of whatever the memory holds, of shape ``size`` (integers or one tuple)."""
+    """An uninitialised tensor of shape ``size`` (integers or one tuple)."""
     return _filled("empty", size, dtype, device, requires_grad)
 
 
 def dtype_of(*numbers: Any) -> np.dtype[Any]:
-    """What a Tensor of these Python numbers has: float32, int64 or bool."""
+    """The dtype of a Tensor of these Python numbers: float32, int64 or bool."""
     kinds = {np.dtype(type(number)).kind for number in numbers}
     return np.dtype(np.float32 if "f" in kinds else np.bool_ if kinds == {"b"} else np.int64)
 
@@ -115,7 +115,7 @@ def full(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of shape ``size``, an int or a tuple, of one number.
+    """A tensor of shape ``size`` (an int or a tuple) filled with one number.
 
     Its dtype is float32 for a float, int64 for an int and bool for a bool, unless ``dtype`` is
     given.
@@ -140,7 +140,7 @@ def arange(
 ) -> Tensor:
     """The numbers start, start + step, … before ``end``; ``arange(end)`` starts at 0.
 
-    int64 of integers, else float32, unless ``dtype`` is given.
+    The dtype is int64 for integers, otherwise float32, unless ``dtype`` is given.
     """
     start, end = (0, start) if end is None else (start, end)
     given = {"start": start, "end": end, "step": step}
@@ -172,7 +172,7 @@ def linspace(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``steps`` numbers from ``start`` to ``end``, both included, at equal distances."""
+    """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
     start, end = check.number("start", start, -MOST, MOST), check.number("end", end, -MOST, MOST)
     steps, (to, where) = check.integer("steps", steps, 0), floats_on(dtype, device)
     with naming_allocation("linspace", (steps,), to), on(where):
@@ -188,7 +188,7 @@ def eye(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The (n, m) matrix with ones on its diagonal and zeros beside; m = n if not given."""
+    """The (n, m) matrix with ones on its diagonal and zeros elsewhere; m = n by default."""
     rows = check.integer("n", n, 0)
     columns = rows if m is None else check.integer("m", m, 0)
     to, where = floats_on(dtype, device)
@@ -211,7 +211,7 @@ def _like(name: str) -> Callable[..., Tensor]:
 
 
 def beside(input: Tensor, dtype: Any, where: Any) -> tuple[np.dtype[Any], device]:
-    """Dtype and device, those of ``input`` where they are None."""
+    """Dtype and device, by default those of ``input``."""
     check.tensor("input", input)
     to = input.dtype if dtype is None else check.dtype("dtype", dtype)
     return to, input.device if where is None else _device(where)
@@ -229,8 +229,7 @@ def full_like(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """:func:`full` of the shape of ``input``, and of its dtype and on its device unless others are
-    given."""
+    """:func:`full` with the shape of ``input``, and by default with its dtype and device."""
     to, where = beside(input, dtype, device)
     return full(input.shape, fill_value, dtype=to, device=where, requires_grad=requires_grad)
 
@@ -243,8 +242,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """:func:`tensor` of ``data``, whose memory is shared where dtype and device allow; a Tensor
-    that has them already is returned itself."""
+    """:func:`tensor` of ``data``, which shares its memory if dtype and device allow. A Tensor with
+    that dtype and device is returned unchanged."""
     if isinstance(data, Tensor):
         same = dtype is None or data.dtype == check.dtype("dtype", dtype)
         if same and (device is None or data.device == _device(device)):
@@ -286,7 +285,7 @@ def new_full(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """:func:`full` of the dtype and on the device of this tensor unless others are given."""
+    """:func:`full`, by default with the dtype and device of this tensor."""
     to, where = beside(self, dtype, device)
     return full(size, fill_value, dtype=to, device=where, requires_grad=requires_grad)
 
@@ -299,6 +298,6 @@ def new_tensor(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """:func:`tensor` of the dtype and on the device of this tensor unless others are given."""
+    """:func:`tensor`, by default with the dtype and device of this tensor."""
     to, where = beside(self, dtype, device)
     return tensor(data, to, where, requires_grad)

@@ -52,7 +52,7 @@ def _gpu_count() -> int:
 
 
 def _remedy(runtime: Any) -> str:
-    """What to do about a driver that CuPy cannot use."""
+    """Advice about a driver that CuPy cannot use."""
     driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
     if not 0 < driver < needed:
         return "check the driver with nvidia-smi"
@@ -111,7 +111,7 @@ class device:
     def use(self) -> None:
         """Make this GPU the current one of this thread, like ``torch.cuda.set_device``.
 
-        Operations take tensors on the CPU and on the current GPU, which is ``gpu:0`` at first.
+        Operations accept tensors on the CPU and on the current GPU, which is ``gpu:0`` at first.
         """
         if self.type == "gpu":
             self.xp.cuda.Device(self.index).use()
@@ -133,7 +133,7 @@ CPU = device("cpu")
 
 
 def get_xp(array: Array) -> ModuleType:
-    """The module whose functions take ``array``: NumPy or CuPy."""
+    """The array module of ``array``: NumPy or CuPy."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
     if not hasattr(type(array), "__cuda_array_interface__"):
@@ -149,7 +149,7 @@ def device_of(array: Array) -> device:
 
 
 def move(array: Array, to: device) -> Array:
-    """``array`` on the device ``to``, in the same memory order; itself if it is there already."""
+    """``array`` on the device ``to``, in the same memory order; no copy if it is there already."""
     if device_of(array) == to:
         return array
     # Copy memory in its own order, so that a transposed view keeps its layout.
@@ -188,7 +188,7 @@ def check_current(name: str, array: Array) -> None:
 
 
 class DeferredError:
-    """A word to which kernels, which cannot raise, write an invalid value of their input.
+    """A word for errors of kernels, which cannot raise: they write an invalid input value to it.
 
     It is in CPU memory that GPUs can write to (CUDA C++ Programming Guide, "Unified Virtual Address
     Space"), so reading it is cheap. It is read whenever values arrive from a GPU, because the

@@ -1,7 +1,7 @@
-"""Which code runs a function of arrays: its definition, or a faster implementation of it.
+"""The choice between the definition of a function of arrays and its faster implementations.
 
 A definition is written to be read: plain NumPy, with the mathematics in its docstring. It does not
-mention its implementations, which register themselves from ``minigrad/cpu`` and ``minigrad/gpu``::
+mention its implementations, which ``minigrad/cpu`` and ``minigrad/gpu`` register::
 
     @conv2d.on("cpu", when=lambda x, w, *_, **__: w.shape[2:] == (3, 3))
     def by_winograd(x, w, b, *, padding): ...
@@ -65,7 +65,8 @@ def device_type(*arrays: Any) -> str:
 
 
 class Implementation(NamedTuple):
-    """A way to run a function: its device, the condition under which it serves, and its code."""
+    """An implementation of a function: its device, the condition under which it applies, its
+    code."""
 
     device: str
     when: Callable[..., bool]
@@ -73,7 +74,7 @@ class Implementation(NamedTuple):
 
 
 def always(*args: Any, **params: Any) -> bool:
-    """The condition of an implementation that serves all arguments."""
+    """The condition of an implementation that applies to all arguments."""
     return True
 
 
@@ -82,7 +83,7 @@ class Dispatched:
 
     Attributes:
         definition: the function as it was written.
-        implementations: in the order in which they are tried. The first that serves runs; if none
+        implementations: in the order in which they are tried. The first that applies runs; if none
             does, the definition runs.
         run: ``run(*args, **params)`` calls the chosen function. A decorator of the definition such
             as :func:`minigrad.sums.in_float32` changes the arguments before the choice, so
@@ -103,7 +104,7 @@ class Dispatched:
 
         Args:
             device: "cpu" or "gpu".
-            when: ``when(*args, **params)`` is True for arguments that the function serves.
+            when: ``when(*args, **params)`` is True for arguments to which the function applies.
         """
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,7 +114,7 @@ class Dispatched:
         return register
 
     def choose(self, *args: Any, **params: Any) -> Callable[..., Any]:
-        """The function that serves these arguments."""
+        """The function that runs for these arguments."""
         if self.implementations and not _only_definitions:
             here = device_type(*args)
             for device, when, function in self.implementations:

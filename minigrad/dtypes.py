@@ -1,4 +1,4 @@
-"""Dtypes under PyTorch's names: each is NumPy's, which ``dtype=`` takes by its name too."""
+"""NumPy's dtypes under PyTorch's names. ``dtype=`` also accepts their names as strings."""
 
 from __future__ import annotations
 

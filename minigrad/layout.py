@@ -1,10 +1,10 @@
 """Memory layout: the batch is the innermost axis.
 
-A batch of images has shape (N, C, H, W) everywhere in minigrad's interface, but its memory is
-ordered (C, H, W, N), and that of a batch of vectors (N, F) is ordered (F, N): the arrays are
-transposed views. With N innermost, every slice that im2col, padding and pooling copy is a long
-contiguous run, the matrix product of a convolution needs no transpose, and batch norm is a sum
-along rows. ``python -m benchmarks.layout`` measures the effect.
+A batch of images has shape (N, C, H, W) everywhere in minigrad's interface, but its memory has the
+order (C, H, W, N), and that of a batch of vectors (N, F) the order (F, N): the arrays are
+transposed views. With N innermost, im2col, padding and pooling copy long contiguous runs, the
+matrix product of a convolution needs no transpose, and batch norm sums along rows.
+``python -m benchmarks.layout`` measures the effect.
 """
 
 from __future__ import annotations

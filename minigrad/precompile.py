@@ -1,4 +1,4 @@
-"""Compile the CPU's kernels before the first run needs them.
+"""Compile the CPU kernels before the first run.
 
     python -m minigrad.precompile
 
@@ -39,8 +39,8 @@ def main(helped: int | None = None) -> int:
     """Compile what :func:`training_step` needs; returns the exit code.
 
     Args:
-        helped: the process that this one helps, by beginning with the last kernel. It ends with
-            that process, and at once if another helper is at work on the same cache.
+        helped: the process that this one helps, starting with the last kernel. It ends with that
+            process, and at once if another helper works on the same cache.
 
     Raises:
         ImportError: Numba is missing.

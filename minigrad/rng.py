@@ -7,8 +7,8 @@ a training loop that calls ``manual_seed(seed, epoch, step)`` makes the same dra
 as in an uninterrupted one, and no state has to be saved.
 
 Threads that have not called ``manual_seed`` share the sequence of the main thread: each draw is
-made once, by any of them. A thread that has called it uses a sequence of its own and makes the
-draws that it would make alone.
+made once, by any of them. A thread that has called it has its own sequence, which does not depend
+on other threads.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ _shared = _Sequence(0)
 
 
 class Part(NamedTuple):
-    """The rows of a batch that one of several processes has: every ``of``-th from ``first`` on.
+    """The rows of a batch that belong to one of several processes: every ``of``-th from ``first``
+    on.
 
     Attributes:
         first, of: number of the process, and how many there are.
@@ -111,8 +112,8 @@ _thread = _Thread()
 def manual_seed(seed: int, *stream: int) -> None:
     """Restart the calling thread's sequence of random draws.
 
-    The main thread's sequence also serves all threads that have not called this. If two threads
-    that train two models both call it, each makes the draws that it would make alone.
+    All threads that have not called this use the main thread's sequence. If two threads that train
+    two models both call it, their draws do not depend on each other.
 
     Args:
         seed: whole number >= 0, the seed of the run.
@@ -135,11 +136,11 @@ def manual_seed(seed: int, *stream: int) -> None:
 
 
 class Generator:
-    """A sequence of random draws of its own, as ``torch.Generator``: for random tensors, the order
+    """A separate sequence of random draws, like ``torch.Generator``: for random tensors, the order
     of a ``DataLoader``, its samplers and ``random_split``.
 
     Args:
-        device: only "cpu"; what is drawn can be moved.
+        device: only "cpu"; drawn tensors can be moved.
     """
 
     def __init__(self, device: Any = "cpu") -> None:
@@ -147,17 +148,17 @@ class Generator:
         self.manual_seed(0)
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start anew from ``seed``, a whole number from 0; returns the generator."""
+        """Restart from ``seed``, an integer >= 0; returns the generator."""
         self._seed = check.integer("seed", seed, 0)
         self._sequence = _Sequence(self._seed)
         return self
 
     def initial_seed(self) -> int:
-        """The seed it last started from."""
+        """The seed of the last start."""
         return self._seed
 
     def seed(self) -> int:
-        """Start anew from a seed of the system's, which is returned."""
+        """Restart from a random seed of the operating system; returns the seed."""
         self.manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0]))
         return self._seed
 
@@ -167,8 +168,8 @@ class Generator:
 
 
 def drawn_by(name: str, value: Any) -> np.random.Generator:
-    """A NumPy generator over the next draw of ``value``, a Generator, or of the thread's sequence
-    if it is None."""
+    """A NumPy generator for the next draw of ``value``, a Generator, or of the thread's sequence if
+    it is None."""
     if value is None:
         return generator()
     if not isinstance(value, Generator):
@@ -196,8 +197,8 @@ def next_draw() -> Draw:
 
 @contextmanager
 def part_of_batch(part: Part | None) -> Iterator[None]:
-    """Context in which this thread works on ``part`` of a batch. What is drawn for each row of a
-    batch is then drawn for the whole batch, and the part's rows are taken from it."""
+    """Context in which this thread works on ``part`` of a batch. Draws for each row of a batch are
+    then made for the whole batch, and the part's rows are taken from them."""
     before, _thread.part = _thread.part, part
     try:
         yield
@@ -211,9 +212,9 @@ def current_part() -> Part | None:
 
 
 def rows_of_batch(count: int) -> tuple[int, slice]:
-    """For a function that draws for each of ``count`` rows: how many rows to draw for, and which of
-    these are meant. They differ only between processes that share a batch, whose draws thereby are
-    those of a single process."""
+    """For a function that draws for each of ``count`` rows: the number of rows to draw for, and
+    which of them to use. If processes share a batch, they draw for the whole batch and use their
+    own rows, so that the draws are those of a single process."""
     part = _thread.part
     if part is None:
         return count, slice(None)
@@ -224,7 +225,7 @@ def rows_of_batch(count: int) -> tuple[int, slice]:
 
 @contextmanager
 def drawn_again() -> Iterator[None]:
-    """What is drawn within it on the calling thread is drawn again after it."""
+    """Context after which the calling thread repeats the draws made within it."""
     sequence = _thread.own or _shared
     start = sequence.next().number
     sequence.start_at(start)
@@ -235,7 +236,7 @@ def drawn_again() -> Iterator[None]:
 
 
 def generator() -> np.random.Generator:
-    """A NumPy generator of the next draw of the sequence."""
+    """A NumPy generator for the next draw of the sequence."""
     return np.random.Generator(next_draw().philox())
 
 
@@ -250,7 +251,7 @@ def _drawn(
     requires_grad: bool,
     generator: Any,
 ) -> Tensor:
-    """A tensor drawn by NumPy's ``name``: on the CPU, so a seed gives the same everywhere."""
+    """A tensor drawn by NumPy's ``name`` on the CPU, so a seed gives the same values everywhere."""
     shape = check.shape(size, at_least=1)
     if to.kind != "f":
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
@@ -300,7 +301,7 @@ def randn_like(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """:func:`randn` of the shape of ``input``, of its dtype and device unless others are given."""
+    """:func:`randn` with the shape of ``input``, by default with its dtype and device."""
     to, where = beside(input, dtype, device)
     return _drawn("standard_normal", (input.shape,), to, where, requires_grad, generator)
 
@@ -314,7 +315,7 @@ def rand_like(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """:func:`rand` of the shape of ``input``, of its dtype and device unless others are given."""
+    """:func:`rand` with the shape of ``input``, by default with its dtype and device."""
     to, where = beside(input, dtype, device)
     return _drawn("random", (input.shape,), to, where, requires_grad, generator)
 
@@ -330,7 +331,7 @@ def randint(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Whole numbers drawn uniformly from [low, high), int64 unless ``dtype`` is given.
+    """Integers drawn uniformly from [low, high), int64 unless ``dtype`` is given.
 
     ``randint(high, size)`` starts at 0.
     """
@@ -375,7 +376,7 @@ def randperm(
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
 ) -> Tensor:
-    """1 with the probability that each element is, or with probability ``p``, else 0."""
+    """1 with the probability given by each element, or with probability ``p``; otherwise 0."""
     check.floating("input", check.tensor("input", input))
     x = move(input.data, CPU)
     if p is not None:
@@ -395,7 +396,8 @@ def multinomial(
     *,
     generator: Generator | None = None,
 ) -> Tensor:
-    """``num_samples`` indices drawn by weight from each row of (C,) or (N, C); int64.
+    """``num_samples`` indices drawn in proportion to the weights (C,), or those of each row of
+    (N, C); int64.
 
     Args:
         replacement: whether an index may be drawn again.

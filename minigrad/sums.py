@@ -2,11 +2,10 @@
 
 Along contiguous memory NumPy sums pairwise, so the rounding error grows with the logarithm of the
 number of terms. Along any other axis it adds one slice after another, and the error grows with
-their
-number: the mean of 10⁵ float32 values near 10⁴ is then off by a thousandth of its value.
+their number: the mean of 10⁵ float32 values near 10⁴ then has a relative error of a thousandth.
 
-float16 has eleven bits and ends at 65504, too few for a sum. So float16 numbers are summed in
-float32, and the result is rounded once, as in PyTorch.
+float16 has a precision of eleven bits and a maximum of 65504, which is not enough for sums. So
+float16 numbers are summed in float32, and the result is rounded once, as in PyTorch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Tensor: an array that can remember how it was computed, and its values in and out.
+"""Tensor: an array with a record of how it was computed, and conversion from and to other types.
 
 Writing into the array ``tensor.data`` between forward and backward is not detected: operations keep
-the very arrays they saw, so the gradients would be those of the overwritten values. What a method
-such as ``tensor.add_`` has written is (see :mod:`minigrad.writes`).
+the arrays themselves, so the gradients would be those of the overwritten values. Writes by methods
+such as ``tensor.add_`` are detected (see :mod:`minigrad.writes`).
 """
 
 from __future__ import annotations
@@ -228,33 +228,33 @@ class Tensor(Variable):
     ) -> None:
         """Add dself/dleaf to the ``grad`` of every leaf that requires it.
 
-        The graph is freed as the sweep passes, so memory shrinks while it runs. A second call
+        The graph is freed during the backward pass, so memory shrinks meanwhile. A second call
         raises unless the first had ``retain_graph=True``.
 
         Args:
-            gradient: dL/dself, of self's shape, dtype and device; 1 if self has one element.
-            retain_graph: keep the graph for another call; by default as ``create_graph``.
+            gradient: dL/dself, with self's shape, dtype and device; 1 if self has one element.
+            retain_graph: keep the graph for another call (default: the value of ``create_graph``).
             create_graph: record how the gradients are computed, so that they can be differentiated
-                in turn. A ``grad`` then keeps its graph, and with it the leaf, alive: set it to
-                None when it is done with, or use :func:`minigrad.autograd.grad`.
-            inputs: the tensors to whose ``grad`` is added, in place of all leaves.
+                again. A ``grad`` then refers to its graph, and the graph to the leaf: set ``grad``
+                to None to free them, or use :func:`minigrad.autograd.grad`.
+            inputs: the tensors to whose ``grad`` is added, instead of all leaves.
 
         Raises:
-            NotImplementedError: with ``create_graph``, an operation whose derivative cannot be
-                differentiated; it is named.
+            NotImplementedError: with ``create_graph``, the derivative of an operation cannot be
+                differentiated; the message names the operation.
         """
         backward_of((self,), (gradient,), retain_graph, create_graph, inputs)
 
     # -- hooks
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Make ``backward`` call ``hook(grad)`` with the complete gradient of this tensor before it
-        goes on. Hooks are called in the order of registration.
+        """Make ``backward`` call ``hook(grad)`` with the complete gradient of this tensor, before
+        it is used. Hooks are called in the order of registration.
 
         Args:
             hook: returns None, or a Tensor of the same shape, dtype and device that replaces the
-                gradient. It must not write to its argument, whose memory other gradients may
-                share. Its operations are not recorded.
+                gradient. It must not write to its argument, because other gradients may share its
+                memory. Its operations are not recorded.
 
         Returns:
             A handle: ``handle.remove()``, or the end of ``with handle:``, removes the hook.
@@ -266,8 +266,8 @@ class Tensor(Variable):
         return self._gradient_hooks("register_hook").add(_of_arrays(hook))
 
     def retain_grad(self) -> None:
-        """Make ``backward`` add the gradient of this result, after its hooks, to ``grad``, as for a
-        leaf.
+        """Make ``backward`` add the gradient of this result to its ``grad``, after its hooks, as
+        for a leaf.
 
         Raises:
             RuntimeError: the tensor does not require grad.
@@ -367,7 +367,7 @@ def backward_of(
 
 
 def wanted_of(caller: str, inputs: Any) -> list[Tensor]:
-    """The tensors whose gradients are asked for, which must be able to have one."""
+    """The tensors whose gradients are requested; they must require one."""
     wanted = [inputs] if isinstance(inputs, Tensor) else check.items("inputs", inputs, "Tensors")
     if not wanted:
         raise RuntimeError(f"{caller}: inputs: expected at least one Tensor, got none")
@@ -385,7 +385,7 @@ def sweep(
     create_graph: bool,
     wanted: Sequence[Tensor] | None,
 ) -> dict[tape.Node | Variable, tape.Gradient]:
-    """:func:`minigrad.tape.sweep` from ``outputs``, its arguments checked."""
+    """:func:`minigrad.tape.sweep` from ``outputs``, with checks of its arguments."""
     create_graph = check.boolean("create_graph", create_graph)
     keep = create_graph if retain_graph is None else check.boolean("retain_graph", retain_graph)
     seeds = [
@@ -401,7 +401,7 @@ def sweep(
 
 
 def end_of(x: Tensor) -> tape.Node | Variable:
-    """Where the gradients of x go: to the operation that made it, or to x."""
+    """The target of the gradients of x: the operation that computed it, or x itself."""
     return x if x.node is None else x.node
 
 
@@ -433,7 +433,8 @@ def check_gradient(name: str, of: Tensor, gradient: Any) -> None:
 
 
 def as_array(data: Any, floats: Any = np.float32) -> Array:
-    """``data`` as an array: shared if it is one, else copied. Python floats become ``floats``."""
+    """``data`` as an array: shared if it is one, otherwise copied. Python floats become
+    ``floats``."""
     if type(data) is np.ndarray:
         array = data
     elif isinstance(data, Tensor):

@@ -1,11 +1,11 @@
-"""Test an operation of your own: its results, its derivative, and what it must leave alone.
+"""Tests for your own operations: their results, derivatives and side effects.
 
     from minigrad.testing import arrays, check_op, shapes
 
     def test_swish():
         check_op(swish, arrays(shapes()))
 
-The strategies draw with Hypothesis, from the extra ``testing``.
+The strategies use Hypothesis (extra ``testing``).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ ROUNDING = {"float64": 1e-9, "float32": 2e-4}  # of a result, relative to its la
 
 @dataclass(frozen=True)
 class Strides:
-    """A memory layout: the axes from the outermost to the innermost, and for each the distance
-    between neighbours, in elements of a dense axis; below 0 it runs backwards."""
+    """A memory layout: the axes from the outermost to the innermost, each with the distance between
+    neighbours in elements of a dense axis; a negative one runs backwards."""
 
     order: Shape
     steps: Shape
@@ -104,7 +104,7 @@ def broadcast_arrays(
 
 
 def grid(shape: Sequence[int], seed: int = 0, low: float = -2.0, high: float = 2.0) -> np.ndarray:
-    """Evenly spaced values in random order: no ties and no zero, so no kink near any of them."""
+    """Evenly spaced values in random order, without ties and zeros, and so without kinks nearby."""
     size = math.prod(shape)
     steps = np.random.default_rng(seed).permutation(size) + 0.3
     return np.asarray((low + (high - low) * steps / max(size, 1)).reshape(shape))
@@ -152,23 +152,24 @@ def check_op(
     - the result has the dtype of the arguments and, in float64, the values of ``reference``;
     - the derivative is that of central differences (:func:`minigrad.gradcheck`), and each gradient
       is the same if it is asked for alone;
-    - float32 gives float64's results, but for rounding;
+    - float32 gives the results of float64 up to rounding;
     - arguments with drawn strides give the same results;
     - arguments and the incoming gradient are unchanged;
     - the graph is freed without the garbage collector, so the closure keeps no Tensor.
 
     Args:
-        function: returns one Tensor. It gives the same result in every call.
-        arguments: draws an argument, or a tuple of them. Arrays are given as Tensors, all else as
-            it is; a dict at the end holds keyword arguments. Floating arrays are differentiated.
+        function: returns one Tensor, the same in every call.
+        arguments: strategy for an argument, or a tuple of them. Arrays are passed as Tensors, other
+            values unchanged; a dict at the end holds keyword arguments. Floating arrays are
+            differentiated.
         reference: a function of NumPy arrays with the same values.
         constant: numbers of arguments, from 0, that are not differentiated.
-        max_examples: as in ``hypothesis.settings``, whose default it is.
-        loosen: multiplies the tolerances that allow for rounding.
+        max_examples: number of examples (default: that of ``hypothesis.settings``).
+        loosen: factor of the tolerances for rounding.
 
     Raises:
-        AssertionError: a check failed. Hypothesis shows the smallest arguments that it found.
-        ValueError: no derivative can be checked, see :func:`minigrad.gradcheck`.
+        AssertionError: a check failed. Hypothesis shows the smallest failing arguments.
+        ValueError: no derivative can be checked (see :func:`minigrad.gradcheck`).
     """
     count = settings().max_examples if max_examples is None else max_examples
 

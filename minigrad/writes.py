@@ -1,11 +1,11 @@
-"""Writes into memory that a derivative keeps: found when backward comes to it, as in PyTorch.
+"""Detection of in-place writes into memory that backward needs, as in PyTorch.
 
-An operation keeps the very arrays it saw. Every write in place notes the time at which it changed
-the memory behind an array, and every node on the tape the time at which it was recorded. A node
-that was recorded before the memory of one of its arrays was written into cannot give the gradient
-of what was computed. Nothing is looked up until the first write.
+An operation keeps its arrays without copying. Every in-place write stores the time at which it
+changed the memory of an array, and every node on the tape the time at which it was recorded. If an
+array of a node was written after the node was recorded, its gradient would be wrong, and backward
+raises an error. Before the first write, nothing is checked.
 
-A write into ``tensor.data``, as optimisers do, is not noted.
+A write into ``tensor.data``, as by optimisers, is not detected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _written: dict[int, tuple[weakref.ref[Any], int]] = {}  # by the id of the memor
 
 
 def note(array: Array) -> None:
-    """The memory of ``array`` has been written into."""
+    """Record that the memory of ``array`` has been written."""
     global time
     time += 1
     owner = _owner(array)
@@ -34,7 +34,7 @@ def note(array: Array) -> None:
 
 
 def check_unwritten(name: str, recorded: int, backward: Callable[..., Any]) -> None:
-    """Raise RuntimeError if memory that ``backward`` keeps was written into after ``recorded``."""
+    """Raise RuntimeError if memory that ``backward`` keeps was written after ``recorded``."""
     if recorded == time:
         return
     for array in _kept(backward, set()):

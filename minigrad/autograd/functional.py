@@ -1,6 +1,6 @@
 """Jacobians, Hessians and their products with vectors, as ``torch.autograd.functional`` has them.
 
-Each runs ``func`` once on inputs of its own, which share their memory with those given.
+Each runs ``func`` once, on new Tensors that share the memory of the given inputs.
 """
 
 from __future__ import annotations

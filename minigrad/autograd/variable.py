@@ -1,4 +1,4 @@
-"""``Variable``, as programs from before PyTorch 0.4 call a tensor."""
+"""``Variable``, the name of a tensor in programs from before PyTorch 0.4."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Variable(metaclass=_Meta):
     Args:
         data: a Tensor.
         requires_grad: whether backward computes its gradient.
-        volatile: no longer has a meaning in PyTorch; only False is accepted, and ``no_grad`` is
-            what it meant.
+        volatile: has no effect in PyTorch any more; only False is accepted. Use ``no_grad``.
     """
 
     def __new__(cls, data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Any:

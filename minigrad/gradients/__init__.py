@@ -1,4 +1,4 @@
-"""Gradients as functions: :func:`grad`, and how gradients are recorded to be differentiated."""
+"""Gradients as functions: :func:`grad`, and the recording of gradients to differentiate them."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ def grad(
 ) -> tuple[Tensor, ...]:
     """Σ grad_output · doutput/dinput for each of ``inputs``; no tensor's ``grad`` changes.
 
-    Only what lies between ``outputs`` and ``inputs`` is computed, and freed. Hooks are called, and
-    results that :meth:`Tensor.retain_grad` keeps get their ``grad``.
+    Only the graph between ``outputs`` and ``inputs`` is computed, and freed. Hooks are called, and
+    results with :meth:`Tensor.retain_grad` get their ``grad``.
 
     Args:
         outputs: a Tensor or several.
-        inputs: leaves or results, which require gradients.
-        grad_outputs: the gradient of each output, of its shape, dtype and device; None stands for
-            1 of an output with one element.
-        retain_graph: keep the graph for another call; by default as ``create_graph``.
+        inputs: leaves or results that require gradients.
+        grad_outputs: the gradient of each output, with its shape, dtype and device; None means 1,
+            for an output with one element.
+        retain_graph: keep the graph for another call (default: the value of ``create_graph``).
         create_graph: record how the gradients are computed, so that they can be differentiated.
         only_inputs: True.
-        allow_unused: give None for an input on which no output depends, instead of an error. By
-            default as ``materialize_grads``.
+        allow_unused: return None for an input on which no output depends, instead of raising
+            (default: the value of ``materialize_grads``).
         is_grads_batched: not supported.
-        materialize_grads: give zeros for such an input.
+        materialize_grads: return zeros for such an input.
 
     Returns:
-        A gradient for each input, of its shape and dtype.
+        A gradient for each input, with its shape and dtype.
 
     Raises:
         RuntimeError: an output or input does not require gradients, an output with several elements
             has no ``grad_output``, an input is not used, or the graph has been freed.
-        NotImplementedError: with ``create_graph``, an operation whose derivative cannot be
-            differentiated; it is named.
+        NotImplementedError: with ``create_graph``, the derivative of an operation cannot be
+            differentiated; the message names the operation.
     """
     check.unsupported("only_inputs", only_inputs, True)
     check.unsupported("is_grads_batched", is_grads_batched, False)
@@ -84,13 +84,13 @@ def backward(
     grad_variables: None = None,
     inputs: Tensor | Tensors | None = None,
 ) -> None:
-    """:meth:`Tensor.backward` of several tensors in one sweep.
+    """:meth:`Tensor.backward` of several tensors in one pass.
 
     Args:
         tensors: a Tensor or several.
-        grad_tensors: the gradient of each; None stands for 1 of a tensor with one element.
+        grad_tensors: the gradient of each; None means 1, for a tensor with one element.
         retain_graph, create_graph, inputs: as in :meth:`Tensor.backward`.
-        grad_variables: not supported; PyTorch's old name of ``grad_tensors``.
+        grad_variables: not supported; PyTorch's old name for ``grad_tensors``.
     """
     check.unsupported("grad_variables", grad_variables, None)
     ys, seeds = _outputs("backward", "tensors", "grad_tensors", tensors, grad_tensors)

@@ -1,7 +1,7 @@
-"""Gradients that are recorded as they are computed, so that they can be differentiated in turn.
+"""Recording of gradients, so that they can be differentiated again.
 
-Three ways, one for each rule of :mod:`minigrad.tape.twice`. In two of them the derivative that
-plain ``backward()`` runs computes the values; what is new is how it is differentiated.
+There is one method for each rule of :mod:`minigrad.tape.twice`. In two of them, the derivative of
+plain ``backward()`` computes the values, and the rule adds the derivative of that.
 
 With y = f(a, b) linear in each of a and b, dL/da = F(g, b) is the array for which
 <F(g, b), h> = <g, f(h, b)> for every h. So the derivatives of F along h are, by its arguments,

@@ -1,10 +1,11 @@
-"""Tensors under the interface of arrays, so that a definition runs on them and is recorded.
+"""Tensors with the interface of arrays, so that a definition can run on them and be recorded.
 
-A definition is written for arrays: ``xp.exp(x)``, ``g * y``, ``x.sum(axis=0)``. Run on a
+A definition is written for arrays: ``xp.exp(x)``, ``g * y``, ``x.sum(axis=0)``. With a
 :class:`Traced` in place of an array, each of these is an operation on a Tensor. Comparisons, signs
-and the like are constants to a derivative: they give arrays.
+and similar functions are constants for the derivative: they return arrays.
 
-What is not here raises an error, and the derivative that needs it cannot be differentiated.
+A function that is not supported raises an error; a derivative that uses it cannot be
+differentiated.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from ..tensor import Tensor
 
 
 class CannotTrace(Exception):
-    """What a definition does with its arguments cannot be recorded."""
+    """A definition uses something that cannot be recorded."""
 
 
 class Traced:
-    """A Tensor that behaves as its array does.
+    """A Tensor that behaves like its array.
 
     Args:
         tensor: the value.
-        gone: it is not: of the value only shape and dtype are known. What is computed of it is gone
-            too, and to use it in a derivative is an error.
+        gone: whether only shape and dtype of the value are known. Then results computed from it are
+            gone too, and their use in a derivative is an error.
     """
 
     __array_ufunc__ = None  # array * traced must come to Traced.__rmul__
@@ -43,7 +44,7 @@ class Traced:
         self.tensor, self.gone = tensor, gone
 
     def set(self, tensor: Tensor) -> None:
-        """Give a value to one that was gone."""
+        """Set the value, if it was gone."""
         self.tensor, self.gone = tensor, False
 
     def known(self) -> Tensor:
@@ -141,7 +142,7 @@ def _axes(axis: Any) -> Any:
 
 def _trace(function: Callable[..., Tensor], *operands: Any) -> Any:
     """``function`` of the Tensors of ``operands``, of which at least one is Traced; gone if one
-    is gone. Floats meet in the wider dtype, as in NumPy."""
+    is gone. Floats are promoted to the wider dtype, as in NumPy."""
     gone = any(isinstance(x, Traced) and x.gone for x in operands)
     values: list[Any] = [x.tensor if isinstance(x, Traced) else _operand(x) for x in operands]
     floats = [x for x in values if isinstance(x, Tensor) and x.dtype.kind == "f"]

@@ -8,14 +8,14 @@ An operation is one function of arrays that returns its result and its own deriv
         return a * b, lambda g, needs: (g * b, g * a)
 
 :func:`op`, which states the contract, turns it into a function of Tensors that records a
-:class:`Node` on the tape: the closure, and the nodes it sends gradients to. :func:`sweep` walks the
-tape from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008, ch. 3). The
-closure keeps what backward needs, and nothing else is kept.
+:class:`Node` on the tape: the closure, and the nodes it sends gradients to. :func:`sweep` is the
+backward pass, from the result to the leaves (Griewank & Walther, *Evaluating Derivatives*, 2008,
+ch. 3). The closure keeps the arrays that backward needs, and nothing else is kept.
 
-With ``create_graph=True`` gradients are themselves recorded. :mod:`minigrad.tape.twice` says how an
-operation allows for that, :mod:`minigrad.gradients` how it is done.
+With ``create_graph=True`` gradients are themselves recorded: :mod:`minigrad.tape.twice` has the
+rules of operations for that, :mod:`minigrad.gradients` their use.
 
-The tape works on arrays. All it needs of a Tensor is in :class:`Variable`.
+The tape works on arrays. :class:`Variable` is the part of a Tensor that it uses.
 """
 
 from .backward import Gradient, add, add_into, sweep, unbroadcast

@@ -1,6 +1,6 @@
-"""The sweep: gradients sent from results down to the leaves.
+"""The backward pass: gradients are propagated from results to the leaves.
 
-The memory of a gradient is the engine's where it can be, so that the next one is added into it.
+If the engine owns the memory of a gradient, the next one is added in place.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ recorded: Any = None  # the Gradient of create_graph=True, set by minigrad.gradi
 
 
 class Gradient:
-    """A gradient during the sweep: its sum so far, and whether its memory may be added into."""
+    """A gradient during the backward pass: its sum so far, and whether it may be added to in
+    place."""
 
     __slots__ = ("owned", "value")
 
@@ -63,13 +64,13 @@ class Gradient:
         self.owned = False  # a hook may have kept it
 
     def give(self, x: Variable) -> None:
-        """Add it to the gradient that ``x`` has."""
+        """Add it to the gradient of ``x``."""
         x._accumulate(self.value, self.owned)
         for listener in listeners():
             listener.leaf(x, self.value)
 
     def tensor(self, make: Callable[[Array], Any]) -> Any:
-        """The Tensor that ``make`` makes of it, which shares its memory with no other."""
+        """A Tensor, made by ``make``, that does not share its memory."""
         return make(self.value if self.owned else self.value.copy(order="K"))
 
     @staticmethod
@@ -155,12 +156,12 @@ def sweep(
     retain_graph: bool,
     wanted: Collection[Node | Variable] | None = None,
 ) -> Gradients:
-    """Propagate gradients down the graph. Each node runs once, after all its users.
+    """Propagate gradients through the graph. Each node runs once, after all its users.
 
     Args:
         seeds: the gradients of the results.
-        retain_graph: keep what was passed for another sweep.
-        wanted: only nodes that lead to these are passed. None adds to the ``grad`` of every leaf.
+        retain_graph: keep the graph for another pass.
+        wanted: run only nodes that lead to these. None adds to the ``grad`` of every leaf.
 
     Returns:
         The gradients of those ``wanted`` on which the results depend.
@@ -226,8 +227,8 @@ def sweep(
 def _count_uses(
     roots: Collection[Node | Variable], wanted: Collection[Node | Variable] | None
 ) -> dict[Node | Variable, int]:
-    """The number of gradients that the sweep must wait for, for each node and each leaf with hooks
-    below ``roots``; with ``wanted``, for each node on the way to these, and for these."""
+    """The number of gradients to wait for, for each node and each leaf with hooks below ``roots``;
+    with ``wanted``, for these and each node on a path to them."""
     pending = [x for x in roots if isinstance(x, Node)]
     if wanted is not None:
         return _count_uses_of(pending, wanted)
@@ -250,7 +251,7 @@ def _count_uses(
 def _count_uses_of(
     roots: Collection[Node], wanted: Collection[Node | Variable]
 ) -> dict[Node | Variable, int]:
-    """:func:`_count_uses` of the nodes on the way to ``wanted``, and of these."""
+    """:func:`_count_uses` for ``wanted`` and the nodes on a path to them."""
     leads: dict[Target, bool] = {}  # whether anything wanted lies behind
     freed = None
     pending: list[tuple[Node, bool]] = [(node, False) for node in roots]

@@ -1,4 +1,4 @@
-"""What the tape consists of: variables, and nodes that say how each came of others."""
+"""The elements of the tape: variables, and nodes for the operations that computed them."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ class Variable:
 
 
 class Node:
-    """An operation on the tape: its derivative and where its gradients go. It holds no values but
-    those that the derivative keeps.
+    """An operation on the tape: its derivative and the targets of its gradients. It holds only the
+    values that the derivative keeps.
 
     Attributes:
-        operation: what was run.
-        inputs: where each argument's gradient goes; None where nobody wants it.
-        backward: the derivative; None once the graph is freed.
-        recall: what differentiating the derivative needs (see :mod:`minigrad.tape.twice`).
-        shape, dtype: of the result.
+        operation: the operation.
+        inputs: the target of each argument's gradient; None if no gradient is needed.
+        backward: the derivative; None after the graph is freed.
+        recall: values for differentiating the derivative (see :mod:`minigrad.tape.twice`).
+        shape, dtype: shape and dtype of the result.
     """
 
     __slots__ = (
@@ -83,13 +83,13 @@ class Node:
         self.written = writes.time  # when it was recorded
 
     def name(self) -> str:
-        """As PyTorch names it: ``"MulBackward0"`` for ``mul``."""
+        """PyTorch's name of the node: ``"MulBackward0"`` for ``mul``."""
         words = self.operation.name.split("_")
         return "".join(word[:1].upper() + word[1:] for word in words) + "Backward0"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """Where the gradients go, as PyTorch tells it: (node, 0), or (None, 0)."""
+        """The targets of the gradients, as in PyTorch: (node, 0), or (None, 0)."""
         return tuple(
             (AccumulateGrad(target) if isinstance(target, Variable) else target, 0)
             for target in self.inputs

@@ -1,4 +1,4 @@
-"""Whether operations are recorded, on each thread."""
+"""Gradient modes: whether operations are recorded, for each thread."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def is_inference_mode_enabled() -> bool:
 
 
 class _Switch(contextlib.ContextDecorator):
-    """What :class:`no_grad` and its kin share: a context manager, and a decorator with or without
-    brackets."""
+    """Base of :class:`no_grad` and similar classes: a context manager, and a decorator with or
+    without parentheses."""
 
     def __new__(cls, orig_func: Any = None) -> Any:
         return super().__new__(cls) if orig_func is None else cls()(orig_func)
@@ -77,11 +77,11 @@ class enable_grad(_Switch):
 
 
 class set_grad_enabled(_Switch):
-    """Record operations from here on, or not: a function, a context manager and a decorator.
+    """Turn recording on or off: a function, a context manager and a decorator.
 
     Args:
-        mode: whether to record. It holds at once, and until the end of the ``with`` block if there
-            is one.
+        mode: whether to record. It takes effect at once, and lasts until the end of the ``with``
+            block if there is one.
     """
 
     def __new__(cls, mode: bool) -> Any:
@@ -109,10 +109,10 @@ class set_grad_enabled(_Switch):
 
 
 class inference_mode(_Switch):
-    """Context manager and decorator for code whose results no gradient will ever pass.
+    """Context manager and decorator for code whose results never need a gradient.
 
-    It is :class:`no_grad`, and ``enable_grad`` inside it changes nothing. (PyTorch also refuses
-    gradients through results that were made inside; here they are constants like any other.)
+    It is :class:`no_grad`, and ``enable_grad`` has no effect inside it. (PyTorch also refuses
+    gradients through results that were made inside; here they are ordinary constants.)
 
     Args:
         mode: False leaves the mode that an outer ``inference_mode`` has entered.

@@ -1,4 +1,4 @@
-"""Operations: functions of arrays made into functions of Tensors that are recorded on the tape."""
+"""Operations: functions of Tensors, made from functions of arrays and recorded on the tape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Operation(Dispatched):
 
     Attributes:
         definition: the function of arrays that :func:`op` decorated.
-        twice: how its derivative is itself differentiated, or None if it cannot be.
+        twice: the rule to differentiate its derivative, or None.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ def op(function: Any = None, *, twice: Rule | None = None) -> Any:
     - A gradient is new memory, or ``g``, or a view of ``g``. It is never an array that the closure
       keeps, and backward writes neither to ``g`` nor to arrays of the closure.
     - The closure refers to arrays, never to the resulting Tensor. Without a reference cycle, memory
-      is freed by reference count as the sweep passes.
+      is freed by reference count during the backward pass.
 
-    ``@op(twice=...)`` says how the derivative is differentiated (:mod:`minigrad.tape.twice`).
-    Without it ``create_graph=True`` refuses the operation by name.
+    ``@op(twice=...)`` gives the rule to differentiate the derivative (:mod:`minigrad.tape.twice`).
+    Without it, ``create_graph=True`` raises an error that names the operation.
 
     Returns:
         A function whose positional arguments may be Tensors, None, or Python and NumPy scalars.
@@ -125,7 +125,7 @@ def op(function: Any = None, *, twice: Rule | None = None) -> Any:
 
 @np.errstate(all="ignore")  # as in the sweep; a decorator takes half the time of a block
 def _quietly(operation: Operation, arrays: list[Any], params: dict[str, Any]) -> Any:
-    """What the operation returns for arrays."""
+    """The operation's result for arrays."""
     try:
         return operation.run(*arrays, **params)
     except MemoryError as error:
@@ -172,7 +172,7 @@ def _number(name: str, x: Any) -> Any:
 
 
 def kind_of(array: Array) -> Any:
-    """Dtype and device in a form that is cheap to compare."""
+    """Dtype and device, in a form that is fast to compare."""
     return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
 
 

@@ -1,14 +1,14 @@
-"""How a derivative is itself differentiated: what ``@op(twice=...)`` says of an operation.
+"""Rules to differentiate a derivative: the argument of ``@op(twice=...)``.
 
-Plain ``backward()`` knows nothing of this file but :meth:`Rule.recall`. With ``create_graph=True``
-the gradients are recorded as they are computed (:mod:`minigrad.gradients`), so the derivative of
-every operation that is passed must have one of its own. No derivative is written twice for that:
+Plain ``backward()`` uses only :meth:`Rule.recall` of this file. With ``create_graph=True`` the
+gradients are recorded (:mod:`minigrad.gradients`), so the derivative of every operation must itself
+have a derivative. A rule obtains it without a second formula:
 
 - :class:`Multilinear` operations (sums, products, convolutions, indexing) are their own second
-  derivatives: what differentiates ``dL/dx = w · g`` is the product again.
+  derivatives: the derivative of ``dL/dx = w · g`` is the product again.
 - An operation with a :class:`Diagonal` derivative multiplies each element by a factor that does not
-  depend on it (or jumps, as ReLU's does): such a derivative is its own transpose.
-- Of all others the definition is run a second time, on recorded values: :class:`Rerun`.
+  depend on it (or jumps, as that of ReLU): such a derivative is its own transpose.
+- For all others, :class:`Rerun` runs the definition a second time, on recorded values.
 
 Each is exact, at any order.
 """
@@ -27,14 +27,14 @@ from ..sums import HALF
 
 
 class Gone(NamedTuple):
-    """An array of which only this is known, because the derivative does not keep it."""
+    """Shape and dtype of an array that the derivative does not keep."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
 
 class Recall(NamedTuple):
-    """What is left of a call.
+    """The kept values of a call.
 
     Attributes:
         args: numbers, None, arrays that the derivative keeps, and :class:`Gone`.
@@ -139,15 +139,14 @@ class Terms(Rule):
 
 
 class Rerun(Rule):
-    """The definition is run again, on values that are recorded.
+    """The definition is run again, on recorded values.
 
-    It must have no effects, and consist of arithmetic, of methods of arrays and of NumPy's
-    functions as far as :mod:`minigrad.gradients.traced` has them: anything else is refused when it
-    is met.
+    It must have no side effects, and use only arithmetic, methods of arrays and NumPy functions
+    that :mod:`minigrad.gradients.traced` supports; anything else raises an error.
 
     Args:
-        keeps: which arguments the derivative names, with ``y`` for the result: ``"x"``, ``"b y"``.
-            The others have no value in the second run: to use one is an error.
+        keeps: the arguments that the derivative uses, with ``y`` for the result: ``"x"``,
+            ``"b y"``. The others have no value in the second run; their use is an error.
     """
 
     def __init__(self, keeps: str) -> None:
