@@ -1,4 +1,4 @@
-"""Samples put together to a batch."""
+"""Collation of samples into a batch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NUMBERS = bool, int, float, np.bool_, np.integer, np.floating
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
-    """A batch from a list of samples that are alike, as ``torch.utils.data.default_collate`` makes
-    it: Tensors and NumPy arrays are stacked, numbers become a Tensor (floats of float64), strings
-    stay as they are, and dicts, lists, tuples and named tuples of all these are put together entry
-    by entry; a tuple becomes a list.
+    """A batch from a list of samples of the same structure, as in
+    ``torch.utils.data.default_collate``: Tensors and NumPy arrays are stacked, numbers become a
+    Tensor (floats become float64), strings are not changed, and dicts, lists, tuples and named
+    tuples of these are collated entry by entry; a tuple becomes a list.
 
     Raises:
-        TypeError: samples of something else, or of several dtypes.
-        ValueError: samples of several shapes or lengths, or none.
+        TypeError: samples of another type, or of several dtypes.
+        ValueError: samples of several shapes or lengths, or no samples.
     """
     samples = check.items("batch", batch, "samples")
     if not samples:
@@ -113,7 +113,7 @@ def _of_sequences(samples: list[Any]) -> Any:
 
 
 def without_samples(batch: Any) -> Any:
-    """A batch of no samples, like ``batch`` in all else."""
+    """An empty batch with the structure of ``batch``."""
     if isinstance(batch, Tensor):
         return batch[:0]
     if isinstance(batch, Mapping):

@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class Dataset(Generic[T]):
-    """Samples by number: a subclass has ``__len__`` and ``__getitem__(index)``.
+    """Base of datasets: a subclass defines ``__len__`` and ``__getitem__(index)``.
 
-    So may any other object that a ``DataLoader`` is given. ``__getitems__(indices)``, which returns
-    a list of samples, is called instead where there is one.
+    A ``DataLoader`` also accepts other objects with these methods. If there is a method
+    ``__getitems__(indices)``, which returns a list of samples, it is called instead.
     """
 
     def __getitem__(self, index: int) -> T:
@@ -34,10 +34,10 @@ class Dataset(Generic[T]):
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
-    """Sample i is (tensor[i] of each of the tensors).
+    """Sample i is a tuple with ``tensor[i]`` of each tensor.
 
     Args:
-        tensors: Tensors (N, …), all of one length.
+        tensors: Tensors (N, …) of the same length.
     """
 
     def __init__(self, *tensors: Tensor) -> None:
@@ -62,8 +62,8 @@ class Subset(Dataset[T]):
     """The samples of a dataset at some indices.
 
     Args:
-        dataset: any with ``__len__`` and ``__getitem__``.
-        indices: their numbers in it.
+        dataset: any object with ``__len__`` and ``__getitem__``.
+        indices: indices of the samples in the dataset.
     """
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
@@ -86,10 +86,10 @@ class Subset(Dataset[T]):
 
 
 class ConcatDataset(Dataset[T]):
-    """The samples of one dataset after those of the other.
+    """The concatenation of datasets.
 
     Args:
-        datasets: at least one.
+        datasets: at least one dataset.
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
@@ -118,13 +118,13 @@ def random_split(
     """Split a dataset at random into subsets that do not overlap.
 
     Args:
-        dataset: any with ``__len__`` and ``__getitem__``.
-        lengths: how many samples in each, all together as many as there are; or fractions whose sum
-            is 1: each takes its share rounded down, and the first ones one more of those left.
-        generator: draws the order; by default the sequence of ``manual_seed``.
+        dataset: any object with ``__len__`` and ``__getitem__``.
+        lengths: the numbers of samples, whose sum is the length of the dataset; or fractions whose
+            sum is 1: sizes are rounded down, and the remaining samples go to the first subsets.
+        generator: draws the order (default: the sequence of ``manual_seed``).
 
     Raises:
-        ValueError: the lengths do not add up.
+        ValueError: the lengths have the wrong sum.
     """
     count = len(by_number("dataset", dataset))
     sizes = check.items("lengths", lengths, "numbers")
@@ -143,7 +143,7 @@ def random_split(
 
 
 def by_number(name: str, dataset: Any) -> Any:
-    """``dataset`` if it has samples by number."""
+    """``dataset``, after checking that it has ``__len__`` and ``__getitem__``."""
     if isinstance(dataset, type) or not (
         hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
     ):
@@ -165,8 +165,8 @@ def samples_of(dataset: Any, indices: list[int]) -> list[Any]:
 
 
 def gathered(dataset: Any, indices: list[int]) -> list[Tensor] | None:
-    """A batch of a dataset of tensors, or of a subset of one, as ``default_collate`` makes it of
-    samples, by one indexing of each tensor; None where samples have to be asked for."""
+    """A batch of a ``TensorDataset``, or of a subset of one, made by indexing each tensor once: the
+    same as ``default_collate`` of the samples. None for other datasets."""
     if _is_as_made(dataset, Subset):
         return gathered(dataset.dataset, [dataset.indices[i] for i in indices])
     if not _is_as_made(dataset, TensorDataset) or any(t.requires_grad for t in dataset.tensors):
@@ -178,7 +178,7 @@ def gathered(dataset: Any, indices: list[int]) -> list[Tensor] | None:
 
 
 def _is_as_made(dataset: Any, kind: type) -> bool:
-    """Whether samples come from methods of ``kind``, not of a subclass."""
+    """Whether no subclass of ``kind`` overrides the methods that return samples."""
     return isinstance(dataset, kind) and all(
         getattr(type(dataset), name, None) is getattr(kind, name, None)
         for name in ("__getitem__", "__getitems__")

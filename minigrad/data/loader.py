@@ -1,4 +1,4 @@
-"""Batches of any dataset, in an order that can be replayed."""
+"""Batches of any dataset, in a reproducible order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Transform = Callable[[Tensor, np.random.Generator], Tensor]
 
 @dataclass(frozen=True)
 class _Fetch:
-    """How a batch is made of the indices of its samples."""
+    """Makes a batch from the indices of its samples."""
 
     dataset: Any
     collate: Callable[[list[Any]], Any] | None
@@ -66,51 +66,51 @@ class _Fetch:
 
 
 class DataLoader:
-    """Batches of a dataset, as ``torch.utils.data.DataLoader``: shuffled by (seed, epoch), changed
-    by (seed, epoch, batch).
+    """Batches of a dataset, like ``torch.utils.data.DataLoader``. The order depends on (seed,
+    epoch), augmentation on (seed, epoch, batch).
 
-    Iterating again gives the next epoch: a new order and new augmentation. :meth:`epoch` gives the
-    one asked for. Nothing depends on what was drawn before, so an epoch can be entered at any batch
-    and gives from there on the very batches of an uninterrupted run.
+    Each iteration over the loader gives the next epoch, with a new order and new augmentation;
+    :meth:`epoch` gives a particular one. Nothing depends on earlier draws, so an epoch can be
+    started at any batch, and the batches from there on are those of an uninterrupted run.
 
-    A ``TensorDataset``, or a ``Subset`` of one, is indexed once for a batch, on its own device.
+    A ``TensorDataset``, or a ``Subset`` of one, is indexed once per batch, on its own device.
 
-    Workers are processes with copies of the dataset. Batches come in the same order as without.
-    Before a batch is made, ``random``, NumPy's global generator and minigrad's are seeded by (seed,
-    epoch, batch), so that what samples draw can be replayed too, by any number of workers. An error
-    of a worker is raised as it is, its traceback in the worker as its cause.
+    Workers are processes with copies of the dataset. Batches come in the same order as without
+    workers. Before a batch is made, ``random``, NumPy's global generator and minigrad's are seeded
+    by (seed, epoch, batch), so that random samples are reproducible with any number of workers. An
+    exception in a worker is raised here, with the traceback in the worker as its cause.
 
     Args:
-        dataset: with ``__len__`` and ``__getitem__``, such as a :class:`Dataset` or a list.
-        batch_size: samples per batch; the last one of an epoch may have fewer.
-        shuffle: a new order every epoch, else the order given.
-        sampler: an iterable of the indices of a pass, in place of ``shuffle``.
-        batch_sampler: an iterable of lists of indices, in place of ``batch_size`` and all other
-            options that make batches.
-        num_workers: processes that make batches; 0 for the one that iterates.
-        collate_fn: makes a batch of a list of samples; ``default_collate`` by default.
-        pin_memory, prefetch_factor: of the speed only; ``pin_memory`` has no effect, and
-            ``prefetch_factor`` batches (2) are asked of each worker in advance.
-        drop_last: leave out a last, smaller batch.
-        timeout: seconds to wait for a worker's batch, 0 for ever.
+        dataset: has ``__len__`` and ``__getitem__``, such as a :class:`Dataset` or a list.
+        batch_size: samples per batch; the last batch of an epoch may have fewer.
+        shuffle: whether to draw a new order every epoch.
+        sampler: an iterable of the indices of an epoch, instead of ``shuffle``.
+        batch_sampler: an iterable of lists of indices, instead of ``batch_size`` and the other
+            options for batches.
+        num_workers: number of processes that make batches; 0 for the calling process.
+        collate_fn: makes a batch from a list of samples (default: ``default_collate``).
+        pin_memory, prefetch_factor: affect only the speed: ``pin_memory`` has no effect, and
+            ``prefetch_factor`` batches (2) are requested from each worker in advance.
+        drop_last: whether to drop a last, smaller batch.
+        timeout: seconds to wait for a worker's batch; 0 for no limit.
         worker_init_fn: called in each worker with its number.
-        multiprocessing_context: "fork", "spawn", "forkserver" or a context of ``multiprocessing``;
-            Python's default by default. With the latter two the dataset and all functions must be
-            picklable, and the program's own module importable without starting it again.
-        generator: a Generator that each pass draws its seed from, in place of ``seed``.
-        persistent_workers: keep workers, and their copies of the dataset, from pass to pass.
-        transform: ``transform(images, generator)`` makes the first entry of a batch, for
+        multiprocessing_context: "fork", "spawn", "forkserver" or a context of ``multiprocessing``
+            (default: Python's). With "spawn" and "forkserver" the dataset and all functions must be
+            picklable, and importing the program's main module must not start it again.
+        generator: a Generator from which each epoch draws its seed, instead of ``seed``.
+        persistent_workers: keep workers, and their copies of the dataset, between epochs.
+        transform: ``transform(images, generator)`` is applied to the first entry of a batch, for
             augmentation and normalisation of all its images at once.
-        seed: whole number from 0.
-        num_replicas, rank: how many processes share each batch, and the number of this one, which
-            gets every ``num_replicas``-th sample from the ``rank``-th on: all samples of a batch go
-            to one process each, so a process may get a batch of none. What ``transform`` draws is
-            what it draws of whole batches if it uses :func:`rows_of_batch`. (Not in PyTorch, where
-            a ``DistributedSampler`` makes all alike by repeating samples.)
+        seed: integer >= 0.
+        num_replicas, rank: number of processes that share each batch, and number of this process,
+            which gets every ``num_replicas``-th sample from the ``rank``-th on. Each sample goes to
+            one process, so a process may get an empty batch. The draws of ``transform`` are those
+            of whole batches if it uses :func:`rows_of_batch`. (Not in PyTorch, where a
+            ``DistributedSampler`` repeats samples so that all have the same number.)
 
     Raises:
         TypeError, ValueError: wrong arguments, or a batch that cannot be made.
-        RuntimeError: a worker has ended, or taken longer than ``timeout``.
+        RuntimeError: a worker has ended, or took longer than ``timeout``.
     """
 
     @lacks(pin_memory_device="", in_order=True)
@@ -171,7 +171,7 @@ class DataLoader:
         self._pool: Pool | None = None
 
     def _set_order(self, sampler: Any, batch_sampler: Any, generator: Any) -> None:
-        """Note where the order comes from: only one place."""
+        """Set the source of the order; only one may be given."""
         for name, value in (("sampler", sampler), ("batch_sampler", batch_sampler)):
             if value is not None and (isinstance(value, type) or not hasattr(value, "__iter__")):
                 kind = type(value).__name__
@@ -199,7 +199,7 @@ class DataLoader:
         """The batches of epoch ``number``, from batch ``start`` on.
 
         Raises:
-            ValueError: the order comes from a sampler or a generator, which give the next one only.
+            ValueError: the order comes from a sampler or a generator, which only give the next one.
         """
         number, start = check.integer("number", number, 0), check.integer("start", start, 0)
         for name in ("sampler", "batch_sampler", "generator"):
@@ -209,9 +209,9 @@ class DataLoader:
         return self._batches(self.seed, number, start)
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches of the next epoch: of epoch 0 the first time, of epoch 1 the second, …
+        """The batches of the next epoch: epoch 0 the first time, epoch 1 the second, …
 
-        A run that is to be resumed asks for its epochs by number (:meth:`epoch`).
+        To resume a run, use epochs by number (:meth:`epoch`).
         """
         number = next(self._passes)
         if self.generator is None:
@@ -220,7 +220,7 @@ class DataLoader:
         return self._batches(seed, 0, 0)
 
     def _indices(self, seed: int, number: int) -> Iterator[list[int]]:
-        """Those of each batch of an epoch."""
+        """The indices of each batch of an epoch."""
         if self.batch_sampler is not None:
             yield from map(list, self.batch_sampler)
             return

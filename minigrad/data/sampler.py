@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 class Sampler(Generic[T]):
-    """Base: a subclass's ``__iter__`` gives the indices of a pass, its ``__len__`` their number."""
+    """Base of samplers: ``__iter__`` gives the indices of an epoch, ``__len__`` their number."""
 
     def __iter__(self) -> Iterator[T]:
         raise NotImplementedError(f"{type(self).__name__}: a subclass defines __iter__")
 
 
 class SequentialSampler(Sampler[int]):
-    """0, 1, 2, …
+    """The indices 0, 1, 2, …
 
     Args:
-        data_source: has as many samples.
+        data_source: its length is the number of samples.
     """
 
     def __init__(self, data_source: Sized) -> None:
@@ -46,9 +46,9 @@ class RandomSampler(Sampler[int]):
     """Every sample once, in a random order.
 
     Args:
-        data_source: has as many samples.
-        replacement: draw each of all samples instead.
-        num_samples: of a pass; None for as many as there are.
+        data_source: its length is the number of samples.
+        replacement: whether a sample may be drawn more than once.
+        num_samples: number of indices in an epoch; None for the length of ``data_source``.
         generator: see the module.
     """
 
@@ -66,7 +66,7 @@ class RandomSampler(Sampler[int]):
 
     @property
     def num_samples(self) -> int:
-        """How many indices an epoch draws."""
+        """The number of indices in an epoch."""
         return len(self.data_source) if self._number is None else self._number
 
     def __iter__(self) -> Iterator[int]:
@@ -89,7 +89,7 @@ class SubsetRandomSampler(Sampler[int]):
     """The given indices, in a random order.
 
     Args:
-        indices: of samples.
+        indices: indices of samples.
         generator: see the module.
     """
 
@@ -109,9 +109,9 @@ class WeightedRandomSampler(Sampler[int]):
     """Samples drawn in proportion to their weights.
 
     Args:
-        weights: one for each sample, from 0.
-        num_samples: of a pass.
-        replacement: whether a sample may come more than once.
+        weights: a weight >= 0 for each sample.
+        num_samples: number of indices in an epoch.
+        replacement: whether a sample may be drawn more than once.
         generator: see the module.
     """
 
@@ -150,8 +150,8 @@ class BatchSampler(Sampler[list[int]]):
 
     Args:
         sampler: any iterable of indices.
-        batch_size: indices in a list; the last list of a pass may have fewer.
-        drop_last: leave out a last, shorter one.
+        batch_size: number of indices in a list; the last list of an epoch may have fewer.
+        drop_last: whether to drop a last, shorter list.
     """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
@@ -188,16 +188,16 @@ def _generator(value: Any) -> Generator | None:
 class DistributedSampler(Sampler[int]):
     """The samples of one of several processes: every ``num_replicas``-th from the ``rank``-th on.
 
-    Each sample goes to one process, so some processes may get one more than others. (PyTorch makes
-    them alike by repeating samples.)
+    Each sample goes to one process, so some processes may get one more than others. (PyTorch
+    repeats samples, so that all have the same number.)
 
     Args:
-        dataset: anything with a length.
-        num_replicas: processes; as many as the process group has by default.
-        rank: number of this process; that in the group by default.
-        shuffle: a new order every epoch, the same in all processes.
-        seed: of that order, the same in all processes.
-        drop_last: leave out the samples at the end that make some processes get one more.
+        dataset: any object with a length.
+        num_replicas: number of processes (default: that of the process group).
+        rank: number of this process (default: that in the group).
+        shuffle: whether to draw a new order every epoch, the same in all processes.
+        seed: seed of the order, the same in all processes.
+        drop_last: whether to drop samples at the end so that all processes get the same number.
     """
 
     def __init__(
@@ -220,12 +220,12 @@ class DistributedSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next pass has, the same in all processes."""
+        """Set the epoch for the next order; it must be the same in all processes."""
         self.epoch = check.integer("epoch", epoch, 0)
 
     @property
     def num_samples(self) -> int:
-        """How many samples this process gets."""
+        """The number of samples of this process."""
         return len(self._part(range(len(self.dataset))))
 
     def _part(self, order: Sequence[int]) -> Sequence[int]:

@@ -1,7 +1,7 @@
-"""Batches made by other processes, in the order in which they were asked for.
+"""Batches made by other processes, in the order of the requests.
 
-Batch i is made by worker i modulo their number, and read from that worker's pipe when it is due, so
-that nothing has to be put in order. A worker ends when its pipe closes, and so with its parent.
+Worker i modulo the number of workers makes batch i, which is read from its pipe when it is due, so
+no reordering is needed. A worker ends when its pipe closes, and therefore with its parent.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ PATIENCE = 5.0  # seconds for a worker that is done to end
 
 
 class WorkerInfo(NamedTuple):
-    """What :func:`get_worker_info` tells a worker.
+    """The result of :func:`get_worker_info`.
 
     Attributes:
-        id: its number, from 0.
-        num_workers: how many there are.
-        seed: that of the loader.
-        dataset: its own copy.
+        id: number of the worker, from 0.
+        num_workers: number of workers.
+        seed: seed of the loader.
+        dataset: the worker's copy of the dataset.
     """
 
     id: int
@@ -56,12 +56,12 @@ _info: WorkerInfo | None = None
 
 
 def get_worker_info() -> WorkerInfo | None:
-    """Which worker of a ``DataLoader`` calls this; None in the main process."""
+    """The worker of a ``DataLoader`` that calls this; None in the main process."""
     return _info
 
 
 class WorkerError(Exception):
-    """The traceback in a worker of the error that it is the cause of."""
+    """The cause of an error from a worker, with the traceback there."""
 
     def __str__(self) -> str:
         return f"\n\n{self.args[0]}"
@@ -77,7 +77,7 @@ def _serve(
     info: WorkerInfo,
     init: Callable[[int], Any] | None,
 ) -> None:
-    """Answer the requests that come through ``pipe`` until None comes, or its end."""
+    """Answer requests from ``pipe`` until None or the end of the pipe."""
     global _info
     other_end.close()  # the parent's, of which a fork has a copy; else the pipe would never end
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
@@ -105,7 +105,7 @@ def _send(answers: SimpleQueue[Any], pipe: Connection) -> None:
 
 
 def _answer(fetch: Fetch, key: Key, indices: list[int]) -> Any:
-    """A pickled pair: a batch, or the error that came instead and its traceback."""
+    """A pickled answer: a batch, or an error with its traceback."""
     manual_seed(key[0], 2, *key[1:])
     number = int(replayable(key[0], 3, *key[1:]).integers(2**32))
     random.seed(number)
@@ -117,7 +117,7 @@ def _answer(fetch: Fetch, key: Key, indices: list[int]) -> Any:
 
 
 def _failure(init: Callable[[int], Any], number: int) -> Any:
-    """What to answer if ``worker_init_fn`` fails."""
+    """The answer if ``worker_init_fn`` fails."""
     try:
         init(number)
     except BaseException as error:
@@ -142,11 +142,11 @@ class Pool:
 
     Args:
         fetch: makes a batch; each worker has a copy.
-        count: of workers.
-        context: of ``multiprocessing``.
-        prefetch: batches that a worker is asked for in advance.
-        timeout: seconds to wait for a batch, 0 for ever.
-        seed, dataset: what workers are told.
+        count: number of workers.
+        context: context of ``multiprocessing``.
+        prefetch: number of batches requested from each worker in advance.
+        timeout: seconds to wait for a batch; 0 for no limit.
+        seed, dataset: for :func:`get_worker_info`.
         init: called in each worker with its number.
     """
 
@@ -181,7 +181,7 @@ class Pool:
 
     @property
     def is_own(self) -> bool:
-        """Whether this process made it; one that was forked later has a copy."""
+        """Whether this process created the pool; one that was forked later has a copy."""
         return self._process == os.getpid()
 
     def run(self, requests: Iterator[Request]) -> Iterator[Any]:
@@ -226,7 +226,7 @@ class Pool:
         raise RuntimeError(f"DataLoader: worker {number} ended {how} before its batch was made")
 
     def close(self, at_once: bool = False) -> None:
-        """End the workers; those that are at work only if ``at_once``, in the midst of it."""
+        """End the workers. Busy ones finish their batch unless ``at_once``."""
         if not self.is_own:
             return
         for process, pipe in self._workers:
@@ -243,7 +243,7 @@ class Pool:
 
 
 def context_of(value: Any) -> Any:
-    """The context of ``multiprocessing`` that is given or named; Python's default for None."""
+    """The context of ``multiprocessing`` given directly or by name; Python's default for None."""
     known = multiprocessing.get_all_start_methods()
     if value is None or (isinstance(value, str) and value in known):
         return multiprocessing.get_context(value)

@@ -1,7 +1,7 @@
 """Several processes that train one model, under the names of ``torch.distributed``.
 
-``mpirun -n 4 python program.py`` starts four processes, the ranks 0 to 3. Arrays on the CPU travel
-by MPI (mpi4py), arrays on a GPU by NCCL, one rank for each card::
+``mpirun -n 4 python program.py`` starts four processes, the ranks 0 to 3. Arrays on the CPU are
+sent by MPI (mpi4py), arrays on a GPU by NCCL, with one rank for each GPU::
 
     with distributed.process_group():
         averager = distributed.GradientAverager(model.parameters())
@@ -9,9 +9,10 @@ by MPI (mpi4py), arrays on a GPU by NCCL, one rank for each card::
         averager.backward(loss, len(labels))  # in place of loss.backward()
         optimizer.step()
 
-Before :func:`init_process_group` a process is alone: rank 0 of 1, and nothing is sent.
+Before :func:`init_process_group` a process is rank 0 of 1, and nothing is sent.
 
-A rank that raises, ends early or falls silent ends the whole job: see :func:`init_process_group`.
+A rank that raises an exception, ends early or stops responding ends the whole job: see
+:func:`init_process_group`.
 """
 
 from __future__ import annotations
@@ -83,28 +84,28 @@ def init_process_group(
     """Join the ranks that ``mpirun`` started; every rank calls this once.
 
     From now on the ranks watch each other. The whole job ends, with one line on stderr that names
-    the rank and what happened to it,
+    the rank and the failure,
 
-    - at once, when the launcher sees that a rank was killed;
-    - after ``start`` seconds, when a rank does not join, or stops while it leaves;
-    - within ``silence`` seconds, when no sign of life comes from a rank: it was stopped, or its
+    - at once, if the launcher detects that a rank was killed;
+    - after ``start`` seconds, if a rank does not join, or stops while it leaves;
+    - within ``silence`` seconds, if a rank sends no sign of life, because it was stopped, or its
       machine or the link to it is down;
-    - two seconds later, when a rank is stopped that others do not listen to, as it joins or has
-      left;
-    - within :data:`~minigrad.distributed.group.GRACE` seconds, when a rank raises an exception that
-      it does not catch, or ends while others go on;
-    - after ``timeout`` seconds, when a rank waits for a call that another never makes.
+    - two seconds later, if a rank is stopped while it joins or after it has left, when the others
+      do not watch it;
+    - within :data:`~minigrad.distributed.group.GRACE` seconds, if a rank raises an uncaught
+      exception, or ends while others continue;
+    - after ``timeout`` seconds, if a rank waits for a call that another never makes.
 
     Args:
         backend: "mpi", "nccl", or None for both: MPI for arrays on the CPU, NCCL for those on GPUs.
         timeout: seconds that a call waits for the other ranks.
-        silence: see above; :data:`SILENCE` by default.
-        start: see above; :data:`START` by default.
+        silence: see above (default: :data:`SILENCE`).
+        start: see above (default: :data:`START`).
 
     Raises:
         ImportError: mpi4py or the MPI library is missing.
-        RuntimeError: the group has been joined, or left, before, or the MPI library has no support
-            for threads.
+        RuntimeError: this process has joined or left the group before, or the MPI library has no
+            support for threads.
     """
     if backend is not None and backend not in ("mpi", "nccl"):
         raise ValueError(f"backend: expected 'mpi', 'nccl' or None, got {check.shown(backend)}")
@@ -124,7 +125,7 @@ def init_process_group(
 
 
 def destroy_process_group() -> None:
-    """Leave the group, once all ranks do: waits for them."""
+    """Leave the group; waits until all ranks do."""
     _close(patient=True)
 
 
@@ -142,8 +143,8 @@ def process_group(
 ) -> Iterator[None]:
     """Context between :func:`init_process_group` and :func:`destroy_process_group`.
 
-    An exception that all ranks raise passes through. One that some raise ends the whole job, with a
-    traceback unless it is one of ``mistakes``, whose message says enough.
+    An exception that all ranks raise is propagated. One that only some raise ends the whole job,
+    with a traceback unless its class is in ``mistakes``.
     """
     init_process_group(backend, **options)
     try:
@@ -161,7 +162,7 @@ def _excepthook(before: Callable[..., Any], kind: Any, error: Any, trace: Traceb
 
 
 def _leave() -> None:
-    """At the end of a process that has not left the group: others may still wait for it."""
+    """End the job when a process ends that has not left the group, since others may wait for it."""
     _close(patient=False)
 
 
@@ -184,7 +185,7 @@ def get_world_size(group: Group | None = None) -> int:
 
 
 def get_local_rank() -> int:
-    """The number of this process among those of its machine: the GPU that it takes."""
+    """The number of this process among those of its machine, which is also that of its GPU."""
     return current().local_rank
 
 
@@ -194,15 +195,15 @@ def get_local_size() -> int:
 
 
 def get_backend(group: Group | None = None) -> str:
-    """ "mpi", "nccl", "mpi+nccl", or "" for a process that is alone."""
+    """ "mpi", "nccl", "mpi+nccl", or "" for a single process."""
     return current(group).backend
 
 
 @contextlib.contextmanager
 def part_of_whole(total: int, group: Group | None = None) -> Iterator[None]:
-    """Context in which this rank works on its part of a batch of ``total`` rows, as a
-    ``DataLoader(num_replicas=..., rank=...)`` deals it: dropout draws what a single process with
-    the whole batch would draw."""
+    """Context in which this rank works on its part of a batch of ``total`` rows, as divided by a
+    ``DataLoader(num_replicas=..., rank=...)``. Dropout then draws the same masks as a single
+    process with the whole batch."""
     here = current(group)
     part = Part(here.rank, here.size, check.integer("total", total, 0))
     with part_of_batch(part if here.size > 1 else None):
@@ -218,10 +219,10 @@ def all_reduce(
     """Combine the tensors of all ranks, in place: each rank gets the same result.
 
     Args:
-        tensor: of the same shape and dtype on every rank.
+        tensor: a tensor with the same shape and dtype on every rank.
         op: ReduceOp.SUM, PRODUCT, MIN or MAX.
-        async_op: return a :class:`Work` whose ``wait()`` ends the call; until then the tensor is
-            neither read nor written. All ranks make their calls in the same order.
+        async_op: return a :class:`Work`, whose ``wait()`` completes the call; until then the tensor
+            must not be read or written. All ranks must make their calls in the same order.
     """
     here = current(group)
     _changed("tensor", tensor, here)
@@ -244,8 +245,8 @@ def barrier(group: Group | None = None, async_op: bool = False) -> Work | None:
 
 
 def broadcast_object_list(object_list: list[Any], src: int = 0, group: Group | None = None) -> None:
-    """Replace the entries of a list by those that rank ``src`` has; any objects that ``pickle``
-    takes. The lists are of one length."""
+    """Replace the entries of a list by those of rank ``src``, which may be any picklable objects.
+    The lists must have the same length."""
     here = current(group)
     src = check.integer("src", src, 0, here.size - 1)
     came = here.broadcast_object(list(object_list) if here.rank == src else None, src)
@@ -255,8 +256,8 @@ def broadcast_object_list(object_list: list[Any], src: int = 0, group: Group | N
 
 
 def from_rank_0(make: Callable[[], T]) -> T:
-    """What ``make()`` returns on rank 0, given to every rank; or raises there, raised on every
-    rank. The others do not call it. (Not in PyTorch.)"""
+    """Call ``make()`` on rank 0 only, and return its result, or raise its exception, on every rank.
+    (Not in PyTorch.)"""
     result: list[Any] = [None, None]
     if get_rank() == 0:
         try:

@@ -1,4 +1,4 @@
-"""Gradients averaged over ranks, in buckets, while backward still computes others.
+"""Averaging of gradients over ranks, in buckets, while backward still computes others.
 
 Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB 2020.
 """
@@ -20,11 +20,11 @@ MIB = 2**20
 
 
 class Bucket:
-    """Gradients that travel in one message.
+    """Gradients that are sent in one message.
 
     Attributes:
-        parameters: whose gradients these are, with the slice of ``flat`` for each.
-        flat: the gradients one behind the other, each in C order.
+        parameters: the parameters, with the slice of ``flat`` for each.
+        flat: the concatenated gradients, each in C order.
     """
 
     def __init__(self, parameters: list[Any]) -> None:
@@ -40,7 +40,7 @@ class Bucket:
         self.work: Work | None = None
 
     def start(self) -> None:
-        """Wait for new gradients, of the parameters that still require one."""
+        """Expect new gradients of the parameters that still require one."""
         self.work = None
         self.missing = {id(p) for p in self.parameters if p.requires_grad}
         for p in self.parameters:
@@ -49,31 +49,32 @@ class Bucket:
                 self.part(p)[...] = 0
 
     def part(self, p: Any) -> Array:
-        """The place of p's gradient, of its shape."""
+        """The view of p's gradient in ``flat``, in its shape."""
         return self.flat[self.places[id(p)]].reshape(p.shape)
 
 
 class GradientAverager:
     """Gives every rank the mean gradient over all ranks' samples.
 
-    As PyTorch's ``DistributedDataParallel``, it puts gradients into buckets, the last parameters'
-    first, since backward reaches these first. As soon as the gradients of a bucket are final, which
-    a hook of each parameter tells, their sum over the ranks is started; it moves on while backward
-    computes the others. Unlike PyTorch's it does not wrap the model: :meth:`backward` takes the
-    place of ``loss.backward()``. Ranks may have different numbers of samples, or none.
+    Like PyTorch's ``DistributedDataParallel``, it puts gradients into buckets, starting with the
+    last parameters, because backward reaches them first. A hook of each parameter reports its final
+    gradient. When all gradients of a bucket are final, their sum over the ranks starts, and
+    progresses while backward computes the others. Unlike PyTorch's class, it does not wrap the
+    model: :meth:`backward` takes the place of ``loss.backward()``. Ranks may have different numbers
+    of samples, or none.
 
-    All ranks make averagers in the same order, of the same parameters. One that no longer requires
-    a gradient gets none. A gradient is a view of its bucket, so the next call to ``backward``
-    overwrites it.
+    All ranks must create averagers in the same order, with the same parameters. A parameter that no
+    longer requires a gradient gets none. A gradient is a view of its bucket, so the next call to
+    ``backward`` overwrites it.
 
     Args:
-        params: of the model; those that require no gradient are left out.
-        bucket_cap_mb: MiB that a bucket holds at most, unless a single gradient is larger.
-        process_group: the ranks; all by default.
+        params: parameters of the model; those that require no gradient are ignored.
+        bucket_cap_mb: largest size of a bucket in MiB, unless a single gradient is larger.
+        process_group: the ranks (default: all).
 
     Attributes:
-        bytes: of gradients, that each call to ``backward`` reduces.
-        buckets: in the order in which they are sent.
+        bytes: bytes of gradients that each call to ``backward`` sums.
+        buckets: the buckets in the order in which they are sent.
     """
 
     def __init__(
@@ -98,16 +99,17 @@ class GradientAverager:
                 p.register_hook(lambda gradient, p=p: self._final(p, gradient))
 
     def backward(self, loss: Tensor | None, weight: float, total: float | None = None) -> float:
-        """Set the ``grad`` of every parameter to that of the mean loss over all ranks' samples.
+        """Set the ``grad`` of every parameter to the gradient of the mean loss over all ranks'
+        samples.
 
         With losses L_r and weights w_r, each gradient is Σ w_r ∂L_r / Σ w_r.
 
         Args:
-            loss: a scalar, the mean over this rank's samples; None of a rank without samples whose
-                model calls for no other ranks in its forward pass.
-            weight: of this rank, such as its number of samples; 0 without any.
-            total: what Σ w_r ∂L_r is divided by, where it is known before: the sum of the weights,
-                or 1 to add losses that are sums; else the weights are summed, beside the gradients.
+            loss: a scalar, the mean over this rank's samples; None for a rank without samples, if
+                the forward pass of the model does not communicate with other ranks.
+            weight: weight of this rank, such as its number of samples; 0 without samples.
+            total: divisor of Σ w_r ∂L_r, if known in advance: the sum of the weights, or 1 to add
+                losses that are sums. By default the weights are summed together with the gradients.
 
         Returns:
             The total.
@@ -158,7 +160,7 @@ class GradientAverager:
         self._next += 1
 
     def poll(self) -> None:
-        """Move on what has been sent: MPI works only while it is asked."""
+        """Advance the messages: MPI makes progress only during its calls."""
         for bucket in self.buckets[: self._next]:
             if bucket.work is not None and bucket.work.is_completed():
                 continue
@@ -175,7 +177,7 @@ class GradientAverager:
 
 
 class _Polling(Listener):
-    """Asks after the messages at every derivative."""
+    """Advances the messages at every derivative."""
 
     def __init__(self, averager: GradientAverager) -> None:
         self._averager = averager

@@ -1,4 +1,4 @@
-"""What all groups of ranks have in common, and the group of a process that is alone."""
+"""The interface of groups of ranks, and the group of a single process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DistributedError(RuntimeError):
 
 
 class ReduceOp(enum.Enum):
-    """How :func:`~minigrad.distributed.all_reduce` combines values."""
+    """The operation of :func:`~minigrad.distributed.all_reduce`."""
 
     SUM = "SUM"
     PRODUCT = "PROD"
@@ -28,8 +28,8 @@ class Work:
     """A call in progress.
 
     Args:
-        wait: ends it.
-        poll: moves it on, and says whether it has ended.
+        wait: completes the call.
+        poll: advances the call, and returns whether it is complete.
     """
 
     def __init__(
@@ -38,26 +38,26 @@ class Work:
         self._wait, self._poll = wait, poll
 
     def wait(self) -> None:
-        """Return when the result is there.
+        """Wait for the result.
 
         Raises:
-            DistributedError: it did not come in time.
+            DistributedError: the call exceeded its time limit.
         """
         self._wait()
 
     def is_completed(self) -> bool:
-        """Whether ``wait`` would return at once. A call moves on while it is asked."""
+        """Whether ``wait`` would return at once. This also advances the call."""
         return self._poll()
 
 
 class Group:
-    """Ranks that make the same calls in the same order. The calls return at once; what they work on
-    belongs to them until ``wait``.
+    """Ranks that make the same calls in the same order. The calls return at once; their arrays must
+    not be used until ``wait``.
 
     Attributes:
-        rank, size: number of this process, and how many there are.
-        local_rank, local_size: number of this process on its machine, and how many are there.
-        backend: what carries the arrays.
+        rank, size: number of this process, and number of processes.
+        local_rank, local_size: the same among the processes of this machine.
+        backend: name of the library that sends the arrays.
     """
 
     rank = 0
@@ -71,7 +71,7 @@ class Group:
         raise NotImplementedError
 
     def broadcast(self, array: Array, src: int = 0) -> Work:
-        """Give ``array`` the values it has on rank ``src``, in place."""
+        """Set ``array`` to its values on rank ``src``, in place."""
         raise NotImplementedError
 
     def barrier(self) -> Work:
@@ -79,23 +79,24 @@ class Group:
         raise NotImplementedError
 
     def broadcast_object(self, value: Any, src: int = 0) -> Any:
-        """What ``value`` is on rank ``src``."""
+        """The ``value`` of rank ``src``."""
         raise NotImplementedError
 
     def channel(self) -> Group:
-        """The same ranks, with an order of calls of its own. All ranks make it together."""
+        """A group of the same ranks with a separate order of calls; all ranks create it
+        together."""
         raise NotImplementedError
 
     def fail(self, error: BaseException, mistakes: tuple[type[Exception], ...] = ()) -> None:
-        """This rank fails by ``error``: return if all do, else end the whole job, with a traceback
-        unless ``error`` is one of ``mistakes``."""
+        """Report that this rank fails with ``error``: return if all do, otherwise end the whole
+        job, with a traceback unless the class of ``error`` is in ``mistakes``."""
 
     def close(self, patient: bool = True) -> None:
-        """Leave the group with all ranks. Unless ``patient``, others may not take long."""
+        """Leave the group together with all ranks. Unless ``patient``, the wait is short."""
 
 
 class Alone(Group):
-    """The group of a process that is alone. Nothing is sent."""
+    """The group of a single process. Nothing is sent."""
 
     def all_reduce(self, array: Array, op: ReduceOp = ReduceOp.SUM) -> Work:
         return Work()
@@ -117,7 +118,7 @@ _joined: Group = Alone()
 
 
 def join(group: Group) -> None:
-    """Make ``group`` that of this process."""
+    """Set the group of this process."""
     global _joined
     _joined = group
 

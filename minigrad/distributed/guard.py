@@ -1,7 +1,7 @@
-"""Processes beside a rank that end it, and with it the job, where no thread of its own could.
+"""Guard processes that end a rank, and with it the job, when no thread of the rank can.
 
-They are shells in sessions of their own. A launcher that is stopped, such as by Ctrl-Z, has stopped
-its job on purpose, so they wait until it goes on.
+They are shells in separate sessions. If the launcher is stopped, for example by Ctrl-Z, the user
+has stopped the job, so they wait until the launcher continues.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ STOPPED = (  # stopped PARENT prints the ranks among its children that are stopp
 
 
 def _kill_launcher(parent: int) -> str:
-    """A command that kills the launcher of this process if it is still there in :data:`PATIENCE`
-    seconds. mpirun waits for ever for its daemon on a machine that it cannot reach."""
+    """A command that kills the launcher of this process if it has not ended within
+    :data:`PATIENCE` seconds. mpirun waits for ever for its daemon on a machine that it cannot
+    reach."""
     try:
         name = Path(f"/proc/{parent}/comm").read_text("utf-8").strip()
     except OSError:
@@ -65,15 +66,15 @@ def end_launcher() -> None:
 
 
 def _rank() -> str:
-    """The number of this rank, as the launcher says before MPI knows it."""
+    """The number of this rank, from the launcher, before MPI is started."""
     return os.environ.get("OMPI_COMM_WORLD_RANK", "?")
 
 
 @contextmanager
 def joining(most: float, done: str = "joined", voice: int = 2) -> Iterator[None]:
-    """Context in which this process joins others, or leaves them; it ends after ``most`` seconds,
-    and with it, by the launcher, the others. MPI alone would wait for ever, and no thread runs
-    while MPI starts or ends.
+    """Context in which this process joins or leaves the group. If that takes longer than ``most``
+    seconds, the process ends, and the launcher ends the others. MPI alone would wait for ever, and
+    no thread runs while MPI starts or ends.
 
     Args:
         voice: a file descriptor for messages.
@@ -102,9 +103,9 @@ def joining(most: float, done: str = "joined", voice: int = 2) -> Iterator[None]
 
 
 def end_when_stopped(most: float) -> None:
-    """From now to the end of this process: if it has been stopped (SIGSTOP) for ``most`` seconds
-    while its launcher goes on, say so and end it, and with it the job. The other ranks see that
-    only between joining and leaving."""
+    """From now on, if this process is stopped (SIGSTOP) for ``most`` seconds while its launcher
+    runs, print a message and end it, and with it the job. The other ranks detect this only between
+    joining and leaving."""
     own, parent, voice = os.getpid(), os.getppid(), os.dup(2)
     what = f"rank {_rank()} (process {own} on {socket.gethostname()})"
     _start(

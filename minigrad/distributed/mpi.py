@@ -1,8 +1,8 @@
 """The ranks that ``mpirun`` started: MPI for arrays on the CPU, and for the start of NCCL.
 
-All calls are non-blocking ones of MPI that a loop asks for their end, because a blocking call never
-returns when another rank is gone. The loop gives way to other processes, so more ranks than cores
-still move on.
+All calls are non-blocking, and a loop polls for their completion, because a blocking call never
+returns if another rank has ended. The loop yields to other processes, so that more ranks than cores
+also make progress.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEBIAN = "apt-get install openmpi-bin libopenmpi-dev"
 
 
 def load() -> Any:
-    """mpi4py's MPI, not started unless it was before.
+    """mpi4py's MPI, without starting it.
 
     Raises:
         ImportError: it or the MPI library is missing.
@@ -71,8 +71,8 @@ class MPIGroup(Group):
 
     Args:
         timeout, silence, start: see :func:`minigrad.distributed.init_process_group`.
-        comm: the communicator of mpi4py to use; that of all ranks by default.
-        watch: of the group whose ranks these are.
+        comm: the communicator of mpi4py (default: that of all ranks).
+        watch: the watch of the parent group.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class MPIGroup(Group):
         return self._nccl
 
     def _started(self, name: str, array: np.ndarray, call: Any) -> Work:
-        """The call on ``array``, or on a copy in one piece that is written back at the end."""
+        """Start the call on ``array``, or on a contiguous copy that is written back at the end."""
         if array.dtype == np.float16:
             raise TypeError("tensor: MPI cannot add float16; expected float32 or float64")
         piece = np.ascontiguousarray(array)
@@ -205,8 +205,8 @@ class MPIGroup(Group):
             self._watch.say(f"{this} failed: {what}")
 
     def _meet(self, name: str, failed: np.ndarray) -> Work:
-        """Wait for all ranks, which leave or fail; ``failed``, 1 of a rank that fails, becomes the
-        number of those."""
+        """Wait for all ranks, which leave or fail. ``failed`` is 1 for a rank that fails, and
+        becomes the number of these."""
         leaving = self._watch.leaving
         return self._work(name, lambda: leaving.Iallreduce(self._MPI.IN_PLACE, failed))
 

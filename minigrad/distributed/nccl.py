@@ -1,4 +1,4 @@
-"""Arrays on GPUs, by NCCL through CuPy: one rank for each card."""
+"""Collective calls on GPU arrays, by NCCL through CuPy, with one rank for each GPU."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def nccl() -> Any:
 
 
 def unique_id() -> Any:
-    """The name by which ranks find each other; one rank makes it."""
+    """The ID by which ranks find each other; one rank creates it."""
     return nccl().get_unique_id()
 
 
 class NcclRanks:
-    """The ranks of a group, each on the card that is current.
+    """The ranks of a group, each on its current GPU.
 
-    Calls run on a stream of their own. They begin when the work that was launched before them has
-    ended, and ``wait`` lets the work launched after it begin when they have ended.
+    Calls run on a separate stream. They start after all work launched before them, and work that is
+    launched after ``wait`` starts when they have ended.
     """
 
     def __init__(self, rank: int, size: int, name: Any, library: Any = None) -> None:
@@ -50,7 +50,7 @@ class NcclRanks:
         )
 
     def broadcast(self, array: Array, src: int = 0) -> Work:
-        """Give ``array`` the values it has on rank ``src``, in place."""
+        """Set ``array`` to its values on rank ``src``, in place."""
         return self._started(array, lambda at, n, t, s: self._ranks.bcast(at, n, t, src, s))
 
     def _started(self, array: Array, call: Any) -> Work:
@@ -74,5 +74,5 @@ class NcclRanks:
         return Work(wait, lambda: bool(ended.done))
 
     def close(self) -> None:
-        """Give back what NCCL holds."""
+        """Release NCCL's resources."""
         self._ranks.destroy()

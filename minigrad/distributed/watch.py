@@ -1,8 +1,8 @@
-"""The ranks watch each other: a thread of each sends signs of life, and ends the job when a rank
-falls silent.
+"""Detection of failed ranks: a thread of each rank sends signs of life, and ends the job when
+another rank stops sending them.
 
-Every rank tells rank 0, and rank 0 tells every rank. MPI carries the signs, on a communicator of
-their own, so nothing more has to be set up.
+Every rank sends to rank 0, and rank 0 to every rank, by MPI on a separate communicator, so no
+further set-up is needed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ calling = threading.RLock()
 def turns(stop: threading.Event, interval: float) -> Iterator[float]:
     """Yield the seconds so far about every ``interval``, until ``stop`` is set.
 
-    A turn counts as two intervals at most: a process that was itself stopped, or a machine that
-    slept, does not take the others for silent.
+    A turn counts as at most two intervals, so that a process that was itself stopped, or a machine
+    that slept, does not consider the others silent.
     """
     seconds, last = 0.0, time.monotonic()
     while not stop.wait(interval):
@@ -45,15 +45,15 @@ class Watch(threading.Thread):
     """Sends signs of life and listens for those of others.
 
     Args:
-        comm: for the signs alone.
-        names: of the processes, by rank, for messages.
-        silence: seconds without a sign that end the job.
+        comm: a communicator for the signs only.
+        names: names of the processes, by rank, for messages.
+        silence: seconds without a sign after which the job ends.
 
     Attributes:
-        leaving: a communicator on which ranks that leave or fail meet.
-        is_leaving: this rank waits there.
-        left: all ranks have met there.
-        voice: the stderr that the process had at first, whatever becomes of it.
+        leaving: a communicator on which ranks that leave or fail wait for each other.
+        is_leaving: whether this rank waits there.
+        left: whether all ranks have arrived there.
+        voice: a copy of the process's original stderr.
     """
 
     def __init__(self, MPI: Any, comm: Any, names: list[str], silence: float) -> None:
@@ -109,7 +109,7 @@ class Watch(threading.Thread):
                 self._since_leaving.setdefault(source, self._now)
 
     def _judge(self) -> None:
-        """End the job if a rank is silent, or waits to leave for long while others go on."""
+        """End the job if a rank is silent, or waits long to leave while others continue."""
         silent = [r for r, when in self._heard.items() if self._now - when > self._silence]
         if silent:
             self._end(silent, f"silent for {self._silence:g} s: stopped, or its link is down")
@@ -122,7 +122,7 @@ class Watch(threading.Thread):
         self.abort(f"{who}: {what}")
 
     def describe(self, rank: int) -> str:
-        """Which rank that is."""
+        """A rank in words."""
         return f"rank {rank} of {len(self._names)} ({self._names[rank]})"
 
     def say(self, message: str) -> None:
