@@ -82,8 +82,8 @@ def load(
     """The named tensors of a safetensors or PyTorch file, on the device ``map_location`` (default:
     the CPU). The content of the file decides its format, not the name. No code in it is executed.
 
-    A warning tells of changes to files of other programs: bfloat16, which NumPy lacks, becomes
-    float32; from a dict of state dicts, such as ``{"net": ..., "acc": ...}``, one is taken; and the
+    A warning reports changes to files of other programs: bfloat16, which NumPy lacks, becomes
+    float32; the state dict is taken out of a dict such as ``{"net": ..., "acc": ...}``; and the
     prefixes "module." and "_orig_mod." of DataParallel and torch.compile are removed if all names
     have them.
 

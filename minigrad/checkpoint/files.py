@@ -19,7 +19,7 @@ from ..console import decoded
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
-    """Call ``write`` with a temporary file beside ``path``, then rename it to ``path``.
+    """Call ``write`` with a temporary file next to ``path``, then rename it to ``path``.
 
     A reader, and a crash at any moment, finds either the old file or the complete new one, which
     keeps the mode and owner of the old one. Links are followed. Pipes, terminals, other devices,
@@ -69,8 +69,8 @@ def writable(path: str | os.PathLike[str]) -> None:
 
 
 def _beside(path: str | os.PathLike[str], target: Path, status: os.stat_result | None) -> Path:
-    """A new empty file that will become ``target``, the file to which ``path`` resolves. It is in a
-    folder of its own, because libraries create temporary files beside it."""
+    """A new empty file that will become ``target``, the file to which ``path`` resolves. It is in
+    its own folder, because libraries create temporary files next to it."""
     folder = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     temporary = folder / "whole"
     mode = 0o666 if status is None else 0o600 | status.st_mode & 0o777

@@ -85,7 +85,7 @@ def read(
 
 
 def _checked_archive(file: BinaryIO) -> BinaryIO:
-    """The zip file, after checks that PyTorch's reader will not take for ever.
+    """The zip file, after checking that PyTorch's reader will not take for ever.
 
     Raises:
         ValueError, LookupError, zipfile.BadZipFile: PyTorch does not write such files.
@@ -116,8 +116,9 @@ def _checked_pickles(file: BinaryIO) -> BinaryIO:
 
 
 def _check_pickle(raw: BinaryIO) -> None:
-    """Count the values that a pickle builds, a part that is used twice twice. A tuple that contains
-    a tuple twice, and so on sixty times, takes for ever to hash, and nothing would stop Python.
+    """Count the values that a pickle builds; a part that is used twice counts twice. A tuple that
+    contains a tuple twice, and so on sixty times, takes for ever to hash, and cannot be
+    interrupted.
 
     Raises:
         ValueError, LookupError: it builds too many values, or is malformed.

@@ -1,9 +1,9 @@
-"""See inside backprop: a page that replays a training step, a table of its tape, a drawing of it.
+"""Inspection of backprop: a page that replays a training step, a table of its tape, a drawing.
 
     mg.explore(lambda images, labels: F.cross_entropy(model(images), labels),
                inputs={"images": images, "labels": labels})
 
-Importing this costs nothing: what does the work is imported by the first call.
+The modules that do the work are imported by the first call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Exploration:
-    """The page of a training step; as the value of a notebook's cell it is shown there.
+    """The page of a training step; a notebook displays it as the value of a cell.
 
     Attributes:
         html: the page.
@@ -51,29 +51,29 @@ def explore(
     inputs: Any = None,
     title: str = "Backprop, step by step",
 ) -> Exploration:
-    """Write a page on which a training step is replayed, forward and backward.
+    """Write a page that replays a training step, forward and backward.
 
-    The page shows the graph, module by module, and of every operation its formulas, values,
-    gradients, memory, times and source. It is one file that needs no network.
+    The page shows the graph, module by module, and for every operation its formulas, values,
+    gradients, memory, times and source. It is one file that works without a network.
 
-    The step is run here. Afterwards gradients, buffers and random draws are what they were before.
+    The step is run here. Gradients, buffers and the state of the random numbers are restored.
 
     Args:
         loss: a function that computes the loss, which is called once; or the loss itself, whose
-            graph stays usable. In that case forward has not been watched: the page has no modules
-            and times of it, and the values that backward keeps.
-        path: the file to write, or None for none.
-        inputs: the function's arguments: a Tensor, a tuple, or a dict by name; or, of a loss that
-            is a Tensor, the leaves by the names to show.
-        title: of the page.
+            graph stays usable. In the latter case forward was not recorded: the page has no modules
+            and no times of forward, and only the values that backward keeps.
+        path: the file to write, or None.
+        inputs: the function's arguments: a Tensor, a tuple, or a dict by name; or, if ``loss`` is a
+            Tensor, the leaves by the names to show.
+        title: title of the page.
 
     Returns:
-        What a notebook shows as the page.
+        An object that a notebook displays as the page.
 
     Raises:
-        TypeError: ``loss`` is, or returns, no Tensor.
-        ValueError: it has more than one element.
-        RuntimeError: it does not require gradients, or its graph has been freed.
+        TypeError: ``loss`` is not, or does not return, a Tensor.
+        ValueError: the loss has more than one element.
+        RuntimeError: the loss does not require gradients, or its graph has been freed.
     """
     from ..checkpoint import write_text
     from .capture import record
@@ -93,8 +93,8 @@ def trace(
     its result, the bytes that backward keeps, and the norm of the result's gradient.
 
     Args:
-        loss, inputs: as :func:`explore` takes them; with a function, modules are named too.
-        file: where to print; standard output by default.
+        loss, inputs: as in :func:`explore`; with a function, modules are named too.
+        file: file to print to (default: standard output).
     """
     from .capture import record
     from .terminal import table
@@ -106,7 +106,7 @@ def draw(loss: Tensor | Callable[..., Tensor], inputs: Any = None) -> Drawing:
     """A small SVG drawing of the graph of ``loss``, left to right, for a notebook or a README.
 
     Args:
-        loss, inputs: as :func:`explore` takes them.
+        loss, inputs: as in :func:`explore`.
 
     Raises:
         ModuleNotFoundError: the extra ``explore`` is not installed.
@@ -118,7 +118,7 @@ def draw(loss: Tensor | Callable[..., Tensor], inputs: Any = None) -> Drawing:
 
 
 class Drawing(str):
-    """SVG as text; as the value of a notebook's cell it is shown as a picture."""
+    """SVG as text; a notebook displays it as a picture."""
 
     def _repr_svg_(self) -> str:
         return str(self)

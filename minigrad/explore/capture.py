@@ -1,8 +1,8 @@
-"""Record a training step: what runs forward, and what backward sends where.
+"""Recording of a training step: its operations and gradients.
 
-:func:`record` listens to the events of both passes (see :mod:`minigrad.events`) and keeps of every
-value a small sample, never the array, so that memory is freed as it is without being watched.
-Gradients, buffers and random draws are afterwards what they were before.
+:func:`record` listens to the events of both passes (see :mod:`minigrad.events`) and keeps a small
+sample of every value, never the array, so that memory is freed as without recording. Gradients,
+buffers and the state of the random numbers are restored.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def record(
     """The training step that ends in ``loss``.
 
     Args:
-        loss: a function that computes it, which is called once; or the loss itself, of whose
-            forward pass only what the tape keeps is known.
+        loss: a function that computes the loss, which is called once; or the loss itself. In the
+            latter case only the values on the tape are known from the forward pass.
         inputs: the arguments of the function, by position or by name; or the leaves of ``loss`` by
-            the names to give them.
+            the names to show.
         pictures: take samples of values and gradients; otherwise only norms of gradients.
 
     Raises:
-        TypeError: the loss is no Tensor.
-        ValueError: it has more than one element.
-        RuntimeError: it does not require gradients.
+        TypeError: the loss is not a Tensor.
+        ValueError: the loss has more than one element.
+        RuntimeError: the loss does not require gradients.
     """
     watched = not isinstance(loss, Tensor)
     args, kwargs = _arguments(inputs)
@@ -108,12 +108,12 @@ class Recorder(Listener):
 
     @property
     def keeps_graph(self) -> bool:
-        """Whether backward must leave a graph alone, because it is not this recording's own."""
+        """Whether backward must keep the graph, because the caller made it."""
         return not self.watched or len(self._earlier) > 0
 
     @contextmanager
     def left_as_found(self) -> Iterator[None]:
-        """Within it gradients start from None; after it all is as before."""
+        """Context in which gradients start from None, and after which all state is restored."""
         try:
             with rng.drawn_again():
                 yield
@@ -271,7 +271,7 @@ class Recorder(Listener):
     # -- a tape whose forward was not watched
 
     def read_tape(self, loss: Tensor) -> None:
-        """Note where backward begins, and of a graph made earlier all that it tells."""
+        """Record the start of backward, and the operations of a graph that was made earlier."""
         if self.watched or loss.node is None:
             self.recording.loss = self._value(loss)
             return
@@ -378,7 +378,7 @@ class Recorder(Listener):
 
 
 class _Memory:
-    """Bytes of the arrays that derivatives hold, each counted once, however many hold it."""
+    """Bytes of the arrays that derivatives hold; shared ones are counted once."""
 
     def __init__(self) -> None:
         self.nbytes = 0
@@ -406,7 +406,7 @@ class _Memory:
 
 
 def _now(arrays: Iterable[Array]) -> float:
-    """The time when all that was asked of the devices of ``arrays`` is done."""
+    """The time, after waiting for all work on the devices of ``arrays``."""
     for array in arrays:
         if (xp := get_xp(array)) is not np:
             xp.cuda.get_current_stream().synchronize()

@@ -1,4 +1,4 @@
-"""What the pictures of particular operations need beyond a sample of their values."""
+"""Additional data for the pictures of particular operations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _batch_norm(inputs: Any, params: dict[str, Any], y: Array) -> dict[str, Any]
 
 
 def _max_pool2d(inputs: Any, params: dict[str, Any], y: Array) -> dict[str, Any]:
-    """Of each window of the maps that are shown, which of its places holds the maximum."""
+    """For each window of the maps that are shown, the position of the maximum."""
     window, pads = params["window"], params["pads"]
     part = np.asarray(move(inputs[0].data[:1, :MAPS], CPU))
     out = params["out"]
@@ -84,14 +84,14 @@ _FORWARD: dict[Operation, Callable[..., dict[str, Any]]] = {
 def forward(
     operation: Operation, inputs: tuple[Any, ...], params: dict[str, Any], y: Array
 ) -> dict[str, Any]:
-    """The details of a run of ``operation``; {} where its samples are all that is shown."""
+    """The details of a run of ``operation``; {} if only its samples are shown."""
     of = _FORWARD.get(operation)
     found = of(inputs, params, y) if of and y.size else {}
     return {"kind": operation.name} | found if found else {}
 
 
 def backward(kind: str, gradients: tuple[Array | None, ...]) -> dict[str, Any]:
-    """What the derivative of an operation with details of that ``kind`` adds to them."""
+    """Details of that ``kind`` from the derivative of an operation."""
     if kind != "batch_norm" or gradients[1] is None or gradients[2] is None:
         return {}
     t, s = gradients[1], gradients[2]

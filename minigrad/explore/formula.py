@@ -1,11 +1,11 @@
 """The formulas in an operation's docstring as MathML.
 
-The docstring is the only source. What it says up to the first ``dL/d`` is forward, the rest is
-backward. Its lines are typeset as they stand: letters, Greek, superscripts and subscripts of
-Unicode, ``x_c`` and ``x^c``, fractions by ``/``, roots by ``√``, words left as words.
+The docstring is the only source. The part before the first ``dL/d`` is forward, the rest is
+backward. Its lines are typeset as they are: letters, Greek, superscripts and subscripts of Unicode,
+``x_c`` and ``x^c``, fractions with ``/``, roots with ``√``; words stay words.
 
 A formula is a tree of lists: ``["mfrac", ["mi", "a"], ["mi", "b"]]``. The page makes elements of
-it, and text of every string, so that a docstring cannot smuggle in markup.
+it, and text of every string, so that a docstring cannot inject markup.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Token(NamedTuple):
 
 
 def formula(doc: str) -> Formula:
-    """What ``doc`` says of the two passes."""
+    """The formulas in ``doc`` of forward and of backward."""
     rows = _rows(doc)
     first = next((i for i, row in enumerate(rows) if _SLOPE.search(row)), len(rows))
     if first == 0 and rows and (slope := _SLOPE.search(rows[0])) and slope.start():

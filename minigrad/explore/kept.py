@@ -1,4 +1,4 @@
-"""What the derivative of an operation keeps until backward: the arrays that its closure names."""
+"""The arrays that the derivative of an operation keeps until backward, those of its closure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def is_array(value: Any) -> bool:
 
 
 def owner(array: Array) -> Array:
-    """The array whose memory ``array`` is a view of: itself if it is none."""
+    """The array that owns the memory of ``array``, which may be itself."""
     while is_array(base := getattr(array, "base", None)):
         array = base
     return array
 
 
 def kept_arrays(backward: Callable[..., Any]) -> list[tuple[str, Array]]:
-    """The arrays that ``backward`` keeps alive, each once, by the names it has for them."""
+    """The arrays that ``backward`` keeps, each once, by their names in the closure."""
     found: dict[int, tuple[str, Array]] = {}
     seen: set[int] = set()
     pending: list[tuple[str, Any]] = [("", backward)]
@@ -42,7 +42,7 @@ def kept_arrays(backward: Callable[..., Any]) -> list[tuple[str, Array]]:
 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What ``value`` holds that may hold arrays; of modules and classes nothing."""
+    """The objects in ``value`` that may hold arrays; none for modules and classes."""
     if isinstance(value, types.FunctionType):
         cells = value.__closure__ or ()
         for free, cell in zip(value.__code__.co_freevars, cells, strict=True):

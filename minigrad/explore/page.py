@@ -1,8 +1,9 @@
-"""A recording as one page of HTML that needs nothing else: no network, no other file.
+"""A recording as one HTML page that needs no network and no other file.
 
-The page's layout is dagre's: ``assets/dagre.min.js`` is version 3.1.3 of ``@dagrejs/dagre`` as npm
-has it, without its last line, which names a source map. All else in ``assets`` is ours. The scripts
-are joined in the order of :data:`SCRIPTS` and share one scope.
+dagre computes the layout of the graph: ``assets/dagre.min.js`` is version 3.1.3 of
+``@dagrejs/dagre`` from npm, without its last line, which names a source map. All other files in
+``assets`` are minigrad's. The scripts are joined in the order of :data:`SCRIPTS` and share one
+scope.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LIMIT = 32767  # of an int16; -32768 stands for what is not finite
 
 
 def page(recording: Recording, title: str) -> str:
-    """The page; ``title`` and every name in ``recording`` are text, whatever they hold."""
+    """The page; ``title`` and all names in ``recording`` are escaped as text."""
     data, pictures = _Writer(recording).written(title)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for harmful, harmless in (("<", "\\u003c"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
@@ -78,7 +79,7 @@ class _Writer:
         self._share = self._share_of_maps()
 
     def _share_of_maps(self) -> float:
-        """How much of the maps fits the budget: 1 of a small step's."""
+        """The fraction of the maps that fits the budget: 1 for a small step."""
         found = {id(s): s for v in self.recording.values for s in (v.sample, v.gradient) if s}
         terms = (s for v in self.recording.values for t in v.terms for s in (t.sample, t.total))
         found |= {id(s): s for s in terms if s}
@@ -191,7 +192,7 @@ class _Writer:
 
 
 def _finite(value: Any) -> Any:
-    """``value`` with what JSON has no number for as text: "NaN", "inf"."""
+    """``value`` with numbers that JSON lacks as text: "NaN", "inf"."""
     if isinstance(value, float) and not np.isfinite(value):
         return str(value) if value != value else "inf" if value > 0 else "-inf"
     if isinstance(value, dict):

@@ -16,12 +16,12 @@ BINS = 32
 
 @dataclass
 class Sample:
-    """A part of an array, to be looked at, and a thinned-out copy of all of it, to be counted.
+    """A part of an array to display, and evenly spaced values of the whole array for a histogram.
 
     Attributes:
         maps: float32 (maps, rows, columns).
-        step: of how many rows and columns one is shown.
-        values: up to :data:`SPREAD` values, evenly spread.
+        step: every ``step``-th row and column is shown.
+        values: up to :data:`SPREAD` evenly spaced values.
         norm: √Σ x² of the whole array.
         filters: maps[k] is filter k // across on channel k % across of a convolution's weight.
         across: channels shown of each filter, 0 unless these are filters.
@@ -40,9 +40,9 @@ class Sample:
 
 def take(array: Array, weight: bool = False) -> Sample:
     """A sample of ``array``: the first :data:`MAPS` channels of its first image, or the first
-    filters on the first channels of a ``weight``; of fewer axes the first rows and columns.
+    filters on the first channels of a ``weight``; with fewer axes, the first rows and columns.
 
-    It costs one pass over the array, for its norm, and the copies of what is shown.
+    It costs one pass over the array, for the norm, and copies of the parts that are shown.
     """
     across = 0
     part = array
@@ -63,13 +63,13 @@ def take(array: Array, weight: bool = False) -> Sample:
 
 
 def only_norm(array: Array) -> Sample:
-    """A sample of which nothing but the norm is known."""
+    """A sample with only the norm."""
     nothing = np.zeros((0, 0, 0), np.float32)
     return Sample(nothing, (1, 1), nothing.reshape(-1), norm(array))
 
 
 def spread(array: Array) -> np.ndarray:
-    """Up to :data:`SPREAD` values of ``array``, evenly spread over its memory."""
+    """Up to :data:`SPREAD` values of ``array``, evenly spaced in its memory."""
     flat = _memory(array)
     every = -(-flat.size // SPREAD) | 1  # odd: an even step would meet the same images alone
     return _float32(flat[::every])
@@ -90,8 +90,8 @@ def norm(array: Array) -> float:
 
 
 def _memory(array: Array) -> Array:
-    """The elements of ``array`` in the order of memory: a view where it can be. What is repeated
-    there by a stride of 0 comes once."""
+    """The elements of ``array`` in the order of memory, as a view if possible. Elements repeated by
+    a stride of 0 occur once."""
     if 0 in array.strides:
         array = array[tuple(slice(0, 1) if s == 0 else slice(None) for s in array.strides)]
     order = sorted(range(array.ndim), key=lambda i: -abs(array.strides[i]))

@@ -1,4 +1,4 @@
-"""What a recorded training step consists of: values, operations, modules and steps in time."""
+"""The elements of a recorded training step: values, operations, modules and steps in time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Value:
     """A tensor of the step.
 
     Attributes:
-        name: of a leaf, such as "conv1.weight"; "" of a result.
+        name: name of a leaf, such as "conv1.weight"; "" for a result.
         kind: "result", "parameter", "input" or "constant".
-        uses: how often operations take it.
-        needs: whether a gradient is wanted for it.
-        terms: the gradients that came to it, in the order of their coming.
-        gradient: their sum, as its hooks leave it.
+        uses: number of uses by operations.
+        needs: whether its gradient is needed.
+        terms: the gradients sent to it, in order.
+        gradient: their sum, after its hooks.
     """
 
     shape: tuple[int, ...]
@@ -81,12 +81,12 @@ class Run:
     """One run of an operation.
 
     Attributes:
-        inputs, result: numbers of values; of an input that is no tensor, its text.
-        module: number of the module call that it is in, -1 if in none.
+        inputs, result: numbers of values; for an input that is not a tensor, its text.
+        module: number of the module call that contains it, or -1.
         recorded: whether it has a derivative on the tape.
-        implementation: the function that ran, where it is known.
-        details: what a picture of this operation needs (see :mod:`minigrad.explore.details`).
-        seconds, seconds_backward: what the two passes took.
+        implementation: the function that ran, if known.
+        details: data for pictures of this operation (see :mod:`minigrad.explore.details`).
+        seconds, seconds_backward: times of the two passes.
     """
 
     definition: int
@@ -117,8 +117,8 @@ class Step:
     the sums reached the leaves ("leaves").
 
     Attributes:
-        kept, moving, leaves: bytes alive after it: of what backward keeps, of gradients on their
-            way between operations, and of gradients of leaves.
+        kept, moving, leaves: bytes in use after it: arrays that backward keeps, gradients between
+            operations, and gradients of leaves.
     """
 
     kind: str
@@ -133,8 +133,8 @@ class Recording:
     """A training step, from the first operation to the leaves' gradients.
 
     Attributes:
-        loss: number of the value that backward began from.
-        watched: whether forward was watched; otherwise the tape alone was there to read.
+        loss: number of the value from which backward started.
+        watched: whether forward was recorded; otherwise only the tape is known.
     """
 
     values: list[Value] = field(default_factory=list)
@@ -147,11 +147,11 @@ class Recording:
 
     @property
     def peak(self) -> int:
-        """The most bytes that are in use after any step."""
+        """The largest number of bytes in use after a step."""
         return max((step.kept + step.moving + step.leaves for step in self.steps), default=0)
 
     def path(self, call: int) -> str:
-        """The dotted path of a module call, below the outermost module; "" of no call."""
+        """The dotted path of a module call, below the outermost module; "" without a call."""
         names: list[str] = []
         while call >= 0:
             names.insert(0, self.calls[call].name)

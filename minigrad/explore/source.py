@@ -1,4 +1,4 @@
-"""Where a function stands, and its lines."""
+"""The source of a function: its file and lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def code(function: Callable[..., Any]) -> Code | None:
-    """The lines of ``function``; None where there is no file, as in a prompt."""
+    """The source of ``function``; None if there is no file, as in a prompt."""
     try:
         file = inspect.getsourcefile(function)
         lines, first = inspect.getsourcelines(function)
@@ -34,7 +34,7 @@ def _shown(file: Path) -> str:
 
 
 def maker(backward: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The function whose call made the derivative ``backward``: the implementation that ran."""
+    """The function that returned the derivative ``backward``: the implementation that ran."""
     while isinstance(backward, types.FunctionType) and "in_float32" in backward.__qualname__:
         inner = dict(zip(backward.__code__.co_freevars, backward.__closure__ or (), strict=True))
         backward = inner["backward"].cell_contents

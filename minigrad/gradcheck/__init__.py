@@ -149,17 +149,17 @@ def gradgradcheck(
     constant: Sequence[int] = (),
     domains: Mapping[int, tuple[float, float]] | None = None,
 ) -> bool:
-    """:func:`gradcheck` of the gradients: of Σ grad_output · dfunc/dinput, by every element of
-    every input and of the gradient that arrives at the result.
+    """:func:`gradcheck` of the gradients: of Σ grad_output · dfunc/dinput, with respect to every
+    element of every input and of the gradient of the result.
 
     Args:
         func, inputs, eps, atol, rtol, raise_exception, constant, domains: as :func:`gradcheck`;
             ``func`` must have two derivatives.
-        grad_outputs: the gradient of the result, of its shape and dtype; by default a random one.
+        grad_outputs: the gradient of the result, with its shape and dtype (default: random).
 
     Raises:
-        NotImplementedError: an operation in ``func`` has a derivative that cannot be
-            differentiated; it is named.
+        NotImplementedError: the derivative of an operation in ``func`` cannot be differentiated;
+            the message names the operation.
         TypeError, ValueError, AssertionError: as :func:`gradcheck`. In a mismatch the last input
             is the gradient of the result.
     """

@@ -127,7 +127,7 @@ class PReLU(Module):
         self.weight = Parameter(tensor([self.init] * num_parameters))
 
     def reset_parameters(self) -> None:
-        """Set every slope to what it is at first."""
+        """Reset every slope to its initial value."""
         constant_(self.weight, self.init)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -25,14 +25,14 @@ class MultiheadAttention(Module):
     Args:
         embed_dim: E, a multiple of ``num_heads``.
         num_heads: H.
-        dropout: the probability with which, in training, a weight is dropped.
-        bias: whether the projections add one.
+        dropout: the probability with which a weight is dropped in training.
+        bias: whether the projections have a bias.
         add_bias_kv, add_zero_attn: only False is supported.
-        kdim, vdim: sizes of key and value; E unless given.
-        batch_first: batches are (N, L, E), else (L, N, E).
+        kdim, vdim: sizes of key and value (default: E).
+        batch_first: whether batches are (N, L, E) instead of (L, N, E).
 
     Parameters ``in_proj_weight`` (3E, E), or ``q_proj_weight`` (E, E), ``k_proj_weight`` (E, kdim)
-    and ``v_proj_weight`` (E, vdim) where these sizes differ; ``in_proj_bias`` (3E,);
+    and ``v_proj_weight`` (E, vdim) if these sizes differ; ``in_proj_bias`` (3E,);
     ``out_proj.weight`` (E, E), ``out_proj.bias`` (E,).
     """
 
@@ -97,17 +97,17 @@ class MultiheadAttention(Module):
         """Attention of every query to the keys.
 
         Args:
-            query: (L, N, E), or (N, L, E) if ``batch_first``; (L, E) for a single one.
+            query: (L, N, E), or (N, L, E) if ``batch_first``; (L, E) for a single example.
             key, value: likewise with S and their own sizes.
-            key_padding_mask: (N, S) or (S,): bool, True for keys that nobody may see; or floating,
-                added to the scores.
-            need_weights: return the weights too. (Without them a query that may see no key gives
-                0, with them NaN.)
-            attn_mask: (L, S) or (N · H, L, S): bool, True where a query may not see a key (the
-                opposite of :func:`minigrad.functional.scaled_dot_product_attention`'s); or
+            key_padding_mask: (N, S) or (S,): bool, True for keys that no query may attend to; or
                 floating, added to the scores.
-            average_attn_weights: the weights' mean over the heads.
-            is_causal: says of ``attn_mask``, which must be given, that it is causal.
+            need_weights: return the weights too. (Without them a query that may attend to no key
+                gives 0, with them NaN.)
+            attn_mask: (L, S) or (N · H, L, S): bool, True where a query may not attend to a key
+                (the opposite of :func:`minigrad.functional.scaled_dot_product_attention`); or
+                floating, added to the scores.
+            average_attn_weights: return the mean of the weights over the heads.
+            is_causal: a hint that ``attn_mask``, which must be given, is causal.
 
         Returns:
             The result, of query's shape, and the weights (N, L, S) or (N, H, L, S), or None.
@@ -178,7 +178,7 @@ class MultiheadAttention(Module):
     def _mask(
         self, padding: Tensor | None, mask: Tensor | None, n: int, length: int, count: int, to: Any
     ) -> Tensor | None:
-        """What is added to the scores (N, H, L, S) for both masks."""
+        """The sum of both masks, to be added to the scores (N, H, L, S)."""
         found = None
         if padding is not None:
             check.tensor("key_padding_mask", padding, (1, 2), "(N, S) or (S,)")
@@ -200,7 +200,7 @@ class MultiheadAttention(Module):
 
 
 def _added(name: str, mask: Tensor, dtype: Any) -> Tensor:
-    """A mask as what is added to scores: −∞ where a bool one is True."""
+    """A mask in the form that is added to scores: −∞ where a bool mask is True."""
     if mask.dtype == np.bool_:
         zero: Any = zeros(1, dtype=dtype, device=mask.device)
         return where(mask, zero - math.inf, zero)

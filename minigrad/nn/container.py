@@ -97,8 +97,8 @@ class _ModuleChain(_Chain):
 
 
 def _in_one_pass(norm: Any, relu: Any) -> bool:
-    """Whether these are batch norm and ReLU, and nothing would see what passes between them: no
-    hook, no forward of an instance's own, and no listener."""
+    """Whether these are batch norm and ReLU, and nothing reads the value between them: no hook, no
+    forward of an instance, and no listener."""
     if type(relu) is not ReLU or type(norm) not in (BatchNorm1d, BatchNorm2d):
         return False
     own = vars(norm).keys() | vars(relu).keys()
@@ -108,8 +108,7 @@ def _in_one_pass(norm: Any, relu: Any) -> bool:
 class Sequential(_ModuleChain):
     """Modules applied one after another.
 
-    Batch norm and a ReLU that follows it are computed in one pass where nothing sees what passes
-    between them.
+    Batch norm and a ReLU after it are computed in one pass if nothing reads the value between them.
 
     Args:
         modules: modules, named "0", "1", … as in PyTorch; or one dict of names and modules.

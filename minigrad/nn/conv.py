@@ -65,7 +65,7 @@ class _Conv(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew, by PyTorch's rule."""
+        """Initialise the parameters as PyTorch does."""
         init.default_(self.weight, self.bias)
 
     def _sizes(self, name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ class _Conv(Module):
         return check.pair(name, value, minimum, alone)
 
     def _framed(self, input: Tensor) -> tuple[Tensor, Any]:
-        """The input in the frame that ``padding_mode`` names, and the zeros still to be added."""
+        """The input padded as ``padding_mode`` says, and the zero padding still to be added."""
         if self.padding_mode == "zeros":
             return input, self.padding
         amounts: list[int] = []
@@ -103,8 +103,7 @@ class _Conv(Module):
 class Conv1d(_Conv):
     """One-dimensional cross-correlation; see :func:`minigrad.functional.conv1d`.
 
-    ``padding_mode`` is what the frame is made of: "zeros", or as :func:`minigrad.functional.pad`
-    names it.
+    ``padding_mode`` is "zeros", or a mode of :func:`minigrad.functional.pad`.
 
     Shapes: input (N, C, L), output (N, O, OL), ``weight`` (O, C/groups, K), ``bias`` (O,).
     """
@@ -138,8 +137,7 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """Two-dimensional cross-correlation; see :func:`minigrad.functional.conv2d`.
 
-    ``padding_mode`` is what the frame is made of: "zeros", or as :func:`minigrad.functional.pad`
-    names it.
+    ``padding_mode`` is "zeros", or a mode of :func:`minigrad.functional.pad`.
 
     Shapes: input (N, C, H, W), output (N, O, OH, OW), ``weight`` (O, C/groups, KH, KW),
     ``bias`` (O,).

@@ -25,7 +25,7 @@ class Dropout(_Dropout):
 
 
 class Dropout1d(_Dropout):
-    """In training, zero channels of (N, C, L) or (C, L), as :class:`Dropout` does elements."""
+    """In training, zero whole channels of (N, C, L) or (C, L), like :class:`Dropout` elements."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout1d(input, self.p, self.training)

@@ -14,14 +14,14 @@ from .parameter import Parameter
 
 
 class Embedding(Module):
-    """Rows of a table by their numbers; see :func:`minigrad.functional.embedding`.
+    """Rows of a table by index; see :func:`minigrad.functional.embedding`.
 
     Args:
         num_embeddings, embedding_dim: R and D.
-        padding_idx: a row that is zeros at first and gets no gradient.
+        padding_idx: a row that is initially zero and gets no gradient.
         max_norm, norm_type, scale_grad_by_freq, sparse: only PyTorch's defaults are supported.
 
-    Shapes: input (*), int32 or int64; output (*, D); ``weight`` (R, D), which starts normal.
+    Shapes: input (*), int32 or int64; output (*, D); ``weight`` (R, D), initially normal.
     """
 
     @lacks("device", "dtype")
@@ -46,7 +46,7 @@ class Embedding(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the rows anew, from the normal distribution, but for that of ``padding_idx``."""
+        """Draw the rows from the normal distribution, and set that of ``padding_idx`` to zero."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0

@@ -96,17 +96,19 @@ def _check_matrix(tensor: Tensor) -> None:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Fill a matrix with the identity, so a linear layer passes on as many inputs as it can."""
+    """Fill a matrix with the identity, so that a linear layer preserves as many inputs as
+    possible."""
     _check_matrix(tensor)
     tensor.data[...] = move(np.eye(*tensor.shape, dtype=tensor.dtype), device_of(tensor.data))
     return tensor
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Fill the weight (O, I, ...) of a convolution so that it passes on as many channels as it can.
+    """Fill the weight (O, I, ...) of a convolution so that it preserves as many channels as
+    possible.
 
     Args:
-        groups: the groups of the convolution; each passes on its own channels.
+        groups: the groups of the convolution; each preserves its own channels.
     """
     check.floating("tensor", check.tensor("tensor", tensor, (3, 4, 5), "(O, I, ...)"))
     outputs, inputs, *kernel = tensor.shape
@@ -157,8 +159,8 @@ def trunc_normal_(
 
 @lacks("generator")
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Fill with orthogonal rows, or columns, of length ``gain``. A weight (O, I, ...) counts as a
-    matrix (O, I · …) (Saxe et al., ICLR 2014)."""
+    """Fill with orthogonal rows, or columns, of length ``gain``. A weight (O, I, ...) is treated as
+    a matrix (O, I · …) (Saxe et al., ICLR 2014)."""
     gain = check.number("gain", gain, -math.inf)
     if check.tensor("tensor", tensor).ndim < 2:
         raise ValueError(f"tensor: expected at least 2 dimensions, got shape {tensor.shape}")

@@ -36,7 +36,7 @@ class Linear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew, by PyTorch's rule."""
+        """Initialise the parameters as PyTorch does."""
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Linear(Module):
 
 
 class Identity(Module):
-    """Its input."""
+    """The identity: returns its input."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass

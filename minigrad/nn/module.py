@@ -99,14 +99,14 @@ class Module:
         return self._make_hooks().after.add(added, check.boolean("prepend", prepend))
 
     def summary(self, *inputs: Any, file: TextIO | None = None) -> None:
-        """Print a table of all modules that a call with ``inputs`` runs, in that order: what each
-        makes, and the parameters that it owns itself; a shared one is counted once.
+        """Print a table of all modules that run in a call with ``inputs``, in that order, with the
+        result of each and the number of its own parameters; a shared one is counted once.
 
         The model is called in evaluation mode, nothing is recorded, and its modes are restored.
 
         Args:
-            inputs: what the model takes.
-            file: where to print; standard output by default.
+            inputs: arguments of the model.
+            file: file to print to (default: standard output).
         """
         summary(self, inputs, file)
 
@@ -365,7 +365,7 @@ class Module:
         return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Module:
-        """All members on a GPU, the first unless ``device`` says which, in place; returns itself.
+        """All members on a GPU, by default the first, in place; returns itself.
 
         Raises:
             DeviceError: there is no GPU.
@@ -373,7 +373,7 @@ class Module:
         return self.to(chosen_gpu(device))
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
-        """Have gradients computed for all parameters, or for none; returns itself."""
+        """Set ``requires_grad`` of all parameters; returns itself."""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self

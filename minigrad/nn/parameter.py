@@ -1,4 +1,4 @@
-"""What a Module learns."""
+"""Parameters of modules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..tensor import Tensor
 
 
 class Parameter(Tensor):
-    """A Tensor that a Module learns: assigning it to an attribute is enough to register it."""
+    """A Tensor that is a parameter of a Module; assigning it to an attribute registers it."""
 
     __slots__ = ()
 

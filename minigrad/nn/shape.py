@@ -98,8 +98,7 @@ class Fold(Unfold):
 
 
 class _Pad(Module):
-    """A frame around the last two dimensions, or the last one; see
-    :func:`minigrad.functional.pad`."""
+    """Padding of the last two dimensions, or the last one; see :func:`minigrad.functional.pad`."""
 
     mode = "constant"
     dims = 2
@@ -121,17 +120,17 @@ class _Pad(Module):
 
 
 class ZeroPad1d(_Pad):
-    """A frame of zeros around rows."""
+    """Zero padding of rows."""
 
     dims = 1
 
 
 class ZeroPad2d(_Pad):
-    """A frame of zeros around images; padding as (left, right, top, bottom)."""
+    """Zero padding of images; padding as (left, right, top, bottom)."""
 
 
 class ConstantPad2d(_Pad):
-    """A frame of one value around images; padding as (left, right, top, bottom)."""
+    """Padding of images with one value; padding as (left, right, top, bottom)."""
 
     def __init__(self, padding: int | Sequence[int], value: float) -> None:
         super().__init__(padding)
@@ -142,19 +141,19 @@ class ConstantPad2d(_Pad):
 
 
 class ReflectionPad2d(_Pad):
-    """A frame of mirror images; padding as (left, right, top, bottom)."""
+    """Padding by reflection at the edges; padding as (left, right, top, bottom)."""
 
     mode = "reflect"
 
 
 class ReplicationPad2d(_Pad):
-    """A frame of the edge's pixels; padding as (left, right, top, bottom)."""
+    """Padding with the pixels at the edge; padding as (left, right, top, bottom)."""
 
     mode = "replicate"
 
 
 class Upsample(Module):
-    """Images of another size; see :func:`minigrad.functional.interpolate`."""
+    """Resizing of images; see :func:`minigrad.functional.interpolate`."""
 
     def __init__(
         self,
@@ -183,21 +182,21 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Images of another size, of the nearest pixels."""
+    """Resizing of images by nearest pixels."""
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, "nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Images of another size, interpolated between the pixels, with the corners kept."""
+    """Resizing of images by bilinear interpolation with aligned corners."""
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, "bilinear", align_corners=True)
 
 
 class PixelShuffle(Module):
-    """Channels as pixels; see :func:`minigrad.functional.pixel_shuffle`."""
+    """Rearranges channels into pixels; see :func:`minigrad.functional.pixel_shuffle`."""
 
     def __init__(self, upscale_factor: int) -> None:
         self.upscale_factor = check.integer("upscale_factor", upscale_factor, 1)
@@ -210,7 +209,7 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """Pixels as channels; see :func:`minigrad.functional.pixel_unshuffle`."""
+    """Rearranges pixels into channels; see :func:`minigrad.functional.pixel_unshuffle`."""
 
     def __init__(self, downscale_factor: int) -> None:
         self.downscale_factor = check.integer("downscale_factor", downscale_factor, 1)

@@ -16,15 +16,15 @@ from .normalization import BatchNorm1d, BatchNorm2d, _BatchNorm
 
 class SyncBatchNorm(_BatchNorm):
     """Batch normalisation over the batches of all ranks, so that N ranks with B images each train
-    as one with N · B.
+    like one with N · B.
 
-    Two messages a step: forward adds 2C + 1 float64 numbers over the ranks, backward 2C. Ranks may
-    have different numbers of images, or none. In evaluation, or in a process that is alone, it is
-    batch normalisation.
+    It sends two messages per step: forward sums 2C + 1 float64 numbers over the ranks, backward 2C.
+    Ranks may have different numbers of images, or none. In evaluation, or in a single process, it
+    is ordinary batch normalisation.
 
     Args:
         num_features, eps, momentum, affine, track_running_stats, bias: see :class:`BatchNorm2d`.
-        process_group: the ranks; all by default.
+        process_group: the ranks (default: all).
 
     Input (N, C) or (N, C, ...).
 
@@ -57,8 +57,8 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Group | None = None) -> Any:
-        """``module`` with every batch normalisation in it replaced by one of this class, with the
-        same parameters and buffers; ``module`` itself is one if it is replaced."""
+        """Replace every batch normalisation in ``module`` by one of this class with the same
+        parameters and buffers; returns ``module``, or its replacement."""
         if isinstance(module, (BatchNorm1d, BatchNorm2d)):
             made = cls(
                 module.num_features,

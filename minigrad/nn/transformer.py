@@ -19,18 +19,18 @@ from .normalization import LayerNorm
 
 
 class TransformerEncoderLayer(Module):
-    """Self-attention, then two linear layers at every place, each with a sum around it.
+    """Self-attention, then two linear layers at every position, each with a residual addition.
 
     Args:
-        d_model: E, the size of every place.
+        d_model: E, the size of each position's vector.
         nhead: the number of heads.
         dim_feedforward: the size between the two linear layers.
-        dropout: the probability with which, in training, weights and values are dropped.
+        dropout: the probability with which weights and values are dropped in training.
         activation: "relu", "gelu", or a function of a Tensor.
         layer_norm_eps: ε of the two layer norms.
-        batch_first: batches are (N, L, E), else (L, N, E).
-        norm_first: layer norm before each part, not after its sum.
-        bias: whether linear layers and norms add one.
+        batch_first: whether batches are (N, L, E) instead of (L, N, E).
+        norm_first: whether layer norm comes before each part instead of after its addition.
+        bias: whether linear layers and norms have a bias.
     """
 
     @lacks("device", "dtype")
@@ -73,10 +73,10 @@ class TransformerEncoderLayer(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """The places after attention to each other.
+        """The result for each position, of the same shape.
 
         Args:
-            src: (L, N, E), or (N, L, E) if ``batch_first``; (L, E) for a single one.
+            src: (L, N, E), or (N, L, E) if ``batch_first``; (L, E) for a single example.
             src_mask, src_key_padding_mask, is_causal: as ``attn_mask``, ``key_padding_mask`` and
                 ``is_causal`` of :class:`MultiheadAttention`.
         """
@@ -96,13 +96,13 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerEncoder(Module):
-    """Copies of an encoder layer one after another.
+    """A stack of copies of an encoder layer.
 
     Args:
-        encoder_layer: what is copied, weights included.
-        num_layers: how often.
+        encoder_layer: the layer to copy, including its weights.
+        num_layers: number of copies.
         norm: applied at the end, if given.
-        enable_nested_tensor, mask_check: of no effect; they make PyTorch's faster.
+        enable_nested_tensor, mask_check: no effect; in PyTorch they affect the speed.
     """
 
     norm: Module | None

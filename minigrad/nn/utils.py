@@ -41,8 +41,8 @@ def get_total_norm(
     """The p-norm of all elements of ``tensors``, as if they were one vector: a scalar.
 
     Args:
-        norm_type: p above 0; infinity for the largest absolute value.
-        error_if_nonfinite: raise RuntimeError where it is NaN or infinite.
+        norm_type: p > 0; infinity for the largest absolute value.
+        error_if_nonfinite: raise RuntimeError if the norm is NaN or infinite.
     """
     found = _tensors("tensors", tensors)
     p = check.number("norm_type", norm_type, 0)
@@ -77,7 +77,7 @@ def clip_grad_norm_(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
-    """Scale all gradients down, in place, so that their common norm is at most ``max_norm``
+    """Scale all gradients down, in place, so that their total norm is at most ``max_norm``
     (Pascanu et al., ICML 2013).
 
     Args:

@@ -2,11 +2,11 @@
 
 The model is run in evaluation mode, and every operation is recorded. The operation's rule, a
 function in ``rules``, turns it into ONNX nodes. The runs have batches of several sizes: a size that
-equals the batch size in each run stays open in the graph. Any other difference between runs is an
-error: it depends on the number of inputs or on their values in a way that operations do not show
-(``x.shape[0] // 2``, ``x.item()``, an array made with NumPy), and would silently become
-a constant. One thing stays unseen: a branch on values (``if x.sum() > 0``), or on more inputs than
-the largest batch has, if all runs took it alike. The graph then contains only that branch.
+equals the batch size in each run is variable in the graph. Any other difference between runs is an
+error: it depends on the batch size or on values in a way that operations do not show
+(``x.shape[0] // 2``, ``x.item()``, an array made with NumPy), and would silently become a constant.
+One case is not detected: a branch on values (``if x.sum() > 0``), or on a batch size larger than
+all runs', that all runs take. The graph then contains only that branch.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def export(
     Raises:
         ImportError: the package onnx is missing (the extra ``onnx`` installs it).
         NotImplementedError: an operation of the model has no rule, or the model depends on N or on
-            values of the input in a way that operations do not show; the message says on which.
+            values of the input in a way that operations do not show; the message names it.
     """
     try:
         import onnx
