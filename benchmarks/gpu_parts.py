@@ -205,8 +205,8 @@ def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
 
     plain = trained(device)
     cpu = trained("cpu")
-    apart = max(abs(a - b) for a, b in zip(plain[0], cpu[0], strict=True)) / max(cpu[0])
-    found = {"side": side, "losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": apart}
+    difference = max(abs(a - b) for a, b in zip(plain[0], cpu[0], strict=True)) / max(cpu[0])
+    found = {"side": side, "losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": difference}
     yield found
     if device != "cpu":
         captured = trained(device, captured=True)

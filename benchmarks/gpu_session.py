@@ -121,10 +121,10 @@ def run_part(
     )  # fmt: skip
     assert child.stdin
     lines: queue.Queue[str | None] = queue.Queue()
-    said: list[str] = []
+    error_lines: list[str] = []
     readers = [
         threading.Thread(target=_read, args=(child.stdout, lines.put), daemon=True),
-        threading.Thread(target=_read, args=(child.stderr, said.append), daemon=True),
+        threading.Thread(target=_read, args=(child.stderr, error_lines.append), daemon=True),
     ]
     for reader in readers:
         reader.start()
@@ -144,7 +144,7 @@ def run_part(
         _stop(child)
         readers[1].join(1)
     if child.returncode:
-        texts = [line for line in said if line] or [f"exit code {child.returncode}"]
+        texts = [line for line in error_lines if line] or [f"exit code {child.returncode}"]
         return {**found, "error": texts[-1].strip()}
     return found
 

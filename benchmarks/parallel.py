@@ -198,16 +198,16 @@ def extrapolated(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Efficiency by model, network and number of ranks: with the same batch on each rank, also with
     synchronised batch norm, and with the recipe's batch divided among the ranks."""
     rows = []
-    for name, one in found["models"].items():
+    for name, figures in found["models"].items():
         for network, link in found["links"].items():
             for ranks in RANKS:
-                fixed = one["size"], one["step"], link, one["packing"]
+                fixed = figures["size"], figures["step"], link, figures["packing"]
 
                 def took(batch: float, ranks: int, norms: int, fixed: Any = fixed) -> float:
                     size, step, link, packing = fixed
                     return step_seconds(ranks, batch, size, step, link, norms, packing)
 
-                batch = one["recipe_batch"]
+                batch = figures["recipe_batch"]
                 alone = took(batch, 1, 0)
                 rows.append(
                     {
@@ -215,7 +215,7 @@ def extrapolated(found: dict[str, Any]) -> list[dict[str, Any]]:
                         "network": network,
                         "ranks": ranks,
                         "same_batch": alone / took(batch, ranks, 0),
-                        "synchronised": alone / took(batch, ranks, one["norms"]),
+                        "synchronised": alone / took(batch, ranks, figures["norms"]),
                         "divided_batch": alone / took(batch / ranks, ranks, 0) / ranks
                         if ranks <= batch
                         else None,
@@ -239,10 +239,10 @@ def measure(launcher: list[str]) -> dict[str, Any]:
     for name in MODELS:
         batch = [BATCH]
         alone = on_ranks(1, launcher, model=name, average=False, batches=BATCHES)
-        apart = on_ranks(2, launcher, model=name, average=False, batches=batch)
+        separate = on_ranks(2, launcher, model=name, average=False, batches=batch)
         both = on_ranks(2, launcher, model=name, average=True, batches=batch)
         first, second, third = (
-            statistics.median(one["seconds"][str(batch[0])]) for one in (alone, apart, both)
+            statistics.median(one["seconds"][str(batch[0])]) for one in (alone, separate, both)
         )
         step = {size: statistics.median(times) for size, times in alone["seconds"].items()}
         modelled = step_seconds(2, BATCH, both["bytes"], step, link, 0, 0.0)
@@ -254,7 +254,7 @@ def measure(launcher: list[str]) -> dict[str, Any]:
             "size": both["bytes"],
             "norms": sum(isinstance(module, norm) for module in network.modules()),
             "recipe_batch": recipe.batch_size,
-            "seconds": {"one rank": alone["seconds"], "two apart": apart["seconds"]}
+            "seconds": {"one rank": alone["seconds"], "two apart": separate["seconds"]}
             | {"two": both["seconds"]},
             "efficiency": {
                 "two ranks that average nothing": first / second,
@@ -272,12 +272,15 @@ def show(found: dict[str, Any]) -> str:
     """The measured figures as a table."""
     header = ("model", "MB per step", "1 rank s", "2 apart s", "2 ranks s", "efficiency")
     rows = []
-    for name, one in found["models"].items():
+    for name, figures in found["models"].items():
         times = [
-            statistics.median(seconds[str(one["batch"])]) for seconds in one["seconds"].values()
+            statistics.median(seconds[str(figures["batch"])])
+            for seconds in figures["seconds"].values()
         ]
         shown = [f"{seconds:.3f}" for seconds in times]
-        rows.append((name, f"{one['size'] / 1e6:.2f}", *shown, one["efficiency"]["two ranks"]))
+        rows.append(
+            (name, f"{figures['size'] / 1e6:.2f}", *shown, figures["efficiency"]["two ranks"])
+        )
     return table(header, [(*row[:-1], f"{row[-1]:.1%}") for row in rows])
 
 
@@ -286,19 +289,19 @@ def draw(found: dict[str, Any], path: Path) -> None:
     rank, below with the recipe's batch divided."""
     colours = (plots.BLUE, plots.ORANGE, "#575f67")
     with plots.picture(path, 2, 2, (10, 7.4), sharex=True, sharey=True) as (figure, axes):
-        for column, (name, one) in enumerate(found["models"].items()):
+        for column, (name, figures) in enumerate(found["models"].items()):
             for colour, network in zip(colours, found["links"], strict=True):
                 rows = [
                     row
                     for row in found["ranks"]
                     if (row["model"], row["network"]) == (name, network)
                 ]
-                ways = (
+                curves = (
                     (0, "same_batch", "-", network),
                     (0, "synchronised", ":", None),
                     (1, "divided_batch", "-", None),
                 )
-                for place, key, line, label in ways:
+                for place, key, line, label in curves:
                     known = [row for row in rows if row[key] is not None]
                     axes[place, column].plot(
                         [row["ranks"] for row in known],
@@ -314,13 +317,13 @@ def draw(found: dict[str, Any], path: Path) -> None:
             for key, fill, label in measured:
                 axes[0, column].plot(
                     [2],
-                    [100 * one["efficiency"][key]],
+                    [100 * figures["efficiency"][key]],
                     "o",
                     color="black",
                     markerfacecolor=fill,
                     label=label,
                 )
-            batch = one["recipe_batch"]
+            batch = figures["recipe_batch"]
             axes[0, column].set_title(f"{name}: {batch} images on each rank")
             axes[1, column].set_title(f"{name}: {batch} images divided among the ranks")
             axes[1, column].set(xscale="log", xlabel="ranks")

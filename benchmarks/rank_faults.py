@@ -376,12 +376,12 @@ def summarised(cases: list[dict[str, Any]]) -> dict[str, Any]:
     """Figures of each kind of case."""
     summary = {}
     for kind in sorted({case["kind"] for case in cases}):
-        mine = [case for case in cases if case["kind"] == kind]
-        took = [case["seconds"] for case in mine if "seconds" in case]
+        own = [case for case in cases if case["kind"] == kind]
+        took = [case["seconds"] for case in own if "seconds" in case]
         summary[kind] = {
-            "cases": len(mine),
-            "lost": sum(bool(case["lost"]) for case in mine),
-            "moments": dict(Counter(case.get("moment", "") for case in mine)),
+            "cases": len(own),
+            "lost": sum(bool(case["lost"]) for case in own),
+            "moments": dict(Counter(case.get("moment", "") for case in own)),
             "seconds_to_the_end": {
                 "median": float(np.median(took or [0])),
                 "longest": max(took, default=0),

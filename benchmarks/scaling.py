@@ -92,12 +92,12 @@ def draw(found: dict[str, Any], path: Path) -> None:
             rows = [row for row in found["results"] if row[held] == fixed[held]]
             rows.sort(key=lambda row: row[over])
             for count, style in zip(threads, styles, strict=True):
-                mine = [row for row in rows if row["threads"] == count]
+                own = [row for row in rows if row["threads"] == count]
                 both = (("minigrad", plots.BLUE, "o"), ("PyTorch", plots.ORANGE, "s"))
                 for i, (name, colour, marker) in enumerate(both):
                     axis.plot(
-                        [row[over] for row in mine],
-                        [pair(row)[i] for row in mine],
+                        [row[over] for row in own],
+                        [pair(row)[i] for row in own],
                         color=colour,
                         marker=marker,
                         markersize=5,

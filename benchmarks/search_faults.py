@@ -301,14 +301,14 @@ def results(settings: Settings) -> dict[int, Any]:
     where = storage.open_storage(settings.place_of_storage)
     found = study.open_study(request.plan(settings), where, settings.folder, settings.trials)
     return {
-        one.number: [
-            one.state.name,
-            one.values,
-            sorted(one.intermediate_values.items()),
-            one.params,
-            one.user_attrs.get(study.REASON),
+        trial.number: [
+            trial.state.name,
+            trial.values,
+            sorted(trial.intermediate_values.items()),
+            trial.params,
+            trial.user_attrs.get(study.REASON),
         ]
-        for one in found.all()
+        for trial in found.all()
     }
 
 

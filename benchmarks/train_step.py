@@ -114,16 +114,16 @@ def summary(found: list[dict[str, Any]]) -> str:
         "memory MB, minigrad / PyTorch",
     )
     rows = []
-    for one in found:
-        compiled, plain = (one["results"][name] for name in OURS)
-        best = one["results"][one["best_torch"]]
+    for model in found:
+        compiled, plain = (model["results"][name] for name in OURS)
+        best = model["results"][model["best_torch"]]
         rows.append(
             (
-                f"{one['model']}, {one['batch']}",
+                f"{model['model']}, {model['batch']}",
                 f"{compiled['images_per_second']:.0f}",
                 f"{plain['images_per_second']:.0f}",
                 f"{best['images_per_second']:.0f}",
-                f"{one['ratio']:.2f}",
+                f"{model['ratio']:.2f}",
                 f"{compiled['of_peak']:.0%}",
                 f"{compiled['memory_mb']:.0f} / {best['memory_mb']:.0f}",
             )

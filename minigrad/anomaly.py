@@ -68,9 +68,9 @@ class _Search(Listener):
             return
         # Inputs that are not finite came from no operation: the search would have ended there.
         given = [
-            f"{name} with {came}"
+            f"{name} with {problem}"
             for name, array in self._given(inputs, params)
-            if (came := _wrong(array))
+            if (problem := _wrong(array))
         ]
         cause = f"was given {' and '.join(given)}" if given else f"made {wrong} of finite inputs"
         raise FloatingPointError(f"{name}{self._place()} {cause}")

@@ -47,8 +47,8 @@ def set_implementation(choice: str) -> None:
     """
     global _only_definitions
     if not isinstance(choice, str) or choice not in CHOICES:
-        came = choice if isinstance(choice, str) else type(choice).__name__
-        raise ValueError(f"choice: expected one of {', '.join(CHOICES)}, got {came!r}")
+        got = choice if isinstance(choice, str) else type(choice).__name__
+        raise ValueError(f"choice: expected one of {', '.join(CHOICES)}, got {got!r}")
     _only_definitions = choice == "definition"
     if choice != "definition":
         set_compiled(choice == "auto" and is_available())

@@ -427,9 +427,9 @@ def check_gradient(name: str, of: Tensor, gradient: Any) -> None:
     if gradient.data.shape == of.data.shape and kind_of(gradient.data) == kind_of(of.data):
         return  # comparing devices by name is slow
     for what in ("shape", "dtype", "device"):
-        came, expected = getattr(gradient, what), getattr(of, what)
-        if came != expected:
-            raise ValueError(f"{name}: expected {what} {expected}, got {came}")
+        got, expected = getattr(gradient, what), getattr(of, what)
+        if got != expected:
+            raise ValueError(f"{name}: expected {what} {expected}, got {got}")
 
 
 def as_array(data: Any, floats: Any = np.float32) -> Array:

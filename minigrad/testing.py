@@ -97,7 +97,9 @@ def broadcast_arrays(
 ) -> st.SearchStrategy[tuple[np.ndarray, ...]]:
     """Tuples of ``count`` arrays whose shapes broadcast with each other."""
     drawn = mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, max_side=4)
-    return drawn.flatmap(lambda s: st.tuples(*[arrays(one, low, high) for one in s.input_shapes]))
+    return drawn.flatmap(
+        lambda s: st.tuples(*[arrays(shape, low, high) for shape in s.input_shapes])
+    )
 
 
 # ---------------------------------------------------------------------------- arrays

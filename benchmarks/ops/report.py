@@ -113,9 +113,9 @@ def show_summary(rows: Sequence[Row]) -> str:
     found = summary(rows)
     header = ("family", "ratio", "small", "usual", "large", "rows", f"below {SLOW}")
     lines = [
-        (family, *(f"{one[k]:.2f}" for k in ("ratio", "small", "usual", "large")),
-         int(one["rows"]), int(one["slow"]))
-        for family, one in found.items()
+        (family, *(f"{figures[k]:.2f}" for k in ("ratio", "small", "usual", "large")),
+         int(figures["rows"]), int(figures["slow"]))
+        for family, figures in found.items()
     ]  # fmt: skip
     return table(header, lines)
 

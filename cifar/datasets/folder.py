@@ -103,11 +103,13 @@ def is_divided(root: Path) -> bool:
     Raises:
         DataError: it has one of them.
     """
-    there = [split for split in SPLITS if (root / split).is_dir()]
-    if len(there) == 1:
-        (missing,) = set(SPLITS) - set(there)
-        raise DataError(f"data_dir: {root} has {there[0]} but not {missing}; it needs both or none")
-    return bool(there)
+    splits = [split for split in SPLITS if (root / split).is_dir()]
+    if len(splits) == 1:
+        (missing,) = set(SPLITS) - set(splits)
+        raise DataError(
+            f"data_dir: {root} has {splits[0]} but not {missing}; it needs both or none"
+        )
+    return bool(splits)
 
 
 def _check_share(root: Path, divided: bool, options: Options) -> None:
@@ -124,10 +126,10 @@ def _check_share(root: Path, divided: bool, options: Options) -> None:
 def _class_folders(folder: Path) -> dict[str, Path]:
     """The folders within, by the names of their classes, sorted; hidden ones are left out."""
     try:
-        inner = [one for one in folder.iterdir() if one.is_dir() and one.name[0] != "."]
+        inner = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}") from None
-    found = {mg.console.decoded(one.name): one for one in inner}
+    found = {mg.console.decoded(path.name): path for path in inner}
     return dict(sorted(found.items()))
 
 

@@ -51,8 +51,8 @@ def _changed(path: str, current: Any, hint: Any, inner: list[str], text: str) ->
         try:
             return _fit(hint, _value(text, hint))
         except ValueError:
-            came = f"expected {_name(hint)}, got {text!r}"
-            raise UserError(f"set: {path}: {came}") from None
+            got = f"expected {_name(hint)}, got {text!r}"
+            raise UserError(f"set: {path}: {got}") from None
     first, *rest = inner
     if dataclasses.is_dataclass(current) and not isinstance(current, type):
         hints = typing.get_type_hints(type(current))

@@ -38,50 +38,50 @@ def shown(live: bool) -> Iterator[Show]:
 
 def _print_ended(trials: Sequence[FrozenTrial], known: set[int]) -> None:
     """Print a line for every trial that has ended since the last call."""
-    for one in trials:
-        if one.state.is_finished() and one.number not in known:
-            known.add(one.number)
-            print(f"trial {one.number}: {in_words(one)}", flush=True)
+    for trial in trials:
+        if trial.state.is_finished() and trial.number not in known:
+            known.add(trial.number)
+            print(f"trial {trial.number}: {in_words(trial)}", flush=True)
 
 
-def in_words(one: FrozenTrial) -> str:
+def in_words(trial: FrozenTrial) -> str:
     """A trial's result in words, such as "61.20 % after 2 epochs, 175,258 parameters"."""
-    reason = one.user_attrs.get(REASON)
-    size = one.user_attrs.get(PARAMETERS)
-    parts = [WORDS[one.state]] if one.state != TrialState.COMPLETE else []
-    if one.intermediate_values:
-        epoch = max(one.intermediate_values)
+    reason = trial.user_attrs.get(REASON)
+    size = trial.user_attrs.get(PARAMETERS)
+    parts = [WORDS[trial.state]] if trial.state != TrialState.COMPLETE else []
+    if trial.intermediate_values:
+        epoch = max(trial.intermediate_values)
         s = "s" * (epoch != 1)
-        parts.append(f"{one.intermediate_values[epoch]:.2%} after {epoch} epoch{s}")
+        parts.append(f"{trial.intermediate_values[epoch]:.2%} after {epoch} epoch{s}")
     parts += [f"{size:,} parameters"] if size and not reason else []
     return mg.console.one_line(", ".join([*parts, *([reason] if reason else [])]))
 
 
 def table(trials: Sequence[FrozenTrial], most: int = 5) -> Any:
     """The running trials and the best ones."""
-    counts = {word: sum(one.state == s for one in trials) for s, word in WORDS.items()}
+    counts = {word: sum(trial.state == s for trial in trials) for s, word in WORDS.items()}
     found = rich.table.Table(
         title=f"{len(trials)} trials: " + ", ".join(f"{n} {w}" for w, n in counts.items() if n),
         title_justify="left",
     )
     for name in ("trial", "state", "epochs", "validation accuracy", "parameters", "where"):
         found.add_column(name, justify="left" if name in ("state", "where") else "right")
-    running = [one for one in trials if one.state == TrialState.RUNNING]
-    for one in [*running, *ranked(trials)[:most]]:
-        values = one.intermediate_values
-        size = one.user_attrs.get(PARAMETERS)
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    for trial in [*running, *ranked(trials)[:most]]:
+        values = trial.intermediate_values
+        size = trial.user_attrs.get(PARAMETERS)
         found.add_row(
-            str(one.number),
-            WORDS[one.state],
+            str(trial.number),
+            WORDS[trial.state],
             str(len(values)),
             f"{values[max(values)]:.2%}" if values else "–",
             f"{size:,}" if size else "–",
-            mg.console.one_line(str(one.user_attrs.get(HOST, ""))),
+            mg.console.one_line(str(trial.user_attrs.get(HOST, ""))),
         )
     return found
 
 
 def ranked(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The completed trials, the best first; of equal ones, the earlier first."""
-    done = [one for one in trials if one.state == TrialState.COMPLETE]
-    return sorted(done, key=lambda one: (-one.values[0], one.number))
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return sorted(done, key=lambda trial: (-trial.values[0], trial.number))

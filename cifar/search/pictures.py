@@ -18,18 +18,22 @@ from cifar.search.live import ranked
 
 def history(trials: Sequence[FrozenTrial], path: Path) -> None:
     """Plot every trial's accuracy by its number, and the best so far."""
-    done = [one for one in trials if one.state == TrialState.COMPLETE]
-    pruned = [one for one in trials if one.state == TrialState.PRUNED and one.intermediate_values]
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    pruned = [
+        trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values
+    ]
     with plots.picture(path, 1, 1, (8, 4)) as (figure, ((axis,),)):
         for some, colour, words in (
             (done, plots.BLUE, "trained to the end"),
             (pruned, plots.ORANGE, "pruned: its last accuracy"),
         ):
             if some:
-                accuracies = [100 * _last(one) for one in some]
-                axis.plot([one.number for one in some], accuracies, "o", color=colour, label=words)
-        best = np.maximum.accumulate([100 * _last(one) for one in done])
-        numbers = [one.number for one in done]
+                accuracies = [100 * _last(trial) for trial in some]
+                axis.plot(
+                    [trial.number for trial in some], accuracies, "o", color=colour, label=words
+                )
+        best = np.maximum.accumulate([100 * _last(trial) for trial in done])
+        numbers = [trial.number for trial in done]
         axis.step(numbers, best, where="post", color=plots.VERMILION, label="best until then")
         axis.set_xlabel("trial")
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -38,22 +42,26 @@ def history(trials: Sequence[FrozenTrial], path: Path) -> None:
         figure.legend(loc="outside lower center", ncols=3, fontsize=9)
 
 
-def _last(one: FrozenTrial) -> float:
-    return one.intermediate_values[max(one.intermediate_values)]
+def _last(trial: FrozenTrial) -> float:
+    return trial.intermediate_values[max(trial.intermediate_values)]
 
 
 def parallel(trials: Sequence[FrozenTrial], path: Path) -> None:
     """Plot a line for each completed trial through its value on every setting's axis; better trials
     are darker. The value of a setting that a trial does not have is at the bottom."""
     done = [*reversed(ranked(trials))]  # the best on top
-    names = list(dict.fromkeys(name for one in done for name in one.params))
-    scales = {name: _Scale([one for one in done if name in one.params], name) for name in names}
+    names = list(dict.fromkeys(name for trial in done for name in trial.params))
+    scales = {
+        name: _Scale([trial for trial in done if name in trial.params], name) for name in names
+    }
     low, high = 100 * done[0].values[0], 100 * done[-1].values[0]
     size = (max(8.0, 1.0 + 1.1 * (len(names) + 1)), 5.0)
     with plots.picture(path, 1, 1, size) as (_, ((axis,),)):
-        for one in done:
-            share = (100 * one.values[0] - low) / ((high - low) or 1.0)
-            places = [scales[n].place(one.params[n]) if n in one.params else -0.1 for n in names]
+        for trial in done:
+            share = (100 * trial.values[0] - low) / ((high - low) or 1.0)
+            places = [
+                scales[n].place(trial.params[n]) if n in trial.params else -0.1 for n in names
+            ]
             line = {"color": plots.BLUE, "alpha": 0.15 + 0.75 * share, "linewidth": 1 + share}
             axis.plot(range(len(names) + 1), [*places, share], **line)
         for i, name in enumerate(names):
@@ -78,7 +86,7 @@ class _Scale:
 
     def __init__(self, trials: Sequence[FrozenTrial], name: str) -> None:
         kind = trials[0].distributions[name]
-        values = [one.params[name] for one in trials]
+        values = [trial.params[name] for trial in trials]
         self.log = bool(getattr(kind, "log", False))
         self.listed: list[Any] = []
         if isinstance(kind, optuna.distributions.CategoricalDistribution):

@@ -118,8 +118,8 @@ def plan(settings: Settings) -> Plan:
     for name, least, most in (
         ("trials", 1, MAX_TRIALS), ("workers", 1, 1024), ("max_retry", 0, MAX), ("seed", 0, MAX),
     ):  # fmt: skip
-        if not least <= (came := getattr(settings, name)) <= most:
-            raise UserError(f"{name}: expected a whole number from {least} to {most}, got {came}")
+        if not least <= (value := getattr(settings, name)) <= most:
+            raise UserError(f"{name}: expected a whole number from {least} to {most}, got {value}")
     return Plan(
         space.load(settings.space, settings.epochs, settings.set),
         settings.sampler,

@@ -58,16 +58,16 @@ def search(settings: Settings, worker: Sequence[str] = WORKER) -> Study:
     if stop:
         print("stopped; the same command goes on", file=sys.stderr)
         raise KeyboardInterrupt
-    for one in study.all():
-        if one.user_attrs.get(PLACE) == study.place:
-            remove_state(study, one.number)
+    for trial in study.all():
+        if trial.user_attrs.get(PLACE) == study.place:
+            remove_state(study, trial.number)
     winner.evaluate_once(study, settings)
     return study
 
 
 def _progress(trials: Sequence[FrozenTrial]) -> list[object]:
     """A value that changes when a worker starts or continues a trial."""
-    return [(one.state, one.user_attrs.get(LOST)) for one in trials]
+    return [(trial.state, trial.user_attrs.get(LOST)) for trial in trials]
 
 
 class _Workers:
@@ -85,7 +85,7 @@ class _Workers:
             for number in range(self.settings.workers):
                 running[number] = self._start(number)
             while running and not stop:
-                codes = {number: one.poll() for number, one in running.items()}
+                codes = {number: process.poll() for number, process in running.items()}
                 trials = study.all()
                 show(trials)
                 for number, code in codes.items():
@@ -118,7 +118,7 @@ class _Workers:
         place = self.places[number % len(self.places)]
         settings = dataclasses.replace(self.settings, device=place)
         with self._log(number).open("ab") as log:
-            one = subprocess.Popen(
+            process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,  # not an argument: a URL may hold a password
                 stdout=log,
@@ -126,10 +126,10 @@ class _Workers:
                 env=self.environment,
                 start_new_session=True,  # Ctrl-C reaches it once, from here
             )
-        assert one.stdin is not None
-        with one.stdin as stdin:
+        assert process.stdin is not None
+        with process.stdin as stdin:
             stdin.write(msgspec.json.encode(settings))
-        return one
+        return process
 
     @contextmanager
     def _stopped_at_last(self) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
@@ -138,11 +138,11 @@ class _Workers:
         try:
             yield running
         finally:
-            for one in running.values():
-                one.terminate()
-            for one in running.values():
+            for process in running.values():
+                process.terminate()
+            for process in running.values():
                 try:
-                    one.wait(PATIENCE)
+                    process.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
-                    one.kill()
-                    one.wait()
+                    process.kill()
+                    process.wait()

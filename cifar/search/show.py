@@ -104,30 +104,30 @@ def header(study: Study) -> tuple[str, ...]:
 
 def names(trials: Sequence[FrozenTrial]) -> list[str]:
     """The names of all settings."""
-    return list(dict.fromkeys(name for one in trials for name in one.params))
+    return list(dict.fromkeys(name for trial in trials for name in trial.params))
 
 
 def rows(study: Study) -> list[tuple[object, ...]]:
     """The completed trials, the best first, then the others in order."""
     trials = study.all()
     best = ranked(trials)
-    others = [one for one in trials if one not in best]
+    others = [trial for trial in trials if trial not in best]
     return [
         (
-            str(one.number),
-            WORDS[one.state],
-            len(one.intermediate_values),
-            _accuracy(one),
-            one.user_attrs.get(PARAMETERS),
-            *(_short(one.params.get(name)) for name in names(trials)),
-            one.user_attrs.get(REASON, ""),
+            str(trial.number),
+            WORDS[trial.state],
+            len(trial.intermediate_values),
+            _accuracy(trial),
+            trial.user_attrs.get(PARAMETERS),
+            *(_short(trial.params.get(name)) for name in names(trials)),
+            trial.user_attrs.get(REASON, ""),
         )
-        for one in [*best, *others]
+        for trial in [*best, *others]
     ]
 
 
-def _accuracy(one: FrozenTrial) -> str | None:
-    values = one.intermediate_values
+def _accuracy(trial: FrozenTrial) -> str | None:
+    values = trial.intermediate_values
     return f"{100 * values[max(values)]:.2f} %" if values else None
 
 
@@ -143,16 +143,16 @@ def results(study: Study) -> dict[str, Any]:
         "test": study.attrs.get(winner.TEST),
         "trials": [
             {
-                "number": one.number,
-                "state": one.state.name,
-                "value": one.value,
-                "epochs": {str(k): v for k, v in sorted(one.intermediate_values.items())},
-                "params": one.params,
-                "parameters": one.user_attrs.get(PARAMETERS),
-                "reason": one.user_attrs.get(REASON),
-                "seconds": one.duration.total_seconds() if one.duration else None,
+                "number": trial.number,
+                "state": trial.state.name,
+                "value": trial.value,
+                "epochs": {str(k): v for k, v in sorted(trial.intermediate_values.items())},
+                "params": trial.params,
+                "parameters": trial.user_attrs.get(PARAMETERS),
+                "reason": trial.user_attrs.get(REASON),
+                "seconds": trial.duration.total_seconds() if trial.duration else None,
             }
-            for one in study.all()
+            for trial in study.all()
         ],
     }
 

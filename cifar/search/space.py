@@ -243,8 +243,8 @@ def load(name: str, epochs: int | None = None, fixed: tuple[str, ...] = ()) -> S
 def _dimension(name: str, value: Any) -> Int | Float | Categorical:
     kind = value.get("type")
     if kind not in TYPES:
-        came = "nothing" if kind is None else repr(kind)
-        raise ValueError(f"space.{name}.type: expected one of {', '.join(TYPES)}, got {came}")
+        got = "nothing" if kind is None else repr(kind)
+        raise ValueError(f"space.{name}.type: expected one of {', '.join(TYPES)}, got {got}")
     found: Int | Float | Categorical = _convert(value, Int | Float | Categorical, f"space.{name}")
     return found
 
@@ -266,14 +266,14 @@ def _convert(value: Any, kind: Any, place: str) -> Any:
 
 def _check_lists(dimensions: Mapping[str, Int | Float | Categorical]) -> None:
     earlier: dict[str, Any] = {}
-    for name, one in dimensions.items():
-        count = earlier.get(one.each)
-        if one.each and not (isinstance(count, Int) and count.low >= 0 and not count.each):
+    for name, dimension in dimensions.items():
+        count = earlier.get(dimension.each)
+        if dimension.each and not (isinstance(count, Int) and count.low >= 0 and not count.each):
             raise ValueError(
                 f"space.{name}.each: expected the name of a whole number from 0 drawn before, got "
-                f"{one.each!r}"
+                f"{dimension.each!r}"
             )
-        earlier[name] = one
+        earlier[name] = dimension
 
 
 def _assignments(values: Iterable[tuple[str, Any]]) -> list[str]:

@@ -62,7 +62,7 @@ class Study:
     def all(self) -> list[FrozenTrial]:
         """All trials, in order."""
         found = self.storage.get_all_trials(self.study_id, deepcopy=False)
-        return [one for one in found if one.number < self.trials]
+        return [trial for trial in found if trial.number < self.trials]
 
     def folder(self, number: int) -> Path:
         """The folder of a trial."""
@@ -92,30 +92,30 @@ class Study:
     def take(self) -> Iterator[FrozenTrial | None]:
         """Context with a trial to run, locked against other workers; None if all others have ended
         or are locked. A trial that lost its worker comes before one that never started."""
-        open_ones = [one for one in self.all() if not one.state.is_finished()]
-        for one in sorted(open_ones, key=lambda one: one.state != TrialState.RUNNING):
-            if one.state == TrialState.RUNNING and not self._is_ours(one):
+        open_ones = [trial for trial in self.all() if not trial.state.is_finished()]
+        for trial in sorted(open_ones, key=lambda trial: trial.state != TrialState.RUNNING):
+            if trial.state == TrialState.RUNNING and not self._is_ours(trial):
                 continue
-            with process.held(self.folder(one.number).with_suffix(".lock")) as held:
-                if held and self._begin(one):
-                    yield self.storage.get_trial(one._trial_id)
+            with process.held(self.folder(trial.number).with_suffix(".lock")) as held:
+                if held and self._begin(trial):
+                    yield self.storage.get_trial(trial._trial_id)
                     return
         yield None
 
-    def _is_ours(self, one: FrozenTrial) -> bool:
+    def _is_ours(self, trial: FrozenTrial) -> bool:
         """Whether a running trial belongs to this folder. If its worker was lost before it stored
         the place, the file of its lock exists."""
-        place = one.user_attrs.get(PLACE)
+        place = trial.user_attrs.get(PLACE)
         if place is not None:
             return bool(place == self.place)
-        if not self.folder(one.number).with_suffix(".lock").exists():
+        if not self.folder(trial.number).with_suffix(".lock").exists():
             return False
-        since = self._unplaced.setdefault(one.number, time.monotonic())
+        since = self._unplaced.setdefault(trial.number, time.monotonic())
         return time.monotonic() > since + UNPLACED_SECONDS
 
-    def _begin(self, one: FrozenTrial) -> bool:
+    def _begin(self, trial: FrozenTrial) -> bool:
         """Set a trial, whose lock we hold, to RUNNING; False if another machine has taken it."""
-        trial_id = one._trial_id
+        trial_id = trial._trial_id
         now = self.storage.get_trial(trial_id)
         if now.state == TrialState.WAITING:
             try:
@@ -129,29 +129,29 @@ class Study:
         self.storage.set_trial_user_attr(trial_id, HOST, platform.node())
         return True
 
-    def count_lost(self, one: FrozenTrial) -> int:
+    def count_lost(self, trial: FrozenTrial) -> int:
         """The number of workers that a trial has lost since its last epoch. A worker that starts it
         is counted in advance, until :meth:`not_lost`."""
-        done = len(one.intermediate_values)
-        before, lost = one.user_attrs.get(LOST, (done, -1))
+        done = len(trial.intermediate_values)
+        before, lost = trial.user_attrs.get(LOST, (done, -1))
         lost = int(lost) + 1 if before == done else 1
-        self.storage.set_trial_user_attr(one._trial_id, LOST, [done, lost])
+        self.storage.set_trial_user_attr(trial._trial_id, LOST, [done, lost])
         return lost
 
-    def not_lost(self, one: FrozenTrial) -> None:
+    def not_lost(self, trial: FrozenTrial) -> None:
         """Record that a worker left the trial, perhaps after some epochs, and was not lost."""
-        now = self.storage.get_trial(one._trial_id)
+        now = self.storage.get_trial(trial._trial_id)
         (before, lost), done = now.user_attrs[LOST], len(now.intermediate_values)
         lost = lost - 1 if done == before else -1
-        self.storage.set_trial_user_attr(one._trial_id, LOST, [done, lost])
+        self.storage.set_trial_user_attr(trial._trial_id, LOST, [done, lost])
 
     def finish(
-        self, one: FrozenTrial, state: TrialState, value: float | None = None, reason: str = ""
+        self, trial: FrozenTrial, state: TrialState, value: float | None = None, reason: str = ""
     ) -> None:
         """End a trial whose lock we hold."""
         if reason:
-            self.storage.set_trial_user_attr(one._trial_id, REASON, reason)
-        self.optuna(one.number).tell(one.number, value, state=state)
+            self.storage.set_trial_user_attr(trial._trial_id, REASON, reason)
+        self.optuna(trial.number).tell(trial.number, value, state=state)
 
 
 def open_study(plan: Plan, storage: BaseStorage, out: Path, trials: int) -> Study:
@@ -186,7 +186,7 @@ def find_study(storage: BaseStorage, out: Path, name: str | None) -> Study:
         UserError: there is none of that name; or, without a name, none or several; or ``cifar
             search`` did not make it.
     """
-    known = {one.study_name: one for one in storage.get_all_studies()}
+    known = {trial.study_name: trial for trial in storage.get_all_studies()}
     if name is None and len(known) != 1:
         what = f"name one of {', '.join(sorted(known))}" if known else "there is no study"
         raise UserError(f"study: {what}")

@@ -54,12 +54,12 @@ def tested(study: Study, best: FrozenTrial) -> dict[str, Any] | None:
     return found if found and found["number"] == best.number else None
 
 
-def recipe_of(study: Study, one: FrozenTrial) -> Recipe:
+def recipe_of(study: Study, trial: FrozenTrial) -> Recipe:
     """The recipe of a trial."""
     try:
-        return study.plan.space.recipe_of(study.plan.space.draw(FixedTrial(one.params)))
+        return study.plan.space.recipe_of(study.plan.space.draw(FixedTrial(trial.params)))
     except ValueError as error:
-        raise UserError(f"study: trial {one.number} is not of its space: {error}") from None
+        raise UserError(f"study: trial {trial.number} is not of its space: {error}") from None
 
 
 def recipe_for_file(study: Study, best: FrozenTrial) -> Recipe:

@@ -36,11 +36,11 @@ def work(settings: Settings, parent: int | None = None) -> None:
     storage = open_storage(settings.place_of_storage)
     study = open_study(request.plan(settings), storage, settings.folder, settings.trials)
     while parent is None or os.getppid() == parent:
-        with study.take() as one:
-            if one is not None:
-                run_trial(study, one, settings)
+        with study.take() as trial:
+            if trial is not None:
+                run_trial(study, trial, settings)
                 continue
-        if all(one.state.is_finished() for one in study.all()):
+        if all(trial.state.is_finished() for trial in study.all()):
             return
         time.sleep(POLL)
 
@@ -69,11 +69,11 @@ def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
     remove_state(study, one.number)
 
 
-def _draw_again(trial: optuna.trial.Trial, one: FrozenTrial) -> None:
+def _draw_again(trial: optuna.trial.Trial, lost_trial: FrozenTrial) -> None:
     """Draw again the values that a lost worker had drawn, so that the others are the same."""
-    for name, distribution in one.distributions.items():
+    for name, distribution in lost_trial.distributions.items():
         if not (distribution.single() or name in trial.relative_params):
-            trial.study.sampler.sample_independent(trial.study, one, name, distribution)
+            trial.study.sampler.sample_independent(trial.study, lost_trial, name, distribution)
 
 
 def remove_state(study: Study, number: int) -> None:

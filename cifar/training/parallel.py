@@ -119,12 +119,12 @@ def check_smallest_batch(
     batches = {min(recipe.batch_size, len(data)), last} - {0}
     if all(batch // size > 1 for batch in batches):
         return
-    one = mg.zeros(1, *data.images.shape[1:])
-    classes, side = len(data.classes), one.shape[-1]
+    image = mg.zeros(1, *data.images.shape[1:])
+    classes, side = len(data.classes), image.shape[-1]
     model = models.build(recipe.model, classes, 0, side, source, **recipe.model_options).train()
     try:
         with mg.no_grad():
-            model(one)
+            model(image)
     except ValueError as error:
         whom = f" to some of {size} ranks" if size > 1 else ""
         advice = " or --sync-batch-norm" if size > 1 else ""

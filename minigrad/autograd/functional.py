@@ -190,8 +190,8 @@ def _vectors(v: Any, like: Sequence[Tensor]) -> list[Tensor | None]:
 
 def _scalar(y: Any) -> Tensor:
     if not isinstance(y, Tensor) or y.numel() != 1:
-        came = f"shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
-        raise RuntimeError(f"func: expected one Tensor with a single element, got {came}")
+        got = f"shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
+        raise RuntimeError(f"func: expected one Tensor with a single element, got {got}")
     return y
 
 

@@ -60,8 +60,8 @@ class _Fetch:
         assert self.transform is not None
         changed, count = self.transform(images, generator), len(images)
         if not isinstance(changed, Tensor) or changed.shape[:1] != (count,):
-            came = getattr(changed, "shape", type(changed).__name__)
-            raise ValueError(f"transform: expected a Tensor of {count} images from it, got {came}")
+            got = getattr(changed, "shape", type(changed).__name__)
+            raise ValueError(f"transform: expected a Tensor of {count} images from it, got {got}")
         return changed
 
 

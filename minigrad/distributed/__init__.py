@@ -249,10 +249,10 @@ def broadcast_object_list(object_list: list[Any], src: int = 0, group: Group | N
     The lists must have the same length."""
     here = current(group)
     src = check.integer("src", src, 0, here.size - 1)
-    came = here.broadcast_object(list(object_list) if here.rank == src else None, src)
-    if len(came) != len(object_list):
-        raise ValueError(f"object_list: expected {len(came)} entries, got {len(object_list)}")
-    object_list[:] = came
+    received = here.broadcast_object(list(object_list) if here.rank == src else None, src)
+    if len(received) != len(object_list):
+        raise ValueError(f"object_list: expected {len(received)} entries, got {len(object_list)}")
+    object_list[:] = received
 
 
 def from_rank_0(make: Callable[[], T]) -> T:

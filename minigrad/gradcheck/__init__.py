@@ -85,8 +85,8 @@ def gradcheck(
     ]
     y = func(*args)
     if not isinstance(y, Tensor) or y.dtype.kind != "f":
-        came = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
-        raise TypeError(f"func: expected it to return one floating Tensor, got {came}")
+        got = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise TypeError(f"func: expected it to return one floating Tensor, got {got}")
     if not y.requires_grad:
         raise ValueError("func: its result depends on no input that requires grad")
     if y.dtype != np.float64:
@@ -236,8 +236,8 @@ def _number(name: str, value: Any, args: list[Any]) -> int:
     """``value`` as the number of an input that is a Tensor."""
     number = check.integer(name, value, 0, len(args) - 1)
     if not isinstance(args[number], Tensor):
-        came = type(args[number]).__name__
-        raise TypeError(f"{name}: expected numbers of Tensors, got {number}, of {came}")
+        got = type(args[number]).__name__
+        raise TypeError(f"{name}: expected numbers of Tensors, got {number}, of {got}")
     return number
 
 

@@ -60,8 +60,8 @@ class MultiheadAttention(Module):
         size = self.embed_dim = check.integer("embed_dim", embed_dim, 1)
         self.num_heads = check.integer("num_heads", num_heads, 1)
         if embed_dim % num_heads:
-            came = check.shown(num_heads)
-            raise ValueError(f"num_heads: expected a divisor of {embed_dim}, got {came}")
+            got = check.shown(num_heads)
+            raise ValueError(f"num_heads: expected a divisor of {embed_dim}, got {got}")
         self.head_dim = size // num_heads
         self.dropout = check.number("dropout", dropout, 0, 1)
         self.kdim = size if kdim is None else check.integer("kdim", kdim, 1)

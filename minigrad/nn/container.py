@@ -30,8 +30,8 @@ class _Chain(Module):
         what = f"{self.kind.__name__}s"
         for name, member in members:
             if not isinstance(member, self.kind):
-                came = type(member).__name__
-                raise TypeError(f"{what.lower()}: expected {what}, got {came} at {name}")
+                got = type(member).__name__
+                raise TypeError(f"{what.lower()}: expected {what}, got {got} at {name}")
             self._check_free(f"{what.lower()}: a name", name, self.kind)
             setattr(self, name, member)
 

@@ -72,5 +72,5 @@ def _arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = changed
         if isinstance(args, (tuple, list)) and isinstance(kwargs, Mapping):
             return tuple(args), dict(kwargs)
-    came = check.shown(changed)
-    raise TypeError(f"hook: its result: expected None or a tuple (args, kwargs), got {came}")
+    got = check.shown(changed)
+    raise TypeError(f"hook: its result: expected None or a tuple (args, kwargs), got {got}")

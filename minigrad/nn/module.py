@@ -123,8 +123,8 @@ class Module:
         elif isinstance(value, Module) and was is not Parameter:
             self._register(name, Module)
         elif value is not None and not isinstance(value, was):
-            came = type(value).__name__
-            raise TypeError(f"{name}: expected a {was.__name__} or None, got {came}")
+            got = type(value).__name__
+            raise TypeError(f"{name}: expected a {was.__name__} or None, got {got}")
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:

@@ -32,8 +32,8 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         if not isinstance(unflattened_size, (tuple, list)):
-            came = check.shown(unflattened_size)
-            raise TypeError(f"unflattened_size: expected a tuple of sizes, got {came}")
+            got = check.shown(unflattened_size)
+            raise TypeError(f"unflattened_size: expected a tuple of sizes, got {got}")
         self.dim = check.integer("dim", dim, -math.inf)
         self.unflattened_size = tuple(unflattened_size)
 
@@ -108,8 +108,8 @@ class _Pad(Module):
         count = 2 * self.dims
         amounts = (padding,) * count if isinstance(padding, int) else padding
         if not isinstance(amounts, (tuple, list)) or len(amounts) != count:
-            came = check.shown(padding)
-            raise ValueError(f"padding: expected an int or a tuple of {count}, got {came}")
+            got = check.shown(padding)
+            raise ValueError(f"padding: expected an int or a tuple of {count}, got {got}")
         self.padding = tuple(check.integer("padding", n, -math.inf) for n in amounts)
 
     def forward(self, input: Tensor) -> Tensor:

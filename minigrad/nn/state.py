@@ -36,8 +36,8 @@ def misfit(array: Array, shape: tuple[int, ...]) -> str:
     """The reason why ``array`` cannot be loaded into an array of ``shape``; "" if it can."""
     if array.dtype.kind not in "biuf":
         return f"expected numbers, got {array.dtype}"
-    came = tuple(array.shape)
-    return "" if came == shape else f"expected shape {shape}, got {came}"
+    got = tuple(array.shape)
+    return "" if got == shape else f"expected shape {shape}, got {got}"
 
 
 def load(

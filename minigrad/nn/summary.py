@@ -31,12 +31,12 @@ def summary(model: Any, inputs: tuple[Any, ...], file: TextIO | None) -> None:
     """The implementation of :meth:`Module.summary`."""
     modes = [(module, module.training) for module in model.modules()]
     try:
-        with no_grad(), listen(heard := _Calls()):
+        with no_grad(), listen(calls := _Calls()):
             model.eval()(*inputs)
     finally:
         for module, mode in modes:
             module.training = mode
-    print(_table(model, heard.calls), file=file or sys.stdout)
+    print(_table(model, calls.calls), file=file or sys.stdout)
 
 
 def _table(model: Any, calls: list[tuple[Any, int, Any]]) -> str:

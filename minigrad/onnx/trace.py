@@ -103,15 +103,15 @@ def record_runs(
     return runs
 
 
-def _check_alike(one: Run, other: Run, cause: str) -> None:
+def _check_alike(run: Run, other: Run, cause: str) -> None:
     """Raise unless both runs are the same. ``cause`` is the difference between their inputs."""
 
     def check_that(what: str, alike: bool) -> None:
         if not alike:
             raise varies(what, cause)
 
-    check_that("the number of operations", len(one.calls) == len(other.calls))
-    for a, b in zip(one.calls, other.calls, strict=True):
+    check_that("the number of operations", len(run.calls) == len(other.calls))
+    for a, b in zip(run.calls, other.calls, strict=True):
         same = a.name == b.name and len(a.inputs) == len(b.inputs)
         check_that(f"whether {a.name} or {b.name} comes next", same)
         for x, y in zip(a.inputs, b.inputs, strict=True):
@@ -120,7 +120,7 @@ def _check_alike(one: Run, other: Run, cause: str) -> None:
             x, y = a.params[key], b.params[key]
             same = len(x) == len(y) if key == "shape" else _alike(x, y)
             check_that(f"{a.name}'s {key}", same)
-    check_that("the result", _alike(one.result, other.result))
+    check_that("the result", _alike(run.result, other.result))
 
 
 def _alike(a: Any, b: Any) -> bool:

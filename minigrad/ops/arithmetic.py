@@ -253,8 +253,8 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
     """``input`` where the bool tensor ``condition`` is True, else ``other``. All three
     broadcast."""
     if not isinstance(condition, Tensor) or condition.dtype != np.bool_:
-        came = condition.dtype if isinstance(condition, Tensor) else type(condition).__name__
-        raise TypeError(f"condition: expected a bool Tensor, got {came}")
+        got = condition.dtype if isinstance(condition, Tensor) else type(condition).__name__
+        raise TypeError(f"condition: expected a bool Tensor, got {got}")
     return _where(condition, input, other)
 
 

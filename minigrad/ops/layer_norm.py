@@ -95,8 +95,8 @@ def layer_norm(
 def normalized_sizes(normalized_shape: Any) -> tuple[int, ...]:
     """``normalized_shape`` of a layer norm, checked: at least one size."""
     if not isinstance(normalized_shape, (tuple, list)) or not normalized_shape:
-        came = check.shown(normalized_shape)
-        raise TypeError(f"normalized_shape: expected a tuple of at least one size, got {came}")
+        got = check.shown(normalized_shape)
+        raise TypeError(f"normalized_shape: expected a tuple of at least one size, got {got}")
     return tuple(check.integer("normalized_shape", n, 0) for n in normalized_shape)
 
 

@@ -155,10 +155,10 @@ def _class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Arr
     return xp.where(used, flat, 0).astype(np.int64, copy=False), used
 
 
-def no_class(classes: int, ignore_index: int | None, came: int) -> IndexError:
+def no_class(classes: int, ignore_index: int | None, label: int) -> IndexError:
     ignored = "" if ignore_index is None else f" (or ignore_index={ignore_index})"
     return IndexError(
-        f"target: expected class indices from 0 to {classes - 1}{ignored}, got {came}"
+        f"target: expected class indices from 0 to {classes - 1}{ignored}, got {label}"
     )
 
 

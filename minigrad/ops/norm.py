@@ -180,8 +180,8 @@ def check_batch_norm(
     if batches is not None:
         check.tensor("num_batches_tracked", batches)
         if batches.dtype.kind not in "iu" or batches.numel() != 1:
-            came = f"{batches.dtype} of shape {batches.shape}"
-            raise ValueError(f"num_batches_tracked: expected one integer, got {came}")
+            got = f"{batches.dtype} of shape {batches.shape}"
+            raise ValueError(f"num_batches_tracked: expected one integer, got {got}")
     if training:
         names = ("running_mean", "running_var", "num_batches_tracked")
         for name, t in zip(names, statistics, strict=True):
@@ -190,9 +190,9 @@ def check_batch_norm(
     if residual is not None:
         check.tensor("residual", residual)
         for what in ("shape", "dtype"):
-            came, expected = getattr(residual, what), getattr(input, what)
-            if came != expected:
-                raise ValueError(f"residual: expected {what} {expected} as input, got {came}")
+            got, expected = getattr(residual, what), getattr(input, what)
+            if got != expected:
+                raise ValueError(f"residual: expected {what} {expected} as input, got {got}")
 
 
 @Dispatched

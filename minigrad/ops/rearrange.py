@@ -146,8 +146,8 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
         raise ValueError(f"repeats: expected {input.ndim} numbers at least, got {len(counts)}")
     sizes = (1,) * extra + input.shape
     # Every dimension has one in front of it along which it is repeated.
-    apart = input.reshape([n for size in sizes for n in (1, size)])
-    whole = apart.expand([n for pair in zip(counts, sizes, strict=True) for n in pair])
+    expanded = input.reshape([n for size in sizes for n in (1, size)])
+    whole = expanded.expand([n for pair in zip(counts, sizes, strict=True) for n in pair])
     return whole.reshape([count * n for count, n in zip(counts, sizes, strict=True)])
 
 

@@ -49,9 +49,9 @@ def _sync_batch_norm(
     def beside(v: Array) -> Array:
         return v.reshape(-1, *[1] * (x.ndim - 2))
 
-    away = x.astype(np.float64) - beside(shift)
+    centred = x.astype(np.float64) - beside(shift)
     sums = xp.empty(2 * c + 1, np.float64)
-    sums[:c], sums[c:-1] = away.sum(axis=axes), xp.square(away).sum(axis=axes)
+    sums[:c], sums[c:-1] = centred.sum(axis=axes), xp.square(centred).sum(axis=axes)
     sums[-1] = x.size // c
     reduce(sums)
     m = sums[-1:]

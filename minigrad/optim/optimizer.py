@@ -272,17 +272,19 @@ class Optimizer:
             raise ValueError(f"state_dict: expected keys state and param_groups, no {absent}")
         states = check.mapping("state_dict: state", state_dict["state"])
         saved_groups = check.items("state_dict: param_groups", state_dict["param_groups"], "dicts")
-        came = [_numbers_of(group) for group in saved_groups]
-        sizes = [len(numbers) for numbers in came]
+        saved_numbers = [_numbers_of(group) for group in saved_groups]
+        sizes = [len(numbers) for numbers in saved_numbers]
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise ValueError(f"state_dict: expected groups of {expected} parameters, got {sizes}")
-        if unknown := [*states.keys() - {n for numbers in came for n in numbers}]:
+        if unknown := [*states.keys() - {n for numbers in saved_numbers for n in numbers}]:
             raise ValueError(
                 f"state_dict: state: expected parameters of the groups, got {unknown[:5]}"
             )
         groups, state = [], {}
-        for group, saved, numbers in zip(self.param_groups, saved_groups, came, strict=True):
+        for group, saved, numbers in zip(
+            self.param_groups, saved_groups, saved_numbers, strict=True
+        ):
             known = {k: saved[k] for k in (*SCHEDULED, *self.defaults) if k in saved}
             groups.append({**group, **known})
             self.check_options(groups[-1])

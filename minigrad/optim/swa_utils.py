@@ -145,8 +145,8 @@ class AveragedModel(Module):
                 new = [self.avg_fn(own, now, number) for own, now in averaged]
                 for (own, _), value in zip(averaged, new, strict=True):
                     if not isinstance(value, Tensor) or value.shape != own.shape:
-                        came = getattr(value, "shape", type(value).__name__)
-                        raise ValueError(f"avg_fn: expected shape {own.shape} from it, got {came}")
+                        got = getattr(value, "shape", type(value).__name__)
+                        raise ValueError(f"avg_fn: expected shape {own.shape} from it, got {got}")
                 copied += [(own, value) for (own, _), value in zip(averaged, new, strict=True)]
             else:
                 average = self.multi_avg_fn or get_swa_multi_avg_fn()

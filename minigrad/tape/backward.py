@@ -294,8 +294,8 @@ def _may_share(result: Array, g: Array) -> bool:
     return xp is get_xp(g) and bool(xp.may_share_memory(result, g))
 
 
-def _unfit(name: str, i: int, expected: str, came: object) -> TypeError:
-    return TypeError(f"{name}: backward: gradient of input {i}: expected {expected}, got {came}")
+def _unfit(name: str, i: int, expected: str, got: object) -> TypeError:
+    return TypeError(f"{name}: backward: gradient of input {i}: expected {expected}, got {got}")
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:

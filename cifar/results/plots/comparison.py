@@ -174,10 +174,10 @@ def _speed(axis: Any, speed: Mapping[str, Mapping[str, float | None]]) -> None:
         ("seconds_per_step", "time\nper step", "{:.3g} s"),
         ("peak_memory_mb", "peak\nmemory", "{:.0f} MB"),
     )
-    shown = [m for m in metrics if all(one[m[0]] for one in speed.values())]
-    for i, one in enumerate(speed.values()):
+    shown = [m for m in metrics if all(figures[m[0]] for figures in speed.values())]
+    for i, figures in enumerate(speed.values()):
         for place, (metric, _, form) in enumerate(shown):
-            value, base = float(one[metric] or 0), float(speed["PyTorch"][metric] or 1)
+            value, base = float(figures[metric] or 0), float(speed["PyTorch"][metric] or 1)
             bar = axis.barh(place + 0.4 * i, value / base, 0.38, color=_stroke(i)["color"])
             axis.bar_label(bar, [form.format(value)], padding=3)
     axis.set_yticks([place + 0.2 for place in range(len(shown))], [words for _, words, _ in shown])

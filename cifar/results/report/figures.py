@@ -33,32 +33,32 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
     Accuracies and their differences are in percent and percentage points.
     """
     found: list[tuple[object, ...]] = []
-    for one in groups:
-        for metric in _shown(one):
-            values = one.values(metric)
-            mean, (study, when) = mean_of(values), _study(one, metric)
+    for group in groups:
+        for metric in _shown(group):
+            values = group.values(metric)
+            mean, (study, when) = mean_of(values), _study(group, metric)
             std = statistics.stdev(values) if len(values) > 1 else None
             found.append(
                 (
-                    one.label,
-                    len(one.runs),
-                    _epochs(one),
+                    group.label,
+                    len(group.runs),
+                    _epochs(group),
                     named(metric),
                     f"{figure(metric, study)}{when}" if study is not None else None,
                     figure(metric, mean),
                     apart(metric, std),
                     None if when.endswith("end") else apart(metric, difference(mean, study), "+"),
-                    f"{statistics.mean(run.minutes for run in one.runs):.1f}",
-                    _largest(one.runs, "peak_memory_mb"),
+                    f"{statistics.mean(run.minutes for run in group.runs):.1f}",
+                    _largest(group.runs, "peak_memory_mb"),
                 )
             )
     return found
 
 
-def _shown(one: Group) -> list[str]:
+def _shown(group: Group) -> list[str]:
     """The metrics of a group's rows: those of its study, and the test accuracy without test-time
     augmentation if the study uses it."""
-    metrics = list(one.claims) or ["test_accuracy"]
+    metrics = list(group.claims) or ["test_accuracy"]
     plain = "test_tta_accuracy" in metrics and "test_accuracy" not in metrics
     return ["test_accuracy"] * plain + metrics
 
@@ -68,14 +68,14 @@ def named(metric: str) -> str:
     return metric.replace("_tta_accuracy", " accuracy, TTA").replace("_", " ")
 
 
-def _study(one: Group, metric: str) -> tuple[float | None, str]:
+def _study(group: Group, metric: str) -> tuple[float | None, str]:
     """The study's figure to compare with, and its epoch in words. Shorter runs are compared with
     the study's figure after as many epochs, if known, otherwise with its last one."""
-    claim, done = one.claims.get(metric), max(run.final["epoch"] for run in one.runs)
-    name = one.first.recipe.name
+    claim, done = group.claims.get(metric), max(run.final["epoch"] for run in group.runs)
+    name = group.first.recipe.name
     if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
         return claim, ""
-    on_its_way = one.course.get(done, {}).get(metric)
+    on_its_way = group.course.get(done, {}).get(metric)
     return (claim, " in the end") if on_its_way is None else (on_its_way, f" at epoch {done}")
 
 
@@ -96,10 +96,10 @@ def apart(metric: str, value: float | None, sign: str = "-") -> str | None:
     return f"{value:{sign}.4f}"
 
 
-def _epochs(one: Group) -> str:
+def _epochs(group: Group) -> str:
     """Epochs done, with "of" their number if there are more."""
-    done = sorted({run.final["epoch"] for run in one.runs})
-    whole = one.first.recipe.epochs
+    done = sorted({run.final["epoch"] for run in group.runs})
+    whole = group.first.recipe.epochs
     shown = "–".join(str(n) for n in ({done[0], done[-1]} if len(done) > 1 else done))
     return shown if done == [whole] else f"{shown} of {whole}"
 

@@ -32,7 +32,7 @@ Looks: TypeAlias = Mapping[str, plots.Look]  # of groups or runs, by label
 
 def page(groups: Sequence[Group], folder: str) -> str:
     """The HTML page, also well-formed as XML."""
-    count = sum(len(one.runs) for one in groups)
+    count = sum(len(group.runs) for group in groups)
     title = f"CIFAR-10 studies: {count} {'run' if count == 1 else 'runs'} in {folder}"
     body = [
         f"<h1>{html.text(title)}</h1>",
@@ -43,13 +43,13 @@ def page(groups: Sequence[Group], folder: str) -> str:
         html.terms(words.TERMS),
         "</details>",
     ]
-    looks = plots.looks(one.label for one in groups)
+    looks = plots.looks(group.label for group in groups)
     if len(groups) > 1:
-        everything = [(one.label, run) for one in groups for run in one.runs]
+        everything = [(group.label, run) for group in groups for run in group.runs]
         body.append(_curves(everything, looks, training=False))
-    body += _classes([one for one in groups if any(run.recalls for run in one.runs)], looks)
-    for one in groups:
-        body += _section(one, looks[one.label])
+    body += _classes([group for group in groups if any(run.recalls for run in group.runs)], looks)
+    for group in groups:
+        body += _section(group, looks[group.label])
     return html.document(title, body)
 
 
@@ -57,16 +57,16 @@ def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
     """Recall by class of all groups for which it is known; groups with the same class sizes are
     shown together."""
     together: dict[str, list[Group]] = {}
-    for one in groups:
-        if any(run.recalls for run in one.runs):
-            shares = [one.first.dataset, one.first.recipe.long_tail]
-            together.setdefault(json.dumps(shares), []).append(one)
+    for group in groups:
+        if any(run.recalls for run in group.runs):
+            shares = [group.first.dataset, group.first.recipe.long_tail]
+            together.setdefault(json.dumps(shares), []).append(group)
     return [part for members in together.values() for part in _recalls(members, looks)]
 
 
 def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
     """A table and a picture of recall by class, for several groups."""
-    recalls = {one.label: [run.recalls for run in one.runs if run.recalls] for one in groups}
+    recalls = {group.label: [run.recalls for run in group.runs if run.recalls] for group in groups}
     names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
     first, counts = groups[0].first, _tail(groups)
     title = f"Recall by class on {first.dataset}"
@@ -119,18 +119,18 @@ def _with_deviation(values: Sequence[float]) -> str | None:
     return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f} %"
 
 
-def _section(one: Group, look: plots.Look) -> list[str]:
+def _section(group: Group, look: plots.Look) -> list[str]:
     """The section of a group: description, curves, table of runs, confusion matrix and mistakes of
     one run, and machines."""
-    seeds = [(f"seed {run.record.seed}", run) for run in one.runs]
+    seeds = [(f"seed {run.record.seed}", run) for run in group.runs]
     shades = plots.shades((label for label, _ in seeds), look)
-    counts = _tail([one])
-    recipe = json.dumps(recipes.plain(one.first.recipe), indent=1, ensure_ascii=False)
+    counts = _tail([group])
+    recipe = json.dumps(recipes.plain(group.first.recipe), indent=1, ensure_ascii=False)
     body = [
-        f"<h2>{html.text(one.label)}</h2>",
-        f"<p>{html.text(words.introduction(one))} {html.text(words.differences(one))}</p>",
-        _curves(seeds, shades, one.claims, course=one.course),
-        _table_of_runs(one),
+        f"<h2>{html.text(group.label)}</h2>",
+        f"<p>{html.text(words.introduction(group))} {html.text(words.differences(group))}</p>",
+        _curves(seeds, shades, group.claims, course=group.course),
+        _table_of_runs(group),
     ]
     if counts:
         body.append(
@@ -139,20 +139,20 @@ def _section(one: Group, look: plots.Look) -> list[str]:
                 lambda path: plots.class_counts(counts, "", path, look.colour),
             )
         )
-    body += _scores(one)
+    body += _scores(group)
     return [
         *body,
-        *(html.picture(path, text) for path, text in _pictures(one.runs[0])),
+        *(html.picture(path, text) for path, text in _pictures(group.runs[0])),
         "<details><summary>Commands, machines, recipe</summary>",
-        *(f'<pre tabindex="0">{html.text(_note(run))}</pre>' for run in one.runs),
+        *(f'<pre tabindex="0">{html.text(_note(run))}</pre>' for run in group.runs),
         f'<pre tabindex="0">{html.text(recipe)}</pre>',
         "</details>",
     ]
 
 
-def _table_of_runs(one: Group) -> str:
+def _table_of_runs(group: Group) -> str:
     metrics = [f"{part}_{k}" for part in PARTS for k in ("accuracy", "tta_accuracy", "loss")]
-    metrics = [metric for metric in metrics if one.values(metric)]
+    metrics = [metric for metric in metrics if group.values(metric)]
     lines = [
         (
             str(run.record.seed),
@@ -162,10 +162,10 @@ def _table_of_runs(one: Group) -> str:
             _rounded(run.final.get("images_per_second")),
             _rounded(run.final.get("peak_memory_mb")),
         )
-        for run in one.runs
+        for run in group.runs
     ]
-    if len(one.runs) > 1:
-        values = [one.values(metric) for metric in metrics]
+    if len(group.runs) > 1:
+        values = [group.values(metric) for metric in metrics]
         means = [figure(m, statistics.mean(v)) for m, v in zip(metrics, values, strict=True)]
         stds = [
             apart(m, statistics.stdev(v)) if len(v) > 1 else None
@@ -177,9 +177,9 @@ def _table_of_runs(one: Group) -> str:
     return html.table(header, lines)
 
 
-def _scores(one: Group) -> list[str]:
+def _scores(group: Group) -> list[str]:
     """The classification report and the confusion matrix of the first run that has them."""
-    run = next((run for run in one.runs if run.confusion), None)
+    run = next((run for run in group.runs if run.confusion), None)
     if run is None:
         return []
     counts, classes = np.array(run.confusion), run.record.classes

@@ -114,10 +114,10 @@ def find(folder: Path) -> list[Run]:
             runs = [_from_folder(path.parent)]
         elif path.suffix == ".json":
             runs = _from_json(path)
-        for one in runs:
+        for run in runs:
             # A run may lie there as a folder and, collected, in a JSON file.
-            history = [metrics.as_dict() for metrics in one.history]
-            found.setdefault(json.dumps([one.identity, one.record.seed, history]), one)
+            history = [metrics.as_dict() for metrics in run.history]
+            found.setdefault(json.dumps([run.identity, run.record.seed, history]), run)
     if not found:
         raise UserError(f"folder: there is no run in {folder}; name one that training wrote into")
     return list(found.values())

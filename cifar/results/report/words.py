@@ -50,12 +50,12 @@ PICTURES: Final = {
 }
 
 
-def introduction(one: Group) -> str:
+def introduction(group: Group) -> str:
     """A description of the training."""
-    record, recipe = one.first, one.first.recipe
+    record, recipe = group.first, group.first.recipe
     size = f" ({record.parameters:,} parameters)" if record.parameters else ""
     images = f"{sum(record.images_per_class):,} images" if record.images_per_class else "images"
-    seeds = f", by {len(one.runs)} runs of different seeds" if len(one.runs) > 1 else ""
+    seeds = f", by {len(group.runs)} runs of different seeds" if len(group.runs) > 1 else ""
     return (
         f"The network {metadata.brief(recipe.model)}{size} was trained on {images} of "
         f"{metadata.brief(record.dataset)} by {metadata.brief(recipe.optimizer)}, "
@@ -63,16 +63,16 @@ def introduction(one: Group) -> str:
     )
 
 
-def differences(one: Group) -> str:
+def differences(group: Group) -> str:
     """The differences of a group from its study."""
-    record, now = one.first, one.first.recipe
+    record, now = group.first, group.first.recipe
     if now.name not in recipes.names():
         return "This recipe does not come with cifar: what differs from a study is not known."
     own = recipes.load(now.name)
     found = []
     if record.dataset != "cifar10":
         found.append(f"the images are those of {metadata.brief(record.dataset)}, not of CIFAR-10")
-    done = max(run.final["epoch"] for run in one.runs)
+    done = max(run.final["epoch"] for run in group.runs)
     if now.epochs != own.epochs:
         found.append(f"{now.epochs} epochs, not {own.epochs}")
     if done < now.epochs:
@@ -91,7 +91,7 @@ def differences(one: Group) -> str:
             "Nothing that the study fixes differs from it; what it leaves open is chosen in the "
             "recipe, which says how."
         )
-    left_out = "" if one.claims else " The study's figures are therefore left out."
+    left_out = "" if group.claims else " The study's figures are therefore left out."
     return f"What differs from the study: {'; '.join(found)}.{left_out}"
 
 
