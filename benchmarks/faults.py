@@ -89,8 +89,8 @@ def main() -> None:
     print(f"all: {total['cases']} cases, {total['faults']} faults, {total['lost']} lost")
     if asked.out:
         machine["threads"] = mg.get_num_threads()
-        found = {"machine": machine, "total": total, "kinds": kinds, "long_run": long}
-        environment.write(asked.out, found)
+        results = {"machine": machine, "total": total, "kinds": kinds, "long_run": long}
+        environment.write(asked.out, results)
     sys.exit(bool(total["lost"]))
 
 

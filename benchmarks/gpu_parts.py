@@ -35,12 +35,12 @@ def describe(device: str, precision: str | None) -> Results:
     import minigrad as mg
     from benchmarks import contest
 
-    found, where = contest.describe(), mg.device(device)
+    machine, where = contest.describe(), mg.device(device)
     if where.type == "gpu":
         mg.set_precision(precision)
         runtime = where.xp.cuda.runtime
         properties = runtime.getDeviceProperties(where.index)
-        found["gpu"] = {
+        machine["gpu"] = {
             "name": properties["name"].decode(),
             "compute_capability": f"{properties['major']}.{properties['minor']}",
             "memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
@@ -51,7 +51,7 @@ def describe(device: str, precision: str | None) -> Results:
             "driver": _driver(),
         }
     precision = mg.get_precision() if where.type == "gpu" else "fp32"
-    yield {"device": str(where), "precision": precision, "machine": found}
+    yield {"device": str(where), "precision": precision, "machine": machine}
 
 
 def _driver() -> str | None:
@@ -122,13 +122,13 @@ def first(
             total, count = total + run(x, y), count + 1
             images += 0 if warm else len(y)
         losses.append(round(total.item() / count, 4))
-        found: dict[str, Any] = {"data": data.name, "losses": losses}
+        result: dict[str, Any] = {"data": data.name, "losses": losses}
         if warm:
             started = time.perf_counter()
         else:
             took = time.perf_counter() - started
-            found |= {"seconds": round(took, 1), "images_per_second": images / took}
-        yield found
+            result |= {"seconds": round(took, 1), "images_per_second": images / took}
+        yield result
         if not warm and took >= seconds:
             return
 
@@ -206,13 +206,13 @@ def agree(model: str, device: str, batch: int, side: int = 32) -> Results:
     plain = trained(device)
     cpu = trained("cpu")
     difference = max(abs(a - b) for a, b in zip(plain[0], cpu[0], strict=True)) / max(cpu[0])
-    found = {"side": side, "losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": difference}
-    yield found
+    result = {"side": side, "losses": plain[0], "losses_of_cpu": cpu[0], "from_cpu": difference}
+    yield result
     if device != "cpu":
         captured = trained(device, captured=True)
         pairs = zip(plain[1], captured[1], strict=True)
         equal = plain[0] == captured[0] and all(np.array_equal(a, b) for a, b in pairs)
-        yield {**found, "captured_equals_plain": equal}
+        yield {**result, "captured_equals_plain": equal}
 
 
 # ---------------------------------------------------------------------------- speed
@@ -251,14 +251,14 @@ def measure(contestant: str, model: str, batch: int | None, seconds: float) -> R
     for _ in range(EAGER + 2):  # compiles, selects algorithms, records, and replays once
         turn(1)
     steps = max(1, min(100, int(seconds / TURNS / turn(1))))
-    found = {**work, "times": [turn(steps) for _ in range(TURNS)]}
-    yield found
+    result = {**work, "times": [turn(steps) for _ in range(TURNS)]}
+    yield result
     if "gpu" in contestant.split():
         try:
             seen = traffic.watched(lambda: turn(WATCHED)).per(WATCHED)._asdict()
         except Exception as error:  # keep the times in any case
             seen = {"error": f"{type(error).__name__}: {error}"}
-        yield {**found, "traffic": seen}
+        yield {**result, "traffic": seen}
 
 
 PARTS: dict[str, Callable[..., Results]] = {

@@ -128,16 +128,16 @@ def run_part(
     ]
     for reader in readers:
         reader.start()
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     clock = Clock(seconds)
     try:
         child.stdin.write(json.dumps(work))
         child.stdin.close()
         while (line := lines.get(timeout=max(0.0, clock.left()))) is not None:
-            found = json.loads(line)
-            seen(found)
+            result = json.loads(line)
+            seen(result)
     except queue.Empty:
-        raise Late(found) from None
+        raise Late(result) from None
     except BrokenPipeError:  # it died before it read
         pass
     finally:
@@ -145,8 +145,8 @@ def run_part(
         readers[1].join(1)
     if child.returncode:
         texts = [line for line in error_lines if line] or [f"exit code {child.returncode}"]
-        return {**found, "error": texts[-1].strip()}
-    return found
+        return {**result, "error": texts[-1].strip()}
+    return result
 
 
 def _read(stream: Any, put: Callable[[Any], object]) -> None:
@@ -200,10 +200,10 @@ def run_tests(words: Sequence[str], report: Path, seconds: float, workers: int) 
     outcomes = gpu_report.read(report)
     counts = {k: sum(v == k for v in outcomes.values()) for k in ("passed", "failed", "skipped")}
     failures = sorted(test for test, outcome in outcomes.items() if outcome == "failed")
-    found: dict[str, Any] = {**counts, "failures": failures, "late": late}
+    result: dict[str, Any] = {**counts, "failures": failures, "late": late}
     if not late and child.returncode not in (0, 1, 2, 5):  # others are errors of pytest itself
-        found["error"] = f"pytest: exit code {child.returncode}"
-    return found
+        result["error"] = f"pytest: exit code {child.returncode}"
+    return result
 
 
 # ---------------------------------------------------------------------------- results
@@ -217,23 +217,23 @@ def contestants(device: str, precision: str) -> Sequence[str]:
     return ours, theirs, f"{ours} captured", f"{theirs} compiled"
 
 
-def row(found: dict[str, Any], peak: float | None) -> dict[str, Any]:
+def row(measured: dict[str, Any], peak: float | None) -> dict[str, Any]:
     """A contestant's figures from its measurement, or its error.
 
     Args:
         peak: the GPU's peak GFLOP/s, if known.
     """
-    if "times" not in found:
-        return found
-    speeds = [1 / seconds for seconds in found["times"]]
-    gflops = statistics.median(speeds) * found["gflop"]
+    if "times" not in measured:
+        return measured
+    speeds = [1 / seconds for seconds in measured["times"]]
+    gflops = statistics.median(speeds) * measured["gflop"]
     return {
-        "batch": found["batch"],
-        "images_per_second": statistics.median(speeds) * found["batch"],
-        "by_turn": [speed * found["batch"] for speed in speeds],
+        "batch": measured["batch"],
+        "images_per_second": statistics.median(speeds) * measured["batch"],
+        "by_turn": [speed * measured["batch"] for speed in speeds],
         "gflops": gflops,
         "of_peak": gflops / peak if peak else None,
-        "traffic": found.get("traffic"),
+        "traffic": measured.get("traffic"),
     }
 
 
@@ -298,7 +298,7 @@ class Session:
 
     def do(
         self, part: str, name: str, kind: str, most: float, work: dict[str, Any],
-        finish: Callable[[dict[str, Any]], dict[str, Any]] = lambda found: found,
+        finish: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: result,
     ) -> None:  # fmt: skip
         """Run a part and keep its result, unless the file has it or too little time is left.
 
@@ -308,22 +308,22 @@ class Session:
         if self.clock.up() or (previous and not previous.get("unfinished")):
             return
 
-        def seen(found: dict[str, Any]) -> None:
-            self.keep(part, name, {**finish(found), "unfinished": True})
+        def seen(result: dict[str, Any]) -> None:
+            self.keep(part, name, {**finish(result), "unfinished": True})
 
         seconds = min(most, self.clock.left() - LEAST / 2)
         try:
-            found = finish(run_part(kind, work, seconds, seen))
+            result = finish(run_part(kind, work, seconds, seen))
         except Late as late:
-            found = finish(late.found)
+            result = finish(late.found)
             if seconds < most:
-                found["unfinished"] = True
+                result["unfinished"] = True
             else:
-                found["error"] = f"not done after {seconds:.0f} s"
-        if found.get("error", "").startswith("ModuleNotFoundError"):
-            found["unfinished"] = True  # a later session may have it
-        self.keep(part, name, found)
-        print(f"{part}, {name}: {show(found)}", flush=True)
+                result["error"] = f"not done after {seconds:.0f} s"
+        if result.get("error", "").startswith("ModuleNotFoundError"):
+            result["unfinished"] = True  # a later session may have it
+        self.keep(part, name, result)
+        print(f"{part}, {name}: {show(result)}", flush=True)
 
     # ------------------------------------------------------------------------ parts, in order
 
@@ -331,14 +331,14 @@ class Session:
         """Record the machine; exit if it lacks the device."""
         work = {"device": self.given.device, "precision": self.given.precision}
         try:
-            found = run_part("describe", work, self.clock.left())
+            machine = run_part("describe", work, self.clock.left())
         except Late:
             sys.exit(f"error: {self.given.device}: no answer within the budget")
-        if "error" in found:
-            sys.exit(f"error: {found['error'].removeprefix('minigrad.device.DeviceError: ')}")
-        self.precision = found["precision"]
+        if "error" in machine:
+            sys.exit(f"error: {machine['error'].removeprefix('minigrad.device.DeviceError: ')}")
+        self.precision = machine["precision"]
         with self.lock:
-            self.found["sessions"].append({**found, "budget": self.given.budget})
+            self.found["sessions"].append({**machine, "budget": self.given.budget})
         self.keep("precision", None, self.precision)
 
     def first_trainings(self) -> None:
@@ -346,8 +346,8 @@ class Session:
         for name in ("plain", "captured") if self.on_gpu() else ("plain",):
             work = {**self.settings(), "seconds": seconds, "batch": given.batch}
             work |= {"side": given.side, "capture": name == "captured"}
-            self.do("first", name, "first", given.most + seconds, work, lambda found: (
-                {**found, "falls": falls(found["losses"])} if "losses" in found else found
+            self.do("first", name, "first", given.most + seconds, work, lambda result: (
+                {**result, "falls": falls(result["losses"])} if "losses" in result else result
             ))  # fmt: skip
 
     def agreement(self) -> None:
@@ -396,12 +396,12 @@ class Session:
     def trainings(self) -> None:
         """Train the recipes; a run that was stopped resumes from its saved state."""
 
-        def finish(found: dict[str, Any]) -> dict[str, Any]:
-            if "runs" in found:
-                epochs = found["runs"][0]["epochs"]
+        def finish(result: dict[str, Any]) -> dict[str, Any]:
+            if "runs" in result:
+                epochs = result["runs"][0]["epochs"]
                 if grown := growth([line.get("gpu_memory_mb") for line in epochs]):
-                    found["error"] = grown
-            return found
+                    result["error"] = grown
+            return result
 
         for recipe in self.given.recipe or RECIPES:
             work = {**self.settings(), "recipe": recipe, "out": str(self.folder / recipe)}
@@ -422,10 +422,10 @@ class Session:
         return not str(self.given.device).startswith("cpu")
 
 
-def show(found: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
     """A result as one line: its numbers and its error."""
     shown = []
-    for name, value in found.items():
+    for name, value in result.items():
         if isinstance(value, float):
             shown.append(f"{name} {value:.4g}")
         elif isinstance(value, (bool, int, str)):

@@ -41,12 +41,12 @@ def measure(
     network = engine.create(model).eval()
     if contestant.endswith("fused"):
         network = engine.fuse(network)
-    found = {}
+    times = {}
     for batch in batches:
         images = engine.activation(batch, 3, 32, 32)
         with engine.inference():
-            found[str(batch)] = contest.times(partial(_logits, network, images), passes, warm=5)
-    return found
+            times[str(batch)] = contest.times(partial(_logits, network, images), passes, warm=5)
+    return times
 
 
 def _logits(network: Any, images: Any) -> np.ndarray:
@@ -64,8 +64,8 @@ def compare(
     rows = []
     for batch in batches:
         table = {}
-        for name, found in runs.items():
-            by_round = [1e3 * np.array(run[str(batch)]) for run in found]
+        for name, results in runs.items():
+            by_round = [1e3 * np.array(run[str(batch)]) for run in results]
             times = np.concatenate(by_round)
             table[name] = {
                 "median_ms": float(np.median(times)),
@@ -89,11 +89,11 @@ def _ratios(table: dict[str, Any]) -> dict[str, float]:
 
 def _show(row: dict[str, Any]) -> None:
     print(f"{row['model']}, batch {row['batch']}, forward pass:")
-    for name, found in row["results"].items():
-        low, high = min(found["median_by_round"]), max(found["median_by_round"])
+    for name, figures in row["results"].items():
+        low, high = min(figures["median_by_round"]), max(figures["median_by_round"])
         print(
-            f"  {name:25s} median {found['median_ms']:8.2f} ms ({low:.2f} to {high:.2f} by round), "
-            f"p95 {found['p95_ms']:8.2f} ms"
+            f"  {name:25s} median {figures['median_ms']:8.2f} ms "
+            f"({low:.2f} to {high:.2f} by round), p95 {figures['p95_ms']:8.2f} ms"
         )
     print(
         f"  speed, minigrad / fastest torch: {row['ratio']:.2f}; both fused: "
@@ -113,10 +113,10 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     for model in given.model:
-        found = compare(model, list(given.batch), given.threads, given.passes, given.rounds)
-        for row in found:
+        results = compare(model, list(given.batch), given.threads, given.passes, given.rounds)
+        for row in results:
             _show(row)
-        rows += found
+        rows += results
     if given.out:
         head = {name: getattr(given, name) for name in ("threads", "passes", "rounds")}
         environment.write(given.out, {"machine": contest.describe(), **head, "results": rows})

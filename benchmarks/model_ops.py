@@ -58,17 +58,17 @@ class Case:
 def cases(chosen: tuple[str, ...], ops: tuple[str, ...]) -> list[Case]:
     """The distinct operations among ``ops`` of the ``chosen`` models; a case names the first model
     that has it."""
-    found: dict[Call, Case] = {}
+    by_call: dict[Call, Case] = {}
     optimizers = []
     for model in chosen:
         recipe = study.recipe(model)
         for call in study.calls(model, recipe.batch_size):
             if call.op == "dropout" and dict(call.options)["p"] == 0:
                 continue  # the identity
-            found.setdefault(call, Case(call, model, _label(call), ("forward", *call.gradients)))
+            by_call.setdefault(call, Case(call, model, _label(call), ("forward", *call.gradients)))
         label = f"{recipe.optimizer} of {model}"
         optimizers.append(Case(None, model, label, ("step",)))
-    every = sorted(found.values(), key=lambda case: study.OPERATIONS.index(case.op))
+    every = sorted(by_call.values(), key=lambda case: study.OPERATIONS.index(case.op))
     return [case for case in (*every, *optimizers) if case.op in ops]
 
 
@@ -167,14 +167,14 @@ def measure(
 ) -> list[dict[str, Any]]:
     """In the child: for each case, part → "times" in seconds and "bytes"."""
     engine = contest.engine(contestant, threads)
-    found = []
+    results = []
     for case in cases(tuple(chosen), tuple(ops)):
         parts = {}
         for part, (function, size) in actions(engine, case).items():
             spent = contest.times(function, LEAST, seconds, MOST)
             parts[part] = {"times": spent, "bytes": size}
-        found.append(parts)
-    return found
+        results.append(parts)
+    return results
 
 
 # ---------------------------------------------------------------------------- in the parent

@@ -73,21 +73,21 @@ def job(work: dict[str, Any]) -> None:
     """On each rank that mpirun starts: measure, and print the result on rank 0."""
     mg.set_num_threads(1)
     with D.process_group():
-        found = times_of_sums() if work["model"] is None else times_of_steps(**work)
+        result = times_of_sums() if work["model"] is None else times_of_steps(**work)
         if D.get_rank() == 0:
-            print(json.dumps(found))
+            print(json.dumps(result))
 
 
 def slowest(seconds: list[float]) -> list[float]:
     """The maximum of each time over the ranks."""
-    found = mg.tensor(seconds, dtype="float64")
-    D.all_reduce(found, D.ReduceOp.MAX)
-    return found.tolist()
+    longest = mg.tensor(seconds, dtype="float64")
+    D.all_reduce(longest, D.ReduceOp.MAX)
+    return longest.tolist()
 
 
 def times_of_sums() -> dict[str, float]:
     """Median seconds of ``all_reduce`` by the number of bytes."""
-    found = {}
+    medians = {}
     for size in SIZES:
         array = mg.zeros(max(1, size // 4))
         times = []
@@ -96,8 +96,8 @@ def times_of_sums() -> dict[str, float]:
             started = time.perf_counter()
             D.all_reduce(array)
             times.append(time.perf_counter() - started)
-        found[str(size)] = statistics.median(slowest(times[2:]))
-    return found
+        medians[str(size)] = statistics.median(slowest(times[2:]))
+    return medians
 
 
 def times_of_steps(model: str, average: bool, batches: list[int]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def times_of_steps(model: str, average: bool, batches: list[int]) -> dict[str, A
     network = models.create(model)
     averager = D.GradientAverager(network.parameters()) if average else None
     optimizer = mg.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-    found: dict[str, Any] = {"bytes": averager.bytes if averager else 0, "seconds": {}}
+    result: dict[str, Any] = {"bytes": averager.bytes if averager else 0, "seconds": {}}
     for batch in batches:
         images, labels = mg.randn(batch, 3, 32, 32), mg.arange(batch) % 10
         times = []
@@ -120,8 +120,8 @@ def times_of_steps(model: str, average: bool, batches: list[int]) -> dict[str, A
                 averager.backward(loss, batch, batch * D.get_world_size())
             optimizer.step()
             times.append(time.perf_counter() - started)
-        found["seconds"][str(batch)] = slowest(times[1:])
-    return found
+        result["seconds"][str(batch)] = slowest(times[1:])
+    return result
 
 
 def on_ranks(ranks: int, launcher: list[str], **work: Any) -> dict[str, Any]:
@@ -142,8 +142,8 @@ def on_ranks(ranks: int, launcher: list[str], **work: Any) -> dict[str, Any]:
         sys.exit(f"error: the job on {ranks} ranks is not done after {MOST} s")
     if done.returncode:
         sys.exit(f"error: the job ended with {done.returncode}: {done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 # ---------------------------------------------------------------------------- the model
@@ -194,12 +194,12 @@ def step_seconds(
     return ended + 2 * norms * sum_seconds(ranks, 0, link) + packing * size
 
 
-def extrapolated(found: dict[str, Any]) -> list[dict[str, Any]]:
+def extrapolated(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Efficiency by model, network and number of ranks: with the same batch on each rank, also with
     synchronised batch norm, and with the recipe's batch divided among the ranks."""
     rows = []
-    for name, figures in found["models"].items():
-        for network, link in found["links"].items():
+    for name, figures in results["models"].items():
+        for network, link in results["links"].items():
             for ranks in RANKS:
                 fixed = figures["size"], figures["step"], link, figures["packing"]
 
@@ -235,7 +235,7 @@ def measure(launcher: list[str]) -> dict[str, Any]:
         name: link if given is None else dict(zip(("latency", "bandwidth"), given, strict=True))
         for name, given in NETWORKS.items()
     }
-    found: dict[str, Any] = {"sums": sums, "links": links, "models": {}}
+    results: dict[str, Any] = {"sums": sums, "links": links, "models": {}}
     for name in MODELS:
         batch = [BATCH]
         alone = on_ranks(1, launcher, model=name, average=False, batches=BATCHES)
@@ -249,7 +249,7 @@ def measure(launcher: list[str]) -> dict[str, Any]:
         network = models.create(name)
         norm = (mg.nn.BatchNorm1d, mg.nn.BatchNorm2d)
         recipe = recipes.load(name)
-        found["models"][name] = {
+        results["models"][name] = {
             "batch": batch[0],
             "size": both["bytes"],
             "norms": sum(isinstance(module, norm) for module in network.modules()),
@@ -264,15 +264,15 @@ def measure(launcher: list[str]) -> dict[str, Any]:
             "step": step,
             "packing": max(0.0, third - second + first - modelled) / both["bytes"],
         }
-    found["ranks"] = extrapolated(found)
-    return found
+    results["ranks"] = extrapolated(results)
+    return results
 
 
-def show(found: dict[str, Any]) -> str:
+def show(results: dict[str, Any]) -> str:
     """The measured figures as a table."""
     header = ("model", "MB per step", "1 rank s", "2 apart s", "2 ranks s", "efficiency")
     rows = []
-    for name, figures in found["models"].items():
+    for name, figures in results["models"].items():
         times = [
             statistics.median(seconds[str(figures["batch"])])
             for seconds in figures["seconds"].values()
@@ -284,16 +284,16 @@ def show(found: dict[str, Any]) -> str:
     return table(header, [(*row[:-1], f"{row[-1]:.1%}") for row in rows])
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
+def draw(results: dict[str, Any], path: Path) -> None:
     """Plot efficiency over ranks, with a column for each model: above with the same batch on each
     rank, below with the recipe's batch divided."""
     colours = (plots.BLUE, plots.ORANGE, "#575f67")
     with plots.picture(path, 2, 2, (10, 7.4), sharex=True, sharey=True) as (figure, axes):
-        for column, (name, figures) in enumerate(found["models"].items()):
-            for colour, network in zip(colours, found["links"], strict=True):
+        for column, (name, figures) in enumerate(results["models"].items()):
+            for colour, network in zip(colours, results["links"], strict=True):
                 rows = [
                     row
-                    for row in found["ranks"]
+                    for row in results["ranks"]
                     if (row["model"], row["network"]) == (name, network)
                 ]
                 curves = (
@@ -353,19 +353,19 @@ def main() -> None:
         job(given.job)
         return
     if given.redraw:
-        found = json.loads(given.redraw.read_text("utf-8"))
-        found["ranks"] = extrapolated(found)
+        results = json.loads(given.redraw.read_text("utf-8"))
+        results["ranks"] = extrapolated(results)
     else:
         machine = contest.describe()
         if given.launcher:
             machine["command"] = machine["command"].replace(given.launcher, "...")
-        found = {"machine": machine | {"threads": 1}, "assumptions": ASSUMPTIONS}
-        found |= measure(shlex.split(given.launcher))
-        print(show(found))
+        results = {"machine": machine | {"threads": 1}, "assumptions": ASSUMPTIONS}
+        results |= measure(shlex.split(given.launcher))
+        print(show(results))
         if given.out:
-            environment.write(given.out, found)
+            environment.write(given.out, results)
     if given.plot:
-        draw(found, given.plot)
+        draw(results, given.plot)
 
 
 if __name__ == "__main__":

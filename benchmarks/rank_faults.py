@@ -118,17 +118,17 @@ class Job:
 
     def ranks(self) -> dict[int, int]:
         """The process ID of each running rank."""
-        found = {}
+        pids = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
                 if str(self.out).encode() in words and TRAINING[1].encode() == words[2]:
                     lines = (folder / "environ").read_bytes().split(b"\0")
                     pairs = dict(line.split(b"=", 1) for line in lines if b"=" in line)
-                    found[int(pairs[b"OMPI_COMM_WORLD_RANK"])] = int(folder.name)
+                    pids[int(pairs[b"OMPI_COMM_WORLD_RANK"])] = int(folder.name)
             except (OSError, IndexError, KeyError):
                 continue  # the process has just ended, or is not a rank
-        return found
+        return pids
 
     def wait(self, seconds: float) -> float | None:
         """Seconds until the job ended, or None if it did not end within ``seconds``; see
@@ -317,12 +317,12 @@ def run(
             resume = number % 4 == 2
             if kind == "link":
                 with one_link:
-                    found = cut(rng, out, resume)
+                    outcome = cut(rng, out, resume)
             else:
-                found = faulty(kind, rng, out, seconds, resume)
+                outcome = faulty(kind, rng, out, seconds, resume)
             shutil.rmtree(out, ignore_errors=True)
-            if found is not None:
-                return found
+            if outcome is not None:
+                return outcome
         return {"kind": kind, "lost": "no fault came in time in twenty attempts"}
 
     with ThreadPoolExecutor(at_once) as pool:
@@ -364,9 +364,9 @@ def main() -> None:
             print(case, flush=True)
             cases.append(case)
             if asked.out:
-                found = {"machine": machine, "silence": SILENCE, "start": START}
-                found |= {"links_left_out": why, "summary": summarised(cases), "cases": cases}
-                environment.write(asked.out, found)
+                results = {"machine": machine, "silence": SILENCE, "start": START}
+                results |= {"links_left_out": why, "summary": summarised(cases), "cases": cases}
+                environment.write(asked.out, results)
     for kind, figures in summarised(cases).items():
         print(kind, figures)
     sys.exit(any(case["lost"] for case in cases))

@@ -79,11 +79,11 @@ def main() -> None:
     parser.add_argument("--recipe", action="append", choices=recipes.names(), help="only this one")
     parser.add_argument("--dataset", default="auto", help="cifar10, synthetic or auto")
     parser.add_argument("--out", type=contest.new_file, help="write the results to this JSON file")
-    given = parser.parse_args()
-    rows = [measure(name, given.dataset) for name in given.recipe or recipes.names()]
+    options = parser.parse_args()
+    rows = [measure(name, options.dataset) for name in options.recipe or recipes.names()]
     print(show(rows))
-    if given.out:
-        environment.write(given.out, {"machine": contest.describe(), "results": rows})
+    if options.out:
+        environment.write(options.out, {"machine": contest.describe(), "results": rows})
 
 
 if __name__ == "__main__":

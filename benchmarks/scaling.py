@@ -77,19 +77,19 @@ def show(rows: list[dict[str, Any]]) -> str:
     return table(header, lines)
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
+def draw(results: dict[str, Any], path: Path) -> None:
     """Plot the results of a JSON file as two panels of a PNG."""
     panels = (
         ("batch", "batch size (images)", "size", f"{SIZE} × {SIZE} pixels"),
-        ("size", "height and width of the image (pixels)", "batch", f"batch of {found['batch']}"),
+        ("size", "height and width of the image (pixels)", "batch", f"batch of {results['batch']}"),
     )
-    fixed = {"size": SIZE, "batch": found["batch"]}
-    threads = sorted({row["threads"] for row in found["results"]})
+    fixed = {"size": SIZE, "batch": results["batch"]}
+    threads = sorted({row["threads"] for row in results["results"]})
     dashes = ("-",) if len(threads) == 1 else ("--", "-", ":", "-.")
     styles = [dashes[i % len(dashes)] for i in range(len(threads))]
     with plots.picture(path, 1, 2, (10, 4.8), sharey=True) as (figure, axes):
         for axis, (over, label, held, title) in zip(axes[0], panels, strict=True):
-            rows = [row for row in found["results"] if row[held] == fixed[held]]
+            rows = [row for row in results["results"] if row[held] == fixed[held]]
             rows.sort(key=lambda row: row[over])
             for count, style in zip(threads, styles, strict=True):
                 own = [row for row in rows if row["threads"] == count]
@@ -113,7 +113,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         figure.suptitle(
-            f"Training step of {found['model']} on {found['machine']['cpu']}: lower is better"
+            f"Training step of {results['model']} on {results['machine']['cpu']}: lower is better"
         )
 
 
@@ -159,17 +159,17 @@ def main() -> None:
     rows = compare(given.model, points, sorted(set(given.threads)), given.seconds, given.rounds)
     print(show(rows))
     head = {"model": given.model, "batch": given.batch, "rounds": given.rounds}
-    found = {"machine": contest.describe(), **head, "results": rows}
+    results = {"machine": contest.describe(), **head, "results": rows}
     if given.out:
-        environment.write(given.out, found)
+        environment.write(given.out, results)
     if given.plot:
-        draw(found, given.plot)
+        draw(results, given.plot)
 
 
 def _redraw(source: Path, path: Path) -> None:
     try:
-        found = json.loads(source.read_text("utf-8"))
-        draw(found, path)
+        results = json.loads(source.read_text("utf-8"))
+        draw(results, path)
     except OSError as error:
         sys.exit(f"error: {error}")
     except (ValueError, KeyError, TypeError) as error:

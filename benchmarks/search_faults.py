@@ -89,11 +89,13 @@ def main() -> None:
             "max_retry": bench.settings.max_retry,
             "seconds undisturbed, one worker": round(bench.seconds, 1),
         }
-        found = [bench.disturbed(asked.kills, seed, asked.storage) for seed in range(asked.seeds)]
-    print(json.dumps(found, indent=1))
+        searches = [
+            bench.disturbed(asked.kills, seed, asked.storage) for seed in range(asked.seeds)
+        ]
+    print(json.dumps(searches, indent=1))
     if asked.out:
-        environment.write(asked.out, {**head, "searches": found})
-    sys.exit(any(search["lost"] or search["kills"] < asked.kills for search in found))
+        environment.write(asked.out, {**head, "searches": searches})
+    sys.exit(any(search["lost"] or search["kills"] < asked.kills for search in searches))
 
 
 class Bench:
@@ -180,11 +182,11 @@ class Bench:
 
     def _differences(self, settings: Settings) -> list[str]:
         """Differences from the undisturbed search, in words."""
-        found = results(settings)
+        own = results(settings)
         return [
-            f"trial {n}: {found.get(n)}, not {self.results.get(n)}"
-            for n in sorted(found.keys() | self.results.keys())
-            if found.get(n) != self.results.get(n)
+            f"trial {n}: {own.get(n)}, not {self.results.get(n)}"
+            for n in sorted(own.keys() | self.results.keys())
+            if own.get(n) != self.results.get(n)
         ]
 
     def _epochs(self, out: Path, number: int, killed: set[int]) -> list[str]:
@@ -255,12 +257,12 @@ def _alarm(seconds: float, pid: int) -> Iterator[None]:
 def _notes(out: Path) -> dict[int, list[tuple[int, int]]]:
     """The epochs trained, in order, by trial, each with the process that trained it. The last may
     not have been saved before its process was killed."""
-    found: dict[int, list[tuple[int, int]]] = {}
+    epochs: dict[int, list[tuple[int, int]]] = {}
     file = out / NOTES
     for line in file.read_text("utf-8").splitlines() if file.exists() else []:
         pid, number, epoch = map(int, line.split())
-        found.setdefault(number, []).append((pid, epoch))
-    return found
+        epochs.setdefault(number, []).append((pid, epoch))
+    return epochs
 
 
 def _distinct(notes: dict[int, list[tuple[int, int]]]) -> int:
@@ -299,7 +301,7 @@ def _pictures(count: int) -> dict[str, Any]:
 def results(settings: Settings) -> dict[int, Any]:
     """The state of each trial of a search, its accuracies and its settings."""
     where = storage.open_storage(settings.place_of_storage)
-    found = study.open_study(request.plan(settings), where, settings.folder, settings.trials)
+    opened = study.open_study(request.plan(settings), where, settings.folder, settings.trials)
     return {
         trial.number: [
             trial.state.name,
@@ -308,7 +310,7 @@ def results(settings: Settings) -> dict[int, Any]:
             trial.params,
             trial.user_attrs.get(study.REASON),
         ]
-        for trial in found.all()
+        for trial in opened.all()
     }
 
 

@@ -138,7 +138,7 @@ def calls(model: str, batch: int) -> Counter[Call]:
     # The layers of the summary and the recorded calls are both in the order of execution.
     assert len(products) == sum(name in PRODUCTS for name, _ in seen)
     remaining = iter(products)
-    found: Counter[Call] = Counter()
+    counts: Counter[Call] = Counter()
     for name, bound in seen:
         tensors, options = [], []
         for argument, value in bound.arguments.items():
@@ -150,8 +150,8 @@ def calls(model: str, batch: int) -> Counter[Call]:
                 options.append((argument, value))
         needed = bound.arguments["input"].requires_grad
         work = next(remaining) if name in PRODUCTS else 0
-        found[Call(name, tuple(tensors), tuple(options), needed, work)] += 1
-    return found
+        counts[Call(name, tuple(tensors), tuple(options), needed, work)] += 1
+    return counts
 
 
 def gflop_per_image(model: str) -> float:

@@ -102,11 +102,11 @@ def least(call: Callable[[], object], seconds: float) -> float:
 def compare(rows: list[str], seconds: float, rounds: int) -> list[dict[str, Any]]:
     """For each row, the microseconds of both libraries and the ratio."""
     runs = contest.rounds(NAME, CONTESTANTS, rounds, threads=1, rows=rows, seconds=seconds)
-    found = []
+    results = []
     for row in rows:
         ours, theirs = (min(run[row] for run in runs[name]) for name in CONTESTANTS)
-        found.append({"row": row, "minigrad": ours, "torch": theirs, "ratio": theirs / ours})
-    return found
+        results.append({"row": row, "minigrad": ours, "torch": theirs, "ratio": theirs / ours})
+    return results
 
 
 def main() -> None:

@@ -113,7 +113,7 @@ def measure(settings: Settings, steps: int | None, layout: str) -> dict[str, Any
             flush=True,
         )
     spent = sum(line["step_seconds"] + line["batch_seconds"] for line in lines)
-    found = {
+    results = {
         "record": run.record.as_note(),
         "layout": layout,
         "threads": twin.threads,
@@ -127,23 +127,24 @@ def measure(settings: Settings, steps: int | None, layout: str) -> dict[str, Any
         "steps": lines,
     }
     if count == whole:
-        found["test_accuracy"] = accuracy(run, twin, augmented=False)
+        results["test_accuracy"] = accuracy(run, twin, augmented=False)
         if recipe.tta:
-            found["test_tta_accuracy"] = accuracy(run, twin, augmented=True)
-    return found
+            results["test_tta_accuracy"] = accuracy(run, twin, augmented=True)
+    return results
 
 
-def show(found: dict[str, Any]) -> str:
+def show(results: dict[str, Any]) -> str:
     """The figures in two lines."""
-    whole, timed = found["steps_of_recipe"], found["steps_timed"]
+    whole, timed = results["steps_of_recipe"], results["steps_timed"]
     estimate = "" if timed == whole else f" (estimated from {timed})"
     lines = [
-        f"PyTorch {torch.__version__}, {found['layout']}, {found['threads']} threads: "
-        f"{found['seconds_per_step']:.3f} s a step and {found['batch_seconds_per_step']:.3f} s its "
-        f"batch (medians of {timed} steps); {whole} steps take {found['seconds_of_recipe']:.1f} s"
+        f"PyTorch {torch.__version__}, {results['layout']}, {results['threads']} threads: "
+        f"{results['seconds_per_step']:.3f} s a step and "
+        f"{results['batch_seconds_per_step']:.3f} s its batch (medians of {timed} steps); "
+        f"{whole} steps take {results['seconds_of_recipe']:.1f} s"
         f"{estimate}"
     ]
-    shares = {k: v for k, v in found.items() if k.endswith("accuracy")}
+    shares = {k: v for k, v in results.items() if k.endswith("accuracy")}
     lines += [f"{name.replace('_', ' ')}: {share:.2%}" for name, share in shares.items()]
     return "\n".join(lines)
 
@@ -165,12 +166,12 @@ def main() -> None:
         if given.steps is not None and given.steps < 1:
             raise UserError(f"steps: expected at least 1, got {given.steps}")
         settings = Settings(given.recipe, "cpu", given.dataset, seed=given.seed, out="")
-        found = measure(settings, given.steps, given.layout)
+        results = measure(settings, given.steps, given.layout)
     except UserError as error:
         sys.exit(f"error: {error}")
     if given.out is not None:
-        environment.write(given.out, {"machine": environment.describe("torch"), **found})
-    print(show(found))
+        environment.write(given.out, {"machine": environment.describe("torch"), **results})
+    print(show(results))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def compare(
     }
 
 
-def show(found: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
     """The contestants of one model as a table."""
     header = ("contestant", "images/s", "by round", "GFLOP/s", "of peak", "memory MB")
     rows = [
@@ -93,16 +93,17 @@ def show(found: dict[str, Any]) -> str:
             f"{row['of_peak']:.0%}",
             f"{row['memory_mb']:.0f}",
         )
-        for name, row in found["results"].items()
+        for name, row in result["results"].items()
     ]
     return (
-        f"{found['model']}, batch {found['batch']}, {found['gflop_per_image']:.3f} GFLOP/image, "
-        f"{found['steps']} steps a turn\n{table(header, rows)}\nminigrad / {found['best_torch']}: "
-        f"speed {found['ratio']:.2f}, memory {found['memory_ratio']:.2f}\n"
+        f"{result['model']}, batch {result['batch']}, {result['gflop_per_image']:.3f} GFLOP/image, "
+        f"{result['steps']} steps a turn\n{table(header, rows)}\n"
+        f"minigrad / {result['best_torch']}: "
+        f"speed {result['ratio']:.2f}, memory {result['memory_ratio']:.2f}\n"
     )
 
 
-def summary(found: list[dict[str, Any]]) -> str:
+def summary(results: list[dict[str, Any]]) -> str:
     """minigrad and the fastest PyTorch, with a line for each model."""
     header = (
         "model, batch",
@@ -114,7 +115,7 @@ def summary(found: list[dict[str, Any]]) -> str:
         "memory MB, minigrad / PyTorch",
     )
     rows = []
-    for model in found:
+    for model in results:
         compiled, plain = (model["results"][name] for name in OURS)
         best = model["results"][model["best_torch"]]
         rows.append(
@@ -143,17 +144,17 @@ def main() -> None:
     given = parser.parse_args()
     peaks = environment.peaks(given.threads)
     print(contest.heading(given.threads, peaks), flush=True)
-    found = []
+    results = []
     for model in given.model or study.MODELS:
         batch = given.batch or study.recipe(model).batch_size
         cost = study.gflop_per_image(model) * batch
         steps = given.steps or steps_of(cost, peaks["gflops"], given.seconds)
-        found.append(compare(model, batch, given.threads, steps, given.rounds, peaks["gflops"]))
-        print(show(found[-1]), flush=True)
-    print(summary(found))
+        results.append(compare(model, batch, given.threads, steps, given.rounds, peaks["gflops"]))
+        print(show(results[-1]), flush=True)
+    print(summary(results))
     if given.out:
         head = {"threads": given.threads, "rounds": given.rounds, "peaks": peaks}
-        environment.write(given.out, {"machine": contest.describe(), **head, "models": found})
+        environment.write(given.out, {"machine": contest.describe(), **head, "models": results})
 
 
 if __name__ == "__main__":

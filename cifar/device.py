@@ -14,11 +14,11 @@ def find_device(name: str) -> mg.device:
         minigrad.DeviceError: CuPy, the driver or the device is missing.
     """
     try:
-        found = mg.device(name)
+        device = mg.device(name)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found.use()
-    return found
+    device.use()
+    return device
 
 
 def use_precision(name: str | None, device: mg.device) -> None:

@@ -75,8 +75,8 @@ def _program() -> list[str]:
 
 def blas() -> str:
     """Name and version of the library in which NumPy multiplies matrices."""
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{found.get('name')} {found.get('version')}"
+    library = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{library.get('name')} {library.get('version')}"
 
 
 def cpu() -> str:

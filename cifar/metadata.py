@@ -50,12 +50,12 @@ def parse(text: str) -> Any:
             is not Unicode.
     """
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except RecursionError as error:
         raise ValueError(str(error)) from None
-    if not _is_plain(found):
+    if not _is_plain(value):
         raise ValueError(f"more than {MAX_DEPTH} levels deep, or text that is not Unicode")
-    return found
+    return value
 
 
 @contextmanager

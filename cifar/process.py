@@ -156,8 +156,8 @@ def files_below(folder: Path) -> list[Path]:
         raise UserError(f"folder: cannot read {error.filename}: {error.strerror}")
 
     walk = os.walk(folder, onerror=refuse)
-    found = sorted(Path(place, name) for place, _, names in walk for name in names)
-    return [path for path in found if path.is_file()]  # opening a FIFO would wait
+    paths = sorted(Path(place, name) for place, _, names in walk for name in names)
+    return [path for path in paths if path.is_file()]  # opening a FIFO would wait
 
 
 @contextmanager

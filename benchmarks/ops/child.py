@@ -35,14 +35,14 @@ def measured(
     if second_setting(engine) and not _differs(case, variant):
         return {}
     shape = case.sizes.of(variant.size)
-    found = {}
+    figures = {}
     for part, (function, nbytes) in parts(engine, case, variant).items():
         spent = contest.times(function, LEAST, seconds, MOST)
-        found[part] = {"ms": 1e3 * min(spent), "bytes": nbytes}
+        figures[part] = {"ms": 1e3 * min(spent), "bytes": nbytes}
         if case.multiply_adds:
             times = 2 if part == "backward" else 1  # a product for each operand's gradient
-            found[part]["flops"] = 2 * times * case.multiply_adds(shape)
-    return found
+            figures[part]["flops"] = 2 * times * case.multiply_adds(shape)
+    return figures
 
 
 def second_setting(engine: Engine) -> bool:
@@ -77,9 +77,9 @@ def parts(engine: Engine, case: Case, variant: Variant) -> Parts:
     y = result[0] if isinstance(result, (tuple, list)) else result
     read = sum(_bytes(t) for t in (*tensors, *inner))
     written = _bytes(y)
-    found: Parts = {"forward": (partial(call, *tensors), read + written)}
+    timed: Parts = {"forward": (partial(call, *tensors), read + written)}
     if not getattr(y, "requires_grad", False):
-        return found
+        return timed
     seed = engine.like(y) if y.ndim else None
     wanted = [t for t in (*tensors, *inner) if t.requires_grad]
 
@@ -88,8 +88,8 @@ def parts(engine: Engine, case: Case, variant: Variant) -> Parts:
             tensor.grad = None
         y.backward(seed, retain_graph=True)
 
-    found["backward"] = backward, written + sum(map(_bytes, wanted))
-    return found
+    timed["backward"] = backward, written + sum(map(_bytes, wanted))
+    return timed
 
 
 def _bytes(tensor: Any) -> int:

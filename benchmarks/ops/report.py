@@ -110,12 +110,12 @@ def show(rows: Sequence[Row]) -> str:
 
 def show_summary(rows: Sequence[Row]) -> str:
     """A line for each family."""
-    found = summary(rows)
+    families = summary(rows)
     header = ("family", "ratio", "small", "usual", "large", "rows", f"below {SLOW}")
     lines = [
         (family, *(f"{figures[k]:.2f}" for k in ("ratio", "small", "usual", "large")),
          int(figures["rows"]), int(figures["slow"]))
-        for family, figures in found.items()
+        for family, figures in families.items()
     ]  # fmt: skip
     return table(header, lines)
 
@@ -127,9 +127,9 @@ def write(path: Path, head: dict[str, Any], rows: Sequence[Row]) -> None:
     mg.checkpoint.write_text(path, f'{start[:-2]},\n "results": [\n{lines}\n ]\n}}\n')
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
+def draw(results: dict[str, Any], path: Path) -> None:
     """Plot the ratios of all rows by family, with a mark at each family's mean."""
-    rows = found["results"]
+    rows = results["results"]
     families = list(dict.fromkeys(row["family"] for row in rows))[::-1]
     colours = {"small": plots.ORANGE, "usual": plots.BLUE, "large": plots.GREEN}
     with plots.picture(path, 1, 1, (9, 0.36 * len(families) + 1.6)) as (figure, axes):
@@ -149,4 +149,4 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axis.grid(alpha=0.3, axis="x")
         handles, labels = axis.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(f"Operations compared with PyTorch on {found['machine']['cpu']}")
+        figure.suptitle(f"Operations compared with PyTorch on {results['machine']['cpu']}")

@@ -137,8 +137,8 @@ def _flags(settings: type) -> list[str]:
 
 def _nearest(word: str, words: Iterable[str]) -> str:
     """The most similar of ``words``, as a question; "" if none is similar."""
-    found = difflib.get_close_matches(word, list(words), 1, 0.7)
-    return f" (did you mean {found[0]}?)" if found else ""
+    matches = difflib.get_close_matches(word, list(words), 1, 0.7)
+    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def _first_paragraph(text: str) -> str:

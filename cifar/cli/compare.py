@@ -9,14 +9,14 @@ from cifar.twins import compare, tables
 
 def run_comparison(settings: compare.Settings) -> int:
     """Train on both sides; print losses, differences, epochs, time and memory."""
-    found, out = compare.run(settings)
+    comparison, out = compare.run(settings)
     shown = [
-        ("Loss and accuracy of the batch", tables.step_table(found)),
-        ("Largest difference from PyTorch (relative)", tables.difference_table(found)),
-        ("Epochs", tables.epoch_table(found)),
+        ("Loss and accuracy of the batch", tables.step_table(comparison)),
+        ("Largest difference from PyTorch (relative)", tables.difference_table(comparison)),
+        ("Epochs", tables.epoch_table(comparison)),
     ]
-    if found.speed:
-        shown.append(("Time and memory of a training step", tables.speed_table(found)))
+    if comparison.speed:
+        shown.append(("Time and memory of a training step", tables.speed_table(comparison)))
     for title, (header, rows) in shown:
         print(f"\n{title}:\n{table(header, rows)}")
     print(f"\ncompare.json and compare.png are in {out}")

@@ -8,21 +8,28 @@ from cifar.results import evaluate, predict, report, tables
 
 def run_evaluation(settings: evaluate.Settings) -> int:
     """Evaluate, and print the scores."""
-    found, out = evaluate.run(settings)
-    named = {**found.per_class, "macro average": found.macro, "weighted average": found.weighted}
+    evaluation, out = evaluate.run(settings)
+    named = {
+        **evaluation.per_class,
+        "macro average": evaluation.macro,
+        "weighted average": evaluation.weighted,
+    }
     rows = [
         (name, f"{s.precision:.4f}", f"{s.recall:.4f}", f"{s.f1:.4f}", s.support)
         for name, s in named.items()
     ]
     print(tables.table(("class", "precision", "recall", "F1", "support"), rows))
-    term = f" + {found.l2_term:.4f} (L2 term)" if found.l2_term else ""
-    print(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}{term} on {found.images:,} images")
-    if found.accuracy_without_tta is not None:
+    term = f" + {evaluation.l2_term:.4f} (L2 term)" if evaluation.l2_term else ""
+    print(
+        f"accuracy {evaluation.accuracy:.2%}, loss {evaluation.loss:.4f}{term} "
+        f"on {evaluation.images:,} images"
+    )
+    if evaluation.accuracy_without_tta is not None:
         print(
             "these figures are with test-time augmentation, the mean over six views of each image; "
-            f"accuracy without it: {found.accuracy_without_tta:.2%}"
+            f"accuracy without it: {evaluation.accuracy_without_tta:.2%}"
         )
-    if found.picked:
+    if evaluation.picked:
         print(
             "this epoch was picked by its accuracy on these images, which flatters it; --last "
             "evaluates the last one, which nobody picked"
@@ -36,13 +43,13 @@ EVALUATE = Command(evaluate.Settings, run_evaluation)
 
 def run_prediction(settings: predict.Settings) -> int:
     """Predict, and print the likeliest classes or the path of the CSV file."""
-    found = predict.run(settings)
+    predictions = predict.run(settings)
     if settings.csv is not None:
-        print(f"{len(found.ids):,} predictions are in {settings.csv}")
+        print(f"{len(predictions.ids):,} predictions are in {settings.csv}")
         return 0
     rows = [
         (name, *(text for label, p in best for text in (label, f"{100 * p:.1f}")))
-        for name, best in found.top()
+        for name, best in predictions.top()
     ]
     guesses = ("first", "%", "second", "%", "third", "%")
     print(tables.table(("image", *guesses)[: len(rows[0])], rows))

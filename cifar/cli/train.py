@@ -36,16 +36,18 @@ TRAIN = Command(Train, run_training)
 
 def run_verification(settings: verify.Settings) -> int:
     """Repeat the first steps of a run, and print any differences."""
-    found = verify.run(settings)
-    steps = f"the first {len(found.then)} steps of {found.path}"
-    for change in found.changes:
-        print(f"{found.path} was trained with {change}")
-    if found.matches:
+    verified = verify.run(settings)
+    steps = f"the first {len(verified.then)} steps of {verified.path}"
+    for change in verified.changes:
+        print(f"{verified.path} was trained with {change}")
+    if verified.matches:
         print(f"{steps}: losses and weights are the same, bit for bit")
         return 0
-    rows = [(i, *pair) for i, pair in enumerate(zip(found.then, found.now, strict=False), start=1)]
+    rows = [
+        (i, *pair) for i, pair in enumerate(zip(verified.then, verified.now, strict=False), start=1)
+    ]
     print(tables.table(("step", "loss then", "loss now"), rows))
-    print(f"{steps} are NOT the same" + (": the weights" if found.then == found.now else ""))
+    print(f"{steps} are NOT the same" + (": the weights" if verified.then == verified.now else ""))
     return 1
 
 

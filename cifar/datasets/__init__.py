@@ -121,8 +121,8 @@ def _plain(name: str, options: Options) -> Options:
 
 def _choose(data_dir: str | os.PathLike[str] | None) -> str:
     """The data set that "auto" stands for."""
-    found, searched = find(data_dir)
-    if found is not None:
+    folder, searched = find(data_dir)
+    if folder is not None:
         return "cifar10"
     if option := places.named_by(data_dir):
         raise DataError(

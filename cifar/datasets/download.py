@@ -211,22 +211,22 @@ def _in_background(items: Iterator[_T]) -> Iterator[Callable[[float], _T | None]
     Raises:
         queue.Empty: from that function, when the time is over.
     """
-    found: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
     done = threading.Event()
 
     def work() -> None:
         error = None
         try:
             for item in items:
-                found.put((item, None))
+                results.put((item, None))
                 if done.is_set():
                     break
         except BaseException as caught:
             error = caught
-        found.put((None, error))
+        results.put((None, error))
 
     def next_item(seconds: float) -> _T | None:
-        item, error = found.get(timeout=seconds)
+        item, error = results.get(timeout=seconds)
         if error is not None:
             raise error
         return item

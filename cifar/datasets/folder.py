@@ -32,13 +32,13 @@ def classes(data_dir: str | os.PathLike[str] | None) -> tuple[str, ...]:
     """
     root = _root(data_dir)
     folder = root / "train" if is_divided(root) else root
-    found = tuple(_class_folders(folder))
-    if len(found) < 2:
+    names = tuple(_class_folders(folder))
+    if len(names) < 2:
         raise DataError(
             f"data_dir: expected a folder for each of two classes or more in {folder}, {EXAMPLE}, "
-            f"got {', '.join(found) or 'none':.80}"
+            f"got {', '.join(names) or 'none':.80}"
         )
-    return found
+    return names
 
 
 def load(
@@ -65,13 +65,13 @@ def load(
     if strange := folders.keys() - set(names):
         raise DataError(f"{part}: no class of this name in {root / 'train'}: {min(strange)!r:.80}")
     for label, name in enumerate(names):
-        found = pictures_below(folders[name]) if name in folders else []
+        pictures = pictures_below(folders[name]) if name in folders else []
         if not divided:
-            found = divide(f"{root / name}", found, split, options)
-        elif not found and split == "train":
+            pictures = divide(f"{root / name}", pictures, split, options)
+        elif not pictures and split == "train":
             raise DataError(f"{part / name}: no picture; every class needs one to train on")
-        files += found
-        labels += [label] * len(found)
+        files += pictures
+        labels += [label] * len(pictures)
     if not files:
         raise DataError(f"{part}: no picture")
     images = _read(files, options.image_size or SIDE)
@@ -129,8 +129,8 @@ def _class_folders(folder: Path) -> dict[str, Path]:
         inner = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}") from None
-    found = {mg.console.decoded(path.name): path for path in inner}
-    return dict(sorted(found.items()))
+    folders = {mg.console.decoded(path.name): path for path in inner}
+    return dict(sorted(folders.items()))
 
 
 def divide(place: str, files: list[T], split: str, options: Options) -> list[T]:

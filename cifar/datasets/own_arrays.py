@@ -104,8 +104,8 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, 
             size = sum(member.file_size for member in archive.infolist())
         if size > MAX_BYTES:
             raise DataError(f"{path}: {size:,} bytes unpacked, expected at most {MAX_BYTES:,}")
-        with np.load(path, allow_pickle=False) as found:
-            content = {name: found[name] for name in found.files}
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (DataError, MemoryError):
@@ -133,7 +133,7 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, 
     return images, labels.astype(np.int64), tuple(names.tolist())
 
 
-def _refuse(path: Path, name: str, expected: str, found: NDArray[Any]) -> None:
+def _refuse(path: Path, name: str, expected: str, array: NDArray[Any]) -> None:
     raise DataError(
-        f"{path}: {name}: expected {expected}, got {found.dtype} of shape {found.shape!s:.80}"
+        f"{path}: {name}: expected {expected}, got {array.dtype} of shape {array.shape!s:.80}"
     )

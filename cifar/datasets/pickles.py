@@ -138,8 +138,8 @@ class _Machine:
             self.memo[len(self.memo)] = stack[-1]
         elif code in _GETS:
             stack.append(value := self.memo[self.number(_GETS[code])])
-            if found := self.sizes.get(id(value)):
-                found.shared = True
+            if size := self.sizes.get(id(value)):
+                size.shared = True
         elif code in _IGNORED:
             self.number(_IGNORED[code])
         elif code in _CONSTANTS:
@@ -229,9 +229,9 @@ class _Machine:
         if whole.shared:  # its holder has counted it already, and might become one of its parts
             raise self.forbidden("a container that is used again is changed")
         for part in parts:
-            found = self.sizes.get(id(part))
-            whole.size += found.size if found else 1
-            whole.depth = max(whole.depth, found.depth + 1 if found else 1)
+            size = self.sizes.get(id(part))
+            whole.size += size.size if size else 1
+            whole.depth = max(whole.depth, size.depth + 1 if size else 1)
         if whole.size > MAX_VALUES:
             raise self.forbidden(f"more than {MAX_VALUES} values")
         if whole.depth > MAX_DEPTH:

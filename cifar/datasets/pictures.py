@@ -121,7 +121,9 @@ def _in_bytes(path: Path, values: NDArray[Any]) -> Images:
             "scale them first",
             file=sys.stderr,
         )
-    found = np.empty(values.shape, np.uint8)
-    for row, line in zip(found, values, strict=True):  # all at once would take ten times the memory
+    result = np.empty(values.shape, np.uint8)
+    for row, line in zip(
+        result, values, strict=True
+    ):  # all at once would take ten times the memory
         row[:] = (line * (255 / white)).round()
-    return found
+    return result

@@ -28,8 +28,8 @@ def filters(images: NDArray[np.float32], side: int, eps: float = EPS) -> NDArray
     windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), (2, 3))
     patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * side * side)
     values, vectors = np.linalg.eigh((patches.T @ patches).astype(np.float64) / len(patches))
-    found = (vectors / np.sqrt(values + eps)).T.reshape(-1, images.shape[1], side, side)
-    return np.concatenate((found, -found))
+    scaled = (vectors / np.sqrt(values + eps)).T.reshape(-1, images.shape[1], side, side)
+    return np.concatenate((scaled, -scaled))
 
 
 def whiten(

@@ -59,13 +59,13 @@ def is_own(name: str) -> bool:
 
 def _from_file(name: str) -> Recipe:
     source = own_code.read(name)
-    found = getattr(own_code.run(source), "RECIPE", None)
-    if not isinstance(found, Recipe):
+    recipe = getattr(own_code.run(source), "RECIPE", None)
+    if not isinstance(recipe, Recipe):
         raise UserError(f"recipe: {name} does not define RECIPE, a Recipe; see cifar new-recipe")
-    model = found.model
+    model = recipe.model
     if own_code.is_path(model):  # a path beside the recipe's
         model = os.path.join(os.path.dirname(source.file), model)
-    return dataclasses.replace(found, name=Path(source.file).name, model=model)
+    return dataclasses.replace(recipe, name=Path(source.file).name, model=model)
 
 
 def course(recipe: Recipe) -> Mapping[int, Mapping[str, float]]:

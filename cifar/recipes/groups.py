@@ -59,17 +59,17 @@ def divide(names: Iterable[str], groups: Mapping[str, ParameterGroup]) -> dict[s
     Raises:
         ValueError: a group has no parameter.
     """
-    found: dict[str, list[str]] = {"": [], **{key: [] for key in groups}}
+    members: dict[str, list[str]] = {"": [], **{key: [] for key in groups}}
     for name in names:
         matching = (key for key, g in groups.items() if fnmatch.fnmatchcase(name, g.parameters))
-        found[next(matching, "")].append(name)
+        members[next(matching, "")].append(name)
     for key, group in groups.items():
-        if not found[key]:
+        if not members[key]:
             raise ValueError(
                 f"{key}: no parameter is left that matches {group.parameters!r}; there are "
                 f"{', '.join([*names][:4])}, …"
             )
-    return found
+    return members
 
 
 def in_steps(

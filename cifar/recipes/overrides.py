@@ -30,7 +30,7 @@ def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
         UserError: one of ``assignments`` has no "=", names an unknown field, or its value is not
             of the field's type.
     """
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
@@ -39,10 +39,10 @@ def parse(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
         known = [f.name for f in dataclasses.fields(recipe) if f.name not in FIXED]
         if name not in known:
             raise UserError(f"set: expected one of {', '.join(known)}, got {name!r}")
-        current = found.get(name, getattr(recipe, name))
+        current = changes.get(name, getattr(recipe, name))
         hint = typing.get_type_hints(Recipe)[name]
-        found[name] = _changed(path.strip(), current, hint, inner, text.strip())
-    return found
+        changes[name] = _changed(path.strip(), current, hint, inner, text.strip())
+    return changes
 
 
 def _changed(path: str, current: Any, hint: Any, inner: list[str], text: str) -> Any:

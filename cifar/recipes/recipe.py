@@ -206,7 +206,7 @@ class Recipe:
     ) -> list[Part]:
         """A part per group of ``names``, "" being the recipe itself."""
         per = steps if self.schedule_every == "step" else 1
-        found = []
+        parts = []
         for key, members in names.items():
             group = self.groups[key] if key else ParameterGroup("*")
 
@@ -216,7 +216,7 @@ class Recipe:
 
             rate = own("lr") if key else dict(self.restarts).get(epoch, self.lr)
             schedule, options = in_steps(self.schedule, own("schedule_options"), per)
-            found.append(
+            parts.append(
                 Part(
                     tuple(members),
                     own("optimizer"),
@@ -227,7 +227,7 @@ class Recipe:
                     group.epochs,
                 )
             )
-        return found
+        return parts
 
     def parts(self, names: Iterable[str], steps: int, epoch: int = 0) -> list[Part]:
         """The optimisers of the named parameters from ``epoch`` on, with ``steps`` steps per epoch.
@@ -240,7 +240,7 @@ class Recipe:
             divided = divide([*names], self.groups)
         except ValueError as error:
             raise UserError(f"groups: {error}") from None
-        return self._parts({k: found for k, found in divided.items() if found}, steps, epoch)
+        return self._parts({k: members for k, members in divided.items() if members}, steps, epoch)
 
     def make_optimizer(
         self, parameters: Mapping[str, mg.nn.Parameter], steps: int, epoch: int = 0
@@ -262,10 +262,14 @@ class Recipe:
             return max(1, (2 * epoch * epochs + self.epochs) // (2 * self.epochs))
 
         def stretched(options: Mapping[str, Any]) -> dict[str, Any]:
-            found = {k: scaled(v) if k in COUNTED_IN_EPOCHS else v for k, v in options.items()}
-            if self.schedule == "PiecewiseLinear" and "points" in found:  # not rounded
-                found["points"] = tuple((e * epochs / self.epochs, f) for e, f in found["points"])
-            return found
+            scaled_options = {
+                k: scaled(v) if k in COUNTED_IN_EPOCHS else v for k, v in options.items()
+            }
+            if self.schedule == "PiecewiseLinear" and "points" in scaled_options:  # not rounded
+                scaled_options["points"] = tuple(
+                    (e * epochs / self.epochs, f) for e, f in scaled_options["points"]
+                )
+            return scaled_options
 
         groups = {
             key: dataclasses.replace(

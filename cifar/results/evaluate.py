@@ -179,17 +179,17 @@ def labelled(
             f"split: {trained.path} was trained with no images held out; choose test or train"
         )
     half = "test" if split == "test" else "train"
-    found = datasets.load(name, half, data_dir, options, download)
+    data = datasets.load(name, half, data_dir, options, download)
     if split != "test":
         recipe = record.recipe
-        rest, val = subsets.split(found, recipe.validation, recipe.long_tail, recipe.subset)
-        found = val if val and split == "validation" else rest
-    if found.classes != trained.classes:
+        rest, val = subsets.split(data, recipe.validation, recipe.long_tail, recipe.subset)
+        data = val if val and split == "validation" else rest
+    if data.classes != trained.classes:
         raise UserError(
-            f"dataset: {trained.path} tells {_some(trained.classes)} apart, {found.name} has "
-            f"{_some(found.classes)}; choose the --dataset that it was trained on"
+            f"dataset: {trained.path} tells {_some(trained.classes)} apart, {data.name} has "
+            f"{_some(data.classes)}; choose the --dataset that it was trained on"
         )
-    return found
+    return data
 
 
 # ---------------------------------------------------------------------------- the trained model

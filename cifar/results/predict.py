@@ -107,10 +107,10 @@ def run(settings: Settings) -> Predictions:
     more = [] if settings.files_from is None else listed(settings.files_from)
     side = trained.record.image_size
     ids, images = read([*files, *more], settings.progress, side)
-    found = predict(trained, ids, images, settings.progress, settings.tta)
+    predictions = predict(trained, ids, images, settings.progress, settings.tta)
     if settings.csv is not None:
-        write_csv(found, settings.csv, settings.names, settings.probabilities)
-    return found
+        write_csv(predictions, settings.csv, settings.names, settings.probabilities)
+    return predictions
 
 
 def predict(
@@ -127,7 +127,7 @@ def predict(
 
 
 def write_csv(
-    found: Predictions,
+    predictions: Predictions,
     path: str | os.PathLike[str],
     names: bool = False,
     probabilities: bool = False,
@@ -141,10 +141,10 @@ def write_csv(
     Raises:
         UserError: the file cannot be written.
     """
-    rows: list[list[object]] = [["ID", "Labels", *(found.classes if probabilities else ())]]
-    for name, shares in zip(found.ids, found.probabilities, strict=True):
+    rows: list[list[object]] = [["ID", "Labels", *(predictions.classes if probabilities else ())]]
+    for name, shares in zip(predictions.ids, predictions.probabilities, strict=True):
         guess = int(shares.argmax())
-        label = found.classes[guess] if names else guess
+        label = predictions.classes[guess] if names else guess
         rows.append([name, label, *(f"{share:.6g}" for share in shares if probabilities)])
     with process.writing("csv", path):
         mg.checkpoint.write_text(path, tables.comma_separated(rows))
@@ -187,11 +187,11 @@ def read(
     ids: list[str] = []
     parts: list[Images] = []
     wrong: list[str] = []
-    found = [path for file in map(Path, files) for path in _pictures_below(file) or [file]]
-    hidden = None if progress and len(found) > 1 else True  # None: where stderr is no terminal
-    for file in tqdm(found, unit="file", disable=hidden):
+    paths = [path for file in map(Path, files) for path in _pictures_below(file) or [file]]
+    hidden = None if progress and len(paths) > 1 else True  # None: where stderr is no terminal
+    for file in tqdm(paths, unit="file", disable=hidden):
         try:
-            names, images = _read_file(file, len(found) > 1, side)
+            names, images = _read_file(file, len(paths) > 1, side)
         except UserError as error:  # all are reported at once: there may be thousands of files
             wrong.append(str(error))
             continue

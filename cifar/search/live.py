@@ -60,17 +60,17 @@ def in_words(trial: FrozenTrial) -> str:
 def table(trials: Sequence[FrozenTrial], most: int = 5) -> Any:
     """The running trials and the best ones."""
     counts = {word: sum(trial.state == s for trial in trials) for s, word in WORDS.items()}
-    found = rich.table.Table(
+    shown_table = rich.table.Table(
         title=f"{len(trials)} trials: " + ", ".join(f"{n} {w}" for w, n in counts.items() if n),
         title_justify="left",
     )
     for name in ("trial", "state", "epochs", "validation accuracy", "parameters", "where"):
-        found.add_column(name, justify="left" if name in ("state", "where") else "right")
+        shown_table.add_column(name, justify="left" if name in ("state", "where") else "right")
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     for trial in [*running, *ranked(trials)[:most]]:
         values = trial.intermediate_values
         size = trial.user_attrs.get(PARAMETERS)
-        found.add_row(
+        shown_table.add_row(
             str(trial.number),
             WORDS[trial.state],
             str(len(values)),
@@ -78,7 +78,7 @@ def table(trials: Sequence[FrozenTrial], most: int = 5) -> Any:
             f"{size:,}" if size else "–",
             mg.console.one_line(str(trial.user_attrs.get(HOST, ""))),
         )
-    return found
+    return shown_table
 
 
 def ranked(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

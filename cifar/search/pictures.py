@@ -112,11 +112,11 @@ class _Scale:
         return [((x - self.low) / width, f"{10**x if self.log else x:.3g}") for x in ends]
 
 
-def importances(found: Mapping[str, float], path: Path) -> None:
+def importances(importances_by_name: Mapping[str, float], path: Path) -> None:
     """A bar for each setting, of :func:`importance`."""
-    names = sorted(found, key=lambda name: found[name])
+    names = sorted(importances_by_name, key=lambda name: importances_by_name[name])
     with plots.picture(path, 1, 1, (8, 1.0 + 0.3 * len(names))) as (_, ((axis,),)):
-        axis.barh(names, [found[name] for name in names], color=plots.BLUE)
+        axis.barh(names, [importances_by_name[name] for name in names], color=plots.BLUE)
         axis.set_xlabel("importance (PED-ANOVA), of 1 in all")
         axis.grid(alpha=0.3, axis="x")
 
@@ -128,9 +128,9 @@ def importance(study: optuna.Study) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of settings that few trials have
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+            values = optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (ValueError, RuntimeError):
         return {}
-    numbers = {name: float(value) for name, value in found.items()}
+    numbers = {name: float(value) for name, value in values.items()}
     finite = all(math.isfinite(value) for value in numbers.values())
     return numbers if finite else {}

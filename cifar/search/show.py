@@ -57,7 +57,7 @@ def show(study: Study, out: Path) -> Shown:
     """Write the page, the pictures, the figures and the recipe into ``out``."""
     trials = study.all()
     best = next(iter(ranked(trials)), None)
-    found = winner.tested(study, best) if best else None
+    tested = winner.tested(study, best) if best else None
     drawn: list[str] = []
     with process.writing("out", out):
         out.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ def show(study: Study, out: Path) -> Shown:
                 drawn.append(html.picture(path, words))
         figures = {"machine": environment.describe("optuna"), **results(study)}
         environment.write(out / "trials.json", figures)
-        page = _page(study, trials, best, found, drawn)
+        page = _page(study, trials, best, tested, drawn)
         mg.checkpoint.write_text(out / "index.html", page)
-    return Shown(study, best, found["accuracy"] if found else None, out)
+    return Shown(study, best, tested["accuracy"] if tested else None, out)
 
 
 def _pictures(
@@ -161,7 +161,7 @@ def _page(
     study: Study,
     trials: Sequence[FrozenTrial],
     best: FrozenTrial | None,
-    found: dict[str, Any] | None,
+    tested: dict[str, Any] | None,
     drawn: Sequence[str],
 ) -> str:
     plan = study.plan
@@ -174,8 +174,8 @@ def _page(
     ]
     if best is not None:
         words = f"Best: trial {best.number}, {in_words(best)}"
-        if found:
-            words += f"; on the test set, looked at once, {found['accuracy']:.2%}"
+        if tested:
+            words += f"; on the test set, looked at once, {tested['accuracy']:.2%}"
         path = winner.source(winner.recipe_for_file(study, best), study, best)
         body += [f"<p><b>{html.text(words)}.</b></p>", f"<pre>{html.text(path)}</pre>"]
     body += drawn

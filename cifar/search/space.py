@@ -245,8 +245,10 @@ def _dimension(name: str, value: Any) -> Int | Float | Categorical:
     if kind not in TYPES:
         got = "nothing" if kind is None else repr(kind)
         raise ValueError(f"space.{name}.type: expected one of {', '.join(TYPES)}, got {got}")
-    found: Int | Float | Categorical = _convert(value, Int | Float | Categorical, f"space.{name}")
-    return found
+    dimension: Int | Float | Categorical = _convert(
+        value, Int | Float | Categorical, f"space.{name}"
+    )
+    return dimension
 
 
 def _convert(value: Any, kind: Any, place: str) -> Any:

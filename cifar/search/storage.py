@@ -44,8 +44,8 @@ def cut_torn_line(path: Path) -> int:
         while end:
             begin = max(0, end - 4096)
             file.seek(begin)
-            if found := file.read(end - begin).rfind(b"\n") + 1:
-                end = begin + found
+            if position := file.read(end - begin).rfind(b"\n") + 1:
+                end = begin + position
                 break
             end = begin
         if end < size:

@@ -61,8 +61,8 @@ class Study:
 
     def all(self) -> list[FrozenTrial]:
         """All trials, in order."""
-        found = self.storage.get_all_trials(self.study_id, deepcopy=False)
-        return [trial for trial in found if trial.number < self.trials]
+        trials = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        return [trial for trial in trials if trial.number < self.trials]
 
     def folder(self, number: int) -> Path:
         """The folder of a trial."""
@@ -235,8 +235,8 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     Raises:
         UserError: there is none of that name, or it needs arguments other than a seed.
     """
-    found: optuna.samplers.BaseSampler = _make("sampler", optuna.samplers, name, seed=seed)
-    return found
+    sampler: optuna.samplers.BaseSampler = _make("sampler", optuna.samplers, name, seed=seed)
+    return sampler
 
 
 def make_pruner(name: str | None) -> optuna.pruners.BasePruner:
@@ -245,8 +245,8 @@ def make_pruner(name: str | None) -> optuna.pruners.BasePruner:
     Raises:
         UserError: there is none of that name, or it needs arguments.
     """
-    found: optuna.pruners.BasePruner = _make("pruner", optuna.pruners, name or "nop")
-    return found
+    pruner: optuna.pruners.BasePruner = _make("pruner", optuna.pruners, name or "nop")
+    return pruner
 
 
 def _make(what: str, module: Any, name: str, **options: Any) -> Any:

@@ -44,14 +44,14 @@ def evaluate_once(study: Study, settings: Settings) -> None:
                 )
             )
         figures = json.loads(file.read_text("utf-8"))
-        found = {name: figures[name] for name in ("accuracy", "loss", "images")}
-        study.note(TEST, {"number": best.number, **found})
+        result = {name: figures[name] for name in ("accuracy", "loss", "images")}
+        study.note(TEST, {"number": best.number, **result})
 
 
 def tested(study: Study, best: FrozenTrial) -> dict[str, Any] | None:
     """The stored results of the best trial on the test set."""
-    found = study.attrs.get(TEST)
-    return found if found and found["number"] == best.number else None
+    result = study.attrs.get(TEST)
+    return result if result and result["number"] == best.number else None
 
 
 def recipe_of(study: Study, trial: FrozenTrial) -> Recipe:

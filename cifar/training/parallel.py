@@ -57,9 +57,9 @@ def _silence() -> None:
 
 def any_rank(flag: bool) -> bool:
     """Whether ``flag`` is true on any rank."""
-    found = mg.tensor([float(flag)])
-    mg.distributed.all_reduce(found, mg.distributed.ReduceOp.MAX)
-    return bool(found.item())
+    largest = mg.tensor([float(flag)])
+    mg.distributed.all_reduce(largest, mg.distributed.ReduceOp.MAX)
+    return bool(largest.item())
 
 
 def broadcast(tensors: Iterable[mg.Tensor]) -> None:

@@ -150,9 +150,9 @@ class Request:
 
     def _fields(self, recipe: recipes.Recipe) -> dict[str, Any]:
         """The fields of ``recipe`` that the options replace."""
-        found = overrides.parse(recipe, self.set)
+        fields = overrides.parse(recipe, self.set)
         given = {name: getattr(self, name) for name in SHORT if getattr(self, name) is not None}
-        return found | given
+        return fields | given
 
     def _resumed(self, saved: state.State, out: Path) -> dict[str, Any]:
         """The settings of the run in ``out``, unless an option contradicts them."""

@@ -272,13 +272,13 @@ def leave_groups(recipe: Recipe, parameters: Mapping[str, Any], epoch: int) -> b
 
 def arrays(run: Run) -> dict[str, Any]:
     """The arrays of the model, the optimisers and the average by name."""
-    found = {f"model.{name}": value.data for name, value in run.model.state_dict().items()}
+    by_name = {f"model.{name}": value.data for name, value in run.model.state_dict().items()}
     if run.average is not None:
-        found |= {f"average.{k}": value.data for k, value in run.average.state_dict().items()}
+        by_name |= {f"average.{k}": value.data for k, value in run.average.state_dict().items()}
     for number, state in run.optimizer.state_dict()["state"].items():
         moments = {name: array for name, array in state.items() if name != "step"}
-        found |= {f"optimizer.{number}.{name}": array for name, array in moments.items()}
-    return found
+        by_name |= {f"optimizer.{number}.{name}": array for name, array in moments.items()}
+    return by_name
 
 
 # ---------------------------------------------------------------------------- made from settings

@@ -81,9 +81,9 @@ def counted_step(
     if averager is None:
         logits, loss = step(model, objective, optimizer, images, labels)
         return loss, num_correct(logits, labels)
-    found = averaged_gradients(model, objective, optimizer, images, labels, averager)
+    results = averaged_gradients(model, objective, optimizer, images, labels, averager)
     optimizer.step()
-    return found
+    return results
 
 
 def num_correct(logits: mg.Tensor, labels: mg.Tensor) -> mg.Tensor:
@@ -160,13 +160,13 @@ class SkipOverflow:
         return loss, correct, found, finite, before
 
     def __call__(self, images: mg.Tensor, labels: mg.Tensor) -> tuple[mg.Tensor, mg.Tensor]:
-        loss, correct, found, finite, before = self.attempt(images, labels)
+        loss, correct, gradients, finite, before = self.attempt(images, labels)
         self.skipped = not finite
         if self.skipped:
             for buffer, value in zip(self.model.buffers(), before, strict=True):
                 buffer.data[...] = value
         else:
-            for p, gradient in zip(self.model.parameters(), found, strict=True):
+            for p, gradient in zip(self.model.parameters(), gradients, strict=True):
                 p.grad = gradient  # a replay writes into the recorded ones and assigns none
             self.optimizer.step()
         return loss, correct
@@ -196,9 +196,9 @@ class StepResults:
         losses, correct = (
             mg.stack(values).cpu().numpy().tolist() for values in (self.losses, self.correct)
         )
-        found = [
+        results = [
             (*step, loss, right)
             for step, loss, right in zip(self.steps, losses, correct, strict=True)
         ]
         self.steps, self.losses, self.correct = [], [], []
-        return found
+        return results

@@ -120,17 +120,17 @@ def run(settings: Settings) -> Verified:
 
 def _read(path: Path) -> tuple[Record, Opening, str | None]:
     """The record, the opening and the folder of data that a file of weights or a state holds."""
-    found: SavedRecord | State
+    saved: SavedRecord | State
     try:
         _, note = metadata.read(path)
     except ValueError as error:
         raise UserError(f"run: {error}") from None
     try:
         if "record" in note:
-            found = decode(note, State)
-            record, opening = found.record, found.progress.opening
+            saved = decode(note, State)
+            record, opening = saved.record, saved.progress.opening
         else:
-            found = record = decode(note, SavedRecord)
+            saved = record = decode(note, SavedRecord)
             opening = record.opening or Opening()
     except ValueError as error:
         what = f"does not hold the first steps of a run ({error})"
@@ -145,7 +145,7 @@ def _read(path: Path) -> tuple[Record, Opening, str | None]:
     ):
         if not fits:
             raise UserError(f"run: {path} does not hold the first steps of a run (no {name})")
-    return record, opening, found.data_dir
+    return record, opening, saved.data_dir
 
 
 def _find(run: Path) -> Path:

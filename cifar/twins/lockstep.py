@@ -151,18 +151,18 @@ def _end_epoch(
     whole, val = len(batch_sizes) == len(run.train), run.val_name
     line: dict[str, Any] = {"epoch": len(comparison.epochs) + 1, "steps": len(batch_sizes)}
     for name, side in sides.items():
-        found = line[name] = {"lr": side.lr}
+        figures = line[name] = {"lr": side.lr}
         for metric, values in (
             ("loss", comparison.losses[name]),
             ("accuracy", comparison.accuracies[name]),
         ):
             last = values[-len(batch_sizes) :]
-            found[f"train_{metric}"] = float(np.average(last, weights=batch_sizes))
+            figures[f"train_{metric}"] = float(np.average(last, weights=batch_sizes))
         if whole:
             if isinstance(side, Ours):
                 loss, accuracy = side.evaluate(run.val)
             else:
                 loss, accuracy = side.evaluate(_arrays(run.val))
-            found |= {f"{val}_loss": loss, f"{val}_accuracy": accuracy}
+            figures |= {f"{val}_loss": loss, f"{val}_accuracy": accuracy}
             side.end_epoch(loss)
     comparison.epochs.append(line)

@@ -29,7 +29,7 @@ def difference_table(comparison: Comparison) -> Table:
     by_step = [{int(d["step"]): d for d in comparison.differences[name]} for name in names]
     rows: list[tuple[object, ...]] = []
     for step in _round_steps(len(comparison.losses[OURS])):
-        lines = [found[step] for found in by_step]
+        lines = [own[step] for own in by_step]
         cells = (
             f"{line[f'{q}_absolute']:.1e} ({line[f'{q}_relative']:.1e})"
             for line in lines

@@ -73,13 +73,13 @@ def recalls(
         known: looks by label (default: :func:`looks`).
     """
     known = looks(runs) if known is None else known
-    names = list(dict.fromkeys(name for found in runs.values() for run in found for name in run))
+    names = list(dict.fromkeys(name for own in runs.values() for run in own for name in run))
     with picture(path, 1, 1, (max(6.0, 1.1 * len(names)), 4.6)) as (figure, axes):
         axis = axes[0, 0]
         width = 0.8 / len(runs)
         entries = []
-        for i, (label, found) in enumerate(runs.items()):
-            values = [[100 * run[name] for run in found if name in run] for name in names]
+        for i, (label, own) in enumerate(runs.items()):
+            values = [[100 * run[name] for run in own if name in run] for name in names]
             places = np.arange(len(names)) + (i - (len(runs) - 1) / 2) * width
             bars = axis.bar(
                 places,

@@ -36,26 +36,28 @@ STROKES = (
 QUANTITIES = (("logits", PURPLE, "o"), ("gradients", BLACK, "s"), ("weights", GREEN, "^"))
 
 
-def comparison(found: Mapping[str, Any], path: Path) -> None:
+def comparison(results: Mapping[str, Any], path: Path) -> None:
     """Plot a :class:`cifar.twins.lockstep.Comparison`, given as a dict: loss and accuracy by step
     and by epoch, differences by step, time and memory."""
-    record = found["record"]
-    names = list(found["losses"])
-    steps = len(found["losses"][names[0]])
+    record = results["record"]
+    names = list(results["losses"])
+    steps = len(results["losses"][names[0]])
     with picture(path, 2, 3, (15, 9)) as (figure, axes):
-        series = (found["losses"], found["accuracies"])
+        series = (results["losses"], results["accuracies"])
         for row, values, panel in zip(axes, series, PANELS, strict=True):
             _by_step(row[0], values, panel)
-            _by_epoch(row[1], found, panel)
-        _differences(axes[0, 2], found["differences"])
-        _speed(axes[1, 2], found["speed"])
+            _by_epoch(row[1], results, panel)
+        _differences(axes[0, 2], results["differences"])
+        _speed(axes[1, 2], results["speed"])
         figure.suptitle(
             f"{record['recipe']['name']} on {record['dataset']} by minigrad and by PyTorch: "
             f"the same weights, batches and dropout masks\n"
             f"{record['dtype']} on {record['device']}, seed {record['seed']}, {steps:,} "
             f"step{'s' * (steps > 1)} of {record['recipe']['batch_size']} images"
         )
-        add_legend(figure, [*_contestants(names), *_parts(found, names[0]), *_quantities(found)])
+        add_legend(
+            figure, [*_contestants(names), *_parts(results, names[0]), *_quantities(results)]
+        )
 
 
 def _stroke(index: int) -> dict[str, Any]:
@@ -71,21 +73,21 @@ def _contestants(names: Sequence[str]) -> list[Any]:
     return [legend_entry(name, **_stroke(i)) for i, name in enumerate(shown)]
 
 
-def _parts(found: Mapping[str, Any], name: str) -> list[Any]:
+def _parts(results: Mapping[str, Any], name: str) -> list[Any]:
     """The legend's entries for the marks of the panels by epoch."""
     return [
         legend_entry(f"{part}, by epoch", color=GREY, marker=marker, ls="")
         for part, _, marker in PARTS
-        if any(f"{part}_loss" in line[name] for line in found["epochs"])
+        if any(f"{part}_loss" in line[name] for line in results["epochs"])
     ]
 
 
-def _quantities(found: Mapping[str, Any]) -> list[Any]:
+def _quantities(results: Mapping[str, Any]) -> list[Any]:
     """The legend's entries for the quantities compared at each step."""
     return [
         legend_entry(f"difference of {quantity}", color=colour, marker=marker, markersize=3, lw=1.3)
         for quantity, colour, marker in QUANTITIES
-        if any(line[f"{quantity}_relative"] > 0 for line in found["differences"]["minigrad"])
+        if any(line[f"{quantity}_relative"] > 0 for line in results["differences"]["minigrad"])
     ]
 
 
@@ -104,19 +106,19 @@ def _by_step(axis: Any, series: Mapping[str, list[float]], panel: tuple[Any, ...
     zoom_out(axis, least)
 
 
-def _by_epoch(axis: Any, found: Mapping[str, Any], panel: tuple[Any, ...]) -> None:
+def _by_epoch(axis: Any, results: Mapping[str, Any], panel: tuple[Any, ...]) -> None:
     """Plot training and held-out figures of every contestant."""
     metric, label, scale, least = panel
     for part, _, marker in PARTS:
         name = f"{part}_{metric}"
-        for i, contestant in enumerate(found["losses"]):
-            lines = [(line["epoch"], line[contestant]) for line in found["epochs"]]
+        for i, contestant in enumerate(results["losses"]):
+            lines = [(line["epoch"], line[contestant]) for line in results["epochs"]]
             points = [(epoch, scale * line[name]) for epoch, line in lines if name in line]
             if points:
                 size = 9 if i == 1 else 5
                 axis.plot(*zip(*points, strict=True), marker=marker, markersize=size, **_stroke(i))
     axis.set(ylabel=label, title=f"{metric} by epoch")
-    count_axis(axis, "epoch", len(found["epochs"]))
+    count_axis(axis, "epoch", len(results["epochs"]))
     zoom_out(axis, least)
 
 

@@ -103,10 +103,10 @@ def _stars(lines: Iterable[Mapping[str, Any]]) -> list[Any]:
 def _course(axis: Any, course: Course, name: str, scale: float, last: int, colour: str) -> bool:
     """Plot a study's figures of that name up to epoch ``last`` as diamonds; returns whether there
     are any."""
-    found = [(n, scale * line[name]) for n, line in course.items() if n <= last and name in line]
-    if found:
-        axis.plot(*zip(*found, strict=True), "D", color=colour, mfc="none", ms=8)
-    return bool(found)
+    points = [(n, scale * line[name]) for n, line in course.items() if n <= last and name in line]
+    if points:
+        axis.plot(*zip(*points, strict=True), "D", color=colour, mfc="none", ms=8)
+    return bool(points)
 
 
 def _diamond() -> Any:
@@ -128,12 +128,12 @@ _MARKS = tuple(zip("os^Dv", ("", "//", "..", "xx", "++"), strict=True))
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
     """A look for each label; the first 40 are distinct."""
-    found: dict[str, Look] = {}
+    by_label: dict[str, Look] = {}
     for label in labels:
-        number = len(found)
+        number = len(by_label)
         marks = _MARKS[number // len(_COLOURS) % len(_MARKS)]
-        found.setdefault(label, Look(_COLOURS[number % len(_COLOURS)], *marks))
-    return found
+        by_label.setdefault(label, Look(_COLOURS[number % len(_COLOURS)], *marks))
+    return by_label
 
 
 def shades(labels: Iterable[str], look: Look) -> dict[str, Look]:

@@ -32,13 +32,13 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
 
     Accuracies and their differences are in percent and percentage points.
     """
-    found: list[tuple[object, ...]] = []
+    lines: list[tuple[object, ...]] = []
     for group in groups:
         for metric in _shown(group):
             values = group.values(metric)
             mean, (study, when) = mean_of(values), _study(group, metric)
             std = statistics.stdev(values) if len(values) > 1 else None
-            found.append(
+            lines.append(
                 (
                     group.label,
                     len(group.runs),
@@ -52,7 +52,7 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
                     _largest(group.runs, "peak_memory_mb"),
                 )
             )
-    return found
+    return lines
 
 
 def _shown(group: Group) -> list[str]:

@@ -76,21 +76,21 @@ def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
         columns["training images"] = [*map(counts.get, names), sum(counts.values())]
     elif first.recipe.long_tail != 1:
         title += f", trained on a long tail of {first.recipe.long_tail}"
-    found = [
+    lines = [
         [
             *([run[name] for run in runs if name in run] for name in names),
             [statistics.mean(run.values()) for run in runs],
         ]
         for runs in recalls.values()
     ]
-    for label, cells in zip(recalls, found, strict=True):
+    for label, cells in zip(recalls, lines, strict=True):
         columns[label] = [_with_deviation(values) for values in cells]
     text = "mean ± standard deviation over seeds."
-    if len(found) == 2:
+    if len(lines) == 2:
         text += " The difference is the first column's less the second's."
         columns["difference"] = [
             apart("accuracy", difference(mean_of(first), mean_of(second)), "+")
-            for first, second in zip(*found, strict=True)
+            for first, second in zip(*lines, strict=True)
         ]
     caption = f"{title}: the higher a bar, the more of the class is recognised."
     if counts:
@@ -225,7 +225,7 @@ def _pictures(run: Run) -> list[tuple[Path, str]]:
     anew = {source / name for name in ("curves.png", "classes.png")}
     if run.confusion:
         anew.add(source / EVALUATION / "confusion.png")
-    found = []
+    pictures = []
     for path in sorted([*source.glob("*.png"), *source.glob("evaluation-*/*.png")]):
         if path in anew:
             continue
@@ -233,8 +233,8 @@ def _pictures(run: Run) -> list[tuple[Path, str]]:
             print(f"note: {path} is left out: it is not a PNG file of this run", file=sys.stderr)
             continue
         place = path.parent.relative_to(source.parent)
-        found.append((path, f"{words.PICTURES.get(path.stem, path.stem)} ({place})"))
-    return found
+        pictures.append((path, f"{words.PICTURES.get(path.stem, path.stem)} ({place})"))
+    return pictures
 
 
 def _is_picture_in(source: Path, path: Path) -> bool:

@@ -133,8 +133,8 @@ def _from_folder(folder: Path) -> Run:
         _, note = metadata.read(weights)
     except ValueError as error:
         raise UserError(f"{weights}: cannot be read ({error!s:.120})") from None
-    found = evaluation(folder, note)
-    return _decoded(folder, note, history, None, per_class(found, note), found)
+    evaluated = evaluation(folder, note)
+    return _decoded(folder, note, history, None, per_class(evaluated, note), evaluated)
 
 
 def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
@@ -145,16 +145,16 @@ def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
         UserError: the file of the evaluation is damaged.
     """
     path = folder / EVALUATION / "evaluation.json"
-    found = _json(path) if path.is_file() else {}
-    record = found.get("record")
+    figures = _json(path) if path.is_file() else {}
+    record = figures.get("record")
     now, then = (one.get("metrics") if isinstance(one, dict) else None for one in (note, record))
-    return found if now == then or record is None else {}
+    return figures if now == then or record is None else {}
 
 
-def per_class(found: dict[str, Any], note: dict[str, Any]) -> Any:
+def per_class(evaluated: dict[str, Any], note: dict[str, Any]) -> Any:
     """Scores by class name of a run's last epoch on the test set, from the weights' file or the
     :func:`evaluation`; {} if unknown."""
-    return note.get("per_class", found.get("per_class", {}))
+    return note.get("per_class", evaluated.get("per_class", {}))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -186,13 +186,18 @@ def _from_json(path: Path) -> list[Run]:
 
 
 def _decoded(
-    source: Path, note: Any, history: Any, machine: str | None, scores: Any, found: dict[str, Any]
+    source: Path,
+    note: Any,
+    history: Any,
+    machine: str | None,
+    scores: Any,
+    evaluated: dict[str, Any],
 ) -> Run:
     try:
         record = decode(note, SavedRecord)
         metrics = decode(history, list[EpochMetrics])
         recalls = {k: one.recall for k, one in decode(scores, dict[str, ClassRecall]).items()}
-        confusion = decode(found.get("confusion", []), list[list[int]])
+        confusion = decode(evaluated.get("confusion", []), list[list[int]])
         if not metrics:
             raise ValueError("no epoch")
         sizes = {len(confusion), *map(len, confusion)} - {0}

@@ -69,30 +69,32 @@ def differences(group: Group) -> str:
     if now.name not in recipes.names():
         return "This recipe does not come with cifar: what differs from a study is not known."
     own = recipes.load(now.name)
-    found = []
+    sentences = []
     if record.dataset != "cifar10":
-        found.append(f"the images are those of {metadata.brief(record.dataset)}, not of CIFAR-10")
+        sentences.append(
+            f"the images are those of {metadata.brief(record.dataset)}, not of CIFAR-10"
+        )
     done = max(run.final["epoch"] for run in group.runs)
     if now.epochs != own.epochs:
-        found.append(f"{now.epochs} epochs, not {own.epochs}")
+        sentences.append(f"{now.epochs} epochs, not {own.epochs}")
     if done < now.epochs:
-        found.append(f"only {done} of {now.epochs} epochs are done")
-    found += [
+        sentences.append(f"only {done} of {now.epochs} epochs are done")
+    sentences += [
         f"{name} is {_brief(value)}, not {_brief(getattr(own, name))}"
         for name, value in recipes.changes(now).items()
         if name != "epochs"
     ]
     if record.init is not None:
-        found.append("training began from the weights of another run")
+        sentences.append("training began from the weights of another run")
     if record.freeze:
-        found.append("some parameters were not trained")
-    if not found:
+        sentences.append("some parameters were not trained")
+    if not sentences:
         return (
             "Nothing that the study fixes differs from it; what it leaves open is chosen in the "
             "recipe, which says how."
         )
     left_out = "" if group.claims else " The study's figures are therefore left out."
-    return f"What differs from the study: {'; '.join(found)}.{left_out}"
+    return f"What differs from the study: {'; '.join(sentences)}.{left_out}"
 
 
 def _brief(value: Any) -> str:
