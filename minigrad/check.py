@@ -33,14 +33,14 @@ def dtype(name: str, value: Any, what: str = "a NumPy dtype or its name") -> np.
     """``value`` as a NumPy dtype of a supported kind: bool, integer or floating."""
     try:
         # np.dtype(None) is float64, and np.dtype(x) is x.dtype for anything that has one.
-        found = None if value is None or isinstance(value, Variable) else np.dtype(value)
+        result = None if value is None or isinstance(value, Variable) else np.dtype(value)
     except (TypeError, ValueError, SyntaxError):
-        found = None
-    if found is None:
+        result = None
+    if result is None:
         raise TypeError(f"{name}: expected {what}, got {shown(value)}")
-    if found not in DTYPES:
-        raise TypeError(f"{name}: expected bool, integer or float up to 64 bits, got {found}")
-    return found
+    if result not in DTYPES:
+        raise TypeError(f"{name}: expected bool, integer or float up to 64 bits, got {result}")
+    return result
 
 
 def shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
@@ -143,12 +143,12 @@ def text(name: str, value: Any) -> str:
 
 def path(name: str, value: Any) -> Path:
     try:
-        found = Path(value)
+        result = Path(value)
     except TypeError:
-        found = None
-    if found is None or "\0" in str(found):
+        result = None
+    if result is None or "\0" in str(result):
         raise TypeError(f"{name}: expected a path, got {shown(value)}")
-    return found
+    return result
 
 
 def integer(name: str, value: Any, minimum: float, maximum: float = math.inf) -> int:
@@ -228,10 +228,10 @@ def axes(name: str, value: Any, ndim: int) -> tuple[int, ...]:
     if value is None:
         return tuple(range(ndim))
     values = value if isinstance(value, (tuple, list)) else (value,)
-    found = tuple(axis(name, v, ndim) for v in values)
-    if len(set(found)) != len(found):
+    result = tuple(axis(name, v, ndim) for v in values)
+    if len(set(result)) != len(result):
         raise ValueError(f"{name}: expected distinct dimensions, got {value}")
-    return found if ndim else ()
+    return result if ndim else ()
 
 
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:

@@ -250,10 +250,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
             return data
         return data.to(data.device if device is None else device, dtype)
     if isinstance(data, np.ndarray):
-        found = Tensor(data)
-        to, where = beside(found, dtype, device)
-        if found.dtype == to and found.device == where:
-            return found
+        tensor_of_data = Tensor(data)
+        to, where = beside(tensor_of_data, dtype, device)
+        if tensor_of_data.dtype == to and tensor_of_data.device == where:
+            return tensor_of_data
     return tensor(data, dtype, device)
 
 

@@ -82,10 +82,10 @@ class _Pool:
             self.free[raw.nbytes] = [*self.free.pop(raw.nbytes, ()), raw]
         used = self.used + nbytes
         peak = max(self.peak, used)
-        found = self._drop(nbytes) if nbytes in self.free else None
+        block = self._drop(nbytes) if nbytes in self.free else None
         while self.free and used + self.kept > peak:
             self._drop(next(iter(self.free)))
-        raw = aligned(nbytes) if found is None else found
+        raw = aligned(nbytes) if block is None else block
         self.used, self.peak = used, peak  # only now, because the allocation may fail
         return raw
 

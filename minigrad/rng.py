@@ -414,11 +414,11 @@ def multinomial(
         shares = np.cumsum(weights, -1).reshape(-1, weights.shape[-1])
         spots = random.random((len(shares), count)) * shares[:, -1:]
         rows = [np.searchsorted(s, spot, "right") for s, spot in zip(shares, spots, strict=True)]
-        found = np.stack(rows).reshape(*weights.shape[:-1], count)
+        indices = np.stack(rows).reshape(*weights.shape[:-1], count)
     else:  # the first of exponential clocks, each at its weight's pace
         with np.errstate(divide="ignore"):
             times = random.standard_exponential(weights.shape) / weights
-        found = times.argsort(-1, kind="stable")[..., :count]
-        if (np.take_along_axis(weights, found, -1) == 0).any():
+        indices = times.argsort(-1, kind="stable")[..., :count]
+        if (np.take_along_axis(weights, indices, -1) == 0).any():
             raise ValueError(f"num_samples: expected as many weights above 0, got {count}")
-    return Tensor(move(found.astype(np.int64), input.device))
+    return Tensor(move(indices.astype(np.int64), input.device))

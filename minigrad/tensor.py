@@ -360,9 +360,9 @@ def backward_of(
 ) -> None:
     """:meth:`Tensor.backward` of several tensors together."""
     wanted = None if inputs is None else wanted_of("backward", inputs)
-    found = sweep("backward", tensors, gradients, retain_graph, create_graph, wanted)
+    gradients_by_target = sweep("backward", tensors, gradients, retain_graph, create_graph, wanted)
     for x in wanted or ():
-        if (gradient := found.get(end_of(x))) is not None:
+        if (gradient := gradients_by_target.get(end_of(x))) is not None:
             gradient.give(x)
 
 

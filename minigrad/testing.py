@@ -218,7 +218,7 @@ class _Call:
         y = self.function(*tensors)
         assert isinstance(y, Tensor), f"expected one Tensor as the result, got {type(y).__name__}"
         assert y.dtype == dtype, f"from arguments of {dtype} came a result of {y.dtype}"
-        found = [y.detach().numpy().copy()]
+        results = [y.detach().numpy().copy()]
         if y.requires_grad:
             freed = weakref.ref(y.node) if y.node is not None else lambda: None
             seed = grid(y.shape, seed=1).astype(dtype)
@@ -232,8 +232,8 @@ class _Call:
                 np.testing.assert_array_equal(x.detach().numpy(), before, f"argument {i} changed")
             if i in wanted:
                 zeros = np.zeros(x.shape, dtype)
-                found.append(zeros if x.grad is None else x.grad.numpy().copy())
-        return found
+                results.append(zeros if x.grad is None else x.grad.numpy().copy())
+        return results
 
     def check_gradient(self) -> None:
         inputs = [
@@ -251,9 +251,9 @@ class _Call:
     def check_float32(self) -> None:
         self._compare(self.run("float32"), "float32", " in float32")
 
-    def _compare(self, found: list[np.ndarray], dtype: str, how: str) -> None:
+    def _compare(self, results: list[np.ndarray], dtype: str, how: str) -> None:
         names = ["the result", *(f"gradient {i}" for i in self.active)]
-        for name, one, other in zip(names, found, self.expected, strict=True):
+        for name, one, other in zip(names, results, self.expected, strict=True):
             _agree(name + how, one, other, ROUNDING[dtype] * self.loosen)
 
 
@@ -261,8 +261,8 @@ def _is_array(a: Any) -> bool:
     return isinstance(a, np.ndarray)
 
 
-def _agree(what: str, found: np.ndarray, expected: Any, rtol: float) -> None:
+def _agree(what: str, value: np.ndarray, expected: Any, rtol: float) -> None:
     expected = np.asarray(expected)
-    assert found.shape == expected.shape, f"{what}: shape {found.shape}, not {expected.shape}"
+    assert value.shape == expected.shape, f"{what}: shape {value.shape}, not {expected.shape}"
     largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=1))
-    np.testing.assert_allclose(found, expected, rtol, rtol * largest, err_msg=what)
+    np.testing.assert_allclose(value, expected, rtol, rtol * largest, err_msg=what)

@@ -45,11 +45,11 @@ def jacobian(
     rows = []
     for y in ys:
         elements = y.reshape(-1)
-        found = [
+        entries = [
             _grad([elements[k]], xs, [None], create_graph, retain_graph=True)
             for k in range(y.numel())
         ]
-        columns = zip(*found, strict=True) if found else [()] * len(xs)
+        columns = zip(*entries, strict=True) if entries else [()] * len(xs)
         each = tuple(
             (stack(c) if c else _zeros((0, *x.shape), x)).reshape(*y.shape, *x.shape)
             for c, x in zip(columns, xs, strict=True)
@@ -73,8 +73,8 @@ def hessian(
 
     def slopes(*xs: Tensor) -> Any:
         y = _scalar(func(*xs))
-        found = _grad([y], xs, [None], True)
-        return found[0] if single else found
+        gradients = _grad([y], xs, [None], True)
+        return gradients[0] if single else gradients
 
     return jacobian(slopes, inputs, create_graph, strict, vectorize)
 
@@ -89,8 +89,8 @@ def vjp(
     """``(func(*inputs), vᵀ J)`` with the Jacobian J; v is shaped like the output, and may be None
     for one with a single element."""
     xs, ys, single, alone = _called(func, inputs, create_graph, strict)
-    found = _grad(ys, xs, _vectors(v, ys), create_graph)
-    return _result(ys, alone, create_graph), _result(found, single, create_graph)
+    gradients = _grad(ys, xs, _vectors(v, ys), create_graph)
+    return _result(ys, alone, create_graph), _result(gradients, single, create_graph)
 
 
 def jvp(
@@ -104,8 +104,8 @@ def jvp(
     element. uᵀ J is linear in u, so that J v is its derivative by u along v."""
     xs, ys, _, alone = _called(func, inputs, True, strict)
     us = [_zeros(y.shape, y).requires_grad_() for y in ys]
-    found = _grad(ys, xs, us, True)
-    along = _grad(found, us, _vectors(v, xs), create_graph)
+    gradients = _grad(ys, xs, us, True)
+    along = _grad(gradients, us, _vectors(v, xs), create_graph)
     return _result(ys, alone, create_graph), _result(along, alone, create_graph)
 
 
@@ -120,8 +120,8 @@ def vhp(
     may be None for one with a single element. It costs about two gradients (Pearlmutter 1994)."""
     xs, ys, single, _ = _called(func, inputs, True, strict)
     slopes = _grad([_scalar(ys[0] if len(ys) == 1 else ys)], xs, [None], True)
-    found = _grad(slopes, xs, _vectors(v, xs), create_graph)
-    return _result(ys, True, create_graph), _result(found, single, create_graph)
+    gradients = _grad(slopes, xs, _vectors(v, xs), create_graph)
+    return _result(ys, True, create_graph), _result(gradients, single, create_graph)
 
 
 def hvp(
@@ -180,12 +180,12 @@ def _vectors(v: Any, like: Sequence[Tensor]) -> list[Tensor | None]:
         if len(like) > 1 or like[0].numel() != 1:
             raise RuntimeError("v: expected one; only a single element defaults to 1")
         return [None]
-    found = [v] if isinstance(v, Tensor) else check.items("v", v, "Tensors")
-    if len(found) != len(like):
-        raise RuntimeError(f"v: expected {len(like)} Tensors, got {len(found)}")
-    for vector, x in zip(found, like, strict=True):
+    vectors = [v] if isinstance(v, Tensor) else check.items("v", v, "Tensors")
+    if len(vectors) != len(like):
+        raise RuntimeError(f"v: expected {len(like)} Tensors, got {len(vectors)}")
+    for vector, x in zip(vectors, like, strict=True):
         check_gradient("v", x, vector)
-    return found
+    return vectors
 
 
 def _scalar(y: Any) -> Tensor:

@@ -132,9 +132,9 @@ def _read(path: str | os.PathLike[str], device: str | device) -> tuple[dict[str,
 def _without_wrappers(arrays: dict[str, np.ndarray], remarks: list[str]) -> dict[str, np.ndarray]:
     prefix = ""
     while arrays and (
-        found := [w for w in _WRAPPERS if all(name.startswith(prefix + w) for name in arrays)]
+        wrappers := [w for w in _WRAPPERS if all(name.startswith(prefix + w) for name in arrays)]
     ):
-        prefix += found[0]
+        prefix += wrappers[0]
     if not prefix or prefix in arrays:
         return arrays
     remarks.append(f"all names have lost their first part {prefix!r}")

@@ -165,13 +165,13 @@ def readable(path: str | os.PathLike[str]) -> Path:
     Raises:
         OSError: it is not; the subclass gives the reason (FileNotFoundError, PermissionError).
     """
-    found = check.path("path", path)
+    file = check.path("path", path)
     try:
-        regular = stat.S_ISREG(os.stat(found).st_mode)
-        if regular or found.is_dir():  # opening a pipe might wait for ever
-            found.open("rb").close()
+        regular = stat.S_ISREG(os.stat(file).st_mode)
+        if regular or file.is_dir():  # opening a pipe might wait for ever
+            file.open("rb").close()
     except OSError as error:
         raise type(error)(f"path: cannot read {path}: {error.strerror}") from None
     if not regular:
         raise OSError(f"path: cannot read {path}: Not a regular file")
-    return found
+    return file

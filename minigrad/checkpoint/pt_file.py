@@ -56,19 +56,19 @@ def read(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             whole = _checked_archive(file) if is_archive else _checked_pickles(file)
-            found = torch.load(whole, map_location="cpu", weights_only=True)
-        why = f"it holds a {type(found).__name__}"
+            content = torch.load(whole, map_location="cpu", weights_only=True)
+        why = f"it holds a {type(content).__name__}"
     except (OSError, MemoryError):
         raise
     except Exception as error:  # PyTorch's readers raise many kinds
-        found, why = None, _reason(error)
-    if not isinstance(found, dict):
+        content, why = None, _reason(error)
+    if not isinstance(content, dict):
         raise ValueError(
             f"path: {path} is not a whole PyTorch file of tensors alone, as "
             f"torch.save(model.state_dict(), path) writes: {why}"
         )
     arrays = {}
-    for name, value in _state_dict(path, found, remarks).items():
+    for name, value in _state_dict(path, content, remarks).items():
         if value.dtype == torch.bfloat16:
             value = value.float()
             remarks += [] if WIDENED in remarks else [WIDENED]
@@ -162,17 +162,17 @@ def _reason(error: Exception) -> str:
 
 
 def _state_dict(
-    path: str | os.PathLike[str], found: dict[Any, Any], remarks: list[str]
+    path: str | os.PathLike[str], content: dict[Any, Any], remarks: list[str]
 ) -> dict[str, Any]:
     """``found``, or the state dict of the model inside it."""
-    wrong = _no_tensor(found)
+    wrong = _no_tensor(content)
     if wrong is None:
-        return found
-    inner = {k: v for k, v in found.items() if isinstance(v, dict) and v and not _no_tensor(v)}
+        return content
+    inner = {k: v for k, v in content.items() if isinstance(v, dict) and v and not _no_tensor(v)}
     known = [name for name in _HOLDERS if name in inner] or list(inner)
     if not inner:
         for name in _HOLDERS:  # for a more specific reason
-            if isinstance(value := found.get(name), dict) and (inside := _no_tensor(value)):
+            if isinstance(value := content.get(name), dict) and (inside := _no_tensor(value)):
                 wrong = f"{inside} in {name!r}"
                 break
         raise ValueError(
@@ -182,17 +182,17 @@ def _state_dict(
         names = ", ".join(f"{name!r:.40}" for name in known)
         raise ValueError(f"path: {path} holds several state dicts: {names}; save one of them alone")
     chosen = known[0]
-    others = ", ".join(f"{name!r:.40}" for name in found if name != chosen)
+    others = ", ".join(f"{name!r:.40}" for name in content if name != chosen)
     remarks.append(f"took the state dict {chosen!r:.40}" + (f", left {others}" if others else ""))
     state: dict[str, Any] = inner[chosen]
     return state
 
 
-def _no_tensor(found: dict[Any, Any]) -> str | None:
+def _no_tensor(content: dict[Any, Any]) -> str | None:
     """A description of the first entry that is not a named tensor; None if all are."""
     import torch
 
-    for name, value in found.items():
+    for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             return f"{type(value).__name__} for {name!r:.80}"
     return None

@@ -49,12 +49,12 @@ def write(path: str | os.PathLike[str], arrays: dict[str, Array], metadata: Any)
 def digest(tensors: Mapping[str, Any], text: str = "") -> str:
     """SHA-256, in hex, of the names, dtypes, shapes and values of Tensors or arrays, and of
     ``text``. It does not depend on memory order or device."""
-    found = hashlib.sha256(text.encode())
+    sha256 = hashlib.sha256(text.encode())
     for name, value in sorted(tensors.items()):
         array = move(value.data if isinstance(value, Tensor) else value, CPU)
-        found.update(f"{name} {array.dtype.name} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+        sha256.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
 
 
 def read(
@@ -70,18 +70,18 @@ def read(
     except (SafetensorError, RecursionError, ValueError) as error:
         raise ValueError(f"path: {path} is not a whole safetensors file ({error})") from None
     arrays = {}
-    for name, found in sorted(content.items()):
-        if found["dtype"] == "BF16":
-            bits = np.frombuffer(found["data"], np.uint16).astype(np.uint32)
+    for name, entry in sorted(content.items()):
+        if entry["dtype"] == "BF16":
+            bits = np.frombuffer(entry["data"], np.uint16).astype(np.uint32)
             array = (bits << 16).view(np.float32)
             remarks += [] if WIDENED in remarks else [WIDENED]
-        elif found["dtype"] in DTYPES:
-            array = np.frombuffer(found["data"], DTYPES[found["dtype"]])
+        elif entry["dtype"] in DTYPES:
+            array = np.frombuffer(entry["data"], DTYPES[entry["dtype"]])
         else:
             raise ValueError(
-                f"path: {path} has a dtype that NumPy lacks ({found['dtype']} of {name!r:.80})"
+                f"path: {path} has a dtype that NumPy lacks ({entry['dtype']} of {name!r:.80})"
             )
-        arrays[name] = array.reshape(found["shape"])
+        arrays[name] = array.reshape(entry["shape"])
     if not _is_ours(entries):
         return arrays, False, None
     text, expected = entries.get(_METADATA), entries.get(_DIGEST)

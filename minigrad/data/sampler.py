@@ -138,8 +138,8 @@ class WeightedRandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         draw, p = drawn_by("generator", self.generator), self.weights / self.weights.sum()
-        found = draw.choice(len(p), self.num_samples, replace=self.replacement, p=p)
-        return iter(found.tolist())
+        indices = draw.choice(len(p), self.num_samples, replace=self.replacement, p=p)
+        return iter(indices.tolist())
 
     def __len__(self) -> int:
         return self.num_samples

@@ -188,13 +188,13 @@ class _Polling(Listener):
 
 def _divided(parameters: list[Any], cap: float) -> list[list[Any]]:
     """The parameters in order, in lists of one dtype and device and at most ``cap`` bytes."""
-    found: list[list[Any]] = []
+    groups: list[list[Any]] = []
     size, kind = 0.0, None
     for p in parameters:
         this = p.dtype, str(device_of(p.data))
-        if not found or this != kind or size + p.data.nbytes > cap:
-            found.append([])
+        if not groups or this != kind or size + p.data.nbytes > cap:
+            groups.append([])
             size, kind = 0, this
-        found[-1].append(p)
+        groups[-1].append(p)
         size += p.data.nbytes
-    return found
+    return groups

@@ -172,12 +172,12 @@ class Recorder(Listener):
         seconds = _now([result.data]) - self._began
         operation = self._operation
         assert operation is not None
-        found = details.forward(operation, inputs, params, result.data) if self.pictures else {}
+        extra = details.forward(operation, inputs, params, result.data) if self.pictures else {}
         given = [self._use(x) if isinstance(x, Tensor) else repr(x) for x in inputs]
         shown = {key: _shown(value) for key, value in params.items()}
         run = self._add_run(operation, given, self._add(result, "result"), result.node, shown)
         run.module = self._running[-1] if self._running else -1
-        run.seconds, run.details = seconds, found
+        run.seconds, run.details = seconds, extra
         self._step("forward", len(self.recording.runs) - 1)
 
     def _add_run(
@@ -202,7 +202,7 @@ class Recorder(Listener):
         return run
 
     def _kept(self, number: int, backward: Callable[..., Any]) -> list[Kept]:
-        found = []
+        kept = []
         for name, array in kept_arrays(backward):
             shared = id(owner(array)) in self._owners
             if not shared:
@@ -210,8 +210,8 @@ class Recorder(Listener):
             sample = take(array) if self.pictures and not self.watched and array.size else None
             nbytes = owner(array).nbytes
             shape = tuple(array.shape)
-            found.append(Kept(name, shape, str(array.dtype), int(nbytes), shared, sample))
-        return found
+            kept.append(Kept(name, shape, str(array.dtype), int(nbytes), shared, sample))
+        return kept
 
     def _use(self, x: Tensor) -> int:
         number = self._value(x)
@@ -264,8 +264,8 @@ class Recorder(Listener):
             self._definitions[operation] = len(self.recording.definitions)
             function = inspect.unwrap(operation.definition)
             doc = inspect.getdoc(function) or ""
-            found = Definition(operation.name, doc, argument_names(function), code(function))
-            self.recording.definitions.append(found)
+            definition = Definition(operation.name, doc, argument_names(function), code(function))
+            self.recording.definitions.append(definition)
         return self._definitions[operation]
 
     # -- a tape whose forward was not watched

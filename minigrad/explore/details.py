@@ -86,8 +86,8 @@ def forward(
 ) -> dict[str, Any]:
     """The details of a run of ``operation``; {} if only its samples are shown."""
     of = _FORWARD.get(operation)
-    found = of(inputs, params, y) if of and y.size else {}
-    return {"kind": operation.name} | found if found else {}
+    result = of(inputs, params, y) if of and y.size else {}
+    return {"kind": operation.name} | result if result else {}
 
 
 def backward(kind: str, gradients: tuple[Array | None, ...]) -> dict[str, Any]:

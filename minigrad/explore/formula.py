@@ -104,7 +104,7 @@ def _parts(row: str) -> list[str | Tree]:
 
 
 def _tokens(row: str) -> list[_Token]:
-    found, spaced = [], False
+    tokens, spaced = [], False
     for match in _TOKEN.finditer(unicodedata.normalize("NFC", row)):
         kind, text = str(match.lastgroup).replace("name", "word"), match[0]
         if text.isspace():
@@ -112,25 +112,25 @@ def _tokens(row: str) -> list[_Token]:
             continue
         script = _script(text) if kind == "word" and len(text) > 1 else ""
         if kind == "word" and any(_script(c) for c in text) and not script:
-            found += _split_scripts(text, spaced)
+            tokens += _split_scripts(text, spaced)
         else:
-            found.append(_Token(kind, text, spaced))
+            tokens.append(_Token(kind, text, spaced))
         spaced = False
-    return found
+    return tokens
 
 
 def _split_scripts(text: str, spaced: bool) -> list[_Token]:
     """A letter and the Unicode superscripts and subscripts after it as tokens of their own."""
-    found, plain = [], ""
+    tokens, plain = [], ""
     for c in text:
         if _script(c):
             if plain:
-                found.append(_Token("word", plain, spaced))
+                tokens.append(_Token("word", plain, spaced))
                 plain, spaced = "", False
-            found.append(_Token("mark", c, False))
+            tokens.append(_Token("mark", c, False))
         else:
             plain += c
-    return [*found, _Token("word", plain, spaced)] if plain else found
+    return [*tokens, _Token("word", plain, spaced)] if plain else tokens
 
 
 def _script(text: str) -> str:
@@ -141,15 +141,15 @@ def _script(text: str) -> str:
 
 def _arguments(tokens: list[_Token]) -> set[int]:
     """The tokens between the brackets of a function's call."""
-    found: set[int] = set()
+    positions: set[int] = set()
     for i, token in enumerate(tokens[:-1]):
         if token.text in FUNCTIONS and tokens[i + 1].text == "(" and not tokens[i + 1].spaced:
             depth, k = 1, i + 2
             while k < len(tokens) and depth:
-                found.add(k)
+                positions.add(k)
                 depth += (tokens[k].text in OPEN) - (tokens[k].text in CLOSE)
                 k += 1
-    return found
+    return positions
 
 
 def _is_prose(tokens: list[_Token], i: int) -> bool:
@@ -221,31 +221,31 @@ class _Parser:
 
     def row(self, close: str = "") -> list[Tree]:
         """Everything up to ``close``."""
-        found: list[Tree] = []
+        trees: list[Tree] = []
         since = 0  # where the product began that a spaced slash divides
         while self.at < len(self.tokens) and not (close and self._peek().text == close):
             token = self._peek()
             if token.text == "/":
                 self.at += 1
                 tight = not token.spaced
-                over = found[-1:] if tight else found[since:]
-                del found[len(found) - len(over) :]
+                over = trees[-1:] if tight else trees[since:]
+                del trees[len(trees) - len(over) :]
                 under = [self._atom()] if tight else self._product(close)
-                found.append(["mfrac", _bare(_one(over)), _bare(_one(under))])
+                trees.append(["mfrac", _bare(_one(over)), _bare(_one(under))])
             else:
-                found.append(self._atom())
+                trees.append(self._atom())
                 if token.text in BREAKS:
-                    since = len(found)
-        return found
+                    since = len(trees)
+        return trees
 
     def _product(self, close: str) -> list[Tree]:
-        found: list[Tree] = []
+        trees: list[Tree] = []
         while self.at < len(self.tokens):
             token = self._peek()
             if token.text in BREAKS or token.text == "/" or (close and token.text == close):
                 break
-            found.append(self._atom())
-        return found or [["mrow"]]
+            trees.append(self._atom())
+        return trees or [["mrow"]]
 
     def _atom(self) -> Tree:
         if self.at >= len(self.tokens):

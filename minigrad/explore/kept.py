@@ -26,7 +26,7 @@ def owner(array: Array) -> Array:
 
 def kept_arrays(backward: Callable[..., Any]) -> list[tuple[str, Array]]:
     """The arrays that ``backward`` keeps, each once, by their names in the closure."""
-    found: dict[int, tuple[str, Array]] = {}
+    arrays: dict[int, tuple[str, Array]] = {}
     seen: set[int] = set()
     pending: list[tuple[str, Any]] = [("", backward)]
     while pending:
@@ -34,11 +34,11 @@ def kept_arrays(backward: Callable[..., Any]) -> list[tuple[str, Array]]:
         if isinstance(value, Variable):
             value = value.data
         if is_array(value):
-            found.setdefault(id(value), (name, value))
+            arrays.setdefault(id(value), (name, value))
         elif id(value) not in seen:
             seen.add(id(value))
             pending += reversed(list(_inside(name, value)))
-    return list(found.values())
+    return list(arrays.values())
 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:

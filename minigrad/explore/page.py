@@ -80,10 +80,10 @@ class _Writer:
 
     def _share_of_maps(self) -> float:
         """The fraction of the maps that fits the budget: 1 for a small step."""
-        found = {id(s): s for v in self.recording.values for s in (v.sample, v.gradient) if s}
+        samples = {id(s): s for v in self.recording.values for s in (v.sample, v.gradient) if s}
         terms = (s for v in self.recording.values for t in v.terms for s in (t.sample, t.total))
-        found |= {id(s): s for s in terms if s}
-        numbers = sum(s.maps.size for s in found.values())
+        samples |= {id(s): s for s in terms if s}
+        numbers = sum(s.maps.size for s in samples.values())
         return min(1.0, BUDGET / 2 / max(1, numbers))
 
     def written(self, title: str) -> tuple[dict[str, Any], str]:

@@ -39,9 +39,9 @@ def maker(backward: Callable[..., Any]) -> Callable[..., Any] | None:
         inner = dict(zip(backward.__code__.co_freevars, backward.__closure__ or (), strict=True))
         backward = inner["backward"].cell_contents
     outer = getattr(backward, "__qualname__", "").partition(".")[0]
-    found = getattr(sys.modules.get(getattr(backward, "__module__", "")), outer, None)
-    found = getattr(found, "definition", found)  # an operation, for its function
-    return inspect.unwrap(found) if isinstance(found, types.FunctionType) else None
+    function = getattr(sys.modules.get(getattr(backward, "__module__", "")), outer, None)
+    function = getattr(function, "definition", function)  # an operation, for its function
+    return inspect.unwrap(function) if isinstance(function, types.FunctionType) else None
 
 
 def argument_names(function: Callable[..., Any]) -> list[str]:

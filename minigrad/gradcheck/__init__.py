@@ -183,8 +183,8 @@ def gradgradcheck(
             for i, x in enumerate(given)
             if isinstance(x, Tensor) and x.requires_grad and i not in held
         ]
-        found = grad(func(*given), xs, g, create_graph=True, materialize_grads=True)
-        return cat([gradient.reshape(-1) for gradient in found])
+        gradients_of_inputs = grad(func(*given), xs, g, create_graph=True, materialize_grads=True)
+        return cat([gradient.reshape(-1) for gradient in gradients_of_inputs])
 
     return gradcheck(
         gradients, [*args, seed], eps, atol, rtol, raise_exception, constant=constant,
@@ -197,7 +197,7 @@ def _differences(
 ) -> np.ndarray:
     """The derivative of ``function()``, which reads ``x``, with respect to each element of ``x``,
     from values between ``low`` and ``high``."""
-    found = np.empty(x.shape)
+    differences = np.empty(x.shape)
     for index in np.ndindex(x.shape):
         here = float(x[index])
         left, right = max(here - eps, low), min(here + eps, high)
@@ -213,8 +213,8 @@ def _differences(
                 f"func: not finite {eps:g} beside {name}, index {index}, which is {here:g}: give "
                 "inputs inside its domain, or the domain"
             )
-        found[index] = (above - below) / (right - left)
-    return found
+        differences[index] = (above - below) / (right - left)
+    return differences
 
 
 def _checked(args: list[Any], constants: list[int]) -> list[int]:
@@ -243,7 +243,7 @@ def _number(name: str, value: Any, args: list[Any]) -> int:
 
 def _bounds(domains: Any, args: list[Any]) -> dict[int, tuple[float, float]]:
     """The domain of each input that has one. The input must lie inside it."""
-    found = {}
+    bounds = {}
     for key, ends in check.mapping("domains", {} if domains is None else domains).items():
         number = _number("domains", key, args)
         if not isinstance(ends, (tuple, list)) or len(ends) != 2:
@@ -258,8 +258,8 @@ def _bounds(domains: Any, args: list[Any]) -> dict[int, tuple[float, float]]:
                 f"inputs: input {number}, index {index}: {values[index]:g} is not in its domain, "
                 f"{low:g} to {high:g}"
             )
-        found[number] = low, high
-    return found
+        bounds[number] = low, high
+    return bounds
 
 
 def _index(place: Any, shape: tuple[int, ...]) -> tuple[int, ...]:

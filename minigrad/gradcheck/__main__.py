@@ -41,7 +41,7 @@ def find(name: str) -> Callable[..., Any]:
     if not (module and colon and path):
         raise CannotCheck(f"expected module:function, got {name!r}")
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise CannotCheck(f"{module!r} cannot be imported: {error}") from error
@@ -50,12 +50,12 @@ def find(name: str) -> Callable[..., Any]:
         text = f"{type(error).__name__}: {error}"
         raise CannotCheck(f"{module!r} cannot be imported: {text}") from error
     for part in path.split("."):
-        if not hasattr(found, part):
+        if not hasattr(target, part):
             raise CannotCheck(f"{module!r} has no {path!r}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise CannotCheck(f"{name!r} is no function but {type(found).__name__}")
-    return found
+        target = getattr(target, part)
+    if not callable(target):
+        raise CannotCheck(f"{name!r} is no function but {type(target).__name__}")
+    return target
 
 
 def inputs_of(function: Callable[..., Any], options: argparse.Namespace) -> list[Any]:

@@ -60,10 +60,10 @@ def grad(
         raise ValueError("allow_unused: expected True or None with materialize_grads, got False")
     ys, seeds = _outputs("grad", "outputs", "grad_outputs", outputs, grad_outputs)
     xs = wanted_of("grad", inputs)
-    found = sweep("grad", ys, seeds, retain_graph, create_graph, xs)
+    gradients = sweep("grad", ys, seeds, retain_graph, create_graph, xs)
     results: list[Any] = []
     for i, x in enumerate(xs):
-        gradient = found.get(end_of(x))
+        gradient = gradients.get(end_of(x))
         if gradient is None and not allow_unused:
             raise RuntimeError(
                 f"grad: inputs: no output depends on number {i}; "
@@ -108,12 +108,13 @@ def _outputs(
         raise RuntimeError(f"{caller}: {name}: expected at least one Tensor, got none")
     if seeds is None:
         return ys, [None] * len(ys)
-    found = [seeds] if isinstance(seeds, Tensor) else check.items(seeds_name, seeds, "Tensors")
-    if len(found) != len(ys):
+    gradients = [seeds] if isinstance(seeds, Tensor) else check.items(seeds_name, seeds, "Tensors")
+    if len(gradients) != len(ys):
         raise RuntimeError(
-            f"{caller}: {seeds_name}: expected one for each of {len(ys)} tensors, got {len(found)}"
+            f"{caller}: {seeds_name}: expected one for each of {len(ys)} tensors, "
+            f"got {len(gradients)}"
         )
-    return ys, found
+    return ys, gradients
 
 
 __all__ = ["backward", "grad"]

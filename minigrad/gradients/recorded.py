@@ -190,13 +190,13 @@ def _multilinear(
         term = operation.twice.term(i)
         value = unbroadcast(get_xp(value).asarray(value), target.shape)
         args = [g.data if k == i else arg for k, arg in enumerate(given)]
-        found = tuple(
+        gradients = tuple(
             tape.target(g) if k == i else t if k in term else None for k, t in enumerate(targets)
         )
         second = _second(node.operation, i, args, recall.params)
         params = {**recall.params, "like": Gone(target.shape, target.dtype)}
         kept = operation.twice.recall(args, params, value, second)
-        results.append(_recorded(operation, value, found, second, kept))
+        results.append(_recorded(operation, value, gradients, second, kept))
     return results
 
 
@@ -226,9 +226,9 @@ def _second(of: Any, i: int, args: Sequence[Any], params: dict[str, Any]) -> Bac
     def backward(h: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         y, slopes = of.run(*_called(of, i, h, args, get_xp(h)), **without)
         others = tuple(need and k != i for k, need in enumerate(needs))
-        found = list(slopes(g, others)) if any(others) else [None] * len(args)
-        found[i] = y if needs[i] else None
-        return tuple(found)
+        gradients = list(slopes(g, others)) if any(others) else [None] * len(args)
+        gradients[i] = y if needs[i] else None
+        return tuple(gradients)
 
     return backward
 
@@ -282,7 +282,7 @@ def _rerun(
         y, backward = node.operation.definition(*args, **recall.params)
         if recall.result is not None:
             y.set(_known(recall.result, node))
-        found = backward(Traced(g), tuple(target is not None for target in inputs))
+        gradients = backward(Traced(g), tuple(target is not None for target in inputs))
     except (CannotTrace, AttributeError, TypeError) as error:
         raise _refusal(name, f" ({error})") from error
     return [
@@ -291,7 +291,7 @@ def _rerun(
         else gradient.known()
         if isinstance(gradient, Traced)
         else Tensor(xp.asarray(gradient))
-        for gradient, target in zip(found, inputs, strict=True)
+        for gradient, target in zip(gradients, inputs, strict=True)
     ]
 
 

@@ -142,15 +142,15 @@ class MultiheadAttention(Module):
     def _batches(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """All three as (N, length, size)."""
         sizes = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
-        found: dict[int, Tensor] = {}
+        batches: dict[int, Tensor] = {}
         for (name, size), x in zip(sizes.items(), (query, key, value), strict=True):
             if check.tensor(name, x).ndim != query.ndim or x.shape[-1] != size:
                 layout = "(L, E)" if query.ndim == 2 else "three dimensions"
                 raise ValueError(f"{name}: expected {layout} and last size {size}, got {x.shape}")
-            if id(x) not in found:
+            if id(x) not in batches:
                 one = x.unsqueeze(0) if x.ndim == 2 else x
-                found[id(x)] = one if x.ndim == 2 or self.batch_first else x.transpose(0, 1)
-        q, k, v = (found[id(x)] for x in (query, key, value))
+                batches[id(x)] = one if x.ndim == 2 or self.batch_first else x.transpose(0, 1)
+        q, k, v = (batches[id(x)] for x in (query, key, value))
         if not q.shape[0] == k.shape[0] == v.shape[0] or k.shape[1] != v.shape[1]:
             raise ValueError(
                 f"key: expected query's batch and value's length, got query {query.shape}, "

@@ -240,10 +240,10 @@ class Module:
         saved: bool = False,
     ) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers, module by module, each module's parameters first."""
-        found = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         check.boolean("recurse", recurse)
         seen: set[int] = set()
-        for path, module in found if recurse else [(prefix, self)]:
+        for path, module in modules if recurse else [(prefix, self)]:
             for name, value in module._own_tensors(saved):
                 if not remove_duplicate or id(value) not in seen:
                     seen.add(id(value))
@@ -253,8 +253,8 @@ class Module:
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Parameters with dotted names, a shared one under its first name only."""
-        found = self._named_tensors(prefix, recurse, remove_duplicate)
-        return ((name, t) for name, t in found if isinstance(t, Parameter))
+        named = self._named_tensors(prefix, recurse, remove_duplicate)
+        return ((name, t) for name, t in named if isinstance(t, Parameter))
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once."""
@@ -264,8 +264,8 @@ class Module:
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """Buffers with dotted names, a shared one under its first name only."""
-        found = self._named_tensors(prefix, recurse, remove_duplicate)
-        return ((name, t) for name, t in found if not isinstance(t, Parameter))
+        named = self._named_tensors(prefix, recurse, remove_duplicate)
+        return ((name, t) for name, t in named if not isinstance(t, Parameter))
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers, each once."""

@@ -50,10 +50,10 @@ def _table(model: Any, calls: list[tuple[Any, int, Any]]) -> str:
         count = sum(p.numel() for p in own)
         label = one_line(f"{name} {kind}" if name else kind)
         rows.append(("  " * depth + label, _shapes(result), f"{count:,}" if count else ""))
-    found = list(model.parameters())
-    learnt = sum(p.numel() for p in found if p.requires_grad)
-    frozen = sum(p.numel() for p in found) - learnt
-    size = sum(p.data.nbytes for p in found)
+    parameters = list(model.parameters())
+    learnt = sum(p.numel() for p in parameters if p.requires_grad)
+    frozen = sum(p.numel() for p in parameters) - learnt
+    size = sum(p.data.nbytes for p in parameters)
     total = f"{learnt:,} parameters are learnt{f', {frozen:,} frozen' if frozen else ''}"
     return f"{aligned(rows, right=(2,))}\n{total}; {byte_count(size)}"
 

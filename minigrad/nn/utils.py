@@ -27,10 +27,10 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
     """A Tensor or an iterable of them."""
     if isinstance(tensors, Mapping):  # which would give its names
         raise TypeError(f"{name}: expected a sequence of Tensors, got {type(tensors).__name__}")
-    found = [tensors] if isinstance(tensors, Tensor) else check.items(name, tensors, "Tensors")
-    for t in found:
+    listed = [tensors] if isinstance(tensors, Tensor) else check.items(name, tensors, "Tensors")
+    for t in listed:
         check.tensor(name, t)
-    return found
+    return listed
 
 
 @lacks("foreach")
@@ -44,15 +44,15 @@ def get_total_norm(
         norm_type: p > 0; infinity for the largest absolute value.
         error_if_nonfinite: raise RuntimeError if the norm is NaN or infinite.
     """
-    found = _tensors("tensors", tensors)
+    listed = _tensors("tensors", tensors)
     p = check.number("norm_type", norm_type, 0)
     if p == 0:
         raise ValueError("norm_type: expected a number above 0, got 0")
     check.boolean("error_if_nonfinite", error_if_nonfinite)
-    if not found:
+    if not listed:
         return Tensor(np.float32(0))
-    xp, dtype = get_xp(found[0].data), found[0].dtype
-    sizes = [xp.abs(t.data.astype("float64")) for t in found if t.numel()]
+    xp, dtype = get_xp(listed[0].data), listed[0].dtype
+    sizes = [xp.abs(t.data.astype("float64")) for t in listed if t.numel()]
     largest = xp.asarray([s.max() for s in sizes]).max() if sizes else xp.zeros(())
     total = largest
     if p != math.inf:
@@ -88,12 +88,12 @@ def clip_grad_norm_(
     Returns:
         The norm before scaling.
     """
-    found = _gradients(parameters)
+    gradients = _gradients(parameters)
     limit = check.number("max_norm", max_norm, 0)
-    norm = get_total_norm(found, norm_type, error_if_nonfinite)
+    norm = get_total_norm(gradients, norm_type, error_if_nonfinite)
     xp = get_xp(norm.data)
     factor = xp.minimum(limit / (norm.data.astype("float64") + 1e-6), 1.0)
-    for g in found:
+    for g in gradients:
         g.data[...] = g.data * factor.astype(g.dtype)
     return norm
 
@@ -107,10 +107,10 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def _gradients(parameters: Any) -> list[Tensor]:
-    found = [p.grad for p in _tensors("parameters", parameters) if p.grad is not None]
-    for g in found:
+    gradients = [p.grad for p in _tensors("parameters", parameters) if p.grad is not None]
+    for g in gradients:
         check.writable("parameters", g)
-    return found
+    return gradients
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -125,14 +125,14 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         ValueError: the number of elements of ``vec`` differs from that of all parameters.
     """
     check.tensor("vec", vec, (1,))
-    found = _tensors("parameters", parameters)
-    count = sum(p.numel() for p in found)
+    listed = _tensors("parameters", parameters)
+    count = sum(p.numel() for p in listed)
     if vec.numel() != count:
         raise ValueError(f"vec: expected {count} elements as the parameters, got {vec.numel()}")
     start = 0
-    for p in found:
+    for p in listed:
         check.writable("parameters", p)
         check.beside("parameters", p, vec, "vec")
-    for p in found:
+    for p in listed:
         p.data[...] = vec.data[start : start + p.numel()].reshape(p.shape)
         start += p.numel()

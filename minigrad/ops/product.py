@@ -115,13 +115,13 @@ def _einsum(*xs: Array, terms: tuple[str, ...], result: str) -> Pair:
         known = set("".join(inputs))
         # A letter that only this operand has was summed alone: its gradient is spread.
         kept = "".join(c for c in terms[i] if c in known)
-        found = _contract(xp, inputs, [g, *(xs[k] for k in others)], kept)
-        sizes = [found.shape[kept.index(c)] if c in kept else 1 for c in terms[i]]
-        found = found.reshape(sizes)
+        gradient = _contract(xp, inputs, [g, *(xs[k] for k in others)], kept)
+        sizes = [gradient.shape[kept.index(c)] if c in kept else 1 for c in terms[i]]
+        gradient = gradient.reshape(sizes)
         for axis, (n, m) in enumerate(zip(xs[i].shape, sizes, strict=True)):
             if n == 1 and m != 1:
-                found = found.sum(axis, keepdims=True)
-        return xp.broadcast_to(found, xs[i].shape)
+                gradient = gradient.sum(axis, keepdims=True)
+        return xp.broadcast_to(gradient, xs[i].shape)
 
     return y, backward
 

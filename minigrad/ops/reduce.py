@@ -175,9 +175,9 @@ def _with_mean(name: str, spread_of: Callable[..., Tensor]) -> Callable[..., tup
         *,
         correction: float | None = None,
     ) -> tuple[Tensor, Tensor]:
-        found = spread_of(input, dim, unbiased, keepdim, correction=correction)
+        spread = spread_of(input, dim, unbiased, keepdim, correction=correction)
         dim = None if isinstance(dim, bool) else dim  # where it was ``unbiased``
-        return found, mean(input, dim, keepdim)
+        return spread, mean(input, dim, keepdim)
 
     both.__name__ = both.__qualname__ = name
     both.__doc__ = f"""(:func:`{name[:3]}`, :func:`mean`), of the arguments of the former."""

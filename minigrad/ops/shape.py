@@ -75,10 +75,10 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     """``input`` with its dimensions in the order ``dims``, which has each of them once."""
     check.tensor("input", input)
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    found = tuple(check.axis("dims", d, input.ndim) for d in order)
-    if sorted(found) != list(range(input.ndim)):
+    axes = tuple(check.axis("dims", d, input.ndim) for d in order)
+    if sorted(axes) != list(range(input.ndim)):
         raise ValueError(f"dims: expected each of {input.ndim} dimensions once, got {tuple(order)}")
-    return _permute(input, dims=found)
+    return _permute(input, dims=axes)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -223,46 +223,48 @@ def _cat(*xs: Array, dim: int) -> Pair:
 
 
 def _tensors(name: str, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    found = tuple(tensors) if isinstance(tensors, (tuple, list)) else ()
-    if not found or not all(isinstance(t, Tensor) for t in found):
+    listed = tuple(tensors) if isinstance(tensors, (tuple, list)) else ()
+    if not listed or not all(isinstance(t, Tensor) for t in listed):
         raise TypeError(f"tensors: {name} expects a non-empty list or tuple of Tensors")
-    if len({t.dtype for t in found}) > 1:
-        raise TypeError(f"tensors: expected one dtype, got {[str(t.dtype) for t in found]}")
-    return found
+    if len({t.dtype for t in listed}) > 1:
+        raise TypeError(f"tensors: expected one dtype, got {[str(t.dtype) for t in listed]}")
+    return listed
 
 
 @lacks(out=None)
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one dtype joined along ``dim``; their other sizes must be equal."""
-    found = _tensors("cat", tensors)
-    at = check.axis("dim", dim, found[0].ndim)
-    rests = {(*t.shape[:at], *t.shape[at + 1 :]) if t.ndim else None for t in found}
+    listed = _tensors("cat", tensors)
+    at = check.axis("dim", dim, listed[0].ndim)
+    rests = {(*t.shape[:at], *t.shape[at + 1 :]) if t.ndim else None for t in listed}
     if len(rests) > 1 or None in rests:
-        raise ValueError(f"tensors: cannot cat shapes {[t.shape for t in found]} along dim {dim}")
-    return _cat(*found, dim=at)
+        raise ValueError(f"tensors: cannot cat shapes {[t.shape for t in listed]} along dim {dim}")
+    return _cat(*listed, dim=at)
 
 
 @lacks(out=None)
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Vectors end to end, other tensors along their second dimension; numbers as vectors."""
-    found = [t.reshape(1) if not t.ndim else t for t in _tensors("hstack", tensors)]
-    return cat(found, 0 if found[0].ndim == 1 else 1)
+    listed = [t.reshape(1) if not t.ndim else t for t in _tensors("hstack", tensors)]
+    return cat(listed, 0 if listed[0].ndim == 1 else 1)
 
 
 @lacks(out=None)
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Vectors as rows, other tensors along their first dimension."""
-    found = [t.reshape(1, -1) if t.ndim < 2 else t for t in _tensors("vstack", tensors)]
-    return cat(found, 0)
+    listed = [t.reshape(1, -1) if t.ndim < 2 else t for t in _tensors("vstack", tensors)]
+    return cat(listed, 0)
 
 
 @lacks(out=None)
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape and dtype joined along a new dimension ``dim``."""
-    found = _tensors("stack", tensors)
-    if len({t.shape for t in found}) > 1:
-        raise ValueError(f"tensors: expected one shape, got {[t.shape for t in found]}")
-    return _cat(*(unsqueeze(t, dim) for t in found), dim=check.axis("dim", dim, found[0].ndim + 1))
+    listed = _tensors("stack", tensors)
+    if len({t.shape for t in listed}) > 1:
+        raise ValueError(f"tensors: expected one shape, got {[t.shape for t in listed]}")
+    return _cat(
+        *(unsqueeze(t, dim) for t in listed), dim=check.axis("dim", dim, listed[0].ndim + 1)
+    )
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

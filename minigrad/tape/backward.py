@@ -175,7 +175,7 @@ def sweep(
     uses = _count_uses([*gradients], wanted)
     seed.check(uses, wanted is None)
     kept: dict[Any, Gradient] = {}  # what is added to the ``grad`` of tensors
-    found: Gradients = {}
+    gradients_by_target: Gradients = {}
     for x, gradient in gradients.items():
         asked = wanted is None or x in wanted
         if asked and isinstance(x, Variable) and not uses.get(x) and x._hooks is not None:
@@ -197,7 +197,7 @@ def sweep(
                     kept[tensor] = arrived
             if wanted is not None and node in wanted:
                 arrived.owned = False
-                found[node] = arrived
+                gradients_by_target[node] = arrived
             if leads:
                 arrived.send(node, inputs, passed, gradients)
         del passed, arrived  # frees what was kept before the next one allocates
@@ -212,7 +212,7 @@ def sweep(
                     gradients[child].call(child._hooks)
     for x, gradient in gradients.items():
         if wanted is not None:
-            found[x] = gradient
+            gradients_by_target[x] = gradient
         elif isinstance(x, Variable):
             kept[x] = gradient
     # A leaf that was frozen after forward gets no gradient.
@@ -221,7 +221,7 @@ def sweep(
         x._check_accumulate()
     for x, gradient in kept.items():
         gradient.give(x)
-    return found
+    return gradients_by_target
 
 
 def _count_uses(

@@ -68,11 +68,11 @@ def _pow(g: Graph, y: Value, x: Any, *, exponent: Any) -> str:
 
 @rule
 def _clamp(g: Graph, y: Value, x: Any, low: Any, high: Any) -> str:
-    found = g.cast(x, y.dtype)
+    result = g.cast(x, y.dtype)
     for kind, bound in (("Max", low), ("Min", high)):
         if bound is not None:
-            found = g(kind, found, g.cast(bound, y.dtype))
-    return g.name(found)
+            result = g(kind, result, g.cast(bound, y.dtype))
+    return g.name(result)
 
 
 @rule

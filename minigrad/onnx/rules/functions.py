@@ -141,8 +141,8 @@ def _floating(g: Graph, x: Any) -> Operand:
 def _every(kind: str) -> Rule:
     def ask(g: Graph, y: Value, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> str:
         whole = Value(g.name(g.cast(x, np.bool_)), x.shape, np.dtype(np.bool_))
-        found = reduce(g, kind, g.cast(whole, np.int32), axes, keepdim)
-        return g.name(g.cast(Value(found, y.shape, np.dtype(np.int32)), y.dtype))
+        result = reduce(g, kind, g.cast(whole, np.int32), axes, keepdim)
+        return g.name(g.cast(Value(result, y.shape, np.dtype(np.int32)), y.dtype))
 
     return ask
 

@@ -78,18 +78,18 @@ def _flip(g: Graph, y: Value, x: Any, *, axes: tuple[int, ...]) -> str:
 
 @rule
 def _roll(g: Graph, y: Value, x: Any, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> str:
-    found: Operand = x
+    result: Operand = x
     for shift, axis in zip(shifts, axes, strict=True):
         n = x.shape[axis]
         if not isinstance(n, int):
             raise varies("a size of a roll")
         cut = (n - shift) % max(n, 1)
         parts = [
-            g("Slice", found, *np.array([[start], [stop], [axis]], np.int64))
+            g("Slice", result, *np.array([[start], [stop], [axis]], np.int64))
             for start, stop in ((cut, LAST), (0, cut))
         ]
-        found = g("Concat", *parts, axis=axis)
-    return g.name(found)
+        result = g("Concat", *parts, axis=axis)
+    return g.name(result)
 
 
 @rule
