@@ -22,8 +22,6 @@ HEADER: Final = (
     "MB memory",
 )
 
-ALL: Final = "all classes"
-
 PARTS: Final = ("train", "validation", "test")  # of the data, as metrics name them
 
 
