@@ -1,8 +1,8 @@
-"""Element-wise operations: arithmetic, powers, exp, log and selection.
+"""Elementwise operations: arithmetic, powers, exp, log and selection.
 
-Operands broadcast as in NumPy, and the engine sums their gradients back. A Python number takes the
-Tensor's dtype. An integer Tensor with a floating Tensor or number gives the floating dtype (float32
-for a number), as in PyTorch. Two different floating dtypes are an error.
+Operands broadcast as in NumPy, and the engine sums their gradients back. A Python number is
+converted to the Tensor's dtype. An integer Tensor with a floating Tensor or number gives the
+floating dtype (float32 for a number), as in PyTorch. Two different floating dtypes are an error.
 """
 
 from __future__ import annotations

@@ -43,19 +43,19 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """For each query the mean of the values, weighted by softmax(query · keyᵀ · scale + mask).
+    """For each query, the mean of the values weighted by softmax(query · keyᵀ · scale + mask).
 
-    A query that may see no key gives 0.
+    A query that may attend to no key gives 0.
 
     Args:
         query: (..., L, E).
         key: (..., S, E).
         value: (..., S, V). The leading sizes broadcast.
-        attn_mask: broadcasts to (..., L, S): bool, True where a query may see a key; or of the
-            query's dtype, added to the scores.
+        attn_mask: broadcasts to (..., L, S): bool, True where a query may attend to a key; or of
+            the query's dtype, added to the scores.
         dropout_p: the probability with which a weight is dropped, also in evaluation.
-        is_causal: let query i see keys 0 … i alone; not beside a mask.
-        scale: 1 / √E unless given.
+        is_causal: let query i attend only to keys 0 … i; cannot be combined with a mask.
+        scale: the factor (default: 1 / √E).
         enable_gqa: only False is supported.
 
     Returns:
@@ -95,7 +95,7 @@ def scaled_dot_product_attention(
 
 
 def masked(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores with a mask that says what may be seen, or is added."""
+    """Scores with a bool mask applied, or a floating mask added."""
     check.tensor("attn_mask", mask)
     check.beside("attn_mask", mask, scores, "query")
     try:

@@ -186,10 +186,10 @@ def conv1d(
     """:func:`conv2d` of rows: images of height 1.
 
     Args:
-        input: (N, C, L), or (C, L) for a single one.
+        input: (N, C, L), or (C, L) for a single example.
         weight: (O, C / groups, K).
         bias: (O,) or None.
-        stride, padding, dilation, groups: as conv2d takes them, for one dimension.
+        stride, padding, dilation, groups: as in conv2d, for one dimension.
 
     Returns:
         (N, O, OL).

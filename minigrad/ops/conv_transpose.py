@@ -1,4 +1,4 @@
-"""Transposed convolution: convolution's input gradient as an operation of its own."""
+"""Transposed convolution: the input gradient of convolution as an operation."""
 
 from __future__ import annotations
 

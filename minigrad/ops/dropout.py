@@ -31,8 +31,8 @@ def scale(p: float) -> float:
 def keep_mask(x: Array, draw: rng.Draw, p: float) -> Array:
     """The mask of kept elements, drawn on the CPU in the order of batch-innermost memory.
 
-    Of a part of a batch (:func:`minigrad.rng.part_of_batch`), the mask of the whole batch is drawn.
-    Then x may have several rows for each of the batch's, such as one for each head of attention.
+    For a part of a batch (:func:`minigrad.rng.part_of_batch`), the mask of the whole batch is
+    drawn. Then x may have several rows for each row of the batch, such as one per attention head.
     """
     part = rng.current_part()
     if part is None or not x.ndim:

@@ -1,6 +1,6 @@
-"""Functions of one or two operands, element by element: what has a derivative that one line says.
+"""Elementwise functions of one or two operands, with derivatives of one line.
 
-The operations of :mod:`minigrad.ops.arithmetic` stand here as functions that check their operands.
+They include the operations of :mod:`minigrad.ops.arithmetic`, with checks of the operands.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Pair = tuple[Array, Backward]
 
 
 def named(name: str, summary: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a function that was made by another its name and docstring."""
+    """Set the name and docstring of a function that another function has made."""
 
     def give(function: Callable[..., Any]) -> Callable[..., Any]:
         function.__name__ = function.__qualname__ = name
@@ -36,7 +36,7 @@ def named(name: str, summary: str) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def of_one(name: str, operation: Operation, summary: str) -> Callable[..., Tensor]:
-    """The function of a Tensor that ``operation`` computes."""
+    """A function that applies ``operation`` to a Tensor."""
 
     @lacks(out=None)
     @named(name, summary)
@@ -47,7 +47,7 @@ def of_one(name: str, operation: Operation, summary: str) -> Callable[..., Tenso
 
 
 def of_two(name: str, operation: Operation, summary: str) -> Callable[..., Tensor]:
-    """The function of a Tensor and a Tensor or number that ``operation`` computes."""
+    """A function that applies ``operation`` to a Tensor and a Tensor or number."""
 
     @lacks(out=None)
     @named(name, summary)
@@ -66,8 +66,8 @@ def smooth(
 
     Args:
         formula: the docstring of its definition.
-        slope: a function of ``xp`` and of what the derivative keeps.
-        at: "x" to keep the operand, "y" the result.
+        slope: a function of ``xp`` and of the array that the derivative keeps.
+        at: "x" to keep the operand, "y" to keep the result.
     """
 
     def definition(x: Array) -> Pair:

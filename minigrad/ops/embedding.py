@@ -1,4 +1,4 @@
-"""Rows of a table by their numbers."""
+"""Embedding: rows of a table by index."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """Rows of ``weight`` by their numbers.
+    """Rows of ``weight`` by index.
 
     Args:
         input: int32 or int64, any shape (*).
@@ -42,7 +42,7 @@ def embedding(
         (*, D).
 
     Raises:
-        IndexError: a number is out of range; on a GPU raised when values are read next.
+        IndexError: an index is out of range; on a GPU, raised when values are read next.
     """
     check_options(max_norm, norm_type, scale_grad_by_freq, sparse)
     check.tensor("weight", weight, (2,), "(R, D)")

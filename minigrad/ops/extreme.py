@@ -1,4 +1,4 @@
-"""The largest and the smallest: of all elements, along dimensions, of two tensors."""
+"""Maximum and minimum: of all elements, along dimensions, and of two tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[Array, Backward]
 
 
 class Placed(NamedTuple):
-    """Values, and where they stand along a dimension (int64)."""
+    """Values, and their indices along a dimension (int64)."""
 
     values: Tensor
     indices: Tensor

@@ -1,4 +1,4 @@
-"""Windows of an image as columns, and back."""
+"""Sliding windows of images as columns, and the reverse."""
 
 from __future__ import annotations
 

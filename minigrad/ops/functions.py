@@ -1,4 +1,4 @@
-"""The names that are functions of the module and methods of Tensor alike: the one list of them."""
+"""The names that are both functions of the module and methods of Tensor, listed once."""
 
 # ruff: noqa: F401
 

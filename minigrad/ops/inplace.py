@@ -1,8 +1,8 @@
-"""Writing into a tensor's memory: ``x.add_(1)``, ``x[0] = 1``, ``x += 1``.
+"""In-place operations: ``x.add_(1)``, ``x[0] = 1``, ``x += 1``.
 
-What is computed is what the function without the underscore computes. It is then written into the
-tensor's memory, which views and arrays of NumPy may share. That cannot be recorded: where gradients
-would have to pass, a name with an underscore is refused, and ``x += y`` makes a new tensor.
+The result of the function without the underscore is written into the tensor's memory, which views
+and NumPy arrays may share. This cannot be recorded: if a gradient would have to pass, a method with
+an underscore raises an error, and ``x += y`` makes a new tensor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _in_place(x: Array, value: Any, *, index: Any) -> tuple[Array, Backward]:
 
 
 def _records(*operands: Any) -> bool:
-    """Whether gradients would have to pass from one of ``operands``."""
+    """Whether a gradient would have to pass through one of ``operands``."""
     return is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands)
 
 
@@ -63,7 +63,7 @@ def _refuse(name: str, instead: str, *operands: Any) -> None:
 
 
 def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The method ``name`` that writes what ``function`` computes."""
+    """The method ``name``, which writes the result of ``function``."""
 
     @functools.wraps(function)
     def method(*args: Any, **options: Any) -> Tensor:
@@ -101,7 +101,7 @@ METHODS["clip_"] = METHODS["clamp_"]
 
 
 def _assigned(name: str) -> Callable[..., Any]:
-    """``x += y`` and its kin: into x's memory, or a new tensor where gradients pass."""
+    """``x += y`` and similar operators: in place, or a new tensor if a gradient passes."""
     method = METHODS[name]
 
     def assign(self: Tensor, other: Any) -> Any:
@@ -175,7 +175,7 @@ def zero_(self: Tensor) -> Tensor:
 
 
 def _draw(name: str, self: Tensor, generator: Any, *numbers: float) -> Tensor:
-    """Fill with what NumPy's generator draws under ``name``."""
+    """Fill with draws of the method ``name`` of NumPy's generator."""
     _refuse(f"{name}_", "rand_like or randn_like", self)
     check.floating("self", self)
     draw = getattr(rng.drawn_by("generator", generator), name)

@@ -1,4 +1,4 @@
-"""Comparison, logic, and questions about values: results are bools, without derivative."""
+"""Comparison, logic, and tests of values. Results are bools, without derivative."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def to(
 
 
 def destination(to: Any, dtype: Any) -> tuple[device | None, np.dtype[Any] | None]:
-    """Device and dtype that ``x.to(to, dtype)`` asks for; None for those it does not change."""
+    """Device and dtype of ``x.to(to, dtype)``; None for those that do not change."""
     if isinstance(to, Tensor):
         to, dtype = to.device, to.dtype if dtype is None else dtype
     named = isinstance(to, device) or (isinstance(to, str) and _names_device(to))
@@ -101,7 +101,7 @@ def gpu(self: Tensor) -> Tensor:
 
 @lacks("memory_format")
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """The tensor on a GPU, the first unless ``device`` says which; DeviceError if there is none."""
+    """The tensor on a GPU (default: the first); raises DeviceError if there is none."""
     return to(self, chosen_gpu(device), non_blocking=non_blocking)
 
 
@@ -109,7 +109,7 @@ _device = device  # the class, where a parameter is called device
 
 
 def chosen_gpu(device: Any) -> _device:
-    """The GPU that a call of ``cuda`` means: a number, what :class:`device` takes, or the first."""
+    """The GPU of a call of ``cuda``: given by number, as for :class:`device`, or the first."""
     if isinstance(device, int) and not isinstance(device, bool):
         device = f"gpu:{device}"
     return _device("gpu" if device is None else device)
@@ -123,7 +123,7 @@ def _clone(x: Any) -> Any:
 
 @lacks(memory_format=None)
 def clone(input: Tensor) -> Tensor:
-    """A copy in memory of its own, through which gradients pass."""
+    """A copy, through which gradients pass."""
     return _clone(check.tensor("input", input))
 
 
@@ -131,8 +131,8 @@ def clone(input: Tensor) -> Tensor:
 def contiguous(self: Tensor) -> Tensor:
     """The tensor itself, or a copy if its memory is not dense.
 
-    Dense memory may run in any order of the dimensions: minigrad's runs batch-innermost, and
-    :func:`view` copies where it must.
+    Dense memory may have any order of the dimensions. In minigrad the batch is innermost, and
+    :func:`view` copies if necessary.
     """
     order = memory_order(self.data)
     return self if self.data.transpose(order).flags.c_contiguous else clone(self)

@@ -36,7 +36,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @lacks(out_dtype=None, out=None)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """Matrix products one by one: (B, M, K) @ (B, K, N) -> (B, M, N)."""
+    """A batch of matrix products: (B, M, K) @ (B, K, N) -> (B, M, N)."""
     _ranks("input", input, 3, "mat2", mat2, 3)
     if len(input) != len(mat2):
         raise ValueError(f"mat2: expected {len(input)} matrices as in input, got {len(mat2)}")
@@ -45,14 +45,14 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @lacks(out=None)
 def mv(input: Tensor, vec: Tensor) -> Tensor:
-    """Matrix by vector: (M, K) @ (K,) -> (M,)."""
+    """The product of a matrix and a vector: (M, K) @ (K,) -> (M,)."""
     _ranks("input", input, 2, "vec", vec, 1)
     return matmul(input, vec)
 
 
 @lacks(out=None)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """Σ input · tensor of two vectors of one size."""
+    """Σ input · tensor of two vectors of the same size."""
     _ranks("input", input, 1, "tensor", tensor, 1)
     if input.shape != tensor.shape:
         raise ValueError(f"tensor: expected shape {input.shape} as input, got {tensor.shape}")

@@ -1,4 +1,4 @@
-"""Pieces, repetitions and turns: made of the operations of :mod:`minigrad.ops.shape`."""
+"""Splitting, repeating, flipping and rolling, with the operations of :mod:`minigrad.ops.shape`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _slice(input: Tensor, axis: int, start: int, stop: int) -> Tensor:
 def split(
     tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
 ) -> tuple[Tensor, ...]:
-    """``tensor`` in pieces along ``dim``: of one size, the last perhaps smaller, or of the sizes
-    given, which must add up."""
+    """``tensor`` in pieces along ``dim``: of one size (the last may be smaller), or of the given
+    sizes, whose sum must be that of the dimension."""
     axis, n = _sides("split", tensor, dim)
     sizes = split_size_or_sections
     name = "split_size_or_sections"
@@ -108,9 +108,9 @@ def _roll(x: Array, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Pair:
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
-    """``input`` moved on by ``shifts`` along ``dims``; what leaves at the end enters at the front.
+    """``input`` shifted cyclically by ``shifts`` along ``dims``.
 
-    Without ``dims`` the flattened tensor is moved by one number.
+    Without ``dims`` the flattened tensor is shifted by one number.
     """
     amounts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
     amounts = tuple(check.integer("shifts", n, -(2**62), 2**62) for n in amounts)
@@ -195,7 +195,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 def t(input: Tensor) -> Tensor:
-    """A matrix transposed; a vector or a number as it is."""
+    """A matrix transposed; a vector or a 0-d tensor unchanged."""
     if check.tensor("input", input).ndim > 2:
         raise ValueError(f"input: expected at most two dimensions, got shape {input.shape}")
     return shape.permute(input, *reversed(range(input.ndim)))

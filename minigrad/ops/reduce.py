@@ -147,7 +147,7 @@ def var(
     Args:
         unbiased: True for correction 1, the default; False for 0.
         keepdim: keep the reduced dimensions with size 1.
-        correction: given instead of ``unbiased``. NaN comes where count − correction is 0.
+        correction: instead of ``unbiased``. The result is NaN where count − correction is 0.
     """
     return _var(input, **_moment(input, dim, unbiased, keepdim, correction))
 
@@ -161,7 +161,7 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The square root of :func:`var`, of the same arguments; where it is 0, so is its gradient."""
+    """The square root of :func:`var`, with the same arguments; its gradient is 0 where it is 0."""
     return _std(input, **_moment(input, dim, unbiased, keepdim, correction))
 
 

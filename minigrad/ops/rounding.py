@@ -1,4 +1,4 @@
-"""Rounding, and division with a whole quotient."""
+"""Rounding, and division with an integer quotient."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Pair = tuple[Array, Backward]
 
 
 def step(name: str, formula: str, of: str = "") -> Operation:
-    """NumPy's function ``of`` as an operation whose derivative is 0; integers stay as they are.
+    """NumPy's function ``of`` as an operation whose derivative is 0; integers are not changed.
     ``formula`` is the docstring of its definition."""
 
     def definition(x: Array) -> Pair:
@@ -57,7 +57,7 @@ def _round(x: Array, *, decimals: int) -> Pair:
 
 @lacks(out=None)
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
-    """The nearest whole number, of two the even one; the nearest multiple of 10^−decimals."""
+    """The nearest integer, or multiple of 10^−decimals; ties are rounded to even."""
     check.no_bools("input", check.tensor("input", input))
     decimals = check.integer("decimals", decimals, -300, 300)
     if decimals and input.dtype.kind != "f":

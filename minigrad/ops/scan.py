@@ -202,8 +202,8 @@ def norm(
     """(Σ |input|ᵖ)^(1/p) over ``dim`` (an int, a tuple, or None for all) of a floating tensor.
 
     Args:
-        p: a number, ∞ and −∞ for the largest and the smallest, 0 for the number of elements other
-            than 0; "fro" and None are 2.
+        p: a number; ∞ and −∞ for the largest and the smallest, 0 for the number of nonzero
+            elements; "fro" and None mean 2.
 
     Raises:
         ValueError: ``p`` is ∞ or −∞ and there are no elements.

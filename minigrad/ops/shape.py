@@ -244,14 +244,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @lacks(out=None)
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Vectors end to end, other tensors along their second dimension; numbers as vectors."""
+    """Vectors joined, other tensors joined along dimension 1; 0-d tensors count as vectors."""
     listed = [t.reshape(1) if not t.ndim else t for t in _tensors("hstack", tensors)]
     return cat(listed, 0 if listed[0].ndim == 1 else 1)
 
 
 @lacks(out=None)
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Vectors as rows, other tensors along their first dimension."""
+    """Vectors joined as rows, other tensors joined along dimension 0."""
     listed = [t.reshape(1, -1) if t.ndim < 2 else t for t in _tensors("vstack", tensors)]
     return cat(listed, 0)
 
@@ -268,9 +268,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Class indices of any shape (*) as int64 rows of zeros with one 1: shape (*, num_classes).
+    """Class indices of any shape (*) as one-hot vectors: int64 (*, num_classes).
 
-    ``num_classes=-1`` stands for the largest index + 1. Not differentiable.
+    ``num_classes=-1`` means the largest index + 1. Not differentiable.
     """
     if check.tensor("tensor", tensor).dtype.kind not in "iu":
         raise TypeError(f"tensor: expected integer class indices, got {tensor.dtype}")

@@ -1,4 +1,4 @@
-"""Batch normalisation whose batch lies with several processes."""
+"""Batch normalisation over the batches of several processes."""
 
 from __future__ import annotations
 
@@ -94,10 +94,11 @@ def sync_batch_norm(
 
     Args:
         input: (N, C) or (N, C, ...); N may be 0 in some of the processes.
-        reduce: adds a float64 array over the processes, in place.
+        reduce: sums a float64 array over the processes, in place.
 
     Raises:
-        TypeError, ValueError: as there; or there is one value per channel in all processes.
+        TypeError, ValueError: as for batch_norm; or all processes together have only one value per
+            channel.
     """
     statistics = running_mean, running_var, num_batches_tracked
     check_batch_norm(input, statistics, weight, bias, residual, True)

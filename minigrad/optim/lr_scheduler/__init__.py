@@ -1,8 +1,8 @@
 """Learning-rate schedules with PyTorch's names, rules and state.
 
-A step changes the rate that is in force, whoever set it: schedules act together, and a rate changed
-by hand stays changed. LambdaLR, CosineAnnealingWarmRestarts, CyclicLR and OneCycleLR compute their
-rates from the initial ones.
+A step changes the current rate: schedules can be combined, and a rate changed by hand stays
+changed. LambdaLR, CosineAnnealingWarmRestarts, CyclicLR and OneCycleLR compute their rates from the
+initial ones.
 """
 
 from .base import LRScheduler

@@ -87,7 +87,7 @@ def _rising(name: str, value: Any) -> list[int]:
 
 
 class SequentialLR(_Composed):
-    """One schedule after another. Each begins at its milestone, at its own epoch 0 and with the
+    """One schedule after another. Each starts at its milestone, with its own epoch 0 and the
     initial rates.
 
     Args:

@@ -283,9 +283,9 @@ class OneCycleLR(_Cycle):
         anneal_strategy: "cos" or "linear".
         cycle_momentum: move the momentum the other way, between ``max_momentum`` and
             ``base_momentum`` (numbers, or lists with one for each group).
-        div_factor: the first rate is ``max_lr`` / it,
-        final_div_factor: and the last one the first / it.
-        three_phase: fall to the first rate as fast as it rose, and from there to the last rate.
+        div_factor: the first rate is ``max_lr / div_factor``.
+        final_div_factor: the last rate is the first rate / ``final_div_factor``.
+        three_phase: fall to the first rate as fast as it rose, and then to the last rate.
 
     Raises:
         ValueError: later, a step beyond ``total_steps``.
