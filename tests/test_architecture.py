@@ -67,7 +67,7 @@ LAYERS = (
     ),
     ("minigrad.onnx", "minigrad.autograd", "minigrad.explore"),
     ("minigrad.cpu.conv_direct", "minigrad.cpu.conv_columns"),
-    ("minigrad.cpu.conv_shifted", "minigrad.cpu.conv_rows"),
+    ("minigrad.cpu.conv_shifted", "minigrad.cpu.conv_rows", "minigrad.cpu.middle"),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),
     ("minigrad",),

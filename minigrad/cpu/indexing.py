@@ -2,81 +2,91 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ..device import Array
-from ..layout import memory_order
-from ..memory import empty
 from ..ops import indexing
 from ..ops.indexing import Pair
 from ..ops.shape import _getitem
+from ..sums import MAX_RUN
 from .compiled import kernels
-from .elementwise import elementwise
-from .threads import parallel, split_range
+from .middle import Middle
 
 FEW = 1 << 13  # numbers; below, NumPy is fast enough, and nothing has to be compiled
 STRIP = 1 << 15  # sums that stay in a core's cache
-PIECE = 1 << 16  # numbers of a task
 LONGEST = 1 << 16  # indices from which sums of single numbers no longer fit the cache
 
 
-class _Middle:
-    """The memory of an array of ``shape`` and memory order ``order`` as (outer, n, inner), where
-    n is the size of ``axis``."""
+class _Picking(Middle):
+    """Picks along ``axis`` of arrays like ``x``, and adds there.
 
-    def __init__(self, shape: tuple[int, ...], order: list[int], axis: int, dtype: Any) -> None:
-        self.order, self.dtype = order, dtype
-        self.shape = tuple(shape[i] for i in order)
-        at = order.index(axis)
-        self.at, self.n = at, shape[axis]
-        self.outer, self.inner = math.prod(self.shape[:at]), math.prod(self.shape[at + 1 :])
-        self.fast: Any = kernels("indexing", dtype)
+    An index is a vector, or an array of the shape of what is picked, which may be one expanded.
+    """
 
-    def flat(self, a: Array) -> Array:
-        """The memory of ``a``, whose size along the axis may be another."""
-        return np.ascontiguousarray(a.transpose(self.order)).reshape(-1)
+    def __init__(self, x: Array, axis: int) -> None:
+        super().__init__(x, axis)
+        self.fast: Any = kernels("indexing", x.dtype)
 
-    def filled(self, n: int, count: int, fill: Any) -> Array:
-        """A new array of n numbers along the axis, by ``fill(flat, first, last)`` of ``count``
-        parts."""
-        memory = empty((*self.shape[: self.at], n, *self.shape[self.at + 1 :]), self.dtype)
-        flat = memory.reshape(-1)
-        parts = split_range(count, -(-flat.size // PIECE))
-        parallel(lambda i: fill(flat, parts[i].start, parts[i].stop), len(parts), flat.size)
-        return memory.transpose([self.order.index(i) for i in range(len(self.shape))])
+    def pick(self, x: Array, index: Array) -> Array:
+        """The numbers of x at ``index``."""
+        vector = _vector(index, self.axis)
+        if vector is not None:
+            return self._take(self.flat(x), vector)
+        many, pick = index.shape[self.axis], self.fast.pick
+        arrays = self.flat(x), self.flat(index).astype(np.int64, copy=False)
+        sizes, count = (self.n, many, self.inner), self.outer * (many if self.inner > 1 else 1)
+        return self.filled(many, count, lambda out, *part: pick(out, *arrays, *sizes, *part))
 
-    def add_rows(self, g: Array, index: Array) -> Array:
-        """Zeros with the slices of g added at ``index``, a vector."""
-        starts, places = np.empty(self.n + 1, np.int64), np.empty(len(index), np.int64)
-        self.fast.sort(np.ascontiguousarray(index, np.int64), starts, places)
-        rows, add = self.flat(g), self.fast.add_rows
+    def _take(self, x: Array, index: Array) -> Array:
+        rows, many = x.reshape(self.outer, self.n, self.inner), len(index)
+
+        def take(out: Array, first: int, last: int) -> None:
+            part, to = slice(first, last), out.reshape(self.outer, many, self.inner)
+            if self.outer == 1:
+                rows.take(index[part], 1, to[:, part], "clip")
+            else:
+                rows[part].take(index, 1, to[part], "clip")
+
+        return self.filled(many, many if self.outer == 1 else self.outer, take)
+
+    def add(self, x: Array | None, g: Array, index: Array, once: bool = False) -> Array:
+        """x, or zeros, with the numbers of g added at ``index``, which comes at most ``once``."""
+        start, numbers = None if x is None else self.flat(x), self.flat(g)
+        vector = _vector(index, self.axis)
+        if vector is not None:
+            return self._add_rows(start, numbers, np.ascontiguousarray(vector, np.int64))
+        at = self.flat(index).astype(np.int64, copy=False)
+        many, inner = index.shape[self.axis], self.inner
+        if once and inner == 1:
+            return self._add_few(start, numbers, at, many, many)
+        width, add = min(inner, max(8, STRIP // self.n)), self.fast.add_each
+        start = np.empty(0, self.dtype) if start is None else start
+        arrays, sizes = (start, numbers, at), (self.n, many, inner, width)
+        count = self.outer * -(-inner // width)
+        return self.filled(self.n, count, lambda out, *part: add(out, *arrays, *sizes, *part))
+
+    def _add_rows(self, start: Array | None, g: Array, index: Array) -> Array:
+        begins, places = np.empty(self.n + 1, np.int64), np.empty(len(index), np.int64)
+        self.fast.sort(index, begins, places)
+        if self.inner == 1 and self.outer > 1 and np.diff(begins).max() <= MAX_RUN:
+            return self._add_few(start, g, index, len(index), 0)
+        arrays, add, inner = (g, begins, places), self.fast.add_rows, self.inner
         return self.filled(
             self.n,
             self.outer * self.n,
-            lambda out, *part: add(out, rows, starts, places, self.inner, *part),
+            lambda out, *part: add(out, *arrays, inner, *part),
+            0 if start is None else start,
         )
 
-    def add_each(self, g: Array, index: Array, axis: int) -> Array:
-        """Zeros with the numbers of g added at ``index`` of the same shape."""
-        many, width = index.shape[axis], max(8, min(self.inner, STRIP // max(1, self.n)))
-        numbers, at = self.flat(g), self.flat(index).astype(np.int64, copy=False)
-        sizes, add = (self.n, many, self.inner, width), self.fast.add_each
+    def _add_few(self, start: Array | None, g: Array, index: Array, many: int, step: int) -> Array:
+        add, n = self.fast.add_few, self.n
         return self.filled(
-            self.n,
-            self.outer * -(-self.inner // width),
-            lambda out, *part: add(out, numbers, at, *sizes, *part),
-        )
-
-    def pick_each(self, x: Array, index: Array, axis: int) -> Array:
-        """The numbers of x at ``index``."""
-        many, pick = index.shape[axis], self.fast.pick_each
-        numbers, at = self.flat(x), self.flat(index).astype(np.int64, copy=False)
-        sizes = (self.n, many, self.inner)
-        return self.filled(
-            many, self.outer * many, lambda out, *part: pick(out, numbers, at, *sizes, *part)
+            n,
+            self.outer,
+            lambda out, *part: add(out, g, index, step, n, many, *part),
+            0 if start is None else start,
         )
 
 
@@ -101,7 +111,7 @@ def _adds_rows(x: Array, *, index: tuple[Any, ...], unique: bool) -> bool:
     if found is None:
         return False
     axis, at = found
-    return at.size * x.size >= FEW * x.shape[axis] and kernels("indexing", x.dtype) is not None
+    return at.size * x.size > FEW * x.shape[axis] and kernels("indexing", x.dtype) is not None
 
 
 @_getitem.on("cpu", when=_adds_rows)
@@ -109,18 +119,23 @@ def rows(x: Array, *, index: tuple[Any, ...], unique: bool) -> Pair:
     """Slices of x at integers along one axis."""
     found = _picked(x, index)
     assert found is not None  # see `when`
-    axis, at = found
-    middle = _Middle(x.shape, memory_order(x), axis, x.dtype)
-    beside = x.shape[:axis], x.shape[axis + 1 :]
+    (axis, at), n = found, x.shape[found[0]]
+    if not -n <= at.min() <= at.max() < n:
+        return _getitem.definition(x, index=index, unique=unique)
+    at, picking = at % n, _Picking(x, axis)
+    vector, sizes = at.reshape(-1), (*x.shape[:axis], at.size, *x.shape[axis + 1 :])
+    shape = (*x.shape[:axis], *at.shape, *x.shape[axis + 1 :])
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (middle.add_rows(g.reshape(*beside[0], at.size, *beside[1]), at.reshape(-1)),)
+        return (picking.add(None, g.reshape(sizes), vector),)
 
-    return x[index], backward
+    return picking.pick(x, vector).reshape(shape), backward
 
 
 def _vector(index: Array, axis: int) -> Array | None:
-    """``index`` as a vector along ``axis``, if it is one that is expanded."""
+    """``index`` as a vector along ``axis``, if it is one, perhaps expanded."""
+    if index.ndim == 1:
+        return index
     if any(index.strides[i] and index.shape[i] != 1 for i in range(index.ndim) if i != axis):
         return None
     vector: Array = index[tuple(slice(None) if i == axis else 0 for i in range(index.ndim))]
@@ -139,14 +154,28 @@ def _is_alike(x: Array, index: Array, axis: int) -> bool:
     )
 
 
-@indexing._gather.on("cpu", when=lambda x, index, *, axis: _is_alike(x, index, axis))
-def gather(x: Array, index: Array, *, axis: int) -> Pair:
-    middle = _Middle(x.shape, memory_order(x), axis, x.dtype)
+def _gathered(x: Array, index: Array, axis: int, once: bool) -> Pair:
+    picking = _Picking(x, axis)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array, None]:
-        return middle.add_each(g, index, axis), None
+        return picking.add(None, g, index, once), None
 
-    return middle.pick_each(x, index, axis), backward
+    return picking.pick(x, index), backward
+
+
+@indexing._gather.on("cpu", when=lambda x, index, *, axis: _is_alike(x, index, axis))
+def gather(x: Array, index: Array, *, axis: int) -> Pair:
+    return _gathered(x, index, axis, once=False)
+
+
+def _are_many(x: Array, index: Array, *, axis: int) -> bool:
+    """Whether the gradient is not nearly all zeros, which cost nothing."""
+    return 4 * index.size >= x.size and _is_alike(x, index, axis)
+
+
+@indexing.take_along.on("cpu", when=_are_many)
+def take_along(x: Array, index: Array, *, axis: int) -> Pair:
+    return _gathered(x, index, axis, once=True)
 
 
 def _adds(x: Array, index: Array, source: Any, *, axis: int, add: bool) -> bool:
@@ -156,17 +185,9 @@ def _adds(x: Array, index: Array, source: Any, *, axis: int, add: bool) -> bool:
 
 @indexing._scatter.on("cpu", when=_adds)
 def scatter_add(x: Array, index: Array, source: Array, *, axis: int, add: bool) -> Pair:
-    middle, vector = _Middle(x.shape, memory_order(x), axis, x.dtype), _vector(index, axis)
-    if vector is None:
-        added = middle.add_each(source, index, axis)
-    else:
-        added = middle.add_rows(source, vector)
+    picking = _Picking(x, axis)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        if not needs[2]:
-            return g, None, None
-        if vector is None:
-            return g, None, middle.pick_each(g, index, axis)
-        return g, None, g.take(vector, axis)
+        return g, None, picking.pick(g, index) if needs[2] else None
 
-    return elementwise(lambda out, x, a: np.add(x, a, out=out), x, added), backward
+    return picking.add(x, source, index), backward

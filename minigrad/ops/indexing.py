@@ -75,7 +75,8 @@ def _check_index(
 
 
 def _check_bounds(index: Tensor, size: int) -> None:
-    low, high = int(index.data.min()), int(index.data.max())
+    once = tuple(slice(None if step else 1) for step in index.data.strides)  # if it is expanded
+    low, high = int(index.data[once].min()), int(index.data[once].max())
     if low < 0 or high >= size:
         raise IndexError(f"index: expected indices from 0 to {size - 1}, got {low} to {high}")
 
@@ -133,7 +134,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         if index.numel() != 1:
             raise ValueError(f"index: expected one index of a 0-d tensor, got {index.shape}")
         return input.clone()
-    return input[(slice(None),) * axis + (index.reshape(-1),)]
+    return input[(slice(None),) * axis + (index if index.ndim else index.reshape(-1),)]
 
 
 @op(twice=Multilinear("x + source"))

@@ -14,13 +14,22 @@ SHAPES = st.sampled_from([(5,), (1, 4), (3, 50), (5, 3, 4), (2, 0), (4, 2, 30)])
 
 @st.composite
 def gather(draw: st.DrawFn) -> Arguments:
-    """Indices as many as x has beside the axis, or fewer."""
+    """Indices as many as x has beside the axis, or fewer; or a vector, expanded."""
     rng, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
     axis = draw(st.integers(0, len(shape) - 1))
     sizes = [max(n - draw(st.integers(0, 1)), 0) for n in shape] if draw(st.booleans()) else shape
     many = draw(st.sampled_from([0, 1, 7, 40])) if shape[axis] else 0
     sizes = [many if i == axis else n for i, n in enumerate(sizes)]
     index = rng.integers(0, max(1, shape[axis]), sizes).astype(draw(st.sampled_from(["i4", "i8"])))
+    return [rng.standard_normal(shape), index], {"axis": axis}
+
+
+@st.composite
+def unlike(draw: st.DrawFn) -> Arguments:
+    """Indices of which none comes twice."""
+    rng, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
+    axis = draw(st.integers(0, len(shape) - 1))
+    index = rng.random(shape).argsort(axis)[(slice(None),) * axis + (slice(1),)]
     return [rng.standard_normal(shape), index], {"axis": axis}
 
 
@@ -34,12 +43,15 @@ def scatter(draw: st.DrawFn) -> Arguments:
 FLOATS = (np.float32, np.float64)  # which kernels serve
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
-    "minigrad.cpu.indexing.PIECE": (1, 1 << 16),
+    "minigrad.cpu.middle.PIECE": (1, 1 << 16),
     "minigrad.cpu.indexing.STRIP": (1, 1 << 15),
+    "minigrad.cpu.indexing.MAX_RUN": (0, 32),
 }
 CASES = {
-    indexing._gather: Cases(gather(), dtypes=FLOATS, limits=LIMITS, special=True, batch_last=False),
-    indexing._scatter: Cases(
-        scatter(), dtypes=FLOATS, limits=LIMITS, special=True, batch_last=False
-    ),
+    operation: Cases(drawn, dtypes=FLOATS, limits=LIMITS, special=True, batch_last=False)
+    for operation, drawn in (
+        (indexing.take_along, unlike()),
+        (indexing._gather, gather()),
+        (indexing._scatter, scatter()),
+    )
 }

@@ -62,6 +62,7 @@ def rows(shape: Shape) -> int:
 
 
 some = classes.of(lambda s: (s[0] // 2,), most=rows)
+across = classes.of(lambda s: (s[1] // 2,), most=lambda s: s[1])
 within = classes.of(lambda s: s, most=rows)
 half = x.of(lambda s: (s[0] // 2, *s[1:]))
 vocabulary = parameter.of(lambda s: (1000, 128))
@@ -80,6 +81,7 @@ INDEXING: list[Case] = [
         gradient=False,
     ),
     case("index_select", lambda e, x, i: e.library.index_select(x, 0, i), x, some),
+    case("index_select, dim 1", lambda e, x, i: e.library.index_select(x, 1, i), x, across),
     case("index_add", lambda e, x, i, y: e.library.index_add(x, 0, i, y), x, some, half),
     case("gather", lambda e, x, i: e.library.gather(x, 0, i), x, within, also="take_along_dim"),
     case(

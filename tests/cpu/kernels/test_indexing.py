@@ -9,13 +9,13 @@ indexing = pytest.importorskip("minigrad.cpu.kernels.indexing")
 
 
 def test_rows():
-    index, n, inner = np.array([2, -1, 0, 2, 2, 0]), 5, indexing.RUN + 3
+    index, n, inner = np.array([2, 4, 0, 2, 2, 0]), 5, indexing.RUN + 3
     starts, places = np.empty(n + 1, np.int64), np.empty(len(index), np.int64)
     indexing.sort(index, starts, places)
     assert (starts.tolist(), places.tolist()) == ([0, 2, 2, 5, 5, 6], [2, 5, 0, 3, 4, 1])
-    g, out = np.random.default_rng(0).random((2, 6, inner)), np.full((2, n, inner), np.nan)
+    g, out = np.random.default_rng(0).random((2, 6, inner)), np.ones((2, n, inner))
     for part in ((0, 3), (3, 10)):
         indexing.add_rows(out.reshape(-1), g.reshape(-1), starts, places, inner, *part)
-    expected = np.zeros_like(out)
+    expected = np.ones_like(out)
     np.add.at(expected, (slice(None), index), g)
     np.testing.assert_array_equal(out, expected)
