@@ -16,6 +16,7 @@ import minigrad.cpu.pool
 import minigrad.cpu.reduce
 import minigrad.cpu.shape
 import minigrad.cpu.softmax
+import minigrad.cpu.sort
 import minigrad.gpu.activation
 import minigrad.gpu.arithmetic
 import minigrad.gpu.conv

@@ -19,15 +19,15 @@ Pair = tuple[Array, Backward]
 
 
 @op
-def _argsort(x: Array, *, axis: int, descending: bool) -> Pair:
-    """y = the indices that sort x along ``axis``, without derivative."""
+def _argsort(x: Array, *, axis: int, descending: bool, part: slice) -> Pair:
+    """y = a part of the indices that sort x along ``axis``, without derivative."""
     xp = get_xp(x)
     if descending:  # sorted from behind, so that equal elements keep their order
         x = xp.flip(x, axis)
     y = xp.argsort(x, axis, kind="stable")
     if descending:
         y = x.shape[axis] - 1 - xp.flip(y, axis)
-    return y, lambda g, needs: (None,)
+    return y[(slice(None),) * axis + (part,)], lambda g, needs: (None,)
 
 
 @lacks(out=None)
@@ -48,9 +48,14 @@ def argsort(
     descending = check.boolean("descending", descending)
     if stable is not None:
         check.boolean("stable", stable)
+    return _sorting(input, axis, descending, slice(None))
+
+
+def _sorting(input: Tensor, axis: int, descending: bool, part: slice) -> Tensor:
+    """A part of the indices that sort ``input``."""
     if not input.ndim:
         return Tensor(get_xp(input.data).zeros((), np.int64))
-    return _argsort(input.detach(), axis=axis, descending=descending)
+    return _argsort(input.detach(), axis=axis, descending=descending, part=part)
 
 
 def _taken(input: Tensor, indices: Tensor, dim: int) -> Placed:
@@ -70,10 +75,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     largest = check.boolean("largest", largest)
     check.boolean("sorted", sorted)
     k = check.integer("k", k, 0, input.shape[axis] if input.ndim else 1)
-    indices = argsort(input, axis, largest)
-    if not input.ndim:
-        return _taken(input, indices, axis)
-    return _taken(input, indices[(slice(None),) * axis + (slice(k),)], axis)
+    return _taken(input, _sorting(input, axis, largest, slice(k)), axis)
 
 
 @lacks(out=None)
@@ -82,11 +84,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Pla
     axis = check.axis("dim", dim, check.tensor("input", input).ndim)
     keepdim = check.boolean("keepdim", keepdim)
     k = check.integer("k", k, 1, input.shape[axis] if input.ndim else 1)
-    indices = argsort(input, axis)
-    if not input.ndim:
-        return _taken(input, indices, axis)
-    found = _taken(input, indices[(slice(None),) * axis + (slice(k - 1, k),)], axis)
-    return found if keepdim else Placed(*(t.squeeze(axis) for t in found))
+    found = _taken(input, _sorting(input, axis, False, slice(k - 1, k)), axis)
+    return found if keepdim or not input.ndim else Placed(*(t.squeeze(axis) for t in found))
 
 
 @lacks(out=None)
@@ -104,12 +103,13 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         raise ValueError(f"median: an empty reduction has no value, got shape {input.shape}")
     if not input.ndim:
         return kthvalue(input, 1)
-    indices = _argsort(input.detach(), axis=axis, descending=False)
+    indices = _sorting(input, axis, False, slice((n - 1) // 2, (n + 1) // 2))
     x, xp = input.data, get_xp(input.data)
-    nan = xp.isnan(x) if x.dtype.kind == "f" else xp.zeros(x.shape, bool)
-    middle = xp.take(indices.data, (n - 1) // 2, axis)
-    places = xp.where(nan.any(axis), nan.argmax(axis), middle)
-    found = _taken(input, Tensor(xp.expand_dims(places, axis)), axis)
+    if x.dtype.kind == "f":
+        nan = xp.isnan(x)
+        first = nan.argmax(axis, keepdims=True)
+        indices = Tensor(xp.where(nan.any(axis, keepdims=True), first, indices.data))
+    found = _taken(input, indices, axis)
     return found if keepdim else Placed(*(t.squeeze(axis) for t in found))
 
 
@@ -134,7 +134,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if not input.numel():
         return Tensor(get_xp(input.data).zeros(minlength, np.int64))
     xp, w = get_xp(input.data), None if weights is None else weights.data
-    counts = xp.bincount(input.data.astype(np.int64), w, minlength)
+    counts = xp.bincount(input.data.astype(np.int64, copy=False), w, minlength)
     return Tensor(counts.astype(w.dtype) if w is not None and w.dtype == np.float32 else counts)
 
 

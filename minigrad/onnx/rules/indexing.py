@@ -31,14 +31,14 @@ def _extreme_over(
 
 
 @rule
-def _argsort(g: Graph, y: Value, x: Any, *, axis: int, descending: bool) -> str:
+def _argsort(g: Graph, y: Value, x: Any, *, axis: int, descending: bool, part: slice) -> str:
     if not isinstance(x.shape[axis], int):
         raise varies("argsort's size")
-    values = g(
-        "TopK", x, np.array([x.shape[axis]], np.int64), axis=axis, largest=int(descending), sorted=1
-    )
+    start, stop, _ = part.indices(x.shape[axis])
+    k = np.array([stop], np.int64)
+    values = g("TopK", x, k, axis=axis, largest=int(descending), sorted=1)
     g.nodes[-1].output.append(indices := f"{values}_indices")
-    return indices
+    return g("Slice", indices, *np.array([[start], [LAST], [axis]])) if start else indices
 
 
 @rule
