@@ -14,6 +14,7 @@ import minigrad.cpu.norm
 import minigrad.cpu.optim
 import minigrad.cpu.pool
 import minigrad.cpu.reduce
+import minigrad.cpu.resize
 import minigrad.cpu.scan
 import minigrad.cpu.shape
 import minigrad.cpu.softmax

@@ -41,34 +41,33 @@ def sources(n: int, low: int, high: int, mode: str) -> Any:
     return n - 1 - np.abs(n - 1 - np.abs(place))  # reflected at both ends
 
 
-def sum_of_copies(g: Array, axis: int, places: Any, size: int) -> Array:
-    """Along an axis of length ``size``, for each element the sum of g over its copies: element k of
-    g belongs to a copy of number ``places[k]``."""
-    xp = get_xp(g)
-    sums = xp.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
-    to, parts = xp.moveaxis(sums, axis, 0), xp.moveaxis(g, axis, 0)
-    for k, place in enumerate(places.tolist()):
-        to[place] += parts[k]
-    return sums
-
-
 @op(twice=Multilinear("x"))
 @in_float32
 def _pad_by_copies(x: Array, *, widths: tuple[tuple[int, int], ...], mode: str) -> Pair:
-    """y = x padded with its own elements,  dL/dx = Σ of g over the copies of each element."""
-    xp, shape = get_xp(x), x.shape
-    framed = [i for i, width in enumerate(widths) if width != (0, 0)]
-    places = {i: sources(shape[i], *widths[i], mode) for i in framed}
-    y = x
-    for axis in framed:
-        y = y.take(xp.asarray(places[axis]), axis=axis)
+    """y = x padded with its own elements,  dL/dx = Σ of g over the copies of each element.
+
+    One axis after another is framed, so that a corner copies what an edge has copied.
+    """
+    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    shape = tuple(n + low + high for (low, high), n in zip(widths, x.shape, strict=True))
+    copies = []  # (index of a copy, index of what it copies)
+    for axis, (n, (low, high)) in enumerate(zip(x.shape, widths, strict=True)):
+        every = (slice(None),) * axis
+        for k, source in enumerate(sources(n, low, high, mode).tolist()):
+            if not low <= k < low + n:
+                copies.append(((*every, k), (*every, low + source)))
+    y = empty(shape, x.dtype, get_xp(x), memory_order(x))
+    y[inside] = x
+    for copy, original in copies:
+        y[copy] = y[original]
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        for axis in framed:
-            g = sum_of_copies(g, axis, places[axis], shape[axis])
-        return (g,)
+        sums = g.copy(order="K")
+        for copy, original in reversed(copies):
+            sums[original] += sums[copy]
+        return (sums[inside],)
 
-    return xp.asarray(y), backward
+    return y, backward
 
 
 def pad(

@@ -12,7 +12,6 @@ from ..device import Array, get_xp
 from ..sums import in_float32
 from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
-from .pad import sum_of_copies
 from .pool import adaptive_avg_pool2d
 
 LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
@@ -40,6 +39,17 @@ def _places(
         place = np.maximum((at + 0.5) * step - 0.5, 0)
     first = np.minimum(np.floor(place).astype(np.int64), n - 1)
     return first, np.minimum(first + 1, n - 1), (place - first).clip(0, 1)
+
+
+def _sum_of_copies(g: Array, axis: int, places: Any, size: int) -> Array:
+    """Along an axis of length ``size``, for each element the sum of g over its copies: element k of
+    g belongs to a copy of number ``places[k]``."""
+    xp = get_xp(g)
+    sums = xp.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
+    to, parts = xp.moveaxis(sums, axis, 0), xp.moveaxis(g, axis, 0)
+    for k, place in enumerate(places.tolist()):
+        to[place] += parts[k]
+    return sums
 
 
 @op(twice=Multilinear("x"))
@@ -79,11 +89,11 @@ def _interpolate(
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         for axis, i, j, t in found:
             if j is None:
-                g = sum_of_copies(g, axis, i, shape[axis])
+                g = _sum_of_copies(g, axis, i, shape[axis])
                 continue
             part = shares(t, axis)
-            near = sum_of_copies(g * (1 - part), axis, i, shape[axis])
-            g = near + sum_of_copies(g * part, axis, j, shape[axis])
+            near = _sum_of_copies(g * (1 - part), axis, i, shape[axis])
+            g = near + _sum_of_copies(g * part, axis, j, shape[axis])
         return (g,)
 
     return y, backward
