@@ -1,27 +1,52 @@
-"""Sums and means: what tests.ops.test_implementations draws."""
+"""Sums, means, variances, norms: what tests.ops.test_implementations draws."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import reduce
+from minigrad.ops import reduce, scan
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
 
 @st.composite
 def reductions(draw: st.DrawFn) -> Arguments:
-    shape = draw(st.sampled_from([(), (1,), (5,), (3, 5), (2, 3, 40)]))
+    shape = draw(st.sampled_from([(), (1,), (5,), (3, 5), (2, 3, 40), (3, 2, 5, 4)]))
     x = np.random.default_rng(draw(seeds)).standard_normal(shape)
     axes = tuple(range(len(shape)))
     if len(shape) > 1 and draw(st.booleans()):
-        axes = axes[:1]
+        axes = tuple(sorted(draw(st.sets(st.sampled_from(axes), min_size=1))))
     return [x], {"axes": axes, "keepdim": draw(st.booleans())}
 
 
-FEW = {"minigrad.cpu.reduce.FEW": (1, 1 << 12)}
+@st.composite
+def moments(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(reductions())
+    x = x * 0 + 3 if draw(st.integers(0, 4)) == 0 else x
+    return [x], {**options, "correction": draw(st.sampled_from([0, 1, 2.5]))}
+
+
+@st.composite
+def norms(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(moments())
+    del options["correction"]
+    return [x - 3 if x.size and (x == 3).all() else x], {**options, "p": 2.0}
+
+
+LIMITS = {
+    "minigrad.cpu.reduce.FEW": (1, 1 << 12),
+    "minigrad.cpu.reduce.MANY": (1,),
+    "minigrad.cpu.reduce.SHORTEST": (1,),
+    "minigrad.cpu.reduce.PIECE": (7, 1 << 15),
+}
 CASES = {
-    operation: Cases(reductions(), limits=FEW, special=True, batch_last=False)
-    for operation in (reduce._sum, reduce._mean)
+    operation: Cases(drawn, limits=LIMITS, special=True, batch_last=False)
+    for operation, drawn in (
+        (reduce._sum, reductions()),
+        (reduce._mean, reductions()),
+        (reduce._var, moments()),
+        (reduce._std, moments()),
+        (scan._norm, norms()),
+    )
 }
