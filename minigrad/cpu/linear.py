@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from ..device import Array
+from ..memory import empty
 from ..ops.linear import _linear, _matmul
 from ..sums import total
 from ..tape import Backward
+from . import elementwise
 from .elementwise import matmul2d
+from .threads import get_num_threads, parallel, split_range
 
 
 @_linear.on("cpu")
@@ -31,8 +38,57 @@ def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
 def matmul(a: Array, b: Array) -> tuple[Array, Backward]:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
-            matmul2d(g, b.T) if needs[0] else None,
-            matmul2d(a.T, g) if needs[1] else None,
+            _product(g, b.T) if needs[0] else None,
+            _product(a.T, g) if needs[1] else None,
         )
 
-    return matmul2d(a, b), backward
+    return _product(a, b), backward
+
+
+def _product(a: Array, b: Array) -> Array:
+    if a.shape[1] == 1:  # a column and a row, of which BLAS makes little
+        return elementwise.elementwise(lambda out, a, b: np.multiply(a, b, out=out), a, b)
+    return matmul2d(a, b)
+
+
+@_matmul.on("cpu", when=lambda a, b: a.ndim > b.ndim == 2)
+def matmul_by_one(a: Array, b: Array) -> tuple[Array, Backward]:
+    """Many matrices by one are a tall matrix by it."""
+    y, slopes = matmul(_tall(a), b)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        by_a, by_b = slopes(_tall(g), needs)
+        return None if by_a is None else by_a.reshape(a.shape), by_b
+
+    return y.reshape(*a.shape[:-1], b.shape[1]), backward
+
+
+def _tall(a: Array) -> Array:
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
+@_matmul.on("cpu", when=lambda a, b: a.ndim > 2 and b.ndim > 2)
+def matmul_of_many(a: Array, b: Array) -> tuple[Array, Backward]:
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            _products(g, b.swapaxes(-1, -2)) if needs[0] else None,
+            _products(a.swapaxes(-1, -2), g) if needs[1] else None,
+        )
+
+    return _products(a, b), backward
+
+
+def _products(a: Array, b: Array) -> Array:
+    """a @ b, the first axis shared among the cores."""
+    beside = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    shape = (*beside, a.shape[-2], b.shape[-1])
+    if math.prod(shape) * a.shape[-1] < elementwise._MIN_PARALLEL_PRODUCT or beside[0] == 1:
+        return np.matmul(a, b)
+    y, parts = empty(shape, a.dtype), split_range(beside[0], 4 * get_num_threads())
+
+    def task(i: int) -> None:
+        left, right = (x[parts[i]] if x.ndim == y.ndim and len(x) > 1 else x for x in (a, b))
+        np.matmul(left, right, out=y[parts[i]])
+
+    parallel(task, len(parts))
+    return y

@@ -23,9 +23,11 @@ def linear(draw: Any, sizes: st.SearchStrategy[int] = sizes) -> Arguments:
 
 @st.composite
 def matmul(draw: Any) -> Arguments:
+    """Of matrices, of as many or more by one, and of batches that broadcast."""
     m, k, n = draw(sizes), draw(sizes), draw(sizes)
-    seed = draw(seeds)
-    return [grid((m, k), seed), grid((k, n), seed + 1)], {}
+    beside = [((), ()), ((5,), ()), ((5,), (5,)), ((2, 3), ()), ((2, 1), (3,)), ((3,), (4, 1))]
+    (a, b), seed = draw(st.sampled_from(beside)), draw(seeds)
+    return [grid((*a, m, k), seed), grid((*b, k, n), seed + 1)], {}
 
 
 LIMITS = {"minigrad.cpu.elementwise._MIN_PARALLEL_PRODUCT": (1, 1 << 17)}
