@@ -19,7 +19,7 @@ def _flat(columns: Array) -> Array:
 def _columns(x: Array, window: Window, places: Pair) -> Array:
     """The inverse of :func:`_flat`."""
     n, kernel = len(x), window.kernel[0] * window.kernel[1]
-    return x.reshape(n, -1, kernel, *places).transpose(1, 2, 0, 3, 4)
+    return x.reshape(n, x.shape[1] // kernel, kernel, *places).transpose(1, 2, 0, 3, 4)
 
 
 @op(twice=Multilinear("x"))

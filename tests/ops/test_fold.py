@@ -19,6 +19,12 @@ def test_gradients(device):
         compare(F.fold, T.fold, [grid((2, 12, 6))], params, device=device, layout=layout)
 
 
+def test_no_images(device):
+    compare(F.unfold, T.unfold, [np.zeros((0, 3, 5, 4))], WINDOW, device=device, numerical=False)
+    params = WINDOW | {"output_size": (5, 4)}
+    compare(F.fold, T.fold, [np.zeros((0, 12, 6))], params, device=device, numerical=False)
+
+
 def test_convolution_is_a_product_with_the_columns():
     x, w = mg.tensor(grid((2, 3, 5, 4))), mg.tensor(grid((4, 3, 3, 2), 1))
     columns = F.unfold(x, (3, 2))
