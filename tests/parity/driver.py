@@ -51,8 +51,8 @@ class Entry:
     ours: Callable[..., Any]
     theirs: Callable[..., Any]
     draw: Callable[[Drawer], Call]
-    bound: str = "each"
-    examples: int = 200  # as many calls are drawn; fewer of one of many that are alike
+    bound: str
+    examples: int  # as many calls are drawn; fewer of one of many that are alike
 
 
 @dataclass(frozen=True)

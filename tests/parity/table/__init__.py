@@ -19,6 +19,7 @@ from tests.parity.driver import Call, Drawer, Entry
 
 F, T = mg.functional, torch.nn.functional
 ENTRIES: dict[str, Entry] = {}
+MANY, FEW = 200, 60  # calls
 
 
 def entry(
@@ -26,10 +27,11 @@ def entry(
     ours: Callable[..., Any] | None = None,
     theirs: Callable[..., Any] | None = None,
     bound: str = "each",
-    examples: int = 200,
+    examples: int | None = None,
 ) -> Callable[[Callable[[Drawer], Call]], Callable[[Drawer], Call]]:
     """Put the calls that the decorated function draws into the table; by default of the functions
-    called ``name`` ("Tensor.sum", "functional.relu") in both libraries."""
+    called ``name`` ("Tensor.sum", "functional.relu") in both libraries. A layer has few, because
+    its function has an entry of its own."""
     place, _, called = name.rpartition(".")
     homes = {
         "Tensor": (mg.Tensor, torch.Tensor),
@@ -41,7 +43,8 @@ def entry(
 
     def add(draw: Callable[[Drawer], Call]) -> Callable[[Drawer], Call]:
         mine, other = ours or getattr(first, called), theirs or getattr(second, called)
-        ENTRIES[name] = Entry(name, mine, other, draw, bound, examples)
+        count = examples or (FEW if place == "nn" else MANY)
+        ENTRIES[name] = Entry(name, mine, other, draw, bound, count)
         return draw
 
     return add

@@ -9,7 +9,7 @@ import torch
 
 from minigrad import nn
 from tests.parity.driver import ORDINARY, Call, Drawer
-from tests.parity.table import F, T, entry
+from tests.parity.table import MANY, F, T, entry
 
 
 def masks(d: Drawer, shape: tuple[int, ...], hides: bool) -> np.ndarray | None:
@@ -65,7 +65,7 @@ def _attention(library: Any) -> Any:
     return apply
 
 
-@entry("nn.MultiheadAttention", _attention(nn), _attention(torch.nn), bound="all")
+@entry("nn.MultiheadAttention", _attention(nn), _attention(torch.nn), "all", MANY)
 def multihead_attention(d: Drawer) -> Call:
     """Self- and cross-attention, both layouts, with masks of all kinds."""
     d.kind, d.dtype = ORDINARY, d(["float32", "float64"])  # others PyTorch does not refuse in time

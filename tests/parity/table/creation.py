@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from tests.parity.driver import ORDINARY, Call, Drawer
-from tests.parity.table import entry
+from tests.parity.table import FEW, entry
 
 
 @entry("zeros", lambda *a: mg.zeros(*a), lambda *a: torch.zeros(*a))
@@ -44,7 +44,6 @@ def made(d: Drawer) -> Call:
     return Call([], (data, d([None, None, "float64", "float32", "int64", "bool"])))
 
 
-FEW = 60
 DTYPES = [None, None, "float32", "float64", "int64", "uint8", "bool"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tests.parity.driver import Call, Drawer
-from tests.parity.table import entry, layer
+from tests.parity.table import MANY, entry, layer
 
 
 def framed(d: Drawer, low: int, dims: int) -> Call:
@@ -15,25 +15,25 @@ def framed(d: Drawer, low: int, dims: int) -> Call:
     return Call([x], (d([amounts, amounts, d.integer(0, 2)]),))
 
 
-@entry("nn.ZeroPad2d", *layer("ZeroPad2d"))
+@entry("nn.ZeroPad2d", *layer("ZeroPad2d"), examples=MANY)
 def zero_pad2d(d: Drawer) -> Call:
     return framed(d, -2, 2)
 
 
-@entry("nn.ZeroPad1d", *layer("ZeroPad1d"))
+@entry("nn.ZeroPad1d", *layer("ZeroPad1d"), examples=MANY)
 def zero_pad1d(d: Drawer) -> Call:
     return framed(d, -2, 1)
 
 
-@entry("nn.ConstantPad2d", *layer("ConstantPad2d"))
+@entry("nn.ConstantPad2d", *layer("ConstantPad2d"), examples=MANY)
 def constant_pad2d(d: Drawer) -> Call:
     call = framed(d, -2, 2)
     call.args = (*call.args, d([0, 2, 3.5]))
     return call
 
 
-@entry("nn.ReflectionPad2d", *layer("ReflectionPad2d"), bound="sum")
-@entry("nn.ReplicationPad2d", *layer("ReplicationPad2d"), bound="sum")
+@entry("nn.ReflectionPad2d", *layer("ReflectionPad2d"), "sum", MANY)
+@entry("nn.ReplicationPad2d", *layer("ReplicationPad2d"), "sum", MANY)
 def copies(d: Drawer) -> Call:
     return framed(d, 0, 2)
 

@@ -8,9 +8,7 @@ import numpy as np
 
 import minigrad as mg
 from tests.parity.driver import Call, Drawer
-from tests.parity.table import entry
-
-FEW = 60
+from tests.parity.table import FEW, entry
 
 
 def _indices(d: Drawer, shape: tuple[int, ...], n: int) -> np.ndarray:

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from tests.parity.driver import Call, Drawer
-from tests.parity.table import entry
-
-FEW = 60
+from tests.parity.table import FEW, entry
 
 
 def tensor(d: Drawer, low: int = 0) -> Any:
