@@ -44,9 +44,11 @@ SIGNALS = {
 }
 SILENCE, START = 3.0, 30.0  # seconds, for these jobs: see minigrad.distributed
 LIMIT = START + 20.0  # seconds from the fault to the end of the job
-EPOCHS = 4
+EPOCHS, BATCHES = 4, 20  # of all epochs
 LASTS = 3.0  # least seconds of these epochs
+ENDS = 0.3  # about the seconds from the last batch to the end of the job
 MOST_SAID = 3000  # characters of a lost job's output that are kept
+LAST = f"batch {BATCHES - 1}\n"
 CONTINUED = "Forwarding signal 18"  # another program stopped mpirun and continued it
 STATE = "state.safetensors"
 TRAINING = ("-m", "tests.cifar.tiny", "train")
@@ -167,17 +169,23 @@ def faulty(
 ) -> dict[str, Any] | None:
     """Run one case; returns its outcome.
 
-    The fault comes within ``seconds`` from the start, or during training. Returns None if the job
-    ended before the fault, had not started yet, or was stopped and continued by another program.
+    The fault comes within ``seconds`` from the start, during training, or after the last batch.
+    Returns None if the job ended before the fault, had not started yet, or was stopped and
+    continued by another program.
     """
     size = int(rng.integers(2, 4))
     job = Job(out, size, "tiny", "--epochs", str(EPOCHS))
     try:
         # All ranks are stopped only during training: before, minigrad cannot end the job.
-        if kind == "SIGSTOP of all" or rng.random() < 0.5:
+        moment = 0.0 if kind == "SIGSTOP of all" else rng.random()
+        least = 0.2
+        if moment < 0.5:
             job.says("batch")
             seconds = LASTS
-        job_ended = job.wait(float(rng.uniform(0.2, seconds)))
+        elif moment < 0.6:
+            job.says(LAST)
+            least, seconds = 0.0, ENDS
+        job_ended = job.wait(float(rng.uniform(least, seconds)))
         victims = job.ranks()
         if job_ended is not None or not victims:
             return None
@@ -210,7 +218,7 @@ def judged(job: Job, kind: str, size: int, rank: int, resumes_on: int) -> dict[s
     if CONTINUED in text:
         return None
     where = "training" if "batch" in text else "start"
-    where = "end" if f"after epoch {EPOCHS}" in text else where
+    where = "end" if LAST in text else where
     case: dict[str, Any] = {"kind": kind, "ranks": size, "rank": rank, "moment": where, "lost": ""}
     if took is None:
         return case | {"lost": f"hung: {text[-MOST_SAID:]}"}
@@ -282,7 +290,7 @@ def cut(rng: np.random.Generator, out: Path, resume: bool) -> dict[str, Any] | N
     with linked(out.parent) as over:
         job = Job(out, 2, "tiny", "--epochs", str(EPOCHS), **over)
         try:
-            batch = int(rng.integers(0, 18))
+            batch = int(rng.integers(0, BATCHES - 2))
             if not job.says(f"batch {batch}\n"):
                 return {"kind": "link", "lost": f"it never trained: {job.said()[-MOST_SAID:]}"}
             ip("-n", SPACES[0], "link", "set", "mgva", "down")
