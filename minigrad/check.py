@@ -95,6 +95,11 @@ def vector(name: str, value: Any, size: int, input: Any) -> None:
     """``value`` must be None or a Tensor of shape (size,), with the input's dtype and device."""
     if value is None:
         return
+    array: Any = value.data if isinstance(value, Variable) else None
+    other = input.data
+    plain = type(array) is type(other) is np.ndarray
+    if plain and array.shape == (size,) and array.dtype == other.dtype:
+        return  # a shortcut
     if tensor(name, value).shape != (size,):
         raise ValueError(f"{name}: expected shape ({size},), got {value.shape}")
     if value.dtype != input.dtype:

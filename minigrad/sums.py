@@ -66,6 +66,10 @@ def total(x: Array, axes: tuple[int, ...] | int, keepdims: bool = False) -> Arra
         return x.sum(axis=axes, keepdims=keepdims)  # CuPy sums in a tree
     if len(axes) == x.ndim and (x.flags.c_contiguous or x.T.flags.c_contiguous):
         return np.asarray(x.sum(keepdims=keepdims))
+    first = x.ndim - len(axes)
+    if axes and x.size and x.flags.c_contiguous and axes == tuple(range(first, x.ndim)):
+        y = x.reshape(*x.shape[:first], -1).sum(axis=first)  # of one run of memory each
+        return y.reshape(y.shape + (1,) * len(axes)) if keepdims else np.asarray(y)
     if len(axes) == 1 and x.strides[axes[0]] == x.itemsize:  # a shortcut
         return np.asarray(x.sum(axis=axes, keepdims=keepdims))
     for axis in sorted(axes, key=lambda a: abs(x.strides[a])):

@@ -14,6 +14,9 @@ from .threads import parallel, split_range
 
 
 def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
+    if b.size == 1 and b.ndim <= a.ndim:
+        number = b.reshape(())  # so that the blocks of a are flat
+        return elementwise.elementwise(lambda out, a: ufunc(a, number, out=out), a)
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
 
 

@@ -21,7 +21,7 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import get_num_threads, parallel, split_range, workspace
+from .threads import get_num_threads, parallel, split_range, threads_for, workspace
 
 TILES = 8  # that a thread works through at least, if there are enough
 MAX_TILE_BYTES = 1 << 18  # of all columns, to fit a core's cache
@@ -71,7 +71,7 @@ def packed_filters(filters: Array, taps: Taps) -> Array:
     o, c = filters.shape[:2]
     blocks = -(-o // compiled.ROWS)
     packed = empty((blocks * len(taps.places) * c * compiled.ROWS,), filters.dtype)
-    parts = split_range(blocks, get_num_threads())
+    parts = split_range(blocks, threads_for(packed.size))
 
     def task(i: int) -> None:
         compiled.pack(filters, taps.places, parts[i].start, parts[i].stop, packed)

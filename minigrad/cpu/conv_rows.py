@@ -18,7 +18,7 @@ from ..memory import empty, zeros
 from ..ops.conv import Pair, Window
 from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
-from .threads import get_num_threads, parallel, split_range
+from .threads import get_num_threads, parallel, split_range, threads_for
 
 MIN_PRODUCTS = 1 << 23  # below, handing them to threads costs more than it saves
 _ONE_TAP = all_taps((0, 0), Window((1, 1)))
@@ -73,7 +73,7 @@ class _Rows:
         """The rows of x, flat, and zeros up to ``count`` rows."""
         rows, flat = empty((count * self.depth,), x.dtype), x.reshape(-1)
         rows[self.count * self.depth :] = 0
-        parts = split_range(self.count, get_num_threads())
+        parts = split_range(self.count, threads_for(rows.size))
 
         def task(i: int) -> None:
             self.compiled.gather(flat, *self.where, parts[i].start, parts[i].stop, rows)
@@ -130,7 +130,7 @@ def input_gradient(
 
     parallel(multiply, len(parts))
     gx = zeros((c, *size, g.shape[3]), g.dtype)
-    channels = split_range(c, get_num_threads())
+    channels = split_range(c, threads_for(gradient.size))
 
     def add(i: int) -> None:
         part = channels[i].start, channels[i].stop

@@ -17,7 +17,7 @@ from ..ops.norm import _batch_norm
 from ..tape import Backward
 from .compiled import kernels
 from .elementwise import BLOCK, scratch, to_batch_last
-from .threads import get_num_threads, parallel, split_range
+from .threads import parallel, split_range, threads_for
 
 
 def _rows(x: Array, task: Callable[[slice], None], pieces: int) -> None:
@@ -53,7 +53,8 @@ def compiled_batch_norm(
         (mean, var),
         (mean.copy(), var.copy()),
     )  # the caller may change its own
-    pieces = 2 * get_num_threads()
+    threads = threads_for(x.size)
+    pieces = 2 * threads if threads > 1 else 1
 
     def rows(array: Array | None, c: slice) -> Array:
         """The values of channels ``c`` of a (C,) or (C, M) array; no values for None."""

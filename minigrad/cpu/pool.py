@@ -24,7 +24,7 @@ from ..sums import adding_dtype, total
 from ..tape import Backward
 from .compiled import kernels
 from .elementwise import scratch, to_batch_last
-from .threads import get_num_threads, parallel, split_range, workspace
+from .threads import parallel, split_range, threads_for, workspace
 
 
 def _kernels(x: Array) -> ModuleType | None:
@@ -35,9 +35,10 @@ def _compiled(x: Array, **_: Any) -> bool:
     return _kernels(x) is not None
 
 
-def _channels(x: Array) -> tuple[slice, ...]:
-    """Blocks of channels that fit a core's cache, at least one per core if there are enough."""
-    return split_range(len(x), max(get_num_threads(), x.nbytes // (1 << 19)))
+def _channels(x: Array, elements: int) -> tuple[slice, ...]:
+    """Blocks of channels that fit a core's cache, at least one for each thread that shares work on
+    ``elements``."""
+    return split_range(len(x), max(threads_for(elements), x.nbytes // (1 << 19)))
 
 
 def _padded(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
@@ -70,7 +71,8 @@ def compiled_max_pool2d(
     y = empty((c, *out, n), x.dtype)
     place = empty(y.shape, place_dtype(window))
     shape, steps = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
-    pieces, seen = _channels(y), y.size * math.prod(window.kernel)
+    seen = y.size * math.prod(window.kernel)
+    pieces = _channels(y, seen)
 
     def forward(i: int) -> None:
         part = pieces[i]
@@ -116,7 +118,7 @@ def blocked_max_pool2d(
     y = empty((c, *out, n), x.dtype)
     place = empty(y.shape, place_dtype(window))
     seen = _pixels(padded, window, out)
-    pieces = _channels(y)
+    pieces = _channels(y, y.size * len(seen))
 
     def forward(i: int) -> None:
         part = pieces[i]
@@ -165,7 +167,7 @@ def compiled_avg_pool2d(
     y = empty((c, *out, n), x.dtype)
     scale = (1 / divisor).astype(x.dtype).reshape(-1)
     sizes = h, w, n, *out, window.kernel, window.stride, pads, scale
-    pieces, flat = _channels(x), x.reshape(-1)
+    pieces, flat = _channels(x, x.size), x.reshape(-1)
     adds = adding_dtype(x.dtype, math.prod(window.kernel))
 
     def forward(i: int) -> None:
@@ -199,7 +201,7 @@ def blocked_avg_pool2d(
     padded = _padded(x, window, pads, out, 0)
     padded_shape = padded.shape
     seen = _pixels(padded, window, out)
-    pieces = _channels(y)
+    pieces = _channels(y, y.size * len(seen))
 
     def forward(i: int) -> None:
         part = pieces[i]

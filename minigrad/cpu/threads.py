@@ -208,11 +208,17 @@ class _Blas:
 _blas = _Blas()
 
 
+def threads_for(elements: int) -> int:
+    """How many threads share work on ``elements``: one, if they are so few that it has finished
+    before another could begin."""
+    return 1 if elements < MIN_PARALLEL_SIZE else get_num_threads()
+
+
 def parallel(task: Callable[[int], Any], count: int, elements: int | None = None) -> None:
     """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all of them.
 
-    Tasks that call no BLAS pass ``elements``, the number of elements they process together. If
-    there are few, one thread finishes before another could start, and no others are used.
+    Tasks that call no BLAS pass ``elements``, the number of elements they process together:
+    :func:`threads_for` so many.
 
     Tasks must write to separate memory. If several threads run them, a task that calls ``parallel``
     runs that part serially. Several threads may call this at once; a worker helps one of them at a

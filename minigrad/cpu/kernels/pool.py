@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import inline, jit
 
+U = np.uint64  # an index of this type never counts from an array's end
 MIN_LOOP_IMAGES = 8  # starting a loop over fewer costs more than the loop itself
 
 
@@ -18,35 +21,37 @@ def _columns_inside(offset, step, w, first, last):
 
 
 @inline
-def _take_larger(x, i, left, best, where, j, n):
-    """best = max(best, x), and where = ``left`` where that is x, for n elements from i and j on."""
-    xs, ys, places = x[i : i + n], best[j : j + n], where[j : j + n]
-    for k in range(n):
-        v, u = xs[k], ys[k]
+def _take_larger(x, i, apart, left, best, where, j, n):
+    """best = max(best, x), and where = ``left`` where that is x, for n elements: every ``apart``-th
+    from i on, and those from j on."""
+    xs, ys, places = x[i : i + n * apart], best[j : j + n], where[j : j + n]
+    for k in range(U(n)):
+        v, u = xs[k * U(apart)], ys[k]
         larger = (v > u) | ((v != v) & (u == u))
         ys[k] = v if larger else u
         places[k] = left if larger else places[k]
 
 
 @inline
-def _largest_of_four(x, i, down, right, best, where, j, n):
+def _largest_of_four(x, i, apart, down, right, best, where, j, n):
     """best = the largest of the four pixels at i, i + right, i + down and i + down + right, and
-    where = the number of positions from it to the last one, plus 1."""
-    a, b = x[i : i + n], x[i + right : i + right + n]
+    where = the number of positions from it to the last one, plus 1. Then i is ``apart`` on."""
+    a, b = x[i : i + n * apart], x[i + right : i + right + n * apart]
     i += down
-    c, d = x[i : i + n], x[i + right : i + right + n]
+    c, d = x[i : i + n * apart], x[i + right : i + right + n * apart]
     ys, places = best[j : j + n], where[j : j + n]
     four, three = where.dtype.type(4), where.dtype.type(3)
     two, one = where.dtype.type(2), where.dtype.type(1)
-    for k in range(n):
-        u, at = a[k], four
-        v = b[k]
+    for k in range(U(n)):
+        e = k * U(apart)
+        u, at = a[e], four
+        v = b[e]
         larger = (v > u) | ((v != v) & (u == u))
         u, at = v if larger else u, three if larger else at
-        v = c[k]
+        v = c[e]
         larger = (v > u) | ((v != v) & (u == u))
         u, at = v if larger else u, two if larger else at
-        v = d[k]
+        v = d[e]
         larger = (v > u) | ((v != v) & (u == u))
         ys[k], places[k] = v if larger else u, one if larger else at
 
@@ -68,7 +73,8 @@ def _add_where(g, where, j, left, gx, i, n):
 
 
 # Along a row, one step is one output pixel (n elements). At stride 1 it is the whole row, because
-# the pixels that one kernel offset reads are then contiguous.
+# the pixels that one kernel offset reads are then contiguous; `largest` takes a whole row of one
+# image too, whose pixels are ``apart``.
 
 
 @jit
@@ -76,7 +82,8 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
     """y = the largest element of each window of channels first … last − 1, and place = the number
     of positions from it to the window's end. Among equals, and among NaNs, the first counts."""
     kh, kw = kernel
-    step = ow if stride[1] == 1 else 1
+    step = ow if stride[1] == 1 or n == 1 else 1
+    apart = stride[1] if n == 1 else 1
     for c in range(first, last):
         for i in range(oh):
             top = i * stride[0] - pads[0]
@@ -86,9 +93,12 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
                 left_edge = j * stride[1] - pads[1]
                 if kh == 2 and kw == 2 and top >= 0 and left_edge >= 0:
                     down, right = dilation
-                    if top + down < h and left_edge + step - 1 + right < w:
+                    if top + down < h and left_edge + (step - 1) * stride[1] + right < w:
                         start = ((c * h + top) * w + left_edge) * n
-                        _largest_of_four(x, start, down * w * n, right * n, y, place, at, step * n)
+                        below = down * w * n
+                        _largest_of_four(
+                            x, start, apart, below, right * n, y, place, at, step * n
+                        )  # fmt: skip
                         continue
                 best, where = y[at : at + step * n], place[at : at + step * n]
                 for k in range(step * n):
@@ -100,7 +110,8 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
                         low, count = _columns_inside(offset, stride[1], w, j, j + step)
                         start = ((c * h + row) * w + low * stride[1] + offset) * n
                         left = place.dtype.type(kh * kw - a * kw - b)
-                        _take_larger(x, start, left, y, place, (row_start + low) * n, count * n)
+                        at_low = (row_start + low) * n
+                        _take_larger(x, start, apart, left, y, place, at_low, count * n)
 
 
 @jit
