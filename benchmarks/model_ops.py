@@ -2,6 +2,7 @@
 
     python -m benchmarks.model_ops                              # all, about five minutes
     python -m benchmarks.model_ops --model resnet-82 --op conv2d
+    python -m benchmarks.model_ops --model gated --batch 1      # where the time of one image goes
 
 The operations are those that the models call, collected by running them, once for each distinct
 shape at the batch size of the study's recipe, and the optimisers on the models' parameters.
@@ -55,14 +56,14 @@ class Case:
         return self.call.op if self.call else OPTIMIZER
 
 
-def cases(chosen: tuple[str, ...], ops: tuple[str, ...]) -> list[Case]:
-    """The distinct operations among ``ops`` of the ``chosen`` models; a case names the first model
-    that has it."""
+def cases(chosen: tuple[str, ...], ops: tuple[str, ...], batch: int | None = None) -> list[Case]:
+    """The distinct operations among ``ops`` of the ``chosen`` models, on ``batch`` images, or on as
+    many as the recipe of each; a case names the first model that has it."""
     by_call: dict[Call, Case] = {}
     optimizers = []
     for model in chosen:
         recipe = study.recipe(model)
-        for call in study.calls(model, recipe.batch_size):
+        for call in study.calls(model, batch or recipe.batch_size):
             if call.op == "dropout" and dict(call.options)["p"] == 0:
                 continue  # the identity
             by_call.setdefault(call, Case(call, model, _label(call), ("forward", *call.gradients)))
@@ -129,6 +130,8 @@ def _part(engine: Engine, call: Call, part: str) -> tuple[Callable[[], object], 
     arguments = dict(call.options)
     wanted = []  # tensors with the gradient of this part; in forward, all that the step needs
     for name, shape in call.tensors:
+        if name == "num_batches_tracked":  # PyTorch's function takes none
+            continue
         kind = KINDS.get(name)
         if name == "target":
             value = engine.labels(*shape)
@@ -163,12 +166,17 @@ def _update(engine: Engine, model: str) -> dict[str, tuple[Callable[[], object],
 
 
 def measure(
-    contestant: str, threads: int, chosen: list[str], ops: list[str], seconds: float
+    contestant: str,
+    threads: int,
+    chosen: list[str],
+    ops: list[str],
+    batch: int | None,
+    seconds: float,
 ) -> list[dict[str, Any]]:
     """In the child: for each case, part → "times" in seconds and "bytes"."""
     engine = contest.engine(contestant, threads)
     results = []
-    for case in cases(tuple(chosen), tuple(ops)):
+    for case in cases(tuple(chosen), tuple(ops), batch):
         parts = {}
         for part, (function, size) in actions(engine, case).items():
             spent = contest.times(function, LEAST, seconds, MOST)
@@ -183,16 +191,18 @@ def measure(
 def compare(
     chosen: tuple[str, ...],
     ops: tuple[str, ...],
+    batch: int | None,
     threads: int,
     seconds: float,
     rounds: int,
     peaks: dict[str, float],
 ) -> list[dict[str, Any]]:
     """A row for each part of each case: times of all contestants in ms, ratio, rate."""
-    work = {"threads": threads, "chosen": chosen, "ops": ops, "seconds": seconds}
+    work = {"threads": threads, "chosen": chosen, "ops": ops, "batch": batch}
+    work["seconds"] = seconds
     runs = contest.rounds(NAME, QUICK, rounds, **work)
     rows = []
-    for i, case in enumerate(cases(chosen, ops)):
+    for i, case in enumerate(cases(chosen, ops, batch)):
         for part in case.parts:
             ms = {
                 name: 1e3 * statistics.median(t for turn in turns for t in turn[i][part]["times"])
@@ -252,17 +262,23 @@ def main() -> None:
     add = parser.add_argument
     add("--model", action="append", choices=study.MODELS, help="its operations; may be repeated")
     add("--op", action="append", choices=every, help="this operation; may be repeated")
+    add("--batch", type=contest.positive, help="images (default: of the model's recipe)")
     add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
     given = parser.parse_args()
     chosen, ops = tuple(given.model or study.MODELS), tuple(given.op or every)
-    if not cases(chosen, ops):
+    if not cases(chosen, ops, given.batch):
         parser.error(f"no model of {', '.join(chosen)} calls {', '.join(ops)}")
     peaks = environment.peaks(given.threads)
     print(contest.heading(given.threads, peaks), flush=True)
-    rows = compare(chosen, ops, given.threads, given.seconds, given.rounds, peaks)
+    rows = compare(chosen, ops, given.batch, given.threads, given.seconds, given.rounds, peaks)
     print(show(rows))
     if given.out:
-        head = {"threads": given.threads, "rounds": given.rounds, "peaks": peaks}
+        head = {
+            "batch": given.batch,
+            "threads": given.threads,
+            "rounds": given.rounds,
+            "peaks": peaks,
+        }
         environment.write(given.out, {"machine": contest.describe(), **head, "results": rows})
 
 

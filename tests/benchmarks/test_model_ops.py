@@ -125,7 +125,7 @@ def test_compare(monkeypatch):
         return [dict.fromkeys(one.parts, part) for one in chosen]
 
     monkeypatch.setattr(contest, "in_child", child)
-    rows = model_ops.compare(("simple",), ("conv2d", "relu"), 1, 0.1, 2, PEAKS)
+    rows = model_ops.compare(("simple",), ("conv2d", "relu"), None, 1, 0.1, 2, PEAKS)
     conv, relu = rows[0], rows[-1]
     assert (conv["part"], relu["part"]) == ("forward", "input")
     assert conv["best_torch"] == "torch nchw keeping"
