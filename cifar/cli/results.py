@@ -31,8 +31,8 @@ def run_evaluation(settings: evaluate.Settings) -> int:
         )
     if evaluation.picked:
         print(
-            "this epoch was picked by its accuracy on these images, which flatters it; --last "
-            "evaluates the last one, which nobody picked"
+            "this epoch was picked by its accuracy on these images, so its figures are too high; "
+            "--last evaluates the last epoch, which was not picked"
         )
     print(f"evaluation.json, confusion.png and mistakes.png are in {out}")
     return 0
