@@ -27,7 +27,7 @@ from ..optim.rmsprop import rmsprop
 from ..optim.sgd import sgd
 from .compiled import kernels
 from .elementwise import BLOCK
-from .threads import parallel, split_range, workspace
+from .threads import get_num_threads, parallel, split_range, workspace
 
 # ---------------------------------------------------------------------------- blocks in NumPy
 
@@ -191,8 +191,10 @@ def _by_kernel(name: str, lists: Sequence[Sequence[Array]], numbers: Sequence[fl
     if total <= BLOCK:
         update(table, 0, total, values)
         return
-    parts = split_range(total, -(-total // BLOCK), align=16)
-    parallel(lambda i: update(table, parts[i].start, parts[i].stop, values), len(parts), total)
+    # Few parts, as a kernel stays in a cache by itself: between two, threads wait for each other.
+    parts = split_range(total, min(-(-total // BLOCK), 2 * get_num_threads()), align=16)
+    moved = total * len(table) * dtype.itemsize // 12  # as of SGD without momentum, in float32
+    parallel(lambda i: update(table, parts[i].start, parts[i].stop, values), len(parts), moved)
 
 
 def _alike(p: Array, g: Array) -> Array:
