@@ -13,9 +13,11 @@ import minigrad.cpu.loss
 import minigrad.cpu.norm
 import minigrad.cpu.optim
 import minigrad.cpu.pool
+import minigrad.cpu.quotient
 import minigrad.cpu.reduce
 import minigrad.cpu.resize
 import minigrad.cpu.scan
+import minigrad.cpu.select
 import minigrad.cpu.shape
 import minigrad.cpu.softmax
 import minigrad.cpu.sort

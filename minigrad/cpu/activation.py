@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..device import Array
-from ..ops import activation, arithmetic, piecewise, smooth
+from ..ops import activation, arithmetic, piecewise, rounding, smooth
+from ..ops import elementwise as functions
 from ..ops.activation import Pair, _leaky_relu, _relu
-from ..ops.elementwise import _erf
 from ..tape import Operation
 from .compiled import kernels
 from .elementwise import elementwise
+from .threads import MIN_PARALLEL_SIZE
 
 COMPILED = (
     *(activation._leaky_relu, activation._sigmoid, activation._tanh),
     *(activation._gelu, activation._gelu_tanh),
     *(piecewise._hardtanh, piecewise._hardsigmoid, piecewise._hardswish),
-    *(arithmetic.exp, _erf),
+    *(arithmetic.exp, functions._erf, functions._rsqrt, functions._nan_to_num, rounding._sign),
     *(smooth._silu, smooth._mish, smooth._softplus, smooth._logsigmoid, smooth._elu),
 )
+# NumPy too has one pass for these, and is faster where threads do not help.
+LARGE_ONES = (arithmetic.abs, arithmetic.sqrt, functions._square, functions._reciprocal)
+LARGE = MIN_PARALLEL_SIZE
 
 
 def register(operation: Operation) -> None:
@@ -41,11 +47,15 @@ def register(operation: Operation) -> None:
 
         return y, backward
 
+    def serves(x: Array, **_: Any) -> bool:
+        large = operation not in LARGE_ONES or x.size >= LARGE
+        return large and kernels("activation", x.dtype) is not None
+
     compiled.__name__ = f"compiled_{operation.name}"
-    operation.on("cpu", when=lambda x, **_: kernels("activation", x.dtype) is not None)(compiled)
+    operation.on("cpu", when=serves)(compiled)
 
 
-for _operation in COMPILED:
+for _operation in COMPILED + LARGE_ONES:
     register(_operation)
 
 

@@ -1,4 +1,4 @@
-"""Sums, differences and products on the CPU: large arrays in blocks shared among the cores."""
+"""Arithmetic on the CPU: large arrays in blocks that the cores share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ..layout import memory_order
 from ..ops import arithmetic
 from ..ops.arithmetic import Pair, are_floats, check_broadcast
 from . import elementwise
-from .threads import parallel, split_range
+from .threads import MIN_PARALLEL_SIZE, parallel, split_range
+
+LARGE = MIN_PARALLEL_SIZE
 
 
 def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
@@ -18,6 +20,11 @@ def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
         number = b.reshape(())  # so that the blocks of a are flat
         return elementwise.elementwise(lambda out, a: ufunc(a, number, out=out), a)
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
+
+
+def _large_floats(a: Array, b: Array) -> bool:
+    """Whether threads help: NumPy's own loop is faster for fewer."""
+    return are_floats(a, b) and max(a.size, b.size) >= LARGE
 
 
 @arithmetic.add.on("cpu", when=are_floats)
@@ -43,6 +50,25 @@ def mul(a: Array, b: Array) -> Pair:
         )
 
     return _apply(np.multiply, a, b), backward
+
+
+@arithmetic.div.on("cpu", when=_large_floats)
+def div(a: Array, b: Array) -> Pair:
+    check_broadcast("div", a, b)
+    y = _apply(np.divide, a, b)
+
+    def of_divisor(out: Array, g: Array, y: Array, b: Array) -> None:
+        np.multiply(g, y, out=out)
+        np.divide(out, b, out=out)
+        np.negative(out, out=out)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            _apply(np.divide, g, b) if needs[0] else None,
+            elementwise.elementwise(of_divisor, g, y, b) if needs[1] else None,
+        )
+
+    return y, backward
 
 
 def _large(a: Array, b: Array) -> bool:

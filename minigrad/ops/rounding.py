@@ -107,12 +107,11 @@ def _divisors(name: str, a: Any, b: Any) -> tuple[Any, Any]:
 def _floor_divide(a: Any, b: Any) -> Pair:
     """y = ⌊a / b⌋; it has no derivative."""
     a, b = _divisors("floor_divide", a, b)
-    y = get_xp(a if hasattr(a, "dtype") else b).floor_divide(a, b)
+    return get_xp(a if hasattr(a, "dtype") else b).floor_divide(a, b), underivable
 
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[None, None]:
-        raise NotImplementedError("floor_divide: it has no derivative; use div or detach()")
 
-    return y, backward
+def underivable(g: Array, needs: tuple[bool, ...]) -> tuple[None, None]:
+    raise NotImplementedError("floor_divide: it has no derivative; use div or detach()")
 
 
 @op(twice=Diagonal())

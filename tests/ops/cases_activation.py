@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import activation, arithmetic, elementwise, piecewise, smooth
+from minigrad.ops import activation, arithmetic, elementwise, piecewise, rounding, smooth
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -74,6 +74,13 @@ OPTIONS: dict[Any, Any] = {
     ),
 }
 
+# Loops as simple as these differ by nothing but their dtype: one is enough to compile.
+SIMPLE: dict[Any, Any] = {
+    **dict.fromkeys((arithmetic.abs, arithmetic.sqrt, elementwise._square), options()),
+    **dict.fromkeys((elementwise._reciprocal, elementwise._rsqrt, rounding._sign), options()),
+    elementwise._nan_to_num: options({"nan": 1.0, "high": 3.0, "low": -4.0}),
+}
+
 CASES = {
     activation._relu: Cases(relu(), limits=BLOCKS, special=True, exact=True),
     activation._leaky_relu: Cases(leaky_relu(), limits=BLOCKS, special=True),
@@ -91,5 +98,14 @@ CASES = {
     **{
         operation: Cases(smooth_values(drawn), limits=BLOCKS, special=True)
         for operation, drawn in OPTIONS.items()
+    },
+    **{
+        operation: Cases(
+            smooth_values(drawn),
+            limits={**BLOCKS, "minigrad.cpu.activation.LARGE": (1,)},
+            special=True,
+            dtypes=(np.float32, np.float16),
+        )
+        for operation, drawn in SIMPLE.items()
     },
 }

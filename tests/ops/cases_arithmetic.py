@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad import tape
-from minigrad.ops import arithmetic
+from minigrad.ops import arithmetic, rounding
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -29,10 +29,59 @@ def gradients(draw: st.DrawFn) -> Arguments:
     return [*generator.standard_normal((2, *shape))], {}
 
 
+@st.composite
+def one(draw: st.DrawFn) -> Arguments:
+    return [
+        10 * np.random.default_rng(draw(seeds)).standard_normal(draw(st.sampled_from(SHAPES)))
+    ], {}
+
+
+@st.composite
+def quotients(draw: st.DrawFn) -> Arguments:
+    """Some are whole, and some have lost bits."""
+    generator, shape = np.random.default_rng(draw(seeds)), draw(st.sampled_from(SHAPES))
+    a, b = generator.integers(-9, 9, (2, *shape)) / 4
+    a = np.where(generator.random(shape) < draw(st.sampled_from([0, 0.1])), 1e9 * a, a)
+    return [a, draw(st.sampled_from([np.asarray(b), 0.25, -3]))], {}
+
+
+@st.composite
+def clamped(draw: st.DrawFn) -> Arguments:
+    (x,), _ = draw(one())
+    limits = st.sampled_from([None, 2, -1.5, 4.0])
+    return [x, draw(limits), draw(limits)], {}
+
+
+@st.composite
+def selected(draw: st.DrawFn) -> Arguments:
+    """One may be a number, or broadcast."""
+    (a, b), _ = draw(operands())
+    condition = np.random.default_rng(draw(seeds)).random(a.shape) < 0.5
+    number = draw(st.sampled_from([2, -0.7, True]))
+    return [condition, *draw(st.sampled_from([[a, b], [a, number], [number, a]]))], {}
+
+
 CASES = {
-    operation: Cases(operands(), limits=BLOCKS, special=True, batch_last=False)
-    for operation in (arithmetic.add, arithmetic.sub, arithmetic.mul)
+    operation: Cases(
+        operands(),
+        limits={**BLOCKS, "minigrad.cpu.arithmetic.LARGE": (1,)},
+        special=True,
+        batch_last=False,
+    )
+    for operation in (arithmetic.add, arithmetic.sub, arithmetic.mul, arithmetic.div)
 } | {
+    **{
+        operation: Cases(
+            quotients(),
+            limits=BLOCKS,
+            special=True,
+            dtypes=(np.float32, np.float64),
+            derivable=operation is not rounding._floor_divide,
+        )
+        for operation in (rounding._floor_divide, rounding._remainder, rounding._fmod)
+    },
+    arithmetic._clamp: Cases(clamped(), limits=BLOCKS, special=True),
+    arithmetic._where: Cases(selected(), limits=BLOCKS, special=True, batch_last=False),
     tape.add: Cases(gradients(), limits=BLOCKS, special=True, exact=True),
     tape.add_into: Cases(gradients(), limits=BLOCKS, special=True, exact=True, written=(0,)),
 }

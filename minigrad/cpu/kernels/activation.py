@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from math import copysign
+from math import sqrt as root
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -108,7 +110,72 @@ def hardswish_gradient(x, g):
     return 0.0 if x <= -3.0 else g * slope
 
 
+def clamp(x, low, high):
+    y = low if x < low else x
+    return high if y > high else y
+
+
+def clamp_gradient(x, g, low, high):
+    return g if low <= x <= high else 0.0
+
+
+def nan_to_num(x, nan, high, low):
+    return nan if x != x else high if x - x != 0.0 and x > 0.0 else low if x - x != 0.0 else x
+
+
+def nan_to_num_gradient(x, g, nan, high, low):
+    return g if x - x == 0.0 else 0.0
+
+
+def abs(x):
+    return copysign(x, 1.0)
+
+
+def abs_gradient(x, g):
+    return g if x > 0.0 else -g if x < 0.0 else 0.0 * g
+
+
+def sign(x):
+    return 1.0 if x > 0.0 else -1.0 if x < 0.0 else 0.0
+
+
+def sign_gradient(y, g):
+    return 0.0
+
+
 # ---------------------------------------------------------------------------- smooth
+
+
+def square(x):
+    return x * x
+
+
+def square_gradient(x, g):
+    return g * (x + x)
+
+
+def sqrt(x):
+    return root(x)
+
+
+def sqrt_gradient(y, g):
+    return g / (y + y)
+
+
+def reciprocal(x):
+    return 1.0 / x
+
+
+def reciprocal_gradient(y, g):
+    return -g * y * y
+
+
+def rsqrt(x):
+    return 1.0 / root(x)
+
+
+def rsqrt_gradient(y, g):
+    return g * -0.5 * y * y * y
 
 
 def exp_gradient(y, g):
@@ -214,6 +281,20 @@ def relu_gradient(out, y, g):
     zero = g.dtype.type(0)
     for k in range(len(out)):
         out[k] = g[k] if y[k] != zero else zero
+
+
+@jit
+def where(out, a, b, condition):
+    """out = a where ``condition``, else b."""
+    for k in range(len(out)):
+        out[k] = a[k] if condition[k] else b[k]
+
+
+@jit
+def where_or(out, a, condition, wanted, number):
+    """out = a where ``condition`` is ``wanted``, else ``number``."""
+    for k in range(len(out)):
+        out[k] = a[k] if condition[k] == wanted else number
 
 
 @jit
