@@ -147,9 +147,9 @@ def _norm(
         g = contiguous(g.transpose(plan.order)).reshape(-1)
         gx = empty(memory.shape if needs[0] else (0,), x.dtype)
         out = gx.reshape(-1)
-        # Each task has sums of its own: few, because they may be as long as a row.
-        pieces = max(1, min(x.size // PIECE, plan.units // 8))
-        sums = np.zeros((pieces, 2, weights))
+        # Each task has sums of its own, together at most a quarter of the memory of x.
+        pieces = max(1, x.size // max(PIECE, 16 * weights))
+        sums = np.zeros((min(pieces, plan.units), 2, weights))
 
         def task(i: int, part: slice) -> None:
             derive(g, flat, scale, plan.shape, part.start, part.stop, *kept, *sums[i], out)
