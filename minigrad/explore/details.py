@@ -63,8 +63,11 @@ def _cross_entropy(inputs: Any, params: dict[str, Any], y: Array) -> dict[str, A
         return {}
     logits = np.asarray(move(x[:ROWS], CPU), np.float64)
     logp = logits if params["from_log"] else loss.log_softmax_array(logits, 1)
-    target = np.asarray(move(params["target"][:, :ROWS], CPU), np.float64).T
-    divisor = float(params["norm"]) if params["reduction"] == "mean" else 1.0
+    named = ("target", "used", "weight", "smoothing")
+    with np.errstate(all="ignore"):
+        columns, norm = loss.columns(x, *(params[name] for name in named))
+    target = np.asarray(move(columns[:, :ROWS], CPU), np.float64).T
+    divisor = float(norm) if params["reduction"] == "mean" else 1.0
     return {
         "p": np.exp(logp[:, :CLASSES]).tolist(),
         "t": target[:, :CLASSES].tolist(),

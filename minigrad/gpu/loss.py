@@ -14,6 +14,7 @@ from ..ops.loss import (
     _focal_loss,
     classes_back,
     classes_first,
+    columns,
     no_class,
     reduced,
     spread,
@@ -31,10 +32,18 @@ def _run(name: str, dtype: Any, columns: int, *args: Any, classes: int) -> None:
 
 @_cross_entropy.on("gpu", when=cuda.serves)
 def cross_entropy(
-    x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
+    x: Array,
+    *,
+    target: Array,
+    used: Array | None,
+    weight: Array | None,
+    smoothing: float,
+    reduction: str,
+    from_log: bool,
 ) -> tuple[Array, Backward]:
     """One kernel forward and one backward."""
     xp, shape = get_xp(x), x.shape
+    target, norm = columns(x, target, used, weight, smoothing)
     z, target = xp.ascontiguousarray(classes_first(x)), xp.ascontiguousarray(target)
     loss, shifts = xp.empty(z.shape[1], z.dtype), xp.empty((2, z.shape[1]), z.dtype)
     args = (z, target, *z.shape, from_log, shifts, loss)
@@ -95,7 +104,7 @@ def distribution(
     x: Array, flat: Array, used: Array, weight: Array | None, smoothing: float
 ) -> tuple[Array, Array]:
     """One kernel."""
-    xp, dtype, classes = get_xp(x), adding_dtype(x.dtype), x.shape[1]
+    xp, dtype, classes = get_xp(flat), adding_dtype(x.dtype), x.shape[1]
     target, each = xp.empty((classes, len(flat)), dtype), xp.empty(len(flat), dtype)
     weights = None if weight is None else xp.ascontiguousarray(weight)
     numbers = (1 - smoothing, smoothing / classes, classes, len(flat))

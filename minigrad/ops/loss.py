@@ -50,14 +50,24 @@ def spread(g: Array, weight: Any, reduction: str) -> Array:
 @op(twice=Rerun("x"))
 @in_float32
 def _cross_entropy(
-    x: Array, *, target: Array, used: Array | None, norm: Any, reduction: str, from_log: bool
+    x: Array,
+    *,
+    target: Array,
+    used: Array | None,
+    weight: Array | None,
+    smoothing: float,
+    reduction: str,
+    from_log: bool,
 ) -> tuple[Array, Backward]:
     """ℓₘ = −Σ_c t_cm ln p_cm with p = softmax(x), reduced to Σ ℓ or Σ ℓ / norm.
+
+    t and norm are the :func:`columns` of ``target``.
 
     dL/dx = g (p Σ_c t − t).  With ``from_log`` x is ln p already, and dL/dx = −g t. Columns that
     are not ``used`` have gradient 0, even if g is NaN because no target is used.
     """
     xp, shape, dtype = get_xp(x), x.shape, x.dtype
+    target, norm = columns(x, target, used, weight, smoothing)
     z = classes_first(x)
     logp = z if from_log else log_softmax_array(z, 0)
     terms = xp.where(target == 0, target, target * logp)  # 0 · −∞ counts as 0
@@ -162,14 +172,32 @@ def no_class(classes: int, ignore_index: int | None, label: int) -> IndexError:
     )
 
 
+def columns(
+    x: Array, target: Array, used: Array | None, weight: Array | None, smoothing: float
+) -> tuple[Array, Any]:
+    """Weighted, smoothed targets (C, M) for the prediction x, and the divisor of their mean.
+
+    Args:
+        target: class indices (M,), or probabilities of x's shape; of these ``used`` is None.
+    """
+    if used is not None:
+        t, each = _distribution.run(x, target, used, weight, smoothing)
+        return t, each.sum()
+    t = classes_first(target).astype(adding_dtype(target.dtype), copy=False)
+    if smoothing:
+        t = t * (1 - smoothing) + smoothing / len(t)
+    if weight is not None:
+        t = t * weight[:, None]
+    return t, t.shape[1]
+
+
 @Dispatched
-@np.errstate(all="ignore")  # as inside operations
 def _distribution(
     x: Array, flat: Array, used: Array, weight: Array | None, smoothing: float
 ) -> tuple[Array, Array]:
     """Weighted, smoothed one-hot columns (C, M) for the prediction x, and the weights (M,) of the
     true classes."""
-    xp, dtype, classes = get_xp(x), adding_dtype(x.dtype), x.shape[1]
+    xp, dtype, classes = get_xp(flat), adding_dtype(x.dtype), x.shape[1]
     w = xp.ones(classes, dtype) if weight is None else weight.astype(dtype, copy=False)
     each = xp.where(used, w[flat], dtype.type(0))
     target = xp.zeros((classes, len(flat)), dtype)
@@ -219,23 +247,22 @@ def cross_entropy(
             raise ValueError(
                 f"ignore_index: only for class indices, got {ignore_index} with probabilities"
             )
-        columns, norm = _probabilities(input, target, weight, smoothing)
-        used = None
+        array, used = _probabilities(input, target), None
     else:
-        flat, used = _indices(input, target, ignore_index)
-        weights = None if weight is None else weight.data
-        columns, each = _distribution.run(input.data, flat, used, weights, smoothing)
-        norm = each.sum()
+        array, used = _indices(input, target, ignore_index)
     y = _cross_entropy(
-        input, target=columns, used=used, norm=norm, reduction=reduction, from_log=False
+        input,
+        target=array,
+        used=used,
+        weight=None if weight is None else weight.data,
+        smoothing=smoothing,
+        reduction=reduction,
+        from_log=False,
     )
     return y.reshape(()) if single else y
 
 
-@np.errstate(all="ignore")  # as inside operations
-def _probabilities(
-    input: Tensor, target: Tensor, weight: Tensor | None, smoothing: float
-) -> tuple[Array, int]:
+def _probabilities(input: Tensor, target: Tensor) -> Array:
     if target.shape != input.shape:
         raise ValueError(
             f"target: expected probabilities of input's shape {input.shape}, got {target.shape}"
@@ -244,12 +271,7 @@ def _probabilities(
         raise TypeError(f"target: expected dtype {input.dtype} as input, got {target.dtype}")
     if target.requires_grad:
         raise NotImplementedError("target: gradients of target probabilities are not supported")
-    columns = classes_first(target.data).astype(adding_dtype(target.dtype), copy=False)
-    if smoothing:
-        columns = columns * (1 - smoothing) + smoothing / input.shape[1]
-    if weight is not None:
-        columns = columns * weight.data[:, None]
-    return columns, columns.shape[1]
+    return target.data
 
 
 def nll_loss(
@@ -270,10 +292,14 @@ def nll_loss(
     single = check.tensor("input", input).ndim == 1
     input, target = _batched("nll_loss", input, target, weight, reduction)
     flat, used = _indices(input, target, ignore_index)
-    weights = None if weight is None else weight.data
-    columns, each = _distribution.run(input.data, flat, used, weights, 0.0)
     y = _cross_entropy(
-        input, target=columns, used=used, norm=each.sum(), reduction=reduction, from_log=True
+        input,
+        target=flat,
+        used=used,
+        weight=None if weight is None else weight.data,
+        smoothing=0.0,
+        reduction=reduction,
+        from_log=True,
     )
     return y.reshape(()) if single else y
 

@@ -14,6 +14,11 @@ from tests.ops.driver import Arguments, Cases
 SHAPES = st.sampled_from([(), (0, 3), (1,), (3, 5), (2, 3, 300)])
 BLOCKS = {"minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17)}
 
+STRIPS = {
+    "minigrad.cpu.strips.STRIP": (1, 100, 1 << 16),
+    "minigrad.cpu.strips.PIECE": (64, 1 << 17),
+}
+
 
 @st.composite
 def values(draw: st.DrawFn, integers: bool) -> np.ndarray:
@@ -88,10 +93,7 @@ CASES = {
         (activation._softmax, activation._log_softmax),
         Cases(
             softmax(),
-            limits={
-                "minigrad.cpu.softmax.STRIP": (1, 100, 1 << 15),
-                "minigrad.cpu.softmax.PIECE": (64, 1 << 17),
-            },
+            limits=STRIPS,
             special=True,
         ),
     ),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minigrad.ops import loss, pair_loss
 from tests.common import seeds
+from tests.ops.cases_activation import STRIPS
 from tests.ops.driver import Arguments, Cases
 
 SHAPES = st.sampled_from([(0, 3), (1, 1), (1, 10), (5, 3), (130, 4), (2, 40), (3, 4, 2), (2, 3, 5)])
@@ -17,11 +18,15 @@ REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 def cross_entropy(draw: st.DrawFn) -> Arguments:
     generator, shape = np.random.default_rng(draw(seeds)), draw(SHAPES)
     x = generator.standard_normal(shape) * draw(st.sampled_from([1, 100, 1e4]))
-    columns = generator.random((shape[1], x.size // shape[1]))
-    columns[columns < 0.3] = 0
-    used = generator.random(columns.shape[1]) < 0.8
-    options = {"reduction": draw(REDUCTIONS), "from_log": draw(st.booleans()), "norm": 2.5}
-    return [x], options | {"target": columns, "used": draw(st.sampled_from([used, None]))}
+    options = {"reduction": draw(REDUCTIONS), "from_log": draw(st.booleans())}
+    weight = generator.random(shape[1]) * (generator.random(shape[1]) < 0.8)
+    options |= {"smoothing": draw(st.sampled_from([0.0, 0.1, 1.0]))}
+    options |= {"weight": draw(st.sampled_from([None, weight]))}
+    if draw(st.booleans()):  # probabilities
+        p = generator.random(shape)
+        return [x], options | {"target": np.where(p < 0.3, 0, p), "used": None}
+    index = generator.integers(0, shape[1], x.size // shape[1])
+    return [x], options | {"target": index, "used": generator.random(index.shape) < 0.8}
 
 
 @st.composite
@@ -74,7 +79,9 @@ def logits(draw: st.DrawFn) -> Arguments:
 FLOATS = (np.float32, np.float64)  # the targets of float16 are float32
 PIECES = {"minigrad.cpu.loss.FEW": (0,), "minigrad.cpu.loss.PIECE": (1, 1 << 16)}
 CASES = {
-    loss._cross_entropy: Cases(cross_entropy(), dtypes=FLOATS, special=True, batch_last=False),
+    loss._cross_entropy: Cases(
+        cross_entropy(), dtypes=FLOATS, limits=STRIPS, special=True, batch_last=False
+    ),
     loss._focal_loss: Cases(focal_loss(), dtypes=FLOATS, batch_last=False),
     loss._class_indices: Cases(class_indices()),
     loss._distribution: Cases(distribution()),

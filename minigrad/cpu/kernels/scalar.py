@@ -35,10 +35,10 @@ from ...special import (
 from . import inline
 
 # Each dtype has its own of these: see `_constants`.
-LOG2_E = LN2_HIGH = LN2_LOW = LEAST = MOST = ROUND = math.nan
+LOG2_E = LN2_HIGH = LN2_LOW = LEAST = MOST = ROUND = LOWER = FINITE = math.nan
 EXP_TERMS = LOG_TERMS = ERFC_TERMS = ()
 SQRT_HALF = math.sqrt(0.5)
-ROUND_BITS = ONE = MANTISSA = BIAS = 0
+ROUND_BITS = ONE = MANTISSA = BIAS = RAISE = SIGN = LARGEST = 0
 REAL, INTEGER = np.float64, np.int64
 
 
@@ -102,6 +102,13 @@ def exp(x):
     return (y + 1.0) * power(half) * power(n - half)
 
 
+def exp_falling(x):
+    """eˣ for x ≤ 0, by fewer steps."""
+    x = LEAST if x < LEAST else x  # NaN stays
+    y, n = reduced(x)
+    return (y + 1.0) * power(n + RAISE) * LOWER  # 2ⁿ itself may be too small for the dtype
+
+
 def expm1(x):
     """eˣ − 1, exact also where x is small."""
     x = -40.0 if x < -40.0 else MOST if x > MOST else x
@@ -116,6 +123,26 @@ def log1p(x):
     w = x / (2.0 + x)
     v = w * w
     return 2.0 * w + w * v * polynomial(LOG_TERMS, v)
+
+
+def log(x):
+    """ln x = n ln 2 + ln(1 + m) with x = 2ⁿ (1 + m), for x ≥ 1."""
+    bits = REAL(x).view(INTEGER)
+    n = (bits >> MANTISSA) - BIAS
+    m = INTEGER(bits - (n << MANTISSA)).view(REAL) - 1.0
+    y = REAL(n) * LN2_HIGH + (REAL(n) * LN2_LOW + log1p(m))
+    return y if x <= FINITE else x  # NaN stays
+
+
+def rank(x):
+    """A whole number that grows with x; compilers vectorise maxima of these, NaN or not."""
+    bits = REAL(x).view(INTEGER)
+    return INTEGER(bits ^ ((bits >> SIGN) & LARGEST))
+
+
+def ranked(n):
+    """The inverse of ``rank``."""
+    return INTEGER(n ^ ((n >> SIGN) & LARGEST)).view(REAL)
 
 
 def sigmoid(x):
@@ -215,6 +242,8 @@ def _constants(real: Any, integer: Any, erf: Any, normal: Any) -> dict[str, Any]
         "LN2_LOW": low,
         "LEAST": math.log(limits.smallest_subnormal) - 1,  # whose exponential is 0
         "MOST": math.log(limits.max) + 0.5,  # whose exponential is ∞
+        "LOWER": 2.0**-64,  # and RAISE is 64
+        "FINITE": limits.max,
         "EXP_TERMS": [1 / math.factorial(n) for n in range(7 if single else 13, 1, -1)],
         "LOG_TERMS": artanh.coef[::-1],
         "ERFC_TERMS": erfc.coef[::-1],
@@ -224,7 +253,11 @@ def _constants(real: Any, integer: Any, erf: Any, normal: Any) -> dict[str, Any]
         name: tuple(map(real, value)) if np.ndim(value) else real(value)
         for name, value in found.items()
     }
-    bits = {"ROUND_BITS": shift.view(integer), "ONE": integer(1)}
+    bits = {"ROUND_BITS": shift.view(integer), "ONE": integer(1), "RAISE": integer(64)}
+    bits |= {
+        "SIGN": integer(8 * limits.dtype.itemsize - 1),
+        "LARGEST": integer(np.iinfo(integer).max),
+    }
     exponent = {"MANTISSA": integer(limits.nmant), "BIAS": integer(limits.maxexp - 1)}
     return {
         **typed,

@@ -14,6 +14,7 @@ from minigrad.cpu.kernels import activation, scalar
 
 FUNCTIONS = {
     "exp": (math.exp, -70, 70),
+    "exp_falling": (math.exp, -70, 0),
     "expm1": (math.expm1, -70, 70),
     "log1p": (math.log1p, 0, 1),
     "tanh": (math.tanh, -25, 25),
@@ -52,6 +53,12 @@ def test_extreme_values(name, dtype):
     most = np.finfo(dtype).max
     y = apply(name, np.array([np.inf, most, -np.inf, -most, np.nan], dtype))
     np.testing.assert_array_equal(y, np.array([above, above, below, below, np.nan]))
+
+
+def test_log():
+    x = np.concatenate([np.linspace(1, 1e6, 10001), 1 + np.geomspace(1e-15, 1, 1000), [np.nan]])
+    assert units(apply("log", x)[:-1], np.array([math.log(v) for v in x[:-1].tolist()])) <= 4
+    assert np.isnan(apply("log", x[-1:]))
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(np.float32, 4e-7), (np.float64, 1e-15)])

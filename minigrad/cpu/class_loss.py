@@ -1,0 +1,78 @@
+"""Losses of classes on the CPU: compiled passes, which read class indices directly."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ..device import Array
+from ..memory import empty
+from ..ops.loss import _class_indices, _cross_entropy, no_class, spread
+from ..tape import Backward, Gone, keeping
+from .compiled import kernels
+from .strips import strips_of
+
+
+def _serves(x: Array, *_: Any, **__: Any) -> bool:
+    return x.size > 0 and kernels("class_loss", x.dtype) is not None
+
+
+@_class_indices.on("cpu", when=_serves)
+def class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Array, Array]:
+    """One pass."""
+    fast, classes = kernels("class_loss", x.dtype), x.shape[1]
+    assert fast is not None  # see `when`
+    flat = flat.astype(np.int64, copy=False)
+    index, used = np.empty(flat.shape, np.int64), np.empty(flat.shape, bool)
+    ignoring, ignored = ignore_index is not None, ignore_index or 0
+    bad = np.full(1, -1)
+    fast.check(flat, classes, ignoring, ignored, index, used, bad)
+    if bad[0] >= 0:
+        raise no_class(classes, ignore_index, int(flat[bad[0]]))
+    return index, used
+
+
+@_cross_entropy.on("cpu", when=_serves)
+def cross_entropy(
+    x: Array,
+    *,
+    target: Array,
+    used: Array | None,
+    weight: Array | None,
+    smoothing: float,
+    reduction: str,
+    from_log: bool,
+) -> tuple[Array, Backward]:
+    """One pass forward and one backward, without columns of targets in memory."""
+    fast, shape, dtype = kernels("class_loss", x.dtype), x.shape, x.dtype
+    assert fast is not None  # see `when`
+    kernel = functools.partial(fast.kernel, dtype=dtype)
+    strips, columns = strips_of(x, 1), (shape[0], *shape[2:])
+    memory, w = strips.flat(x), np.ones(shape[1], dtype)
+    if weight is not None:
+        w[...] = weight
+    if used is None:  # probabilities
+        p = strips.flat(target.astype(dtype, copy=False))
+        index, counts = np.empty(0, np.int64), np.empty(0, bool)
+    else:
+        index = strips.flat_beside(target.reshape(columns))
+        counts, p = strips.flat_beside(used.reshape(columns)), np.empty(0, dtype)
+    targets = (index, counts, p, w, dtype.type(1 - smoothing), dtype.type(smoothing / shape[1]))
+    found = np.empty((5, x.size // shape[1]), dtype)
+    sums = strips.run(kernel, "value", from_log, found, memory, targets)
+    loss, weights = sums.sum(axis=0)
+    norm = dtype.type(found.shape[1] if used is None else weights)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        out, g = empty((memory.size,), dtype), spread(g, norm, reduction)
+        slopes = strips.flat_beside(g) if g.ndim else np.full(found.shape[1], g)
+        strips.run(kernel, "gradient", from_log, out, found, memory, targets, slopes)
+        return (strips.array(out),)
+
+    if reduction == "none":
+        y = strips.array_beside(found[0])
+    else:
+        y = np.asarray(dtype.type(loss) / norm if reduction == "mean" else dtype.type(loss))
+    return y, keeping(backward, Gone(shape, dtype) if from_log else strips.array(memory))
