@@ -25,7 +25,7 @@ for name in "simple", "four-block", "resnet-32":
     kernels.calls.clear()
     model = models.create(name)
     optimizer = mg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    loss = mg.functional.cross_entropy(model(mg.zeros(16, 3, 32, 32)), mg.zeros(16).to("int64"))
+    loss = mg.functional.cross_entropy(model(mg.zeros(32, 3, 32, 32)), mg.zeros(32).to("int64"))
     loss.backward()
     optimizer.step()
     for kernel, types in set(kernels.calls) - ahead:
