@@ -54,7 +54,7 @@ def _frame(x: Array, before: int, row: int, size: int, align: int = 1) -> _Frame
     ``size`` per channel, the first pixel at ``before``, and as many channels as a multiple of
     ``align``."""
     c, h, w, n = x.shape
-    plane = -(-size // 16) * 16
+    plane = -(-max(size, before + h * row) // 16) * 16  # the kernel writes zeros behind each row
     plane += 16 * (plane % 1024 == 0)  # channels a power of two apart share sets of a cache
     channels = -(-c // align) * align
     flat = empty((channels * plane,), x.dtype)

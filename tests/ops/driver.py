@@ -17,6 +17,7 @@ from minigrad.dispatch import Dispatched, Implementation
 from minigrad.tape import Operation, unbroadcast
 from tests.common import TOLERANCE, grid, lay_out, layouts, seeds
 from tests.emulated import kernels
+from tests.guard import guarded
 
 HALF = {"rtol": 4e-3, "atol": 4e-3}
 DENSE = ("C", "Fortran", "batch innermost")
@@ -119,7 +120,8 @@ def check(operation: Dispatched, chosen: Implementation, cases: Cases, data: st.
             expected = operation.run(*args, **params)
         results.append((expected, args, params))
         args, params = call.copies()
-        with only(operation, chosen) as ran, patched(data, cases.limits):
+        memory = nullcontext() if on_gpu else guarded()
+        with only(operation, chosen) as ran, patched(data, cases.limits), memory:
             found = operation.run(*args, **params)
             if not ran:
                 return False
