@@ -203,7 +203,7 @@ def _distribution(
     target = xp.zeros((classes, len(flat)), dtype)
     target[flat, xp.arange(len(flat))] = each * dtype.type(1 - smoothing)
     if smoothing:
-        target += (w * dtype.type(smoothing / classes))[:, None] * used
+        target += xp.where(used, (w * dtype.type(smoothing / classes))[:, None], dtype.type(0))
     return target, each
 
 

@@ -95,7 +95,7 @@ def correct_indices(from_log, column, wide, at, step, stride, out, found, x, tar
         if used[m]:
             w, j = weight[index[m]], start + index[m] * stride
             share = 0.0 if from_log else exp_falling(x[j] - tops[m]) * factors[m]
-            out[j] = (share - (w * own + w * rest)) * g[m]
+            out[j] = (share - w * (own + rest)) * g[m]  # w may be infinite, and rest 0
         else:
             for c in range(n):
                 out[start + c * stride] = 0.0
