@@ -37,11 +37,11 @@ def guarded() -> Iterator[None]:
     def new(shape: Any, dtype: Any, xp: Any = np, order: Any = None) -> np.ndarray:
         if order is None:
             return empty(shape, dtype)
-        array = empty(tuple(shape[i] for i in order), dtype)
-        return array.transpose([order.index(i) for i in range(len(shape))])
+        return of_any_order(shape, dtype, xp, order)  # which calls this without an order
 
+    of_any_order = memory.empty
     ours = {
-        memory.empty: new,
+        of_any_order: new,
         threads.workspace: lambda name, shape, dtype: empty(shape, dtype),
     }
     with pytest.MonkeyPatch.context() as patch:

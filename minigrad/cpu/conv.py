@@ -39,19 +39,20 @@ def conv2d(
     fast = plain and winograd.is_supported(x, len(w), size)
     few = not fast and conv_rows.is_supported(x, w, size, groups)
 
+    def general(a: Array) -> ModuleType:
+        return conv_rows if few else _general(a, *options)
+
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = to_batch_last(g)
         gx = gw = None
         if needs[0] and plain and winograd.is_supported(g, w.shape[1], (h, wide)):
             gx = winograd.correlate(g, flip_filters(w, 1), None, (2 - padding[0], 2 - padding[1]))
         elif needs[0]:
-            general = conv_rows if few else _general(g, *options)
-            gx = general.input_gradient(g, w, (h, wide), *options)
+            gx = general(g).input_gradient(g, w, (h, wide), *options)
         if needs[1] and fast:
             gw = winograd.weight_gradient(x, g, padding)
         elif needs[1]:
-            general = conv_rows if few else _general(x, *options)
-            gw = general.weight_gradient(x, g, w.shape, *options)
+            gw = general(x).weight_gradient(x, g, w.shape, *options)
         return (
             None if gx is None else from_batch_last(gx),
             gw,
@@ -61,8 +62,7 @@ def conv2d(
     way = keeping(backward, from_batch_last(x), w, b)
     if fast:
         return from_batch_last(winograd.correlate(x, w, b, padding)), way
-    general = conv_rows if few else _general(x, *options)
-    return from_batch_last(general.correlate(x, w, b, *options)), way
+    return from_batch_last(general(x).correlate(x, w, b, *options)), way
 
 
 def _general(x: Array, padding: Pair, window: Window, groups: int) -> ModuleType:

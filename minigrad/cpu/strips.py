@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layout import Array
+from ..layout import Array, memory_order
 from .threads import parallel, split_range
 
 STRIP = 1 << 16  # elements of a strip
@@ -22,7 +22,7 @@ class Strips:
     """The memory of an array as (outer, n, inner), n along ``axis``, and the rows or the strips of
     columns in it that kernels take (see :mod:`minigrad.cpu.kernels.softmax`)."""
 
-    def __init__(self, shape: tuple[int, ...], order: list[int], axis: int) -> None:
+    def __init__(self, shape: tuple[int, ...], order: tuple[int, ...], axis: int) -> None:
         self.axis, self.order = axis, order
         self.back = [order.index(i) for i in range(len(order))]
         self.shape = tuple(shape[i] for i in order)
@@ -68,11 +68,11 @@ class Strips:
 
 
 def strips_of(x: Array, axis: int) -> Strips:
-    return _strips(x.shape, x.strides, axis, (STRIP, PIECE))
+    return _strips(x.shape, tuple(memory_order(x)), axis, (STRIP, PIECE))
 
 
 @functools.lru_cache(maxsize=1024)  # the same few shapes in every training step
 def _strips(
-    shape: tuple[int, ...], strides: tuple[int, ...], axis: int, limits: tuple[int, ...]
+    shape: tuple[int, ...], order: tuple[int, ...], axis: int, limits: tuple[int, ...]
 ) -> Strips:
-    return Strips(shape, sorted(range(len(shape)), key=lambda i: (-strides[i], i)), axis)
+    return Strips(shape, order, axis)
