@@ -11,8 +11,8 @@ from ..device import Array
 from ..memory import empty
 from ..ops.loss import _class_indices, _cross_entropy, no_class, spread
 from ..tape import Backward, Gone, keeping
+from .along import along
 from .compiled import kernels
-from .strips import strips_of
 
 
 def _serves(x: Array, *_: Any, **__: Any) -> bool:
@@ -49,30 +49,30 @@ def cross_entropy(
     fast, shape, dtype = kernels("class_loss", x.dtype), x.shape, x.dtype
     assert fast is not None  # see `when`
     kernel = functools.partial(fast.kernel, dtype=dtype)
-    strips, columns = strips_of(x, 1), (shape[0], *shape[2:])
-    memory, w = strips.flat(x), np.ones(shape[1], dtype)
+    view, columns = along(x, 1), (shape[0], 1, *shape[2:])
+    memory, w = view.flat(x), np.ones(shape[1], dtype)
     if weight is not None:
         w[...] = weight
     if used is None:  # probabilities
-        p = strips.flat(target.astype(dtype, copy=False))
+        p = view.flat(target.astype(dtype, copy=False))
         index, counts = np.empty(0, np.int64), np.empty(0, bool)
     else:
-        index = strips.flat_beside(target.reshape(columns))
-        counts, p = strips.flat_beside(used.reshape(columns)), np.empty(0, dtype)
+        index = view.flat(target.reshape(columns))
+        counts, p = view.flat(used.reshape(columns)), np.empty(0, dtype)
     targets = (index, counts, p, w, dtype.type(1 - smoothing), dtype.type(smoothing / shape[1]))
     found = np.empty((5, x.size // shape[1]), dtype)
-    sums = strips.run(kernel, "value", from_log, found, memory, targets)
+    sums = view.run(kernel, "value", from_log, found, memory, targets)
     loss, weights = sums.sum(axis=0)
     norm = dtype.type(found.shape[1] if used is None else weights)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         out, g = empty((memory.size,), dtype), spread(g, norm, reduction)
-        slopes = strips.flat_beside(g) if g.ndim else np.full(found.shape[1], g)
-        strips.run(kernel, "gradient", from_log, out, found, memory, targets, slopes)
-        return (strips.array(out),)
+        slopes = view.flat(g.reshape(columns)) if g.ndim else np.full(found.shape[1], g)
+        view.run(kernel, "gradient", from_log, out, found, memory, targets, slopes)
+        return (view.array(out),)
 
     if reduction == "none":
-        y = strips.array_beside(found[0])
+        y = view.array(found[0], 1)[:, 0]
     else:
         y = np.asarray(dtype.type(loss) / norm if reduction == "mean" else dtype.type(loss))
-    return y, keeping(backward, Gone(shape, dtype) if from_log else strips.array(memory))
+    return y, keeping(backward, Gone(shape, dtype) if from_log else view.array(memory))

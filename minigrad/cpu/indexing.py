@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,22 +13,24 @@ from ..ops import indexing
 from ..ops.indexing import Pair
 from ..ops.shape import _getitem
 from ..sums import MAX_RUN
+from .along import along
 from .compiled import kernels
-from .middle import Middle
 
 FEW = 1 << 13  # numbers; below, NumPy is fast enough, and nothing has to be compiled
 STRIP = 1 << 15  # sums that stay in a core's cache
 LONGEST = 1 << 16  # indices from which sums of single numbers no longer fit the cache
 
 
-class _Picking(Middle):
+class _Picking:
     """Picks along ``axis`` of arrays like ``x``, and adds there.
 
     An index is a vector, or an array of the shape of what is picked, which may be one expanded.
     """
 
     def __init__(self, x: Array, axis: int) -> None:
-        super().__init__(x, axis)
+        self.view, self.axis, self.dtype = along(x, axis), axis, x.dtype
+        self.outer, self.n, self.inner = self.view.outer, self.view.n, self.view.inner
+        self.filled, self.flat = functools.partial(self.view.filled, x.dtype), self.view.flat
         self.fast: Any = kernels("indexing", x.dtype)
 
     def pick(self, x: Array, index: Array) -> Array:
@@ -37,7 +41,7 @@ class _Picking(Middle):
         many, pick = index.shape[self.axis], self.fast.pick
         arrays = self.flat(x), self.flat(index).astype(np.int64, copy=False)
         sizes, count = (self.n, many, self.inner), self.outer * (many if self.inner > 1 else 1)
-        return self.filled(many, count, lambda out, *part: pick(out, *arrays, *sizes, *part))
+        return self.filled(count, lambda out, *part: pick(out, *arrays, *sizes, *part), many)
 
     def _take(self, x: Array, index: Array) -> Array:
         rows, many = x.reshape(self.outer, self.n, self.inner), len(index)
@@ -49,7 +53,7 @@ class _Picking(Middle):
             else:
                 rows[part].take(index, 1, to[part], "clip")
 
-        return self.filled(many, many if self.outer == 1 else self.outer, take)
+        return self.filled(many if self.outer == 1 else self.outer, take, many)
 
     def add(self, x: Array | None, g: Array, index: Array, once: bool = False) -> Array:
         """x, or zeros, with the numbers of g added at ``index``, which comes at most ``once``."""
@@ -58,14 +62,24 @@ class _Picking(Middle):
         if vector is not None:
             return self._add_rows(start, numbers, np.ascontiguousarray(vector, np.int64))
         at = self.flat(index).astype(np.int64, copy=False)
-        many, inner = index.shape[self.axis], self.inner
-        if once and inner == 1:
+        many = index.shape[self.axis]
+        if once and self.inner == 1:
             return self._add_few(start, numbers, at, many, many)
-        width, add = min(inner, max(8, STRIP // self.n)), self.fast.add_each
+        (width, strips), add = self.view.strips(8, STRIP), self.fast.add_each
         start = np.empty(0, self.dtype) if start is None else start
-        arrays, sizes = (start, numbers, at), (self.n, many, inner, width)
-        count = self.outer * -(-inner // width)
-        return self.filled(self.n, count, lambda out, *part: add(out, *arrays, *sizes, *part))
+        arrays, sizes = (start, numbers, at), (self.n, many, self.inner, width)
+        return self.filled(strips, lambda out, *part: add(out, *arrays, *sizes, *part), self.n)
+
+    def _added(self, start: Array | None, count: int, add: Callable[..., object]) -> Array:
+        """``add(flat, first, last)`` of ``count`` parts, one behind the other, that hold ``start``
+        before, or zeros."""
+
+        def fill(flat: Array, first: int, last: int) -> None:
+            here = slice(first * flat.size // count, last * flat.size // count)
+            flat[here] = 0 if start is None else start[here]
+            add(flat, first, last)
+
+        return self.filled(count, fill, self.n)
 
     def _add_rows(self, start: Array | None, g: Array, index: Array) -> Array:
         begins, places = np.empty(self.n + 1, np.int64), np.empty(len(index), np.int64)
@@ -73,20 +87,14 @@ class _Picking(Middle):
         if self.inner == 1 and self.outer > 1 and np.diff(begins).max() <= MAX_RUN:
             return self._add_few(start, g, index, len(index), 0)
         arrays, add, inner = (g, begins, places), self.fast.add_rows, self.inner
-        return self.filled(
-            self.n,
-            self.outer * self.n,
-            lambda out, *part: add(out, *arrays, inner, *part),
-            0 if start is None else start,
+        return self._added(
+            start, self.outer * self.n, lambda out, *part: add(out, *arrays, inner, *part)
         )
 
     def _add_few(self, start: Array | None, g: Array, index: Array, many: int, step: int) -> Array:
         add, n = self.fast.add_few, self.n
-        return self.filled(
-            n,
-            self.outer,
-            lambda out, *part: add(out, g, index, step, n, many, *part),
-            0 if start is None else start,
+        return self._added(
+            start, self.outer, lambda out, *part: add(out, g, index, step, n, many, *part)
         )
 
 

@@ -6,9 +6,7 @@ Where the batch is innermost in memory, many images are normalised side by side.
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +16,9 @@ from ..memory import empty
 from ..ops.layer_norm import _group_norm, _layer_norm
 from ..ops.normalize import _normalize
 from ..tape import Backward, keeping
+from .along import PIECE, Along, along, share
 from .compiled import kernels
-from .elementwise import contiguous
-from .threads import parallel, split_range
 
-PIECE = 1 << 16  # elements of a task
 STRIP = 1 << 14  # elements of a strip of columns, which may be more
 WIDE = 512  # columns of a strip where there are as many: short reads far apart are slow
 NARROW = 256  # columns; where there are fewer, several pixels are taken side by side
@@ -58,53 +54,20 @@ def compiled_normalize(
     return y, keeping(lambda g, needs: backward(g, needs)[:1], x)
 
 
-class _Plan(NamedTuple):
-    """How an array lies in memory and is shared out.
-
-    Attributes:
-        order: its axes from outermost to innermost; each part to normalise lies in one piece, or in
-            columns.
-        back: the inverse of ``order``.
-        form: the kernels, for "rows" or "columns".
-        shape: what :mod:`minigrad.cpu.kernels.layer_norm` calls so.
-        units: rows, or strips of columns.
-        means: how many there are.
-    """
-
-    order: tuple[int, ...]
-    back: tuple[int, ...]
-    form: str
-    shape: tuple[int, ...]
-    units: int
-    means: int
-
-
-@functools.lru_cache(maxsize=1024)  # for small arrays, planning would take longer than the kernel
-def _plan(
-    sizes: tuple[int, ...],
-    order: tuple[int, ...],
-    axes: tuple[int, ...],
-    groups: int,
-    weights: int,
-) -> _Plan:
-    begin = order.index(axes[0])
-    if order[begin : begin + len(axes)] != axes:
-        begin = len(sizes) - len(axes)
-        order = (*(i for i in range(len(sizes)) if i not in axes), *axes)
-    end = begin + len(axes)
-    back = tuple(map(order.index, range(len(sizes))))
-    outer = groups * math.prod(sizes[i] for i in order[:begin])
-    inner = math.prod(sizes[i] for i in order[end:])
-    n, k = math.prod(sizes[i] for i in axes) // groups, weights // groups
+@functools.lru_cache(maxsize=1024)  # for small arrays this would take longer than the kernel
+def _form(view: Along, groups: int, weights: int) -> tuple[str, tuple[int, ...], int]:
+    """For "rows" or "columns"; what :mod:`minigrad.cpu.kernels.layer_norm` calls ``shape``; and how
+    many rows there are, or strips of columns."""
+    outer, n, inner = view.outer * groups, view.n // groups, view.inner
+    k = weights // groups
     if inner == 1:
-        return _Plan(order, back, "rows", (k, n // k, 1, 1, 1), outer, outer)
+        return "rows", (k, n // k, 1, 1, 1), outer
     pixels, fold = n // k, 1
     while pixels % 2 == 0 and fold * inner < NARROW:
         pixels, fold = pixels // 2, 2 * fold
     wide = fold * inner
     width = wide if fold > 1 else min(wide, max(WIDE, STRIP // n))
-    units = outer * -(-wide // width)
-    return _Plan(order, back, "columns", (k, pixels, wide, fold, width), units, outer * inner)
+    return "columns", (k, pixels, wide, fold, width), outer * -(-wide // width)
 
 
 def _norm(
@@ -122,44 +85,33 @@ def _norm(
     weights = next((v.size for v in (w, b) if v is not None), groups)
     scale = np.ones(weights, x.dtype) if w is None else np.ascontiguousarray(w).reshape(-1)
     shift = np.zeros(weights, x.dtype) if b is None else np.ascontiguousarray(b).reshape(-1)
-    order = range(x.ndim) if x.flags.c_contiguous else memory_order(x)
-    plan = _plan(x.shape, tuple(order), axes, groups, weights)
-    forward, derive = fast.FORMS[plan.form]
+    view = along(x, *axes)
+    form, shape, units = _form(view, groups, weights)
+    forward, derive = fast.FORMS[form]
+    flat, y = view.flat(x), empty((x.size,), x.dtype)
+    means = x.size * groups // view.n
+    kept = centred, x.dtype.type(eps), *np.empty((2, means), x.dtype)
 
-    def share(task: Callable[[int, slice], None], pieces: int) -> None:
-        parts = split_range(plan.units, pieces)
-        if len(parts) == 1:
-            task(0, parts[0])
-        else:
-            parallel(lambda i: task(i, parts[i]), len(parts), x.size)
+    def normalize(_: int, first: int, last: int) -> None:
+        forward(flat, scale, shift, shape, first, last, *kept, y)
 
-    memory = contiguous(x.transpose(plan.order))
-    flat, y = memory.reshape(-1), empty(memory.shape, x.dtype)
-    kept = centred, x.dtype.type(eps), *np.empty((2, plan.means), x.dtype)
-    to = y.reshape(-1)
-
-    def normalize(_: int, part: slice) -> None:
-        forward(flat, scale, shift, plan.shape, part.start, part.stop, *kept, to)
-
-    share(normalize, -(-x.size // PIECE))
+    share(normalize, units, -(-x.size // PIECE), x.size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = contiguous(g.transpose(plan.order)).reshape(-1)
-        gx = empty(memory.shape if needs[0] else (0,), x.dtype)
-        out = gx.reshape(-1)
+        g, gx = view.flat(g), empty((flat.size if needs[0] else 0,), flat.dtype)
         # Each task has sums of its own, together at most a quarter of the memory of x.
-        pieces = max(1, x.size // max(PIECE, 16 * weights))
-        sums = np.zeros((min(pieces, plan.units), 2, weights))
+        pieces = max(1, flat.size // max(PIECE, 16 * weights))
+        sums = np.zeros((min(pieces, units), 2, weights))
 
-        def task(i: int, part: slice) -> None:
-            derive(g, flat, scale, plan.shape, part.start, part.stop, *kept, *sums[i], out)
+        def task(i: int, first: int, last: int) -> None:
+            derive(g, flat, scale, shape, first, last, *kept, *sums[i], gx)
 
-        share(task, pieces)
-        gw, gb = sums.sum(axis=0).astype(x.dtype)
+        share(task, units, pieces, flat.size)
+        gw, gb = sums.sum(axis=0).astype(flat.dtype)
         return (
-            gx.transpose(plan.back) if needs[0] else None,
+            view.array(gx) if needs[0] else None,
             None if w is None else gw.reshape(w.shape),
             None if b is None else gb.reshape(b.shape),
         )
 
-    return y.transpose(plan.back), memory.transpose(plan.back), backward
+    return view.array(y), view.array(flat), backward

@@ -9,8 +9,8 @@ import numpy as np
 from ..device import Array
 from ..ops import resize
 from ..tape import Backward
+from .along import along
 from .compiled import kernels
-from .middle import Middle
 
 FEW = 1 << 10  # numbers; below, NumPy is as fast, and nothing has to be compiled
 
@@ -27,12 +27,12 @@ class _Sums(NamedTuple):
     weights: Array
 
     def of(self, x: Array) -> Array:
-        middle, fast = Middle(x, self.axis), kernels("resize", x.dtype)
+        view, fast = along(x, self.axis), kernels("resize", x.dtype)
         assert fast is not None  # see `when`
         order = np.argsort(self.to, kind="stable")
         begins = np.searchsorted(self.to[order], np.arange(self.many + 1))
-        parts, count = (begins, self.source[order], self.weights[order]), middle.outer * self.many
-        flat, inner = middle.flat(x), middle.inner
+        parts, count = (begins, self.source[order], self.weights[order]), view.outer * self.many
+        flat, inner = view.flat(x), view.inner
 
         def rows(out: Array, first: int, last: int) -> None:
             fast.rows(out, flat, *parts, self.n, inner, first, last)
@@ -41,8 +41,8 @@ class _Sums(NamedTuple):
             fast.numbers(out, flat, *parts, self.n, first, last)
 
         if inner > 1:
-            return middle.filled(self.many, count, rows)
-        return middle.filled(self.many, -(-middle.outer // 4), numbers)
+            return view.filled(x.dtype, count, rows, self.many)
+        return view.filled(x.dtype, -(-view.outer // 4), numbers, self.many)
 
     def transposed(self) -> _Sums:
         return _Sums(self.axis, self.many, self.n, self.source, self.to, self.weights)

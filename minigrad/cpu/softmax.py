@@ -8,8 +8,8 @@ from ..device import Array
 from ..memory import empty
 from ..ops.activation import Pair, _log_softmax, _softmax
 from ..tape import Operation
+from .along import along
 from .compiled import kernels
-from .strips import strips_of
 
 
 def _serves(x: Array, *, axis: int) -> bool:
@@ -22,16 +22,16 @@ def register(operation: Operation, logarithm: bool) -> None:
     def compiled(x: Array, *, axis: int) -> Pair:
         fast = kernels("softmax", x.dtype)
         assert fast is not None  # see `when`
-        strips, kernel = strips_of(x, axis), functools.partial(fast.kernel, dtype=x.dtype)
+        view, kernel = along(x, axis), functools.partial(fast.kernel, dtype=x.dtype)
         y = empty((x.size,), x.dtype)
-        strips.run(kernel, "value", logarithm, y, strips.flat(x))
+        view.run(kernel, "value", logarithm, y, view.flat(x))
 
         def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
             out = empty((g.size,), g.dtype)
-            strips.run(kernel, "gradient", logarithm, out, y, strips.flat(g))
-            return (strips.array(out),)
+            view.run(kernel, "gradient", logarithm, out, y, view.flat(g))
+            return (view.array(out),)
 
-        return strips.array(y), backward
+        return view.array(y), backward
 
     compiled.__name__ = f"compiled_{operation.name}"
     operation.on("cpu", when=_serves)(compiled)

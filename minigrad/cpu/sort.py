@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..device import Array
-from ..layout import memory_order
 from ..ops import sort
 from ..ops.sort import Pair
-from .threads import parallel, split_range
+from .along import along, share
 
 FEW = 1 << 10  # numbers; below, the definition is fast enough
 PIECE = 1 << 15  # numbers of a task, whose integers stay in a core's cache
@@ -29,22 +28,19 @@ def _serves(x: Array, **_: Any) -> bool:
 
 @sort._argsort.on("cpu", when=lambda x, *, axis, **_: _serves(x.swapaxes(axis, -1)))
 def by_blocks(x: Array, *, axis: int, descending: bool, part: slice) -> Pair:
-    rows = np.moveaxis(x, axis, -1)
-    beside, n = rows.shape[:-1], rows.shape[-1]
-    rows = rows.reshape(math.prod(beside), n)
-    begin, end, _ = part.indices(n)
+    view = along(x, axis)
+    rows = view.flat(x).reshape(view.outer, view.n, view.inner).swapaxes(1, 2).reshape(-1, view.n)
+    begin, end, _ = part.indices(view.n)
     y = np.empty((len(rows), max(0, end - begin)), np.int64)
     piece = PIECE if end - begin > SEARCHED else 4 * PIECE
-    blocks = split_range(len(rows), -(-x.size // piece))
 
-    def task(i: int) -> None:
-        y[blocks[i]] = _places(rows[blocks[i]], descending, begin, end)
+    def task(_: int, first: int, last: int) -> None:
+        y[first:last] = _places(rows[first:last], descending, begin, end)
 
     if y.size:
-        parallel(task, len(blocks), COST * x.size)
-    y, order = np.moveaxis(y.reshape(*beside, y.shape[1]), -1, axis), memory_order(x)
-    memory = np.ascontiguousarray(y.transpose(order))  # as x lies, and so its gradient
-    return memory.transpose([order.index(i) for i in range(x.ndim)]), lambda g, needs: (None,)
+        share(task, len(rows), -(-x.size // piece), COST * x.size)
+    memory = np.ascontiguousarray(y.reshape(view.outer, view.inner, -1).swapaxes(1, 2))
+    return view.array(memory, y.shape[1]), lambda g, needs: (None,)
 
 
 def _integers(x: Array, descending: bool) -> Array:

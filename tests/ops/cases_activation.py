@@ -15,8 +15,8 @@ SHAPES = st.sampled_from([(), (0, 3), (1,), (3, 5), (2, 3, 300)])
 BLOCKS = {"minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17)}
 
 STRIPS = {
-    "minigrad.cpu.strips.STRIP": (1, 100, 1 << 16),
-    "minigrad.cpu.strips.PIECE": (64, 1 << 17),
+    "minigrad.cpu.along.STRIP": (1, 100, 1 << 16),
+    "minigrad.cpu.along.PIECE": (32, 1 << 16),
 }
 
 

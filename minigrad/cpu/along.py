@@ -1,0 +1,108 @@
+"""Arrays as they lie in memory along some of their axes: (outer, n, inner)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..device import Array
+from ..layout import memory_order
+from ..memory import empty
+from .elementwise import contiguous
+from .threads import parallel, split_range
+
+PIECE = 1 << 16  # numbers of a task
+STRIP = 1 << 16  # numbers of a strip of columns, so that it stays in a core's cache
+COST = 4  # of an exponential, beside a plain pass over one number
+
+
+class Along:
+    """The memory of arrays like one of ``shape`` whose axes lie in ``order``, from outermost to
+    innermost, as (outer, n, inner): n numbers along ``axes``, each of which is followed by the
+    numbers of the axes inside.
+
+    If the axes are apart in memory, or in another order, arrays are copied: the axes come last.
+
+    Where inner is 1, memory consists of ``outer`` rows of n numbers. Otherwise kernels take strips:
+    some columns, side by side, of one outer index.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], order: tuple[int, ...], axes: tuple[int, ...]
+    ) -> None:
+        begin = order.index(axes[0]) if axes else len(order)
+        if order[begin : begin + len(axes)] != axes:
+            begin = len(shape) - len(axes)
+            order = (*(i for i in order if i not in axes), *axes)
+        self.order, self.back = order, [order.index(i) for i in range(len(shape))]
+        self.at, self.size = slice(begin, begin + len(axes)), math.prod(shape)
+        self.shape = [shape[i] for i in order]
+        self.outer, self.n = math.prod(self.shape[:begin]), math.prod(self.shape[self.at])
+        self.inner = math.prod(self.shape[self.at.stop :])
+
+    def flat(self, a: Array) -> Array:
+        """The memory of an array like these, whose sizes along the axes may be others."""
+        return contiguous(a.transpose(self.order)).reshape(-1)
+
+    def array(self, flat: Array, *sizes: int) -> Array:
+        """The inverse of :meth:`flat`, with those sizes along the axes if any are given."""
+        shape = self.shape.copy()
+        if sizes:
+            shape[self.at] = sizes
+        return flat.reshape(shape).transpose(self.back)
+
+    def filled(
+        self, dtype: Any, count: int, fill: Callable[[Array, int, int], object], *sizes: int
+    ) -> Array:
+        """A new :meth:`array` of ``sizes``, by ``fill(flat, first, last)`` of ``count`` parts."""
+        n = math.prod(sizes) if sizes else self.n
+        flat = empty((self.outer * n * self.inner,), dtype)
+        pieces = -(-flat.size // PIECE)
+        share(lambda _, first, last: fill(flat, first, last), count, pieces, flat.size)
+        return self.array(flat, *sizes)
+
+    def strips(self, least: int, numbers: int) -> tuple[int, int]:
+        """How wide strips of about so many numbers are, but of at least so many columns, if there
+        are as many; and how many strips there are."""
+        width = min(self.inner, max(least, numbers // self.n))
+        return width, self.outer * -(-self.inner // width)
+
+    def run(self, kernel: Callable[[str], Any], name: str, *args: Any) -> Array:
+        """Run the kernel ``name`` for rows or strips, ``kernel(*args, n, inner, width, first,
+        last)`` for each task (see :mod:`minigrad.cpu.kernels.softmax`). The result holds the two
+        sums that each returns, if it does."""
+        run = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
+        width, count = self.strips(16, STRIP)
+        pieces = -(-self.size // (2 * PIECE))
+        sums = np.empty((len(split_range(count, pieces)), 2))
+
+        def task(i: int, first: int, last: int) -> None:
+            sums[i] = run(*args, self.n, self.inner, width, first, last)
+
+        share(task, count, pieces, COST * self.size)
+        return sums
+
+
+def along(x: Array, *axes: int) -> Along:
+    """How ``x`` lies in memory along ``axes``."""
+    order = range(x.ndim) if x.flags.c_contiguous else memory_order(x)
+    return _along(x.shape, tuple(order), axes)
+
+
+@functools.lru_cache(maxsize=1024)  # the same few shapes in every training step
+def _along(shape: tuple[int, ...], order: tuple[int, ...], axes: tuple[int, ...]) -> Along:
+    return Along(shape, order, axes)
+
+
+def share(task: Callable[[int, int, int], object], count: int, pieces: int, numbers: int) -> None:
+    """Share ``count`` parts of some work on so many numbers among the cores: ``task(i, first,
+    last)`` for piece i, the parts from ``first`` to ``last``."""
+    parts = split_range(count, pieces)
+    if len(parts) == 1:  # a shortcut
+        task(0, 0, count)
+    else:
+        parallel(lambda i: task(i, parts[i].start, parts[i].stop), len(parts), numbers)

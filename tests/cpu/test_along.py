@@ -1,0 +1,59 @@
+"""Memory along axes: (outer, n, inner)."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from minigrad.cpu import along
+from minigrad.layout import memory_order
+from tests.common import lay_out
+
+AXES = [axes for count in (0, 1, 2, 3) for axes in itertools.permutations(range(3), count)]
+
+
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("layout", ["C", "Fortran", "batch innermost"])
+def test_flat_memory_and_back(layout, axes):
+    x = lay_out(np.arange(24.0).reshape(2, 3, 4), layout)
+    view = along.along(x, *axes)
+    flat = view.flat(x)
+    assert flat.shape == (view.outer * view.n * view.inner,)
+    order = memory_order(x)
+    begin = order.index(axes[0]) if axes else 0
+    assert np.shares_memory(flat, x) == (tuple(order[begin : begin + len(axes)]) == axes)
+    np.testing.assert_array_equal(view.array(flat), x)
+    most = flat.reshape(view.outer, view.n, view.inner).max(1).reshape(-1)
+    beside = x.max(axes, keepdims=True)
+    np.testing.assert_array_equal(view.array(most, *(1,) * len(axes)), beside)
+    np.testing.assert_array_equal(view.flat(beside), most)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_filled(axis, monkeypatch):
+    """As x lies in memory; the parts together are all of it."""
+    monkeypatch.setattr(along, "PIECE", 7)
+    x = np.arange(24.0).reshape(2, 3, 4).transpose(1, 2, 0)
+    view, many = along.along(x, axis), 5
+    rows = view.flat(x).reshape(view.outer, view.n, view.inner)
+
+    def fill(out, first, last):
+        out.reshape(view.outer, many, view.inner)[first:last] = rows[first:last, :1]
+
+    y = view.filled(x.dtype, view.outer, fill, many)
+    np.testing.assert_array_equal(y, x.take([0] * many, axis))
+    assert memory_order(y) == memory_order(x)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (2, 3, 40)])
+def test_each_task_is_run_once(shape, monkeypatch):
+    monkeypatch.setattr(along, "PIECE", 2)
+    monkeypatch.setattr(along, "STRIP", 1)
+    view = along.along(np.zeros(shape), 1)
+    assert view.strips(16, 1) == ((1, 7) if view.inner == 1 else (16, 6))
+    sums = view.run(lambda name: lambda n, inner, width, *part: part, "value")
+    assert len(sums) > 1
+    assert sums.ravel().tolist()[1:-1:2] == sums.ravel().tolist()[2::2]
+    assert (sums[0, 0], sums[-1, 1]) == (0, view.strips(16, 1)[1])
