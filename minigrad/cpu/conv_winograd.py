@@ -31,6 +31,7 @@ at a time, small enough for its cache: transform, 36 products, transform back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from types import ModuleType
 from typing import NamedTuple
@@ -40,16 +41,25 @@ import numpy as np
 from ..device import Array
 from ..memory import empty
 from .compiled import kernels
-from .threads import distribute, get_num_threads, parallel, split_range, workspace
+from .threads import (
+    MIN_PARALLEL_SIZE,
+    distribute,
+    get_num_threads,
+    parallel,
+    split_range,
+    threads_for,
+    workspace,
+)
 
 Pair = tuple[int, int]
 
-MAX_BLOCK_BYTES = 3 << 20  # of a block's input points in `correlate`, to fit the cores' caches
-MAX_GROUP_BYTES = 1 << 20  # of output points that are computed together
-MAX_SUM_BYTES = 8 << 20  # of a block's points in `weight_gradient`
+MAX_BLOCK_BYTES = 1 << 20  # of a block's input points in `correlate`, to fit a core's cache
+MAX_GROUP_BYTES = 1 << 18  # of output points that are computed together
+MAX_SUM_BYTES = 1 << 20  # of a block's points in `weight_gradient`
 LEAST_COLUMNS = 128  # of a block: with fewer, filters come from memory too often
-LEAST_SUMMED = 256  # in `weight_gradient`, which reads and writes their points
-MANY_FILTERS = 1 << 16  # from as many on, BLAS, which reads their sums less often, is faster
+LEAST_SUMMED = 256  # in `weight_gradient`: with fewer, adding up vectors takes too long
+MAX_IMAGES = 64  # of a block: its tiles share pixels, which are then read once
+RUNS = 8  # calls of a kernel for each thread
 _PAD = 16  # elements
 
 
@@ -75,37 +85,26 @@ def _compiled(x: Array) -> ModuleType:
     return module
 
 
-class _Block(NamedTuple):
-    """What a core transforms at once: tiles, numbered row by row, of some images."""
+@functools.lru_cache(maxsize=1024)  # the same few in every step
+def _blocks(tiles: int, n: int, columns: int, threads: int) -> tuple[Array, int]:
+    """What is transformed at once: a table of blocks of about ``columns`` columns, as the kernels
+    take them, and the largest number of columns of one.
 
-    tiles: slice
-    images: slice
-
-    @property
-    def where(self) -> tuple[int, int]:
-        return self.tiles.start, self.tiles.stop - self.tiles.start
-
-    @property
-    def which(self) -> tuple[int, int]:
-        return self.images.start, self.images.stop - self.images.start
-
-    @property
-    def columns(self) -> int:
-        return self.where[1] * self.which[1]
-
-
-def _blocks(
-    tiles: int, n: int, bytes_per_column: int, budget: int, least: int
-) -> tuple[_Block, ...]:
-    """Blocks within the budget, the same number for each thread: of several tiles, or of a part of
-    the images of one."""
-    columns, threads = max(least, budget // bytes_per_column), get_num_threads()
-    parts = _images(n, columns)
-    count = max(1, -(-tiles * n // columns)) if len(parts) == 1 else tiles
-    rest = -(-count * len(parts) // threads) * threads
-    return tuple(
-        _Block(part, images) for part in split_range(tiles, rest // len(parts)) for images in parts
+    A block has some tiles, numbered row by row, of some images. There is the same number of blocks
+    for each thread.
+    """
+    parts = _images(n, min(columns, MAX_IMAGES))
+    count = -(-tiles * n // (len(parts) * columns))
+    count = -(-count * len(parts) // threads) * threads // len(parts)
+    table = np.array(
+        [
+            (images.start, images.stop - images.start, part.start, part.stop - part.start)
+            for images in parts
+            for part in split_range(tiles, count)
+        ],
+        np.int64,
     )
+    return table, int((table[:, 1] * table[:, 3]).max())
 
 
 def _images(n: int, most: int) -> tuple[slice, ...]:
@@ -114,7 +113,7 @@ def _images(n: int, most: int) -> tuple[slice, ...]:
     return (*parts[:-1], slice(parts[-1].start if parts else 0, n))
 
 
-def _shares(blocks: tuple[_Block, ...], channels: int, align: int) -> tuple[slice, ...]:
+def _shares(blocks: Array, channels: int, align: int) -> tuple[slice, ...]:
     """Slices of output channels, one per thread, if blocks are too few to keep all threads busy."""
     few = len(blocks) < get_num_threads()
     return split_range(channels, get_num_threads() if few else 1, align)
@@ -132,11 +131,6 @@ class _Points(NamedTuple):
     flat: Array
     plane: int
     pitch: int
-
-    def matrices(self, channels: int, columns: int) -> Array:
-        """A view of shape (36, channels, columns)."""
-        rows = self.flat.reshape(36, self.plane)[:, : channels * self.pitch]
-        return rows.reshape(36, channels, self.pitch)[..., :columns]
 
 
 def _points(name: str, channels: int, columns: int, dtype: np.dtype) -> _Points:
@@ -172,30 +166,28 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     down, across = _tiles((oh, ow))
     u = filter_points(w)
     y = empty((o, oh, ow, n), x.dtype)
-    flat, zeros = x.reshape(-1), np.zeros(6 * n, x.dtype)
+    flat, out, zeros = x.reshape(-1), y.reshape(-1), np.zeros(6 * n, x.dtype)
     bias = zeros[:0] if b is None else b
-    blocks = _blocks(down * across, n, 36 * c * x.itemsize, MAX_BLOCK_BYTES, LEAST_COLUMNS)
-    shares = _shares(blocks, o, compiled.ROWS)
-    columns = max(block.columns for block in blocks)
+    threads = get_num_threads()
+    wanted = max(LEAST_COLUMNS, MAX_BLOCK_BYTES // (36 * c * x.itemsize))
+    blocks, columns = _blocks(down * across, n, wanted, threads)
+    shares = _shares(blocks, -(-o // compiled.ROWS), 1)
+    runs = split_range(len(blocks), RUNS * threads)
     # Output channels are multiplied a few at a time, so that their points too stay in the cache.
-    bytes_per_block = 36 * columns * compiled.ROWS * x.itemsize
-    group = max(1, MAX_GROUP_BYTES // bytes_per_block) * compiled.ROWS
+    group = max(1, MAX_GROUP_BYTES // (36 * columns * compiled.ROWS * x.itemsize))
+    together = min(group * compiled.ROWS, _padded(o, compiled.ROWS))
 
     def work(numbers: Iterable[int]) -> None:
         v = _points("input points", c, columns, x.dtype)
-        m = _points("output points", min(group, _padded(o, compiled.ROWS)), columns, x.dtype)
+        m = _points("output points", together, columns, x.dtype)
         for i in numbers:
-            block, share = blocks[i // len(shares)], shares[i % len(shares)]
-            where = *block.which, across, *block.where
-            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, zeros)
-            for first in range(share.start, share.stop, group):
-                part = slice(first, min(first + group, share.stop))
-                rows = part.start // compiled.ROWS, -(-part.stop // compiled.ROWS)
-                compiled.products(u, *v, c, *rows, block.columns, *m)
-                own, size = y[part].reshape(-1), (part.stop - part.start, oh, ow, n)
-                compiled.outputs(*m, *size, *where, bias[part], own)
+            run, share = blocks[runs[i // len(shares)]], shares[i % len(shares)]
+            compiled.correlate(
+                flat, x.shape, padding, u, (share.start, share.stop), group, run, across, *v, *m,
+                zeros, bias, out, y.shape,
+            )  # fmt: skip
 
-    distribute(work, len(blocks) * len(shares))
+    distribute(work, len(runs) * len(shares), MIN_PARALLEL_SIZE)
     return y
 
 
@@ -205,50 +197,33 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     Each thread sums a fixed share of the blocks, so the rounding is the same from run to run.
     """
     compiled = _compiled(x)
-    c, h, wide, n = x.shape
+    c, _, _, n = x.shape
     o, oh, ow = g.shape[:3]
     down, across = _tiles((oh, ow))
-    flat, zeros = x.reshape(-1), np.zeros(6 * n, x.dtype)
-    lanes = _PAD * 4 // x.itemsize
-    blocks = _blocks(down * across, n, 36 * (c + o) * x.itemsize, MAX_SUM_BYTES, LEAST_SUMMED)
+    flat, gradient, zeros = x.reshape(-1), g.reshape(-1), np.zeros(6 * n, x.dtype)
+    threads = get_num_threads()
+    # From 4 c o / (c + o) columns on, the sums are read and written a quarter as often as points.
+    budget = MAX_SUM_BYTES // (36 * (c + o) * x.itemsize)
+    wanted = max(LEAST_SUMMED, 4 * c * o // (c + o), budget)
+    blocks, columns = _blocks(down * across, n, wanted, threads)
     shares = _shares(blocks, o, compiled.LINES)
-    columns = max(block.columns for block in blocks)
-    runs = split_range(len(blocks), get_num_threads())
+    runs = split_range(len(blocks), threads)
     width, rows = _padded(c, compiled.LINES), _padded(o, compiled.LINES)
     sums = empty((len(runs), 36, rows, width), x.dtype)
 
     def task(i: int) -> None:
-        run, share = blocks[runs[i // len(shares)]], shares[i % len(shares)]
-        part = g[share]
-        own, size = part.reshape(-1), (len(part), oh, ow, n)
-        own_rows = _padded(len(part), compiled.LINES)
+        run, share = i // len(shares), shares[i % len(shares)]
         v = _points("input points", width, columns, x.dtype)
+        own_rows = _padded(share.stop - share.start, compiled.LINES)
         m = _points("output points", own_rows, columns, x.dtype)
-        for k, block in enumerate(run):
-            where = *block.which, across, *block.where
-            compiled.input_points(flat, c, h, wide, n, *padding, *where, *v, zeros)
-            compiled.gradient_points(own, *size, *where, *m, zeros)
-            whole = _padded(block.columns, lanes)
-            if whole > block.columns:
-                compiled.clear(*v, width, block.columns, whole)
-                compiled.clear(*m, own_rows, block.columns, whole)
-            total, place = sums[i // len(shares)], slice(share.start, share.start + own_rows)
-            if width * rows < MANY_FILTERS:
-                flat_total = total.reshape(-1)
-                compiled.sum_products(
-                    *m, share.start, own_rows, *v, width, whole, rows, flat_total, k == 0
-                )
-                continue
-            left, right = m.matrices(own_rows, whole), v.matrices(width, whole).swapaxes(1, 2)
-            if k == 0:
-                np.matmul(left, right, out=total[:, place])
-            else:
-                product = workspace("filter points", (36, own_rows, width), x.dtype)
-                total[:, place] += np.matmul(left, right, out=product)
+        compiled.weight_gradient(
+            flat, x.shape, padding, gradient, g.shape, (share.start, share.stop),
+            blocks[runs[run]], across, *v, *m, zeros, sums[run].reshape(-1), width, rows,
+        )  # fmt: skip
 
-    parallel(task, len(runs) * len(shares))
+    parallel(task, len(runs) * len(shares), MIN_PARALLEL_SIZE)
     gw, points = np.empty((o, c, 3, 3), x.dtype), sums.reshape(-1)
-    parts = split_range(o, get_num_threads())
+    parts = split_range(o, threads_for(points.size))
 
     def finish(i: int) -> None:
         scratch = workspace("filters", (compiled.filter_scratch(width),), x.dtype)

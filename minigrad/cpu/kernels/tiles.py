@@ -78,26 +78,25 @@ def _both_ways(transform: Callable[..., Vectors], columns: list[Vectors]) -> lis
 def _to_points(transform: Callable[..., Vectors], size: int) -> Any:
     """The function that writes the points of a tile of ``size`` x ``size`` pixels. Those outside of
     rows ``top`` … ``bottom`` − 1 and columns ``left`` … ``right`` − 1 are zero, and are not read:
-    ``zeros`` holds a row of them."""
+    ``zeros`` holds a row of them. The next tile begins ``ahead`` elements behind this one."""
 
     @intrinsic
-    def points(typing, x, i, row, pixel, top, bottom, left, right, zeros, v, j, plane):
+    def points(typing, x, i, row, pixel, top, bottom, left, right, ahead, zeros, v, j, plane):
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             code = Code(context, builder, signature, values)
-            x, zeros, v = code.pointer(0), code.pointer(8), code.pointer(9)
-            i, row, pixel, top, bottom, left, right = (code.index(k) for k in range(1, 8))
-            j, plane = code.index(10), code.index(11)
+            x, zeros, v = code.pointer(0), code.pointer(9), code.pointer(10)
+            i, row, pixel, top, bottom, left, right, ahead = (code.index(k) for k in range(1, 9))
+            j, plane = code.index(11), code.index(12)
             starts = [
                 builder.select(
                     code.within(r, top, bottom), builder.gep(x, [code.row(i, row, r)]), zeros
                 )
                 for r in range(size)
             ]
-            # A tile is too little of a row for the processor to foresee the next, 4 pixels on.
-            for s in range(size, size + 4):
-                ahead = builder.mul(pixel, code.constant(s))
+            # A tile is too little of a row for the processor to foresee the next.
+            for s in range(size):
                 for start in starts:
-                    code.prefetch(start, ahead)
+                    code.prefetch(start, code.row(ahead, pixel, s))
             columns = []
             for s in range(size):
                 before = builder.block
@@ -117,7 +116,7 @@ def _to_points(transform: Callable[..., Vectors], size: int) -> Any:
                     code.store(value.value, v, code.row(j, plane, 6 * r + s))
             return context.get_dummy_value()
 
-        given = x, i, row, pixel, top, bottom, left, right, zeros, v, j, plane
+        given = x, i, row, pixel, top, bottom, left, right, ahead, zeros, v, j, plane
         return types.void(*given), generate
 
     return points

@@ -82,66 +82,76 @@ def _sum(x, i, y, j, n):
         target[k] += source[k]
 
 
-@jit
-def input_points(
-    x, channels, h, w, n, pad_h, pad_w, image, images, across, first, tiles, v, plane, pitch, zeros
-):
-    """v = Bᵀ d B for tiles first … first + tiles − 1 (``across`` per row) of the zero-padded images
-    image … image + images − 1 of x, at least as many as a vector has lanes. Neighbouring tiles
-    overlap by two pixels. ``zeros`` holds 6 n of them."""
-    lanes = WIDTH // x.itemsize
+@inline
+def _ahead(plane, n, tiles):
+    """How far behind a tile's pixels lie those of the next one of the block: of the tile 4 pixels
+    on, or if the block has only one tile, of the same tile in the next channel."""
+    return 4 * n if tiles > 1 else plane
+
+
+@inline
+def input_points(x, size, padding, block, across, v, plane, pitch, zeros):
+    """v = Bᵀ d B for a ``block`` of the zero-padded images x, whose ``size`` is (C, H, W, N).
+    ``block`` holds the first image, the number of images, at least as many as a vector has lanes,
+    the first tile and the number of tiles, ``across`` per row. Neighbouring tiles overlap by two
+    pixels. ``zeros`` holds 6 n of them."""
+    channels, h, w, n = size
+    image, images, first, tiles = block[0], block[1], block[2], block[3]
+    lanes, ahead = WIDTH // x.itemsize, _ahead(h * w * n, n, tiles)
     for c in range(channels):
         for k in range(tiles):
             row, column = divmod(first + k, across)
-            i, j = 4 * row - pad_h, 4 * column - pad_w
+            i, j = 4 * row - padding[0], 4 * column - padding[1]
             start, to = ((c * h + i) * w + j) * n + image, c * pitch + k * images
             for e in range(0, images, lanes):
                 e = min(e, images - lanes)  # the last two vectors may overlap
                 input_tile(
-                    x, start + e, w * n, n, -i, h - i, -j, w - j, zeros, v, to + e, plane
+                    x, start + e, w * n, n, -i, h - i, -j, w - j, ahead, zeros, v, to + e, plane
                 )  # fmt: skip
 
 
-@jit
-def gradient_points(
-    g, channels, h, w, n, image, images, across, first, tiles, m, plane, pitch, zeros
-):
-    """m = A g Aᵀ for tiles first … first + tiles − 1 of images of g, which is zero outside; see
-    :func:`input_points`."""
-    lanes = WIDTH // g.itemsize
-    for c in range(channels):
+@inline
+def gradient_points(g, size, channels, block, across, m, plane, pitch, zeros):
+    """m = A g Aᵀ for a ``block``, see :func:`input_points`, of ``channels`` (first, last + 1) of g,
+    which is zero outside of its ``size`` (O, OH, OW, N)."""
+    _, h, w, n = size
+    image, images, first, tiles = block[0], block[1], block[2], block[3]
+    lanes, ahead = WIDTH // g.itemsize, _ahead(h * w * n, n, tiles)
+    for c in range(channels[0], channels[1]):
         for k in range(tiles):
             row, column = divmod(first + k, across)
             i, j = 4 * row, 4 * column
-            start, to = ((c * h + i) * w + j) * n + image, c * pitch + k * images
+            start, to = ((c * h + i) * w + j) * n + image, (c - channels[0]) * pitch + k * images
             for e in range(0, images, lanes):
                 e = min(e, images - lanes)
                 gradient_tile(
-                    g, start + e, w * n, n, 0, h - i, 0, w - j, zeros, m, to + e, plane
+                    g, start + e, w * n, n, 0, h - i, 0, w - j, ahead, zeros, m, to + e, plane
                 )  # fmt: skip
 
 
-@jit
-def outputs(m, plane, pitch, channels, h, w, n, image, images, across, first, tiles, bias, y):
-    """y = Aᵀ m A + bias for tiles first … first + tiles − 1 of the images image … image + images −
-    1 of y, at least as many as a vector has lanes; bias may be empty."""
+@inline
+def outputs(m, plane, pitch, size, channels, block, across, bias, y):
+    """y = Aᵀ m A + bias for a ``block`` of ``channels``, see :func:`gradient_points`; bias may be
+    empty."""
+    _, h, w, n = size
+    image, images, first, tiles = block[0], block[1], block[2], block[3]
     lanes = WIDTH // y.itemsize
-    for c in range(channels):
+    for c in range(channels[0], channels[1]):
         shift = bias[c] if len(bias) else y.dtype.type(0)
         for k in range(tiles):
             row, column = divmod(first + k, across)
             i, j = 4 * row, 4 * column
-            at, start = c * pitch + k * images, ((c * h + i) * w + j) * n + image
+            at, start = (c - channels[0]) * pitch + k * images, ((c * h + i) * w + j) * n + image
             for e in range(0, images, lanes):
                 e = min(e, images - lanes)
                 output_tile(m, at + e, plane, shift, y, start + e, w * n, n, h - i, w - j)
 
 
-@jit
-def products(u, v, v_plane, v_pitch, c, first, last, columns, m, m_plane, m_pitch):
+@inline
+def products(u, v, v_plane, v_pitch, c, first, last, columns, m, m_plane, m_pitch, zeros):
     """m = u v at each of the 36 points for ``columns`` columns and blocks first … last − 1 of ROWS
     output channels: u flat (36, blocks, C, ROWS)."""
-    step, zeros = BLOCK_BYTES // v.itemsize, np.zeros(ROWS, v.dtype)
+    step = BLOCK_BYTES // v.itemsize
     u_plane = len(u) // 36
     for k in range(36):
         for e in range(0, columns, step):
@@ -152,7 +162,7 @@ def products(u, v, v_plane, v_pitch, c, first, last, columns, m, m_plane, m_pitc
                 )  # fmt: skip
 
 
-@jit
+@inline
 def sum_products(
     m, m_plane, m_pitch, first, outputs, v, v_plane, v_pitch, c, columns, rows, points, fresh
 ):
@@ -170,12 +180,57 @@ def sum_products(
                     )  # fmt: skip
 
 
-@jit
+@inline
 def clear(v, plane, pitch, channels, first, last):
     """v = 0 in columns first … last − 1."""
     for k in range(36):
         for c in range(channels):
             _fill(v, k * plane + c * pitch + first, last - first, v.dtype.type(0))
+
+
+@jit
+def correlate(
+    x, size, padding, u, rows, group, blocks, across, v, v_plane, v_pitch, m, m_plane, m_pitch,
+    zeros, bias, y, y_size,
+):  # fmt: skip
+    """Output channels in ``rows`` (first, last + 1) of units of ROWS, of ``blocks``: the points of
+    the inputs, then, for ``group`` units at a time, products with those of the filters, u, and
+    outputs."""
+    for b in range(len(blocks)):
+        block = blocks[b]
+        input_points(x, size, padding, block, across, v, v_plane, v_pitch, zeros)
+        for first in range(rows[0], rows[1], group):
+            last = min(first + group, rows[1])
+            columns = block[1] * block[3]
+            products(
+                u, v, v_plane, v_pitch, size[0], first, last, columns, m, m_plane, m_pitch, zeros
+            )
+            channels = first * ROWS, min(last * ROWS, y_size[0])
+            outputs(m, m_plane, m_pitch, y_size, channels, block, across, bias, y)
+
+
+@jit
+def weight_gradient(
+    x, size, padding, g, g_size, channels, blocks, across, v, v_plane, v_pitch, m, m_plane, m_pitch,
+    zeros, points, width, rows,
+):  # fmt: skip
+    """points (36, rows, width) = Σ over ``blocks`` of m vᵀ, for output ``channels`` (first, last +
+    1). The points of both have room for a multiple of LINES channels, and of a vector's lanes."""
+    lanes = BLOCK_BYTES // 2 // v.itemsize
+    own_rows = -(-(channels[1] - channels[0]) // LINES) * LINES
+    for b in range(len(blocks)):
+        block = blocks[b]
+        columns = block[1] * block[3]
+        whole = -(-columns // lanes) * lanes
+        input_points(x, size, padding, block, across, v, v_plane, v_pitch, zeros)
+        gradient_points(g, g_size, channels, block, across, m, m_plane, m_pitch, zeros)
+        if whole > columns:
+            clear(v, v_plane, v_pitch, width, columns, whole)
+            clear(m, m_plane, m_pitch, own_rows, columns, whole)
+        sum_products(
+            m, m_plane, m_pitch, channels[0], own_rows, v, v_plane, v_pitch, width, whole, rows,
+            points, b == 0,
+        )  # fmt: skip
 
 
 def filter_scratch(c: int) -> int:

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cpu.kernels.test_winograd import BT, A, kernels
+from tests.cpu.kernels.test_winograd import BT, A, compiled, kernels
+
+input_points, gradient_points, outputs = map(
+    compiled, (kernels.input_points, kernels.gradient_points, kernels.outputs)
+)
 
 
 @given(
@@ -32,7 +36,7 @@ def test_transforms(c, size, padding, n, data):
     plane = c * pitch + 5
     points = np.full((36, plane), np.nan)
     zeros = np.zeros(6 * n_all)
-    where = (image, n, across, first, tiles)
+    where = np.array([image, n, first, tiles]), across
 
     def seen(points):
         """(36, plane) as (tile, C, N, 6, 6)."""
@@ -41,7 +45,7 @@ def test_transforms(c, size, padding, n, data):
         return p.transpose(3, 2, 4, 0, 1)
 
     flat = points.reshape(-1), plane, pitch
-    kernels.input_points(x.ravel(), c, h, wide, n_all, *padding, *where, *flat, zeros)
+    input_points(x.ravel(), (c, h, wide, n_all), padding, *where, *flat, zeros)
     room = [(0, 0), (padding[0], 8), (padding[1], 8), (0, 0)]
     xp, gp = np.pad(x[..., some], room), np.pad(g[..., some], [(0, 0), (0, 4), (0, 4), (0, 0)])
     for k, found in enumerate(seen(points)):
@@ -49,7 +53,8 @@ def test_transforms(c, size, padding, n, data):
         d = xp[:, i : i + 6, j : j + 6].transpose(0, 3, 1, 2)
         np.testing.assert_allclose(found, BT @ d @ BT.T, 1e-12, 1e-12)
 
-    kernels.gradient_points(g.ravel(), c, oh, ow, n_all, *where, *flat, zeros)
+    of_all = (c, oh, ow, n_all), (0, c)
+    gradient_points(g.ravel(), *of_all, *where, *flat, zeros)
     for k, found in enumerate(seen(points)):
         i, j = 4 * ((first + k) // across), 4 * ((first + k) % across)
         d = gp[:, i : i + 4, j : j + 4].transpose(0, 3, 1, 2)
@@ -58,7 +63,7 @@ def test_transforms(c, size, padding, n, data):
     points[...] = generator.standard_normal(points.shape)
     bias = generator.standard_normal(c if data.draw(st.booleans()) else 0)
     y = np.full((c, oh, ow, n_all), 7.0)
-    kernels.outputs(*flat, c, oh, ow, n_all, *where, bias, y.reshape(-1))
+    outputs(*flat, *of_all, *where, bias, y.reshape(-1))
     for k, m in enumerate(seen(points)):
         i, j = 4 * ((first + k) // across), 4 * ((first + k) % across)
         found = y[:, i : i + 4, j : j + 4, some].transpose(0, 3, 1, 2)
@@ -72,6 +77,7 @@ def test_transforms(c, size, padding, n, data):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept(dtype):
     x, points, zeros = (np.ones(count * 16, dtype) for count in (36, 36, 6))
-    kernels.input_points(x, 1, 6, 6, 16, 0, 0, 0, 16, 1, 0, 1, points, 16, 16, zeros)
+    block = np.array([0, 16, 0, 1])
+    input_points(x, (1, 6, 6, 16), (0, 0), block, 1, points, 16, 16, zeros)
     expected = BT @ np.ones((6, 6)) @ BT.T
     np.testing.assert_array_equal(points.reshape(6, 6, 16)[..., 0], np.round(expected, 10))

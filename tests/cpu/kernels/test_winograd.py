@@ -9,6 +9,21 @@ from hypothesis import strategies as st
 
 kernels = pytest.importorskip("minigrad.cpu.kernels.winograd")
 
+
+def compiled(part):
+    """A kernel of nothing but ``part`` of one."""
+
+    @kernels.jit
+    def whole(*args):
+        part(*args)
+
+    return whole
+
+
+products, sum_products, clear = map(
+    compiled, (kernels.products, kernels.sum_products, kernels.clear)
+)
+
 POINTS = (0, 1 / 2, -1 / 2, 3 / 2, -3 / 2)
 
 
@@ -63,15 +78,16 @@ def test_products():
     u = generator.standard_normal((36, 2, c, kernels.ROWS))
     v, m = generator.standard_normal((36, c, pitch)), np.full((36, o, pitch), np.nan)
     flat = v.reshape(-1), c * pitch, pitch
-    kernels.products(u.ravel(), *flat, c, 0, 2, columns, m.reshape(-1), o * pitch, pitch)
+    target = m.reshape(-1), o * pitch, pitch
+    products(u.ravel(), *flat, c, 0, 2, columns, *target, np.zeros(kernels.ROWS))
     expected = u.transpose(0, 1, 3, 2).reshape(36, o, c) @ v[..., :columns]
     np.testing.assert_allclose(m[..., :columns], expected, 1e-12, 1e-12)
 
-    kernels.clear(*flat, c, 60, 64)
+    clear(*flat, c, 60, 64)
     points = np.ones((36, o + 4, c))
     for fresh in (True, False):
         sizes = c, columns, o + 4, points.reshape(-1)
-        kernels.sum_products(m.reshape(-1), o * pitch, pitch, 4, o, *flat, *sizes, fresh)
+        sum_products(m.reshape(-1), o * pitch, pitch, 4, o, *flat, *sizes, fresh)
     expected = 2 * expected[..., :60] @ v[..., :60].swapaxes(1, 2)
     np.testing.assert_allclose(points[:, 4:], expected, 1e-12, 1e-12)
     assert (points[:, :4] == 1).all()
