@@ -3,7 +3,7 @@ but the first find them in cache. :mod:`minigrad.ops.norm` has the mathematics a
 
 from __future__ import annotations
 
-from math import isfinite, sqrt
+from math import inf, sqrt
 
 from . import inline_sum, jit
 
@@ -24,16 +24,27 @@ def add(x, i, n, zero):
 
 
 @inline_sum
-def add_squares(x, i, n, mean, zero):
-    """Σ (x − mean)², with runs summed in the dtype of ``zero``."""
-    total = 0.0
+def add_squares(x, i, n, mean):
+    """Σ (x − mean)², in float64."""
+    total, run = 0.0, x[i : i + n]
+    for k in range(n):
+        total += (run[k] - mean) * (run[k] - mean)
+    return total
+
+
+@inline_sum
+def moments(x, i, n, near):
+    """Σ (x − near) and Σ (x − near)²."""
+    total, squares = 0.0, 0.0
     for start in range(i, i + n, RUN):
         run = x[start : min(start + RUN, i + n)]
-        part = zero
+        p, q = x.dtype.type(0), x.dtype.type(0)
         for k in range(len(run)):
-            part += (run[k] - mean) * (run[k] - mean)
-        total += part
-    return total
+            p += run[k] - near
+            q += (run[k] - near) * (run[k] - near)
+        total += p
+        squares += q
+    return total, squares
 
 
 @inline_sum
@@ -83,13 +94,16 @@ def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for c in range(len(mean)):
         if batch:
-            exact = add(x, c * m, m, zero) / m
-            mean[c] = exact
-            # x − mean contains the rounding error of the mean, which is not variance.
-            var[c] = add_squares(x, c * m, m, mean[c], zero) / m - (exact - mean[c]) ** 2
-            if not isfinite(var[c]):  # the sum of a run may have overflowed
+            some = min(m, RUN)
+            near = x.dtype.type(add(x, c * m, some, zero) / some)
+            total, squares = moments(x, c * m, m, near)
+            away = total / m
+            exact, spread = near + away, squares / m - away**2
+            # Unless the first values' mean is too far away, or the sum of a run has overflowed.
+            if not away**2 <= spread < inf:
                 exact = add(x, c * m, m, 0.0) / m
-                mean[c], var[c] = exact, add_squares(x, c * m, m, exact, 0.0) / m
+                spread = add_squares(x, c * m, m, exact) / m
+            mean[c], var[c] = exact, spread
         r[c] = one / sqrt(var[c] + eps)
         scale[c] = r[c] * w[c] if len(w) else r[c]
         mu, a, shift = mean[c], scale[c], b[c] if len(b) else zero

@@ -57,9 +57,12 @@ def test_rows(c, m, seed):
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_long_sums_in_float32(offset):
-    """A hundred thousand values far from zero: as exact as their own rounding lets them be."""
+@pytest.mark.parametrize("first", [0.0, 3e4])
+def test_long_sums_in_float32(offset, first):
+    """A hundred thousand values far from zero, perhaps the first ones from the others: as exact as
+    their own rounding lets them be."""
     x = (np.random.default_rng(0).standard_normal(100_003) + offset).astype(np.float32)
+    x[: norm.RUN] += first
     mean, var, r, scale = np.zeros((4, 1), np.float32)
     none, eps, floor = np.empty(0, np.float32), np.float32(1e-5), np.float32(-np.inf)
     norm.forward(x, none, none, none, eps, floor, True, mean, var, r, scale, np.empty_like(x))
