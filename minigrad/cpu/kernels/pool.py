@@ -121,11 +121,14 @@ def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilatio
     zero = gx.dtype.type(0)
     step = ow if stride[1] == 1 else 1
     apart = stride[0] >= kh and stride[1] >= kw and dilation == (1, 1)  # no pixel is in two windows
-    all_in = apart and kernel == stride and pads == (0, 0) and h == oh * kh and w == ow * kw
+    gapless = apart and kernel == stride and pads == (0, 0) and n >= MIN_LOOP_IMAGES
     for c in range(first, last):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
-        for k in range(0 if all_in and n >= MIN_LOOP_IMAGES else len(channel)):
-            channel[k] = zero
+        # Zero where no window is: behind the last of each row, and below.
+        for row in range(h):
+            covered = min(w, ow * kw) if gapless and row < oh * kh else 0
+            for k in range((row * w + covered) * n, (row + 1) * w * n):
+                channel[k] = zero
         for i in range(oh):
             for j in range(0, ow, step):
                 row_start = (c * oh + i) * ow
