@@ -29,11 +29,12 @@ DEFINITIONS = ("minigrad.ops.", *(f"minigrad.optim.{rule}" for rule in RULES))
 # each other unless that makes a circle.
 LAYERS = (
     ("minigrad.console", "minigrad.dtypes", "minigrad.hooks"),
-    ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.threads"),
+    ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.compiled"),
+    ("minigrad.cpu.threads",),
     ("minigrad.device",),
     ("minigrad.memory", "minigrad.special", "minigrad.writes"),
     ("minigrad.cpu.helper",),
-    ("minigrad.sums", "minigrad.cpu.compiled", "minigrad.cpu.kernels"),
+    ("minigrad.sums", "minigrad.cpu.kernels"),
     ("minigrad.cpu.elementwise",),
     ("minigrad.cpu.along",),
     ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),

@@ -15,13 +15,20 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterable
+from itertools import count as counting
 from itertools import pairwise
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 
-MIN_PARALLEL_SIZE = 1 << 19  # elements; below, handing them to threads costs more than it saves
+from .compiled import kernels
+
+MIN_PARALLEL_SIZE = 1 << 19  # elements; below, waking threads costs more than it saves
+LOOKS = 1 << 12  # at a number that changes, in some 100 µs, before a thread sleeps
+# Looks in which the caller reaches its first task. Until then it holds the interpreter lock, and a
+# worker that asks for the lock is put to sleep.
+GRACE = 200
 MAX_THREADS = 4096
 CACHE_LINE_BYTES = 64
 
@@ -58,13 +65,19 @@ def _default_threads() -> int:
             what = f"a whole number from 1 to {MAX_THREADS}"
             raise ValueError(f"MINIGRAD_NUM_THREADS: expected {what}, got {asked!r}")
         return int(asked)
+    return _cores()
+
+
+@functools.cache
+def _cores() -> int:
+    """The cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 _threads: int | None = None  # undecided, so that a wrong setting is an error of the first use
-_workers: list[SimpleQueue[_Job | None]] = []  # each thread's queue; None ends it
+_workers: list[_Worker] = []
 
 
 def get_num_threads() -> int:
@@ -97,26 +110,83 @@ def set_num_threads(threads: int) -> None:
             _workers.pop().put(None)
 
 
-def _queues(count: int) -> list[SimpleQueue[_Job | None]]:
-    """The queues of ``count`` workers, or of all if there are fewer. Starts missing workers.
+# ---------------------------------------------------------------------------- waiting
+
+
+def aligned(nbytes: int) -> np.ndarray:
+    """Uninitialised bytes that begin a cache line, so that no vector straddles two lines."""
+    raw = np.empty(nbytes + CACHE_LINE_BYTES, np.uint8)
+    start = -raw.__array_interface__["data"][0] % CACHE_LINE_BYTES
+    return raw[start : start + nbytes]
+
+
+class _Bell:
+    """A number that one thread watches, before it sleeps, and that others change."""
+
+    __slots__ = ("address", "number")
+
+    def __init__(self) -> None:
+        self.number = aligned(CACHE_LINE_BYTES).view(np.int64)
+        self.number[0] = 0
+        self.address: int = self.number.__array_interface__["data"][0]
+
+    def now(self) -> int:
+        return int(self.number[0])
+
+    def watch(self, seen: int, after: int = 0, arrivals: int = 0) -> bool:
+        """Whether it becomes another number than ``seen`` while this thread watches it (see
+        :func:`minigrad.cpu.kernels.spin.wait`). A thread does not watch where it would keep another
+        from working, having no core of its own."""
+        fast = kernels("spin", np.dtype(np.float64)) if get_num_threads() <= _cores() else None
+        return fast is not None and bool(fast.wait(self.address, seen, LOOKS, after, arrivals))
+
+
+_arrivals = _Bell()  # of workers at their queues
+_rings = counting(1)  # next() on it is atomic under the interpreter lock
+
+
+class _Worker:
+    """A thread that helps with the jobs in its queue; None ends it."""
+
+    __slots__ = ("bell", "jobs")
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.bell = _Bell()
+        threading.Thread(target=self.serve, name="minigrad", daemon=True).start()
+
+    def put(self, job: _Job | None) -> None:
+        self.jobs.put(job)
+        self.bell.number[0] = next(_rings)
+
+    def get(self) -> _Job | None:
+        heard = self.bell.now()
+        try:
+            return self.jobs.get_nowait()
+        except Empty:
+            pass
+        self.bell.watch(heard, GRACE, _arrivals.address)
+        return self.jobs.get()
+
+    def serve(self) -> None:
+        _local.job = _Job(iter, 0)  # never finished: whatever this thread runs is part of a job
+        np.seterr(all="ignore")  # for this thread only
+        while (job := self.get()) is not None:
+            job.help()
+
+
+def _helpers(count: int) -> list[_Worker]:
+    """``count`` workers, or all if there are fewer. Starts missing workers.
 
     If a worker has ended meanwhile, a job in its queue is simply never begun.
     """
     count = min(count, get_num_threads() - 1)
     if len(_workers) < count:
+        _arrivals.watch(-1)  # compiles it
         with lock:
             while len(_workers) < min(count, get_num_threads() - 1):
-                queue: SimpleQueue[_Job | None] = SimpleQueue()
-                threading.Thread(target=_serve, args=(queue,), name="minigrad", daemon=True).start()
-                _workers.append(queue)
+                _workers.append(_Worker())
     return _workers[: max(0, count)]
-
-
-def _serve(queue: SimpleQueue[_Job | None]) -> None:
-    _local.job = _Job(iter, 0)  # never finished: whatever this thread runs is part of a job
-    np.seterr(all="ignore")  # for this thread only
-    while (job := queue.get()) is not None:
-        job.help()
 
 
 # ---------------------------------------------------------------------------- shared work
@@ -128,7 +198,8 @@ class _Job:
     Ctrl-C may raise its exception in the main thread between any two of these steps. So no step
     undoes or consumes state that another relies on: each worker records its own joining, ``joined``
     and ``left`` only grow, and waiting compares them, which can be interrupted and begun again. A
-    queue wakes the waiting thread, because its operations are atomic.
+    queue wakes the waiting thread, because its operations are atomic. Before it sleeps, it watches
+    workers return to their queues, which they count after they have let go of the interpreter.
     """
 
     __slots__ = ("errors", "joined", "left", "numbers", "wake", "work")
@@ -159,8 +230,12 @@ class _Job:
         """Let no more workers join, and wait for those that have, whatever is raised meanwhile."""
         try:
             self.work = None
-            while len(self.left) < len(self.joined):
-                self.wake.get()
+            while True:
+                arrived = _arrivals.now()
+                if len(self.left) == len(self.joined):
+                    break
+                if not _arrivals.watch(arrived):
+                    self.wake.get()
         except BaseException:
             self.finish()
             raise
@@ -251,8 +326,8 @@ def distribute(
         with _blas if elements is None else contextlib.nullcontext():
             try:
                 try:
-                    for queue in _queues(count - 1):
-                        queue.put(job)
+                    for worker in _helpers(count - 1):
+                        worker.put(job)
                     _local.job = job
                     # As in workers: NaN and infinity are values, not warnings.
                     with np.errstate(all="ignore"):
@@ -283,13 +358,6 @@ def split_range(size: int, pieces: int, align: int = 1) -> tuple[slice, ...]:
     pieces = max(1, min(pieces, units))
     cuts = [min(i * units // pieces * align, size) for i in range(pieces + 1)]
     return tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
-
-
-def aligned(nbytes: int) -> np.ndarray:
-    """Uninitialised bytes that begin a cache line, so that no vector straddles two lines."""
-    raw = np.empty(nbytes + CACHE_LINE_BYTES, np.uint8)
-    start = -raw.__array_interface__["data"][0] % CACHE_LINE_BYTES
-    return raw[start : start + nbytes]
 
 
 def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
