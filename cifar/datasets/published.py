@@ -15,7 +15,7 @@ from cifar.datasets.dataset import Dataset, Options
 from cifar.datasets.download import obtain
 
 
-@dataclass
+@dataclass(frozen=True)
 class Published:
     """One data set; a :class:`~cifar.datasets.dataset.Source`.
 

@@ -48,7 +48,7 @@ def archive(tmp_path, monkeypatch):
     digest = hashlib.sha256(packed).hexdigest()
     ours = replace(cifar100.ARCHIVE, size=len(packed), sha256=digest, files=files)
     for source in (cifar100.FINE, cifar100.COARSE):
-        monkeypatch.setattr(source, "archive", ours)
+        monkeypatch.setitem(datasets.SOURCES, source.name, replace(source, archive=ours))
     return tmp_path
 
 

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cifar import datasets, process
-from cifar.datasets import cifar10
 from cifar.datasets import download as downloads
 from cifar.errors import DataError
+from tests.cifar.datasets import tiny_cifar10
 from tests.cifar.datasets.tiny_cifar10 import ARCHIVE, FOLDER, NAME, PACKED, ROWS
 from tests.common import refuses
 
@@ -184,7 +184,7 @@ def download(home, mirror, monkeypatch):
 
     def act(*behaviours, **changes):
         changes = {"schemes": ("http://",), "mirrors": tuple(map(mirror.url, behaviours))} | changes
-        monkeypatch.setattr(cifar10.CIFAR10, "archive", replace(ARCHIVE, **changes))
+        tiny_cifar10.install(monkeypatch.setattr, replace(ARCHIVE, **changes))
         return datasets.load("cifar10", "test")
 
     return act

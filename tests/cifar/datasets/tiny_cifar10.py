@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cifar import datasets
 from cifar.datasets import cifar10
 from cifar.datasets.archive import Archive, File
 
@@ -63,9 +64,12 @@ PACKED = pack(FILES)
 ARCHIVE = describe(PACKED)
 
 
-def install(setattr: Callable[[Any, str, Any], None]) -> None:
+def install(setattr: Callable[[Any, str, Any], None], archive: Archive = ARCHIVE) -> None:
     """Put it in place of the real one by ``setattr(owner, name, value)``."""
-    setattr(cifar10.CIFAR10, "archive", ARCHIVE)
+    tiny = replace(cifar10.CIFAR10, archive=archive)
+    setattr(cifar10, "CIFAR10", tiny)
+    setattr(datasets, "SOURCES", {**datasets.SOURCES, tiny.name: tiny})
+    setattr(datasets, "find", tiny.find)
 
 
 def write(folder: Path, files: dict[str, bytes] = FILES) -> Path:
