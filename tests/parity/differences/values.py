@@ -44,11 +44,16 @@ def _no_weight(entry: Entry, call: Call) -> str:
     if named not in ("cross_entropy", "CrossEntropyLoss", "nll_loss", "NLLLoss"):
         return ""
     x, target, weight = call.arrays
-    nothing = False  # the mean over targets of weight 0
-    if weight is not None and call.options["reduction"] == "mean" and target.dtype.kind in "iu":
-        used = target[(target != call.options["ignore_index"]) & (target < weight.size)]
-        nothing = not weight[used].any()
-    return "all" if nothing or not np.isfinite(x).all() else ""
+    if not np.isfinite(x).all():
+        return "all"
+    if weight is None or target.dtype.kind not in "iu":
+        return ""
+    ignored = target == call.options["ignore_index"]
+    weights = weight[target[~ignored & (target < weight.size)]]
+    if call.options["reduction"] == "mean" and not weights.sum() > 0:  # 0 or NaN
+        return "all"
+    smoothed = call.options.get("label_smoothing") and not np.isfinite(weight).all()
+    return "gradient" if smoothed and ignored.any() else ""
 
 
 @row("zero-times-infinity", differs=_no_weight)
@@ -62,11 +67,20 @@ def zero_times_infinity() -> None:
         assert math.isnan(T.cross_entropy(torch.tensor(x), **give(torch.tensor)))
         assert F.cross_entropy(mg.tensor(x), **give(mg.tensor)).item() == 0
     tx, mx = torch.zeros(1, 2, requires_grad=True), leaf(np.zeros((1, 2), np.float32))
-    weight = np.array([1.0, 0.0], np.float32)
-    T.nll_loss(tx, torch.tensor([1]), torch.tensor(weight)).backward()
-    F.nll_loss(mx, mg.tensor([1]), mg.tensor(weight)).backward()
-    assert np.isnan(tx.grad.numpy()).tolist() == [[False, True]]
-    assert np.isnan(mx.grad.numpy()).all()
+    for last in (0.0, math.nan):
+        tx.grad = mx.grad = None
+        weight = np.array([1.0, last], np.float32)
+        T.nll_loss(tx, torch.tensor([1]), torch.tensor(weight)).backward()
+        F.nll_loss(mx, mg.tensor([1]), mg.tensor(weight)).backward()
+        assert np.isnan(tx.grad.numpy()).tolist() == [[False, True]]
+        assert np.isnan(mx.grad.numpy()).all()
+    tx.grad = mx.grad = None
+    weight = np.array([math.inf, 1.0], np.float32)
+    options = {"label_smoothing": 0.1, "reduction": "sum"}
+    T.cross_entropy(tx, torch.tensor([-100]), torch.tensor(weight), **options).backward()
+    F.cross_entropy(mx, mg.tensor([-100]), mg.tensor(weight), **options).backward()
+    assert np.isnan(tx.grad.numpy()).all()
+    assert mx.grad.tolist() == [[0, 0]]
 
 
 def _power_zero(entry: Entry, call: Call) -> str:

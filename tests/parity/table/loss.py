@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from minigrad import nn
-from tests.parity.driver import FAR, NEAR, ORDINARY, Call, Drawer
+from tests.parity.driver import BROKEN, FAR, NEAR, ORDINARY, Call, Drawer
 from tests.parity.table import F, T, entry
 
 
@@ -43,7 +43,7 @@ def classes(d: Drawer, ignore: int = -100) -> tuple[np.ndarray, np.ndarray, np.n
     target = np.asarray(target).astype(d(["int32", "float32"]) if d.rarely(20) else "int64")
     weight = None
     if d.integer(0, 1):
-        kind, d.kind = d.kind, d([ORDINARY, NEAR])
+        kind, d.kind = d.kind, d([ORDINARY, NEAR, BROKEN])
         weight = np.abs(d.array((c + d.rarely(20),), 0.2, 2, d.other_dtype()))
         d.kind = kind
     return d.array(shape, -5, 5), target, weight
