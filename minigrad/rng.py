@@ -253,7 +253,7 @@ def _drawn(
 ) -> Tensor:
     """A tensor drawn by NumPy's ``name`` on the CPU, so a seed gives the same values everywhere."""
     shape = check.shape(size, at_least=1)
-    if to.kind != "f":
+    if to.kind != "f" and (name == "random" or 0 not in shape):
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
     draw: Callable[..., Any] = getattr(drawn_by("generator", generator), name)
     with naming_allocation({"random": "rand"}.get(name, "randn"), shape, to):
@@ -376,13 +376,17 @@ def randperm(
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
 ) -> Tensor:
-    """1 with the probability given by each element, or with probability ``p``; otherwise 0."""
-    check.floating("input", check.tensor("input", input))
-    x = move(input.data, CPU)
+    """1 with the probability given by each element, or with probability ``p``; otherwise 0.
+
+    ``input`` is floating, unless ``p`` is given or it is empty.
+    """
+    x = move(check.tensor("input", input).data, CPU)
     if p is not None:
         chance = check.number("p", p, 0, 1)
-    elif x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
+    elif x.size:
+        check.floating("input", input)
+        if not (x.min() >= 0 and x.max() <= 1):
+            raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
     numbers = np.asarray(drawn_by("generator", generator).random(x.shape))
     drawn = numbers < (x if p is None else chance)
     return Tensor(move(np.asarray(drawn, x.dtype), input.device))

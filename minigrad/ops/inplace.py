@@ -177,7 +177,8 @@ def zero_(self: Tensor) -> Tensor:
 def _draw(name: str, self: Tensor, generator: Any, *numbers: float) -> Tensor:
     """Fill with draws of the method ``name`` of NumPy's generator."""
     _refuse(f"{name}_", "rand_like or randn_like", self)
-    check.floating("self", self)
+    if name == "uniform" or self.numel():
+        check.floating("self", self)
     draw = getattr(rng.drawn_by("generator", generator), name)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
         drawn = np.asarray(draw(*numbers, self.shape), self.dtype)

@@ -174,6 +174,20 @@ def bernoulli(d: Drawer) -> Call:
     return Call([x * x.dtype.type(2) if d.rarely() and x.dtype.kind == "f" else x], fixed=(0,))
 
 
+@entry(
+    "bernoulli of p",
+    *[lambda x, m=m: m.zeros_like(m.bernoulli(x, 0.5)) for m in (mg, torch)],
+    examples=FEW,
+)
+@entry(
+    "Tensor.normal_",
+    *[lambda x, m=m: m.zeros_like(x.clone().normal_()) for m in (mg, torch)],
+    examples=FEW,
+)
+def of_any_dtype(d: Drawer) -> Call:
+    return Call([d.array(d.shape())], fixed=(0,))
+
+
 @entry("multinomial", *[lambda x, n, m=m: m.multinomial(x, n).sort().values for m in (mg, torch)],
        examples=FEW)  # fmt: skip
 def multinomial(d: Drawer) -> Call:
