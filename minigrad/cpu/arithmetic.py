@@ -58,8 +58,8 @@ def div(a: Array, b: Array) -> Pair:
     y = _apply(np.divide, a, b)
 
     def of_divisor(out: Array, g: Array, y: Array, b: Array) -> None:
-        np.multiply(g, y, out=out)
-        np.divide(out, b, out=out)
+        np.divide(y, b, out=out)
+        np.multiply(out, g, out=out)
         np.negative(out, out=out)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..device import Array
 from ..ops import rounding
-from ..ops.arithmetic import Pair
+from ..ops.arithmetic import Pair, are_floats
 from .compiled import kernels
 from .elementwise import elementwise
 from .threads import workspace
@@ -22,7 +22,7 @@ def _served(a: Any, b: Any) -> bool:
     """Whether a and b are arrays of one shape and one dtype that kernels have, or b is a number."""
     if kernels("quotient", getattr(a, "dtype", np.dtype(bool))) is None:
         return False
-    return _is_number(b) or (getattr(b, "dtype", None) == a.dtype and b.shape == a.shape)
+    return _is_number(b) or (are_floats(a, b) and b.shape == a.shape)
 
 
 def _whole(name: str, a: Array, b: Any) -> Array:
@@ -44,7 +44,7 @@ def _whole(name: str, a: Array, b: Any) -> Array:
 
 @rounding._floor_divide.on("cpu", when=_served)
 def floor_divide(a: Array, b: Any) -> Pair:
-    return _whole("floor_divide", a, b), rounding.underivable
+    return _whole("floor_divide", a, b), rounding.underivable("floor_divide", "div")
 
 
 @rounding._remainder.on("cpu", when=_served)

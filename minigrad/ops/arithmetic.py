@@ -88,12 +88,12 @@ def mul(a: Any, b: Any) -> Pair:
 
 @op(twice=Rerun("b y"))
 def div(a: Any, b: Any) -> Pair:
-    """y = a / b,  dL/da = g / b,  dL/db = −g a / b²."""
+    """y = a / b,  dL/da = g / b,  dL/db = −g (y / b)."""
     a, b = meet("div", a, b, floating=True)
     y = a / b
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return g / b if needs[0] else None, -g * y / b if needs[1] else None
+        return g / b if needs[0] else None, -g * (y / b) if needs[1] else None
 
     return y, keeping(backward, a, b)
 

@@ -58,15 +58,16 @@ def of_two(name: str, operation: Operation, summary: str) -> Callable[..., Tenso
 
 
 def smooth(
-    name: str, formula: str, slope: Callable[[ModuleType, Array], Array], at: str = "x"
+    name: str, formula: str, gradient: Callable[[ModuleType, Array, Array], Array], at: str = "x"
 ) -> Operation:
-    """NumPy's function ``name`` as an operation, dL/dx = g slope(x) or g slope(y).
+    """NumPy's function ``name`` as an operation.
 
     Integers become float32.
 
     Args:
         formula: the docstring of its definition.
-        slope: a function of ``xp`` and of the array that the derivative keeps.
+        gradient: dL/dx, a function of ``xp``, g and the array that the derivative keeps. It divides
+            g where the formula does: a reciprocal may overflow.
         at: "x" to keep the operand, "y" to keep the result.
     """
 
@@ -74,7 +75,7 @@ def smooth(
         xp, x = get_xp(x), as_float(x)
         y = xp.asarray(getattr(xp, name)(x))
         kept = x if at == "x" else y
-        return y, lambda g, needs: (g * slope(xp, kept),)
+        return y, lambda g, needs: (gradient(xp, g, kept),)
 
     return op(named(name.replace("arc", "a"), formula)(definition), twice=Rerun(at))
 
@@ -87,34 +88,38 @@ neg = of_one("neg", arithmetic.neg, "−input.")
 mul = of_two("mul", arithmetic.mul, "input · other; they broadcast.")
 
 _log2, _log10 = math.log(2), math.log(10)
-_exp2 = smooth("exp2", "y = 2ˣ,  dL/dx = g y ln 2.", lambda xp, y: y * y.dtype.type(_log2), "y")
-_expm1 = smooth("expm1", "y = eˣ − 1,  dL/dx = g (y + 1).", lambda xp, y: y + 1, "y")
+_exp2 = smooth(
+    "exp2", "y = 2ˣ,  dL/dx = g y ln 2.", lambda xp, g, y: g * (y * y.dtype.type(_log2)), "y"
+)
+_expm1 = smooth("expm1", "y = eˣ − 1,  dL/dx = g (y + 1).", lambda xp, g, y: g * (y + 1), "y")
 _log2_op = smooth(
-    "log2", "y = log₂ x,  dL/dx = g / (x ln 2).", lambda xp, x: 1 / (x * x.dtype.type(_log2))
+    "log2", "y = log₂ x,  dL/dx = g / (x ln 2).", lambda xp, g, x: g / (x * x.dtype.type(_log2))
 )
 _log10_op = smooth(
-    "log10", "y = log₁₀ x,  dL/dx = g / (x ln 10).", lambda xp, x: 1 / (x * x.dtype.type(_log10))
+    "log10",
+    "y = log₁₀ x,  dL/dx = g / (x ln 10).",
+    lambda xp, g, x: g / (x * x.dtype.type(_log10)),
 )
-_log1p = smooth("log1p", "y = ln(1 + x),  dL/dx = g / (1 + x).", lambda xp, x: 1 / (x + 1))
-_sin = smooth("sin", "y = sin x,  dL/dx = g cos x.", lambda xp, x: xp.cos(x))
-_cos = smooth("cos", "y = cos x,  dL/dx = −g sin x.", lambda xp, x: -xp.sin(x))
-_tan = smooth("tan", "y = tan x,  dL/dx = g (1 + y²).", lambda xp, y: 1 + y * y, "y")
+_log1p = smooth("log1p", "y = ln(1 + x),  dL/dx = g / (1 + x).", lambda xp, g, x: g / (x + 1))
+_sin = smooth("sin", "y = sin x,  dL/dx = g cos x.", lambda xp, g, x: g * xp.cos(x))
+_cos = smooth("cos", "y = cos x,  dL/dx = −g sin x.", lambda xp, g, x: -g * xp.sin(x))
+_tan = smooth("tan", "y = tan x,  dL/dx = g (1 + y²).", lambda xp, g, y: g * (1 + y * y), "y")
 _asin = smooth(
-    "arcsin", "y = arcsin x,  dL/dx = g / √(1 − x²).", lambda xp, x: 1 / xp.sqrt(1 - x * x)
+    "arcsin", "y = arcsin x,  dL/dx = g / √(1 − x²).", lambda xp, g, x: g / xp.sqrt(1 - x * x)
 )
 _acos = smooth(
-    "arccos", "y = arccos x,  dL/dx = −g / √(1 − x²).", lambda xp, x: -1 / xp.sqrt(1 - x * x)
+    "arccos", "y = arccos x,  dL/dx = −g / √(1 − x²).", lambda xp, g, x: -g / xp.sqrt(1 - x * x)
 )
-_atan = smooth("arctan", "y = arctan x,  dL/dx = g / (1 + x²).", lambda xp, x: 1 / (x * x + 1))
-_sinh = smooth("sinh", "y = sinh x,  dL/dx = g cosh x.", lambda xp, x: xp.cosh(x))
-_cosh = smooth("cosh", "y = cosh x,  dL/dx = g sinh x.", lambda xp, x: xp.sinh(x))
+_atan = smooth("arctan", "y = arctan x,  dL/dx = g / (1 + x²).", lambda xp, g, x: g / (x * x + 1))
+_sinh = smooth("sinh", "y = sinh x,  dL/dx = g cosh x.", lambda xp, g, x: g * xp.cosh(x))
+_cosh = smooth("cosh", "y = cosh x,  dL/dx = g sinh x.", lambda xp, g, x: g * xp.sinh(x))
 _asinh = smooth(
-    "arcsinh", "y = arsinh x,  dL/dx = g / √(x² + 1).", lambda xp, x: 1 / xp.sqrt(x * x + 1)
+    "arcsinh", "y = arsinh x,  dL/dx = g / √(x² + 1).", lambda xp, g, x: g / xp.sqrt(x * x + 1)
 )
 _acosh = smooth(
-    "arccosh", "y = arcosh x,  dL/dx = g / √(x² − 1).", lambda xp, x: 1 / xp.sqrt(x * x - 1)
+    "arccosh", "y = arcosh x,  dL/dx = g / √(x² − 1).", lambda xp, g, x: g / xp.sqrt(x * x - 1)
 )
-_atanh = smooth("arctanh", "y = artanh x,  dL/dx = g / (1 − x²).", lambda xp, x: 1 / (1 - x * x))
+_atanh = smooth("arctanh", "y = artanh x,  dL/dx = g / (1 − x²).", lambda xp, g, x: g / (1 - x * x))
 
 exp2 = of_one("exp2", _exp2, "2ˣ; integers become float32.")
 expm1 = of_one("expm1", _expm1, "eˣ − 1, exact also where x is small.")
@@ -173,7 +178,7 @@ square = of_one("square", _square, "input².")
 def _power(a: Any, b: Any) -> Pair:
     """y = aᵇ,  dL/da = g b aᵇ⁻¹,  dL/db = g y ln a.
 
-    The first is 0 where b = 0 and a is 0 or NaN, the second where a = 0 ≤ b.
+    The first is 0 where b = 0 and aᵇ⁻¹ is not finite, the second where a = 0 ≤ b.
     """
     a, b = meet("pow", a, b)
     xp = get_xp(a if hasattr(a, "dtype") else b)
@@ -187,8 +192,9 @@ def _power(a: Any, b: Any) -> Pair:
         none, flat = g.dtype.type(0), (a == 0) & (b >= 0)
         ga = None
         if needs[0]:
-            undefined = (b == 0) & ~(xp.abs(a) > 0)
-            ga = xp.where(undefined, none, g * (b * a ** (b - 1)))
+            power = a ** (b - 1)
+            undefined = (b == 0) & ~xp.isfinite(power)
+            ga = xp.where(undefined, none, g * (b * power))
         if not needs[1]:
             return ga, None
         if hasattr(a, "dtype"):
@@ -241,17 +247,19 @@ def _scaled(input: Tensor, other: Tensor | Number, alpha: Number) -> Any:
     return arithmetic.mul(other, alpha) if isinstance(other, Tensor) else other * alpha
 
 
-@op(twice=Rerun("a b y"))
+@op(twice=Rerun("a b"))
 def _logaddexp(a: Array, b: Array) -> Pair:
-    """y = ln(eᵃ + eᵇ),  dL/da = g eᵃ⁻ʸ, likewise dL/db."""
+    """y = ln(eᵃ + eᵇ),  dL/da = g / (1 + eᵇ⁻ᵃ), likewise dL/db."""
     a, b = meet("logaddexp", a, b)
     xp = get_xp(a)
-    y = xp.logaddexp(a, b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return tuple(g * xp.exp(x - y) if n else None for x, n in zip((a, b), needs, strict=True))
+        return (
+            g / (1 + xp.exp(b - a)) if needs[0] else None,
+            g / (1 + xp.exp(a - b)) if needs[1] else None,
+        )
 
-    return y, backward
+    return xp.logaddexp(a, b), backward
 
 
 @lacks(out=None)
@@ -300,8 +308,8 @@ def _atan2(a: Array, b: Array) -> Pair:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         squares = a * a + b * b
-        share = xp.where(squares == 0, g.dtype.type(0), g / squares)
-        return share * b if needs[0] else None, -share * a if needs[1] else None
+        share = xp.where(squares == 0, g.dtype.type(0), 1 / squares)
+        return g * (b * share) if needs[0] else None, -g * (a * share) if needs[1] else None
 
     return xp.arctan2(a, b), backward
 

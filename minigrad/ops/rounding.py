@@ -14,7 +14,7 @@ from ..tape import Backward, Diagonal, Operation, op
 from ..tensor import Number, Tensor
 from . import arithmetic
 from .arithmetic import meet
-from .elementwise import named, of_one
+from .elementwise import named, of_one, of_two
 
 Pair = tuple[Array, Backward]
 
@@ -107,11 +107,17 @@ def _divisors(name: str, a: Any, b: Any) -> tuple[Any, Any]:
 def _floor_divide(a: Any, b: Any) -> Pair:
     """y = ⌊a / b⌋; it has no derivative."""
     a, b = _divisors("floor_divide", a, b)
-    return get_xp(a if hasattr(a, "dtype") else b).floor_divide(a, b), underivable
+    y = get_xp(a if hasattr(a, "dtype") else b).floor_divide(a, b)
+    return y, underivable("floor_divide", "div")
 
 
-def underivable(g: Array, needs: tuple[bool, ...]) -> tuple[None, None]:
-    raise NotImplementedError("floor_divide: it has no derivative; use div or detach()")
+def underivable(name: str, instead: str) -> Backward:
+    """A backward that raises an error."""
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        raise NotImplementedError(f"{name}: it has no derivative; use {instead} or detach()")
+
+    return backward
 
 
 @op(twice=Diagonal())
@@ -136,9 +142,14 @@ def _div_floor(a: Any, b: Any) -> Pair:
 
 @op(twice=Diagonal())
 def _remainder(a: Any, b: Any) -> Pair:
-    """y = a − b ⌊a / b⌋, of b's sign,  dL/da = g,  dL/db = −g ⌊a / b⌋."""
+    """y = a − b ⌊a / b⌋, of b's sign,  dL/da = g,  dL/db = −g ⌊a / b⌋.
+
+    As in PyTorch, there is no derivative where a is a number.
+    """
     a, b = _divisors("remainder", a, b)
-    xp = get_xp(a if hasattr(a, "dtype") else b)
+    if not hasattr(a, "dtype"):
+        return get_xp(b).remainder(a, b), underivable("remainder of a number", "a tensor")
+    xp = get_xp(a)
     return xp.remainder(a, b), lambda g, needs: (
         g,
         -g * xp.floor_divide(a, b) if needs[1] else None,
@@ -149,7 +160,7 @@ def _remainder(a: Any, b: Any) -> Pair:
 def _fmod(a: Any, b: Any) -> Pair:
     """y = a − b trunc(a / b), of a's sign,  dL/da = g,  dL/db = −g trunc(a / b)."""
     a, b = _divisors("fmod", a, b)
-    xp = get_xp(a if hasattr(a, "dtype") else b)
+    xp = get_xp(a)
     return xp.fmod(a, b), lambda g, needs: (g, -g * xp.trunc(a / b) if needs[1] else None)
 
 
@@ -169,7 +180,7 @@ def _of_either(name: str, operation: Operation, summary: str) -> Callable[..., T
 
 floor_divide = _of_either("floor_divide", _floor_divide, "⌊input / other⌋, without derivative.")
 remainder = _of_either("remainder", _remainder, "input − other ⌊input / other⌋, of other's sign.")
-fmod = _of_either("fmod", _fmod, "input − other trunc(input / other), of input's sign.")
+fmod = of_two("fmod", _fmod, "input − other trunc(input / other), of input's sign.")
 
 
 @lacks(out=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad.testing import arrays, broadcast_arrays, check_op, shapes
@@ -31,6 +32,28 @@ def test_derivatives_of_two():
     check_op(mg.lerp, three, max_examples=5)
     check_op(lambda *x: mg.addcdiv(*x, value=2), three, max_examples=5)
     check_op(lambda *x: mg.addcmul(*x, value=2), three, max_examples=5)
+
+
+SLOPED = "log log2 log10 log1p sqrt square expm1 asin acos atan asinh acosh atanh"
+SIZES = np.float32([0, 1e-45, 1e-40, 1.5e-39, 1e-38, 1e-30, 1e-10, 0.3, 1e10, 1e30, 3e38, np.inf])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [*(lambda m, x, y, n=n: getattr(m, n)(x) for n in SLOPED.split()),
+     *(lambda m, x, y, n=n: getattr(m, n)(x, y) for n in ("logaddexp", "div", "pow"))],
+    ids=[*SLOPED.split(), "logaddexp", "div", "pow"],
+)  # fmt: skip
+def test_slopes_overflow_where_those_of_pytorch_do(function):
+    x, y, g = (a.ravel() for a in np.meshgrid(SIZES, SIZES, np.float32([1e-30, 0.01, 1, 30])))
+    found = []
+    for m in (mg, torch):
+        leaves = [m.tensor(a.copy(), requires_grad=True) for a in (x, y)]
+        function(m, *leaves).backward(m.tensor(g.copy()))
+        found.append([np.float64(0) if t.grad is None else t.grad.numpy() for t in leaves])
+    for ours, theirs in zip(*found, strict=True):
+        finite = np.isfinite(theirs)
+        np.testing.assert_allclose(ours[finite], theirs[finite], 1e-5, 1e-37)
 
 
 def test_powers_at_zero():

@@ -24,7 +24,9 @@ def test_what_has_steps_has_no_slope():
         x.grad = None
         getattr(x, name)().sum().backward()
         assert x.grad.tolist() == [0, 0, 0]
-    refuses(NotImplementedError, "floor_divide: it has no derivative", (x // 2).sum().backward)
+    for y, name in ((x // 2, "floor_divide"), (2 % x, "remainder of a number")):
+        refuses(NotImplementedError, f"{name}: it has no derivative", y.sum().backward)
+    refuses(TypeError, "input: expected a Tensor, got int", lambda: mg.fmod(2, x))
 
 
 def test_integers():
