@@ -1,120 +1,292 @@
-"""Convolution of few images at stride 1, compiled: forward and its two gradients.
+"""Convolution of few images, compiled: forward and its two gradients.
 
 With few images the runs of pixels that :mod:`minigrad.cpu.conv_direct` gathers are short, and
 gathering takes longer than multiplying. Here the image is copied once, into a frame of zeros, in
 which every kernel offset reads the same pixels shifted (:mod:`minigrad.cpu.kernels.shifted`).
+Filters are read where they lie.
+
+What follows from shapes and options is kept: working it out would take Python longer than one
+small image takes to convolve.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import math
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..device import Array
 from ..memory import empty
-from ..ops.conv import Pair, Window, flip_filters
+from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .conv_direct import all_taps, packed_filters
-from .threads import MIN_PARALLEL_SIZE, distribute, get_num_threads, split_range, workspace
+from .threads import MIN_PARALLEL_SIZE, get_num_threads, parallel, split_range, workspace
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
 MIN_PRODUCTS = 1 << 23  # below, handing them to threads costs more than it saves
 SUMS_BYTES = 1 << 10  # of one filter that are computed together, in whole rows
-BLOCKS = 32  # of elements of a weight gradient that are summed together
+FRAME_BYTES = 1 << 19  # of a frame, about, to fit a core's cache
+DENSE = 0.8  # share of vectors that whole rows fill, below which these follow each other
+SUMMED = 1 << 12  # bytes of an output's gradient that are summed together
+
+Taps = tuple[Pair, ...]  # along one axis: kernel offsets, and the pixel that output 0 reads
 
 
-def is_supported(x: Array, window: Window, padding: Pair, groups: int) -> bool:
+def is_supported(x: Array, groups: int) -> bool:
     """True if this serves x (C, H, W, N), or its gradient, and measured faster than
     :mod:`minigrad.cpu.conv_direct`."""
-    if x.shape[2] * x.shape[3] > LONGEST_ROW or groups > 1 or window.stride != (1, 1):
-        return False
-    return all(p < reach for p, reach in zip(padding, window.reach, strict=True))
+    return groups == 1 and x.shape[2] * x.shape[3] <= LONGEST_ROW
 
 
-def _compiled(x: Array) -> ModuleType:
-    module = kernels("shifted", x.dtype)
+def fills_vectors(pixels: int, dtype: np.dtype[Any]) -> bool:
+    """True if vectors of outputs are mostly full, so that this measured faster than
+    :mod:`minigrad.cpu.conv_rows`, but for the gradient of filters."""
+    block = _compiled(dtype).BLOCK_BYTES // dtype.itemsize
+    return pixels >= 0.75 * block * -(-pixels // block)
+
+
+def _compiled(dtype: np.dtype[Any]) -> ModuleType:
+    module = kernels("shifted", dtype)
     assert module is not None  # see `minigrad.cpu.conv`
     return module
 
 
-class _Frame(NamedTuple):
-    """Channels with zeros around, flat, of ``plane`` elements each."""
+class _Frame:
+    """Where the pixels of an image (C, H, W, N) lie in its frame, and where taps read them.
 
-    flat: Array
-    channels: int
-    plane: int
+    Args:
+        taps: down and right.
+        size: outputs (OH, OW).
+        rows: of outputs for which the frame has pixels.
+        width: numbers of a filter in each of its rows.
+        slack: elements to read behind the last ones.
+        dense: whether each column of taps has its own image in the frame, in which no zeros lie
+            between the rows that it reads.
+    """
+
+    def __init__(
+        self,
+        image: tuple[int, ...],
+        taps: tuple[Taps, Taps],
+        stride: Pair,
+        size: Pair,
+        rows: int,
+        width: int,
+        slack: int,
+        dense: bool = False,
+    ) -> None:
+        self.image, n = image, image[3]
+        lowest = [min(pixel for _, pixel in axis) for axis in taps]
+        # Of each tap the image that it reads, counted from `lowest`, and how far on.
+        down, right = (
+            [(k, *divmod(pixel - low, s)[::-1]) for k, pixel in axis]
+            for axis, low, s in zip(taps, lowest, stride, strict=True)
+        )
+        if dense:
+            right = [(k, pixel - lowest[1], 0) for k, pixel in taps[1]]
+        self.more, beside = (max(on for *_, on in axis) for axis in (down, right))
+        images = [sorted({image for _, image, _ in axis}) for axis in (down, right)]
+        self.tops, self.lefts = (
+            np.array([low + i for i in axis]) for low, axis in zip(lowest, images, strict=True)
+        )
+        self.row, pitch = (size[1] + beside) * n, rows + self.more
+        one = pitch * self.row
+        plane = -(-(len(self.tops) * len(self.lefts) * one + slack) // 16) * 16
+        self.plane = plane + 16 * (plane % 1024 == 0)  # a power of two apart share sets of a cache
+        self.where = *stride, pitch, self.row, self.plane
+        self.places = np.array([k * width + m for k, *_ in down for m, *_ in right])
+        self.shifts = np.array(
+            [
+                (images[0].index(i) * len(self.lefts) + images[1].index(j)) * one
+                + below * self.row + along * n
+                for _, i, below in down
+                for _, j, along in right
+            ]
+        )  # fmt: skip
 
 
-def _frame(x: Array, before: int, row: int, size: int, align: int = 1) -> _Frame:
-    """x (C, H, W, N) in a frame with ``row`` elements from one row to the next and at least
-    ``size`` per channel, the first pixel at ``before``, and as many channels as a multiple of
-    ``align``."""
-    c, h, w, n = x.shape
-    plane = -(-max(size, before + h * row) // 16) * 16  # the kernel writes zeros behind each row
-    plane += 16 * (plane % 1024 == 0)  # channels a power of two apart share sets of a cache
-    channels = -(-c // align) * align
-    flat = empty((channels * plane,), x.dtype)
-    flat[c * plane :] = 0
-    _compiled(x).frame(x.reshape(-1), c, h, w * n, before, row, plane, flat)
-    return _Frame(flat, channels, plane)
+class _Shape(NamedTuple):
+    """What the kernel gets for a convolution beside arrays; see there.
+
+    Attributes:
+        parts: rows of outputs, for one call each.
+        scratch: number of elements.
+    """
+
+    frame: _Frame
+    outputs: int
+    layout: tuple[int, ...]
+    parts: tuple[slice, ...]
+    together: int
+    scratch: int
 
 
-@functools.lru_cache(maxsize=256)  # the same few in every step
-def _shifts(window: Window, row: int, n: int) -> Array:
-    """How many elements behind an output's place each kernel offset reads."""
-    (kh, kw), (dh, dw) = window.kernel, window.dilation
-    return (np.arange(kh)[:, None] * (dh * row) + np.arange(kw) * (dw * n)).reshape(-1)
+Limits = tuple[int, int, int, int]
 
 
-def _threads(products: int) -> int:
-    return 1 if products < MIN_PRODUCTS else get_num_threads()
+def _limits() -> Limits:
+    """What shapes depend on, apart from sizes."""
+    return MIN_PRODUCTS, SUMS_BYTES, FRAME_BYTES, get_num_threads()
+
+
+def _shape(
+    image: tuple[int, ...],
+    taps: tuple[Taps, Taps],
+    stride: Pair,
+    width: int,
+    outputs: int,
+    size: Pair,
+    layout: tuple[int, ...],
+    dtype: np.dtype[Any],
+    limits: Limits,
+) -> _Shape:
+    """Of ``outputs`` filters, for ``size`` (OH, OW)."""
+    compiled, (least, sums, frame_bytes, threads) = _compiled(dtype), limits
+    lanes = compiled.BLOCK_BYTES // 2 // dtype.itemsize
+    options, length = (image, taps, stride, size), size[1] * image[3]
+    dense = len(taps[1]) > 1 and length < DENSE * -(-length // lanes) * lanes
+    whole = _Frame(*options, size[0], width, lanes, dense)
+    products = outputs * math.prod(image) * len(whole.places)
+    threads = 1 if products < least else threads
+    share = image[0] * whole.plane * dtype.itemsize // threads
+    parts = split_range(size[0], threads * -(-share // frame_bytes))
+    rows = max(part.stop - part.start for part in parts)
+    frame = _Frame(*options, rows, width, lanes, dense)
+    if frame.row > length:
+        length = -(-length // lanes) * lanes
+    together = max(1, min(rows, sums // (length * dtype.itemsize)))
+    pitch = -(-together * length // (2 * lanes)) * 2 * lanes
+    scratch = image[0] * frame.plane + compiled.ROWS * pitch
+    return _Shape(frame, outputs, layout, parts, together, scratch)
+
+
+@functools.lru_cache(maxsize=1024)  # the same few in every step
+def _forward(
+    image: tuple[int, ...],
+    outputs: int,
+    padding: Pair,
+    window: Window,
+    dtype: np.dtype[Any],
+    limits: Limits,
+) -> tuple[Pair, _Shape]:
+    oh, ow = window.output(image[1] + 2 * padding[0], image[2] + 2 * padding[1])
+    n = image[3]
+    layout = ow, 0, oh * ow * n, ow * n, n
+    taps = _taps(padding, window)
+    options = taps, window.stride, window.kernel[1], outputs, (oh, ow), layout, dtype, limits
+    return (oh, ow), _shape(image, *options)
+
+
+def _taps(padding: Pair, window: Window) -> tuple[Taps, Taps]:
+    down, right = (
+        tuple((k, k * d - p) for k in range(size))
+        for size, d, p in zip(window.kernel, window.dilation, padding, strict=True)
+    )
+    return down, right
+
+
+@functools.lru_cache(maxsize=1024)
+def _backward(
+    image: tuple[int, ...],
+    outputs: int,
+    size: Pair,
+    padding: Pair,
+    window: Window,
+    dtype: np.dtype[Any],
+    limits: Limits,
+) -> tuple[list[_Shape], bool]:
+    """The convolutions of g, ``image``, whose results are the pixels of each phase of dL/dx; and
+    whether these are all."""
+    (h, wide), n, stride = size, image[3], window.stride
+    found = []
+    phases = [(a, b) for a in range(min(stride[0], h)) for b in range(min(stride[1], wide))]
+    for a, b in phases:
+        # Pixel s i + a was read by the offsets k with a + p − d k divisible by s.
+        down, right = (
+            tuple(
+                (k, (start + p - k * d) // s) for k in range(kernel) if not (start + p - k * d) % s
+            )
+            for start, p, d, s, kernel in zip(
+                (a, b), padding, window.dilation, stride, window.kernel, strict=True
+            )
+        )
+        if down and right:
+            out = -(-(h - a) // stride[0]), -(-(wide - b) // stride[1])
+            steps = h * wide * n, stride[0] * wide * n, stride[1] * n
+            layout = out[1], (a * wide + b) * n, *steps
+            options = window.kernel[1], outputs, out, layout, dtype, limits
+            found.append(_shape(image, (down, right), (1, 1), *options))
+    return found, len(found) == len(phases)
+
+
+def _run(shape: _Shape, x: Array, w: Array, steps: Pair, bias: Array | None, y: Array) -> None:
+    """Write the pixels of y (O, ...) that ``shape`` says: w has ``steps`` from filter to filter and
+    from channel to channel."""
+    compiled, frame = _compiled(x.dtype), shape.frame
+    filters, pixels, to = w.reshape(-1), x.reshape(-1), y.reshape(-1)
+    first = np.zeros(shape.outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
+
+    def task(i: int) -> None:
+        part, scratch = shape.parts[i], workspace("frame", (shape.scratch,), x.dtype)
+        compiled.correlate(
+            pixels, frame.image, frame.where, frame.tops, frame.lefts, filters, *steps,
+            frame.places, frame.shifts, first, shape.outputs, to, shape.layout, part.start,
+            part.stop, frame.more, shape.together, scratch,
+        )  # fmt: skip
+
+    if len(shape.parts) == 1:
+        task(0)
+    else:
+        parallel(task, len(shape.parts), MIN_PARALLEL_SIZE)
 
 
 def correlate(
     x: Array, w: Array, b: Array | None, padding: Pair, window: Window, groups: int
 ) -> Array:
     """:func:`minigrad.cpu.conv_direct.correlate`."""
-    compiled = _compiled(x)
-    (c, h, wide, n), o = x.shape, len(w)
-    rows, row = h + 2 * padding[0], (wide + 2 * padding[1]) * n
-    oh, ow = window.output(rows, wide + 2 * padding[1])
-    lanes = compiled.BLOCK_BYTES // 2 // x.itemsize
-    frame = _frame(x, padding[0] * row + padding[1] * n, row, rows * row + lanes)
-    packed = packed_filters(w.reshape(o, c, -1), all_taps(padding, window))
-    bias = np.zeros(o + -o % compiled.ROWS, x.dtype)
-    if b is not None:
-        bias[:o] = b
-    y = empty((o, oh, ow, n), x.dtype)
-    threads = _threads(packed.size * oh * row)
-    across = -(-ow * n // lanes)
-    together = max(1, min(-(-oh // threads), SUMS_BYTES // (across * lanes * x.itemsize)))
-    parts = split_range(oh, -(-oh // together))
-    pitch = -(-together * across // 2) * 2 * lanes
-    shifts = _shifts(window, row, n)
-
-    def work(numbers: Iterable[int]) -> None:
-        sums = workspace("sums", (compiled.ROWS * pitch,), x.dtype)
-        for i in numbers:
-            compiled.correlate(
-                frame.flat, frame.plane, row, c, shifts, packed, bias,
-                o, oh, ow * n, parts[i].start, parts[i].stop, y.reshape(-1), sums,
-            )  # fmt: skip
-
-    distribute(work, len(parts), MIN_PARALLEL_SIZE if threads > 1 else 0)
+    o, c, kh, kw = w.shape
+    size, shape = _forward(x.shape, o, padding, window, x.dtype, _limits())
+    y = empty((o, *size, x.shape[3]), x.dtype)
+    _run(shape, x, w, (c * kh * kw, kh * kw), b, y)
     return y
 
 
 def input_gradient(
     g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
 ) -> Array:
-    """:func:`minigrad.cpu.conv_direct.input_gradient`: the correlation of g with the flipped
-    filters."""
-    height, width = (reach - 1 - p for reach, p in zip(window.reach, padding, strict=True))
-    return correlate(g, flip_filters(w, groups), None, (height, width), window, groups)
+    """:func:`minigrad.cpu.conv_direct.input_gradient`: correlations of g, one for each phase of the
+    strides."""
+    _, c, kh, kw = w.shape
+    shapes, all_pixels = _backward(g.shape, c, size, padding, window, g.dtype, _limits())
+    gx = empty((c, *size, g.shape[3]), g.dtype)
+    if not all_pixels:
+        gx[...] = 0
+    for shape in shapes:
+        _run(shape, g, w, (kh * kw, c * kh * kw), None, gx)
+    return gx
+
+
+@functools.lru_cache(maxsize=1024)
+def _weights(
+    image: tuple[int, ...],
+    gradient: tuple[int, ...],
+    padding: Pair,
+    window: Window,
+    dtype: np.dtype[Any],
+) -> tuple[_Frame, _Frame, int]:
+    """The frames of x and of g, and the elements of a channel to multiply."""
+    compiled, size = _compiled(dtype), (gradient[1], gradient[2])
+    block = compiled.BLOCK_BYTES // dtype.itemsize  # two vectors
+    taps, width = _taps(padding, window), window.kernel[1]
+    row = _Frame(image, taps, window.stride, size, size[0], width, 0).row
+    elements = -(-size[0] * row // block) * block
+    slack = elements - size[0] * row + max(row, block)
+    images = _Frame(image, taps, window.stride, size, size[0], width, slack)
+    one = ((0, 0),), ((0, 0),)
+    wide = size[0], row // image[3]  # rows as long as those of x
+    return images, _Frame(gradient, one, (1, 1), wide, size[0], 1, slack), elements
 
 
 def weight_gradient(
@@ -125,30 +297,36 @@ def weight_gradient(
     Between rows of g lie zeros, which multiply pixels too. So infinity or NaN in x gives NaN to all
     filters of its channel, also to weights that never meet it.
     """
-    compiled = _compiled(x)
-    (o, c, kh, kw), (h, wide, n), oh = shape, x.shape[1:], g.shape[1]
-    rows, row = h + 2 * padding[0], (wide + 2 * padding[1]) * n
-    block = compiled.BLOCK_BYTES // x.itemsize
-    size = -(-oh * row // block) * block
-    across = compiled.lines(x.itemsize)
-    before = padding[0] * row + padding[1] * n
-    images = _frame(x, before, row, (rows + 1) * row + block, across)
-    gradient = _frame(g, 0, row, size, compiled.LINES)
-    shifts = _shifts(window, row, n)
-    width = len(shifts) * images.channels
-    sums = np.zeros((gradient.channels, width), x.dtype)
-    shares = split_range(gradient.channels, _threads(sums.size * size), compiled.LINES)
+    compiled, (o, c, kh, kw) = _compiled(x.dtype), shape
+    images, gradient, size = _weights(x.shape, g.shape, padding, window, x.dtype)
+    channels, outputs = _up(c, compiled.lines(x.itemsize)), _up(o, compiled.LINES)
+    framed, framed_g = _framed(images, x, channels), _framed(gradient, g, outputs)
+    width = kh * kw * channels
+    sums = np.zeros((outputs, width), x.dtype)
+    threads = 1 if sums.size * size < MIN_PRODUCTS else get_num_threads()
+    parts, step = split_range(outputs, threads, compiled.LINES), SUMMED // x.itemsize
 
-    def work(numbers: Iterable[int]) -> None:
-        for i in numbers:
-            for start in range(0, size, BLOCKS * block):
-                stop = min(start + BLOCKS * block, size)
-                compiled.weight_gradient(
-                    images.flat, images.plane, images.channels, shifts, gradient.flat,
-                    gradient.plane, shares[i].start, shares[i].stop, start, stop,
-                    sums.reshape(-1), width,
-                )  # fmt: skip
+    def task(i: int) -> None:
+        compiled.weight_gradient(
+            framed, images.plane, channels, images.shifts, framed_g, gradient.plane,
+            parts[i].start, parts[i].stop, size, step, sums.reshape(-1), width,
+        )  # fmt: skip
 
-    distribute(work, len(shares), MIN_PARALLEL_SIZE)
-    found = sums[:o].reshape(o, kh, kw, images.channels)[..., :c]
+    if len(parts) == 1:
+        task(0)
+    else:
+        parallel(task, len(parts), MIN_PARALLEL_SIZE)
+    found = sums[:o].reshape(o, kh, kw, channels)[..., :c]
     return np.ascontiguousarray(found.transpose(0, 3, 1, 2))
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def _framed(frame: _Frame, x: Array, channels: int) -> Array:
+    """x in its frame, and channels of zeros up to ``channels``."""
+    flat = empty((channels * frame.plane,), x.dtype)
+    flat[len(x) * frame.plane :] = 0
+    _compiled(x.dtype).fill(x.reshape(-1), frame.image, frame.where, frame.tops, frame.lefts, flat)
+    return flat

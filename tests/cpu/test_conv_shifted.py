@@ -34,7 +34,7 @@ def test_as_by_columns(sizes, options, more, dtype, seed):
     b = grid((o,), seed + 2).astype(dtype)
     calls = padding, window, 1
     tolerance = {"rtol": 1e-3 if dtype == "float32" else 1e-10, "atol": 1e-4}
-    assert shifted.is_supported(x[:, :, :1, :1], window, padding, 1)
+    assert shifted.is_supported(x[:, :, :1, :1], 1)
     with np.errstate(invalid="ignore"), guarded():
         y, by_columns = (m.correlate(x, filters, b, *calls) for m in (shifted, conv_columns))
         np.testing.assert_allclose(y, by_columns, **tolerance)

@@ -1,77 +1,141 @@
-"""Convolution at stride 1 whose columns are the image itself, shifted.
+"""Convolution whose columns are the image itself, shifted.
 
-The image lies in a frame of zeros: channels of rows that are ``row`` elements long, so that the
-pixels which a kernel offset, "tap", reads for all outputs are one run of the frame, ``shifts[p]``
-elements on. Nothing is gathered.
+The image lies in a frame of zeros, so that the pixels which a kernel offset, "tap", reads for all
+outputs are one run of the frame, ``shifts[p]`` elements on. Nothing is gathered. A channel of the
+frame holds one image or several, beside each other: with a stride, one for each row and column
+modulo the stride.
+
+``image`` holds (channels, H, W, N). ``frame`` holds the steps of the image's pixels down and right,
+the number of rows of each of its images, the elements of a row, and those of a channel. ``tops``
+and ``lefts`` say at which row and column of the image those in the frame begin: at negative ones
+where zeros lie around.
 """
 
 from __future__ import annotations
 
-from . import jit
-from .vector import BLOCK_BYTES, LINES, ROWS, clear, dots, lines, move, outer_shifted
+import numpy as np
+
+from . import inline, jit
+from .vector import BLOCK_BYTES, LINES, ROWS, clear, dots, lines, move, move_between, outer_shifted
+
+U = np.uint64  # an index of this type never counts from an array's end
+
+
+@inline
+def _fill(x, image, frame, tops, lefts, start, rows, framed):
+    """Copy the channels of x into a frame, of whose images only ``rows`` rows from ``start`` on are
+    there."""
+    channels, height, width, n = image
+    down, right, pitch, row, plane = frame
+    lanes = BLOCK_BYTES // 2 // x.itemsize
+    for c in range(channels):
+        for k in range(len(tops) * len(lefts)):
+            top, left = tops[k // len(lefts)], lefts[k % len(lefts)]
+            to = c * plane + k * pitch * row
+            # Columns of the frame that are of the image.
+            low = max(0, -(left // right))
+            high = max(low, min(row // n, -((left - width) // right)))
+            for i in range(start, start + rows):
+                source = i * down + top
+                if source < 0 or source >= height or high == low:
+                    clear(framed, to, row)
+                elif right == 1:
+                    at = ((c * height + source) * width + left) * n
+                    for e in range(0, row, lanes):  # the last vector ends within the next row
+                        move_between(x, at + e, low * n - e, high * n - e, framed, to + e)
+                else:
+                    at = ((c * height + source) * width + low * right + left) * n
+                    clear(framed, to, row)
+                    if n == 1:
+                        for j in range(U(high - low)):
+                            framed[U(to + low) + j] = x[U(at) + j * U(right)]
+                    else:
+                        for j in range(low, high):
+                            for e in range(U(n)):
+                                framed[U(to + j * n) + e] = x[U(at) + e]
+                            at += right * n
+                to += row
 
 
 @jit
-def frame(x, channels, height, width, before, row, plane, framed):
-    """Copy the channels of x, ``height`` rows of ``width`` elements each, into a frame with
-    ``plane`` elements per channel, where the first row begins at ``before``."""
-    for c in range(channels):
-        at, source = c * plane, c * height * width
-        clear(framed, at, before)
-        at += before
-        for _ in range(height):
-            move(x, source, framed, at, width)
-            clear(framed, at + width, row - width)
-            source += width
-            at += row
-        clear(framed, at, (c + 1) * plane - at)
+def fill(x, image, frame, tops, lefts, framed):
+    """A whole frame, and zeros up to the end of each channel."""
+    _, _, pitch, row, plane = frame
+    _fill(x, image, frame, tops, lefts, 0, pitch, framed)
+    used = len(tops) * len(lefts) * pitch * row
+    for c in range(image[0]):
+        clear(framed, c * plane + used, plane - used)
 
 
 @jit
 def correlate(
-    framed, plane, row, channels, shifts, packed, bias, outputs, height, width, first, last, y, sums
-):
-    """Rows first … last − 1 of all outputs, ``height`` rows of ``width`` elements per channel: bias
-    plus the products of filters with the shifted frame.
+    x, image, frame, tops, lefts, w, to_filter, to_channel, places, shifts, bias, outputs, y,
+    layout, first, last, more, together, scratch,
+):  # fmt: skip
+    """Rows first … last − 1 of all outputs: bias plus the products of filters with the frame.
 
-    Filters are packed as :func:`minigrad.cpu.kernels.direct.pack` does; there is a number of
-    ``bias`` for each. A row is cut into vectors, of which any two are summed together. ``sums``
-    holds those of ROWS outputs, an even number for each.
+    Filters lie where they are (:func:`vector.outer_shifted`). An output reads ``more`` rows of the
+    frame beside its own. ``layout`` holds the number of pixels in a row, and where y has pixel (i,
+    j) of output o: its begin, and the steps of o, i and j. Each row is cut into vectors, or all
+    together where they follow each other in the frame; any two vectors are summed together.
+    ``scratch`` holds the frame of these rows, and the sums of ROWS outputs in ``together`` rows, an
+    even number of vectors.
     """
-    lanes = BLOCK_BYTES // 2 // framed.itemsize
-    taps, across = len(shifts), (width + lanes - 1) // lanes
-    vectors, pitch = (last - first) * across, len(sums) // ROWS
-    for o in range(0, outputs, ROWS):
-        for v in range(0, vectors, 2):
-            u = min(v + 1, vectors - 1)
-            outer_shifted(
-                packed, o * taps * channels, framed,
-                (first + v // across) * row + v % across * lanes,
-                (first + u // across) * row + u % across * lanes,
-                shifts, taps, plane, channels, sums, v * lanes, pitch, bias, o,
-            )  # fmt: skip
-        for r in range(min(ROWS, outputs - o)):
-            for i in range(last - first):
-                to = ((o + r) * height + first + i) * width
-                move(sums, r * pitch + i * across * lanes, y, to, width)
+    channels, n = image[0], image[3]
+    row, plane = frame[3], frame[4]
+    width, begin, to_output, to_row, to_pixel = layout
+    lanes, size = BLOCK_BYTES // 2 // x.itemsize, width * n
+    flat = to_pixel == n and to_row == size
+    _fill(x, image, frame, tops, lefts, first, last - first + more, scratch)
+    for start in range(first, last, together):
+        count = min(together, last - start)
+        lines = 1 if row == size else count
+        across = (count // lines * size + lanes - 1) // lanes
+        vectors = lines * across
+        own = (vectors + 1) // 2 * 2 * lanes
+        whole = flat and vectors * lanes == count * size and vectors % 2 == 0
+        for o in range(0, outputs, ROWS):
+            filters, place = min(ROWS, outputs - o), begin + o * to_output + start * to_row
+            there = whole and filters == ROWS
+            sums = y if there else scratch
+            at, pitch = (place, to_output) if there else (channels * plane, own)
+            for v in range(0, vectors, 2):
+                u = min(v + 1, vectors - 1)
+                outer_shifted(
+                    w, o * to_filter, to_filter, to_channel, places, filters, scratch,
+                    (start - first + v // across) * row + v % across * lanes,
+                    (start - first + u // across) * row + u % across * lanes,
+                    plane, shifts, len(shifts), channels, sums, at + v * lanes, pitch, bias, o,
+                )  # fmt: skip
+            for r in range(0 if there else filters):
+                for i in range(count):
+                    source, to = at + r * own + i * size, place + r * to_output + i * to_row
+                    if lines > 1:
+                        source = at + r * own + i * across * lanes
+                    if to_pixel == n:
+                        move(scratch, source, y, to, size)
+                    else:
+                        for j in range(width):
+                            for e in range(U(n)):
+                                y[U(to + j * to_pixel) + e] = scratch[U(source + j * n) + e]
 
 
 @jit
-def weight_gradient(
-    framed, plane, channels, shifts, g, g_plane, first, last, start, stop, w, width
-):
-    """w[o, p, c] += Σ over elements start … stop − 1 of the frames of g[o] · (x[c], shifted by tap
-    p), for outputs o = first … last − 1.
+def weight_gradient(framed, plane, channels, shifts, g, g_plane, first, last, size, step, w, width):
+    """w[o, p, c] += Σ over ``size`` elements of the frames of g[o] · (x[c], shifted by tap p), for
+    outputs o = first … last − 1; ``step`` elements at a time.
 
     Elements make whole vectors, outputs are a multiple of LINES, and ``channels`` is one of
     :func:`vector.lines`. Rows of w are ``width`` long.
     """
     across = lines(framed.itemsize)
-    vectors = 2 * (stop - start) * framed.itemsize // BLOCK_BYTES
-    for o in range(first, last, LINES):
-        for p in range(len(shifts)):
-            for c in range(0, channels, across):
-                dots(
-                    g, o * g_plane + start, g_plane, framed, c * plane + shifts[p] + start, plane,
-                    vectors, w, o * width + p * channels + c, width, False,
-                )  # fmt: skip
+    for start in range(0, size, step):
+        vectors = 2 * min(step, size - start) * framed.itemsize // BLOCK_BYTES
+        for o in range(first, last, LINES):
+            for p in range(len(shifts)):
+                for c in range(0, channels, across):
+                    dots(
+                        g, o * g_plane + start, g_plane,
+                        framed, c * plane + shifts[p] + start, plane, vectors,
+                        w, o * width + p * channels + c, width, False,
+                    )  # fmt: skip

@@ -95,9 +95,9 @@ class Code:
         """A vector of copies of one number."""
         return self.copies(self.builder.load(self.builder.gep(pointer, [index])))
 
-    def copies(self, number: Any) -> Any:
-        """The same, of a number in a register."""
-        unset = ir.Constant(self.vector(), ir.Undefined)
+    def copies(self, number: Any, kind: Any = None) -> Any:
+        """The same, of a number in a register, of the type ``kind``."""
+        unset = ir.Constant(ir.VectorType(kind or self.number, self.lanes), ir.Undefined)
         first = self.builder.insert_element(unset, number, ir.Constant(ir.IntType(32), 0))
         return self.shuffle(first, unset, [0] * self.lanes)
 
@@ -189,35 +189,52 @@ def outer(typing, w, i, x, j, step, count, y, k, pitch, first, f, fresh):
 
 
 @intrinsic
-def outer_shifted(typing, w, i, x, j0, j1, shifts, taps, step, count, y, k, pitch, first, f):
-    """y[r, v, e] = first[f + r] + Σ_p Σ_t w[p, t, r] x[t, v, e, shifted by p] for r below ROWS,
-    v = 0 and 1, e in a vector, p below ``taps`` and t below ``count``, each at least 1: w at i,
-    (taps, count, ROWS); x at j0 for v = 0 and j1 for v = 1, plus ``shifts[p]``, with ``step`` from
-    each t to the next; y at k with ``pitch`` from row to row, its two vectors in a row."""
+def outer_shifted(
+    typing, w, i, to_row, to_channel, places, rows, x, j0, j1, step, shifts, taps, count, y, k,
+    pitch, first, f,
+):  # fmt: skip
+    """y[r, v, e] = first[f + r] + Σ_t Σ_p w[r, t, p] x[t, v, e, shifted by p] for r below ROWS,
+    v = 0 and 1, e in a vector, t below ``count`` and p below ``taps``, each at least 1.
+
+    w lies where it is: number (r, t, p) at i + r · to_row + t · to_channel + ``places[p]``. There
+    are ``rows``, at least 1; the last one stands for those that are missing up to ROWS. x begins at
+    j0 for v = 0 and j1 for v = 1, plus ``shifts[p]``, with ``step`` from each t to the next; y at k
+    with ``pitch`` from row to row, its two vectors in a row.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         code = Code(context, builder, signature, values)
-        w, x, y, first = code.pointer(0), code.pointer(2), code.pointer(9), code.pointer(12)
-        i, j0, j1, taps, step, count, k, pitch, f = map(code.index, (1, 3, 4, 6, 7, 8, 10, 11, 13))
-        table, one, rows = code.pointer(5), *(ir.Constant(_INDEX, n) for n in (1, ROWS))
-        starts = [code.spread(first, code.plus(f, r)) for r in range(ROWS) for v in (0, 1)]
-        zero, all_rows = ir.Constant(_INDEX, 0), builder.mul(count, rows)
-        (tap, at), sums, next_tap = code.loop(taps, [zero, i], [one, all_rows], starts)
-        shift = builder.load(builder.gep(table, [tap]))
-        places = [at, builder.add(j0, shift), builder.add(j1, shift)]
-        (at, *places), sums, next_row = code.loop(count, places, [rows, step, step], sums)
-        row = [code.load(x, place) for place in places]
+        w, x, y, first = code.pointer(0), code.pointer(6), code.pointer(13), code.pointer(16)
+        i, to_row, to_channel, rows = map(code.index, (1, 2, 3, 5))
+        j0, j1, step, taps, count, k, pitch, f = map(code.index, (7, 8, 9, 11, 12, 14, 15, 17))
+        last, filters, starts = builder.sub(rows, code.constant(1)), [], []
+        for r in range(ROWS):
+            low = builder.icmp_signed("<", code.constant(r), last)
+            own = builder.select(low, code.constant(r), last)
+            filters.append(builder.gep(w, [builder.add(i, builder.mul(own, to_row))]))
+            starts += [code.spread(first, builder.add(f, own))] * 2
+        zero, one = code.constant(0), code.constant(1)
+        begun = code.loop(count, [zero, j0, j1], [to_channel, step, step], starts)
+        (channel, *at), sums, next_channel = begun
+        (tap,), sums, next_tap = code.loop(taps, [zero], [one], sums)
+        place = builder.load(builder.gep(code.pointer(4), [tap]))
+        shift = builder.load(builder.gep(code.pointer(10), [tap]))
+        number = builder.add(channel, place)
+        row = [code.load(x, builder.add(start, shift)) for start in at]
         new = []
         for r in range(ROWS):
-            number = code.spread(w, code.plus(at, r))
-            new += [code.multiply_add(number, row[v], sums[2 * r + v]) for v in (0, 1)]
-        next_row(new)
+            factor = code.spread(filters[r], number)
+            new += [code.multiply_add(factor, row[v], sums[2 * r + v]) for v in (0, 1)]
         next_tap(new)
+        next_channel(new)
         for n, value in enumerate(new):
             code.store(value, y, code.plus(code.row(k, pitch, n // 2), n % 2 * code.lanes))
         return context.get_dummy_value()
 
-    kinds = w, i, x, j0, j1, shifts, taps, step, count, y, k, pitch, first, f
+    kinds = (
+        w, i, to_row, to_channel, places, rows, x, j0, j1, step, shifts, taps, count, y, k, pitch,
+        first, f,
+    )  # fmt: skip
     return types.void(*kinds), generate
 
 
@@ -301,6 +318,33 @@ def _mover(vectors: int) -> Any:
 
 
 move_tile, move_vector = _mover(TILE_BYTES // WIDTH), _mover(1)
+
+
+@intrinsic
+def move_between(typing, x, i, low, high, y, j):
+    """Copy elements ``low`` … ``high`` − 1 of the vector of x at i to that of y at j, whose others
+    become 0. Only they are read."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        code = Code(context, builder, signature, values)
+        x, y = code.pointer(0), code.pointer(4)
+        i, low, high, j = map(code.index, (1, 2, 3, 5))
+        number, bits = ir.IntType(32), ir.VectorType(ir.IntType(1), code.lanes)
+        kind = code.vector()
+        lane = ir.Constant(ir.VectorType(number, code.lanes), list(range(code.lanes)))
+        low, high = (code.copies(builder.trunc(n, number), number) for n in (low, high))
+        there = builder.and_(
+            builder.icmp_signed("<=", low, lane), builder.icmp_signed("<", lane, high)
+        )
+        name = f"llvm.masked.load.v{code.lanes}f{8 * code.itemsize}.p0"
+        function = ir.FunctionType(kind, [kind.as_pointer(), number, bits, kind])
+        load = cgutils.get_or_insert_function(builder.module, function, name)
+        align = ir.Constant(number, code.itemsize)
+        value = builder.call(load, [code.place(x, i), align, there, code.zero()])
+        code.store(value, y, j)
+        return context.get_dummy_value()
+
+    return types.void(x, i, low, high, y, j), generate
 
 
 @inline

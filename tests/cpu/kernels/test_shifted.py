@@ -7,39 +7,52 @@ import pytest
 
 shifted = pytest.importorskip("minigrad.cpu.kernels.shifted")
 
-
-def test_a_frame_has_zeros_all_around():
-    x = np.arange(1.0, 25).reshape(2, 3, 4)
-    framed = np.full(2 * 40 + 3, np.nan)
-    shifted.frame(x.ravel(), 2, 3, 4, 7, 6, 40, framed)
-    expected = np.zeros((2, 40))
-    for row in range(3):
-        expected[:, 7 + 6 * row : 11 + 6 * row] = x[:, row]
-    np.testing.assert_array_equal(framed[:80].reshape(2, 40), expected)
-    assert np.isnan(framed[80:]).all()
+IMAGE = 2, 3, 4, 2
 
 
-def test_some_rows_of_some_outputs_only():
+@pytest.mark.parametrize("right", [1, 2])
+def test_a_frame_has_zeros_all_around(right):
+    x = np.arange(1.0, 49).reshape(IMAGE)
+    tops, lefts, pitch, columns = np.array([-1, 0]), np.array([-2, -1, 6]), 3, 5
+    plane = 6 * pitch * columns * 2 + 16
+    framed = np.full(2 * plane, np.nan)
+    frame = 2, right, pitch, columns * 2, plane
+    shifted.fill(x.ravel(), IMAGE, frame, tops, lefts, framed)
+    expected = np.zeros((2, 2, 3, pitch, columns, 2))
+    padded = np.pad(x, ((0, 0), (2, 9), (2, 20), (0, 0)))
+    for i, top in enumerate(tops):
+        for j, left in enumerate(lefts):
+            rows, first = slice(2 + top, 2 + top + 2 * pitch, 2), 2 + left
+            expected[:, i, j] = padded[:, rows, first : first + right * columns : right]
+    framed = framed.reshape(2, plane)
+    np.testing.assert_array_equal(framed[:, :-16].reshape(expected.shape), expected)
+    assert (framed[:, -16:] == 0).all()
+
+
+@pytest.mark.parametrize("beside", [0, 2])  # rows follow each other, or zeros lie between
+def test_some_rows_of_some_outputs_only(beside):
     generator = np.random.default_rng(0)
-    rows, row, width, channels, outputs = 5, 9, 7, 3, shifted.ROWS + 1
-    block = shifted.BLOCK_BYTES // 8
-    plane = (rows + 2) * row + block
-    framed = generator.standard_normal((channels, plane))
-    shifts = np.array([0, 1, row + 2])
-    filters = generator.standard_normal((outputs, len(shifts), channels))
-    padded = np.zeros((2 * shifted.ROWS, len(shifts), channels))
-    padded[:outputs] = filters
-    packed = np.ascontiguousarray(padded.reshape(2, shifted.ROWS, -1).transpose(0, 2, 1)).ravel()
-    bias, y = np.zeros(2 * shifted.ROWS), np.full(outputs * rows * width, np.nan)
-    bias[:outputs] = generator.standard_normal(outputs)
-    sums = np.full(shifted.ROWS * -(-3 * row // block) * block, np.nan)
-    sizes = outputs, rows, width, 1, 4
-    shifted.correlate(framed.ravel(), plane, row, channels, shifts, packed, bias, *sizes, y, sums)
-    runs = np.stack([framed[:, s : s + rows * row] for s in shifts])  # (taps, channels, elements)
-    expected = np.einsum("opc,pce->oe", filters, runs) + bias[:outputs, None]
-    y, expected = y.reshape(outputs, rows, width), expected.reshape(outputs, rows, row)
-    np.testing.assert_allclose(y[:, 1:4], expected[:, 1:4, :width], 1e-12, 1e-12)
-    assert np.isnan(y[:, [0, 4]]).all()
+    (channels, height, width, n), outputs = (2, 5, 7, 1), shifted.ROWS + 1
+    x, row = generator.standard_normal((channels, height, width)), width + beside
+    frame = 1, 1, 4, row, 5 * row + 16
+    shifts = np.array([0, row, row + beside])
+    w, places = generator.standard_normal((outputs, channels, 4)), np.array([1, 0, 3])
+    bias, y = generator.standard_normal(outputs), np.full(outputs * height * width, np.nan)
+    layout = width, 0, height * width, width, 1
+    scratch = np.full(channels * frame[4] + shifted.ROWS * 64, np.nan)
+    begin = np.array([0])
+    shifted.correlate(
+        x.ravel(), (channels, height, width, n), frame, begin, begin, w.ravel(), channels * 4, 4,
+        places, shifts, bias, outputs, y, layout, 1, 4, 1, 2, scratch,
+    )  # fmt: skip
+    framed = np.pad(x, ((0, 0), (0, 0), (0, beside)))
+    seen = [framed, framed[:, 1:], framed[:, 1:, beside:]]
+    expected = np.full((outputs, height, width), np.nan)
+    expected[:, 1:4] = bias[:, None, None] + sum(
+        np.einsum("oc,chw->ohw", w[:, :, p], one[:, 1:4, :width])
+        for p, one in zip(places, seen, strict=True)
+    )
+    np.testing.assert_allclose(y.reshape(expected.shape), expected, 1e-12, 1e-12)
 
 
 def test_a_gradient_adds_to_what_is_there():
@@ -50,10 +63,10 @@ def test_a_gradient_adds_to_what_is_there():
     g = generator.standard_normal((outputs, size))
     shifts = np.array([0, 4])
     w = np.ones((outputs, 2 * channels))
-    some = shifted.LINES, outputs, block, size
+    some, step = (shifted.LINES, outputs), 2 * block
     sizes = size + 5, channels, shifts, g.ravel(), size
-    shifted.weight_gradient(framed.ravel(), *sizes, *some, w.ravel(), 2 * channels)
+    shifted.weight_gradient(framed.ravel(), *sizes, *some, size, step, w.ravel(), 2 * channels)
     runs = np.stack([framed[:, s : s + size] for s in shifts])
-    expected = 1 + np.einsum("oe,pce->opc", g[:, block:], runs[..., block:])
+    expected = 1 + np.einsum("oe,pce->opc", g, runs)
     np.testing.assert_allclose(w[some[0] :], expected[some[0] :].reshape(-1, 2 * channels))
     assert (w[: some[0]] == 1).all()

@@ -15,9 +15,9 @@ def outer(w, x, step, count, y, pitch, first, fresh):
 
 
 @numba.njit
-def outer_shifted(w, x, j, shifts, step, count, y, pitch, first):
+def outer_shifted(w, steps, places, rows, x, j, step, shifts, count, y, pitch, first):
     vector.outer_shifted(
-        w, 0, x, 0, j, shifts, len(shifts), step, count, y, 0, pitch, first, 0
+        w, 1, *steps, places, rows, x, 0, j, step, shifts, len(shifts), count, y, 0, pitch, first, 0
     )  # fmt: skip
 
 
@@ -49,13 +49,14 @@ def test_blocks(dtype):
         np.testing.assert_array_equal(found[:, across:], y[:, across:])
 
     lanes, count = vector.WIDTH // size, vector.lines(size)
-    shifts, x = np.array([0, 3]), numbers(3, 9 + lanes)
-    w, found = numbers(2, 3, rows), y.copy()
+    shifts, places, x = np.array([0, 3]), np.array([2, 0]), numbers(3, 9 + lanes)
+    w, found, there = numbers(rows, 3, 4), y.copy(), rows - 1
     seen = [[x[:, j + s : j + s + lanes] for s in shifts] for j in (0, 5)]
-    expected = np.einsum("ptr,vpte->rve", w, seen).reshape(rows, -1) + first[:rows, None]
-    flat = w.ravel(), x.ravel(), 5, shifts, 9 + lanes, 3
-    outer_shifted(*flat, found.reshape(-1), across + 2, first)
-    np.testing.assert_array_equal(found[:, :across], expected)
+    expected = np.einsum("rtp,vpte->rve", w[:there, :, 1 + places], seen).reshape(there, -1)
+    flat = w.ravel(), (12, 4), places, there, x.ravel(), 5, 9 + lanes, shifts
+    outer_shifted(*flat, 3, found.reshape(-1), across + 2, first)
+    np.testing.assert_array_equal(found[:there, :across], expected + first[:there, None])
+    np.testing.assert_array_equal(found[there:, :across], found[there - 1 : there, :across])
     np.testing.assert_array_equal(found[:, across:], y[:, across:])
 
     g, x = numbers(vector.LINES, 3 * lanes + 1), numbers(count, 3 * lanes)
@@ -67,6 +68,22 @@ def test_blocks(dtype):
         dots(g.ravel(), 3 * lanes + 1, x.ravel(), 3 * lanes, 3, flat, count + 1, fresh)
         np.testing.assert_array_equal(found[:, :count], expected)
         np.testing.assert_array_equal(found[:, count], y[:, count])
+
+
+@numba.njit
+def move_between(x, low, high, y):
+    vector.move_between(x, -3, low, high, y, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moves_a_part(dtype):
+    lanes = vector.WIDTH // np.dtype(dtype).itemsize
+    for low, high in (3, lanes), (-9, lanes + 9), (5, 5), (3, 4), (lanes + 1, lanes + 3):
+        low, x, found = max(3, low), np.arange(1.0, 99).astype(dtype), np.full(99, -1, dtype)
+        move_between(x, low, high, found)
+        expected = found.copy()
+        expected[2 : 2 + lanes] = [k - 2 if low <= k < high else 0 for k in range(lanes)]
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_moves():
