@@ -11,16 +11,19 @@ from ..ops import activation, arithmetic, piecewise, rounding, smooth
 from ..ops import elementwise as functions
 from ..ops.activation import Pair, _leaky_relu, _relu
 from ..tape import Operation
+from .along import COST
 from .compiled import kernels
 from .elementwise import elementwise
 from .threads import MIN_PARALLEL_SIZE
 
 COMPILED = (
-    *(activation._leaky_relu, activation._sigmoid, activation._tanh),
-    *(activation._gelu, activation._gelu_tanh),
+    *(activation._leaky_relu, functions._rsqrt, functions._nan_to_num, rounding._sign),
     *(piecewise._hardtanh, piecewise._hardsigmoid, piecewise._hardswish),
-    *(arithmetic.exp, functions._erf, functions._rsqrt, functions._nan_to_num, rounding._sign),
-    *(smooth._silu, smooth._mish, smooth._softplus, smooth._logsigmoid, smooth._elu),
+)
+WITH_EXPONENTIALS = (
+    *(activation._sigmoid, activation._tanh, activation._gelu, activation._gelu_tanh),
+    *(arithmetic.exp, functions._erf, smooth._silu, smooth._mish, smooth._softplus),
+    *(smooth._logsigmoid, smooth._elu),
 )
 # NumPy too has one pass for these, and is faster where threads do not help.
 LARGE_ONES = (arithmetic.abs, arithmetic.sqrt, functions._square, functions._reciprocal)
@@ -30,20 +33,21 @@ LARGE = MIN_PARALLEL_SIZE
 def register(operation: Operation) -> None:
     """Let the two kernels of :mod:`minigrad.cpu.kernels.activation` with the operation's name run
     it."""
+    cost = COST if operation in WITH_EXPONENTIALS else 1
 
     def compiled(x: Array, **params: float) -> Pair:
         fast = kernels("activation", x.dtype)
         assert fast is not None  # see `when`
         passes = fast.passes(operation.name, x.dtype)
         numbers = tuple(x.dtype.type(params[name]) for name in passes.options)
-        y = elementwise(lambda out, x: passes.value(out, x, numbers), x)
+        y = elementwise(lambda out, x: passes.value(out, x, numbers), x, cost=cost)
         kept = y if passes.keeps == "y" else x
 
         def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
             def gradient(out: Array, kept: Array, g: Array) -> None:
                 passes.gradient(out, kept, g, numbers)
 
-            return (elementwise(gradient, kept, g),)
+            return (elementwise(gradient, kept, g, cost=cost),)
 
         return y, backward
 
@@ -55,7 +59,7 @@ def register(operation: Operation) -> None:
     operation.on("cpu", when=serves)(compiled)
 
 
-for _operation in COMPILED + LARGE_ONES:
+for _operation in COMPILED + WITH_EXPONENTIALS + LARGE_ONES:
     register(_operation)
 
 

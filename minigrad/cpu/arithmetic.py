@@ -2,24 +2,79 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import tape
 from ..device import Array
 from ..layout import memory_order
+from ..memory import empty
 from ..ops import arithmetic
 from ..ops.arithmetic import Pair, are_floats, check_broadcast
 from . import elementwise
+from .along import Along, share
+from .compiled import kernels
 from .threads import MIN_PARALLEL_SIZE, parallel, split_range
 
 LARGE = MIN_PARALLEL_SIZE
+FEW = 1 << 12  # numbers, for which NumPy is done before a kernel has begun
+# The kernel in which the second operand repeats, and that in which the first does.
+KERNELS: dict[np.ufunc, tuple[str, str]] = {
+    np.add: ("add", "add"),
+    np.subtract: ("subtract", "subtract_from"),
+    np.multiply: ("multiply", "multiply"),
+    np.divide: ("divide", "divide_by"),
+}
 
 
 def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     if b.size == 1 and b.ndim <= a.ndim:
         number = b.reshape(())  # so that the blocks of a are flat
         return elementwise.elementwise(lambda out, a: ufunc(a, number, out=out), a)
+    few = a.shape == b.shape or max(a.size, b.size) < FEW
+    fast = None if few else kernels("arithmetic", a.dtype)
+    if fast is not None:
+        for x, v, name in zip((a, b), (b, a), KERNELS[ufunc], strict=True):
+            if (layout := _layout(x, v)) is not None:
+                return _with_repeated(fast.loop(name), layout, x, v)
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
+
+
+def _layout(x: Array, v: Array) -> Along | None:
+    """How x lies in memory along the axes of v, if v repeats over the others, and those of v are
+    side by side."""
+    if v.ndim > x.ndim:
+        return None
+    sizes = (1,) * (x.ndim - v.ndim) + v.shape
+    return _repeating(x.shape, tuple(memory_order(x)), sizes)
+
+
+@functools.lru_cache(maxsize=1024)  # the same few shapes in every training step
+def _repeating(
+    shape: tuple[int, ...], order: tuple[int, ...], sizes: tuple[int, ...]
+) -> Along | None:
+    axes = tuple(i for i in order if sizes[i] != 1)
+    if not axes or any(sizes[i] != shape[i] for i in axes):
+        return None
+    layout = Along(shape, order, axes)
+    return layout if tuple(layout.order) == order else None
+
+
+def _with_repeated(kernel: Callable[..., None], layout: Along, x: Array, v: Array) -> Array:
+    """The result of x and of numbers v that repeat as in ``layout``."""
+    flat, y = layout.flat(x), empty((layout.size,), x.dtype)
+    axes = [i - x.ndim + v.ndim for i in layout.order if i >= x.ndim - v.ndim]
+    numbers = np.ascontiguousarray(v.transpose(axes)).reshape(-1)
+    n, inner = layout.n, layout.inner
+
+    def task(_: int, first: int, last: int) -> None:
+        kernel(y, flat, numbers, n, inner, first, last)
+
+    rows = layout.outer * (1 if inner == 1 else n)
+    share(task, rows, -(-layout.size // elementwise.BLOCK), layout.size)
+    return layout.array(y)
 
 
 def _large_floats(a: Array, b: Array) -> bool:
@@ -36,7 +91,11 @@ def add(a: Array, b: Array) -> Pair:
 @arithmetic.sub.on("cpu", when=are_floats)
 def sub(a: Array, b: Array) -> Pair:
     check_broadcast("sub", a, b)
-    return _apply(np.subtract, a, b), lambda g, needs: (g, -g if needs[1] else None)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return g, -tape.unbroadcast(g, b.shape) if needs[1] else None  # a minus for fewer numbers
+
+    return _apply(np.subtract, a, b), backward
 
 
 @arithmetic.mul.on("cpu", when=are_floats)
@@ -62,11 +121,13 @@ def div(a: Array, b: Array) -> Pair:
         np.multiply(out, g, out=out)
         np.negative(out, out=out)
 
+    def by_b(g: Array) -> Array:
+        if b.shape == y.shape:
+            return elementwise.elementwise(of_divisor, g, y, b)
+        return -tape.unbroadcast(_apply(np.multiply, g, y), b.shape) / b  # of fewer numbers
+
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return (
-            _apply(np.divide, g, b) if needs[0] else None,
-            elementwise.elementwise(of_divisor, g, y, b) if needs[1] else None,
-        )
+        return _apply(np.divide, g, b) if needs[0] else None, by_b(g) if needs[1] else None
 
     return y, backward
 

@@ -14,25 +14,27 @@ from ..memory import empty
 from .threads import get_num_threads, parallel, split_range, workspace
 
 # Elements per block of an element-wise pass. Smaller blocks would fit the second-level cache
-# better, but handing over the interpreter lock after each NumPy call would then cost more than it
+# better, but handing over the interpreter lock after each of them would then cost more than it
 # saves.
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 
 TURNED = 1 << 17  # elements; smaller matrices are turned as a whole
 TILE = 256, 64  # rows and columns of a turned matrix
 
 
-def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
+def elementwise(function: Callable[..., Any], *arrays: Array, cost: int = 1) -> Array:
     """Apply ``function(out, *blocks)`` to ``arrays``, broadcast, block by block.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
     dtype of the first array and the memory order of the first array of full shape, so the
     batch-innermost layout is kept. The cores share the blocks, which stay in their caches, so a
     function of several passes reads memory once. Blocks are flat unless an array is broadcast.
+
+    ``cost`` is the time for an element, beside that of a sum: blocks are as much smaller.
     """
     shape = arrays[0].shape
     plain = [a.shape == shape and a.flags.c_contiguous for a in arrays]
-    if arrays[0].size <= BLOCK and False not in plain:  # a shortcut for small arrays
+    if cost * arrays[0].size <= BLOCK and False not in plain:  # a shortcut for small arrays
         result = empty(shape, arrays[0].dtype)
         function(result.reshape(-1), *[a.reshape(-1) for a in arrays])
         return result
@@ -45,16 +47,16 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     if alike:
         memory = [contiguous(m).reshape(-1) for m in memory]
     flat = result.reshape(-1) if alike else result
-    if flat.size <= BLOCK:
+    if cost * flat.size <= BLOCK:
         function(flat, *memory)
     else:
-        blocks = split_range(len(flat), -(-flat.size // BLOCK), align=16 if alike else 1)
+        blocks = split_range(len(flat), -(-cost * flat.size // BLOCK), align=16 if alike else 1)
 
         def task(i: int) -> None:
             part = blocks[i]
             function(flat[part], *(m[part] for m in memory))
 
-        parallel(task, len(blocks), flat.size)
+        parallel(task, len(blocks), cost * flat.size)
     return result.transpose([order.index(i) for i in range(len(shape))])
 
 

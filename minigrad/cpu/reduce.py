@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import tape
 from ..device import Array
 from ..layout import memory_order
 from ..ops import reduce, scan
@@ -103,6 +104,11 @@ def _result(y: Array, x: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
 def sum_of_runs(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, y = x.shape, _result(_sums(x, axes), x, axes, keepdim)
     return y, lambda g, needs: (spread(g, shape, axes),)
+
+
+@tape.add_along.on("cpu", when=lambda g, axes: _in_runs(g, axes=axes))
+def add_along_runs(g: Array, axes: tuple[int, ...]) -> Array:
+    return _result(_sums(g, axes), g, axes, True)
 
 
 @reduce._mean.on("cpu", when=_in_runs)

@@ -38,6 +38,12 @@ def add_into(a: Array, b: Array) -> None:
     a += b
 
 
+@Dispatched
+def add_along(g: Array, axes: tuple[int, ...]) -> Array:
+    """Σ g over ``axes``, which keep size 1."""
+    return total(g, axes, keepdims=True)
+
+
 recorded: Any = None  # the Gradient of create_graph=True, set by minigrad.gradients.recorded
 
 
@@ -304,5 +310,5 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     stretched = tuple(
         i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1)
     )
-    summed = total(g, stretched, keepdims=True) if stretched else g
+    summed = add_along.run(g, stretched) if stretched else g
     return summed.reshape(shape)

@@ -17,7 +17,9 @@ BLOCKS = {"minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17)}
 @st.composite
 def operands(draw: st.DrawFn) -> Arguments:
     shape = draw(st.sampled_from(SHAPES))
-    other = draw(st.sampled_from([shape, shape[1:], tuple(1 for _ in shape), (7, *shape)]))
+    one = tuple(1 for _ in shape)
+    others = [shape, shape[1:], one, (7, *shape), (*shape[:-1], *one[-1:])]
+    other = draw(st.sampled_from([*others, (*one[:1], *shape[1:2], *one[2:])]))
     shapes = [shape, other] if draw(st.booleans()) else [other, shape]
     generator = np.random.default_rng(draw(seeds))
     return [generator.standard_normal(shape) for shape in shapes], {}
@@ -64,7 +66,11 @@ def selected(draw: st.DrawFn) -> Arguments:
 CASES = {
     operation: Cases(
         operands(),
-        limits={**BLOCKS, "minigrad.cpu.arithmetic.LARGE": (1,)},
+        limits={
+            **BLOCKS,
+            "minigrad.cpu.arithmetic.LARGE": (1,),
+            "minigrad.cpu.arithmetic.FEW": (1, 1 << 12),
+        },
         special=True,
         batch_last=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from minigrad import tape
 from minigrad.ops import reduce, scan
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
@@ -34,6 +35,12 @@ def norms(draw: st.DrawFn) -> Arguments:
     return [x - 3 if x.size and (x == 3).all() else x], {**options, "p": 2.0}
 
 
+@st.composite
+def broadcast(draw: st.DrawFn) -> Arguments:
+    (g,), options = draw(reductions())
+    return [g, options["axes"]], {}
+
+
 LIMITS = {
     "minigrad.cpu.reduce.FEW": (1, 1 << 12),
     "minigrad.cpu.reduce.MANY": (1,),
@@ -48,5 +55,6 @@ CASES = {
         (reduce._var, moments()),
         (reduce._std, moments()),
         (scan._norm, norms()),
+        (tape.add_along, broadcast()),
     )
 }

@@ -1,0 +1,65 @@
+"""Sums, products and quotients with numbers that repeat: a row for all rows of an array, a number
+for each of its rows, or one for each channel of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from . import inline, jit
+
+function: Any = None  # what a loop applies
+
+
+@cache
+def loop(name: str) -> Callable[..., None]:
+    """The kernel of the function ``name``: ``loop(out, x, v, n, inner, first, last)`` computes rows
+    ``first`` … ``last`` − 1 of flat memory (outer, n, inner), for n numbers v. A row is n numbers
+    where inner is 1, else those of one v."""
+    names = {**globals(), "function": inline(FUNCTIONS[name])}
+    made = FunctionType(_rows.__code__, names, name)
+    made.__qualname__ = f"{name}_loop"  # names its file in the cache
+    return jit(made)
+
+
+def _rows(out, x, v, n, inner, first, last):
+    if inner == 1:
+        for row in range(first, last):
+            y, xs = out[row * n : (row + 1) * n], x[row * n : (row + 1) * n]
+            for k in range(n):
+                y[k] = function(xs[k], v[k])
+    else:
+        for row in range(first, last):
+            y, xs = out[row * inner : (row + 1) * inner], x[row * inner : (row + 1) * inner]
+            number = v[row % n]
+            for k in range(inner):
+                y[k] = function(xs[k], number)
+
+
+def add(x, v):
+    return x + v
+
+
+def subtract(x, v):
+    return x - v
+
+
+def subtract_from(x, v):
+    return v - x
+
+
+def multiply(x, v):
+    return x * v
+
+
+def divide(x, v):
+    return x / v
+
+
+def divide_by(x, v):
+    return v / x
+
+
+FUNCTIONS = {f.__name__: f for f in (add, subtract, subtract_from, multiply, divide, divide_by)}
