@@ -75,10 +75,13 @@ def _both_ways(transform: Callable[..., Vectors], columns: list[Vectors]) -> lis
     return [transform(*row) for row in zip(*half, strict=True)]
 
 
-def _to_points(transform: Callable[..., Vectors], size: int) -> Any:
+def _to_points(transform: Callable[..., Vectors], size: int, *groups: tuple[int, ...]) -> Any:
     """The function that writes the points of a tile of ``size`` x ``size`` pixels. Those outside of
     rows ``top`` … ``bottom`` − 1 and columns ``left`` … ``right`` − 1 are zero, and are not read:
-    ``zeros`` holds a row of them. The next tile begins ``ahead`` elements behind this one."""
+    ``zeros`` holds a row of them. The next tile begins ``ahead`` elements behind this one.
+
+    The rows of points in one of ``groups`` are made together. All at once would need more vectors
+    than there are registers."""
 
     @intrinsic
     def points(typing, x, i, row, pixel, top, bottom, left, right, ahead, zeros, v, j, plane):
@@ -97,23 +100,20 @@ def _to_points(transform: Callable[..., Vectors], size: int) -> Any:
             for s in range(size):
                 for start in starts:
                     code.prefetch(start, code.row(ahead, pixel, s))
-            columns = []
-            for s in range(size):
-                before = builder.block
-                with builder.if_then(code.within(s, left, right)):
-                    at = builder.mul(pixel, code.constant(s))
-                    read = [code.load(start, at) for start in starts]
-                    there = builder.block
-                column = []
-                for value in read:
-                    either = builder.phi(code.vector())
-                    either.add_incoming(value, there)
-                    either.add_incoming(code.zero(), before)
-                    column.append(_Vector(code, either))
-                columns.append(tuple(column))
-            for r, line in enumerate(_both_ways(transform, columns)):
-                for s, value in enumerate(line):
-                    code.store(value.value, v, code.row(j, plane, 6 * r + s))
+            for rows in groups:
+                columns = []
+                for s in range(size):
+                    before = builder.block
+                    with builder.if_then(code.within(s, left, right)):
+                        at = builder.mul(pixel, code.constant(s))
+                        column = [_Vector(code, code.load(start, at)) for start in starts]
+                        made = transform(*column)
+                        there = builder.block
+                    columns.append([code.either(made[r].value, there, before) for r in rows])
+                for r, line in zip(rows, zip(*columns, strict=True), strict=True):
+                    first = code.row(j, plane, 6 * r)
+                    for s, value in enumerate(transform(*(_Vector(code, v) for v in line))):
+                        code.store(value.value, v, code.row(first, plane, s))
             return context.get_dummy_value()
 
         given = x, i, row, pixel, top, bottom, left, right, ahead, zeros, v, j, plane
@@ -122,7 +122,8 @@ def _to_points(transform: Callable[..., Vectors], size: int) -> Any:
     return points
 
 
-input_tile, gradient_tile = _to_points(_bt, 6), _to_points(_a, 4)
+input_tile = _to_points(_bt, 6, (0, 5), (1, 2), (3, 4))
+gradient_tile = _to_points(_a, 4, (0, 1, 2, 3, 4, 5))
 
 
 @intrinsic

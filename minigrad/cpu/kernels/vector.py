@@ -88,6 +88,13 @@ class Code:
     def store(self, value: Any, pointer: Any, index: Any, lanes: int | None = None) -> None:
         self.builder.store(value, self.place(pointer, index, lanes), align=self.itemsize)
 
+    def either(self, value: Any, there: Any, before: Any) -> Any:
+        """The vector ``value`` if reached from block ``there``, zeros if from ``before``."""
+        phi = self.builder.phi(self.vector())
+        phi.add_incoming(value, there)
+        phi.add_incoming(self.zero(), before)
+        return phi
+
     def zero(self) -> Any:
         return ir.Constant(self.vector(), [0.0] * self.lanes)
 
