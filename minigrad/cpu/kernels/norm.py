@@ -24,11 +24,15 @@ def add(x, i, n, zero):
 
 
 @inline_sum
-def add_squares(x, i, n, mean):
-    """Σ (x − mean)², in float64."""
-    total, run = 0.0, x[i : i + n]
-    for k in range(n):
-        total += (run[k] - mean) * (run[k] - mean)
+def add_squares(x, i, n, mean, zero):
+    """Σ (x − mean)², with runs summed in the dtype of ``zero``."""
+    total = 0.0
+    for start in range(i, i + n, RUN):
+        run = x[start : min(start + RUN, i + n)]
+        part = zero
+        for k in range(len(run)):
+            part += (run[k] - mean) * (run[k] - mean)
+        total += part
     return total
 
 
@@ -102,7 +106,7 @@ def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
             # Unless the first values' mean is too far away, or the sum of a run has overflowed.
             if not away**2 <= spread < inf:
                 exact = add(x, c * m, m, 0.0) / m
-                spread = add_squares(x, c * m, m, exact) / m
+                spread = add_squares(x, c * m, m, exact, 0.0) / m
             mean[c], var[c] = exact, spread
         r[c] = one / sqrt(var[c] + eps)
         scale[c] = r[c] * w[c] if len(w) else r[c]
