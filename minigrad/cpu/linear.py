@@ -9,12 +9,50 @@ import numpy as np
 
 from ..device import Array
 from ..memory import empty
+from ..ops.conv import Window
 from ..ops.linear import _linear, _matmul
 from ..sums import total
 from ..tape import Backward
-from . import elementwise
-from .elementwise import matmul2d
+from . import conv_rows, elementwise
+from .elementwise import matmul2d, to_batch_last
 from .threads import get_num_threads, parallel, split_range
+
+MOST_ROWS = 16  # of a linear layer, up to which this measured faster than BLAS
+MIN_WEIGHTS = 1 << 17  # numbers that a core's cache does not hold
+
+
+def _few(x: Array, w: Array, b: Array | None) -> bool:
+    """True if x has so few rows that w takes most of the time: BLAS copies it for its products."""
+    if not 1 < len(x) <= MOST_ROWS or w.size < MIN_WEIGHTS:
+        return False  # BLAS has a fast product with one row
+    return conv_rows.is_supported(_pixels(x), _filters(w), (1, 1), 1)
+
+
+def _pixels(x: Array) -> Array:
+    """(N, C) as images (C, 1, 1, N)."""
+    return to_batch_last(x)[:, None, None]
+
+
+def _filters(w: Array) -> Array:
+    return w[:, :, None, None]
+
+
+@_linear.on("cpu", when=_few)
+def linear_of_few(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
+    """A convolution: each row of x is a pixel, and w has filters of one."""
+    images, filters, options = _pixels(x), _filters(w), ((0, 0), Window((1, 1)), 1)
+    y = conv_rows.correlate(images, filters, b, *options)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        gy = _pixels(g)
+        gx = gw = None
+        if needs[0]:
+            gx = conv_rows.input_gradient(gy, filters, (1, 1), *options)[:, 0, 0].T
+        if needs[1]:
+            gw = conv_rows.weight_gradient(images, gy, filters.shape, *options).reshape(w.shape)
+        return gx, gw, total(g, 0) if needs[2] else None
+
+    return y[:, 0, 0].T, backward
 
 
 @_linear.on("cpu")
@@ -27,7 +65,7 @@ def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
             matmul2d(w.T, g.T).T if needs[0] else None,
-            matmul2d(g.T, x) if needs[1] else None,
+            _product(g.T, x) if needs[1] else None,
             total(g, 0) if needs[2] else None,
         )
 

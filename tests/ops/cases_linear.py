@@ -14,11 +14,18 @@ sizes = st.sampled_from([0, 1, 2, 3, 17, 40])
 
 
 @st.composite
-def linear(draw: Any, sizes: st.SearchStrategy[int] = sizes) -> Arguments:
-    n, f, o = draw(sizes), draw(sizes), draw(sizes)
+def linear(draw: Any, *sizes: st.SearchStrategy[int]) -> Arguments:
+    n, f, o = map(draw, sizes)
     seed, bias = draw(seeds), draw(st.booleans())
     b = grid((o,), seed + 2) if bias else None
     return [grid((n, f), seed), grid((o, f), seed + 1), b], {}
+
+
+@st.composite
+def few_rows(draw: Any) -> Arguments:
+    """A layer whose numbers make whole vectors."""
+    shape = draw(st.integers(2, 9)), 32 * draw(st.integers(1, 3)), 8 * draw(st.integers(1, 3))
+    return draw(linear(*map(st.just, shape)))
 
 
 @st.composite
@@ -31,8 +38,14 @@ def matmul(draw: Any) -> Arguments:
 
 
 LIMITS = {"minigrad.cpu.elementwise._MIN_PARALLEL_PRODUCT": (1, 1 << 17)}
+WEIGHTS = {"minigrad.cpu.linear.MIN_WEIGHTS": (0, 1 << 17)}
 
 CASES = {
-    _linear: Cases(linear(), linear(st.sampled_from([4, 8, 16])), limits=LIMITS, special=True),
+    _linear: Cases(
+        linear(*[sizes] * 3) | few_rows(),
+        linear(*[st.sampled_from([4, 8, 16])] * 3),
+        limits=LIMITS | WEIGHTS,
+        special=True,
+    ),
     _matmul: Cases(matmul(), limits=LIMITS, special=True, batch_last=False),
 }
