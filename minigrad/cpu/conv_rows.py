@@ -20,7 +20,7 @@ from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
 from .threads import get_num_threads, parallel, split_range, threads_for
 
-MIN_PRODUCTS = 1 << 23  # below, handing them to threads costs more than it saves
+MIN_PRODUCTS = 1 << 22  # below, handing them to threads costs more than it saves
 _ONE_TAP = all_taps((0, 0), Window((1, 1)))
 
 

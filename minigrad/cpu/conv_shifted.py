@@ -25,7 +25,7 @@ from .compiled import kernels
 from .threads import MIN_PARALLEL_SIZE, get_num_threads, parallel, split_range, workspace
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
-MIN_PRODUCTS = 1 << 23  # below, handing them to threads costs more than it saves
+MIN_PRODUCTS = 1 << 21  # below, handing them to threads costs more than it saves
 SUMS_BYTES = 1 << 10  # of one filter that are computed together, in whole rows
 FRAME_BYTES = 1 << 19  # of a frame, about, to fit a core's cache
 DENSE = 0.8  # share of vectors that whole rows fill, below which these follow each other
@@ -299,34 +299,31 @@ def weight_gradient(
     """
     compiled, (o, c, kh, kw) = _compiled(x.dtype), shape
     images, gradient, size = _weights(x.shape, g.shape, padding, window, x.dtype)
-    channels, outputs = _up(c, compiled.lines(x.itemsize)), _up(o, compiled.LINES)
-    framed, framed_g = _framed(images, x, channels), _framed(gradient, g, outputs)
-    width = kh * kw * channels
-    sums = np.zeros((outputs, width), x.dtype)
-    threads = 1 if sums.size * size < MIN_PRODUCTS else get_num_threads()
-    parts, step = split_range(outputs, threads, compiled.LINES), SUMMED // x.itemsize
+    channels = _up(c, compiled.lines(x.itemsize))
+    framed = empty((channels * images.plane,), x.dtype)
+    framed[c * images.plane :] = 0
+    compiled.fill(
+        x.reshape(-1), images.image, images.where, images.tops, images.lefts, framed
+    )  # fmt: skip
+    width, step, gw = kh * kw * channels, SUMMED // x.itemsize, empty(shape, x.dtype)
+    threads = 1 if o * width * size < MIN_PRODUCTS else get_num_threads()
+    parts = split_range(o, threads, compiled.LINES)
 
     def task(i: int) -> None:
+        own, to = g[parts[i]], gw[parts[i]]
+        rows = _up(len(own), compiled.LINES)
+        scratch = workspace("frame", (rows * (gradient.plane + width),), x.dtype)
         compiled.weight_gradient(
-            framed, images.plane, channels, images.shifts, framed_g, gradient.plane,
-            parts[i].start, parts[i].stop, size, step, sums.reshape(-1), width,
+            framed, images.plane, channels, images.shifts, own.reshape(-1), own.shape,
+            gradient.where, gradient.tops, size, step, to.reshape(-1), c, scratch,
         )  # fmt: skip
 
     if len(parts) == 1:
         task(0)
     else:
         parallel(task, len(parts), MIN_PARALLEL_SIZE)
-    found = sums[:o].reshape(o, kh, kw, channels)[..., :c]
-    return np.ascontiguousarray(found.transpose(0, 3, 1, 2))
+    return gw
 
 
 def _up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
-
-
-def _framed(frame: _Frame, x: Array, channels: int) -> Array:
-    """x in its frame, and channels of zeros up to ``channels``."""
-    flat = empty((channels * frame.plane,), x.dtype)
-    flat[len(x) * frame.plane :] = 0
-    _compiled(x.dtype).fill(x.reshape(-1), frame.image, frame.where, frame.tops, frame.lefts, flat)
-    return flat

@@ -121,21 +121,36 @@ def correlate(
 
 
 @jit
-def weight_gradient(framed, plane, channels, shifts, g, g_plane, first, last, size, step, w, width):
-    """w[o, p, c] += Σ over ``size`` elements of the frames of g[o] · (x[c], shifted by tap p), for
-    outputs o = first … last − 1; ``step`` elements at a time.
+def weight_gradient(
+    framed, plane, channels, shifts, g, image, frame, begin, size, step, w, each, scratch
+):
+    """w[o, c, p] = Σ over ``size`` elements of the frame of g[o] · (x[c], shifted by tap p), for
+    ``each`` channels c, ``step`` elements at a time.
 
-    Elements make whole vectors, outputs are a multiple of LINES, and ``channels`` is one of
-    :func:`vector.lines`. Rows of w are ``width`` long.
+    Elements make whole vectors, and there are frames of ``channels``, a multiple of
+    :func:`vector.lines`. ``image``, ``frame`` and ``begin`` are those of g. ``scratch`` holds its
+    frames, and the sums of as many outputs as a multiple of LINES.
     """
-    across = lines(framed.itemsize)
+    outputs, taps, across = image[0], len(shifts), lines(framed.itemsize)
+    pitch, g_plane = frame[2] * frame[3], frame[4]
+    rows, width = (outputs + LINES - 1) // LINES * LINES, taps * channels
+    sums = rows * g_plane
+    _fill(g, image, frame, begin, begin, 0, frame[2], scratch)
+    for o in range(outputs):
+        clear(scratch, o * g_plane + pitch, g_plane - pitch)
+    clear(scratch, outputs * g_plane, (rows - outputs) * g_plane + rows * width)
     for start in range(0, size, step):
         vectors = 2 * min(step, size - start) * framed.itemsize // BLOCK_BYTES
-        for o in range(first, last, LINES):
-            for p in range(len(shifts)):
+        for o in range(0, rows, LINES):
+            for p in range(taps):
                 for c in range(0, channels, across):
                     dots(
-                        g, o * g_plane + start, g_plane,
+                        scratch, o * g_plane + start, g_plane,
                         framed, c * plane + shifts[p] + start, plane, vectors,
-                        w, o * width + p * channels + c, width, False,
+                        scratch, sums + o * width + p * channels + c, width, False,
                     )  # fmt: skip
+    for o in range(outputs):
+        for c in range(each):
+            to, at = (o * each + c) * taps, sums + o * width + c
+            for p in range(U(taps)):
+                w[U(to) + p] = scratch[U(at) + p * U(channels)]

@@ -55,18 +55,20 @@ def test_some_rows_of_some_outputs_only(beside):
     np.testing.assert_allclose(y.reshape(expected.shape), expected, 1e-12, 1e-12)
 
 
-def test_a_gradient_adds_to_what_is_there():
+def test_a_gradient_of_filters():
     generator = np.random.default_rng(1)
     across, block = shifted.lines(8), shifted.BLOCK_BYTES // 8
-    channels, outputs, size = 2 * across, 2 * shifted.LINES, 3 * block
-    framed = generator.standard_normal((channels, size + 5))
-    g = generator.standard_normal((outputs, size))
-    shifts = np.array([0, 4])
-    w = np.ones((outputs, 2 * channels))
-    some, step = (shifted.LINES, outputs), 2 * block
-    sizes = size + 5, channels, shifts, g.ravel(), size
-    shifted.weight_gradient(framed.ravel(), *sizes, *some, size, step, w.ravel(), 2 * channels)
-    runs = np.stack([framed[:, s : s + size] for s in shifts])
-    expected = 1 + np.einsum("oe,pce->opc", g, runs)
-    np.testing.assert_allclose(w[some[0] :], expected[some[0] :].reshape(-1, 2 * channels))
-    assert (w[: some[0]] == 1).all()
+    channels, (outputs, height, width, n) = 2 * across, (shifted.LINES + 1, 3, 4, 2)
+    row, size = 5 * n, 2 * block * -(-height * 5 * n // (2 * block))
+    framed = generator.standard_normal((channels, size + 4))
+    g = generator.standard_normal((outputs, height, width, n))
+    shifts, frame = np.array([0, 4]), (1, 1, height, row, size + 16)
+    w, each = np.full((outputs, channels - 1, 2), np.nan), channels - 1
+    scratch = np.full(2 * shifted.LINES * (size + 16 + 2 * channels), np.nan)
+    shifted.weight_gradient(
+        framed.ravel(), size + 4, channels, shifts, g.ravel(), g.shape, frame, np.array([0]),
+        size, block, w.reshape(-1), each, scratch,
+    )  # fmt: skip
+    runs = np.stack([framed[:each, s : s + height * row] for s in shifts])
+    padded = np.pad(g, ((0, 0), (0, 0), (0, 1), (0, 0))).reshape(outputs, -1)
+    np.testing.assert_allclose(w, np.einsum("oe,pce->ocp", padded, runs), 1e-12, 1e-12)
