@@ -52,7 +52,7 @@ def scaled_dot_product_attention(
         key: (..., S, E).
         value: (..., S, V). The leading sizes broadcast.
         attn_mask: broadcasts to (..., L, S): bool, True where a query may attend to a key; or of
-            the query's dtype, added to the scores.
+            the query's dtype, added to the scores. A float32 mask may be added to float64.
         dropout_p: the probability with which a weight is dropped, also in evaluation.
         is_causal: let query i attend only to keys 0 … i; cannot be combined with a mask.
         scale: the factor (default: 1 / √E).
@@ -107,6 +107,6 @@ def masked(scores: Tensor, mask: Tensor) -> Tensor:
         raise ValueError(f"attn_mask: expected {expected}, got shape {mask.shape}")
     if mask.dtype == np.bool_:
         return where(mask, scores, -math.inf)
-    if mask.dtype != scores.dtype:
+    if mask.dtype != scores.dtype and (mask.dtype, scores.dtype) != (np.float32, np.float64):
         raise TypeError(f"attn_mask: expected bool or {scores.dtype}, got {mask.dtype}")
-    return scores + mask
+    return scores + mask.to(scores.dtype)

@@ -95,7 +95,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         IndexError: an index is beyond the end.
     """
     axis, index = _check_index(input, dim, index, lambda n, size: n <= size)
-    if not index.ndim or not input.ndim:
+    if not index.ndim or not input.ndim or not index.numel():
         return _gather(input.reshape(-1), index.reshape(-1), axis=0).reshape(index.shape)
     return _gather(input, index, axis=axis)
 
