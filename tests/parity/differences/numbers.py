@@ -50,7 +50,9 @@ def _narrow_scalar(entry: Entry, call: Call) -> str:
     """A 0-d tensor of a wider integer dtype, which does not widen the result in PyTorch."""
     a = [x for x in call.arrays if x is not None and x.dtype.kind in "iu"]
     mixed = len({x.dtype for x in a}) > 1 and len({x.ndim == 0 for x in a}) > 1
-    promotes = entry.name.startswith(("Tensor.__", "where", "Tensor.clamp between"))
+    promotes = entry.name.startswith(
+        ("Tensor.__", "where", "Tensor.clamp between", "Tensor.bitwise_", "Tensor.max of two")
+    )
     return "all" if mixed and promotes else ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from minigrad import nn
-from tests.parity.driver import ORDINARY, Call, Drawer
+from tests.parity.driver import FAR, ORDINARY, Call, Drawer
 from tests.parity.table import F, T, entry
 from tests.parity.table.loss import REDUCTIONS
 
@@ -48,6 +48,7 @@ def huber_loss(d: Drawer) -> Call:
 @entry("functional.kl_div", bound="all")
 @entry("nn.KLDivLoss", *layer("KLDivLoss"), bound="all")
 def kl_div(d: Drawer) -> Call:
+    d.kind = ORDINARY if d.kind == FAR else d.kind  # tiny products are 0 in PyTorch's derivative
     call = pairs(d)
     log_target = d([True, False])
     if not log_target:

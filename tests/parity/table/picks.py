@@ -27,7 +27,8 @@ def _along(d: Drawer, x: np.ndarray) -> tuple[int, np.ndarray]:
         shape[dim], n = d.integer(0 if d.rarely() else 1, 4), x.shape[dim]
     if d.rarely(20):
         shape = shape[1:]
-    return dim, _indices(d, tuple(shape), n)
+    index = _indices(d, tuple(shape), n)
+    return dim, index if index.size else index.astype("int64")  # PyTorch takes any dtype
 
 
 @entry("Tensor.gather", lambda x, i, dim: x.gather(dim, i), lambda x, i, dim: x.gather(dim, i))
@@ -72,8 +73,6 @@ def scatter_add(d: Drawer) -> Call:
     dim, index = _along(d, x)
     more = d.rarely(4)  # whose gradient has a wrong shape in PyTorch
     source = d.array([n + more for n in index.shape], dtype=d.other_dtype())
-    if not index.size:  # of any dtype in PyTorch
-        index = index.astype("int64")
     return Call([x, index, source], (dim,), fixed=(1, 2) if more else (1,))
 
 

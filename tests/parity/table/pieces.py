@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
 
 import minigrad as mg
 from tests.parity.driver import Call, Drawer
@@ -22,7 +21,7 @@ def split(d: Drawer) -> Call:
     x = tensor(d, 0 if d.rarely() else 1)
     dim = d.dim(x.ndim)
     n = x.shape[dim] if -x.ndim <= dim < x.ndim else 1
-    sizes = d(st.integers(1, 4) | st.lists(st.integers(0, 2), min_size=1, max_size=3))
+    sizes = d([d.integer(1, 4), d.several(lambda: d.integer(0, 2), 1, 3)])
     if isinstance(sizes, list) and d.integer(0, 3):
         sizes = [*sizes[:-1], n - sum(sizes[:-1])]
     return Call([x], (sizes, dim))
@@ -106,7 +105,7 @@ def movedim(d: Drawer) -> Call:
     x = tensor(d)
     if d.integer(0, 1):
         return Call([x], (d.dim(x.ndim), d.dim(x.ndim)))
-    some = [tuple(d(st.permutations(range(x.ndim))))[: d.integer(0, x.ndim)] for _ in range(2)]
+    some = [tuple(d.shuffled(range(x.ndim)))[: d.integer(0, x.ndim)] for _ in range(2)]
     return Call([x], (some[0], some[1][: len(some[0])]))
 
 

@@ -10,8 +10,8 @@ from tests.parity.table import entry, layer
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
-@entry("functional.interpolate", bound="sum")
-@entry("nn.Upsample", *layer("Upsample"), bound="sum")
+@entry("functional.interpolate", bound="all")  # a pixel that hardly counts may have another weight
+@entry("nn.Upsample", *layer("Upsample"), bound="all")
 def interpolate(d: Drawer) -> Call:
     # Elsewhere the order decides between infinity and NaN.
     d.kind = d([ORDINARY, NEAR])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn
@@ -17,7 +16,7 @@ from tests.parity.table import T, entry
 @entry("Tensor.view", theirs=lambda x, *s: x.contiguous().view(*s))
 def reshape(d: Drawer) -> Call:
     x = d.array(d.shape())
-    sizes = [*d(st.permutations(x.shape))]
+    sizes = d.shuffled(x.shape)
     if len(sizes) > 1 and d.integer(0, 1):
         sizes[:2] = [sizes[0] * sizes[1]]
     if d.integer(0, 1):
@@ -52,7 +51,7 @@ def transposed(d: Drawer) -> Call:
 @entry("Tensor.permute")
 def permute(d: Drawer) -> Call:
     x = d.array(d.shape())
-    order = [n - x.ndim * d.integer(0, 1) for n in d(st.permutations(range(x.ndim)))]
+    order = [n - x.ndim * d.integer(0, 1) for n in d.shuffled(range(x.ndim))]
     if d.rarely():
         order = [d.dim(x.ndim) for _ in order]
     return Call([x], d([tuple(order), (tuple(order),)]) if order else ((),))
@@ -92,7 +91,7 @@ def pad(d: Drawer) -> Call:
     count = 2 * d.integer(0, x.ndim + d.rarely()) + d.rarely(20)
     amounts = [d.integer(-2 if d.rarely() else 0, 2) for _ in range(count)]
     options = {"value": d([None, 0, 2.5, -1, True, math.inf])}
-    if d.integer(0, 2):
+    if d.integer(0, 2) and x.size:  # PyTorch refuses some that are empty
         options["mode"] = d(["constant", "reflect", "replicate", "circular"])
         if options["mode"] != "constant" and not d.rarely():
             options["value"] = None
