@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -22,6 +23,18 @@ settings.register_profile(
     "minigrad", max_examples=30, deadline=None, derandomize=bool(os.environ.get("CI"))
 )
 settings.load_profile("minigrad")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """The collector never looks at the modules and thousands of tests, which all stay: one look
+    takes most of a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)], scope="session")
