@@ -234,7 +234,7 @@ def call(line, world):
     return code, err.getvalue()
 
 
-@settings(max_examples=75)
+@settings(max_examples=int(os.environ.get("MINIGRAD_EXAMPLES", 30)))
 @given(lines())
 def test_whatever_the_command_line_is(world, line):
     code, err = call(line, world)
