@@ -10,20 +10,20 @@ from minigrad.ops import functions
 from tests.common import refuses
 
 
-@pytest.mark.parametrize("name", functions.__all__)
-def test_one_definition(name):
-    function = getattr(mg, name)
-    if name != "split":  # whose argument has another name there
-        assert function is vars(mg.Tensor)[name]
-    assert hasattr(torch, name)
-    assert function.__doc__
-    assert function.__name__ == name
+def test_one_definition():
+    for name in functions.__all__:
+        function = getattr(mg, name)
+        if name != "split":  # whose argument has another name there
+            assert function is vars(mg.Tensor)[name]
+        assert hasattr(torch, name)
+        assert function.__doc__, name
+        assert function.__name__ == name
 
 
-@pytest.mark.parametrize("name", sorted({*functions.__all__} - {"pow"}))
-def test_lists_are_no_tensors(name):
-    with pytest.raises(TypeError, match=r"Tensor|missing"):
-        getattr(mg, name)([1.0])
+def test_lists_are_no_tensors():
+    for name in {*functions.__all__} - {"pow"}:
+        with pytest.raises(TypeError, match=r"Tensor|missing"):
+            getattr(mg, name)([1.0])
 
 
 def test_numbers_on_both_sides_are_no_tensors():
