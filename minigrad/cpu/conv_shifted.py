@@ -225,7 +225,7 @@ def _run(shape: _Shape, x: Array, w: Array, steps: Pair, bias: Array | None, y: 
     """Write the pixels of y (O, ...) that ``shape`` says: w has ``steps`` from filter to filter and
     from channel to channel."""
     compiled, frame = _compiled(x.dtype), shape.frame
-    filters, pixels, to = w.reshape(-1), x.reshape(-1), y.reshape(-1)
+    filters, pixels, to = np.ascontiguousarray(w).reshape(-1), x.reshape(-1), y.reshape(-1)
     first = np.zeros(shape.outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
 
     def task(i: int) -> None:
