@@ -101,7 +101,8 @@ def scratch(name: str, like: Array) -> Array:
 
 # ---------------------------------------------------------------------------- matrix product
 
-_MIN_PARALLEL_PRODUCT = 1 << 17  # multiply-adds; below, starting threads costs more than it saves
+# Multiply-adds; fewer take some 5 µs, as much as it takes to hold BLAS to one thread.
+_MIN_PARALLEL_PRODUCT = (1 << 18) + 1
 
 
 def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
