@@ -13,9 +13,10 @@ from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
 from .elementwise import contiguous
-from .threads import parallel, split_range
+from .threads import get_num_threads, parallel, split_range
 
-PIECE = 1 << 16  # numbers of a task
+PIECE = 1 << 18  # numbers of a task, at least
+EACH = 4  # tasks for each thread, at most
 STRIP = 1 << 16  # numbers of a strip of columns, so that it stays in a core's cache
 COST = 4  # of an exponential, beside a plain pass over one number
 
@@ -38,7 +39,7 @@ class Along:
         if order[begin : begin + len(axes)] != axes:
             begin = len(shape) - len(axes)
             order = (*(i for i in order if i not in axes), *axes)
-        self.order, self.back = order, [order.index(i) for i in range(len(shape))]
+        self.axes, self.order, self.back = axes, order, [order.index(i) for i in range(len(shape))]
         self.at, self.size = slice(begin, begin + len(axes)), math.prod(shape)
         self.shape = [shape[i] for i in order]
         self.outer, self.n = math.prod(self.shape[:begin]), math.prod(self.shape[self.at])
@@ -61,8 +62,7 @@ class Along:
         """A new :meth:`array` of ``sizes``, by ``fill(flat, first, last)`` of ``count`` parts."""
         n = math.prod(sizes) if sizes else self.n
         flat = empty((self.outer * n * self.inner,), dtype)
-        pieces = -(-flat.size // PIECE)
-        share(lambda _, first, last: fill(flat, first, last), count, pieces, flat.size)
+        share(lambda _, first, last: fill(flat, first, last), count, flat.size)
         return self.array(flat, *sizes)
 
     def strips(self, least: int, numbers: int) -> tuple[int, int]:
@@ -77,13 +77,13 @@ class Along:
         sums that each returns, if it does."""
         run = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
         width, count = self.strips(16, STRIP)
-        pieces = -(-self.size // (2 * PIECE))
-        sums = np.empty((len(split_range(count, pieces)), 2))
+        cut = pieces(count, COST * self.size)
+        sums = np.empty((len(cut), 2))
 
         def task(i: int, first: int, last: int) -> None:
             sums[i] = run(*args, self.n, self.inner, width, first, last)
 
-        share(task, count, pieces, COST * self.size)
+        share(task, count, COST * self.size, cut)
         return sums
 
 
@@ -98,11 +98,23 @@ def _along(shape: tuple[int, ...], order: tuple[int, ...], axes: tuple[int, ...]
     return Along(shape, order, axes)
 
 
-def share(task: Callable[[int, int, int], object], count: int, pieces: int, numbers: int) -> None:
+def pieces(count: int, numbers: int, least: int = 0) -> tuple[slice, ...]:
+    """How ``count`` parts of some work on so many numbers are cut: into pieces of at least PIECE
+    and ``least`` numbers, and few for each thread, because handing one over takes time."""
+    return split_range(count, min(-(-numbers // max(PIECE, least)), EACH * get_num_threads()))
+
+
+def share(
+    task: Callable[[int, int, int], object],
+    count: int,
+    numbers: int,
+    cut: tuple[slice, ...] | None = None,
+) -> None:
     """Share ``count`` parts of some work on so many numbers among the cores: ``task(i, first,
-    last)`` for piece i, the parts from ``first`` to ``last``."""
-    parts = split_range(count, pieces)
-    if len(parts) == 1:  # a shortcut
+    last)`` for each piece i of ``cut`` (default: :func:`pieces`), the parts from ``first`` to
+    ``last``."""
+    cut = pieces(count, numbers) if cut is None else cut
+    if len(cut) == 1:  # a shortcut
         task(0, 0, count)
     else:
-        parallel(lambda i: task(i, parts[i].start, parts[i].stop), len(parts), numbers)
+        parallel(lambda i: task(i, cut[i].start, cut[i].stop), len(cut), numbers)

@@ -73,7 +73,7 @@ def _with_repeated(kernel: Callable[..., None], layout: Along, x: Array, v: Arra
         kernel(y, flat, numbers, n, inner, first, last)
 
     rows = layout.outer * (1 if inner == 1 else n)
-    share(task, rows, -(-layout.size // elementwise.BLOCK), layout.size)
+    share(task, rows, layout.size)
     return layout.array(y)
 
 

@@ -16,7 +16,7 @@ from ..memory import empty
 from ..ops.layer_norm import _group_norm, _layer_norm
 from ..ops.normalize import _normalize
 from ..tape import Backward, keeping
-from .along import PIECE, Along, along, share
+from .along import Along, along, pieces, share
 from .compiled import kernels
 
 STRIP = 1 << 14  # elements of a strip of columns, which may be more
@@ -95,18 +95,18 @@ def _norm(
     def normalize(_: int, first: int, last: int) -> None:
         forward(flat, scale, shift, shape, first, last, *kept, y)
 
-    share(normalize, units, -(-x.size // PIECE), x.size)
+    share(normalize, units, x.size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g, gx = view.flat(g), empty((flat.size if needs[0] else 0,), flat.dtype)
         # Each task has sums of its own, together at most a quarter of the memory of x.
-        pieces = max(1, flat.size // max(PIECE, 16 * weights))
-        sums = np.zeros((min(pieces, units), 2, weights))
+        cut = pieces(units, flat.size, 16 * weights)
+        sums = np.zeros((len(cut), 2, weights))
 
         def task(i: int, first: int, last: int) -> None:
             derive(g, flat, scale, shape, first, last, *kept, *sums[i], gx)
 
-        share(task, units, pieces, flat.size)
+        share(task, units, flat.size, cut)
         gw, gb = sums.sum(axis=0).astype(flat.dtype)
         return (
             view.array(gx) if needs[0] else None,

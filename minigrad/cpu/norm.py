@@ -1,12 +1,11 @@
-"""Batch norm on the CPU, a block of channels per core, in batch-innermost memory.
+"""Batch norm on the CPU, a block of channels per core.
 
-In this layout a channel is a contiguous row, and each pass after the first finds it in the core's
-cache.
+Each pass over a channel after the first finds it in the core's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +14,12 @@ from ..layout import from_batch_last
 from ..memory import empty
 from ..ops.norm import _batch_norm
 from ..tape import Backward
+from .along import along, share
 from .compiled import kernels
-from .elementwise import BLOCK, scratch, to_batch_last
-from .threads import parallel, split_range, threads_for
+from .elementwise import BLOCK, to_batch_last
+from .threads import split_range, workspace
 
-
-def _rows(x: Array, task: Callable[[slice], None], pieces: int) -> None:
-    """Run ``task`` on ``pieces`` blocks of the rows of ``x`` (C, M), on all cores."""
-    parts = split_range(len(x), pieces)
-    parallel(lambda i: task(parts[i]), len(parts), x.size)
+SHORTEST = 64  # numbers of a piece of a channel
 
 
 @_batch_norm.on("cpu", when=lambda x, *_, **__: kernels("norm", x.dtype) is not None)
@@ -39,55 +35,76 @@ def compiled_batch_norm(
     eps: float,
     relu: bool,
 ) -> tuple[Array, Backward]:
-    """Compiled kernels, which process one row after another."""
+    """Compiled kernels, in the memory order of x, unless its channels are in short pieces there.
+
+    Where a channel is one piece, both passes over it follow one another. Otherwise the first pass
+    goes over all pieces as they lie in memory, then the second.
+    """
     fast = kernels("norm", x.dtype)
     assert fast is not None  # see `when`
-    shape = to_batch_last(x).shape
-    x = to_batch_last(x).reshape(len(mean), -1)
-    z = None if residual is None else to_batch_last(residual).reshape(x.shape)
-    y = empty(x.shape, x.dtype)
+    view = along(x, 1)
+    if view.outer > 1 and view.inner < SHORTEST:
+        x = from_batch_last(to_batch_last(x))
+        view = along(x, 1)
+    outer, count, n = view.outer, view.outer * view.n, view.inner
+    x, y = view.flat(x), empty((x.size,), x.dtype)
     r, scale = np.empty_like(mean), np.empty_like(mean)
     none, floor = np.empty(0, x.dtype), x.dtype.type(0 if relu else -np.inf)
+    weights, biases = (none if v is None else np.ascontiguousarray(v) for v in (w, b))
+    z = none if residual is None else view.flat(residual)
     eps = x.dtype.type(eps)
     statistics, (mean, var) = (
         (mean, var),
         (mean.copy(), var.copy()),
     )  # the caller may change its own
-    threads = threads_for(x.size)
-    pieces = 2 * threads if threads > 1 else 1
+    if batch and outer > 1:
+        mean[...], var[...] = _moments_of_pieces(fast, x, n, len(mean))
 
-    def rows(array: Array | None, c: slice) -> Array:
-        """The values of channels ``c`` of a (C,) or (C, M) array; no values for None."""
-        return none if array is None else array[c].reshape(-1)
+    def forward(_: int, first: int, last: int) -> None:
+        known, kept = batch and outer == 1, (mean, var, r, scale, y)
+        fast.forward(x, weights, biases, z, n, first, last, eps, floor, known, *kept)
 
-    def forward(c: slice) -> None:
-        kept = mean[c], var[c], r[c], scale[c]
-        added = rows(w, c), rows(b, c), rows(z, c)
-        fast.forward(rows(x, c), *added, eps, floor, batch, *kept, rows(y, c))
-
-    _rows(x, forward, pieces)
+    share(forward, count, x.size)
     if batch:
         statistics[0][...], statistics[1][...] = mean, var
-    active = y if relu else None
+    active = y if relu else none
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g = to_batch_last(g).reshape(x.shape)
-        gx = empty(g.shape, g.dtype) if needs[0] else None
-        gz = g if active is None or not needs[3] else empty(g.shape, g.dtype)
-        s, t = np.empty_like(mean), np.empty_like(mean)
+        g = view.flat(g)
+        gx = empty((g.size if needs[0] else 0,), g.dtype)
+        gz = empty((g.size,), g.dtype) if relu and (needs[3] or outer > 1) else none
 
-        def task(c: slice) -> None:
-            h = gz[c]
-            if active is not None and not needs[3]:
-                h = scratch("gradient", g[c.start : c.start + 1])
-            flat = rows(g, c), rows(active, c), rows(x, c)
-            kept = mean[c], r[c], scale[c]
-            fast.backward(*flat, batch, *kept, s[c], t[c], rows(gx, c), h.reshape(-1))
+        def passes(s: Array, t: Array, gx: Array, added: bool) -> None:
+            def task(_: int, first: int, last: int) -> None:
+                h = workspace("gradient", (n,), g.dtype) if relu and gz is none else gz
+                kept = mean, r, scale, s, t, gx, h
+                fast.backward(g, active, x, n, first, last, batch, added, *kept)
 
-        _rows(x, task, pieces)
-        return _as_images(gx, shape), t, s, _as_images(gz if needs[3] else None, shape)
+            share(task, count, g.size)
 
-    return from_batch_last(y.reshape(shape)), backward
+        s, t = sums = np.empty((2, count))
+        passes(s, t, gx if outer == 1 else none, False)
+        s, t = sums.reshape(2, outer, len(mean)).sum(axis=1)
+        if outer > 1 and needs[0]:
+            passes(s, t, gx, True)
+        gw, gb = t.astype(g.dtype), s.astype(g.dtype)
+        by_residual = view.array(gz if relu else g) if needs[3] else None
+        return view.array(gx) if needs[0] else None, gw, gb, by_residual
+
+    return view.array(y), backward
+
+
+def _moments_of_pieces(fast: Any, x: Array, n: int, channels: int) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel, in float64: of x in pieces of n numbers."""
+    sums, squares = np.empty((2, x.size // n))
+
+    def task(_: int, first: int, last: int) -> None:
+        fast.moments(x, n, first, last, sums, squares)
+
+    share(task, len(sums), x.size)
+    means, squares = (sums / n).reshape(-1, channels), squares.reshape(-1, channels)
+    mean = means.mean(axis=0)
+    return mean, squares.mean(axis=0) / n + np.square(means - mean).mean(axis=0)
 
 
 @_batch_norm.on("cpu")
@@ -115,9 +132,10 @@ def blocked_batch_norm(
         (mean, var),
         (mean.copy(), var.copy()),
     )  # the caller may change its own
-    pieces = -(-x.size // BLOCK)
+    blocks = split_range(len(x), -(-x.size // BLOCK))
 
-    def forward(c: slice) -> None:
+    def forward(_: int, first: int, last: int) -> None:
+        c = slice(first, last)
         if batch:
             mean[c], var[c] = _moments(x[c])
         r[c] = 1 / np.sqrt(var[c] + eps)
@@ -131,7 +149,7 @@ def blocked_batch_norm(
         if relu:
             np.maximum(y[c], 0, out=y[c])
 
-    _rows(x, forward, pieces)
+    share(forward, len(x), x.size, blocks)
     if batch:
         statistics[0][...], statistics[1][...] = mean, var
     active = y if relu else None
@@ -142,7 +160,8 @@ def blocked_batch_norm(
         gz = g if active is None or not needs[3] else empty(g.shape, g.dtype)
         s, t = np.empty_like(mean), np.empty_like(mean)
 
-        def task(c: slice) -> None:
+        def task(_: int, first: int, last: int) -> None:
+            c = slice(first, last)
             h = g[c]
             if active is not None:
                 h = np.where(active[c] != 0, h, h.dtype.type(0))
@@ -160,7 +179,7 @@ def blocked_batch_norm(
             gx[c] -= (scale[c] * s[c] / m)[:, None]
             gx[c] += h * scale[c, None]
 
-        _rows(x, task, pieces)
+        share(task, len(x), x.size, blocks)
         return _as_images(gx, shape), t, s, _as_images(gz if needs[3] else None, shape)
 
     return from_batch_last(y.reshape(shape)), backward

@@ -15,6 +15,7 @@ from ..device import Array
 from ..ops import sort
 from ..ops.sort import Pair
 from .along import along, share
+from .threads import split_range
 
 FEW = 1 << 10  # numbers; below, the definition is fast enough
 PIECE = 1 << 15  # numbers of a task, whose integers stay in a core's cache
@@ -38,7 +39,7 @@ def by_blocks(x: Array, *, axis: int, descending: bool, part: slice) -> Pair:
         y[first:last] = _places(rows[first:last], descending, begin, end)
 
     if y.size:
-        share(task, len(rows), -(-x.size // piece), COST * x.size)
+        share(task, len(rows), COST * x.size, split_range(len(rows), -(-x.size // piece)))
     memory = np.ascontiguousarray(y.reshape(view.outer, view.inner, -1).swapaxes(1, 2))
     return view.array(memory, y.shape[1]), lambda g, needs: (None,)
 

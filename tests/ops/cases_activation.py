@@ -16,7 +16,7 @@ BLOCKS = {"minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17)}
 
 STRIPS = {
     "minigrad.cpu.along.STRIP": (1, 100, 1 << 16),
-    "minigrad.cpu.along.PIECE": (32, 1 << 16),
+    "minigrad.cpu.along.PIECE": (64, 1 << 18),
 }
 
 

@@ -43,7 +43,7 @@ def scatter(draw: st.DrawFn) -> Arguments:
 FLOATS = (np.float32, np.float64)  # which kernels serve
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
-    "minigrad.cpu.along.PIECE": (1, 1 << 16),
+    "minigrad.cpu.along.PIECE": (1, 1 << 18),
     "minigrad.cpu.indexing.STRIP": (1, 1 << 15),
     "minigrad.cpu.indexing.MAX_RUN": (0, 32),
 }

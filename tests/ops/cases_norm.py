@@ -45,7 +45,11 @@ CASES = {
         gpu=batch_norm([*PIXELS, (2, SEGMENT // 2), (SEGMENT + 1,)]),
         dtypes=(np.float32, np.float64),  # ``mean`` and ``var`` are float32 for float16
         written=("mean", "var"),
-        limits={"minigrad.cpu.norm.BLOCK": (1, 64, 1 << 17)},
+        limits={
+            "minigrad.cpu.norm.BLOCK": (1, 64, 1 << 17),
+            "minigrad.cpu.norm.SHORTEST": (1, 64),
+            "minigrad.cpu.along.PIECE": (1, 1 << 18),
+        },
     ),
     norm._track: Cases(statistics(), dtypes=(np.float32, np.float64), written=(0, 1, 4)),
 }

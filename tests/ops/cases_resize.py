@@ -28,7 +28,7 @@ CASES = {
     resize._interpolate: Cases(
         resizing(),
         dtypes=(np.float32, np.float64),
-        limits={"minigrad.cpu.resize.FEW": (0,), "minigrad.cpu.along.PIECE": (1, 1 << 16)},
+        limits={"minigrad.cpu.resize.FEW": (0,), "minigrad.cpu.along.PIECE": (1, 1 << 18)},
         special=True,
     )
 }

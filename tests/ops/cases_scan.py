@@ -18,7 +18,7 @@ def scanned(draw: st.DrawFn) -> Arguments:
     return [x], {"axis": draw(st.integers(0, len(shape) - 1))}
 
 
-LIMITS = {"minigrad.cpu.scan.FEW": (0,), "minigrad.cpu.along.PIECE": (1, 1 << 16)}
+LIMITS = {"minigrad.cpu.scan.FEW": (0,), "minigrad.cpu.along.PIECE": (1, 1 << 18)}
 CASES = {
     operation: Cases(
         scanned(), dtypes=(np.float32, np.float64), limits=LIMITS, special=True, batch_last=False

@@ -54,7 +54,7 @@ def within(draw: st.DrawFn) -> Arguments:
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
     "minigrad.cpu.indexing.MAX_RUN": (0, 2),  # with more terms, other bits
-    "minigrad.cpu.along.PIECE": (1, 1 << 16),
+    "minigrad.cpu.along.PIECE": (1, 1 << 18),
 }
 CASES = {
     shape._getitem: Cases(getitem(), limits=LIMITS, batch_last=False, exact=True),

@@ -1,11 +1,14 @@
-"""Batch norm along rows of flat (C, M) memory: a channel's M values are contiguous, so all passes
-but the first find them in cache. :mod:`minigrad.ops.norm` has the mathematics and the names."""
+"""Batch norm of contiguous memory, in pieces of n numbers, number ``first`` to ``last``. The pieces
+of all channels follow one another, once or several times. If once, all passes but the first find a
+channel in cache. :mod:`minigrad.ops.norm` has the mathematics and the names."""
 
 from __future__ import annotations
 
 from math import inf, sqrt
 
-from . import inline_sum, jit
+import numpy as np
+
+from . import inline, inline_sum, jit
 
 RUN = 1024  # values summed in their own dtype; sums of runs are added in float64
 
@@ -34,21 +37,6 @@ def add_squares(x, i, n, mean, zero):
             part += (run[k] - mean) * (run[k] - mean)
         total += part
     return total
-
-
-@inline_sum
-def moments(x, i, n, near):
-    """Σ (x − near) and Σ (x − near)²."""
-    total, squares = 0.0, 0.0
-    for start in range(i, i + n, RUN):
-        run = x[start : min(start + RUN, i + n)]
-        p, q = x.dtype.type(0), x.dtype.type(0)
-        for k in range(len(run)):
-            p += run[k] - near
-            q += (run[k] - near) * (run[k] - near)
-        total += p
-        squares += q
-    return total, squares
 
 
 @inline_sum
@@ -87,69 +75,101 @@ def _active_sums(g, y, x, i, n, mean, h, j):
     return total, product
 
 
+@inline_sum
+def _around(x, i, n, near):
+    """Σ (x − near) and Σ (x − near)²."""
+    total, squares = 0.0, 0.0
+    for start in range(i, i + n, RUN):
+        run = x[start : min(start + RUN, i + n)]
+        p, q = x.dtype.type(0), x.dtype.type(0)
+        for k in range(len(run)):
+            p += run[k] - near
+            q += (run[k] - near) * (run[k] - near)
+        total += p
+        squares += q
+    return total, squares
+
+
+@inline
+def _moments(x, i, n):
+    """Σ x and Σ (x − mean)², in float64."""
+    some = min(n, RUN)
+    near = x.dtype.type(add(x, i, some, x.dtype.type(0)) / some)
+    total, squares = _around(x, i, n, near)
+    away = n * (total / n) ** 2
+    total, squares = total + n * np.float64(near), squares - away
+    # Unless the first values' mean is too far away, or the sum of a run has overflowed.
+    if not away <= squares < inf:
+        total = add(x, i, n, 0.0)
+        squares = add_squares(x, i, n, total / n, 0.0)
+    return total, squares
+
+
 @jit
-def forward(x, w, b, z, eps, floor, batch, mean, var, r, scale, y):
-    """y = max((x − mean) scale + b + z, floor) with r = 1 / √(var + eps) and scale = w r, for each
-    row. With ``batch`` the row's own mean and (biased) var are computed and written.
+def moments(x, n, first, last, sums, squares):
+    """Σ x, and Σ (x − mean)² with the piece's own mean, in float64."""
+    for p in range(first, last):
+        sums[p], squares[p] = _moments(x, p * n, n)
+
+
+@jit
+def forward(x, w, b, z, n, first, last, eps, floor, batch, mean, var, r, scale, y):
+    """y = max((x − mean) scale + b + z, floor) with r = 1 / √(var + eps) and scale = w r, for
+    pieces of n numbers. With ``batch`` each piece is a channel, whose mean and (biased) var are
+    computed and written.
 
     w, b and z may be empty.
     """
-    m = len(x) // len(mean)
     one, zero = x.dtype.type(1), x.dtype.type(0)
-    for c in range(len(mean)):
+    for p in range(first, last):
+        i, c = p * n, p % len(mean)
         if batch:
-            some = min(m, RUN)
-            near = x.dtype.type(add(x, c * m, some, zero) / some)
-            total, squares = moments(x, c * m, m, near)
-            away = total / m
-            exact, spread = near + away, squares / m - away**2
-            # Unless the first values' mean is too far away, or the sum of a run has overflowed.
-            if not away**2 <= spread < inf:
-                exact = add(x, c * m, m, 0.0) / m
-                spread = add_squares(x, c * m, m, exact, 0.0) / m
-            mean[c], var[c] = exact, spread
+            total, squares = _moments(x, i, n)
+            mean[c], var[c] = total / n, squares / n
         r[c] = one / sqrt(var[c] + eps)
         scale[c] = r[c] * w[c] if len(w) else r[c]
         mu, a, shift = mean[c], scale[c], b[c] if len(b) else zero
-        xs, ys = x[c * m : (c + 1) * m], y[c * m : (c + 1) * m]
+        xs, ys = x[i : i + n], y[i : i + n]
         if len(z):
-            zs = z[c * m : (c + 1) * m]
-            for k in range(m):
+            zs = z[i : i + n]
+            for k in range(n):
                 value = (xs[k] - mu) * a + shift + zs[k]
                 ys[k] = floor if value < floor else value  # NaN stays
         else:
-            for k in range(m):
+            for k in range(n):
                 value = (xs[k] - mu) * a + shift
                 ys[k] = floor if value < floor else value
 
 
 @jit
-def backward(g, y, x, batch, mean, r, scale, s, t, gx, h):
-    """h = g where y ≠ 0, else 0; s = Σ h and t = Σ h (x − mean) r of each row, and
-    gx = scale (h − s/m − (x − mean) r t/m), or scale h unless ``batch``.
+def backward(g, y, x, n, first, last, batch, added, mean, r, scale, s, t, gx, h):
+    """h = g where y ≠ 0, else 0, for pieces of n numbers; s = Σ h and t = Σ h (x − mean) r of each
+    piece, unless these of each channel are there already (``added``); and, of a channel of m
+    values, gx = scale (h − s/m − (x − mean) r t/m), or scale h unless ``batch``.
 
-    If y is empty, h equals g and is not written. h has all rows, or only one if the caller does not
-    need it. gx may be empty.
+    If y is empty, h equals g and is not written. h has all pieces, or only one if the caller does
+    not need it. gx may be empty.
     """
-    m = len(x) // len(mean)
-    for c in range(len(mean)):
-        i = j = c * m
-        source = g
+    m, number = len(x) // len(mean), x.dtype.type
+    for p in range(first, last):
+        i, c = p * n, p % len(mean)
+        j, source = i, g
         if len(y):
-            j %= len(h)
-            s[c], product = _active_sums(g, y, x, i, m, mean[c], h, j)
-            source = h
-        else:
-            s[c], product = sums(g, x, i, m, mean[c])
-        t[c] = product * r[c]
+            j, source = i % len(h), h
+        if not added:
+            if len(y):
+                s[p], product = _active_sums(g, y, x, i, n, mean[c], h, j)
+            else:
+                s[p], product = sums(g, x, i, n, mean[c])
+            t[p] = product * r[c]
         if len(gx) == 0:
             continue
-        hs, xs, out = source[j : j + m], x[i : i + m], gx[i : i + m]
+        hs, xs, out = source[j : j + n], x[i : i + n], gx[i : i + n]
         mu, a = mean[c], scale[c]
         if batch:
-            slope, offset = -a * r[c] * t[c] / m, -a * s[c] / m
-            for k in range(m):
+            slope, offset = number(-a * r[c] * t[c] / m), number(-a * s[c] / m)
+            for k in range(n):
                 out[k] = a * hs[k] + (slope * (xs[k] - mu) + offset)
         else:
-            for k in range(m):
+            for k in range(n):
                 out[k] = a * hs[k]
