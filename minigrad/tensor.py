@@ -79,7 +79,7 @@ class Tensor(Variable):
 
     def _accumulate(self, gradient: Array, owned: bool) -> None:
         if self._grad is None:
-            self._grad = Tensor(gradient if owned else gradient.copy(order="K"))
+            self._grad = Tensor(gradient if owned else tape.copy.run(gradient))
         elif self._grad.node is None and check.is_writable(self._grad.data):
             self._grad.data += gradient
         else:

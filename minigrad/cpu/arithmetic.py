@@ -149,3 +149,17 @@ def add_into(a: Array, b: Array) -> None:
     a, b = a.transpose(order), b.transpose(order)
     parts = split_range(len(a), -(-a.size // elementwise.BLOCK))
     parallel(lambda i: np.add(a[parts[i]], b[parts[i]], out=a[parts[i]]), len(parts), a.size)
+
+
+@tape.copy.on("cpu", when=lambda g: g.size >= LARGE)
+def copy_gradient(g: Array) -> Array:
+    """In the memory order of ``g``, or C order if it repeats numbers."""
+    order = list(range(g.ndim)) if 0 in g.strides else memory_order(g)
+    memory = g.transpose(order)
+    result = empty(memory.shape, g.dtype)
+
+    def task(_: int, first: int, last: int) -> None:
+        result[first:last] = memory[first:last]
+
+    share(task, len(memory), g.size)
+    return result.transpose([order.index(i) for i in range(g.ndim)])

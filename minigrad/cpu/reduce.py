@@ -1,31 +1,31 @@
-"""Sums, means, variances and norms on the CPU.
+"""Sums, means, variances, norms, extremes and products on the CPU.
 
 Of few numbers the gradients are written out. The view that repeats one number takes longer to make,
-and whatever reads it has to copy it first. Of many that lie in runs the runs are summed by compiled
-loops, in float64.
+and whatever reads it has to copy it first. Of many that lie in runs compiled loops reduce the runs,
+sums in float64.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import tape
 from ..device import Array
-from ..layout import memory_order
-from ..ops import reduce, scan
+from ..ops import extreme, reduce, scan
 from ..ops.reduce import Pair, spread
 from ..sums import total
+from .along import Along, along, pieces, share
 from .compiled import kernels
 from .elementwise import elementwise
-from .threads import parallel, split_range
 
 FEW = 1 << 12  # numbers
 MANY = 1 << 14  # numbers from which runs are summed by compiled loops
 SHORTEST = 64  # numbers of a run
-PIECE = 1 << 15  # numbers of a task
 
 
 def _are_few(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
@@ -45,54 +45,64 @@ def mean_of_few(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return y, lambda g, needs: (np.full(shape, g.reshape(()) / count),)
 
 
-def _outer(x: Array, axes: tuple[int, ...]) -> list[int]:
-    """The axes of x from outermost in memory to the innermost that is kept."""
-    order = memory_order(x)
-    while order and order[-1] in axes:
-        order.pop()
-    return order
+@functools.lru_cache(maxsize=1024)
+def _innermost(order: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The last of ``order``, as far as they are among ``axes``."""
+    kept = max((k + 1 for k, axis in enumerate(order) if axis not in axes), default=0)
+    return order[kept:]
+
+
+def _runs(x: Array, axes: tuple[int, ...]) -> Along:
+    """x along those of ``axes`` that are innermost in memory: its rows are runs to reduce."""
+    return along(x, *_innermost(along(x).order, axes))
 
 
 def _in_runs(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
     if x.size < MANY or kernels("reduce", x.dtype) is None:
         return False
-    runs = math.prod(x.shape[axis] for axis in _outer(x, axes))
-    return x.size >= SHORTEST * runs and x.transpose(memory_order(x)).flags.c_contiguous
+    view = _runs(x, axes)
+    dense = x.flags.c_contiguous or x.transpose(view.order).flags.c_contiguous
+    return dense and view.n >= SHORTEST
 
 
-def _sums(
-    x: Array, axes: tuple[int, ...], centre: Array | None = None, exact: bool = False
+def _folded(
+    x: Array,
+    axes: tuple[int, ...],
+    kernel: Callable[..., object],
+    join: np.ufunc,
+    *args: Any,
+    dtype: Any = np.float64,
 ) -> Array:
-    """Σ x over ``axes``, or Σ (x − centre)², in float64; the axes have size 1.
+    """x reduced over ``axes``, which have size 1 then: each run, or each piece of the only run, by
+    ``kernel(found, memory, n, *args, first, last)``, and these by ``join``."""
+    view = _runs(x, axes)
+    flat, n = view.flat(x), view.n
+    if view.outer == 1:
+        n = -(-n // len(pieces(n, n)))
+    found = np.empty(-(-flat.size // n), dtype)
+    share(lambda _, *part: kernel(found, flat, n, *args, *part), len(found), flat.size)
+    if view.outer == 1:
+        found = join.reduce(found, keepdims=True)
+    y = view.array(found, *(1,) * len(view.axes))
+    return y if len(axes) == len(view.axes) else join.reduce(y, axes, keepdims=True)
 
-    Args:
-        exact: whether runs too are added in float64.
-    """
-    fast, order, outer = kernels("reduce", x.dtype), memory_order(x), _outer(x, axes)
+
+def _sums(x: Array, axes: tuple[int, ...], exact: bool = False) -> Array:
+    """Σ x over ``axes`` in float64, runs too if ``exact``."""
+    fast = kernels("reduce", x.dtype)
     assert fast is not None  # see `when`
-    flat, shape = x.transpose(order).reshape(-1), [x.shape[axis] for axis in outer]
-    runs = math.prod(shape)
-    n = x.size // runs if runs > 1 else PIECE
-    sums = np.empty(-(-x.size // n))
-    centres = np.zeros(0) if centre is None else centre.transpose(order)
-    if centre is not None:  # one for each run
-        centres = np.broadcast_to(centres.reshape([centre.shape[axis] for axis in outer]), shape)
-        centres = centres.reshape(-1) if runs > 1 else np.full(len(sums), centres)
-    parts = split_range(len(sums), -(-x.size // PIECE))
+    return _folded(x, axes, fast.sums, np.add, exact)
 
-    def task(i: int) -> None:
-        part = parts[i].start, parts[i].stop
-        if centre is None:
-            fast.sums(sums, flat, n, exact, *part)
-        else:
-            fast.squares(sums, flat, centres, n, *part)
 
-    parallel(task, len(parts), x.size)
-    sums = sums.reshape(shape) if runs > 1 else sums.sum().reshape(shape)
-    left = tuple(k for k, axis in enumerate(outer) if axis in axes)
-    sums = sums.sum(left, keepdims=True)
-    sizes = (*sums.shape, *(1,) * (x.ndim - len(outer)))
-    return sums.reshape(sizes).transpose([order.index(axis) for axis in range(x.ndim)])
+def _squares(x: Array, axes: tuple[int, ...], centre: Array | None = None) -> Array:
+    """Σ x² over ``axes``, or Σ (x − centre)², in float64."""
+    fast, centres = kernels("reduce", x.dtype), np.zeros(1)
+    assert fast is not None  # see `when`
+    if centre is not None:
+        view = _runs(x, axes)
+        sizes = [1 if axis in view.axes else n for axis, n in enumerate(x.shape)]
+        centres = view.flat(np.broadcast_to(centre, sizes))
+    return _folded(x, axes, fast.squares, np.add, centres)
 
 
 def _result(y: Array, x: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
@@ -122,7 +132,7 @@ def _variance(x: Array, axes: tuple[int, ...], correction: float) -> tuple[Array
     """v, the mean, and what v was divided by."""
     count = math.prod(x.shape[axis] for axis in axes)
     mean, freedom = _sums(x, axes, exact=True) / count, max(count - correction, 0.0)
-    return _sums(x, axes, mean) / np.float64(freedom), mean, freedom
+    return _squares(x, axes, mean) / np.float64(freedom), mean, freedom
 
 
 def _scaled(x: Array, factor: Array, centre: Array | None = None) -> Array:
@@ -161,11 +171,45 @@ def std_of_runs(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: 
 
 @scan._norm.on("cpu", when=lambda x, *, p, axes, keepdim: p == 2 and _in_runs(x, axes=axes))
 def norm_of_runs(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) -> Pair:
-    zeros = np.zeros([1 if axis in axes else n for axis, n in enumerate(x.shape)])
-    y = np.sqrt(_sums(x, axes, zeros))
+    y = np.sqrt(_squares(x, axes))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         slope = g.reshape(y.shape) / np.where(y == 0, 1, y)
         return (_scaled(x, np.where(y == 0, 0, slope).astype(x.dtype)),)
+
+    return _result(y, x, axes, keepdim), backward
+
+
+@extreme._extreme_over.on("cpu", when=_in_runs)
+def extreme_of_runs(
+    x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool, nan: bool
+) -> Pair:
+    fast = kernels("reduce", x.dtype)
+    assert fast is not None  # see `when`
+    join, sign = (np.maximum, 1) if name == "max" else (np.minimum, -1)
+    kernel, number = fast.extremes(x.dtype), x.dtype.type(sign)
+    y = _folded(x, axes, kernel, join, number, dtype=x.dtype)
+    shape = y.shape if keepdim else [n for axis, n in enumerate(x.shape) if axis not in axes]
+    return y.reshape(shape), lambda g, needs: (extreme.shared(g, x, y, axes, nan),)
+
+
+def _of_product(x: Array, axis: int | None) -> tuple[int, ...]:
+    return tuple(range(x.ndim)) if axis is None else (axis,)
+
+
+@scan._prod.on("cpu", when=lambda x, *, axis, keepdim: _in_runs(x, axes=_of_product(x, axis)))
+def product_of_runs(x: Array, *, axis: int | None, keepdim: bool) -> Pair:
+    """The gradient, if no number is 0, infinite or NaN: g y / x."""
+    fast, axes = kernels("reduce", x.dtype), _of_product(x, axis)
+    assert fast is not None  # see `when`
+    y = _folded(x, axes, fast.products, np.multiply)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        if not (np.isfinite(y) & (y != 0)).all():  # else all numbers are plain
+            everything = tuple(range(x.ndim))
+            if _folded(x, everything, fast.count_odd, np.add).any():
+                return scan._prod.definition(x, axis=axis, keepdim=keepdim)[1](g, needs)
+        slope = (g.reshape(y.shape) * y).astype(x.dtype)
+        return (elementwise(lambda out, x, slope: np.divide(slope, x, out=out), x, slope),)
 
     return _result(y, x, axes, keepdim), backward

@@ -35,15 +35,17 @@ def _extreme_over(x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool, 
 
     Where y is NaN, the NaN share g if ``nan``, else all of dL/dx is NaN: of 0 · g / 0.
     """
-    xp, shape = get_xp(x), x.shape
+    xp = get_xp(x)
     y = xp.asarray(getattr(xp, name)(x, axis=axes, keepdims=keepdim))
+    return y, lambda g, needs: (shared(g, x, y, axes, nan),)
 
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        top = spread(y, shape, axes)
-        hit = (x == top) | (xp.isnan(x) & xp.isnan(top)) if nan else x == top
-        return (hit * (spread(g, shape, axes) / hit.sum(axes, keepdims=True).astype(g.dtype)),)
 
-    return y, backward
+def shared(g: Array, x: Array, y: Array, axes: tuple[int, ...], nan: bool) -> Array:
+    """dL/dx of :func:`_extreme_over`."""
+    xp, shape = get_xp(x), x.shape
+    top = spread(y, shape, axes)
+    hit = (x == top) | (xp.isnan(x) & xp.isnan(top)) if nan else x == top
+    return hit * (spread(g, shape, axes) / hit.sum(axes, keepdims=True).astype(g.dtype))
 
 
 def check_not_empty(name: str, input: Tensor, dim: Any) -> None:

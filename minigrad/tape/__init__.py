@@ -18,7 +18,7 @@ rules of operations for that, :mod:`minigrad.gradients` their use.
 The tape works on arrays. :class:`Variable` is the part of a Tensor that it uses.
 """
 
-from .backward import Gradient, add, add_along, add_into, sweep, unbroadcast
+from .backward import Gradient, add, add_along, add_into, copy, sweep, unbroadcast
 from .graph import AccumulateGrad, Backward, Node, Target, Variable
 from .modes import (
     enable_grad,
@@ -46,6 +46,7 @@ __all__ = [
     "add",
     "add_along",
     "add_into",
+    "copy",
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",

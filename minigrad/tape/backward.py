@@ -44,6 +44,12 @@ def add_along(g: Array, axes: tuple[int, ...]) -> Array:
     return total(g, axes, keepdims=True)
 
 
+@Dispatched
+def copy(g: Array) -> Array:
+    """``g`` in memory of its own."""
+    return g.copy(order="K")
+
+
 recorded: Any = None  # the Gradient of create_graph=True, set by minigrad.gradients.recorded
 
 
@@ -77,7 +83,7 @@ class Gradient:
 
     def tensor(self, make: Callable[[Array], Any]) -> Any:
         """A Tensor, made by ``make``, that does not share its memory."""
-        return make(self.value if self.owned else self.value.copy(order="K"))
+        return make(self.value if self.owned else copy.run(self.value))
 
     @staticmethod
     def check(passing: Collection[Node | Variable], everything: bool) -> None:

@@ -11,7 +11,10 @@ from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
 SHAPES = [(), (0, 3), (1,), (3, 5), (2, 3, 4), (2, 3, 300)]
-BLOCKS = {"minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17)}
+BLOCKS = {
+    "minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17),
+    "minigrad.cpu.along.PIECE": (1, 1 << 18),
+}
 
 
 @st.composite
@@ -89,5 +92,11 @@ CASES = {
     arithmetic._clamp: Cases(clamped(), limits=BLOCKS, special=True),
     arithmetic._where: Cases(selected(), limits=BLOCKS, special=True, batch_last=False),
     tape.add: Cases(gradients(), limits=BLOCKS, special=True, exact=True),
+    tape.copy: Cases(
+        gradients().map(lambda drawn: (drawn[0][:1], {})),
+        limits={"minigrad.cpu.arithmetic.LARGE": (1,), "minigrad.cpu.along.PIECE": (1, 1 << 18)},
+        special=True,
+        exact=True,
+    ),
     tape.add_into: Cases(gradients(), limits=BLOCKS, special=True, exact=True, written=(0,)),
 }

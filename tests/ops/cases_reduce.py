@@ -1,4 +1,4 @@
-"""Sums, means, variances, norms: what tests.ops.test_implementations draws."""
+"""Sums, means, variances, norms, extremes, products: what tests.ops.test_implementations draws."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad import tape
-from minigrad.ops import reduce, scan
+from minigrad.ops import extreme, reduce, scan
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -41,11 +41,27 @@ def broadcast(draw: st.DrawFn) -> Arguments:
     return [g, options["axes"]], {}
 
 
+@st.composite
+def extremes(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(reductions())
+    x = np.round(x) if draw(st.booleans()) else x  # some are equal
+    which = {"name": draw(st.sampled_from(["max", "min"])), "nan": draw(st.booleans())}
+    return [x], options | which
+
+
+@st.composite
+def products(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(reductions())
+    axis = draw(st.sampled_from([None, *range(x.ndim)]))
+    x = np.round(x) if draw(st.booleans()) else x  # some are 0
+    return [x], {"axis": axis, "keepdim": options["keepdim"]}
+
+
 LIMITS = {
     "minigrad.cpu.reduce.FEW": (1, 1 << 12),
     "minigrad.cpu.reduce.MANY": (1,),
     "minigrad.cpu.reduce.SHORTEST": (1,),
-    "minigrad.cpu.reduce.PIECE": (7, 1 << 15),
+    "minigrad.cpu.along.PIECE": (7, 1 << 18),
 }
 CASES = {
     operation: Cases(drawn, limits=LIMITS, special=True, batch_last=False)
@@ -56,5 +72,7 @@ CASES = {
         (reduce._std, moments()),
         (scan._norm, norms()),
         (tape.add_along, broadcast()),
+        (extreme._extreme_over, extremes()),
+        (scan._prod, products()),
     )
 }

@@ -1,17 +1,21 @@
-"""Sums of runs of contiguous memory, in float64."""
+"""Runs of n numbers of contiguous memory reduced, number ``first`` to ``last``; the last run may be
+shorter."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from math import isfinite
+from typing import Any
 
-from . import jit
-from .norm import add, add_squares
+from . import inline_sum, jit
+from .norm import RUN, add, add_squares
+from .scalar import INTEGER, LARGEST, bind, rank, ranked
 
 
 @jit
 def sums(out, x, n, exact, first, last):
-    """``out[q]`` = Σ x over run q of ``n`` numbers, for those from ``first`` to ``last``: in the
-    dtype of x as far as is accurate, unless ``exact``."""
+    """``out[q]`` = Σ x over run q: in the dtype of x as far as is accurate, unless ``exact``."""
     zero = x.dtype.type(0)
     for q in range(first, last):
         many = min(n, len(x) - q * n)
@@ -22,7 +26,58 @@ def sums(out, x, n, exact, first, last):
 
 
 @jit
-def squares(out, x, centres, n, first, last):
-    """Likewise Σ (x − c)², with a centre c for each run."""
+def squares(out, x, n, centres, first, last):
+    """Σ (x − c)², with a centre c for each run, or one for all."""
     for q in range(first, last):
-        out[q] = add_squares(x, q * n, min(n, len(x) - q * n), centres[q], 0.0)
+        centre = centres[q % len(centres)]
+        out[q] = add_squares(x, q * n, min(n, len(x) - q * n), centre, 0.0)
+
+
+@inline_sum
+def _multiply(run, one):
+    part = one
+    for k in range(len(run)):
+        part *= run[k]
+    return part
+
+
+@jit
+def products(out, x, n, first, last):
+    """Π x."""
+    one = x.dtype.type(1)
+    for q in range(first, last):
+        stop = min((q + 1) * n, len(x))
+        total = 1.0
+        for start in range(q * n, stop, RUN):
+            total *= _multiply(x[start : min(start + RUN, stop)], one)
+        out[q] = total
+
+
+@jit
+def count_odd(out, x, n, first, last):
+    """How many numbers are 0, infinite or NaN."""
+    zero = x.dtype.type(0)
+    for q in range(first, last):
+        run = x[q * n : min((q + 1) * n, len(x))]
+        count = 0
+        for k in range(len(run)):
+            count += run[k] == zero or run[k] - run[k] != zero
+        out[q] = count
+
+
+@cache
+def extremes(dtype: Any) -> Callable[..., Any]:
+    """:func:`_extremes`, compiled for arrays of ``dtype``."""
+    return jit(bind(_extremes, dtype.type))
+
+
+def _extremes(out, x, n, sign, first, last):
+    """The largest number, or the smallest with ``sign`` −1; NaN if there is one."""
+    for q in range(first, last):
+        run = x[q * n : min((q + 1) * n, len(x))]
+        most = INTEGER(-LARGEST)
+        for k in range(len(run)):
+            value = sign * run[k]
+            other = rank(value) if value == value else INTEGER(LARGEST)  # which is NaN
+            most = other if other > most else most
+        out[q] = sign * ranked(most)

@@ -13,8 +13,29 @@ def test_sums():
     sums, squares, centres = np.empty(3), np.empty(3), np.array([0, 0.5, 2])
     for part in ((0, 2), (2, 3)):
         kernels.sums(sums, x, 2000, part == (2, 3), *part)
-        kernels.squares(squares, x, centres, 2000, *part)
+        kernels.squares(squares, x, 2000, centres, *part)
     runs = np.split(x.astype(np.float64), (2000, 4000))
     np.testing.assert_allclose(sums, [run.sum() for run in runs], 1e-6)
     expected = [((run - c) ** 2).sum() for run, c in zip(runs, centres, strict=True)]
     np.testing.assert_allclose(squares, expected, 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extremes(dtype):
+    """Of numbers of any sign and size; a NaN of any sign is larger than all."""
+    x = np.random.default_rng(0).standard_normal(40).astype(dtype)
+    x[3], x[13], x[23], x[33], x[34] = -np.inf, np.inf, np.nan, -np.nan, np.inf
+    for sign, reduce in (1, np.max), (-1, np.min):
+        found = np.empty(4, dtype)
+        kernels.extremes(x.dtype)(found, x, 10, dtype(sign), 0, 4)
+        np.testing.assert_array_equal(found, reduce(x.reshape(4, 10), 1))
+
+
+def test_products():
+    x = np.random.default_rng(0).uniform(0.5, 2, 5000)
+    x[[7, 4100, 4200]] = 0, np.inf, np.nan
+    products, odd = np.empty((2, 3))
+    kernels.products(products, x, 2000, 0, 3)
+    kernels.count_odd(odd, x, 2000, 0, 3)
+    np.testing.assert_allclose(products, [run.prod() for run in np.split(x, (2000, 4000))], 1e-12)
+    np.testing.assert_array_equal(odd, [1, 0, 2])
