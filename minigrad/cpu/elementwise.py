@@ -11,6 +11,7 @@ import numpy as np
 from ..device import Array, get_xp
 from ..layout import memory_order
 from ..memory import empty
+from .compiled import kernels
 from .threads import get_num_threads, parallel, split_range, workspace
 
 # Elements per block of an element-wise pass. Smaller blocks would fit the second-level cache
@@ -77,6 +78,10 @@ def contiguous(x: Array) -> Array:
     result = empty(x.shape, x.dtype)
     to = result.reshape(math.prod(x.shape[:i]), -1)
     turned = memory.reshape(-1, len(to))
+    fast: Any = kernels("turn", x.dtype)
+    if fast is not None:
+        _turn(fast.turn, to, turned)
+        return result
     rows, columns = (split_range(n, -(-n // t)) for n, t in zip(to.shape, TILE, strict=True))
 
     def task(i: int) -> None:
@@ -85,6 +90,20 @@ def contiguous(x: Array) -> Array:
 
     parallel(task, len(rows), x.size)
     return result
+
+
+def _turn(turn: Callable[..., None], to: Array, turned: Array) -> None:
+    """Write the transpose of ``turned`` to ``to``."""
+    parts = [slice(0, n) for n in to.shape]
+    longer, few = int(to.shape[1] > to.shape[0]), -(-to.size // BLOCK)
+    cut = split_range(to.shape[longer], min(few, 4 * get_num_threads()), align=64)
+
+    def task(i: int) -> None:
+        rows, columns = (cut[i] if k == longer else part for k, part in enumerate(parts))
+        borders = rows.start, rows.stop, columns.start, columns.stop
+        turn(to.reshape(-1), turned.reshape(-1), *to.shape, *borders)
+
+    parallel(task, len(cut), to.size)
 
 
 def to_batch_last(x: Array) -> Array:

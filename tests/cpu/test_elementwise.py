@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad.cpu.elementwise import BLOCK, contiguous, elementwise, matmul2d
 from minigrad.layout import memory_order
 from minigrad.tape import add, add_into
-from tests.common import grid, lay_out, layouts, seeds, shapes
+from tests.common import grid, lay_out, layouts, seeds, set_compiled, shapes
 
 
 @given(
@@ -37,8 +38,9 @@ def test_elementwise(shape, count, block, seed, data):
 def test_contiguous(shape, longer, layout, seed, data):
     """Copies of any layout, turned in tiles of any size."""
     x = lay_out(grid((longer * shape[0], *shape[1:]), seed), layout)
-    limits = {"TURNED": data.draw(st.sampled_from([1, 1 << 17])), "TILE": (3, 5)}
-    with pytest.MonkeyPatch.context() as patch:
+    limits = {"TURNED": data.draw(st.sampled_from([1, 1 << 17])), "TILE": (3, 5), "BLOCK": 7}
+    compiled = mg.is_compiled() and data.draw(st.booleans())
+    with set_compiled(compiled), pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
             patch.setattr(f"minigrad.cpu.elementwise.{name}", value)
         y = contiguous(x)
