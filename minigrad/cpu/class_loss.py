@@ -9,7 +9,15 @@ import numpy as np
 
 from ..device import Array
 from ..memory import empty
-from ..ops.loss import _class_indices, _cross_entropy, no_class, spread
+from ..ops.loss import (
+    _class_indices,
+    _cross_entropy,
+    _focal_loss,
+    focal_terms,
+    no_class,
+    reduced,
+    spread,
+)
 from ..tape import Backward, Gone, keeping
 from .along import along
 from .compiled import kernels
@@ -76,3 +84,20 @@ def cross_entropy(
     else:
         y = np.asarray(dtype.type(loss) / norm if reduction == "mean" else dtype.type(loss))
     return y, keeping(backward, Gone(shape, dtype) if from_log else view.array(memory))
+
+
+@_focal_loss.on("cpu", when=_serves)
+def focal_loss(
+    x: Array, *, target: Array, weight: Array, norm: Any, gamma: float, reduction: str
+) -> tuple[Array, Backward]:
+    """From the cross-entropy −ln p of each target, whose derivative is that of −ln p."""
+    used = np.ones(target.shape, bool)
+    options = {"weight": None, "smoothing": 0.0, "reduction": "none", "from_log": False}
+    each, derivative = cross_entropy(x, target=target, used=used, **options)
+    loss, slope_of = focal_terms(-each.reshape(-1), weight, gamma)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        slope = -slope_of() * spread(g, norm, reduction).reshape(-1)
+        return derivative(slope.astype(x.dtype, copy=False).reshape(each.shape), needs)
+
+    return reduced(loss, norm, reduction, x.shape), backward

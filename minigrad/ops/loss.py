@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -101,20 +102,30 @@ def _focal_loss(
     z = classes_first(x)
     columns = xp.arange(z.shape[1])
     logp = log_softmax_array(z, 0)
-    logpt = logp[target, columns]
-    q = -xp.expm1(logpt)
-    modulation = weight * q**gamma
-    loss = -modulation * logpt
+    loss, slope_of = focal_terms(logp[target, columns], weight, gamma)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        ratio = xp.where(q > 0, logpt / xp.where(q > 0, q, 1), -1)
-        slope = modulation * (gamma * xp.exp(logpt) * ratio - 1)
-        slope = (slope * spread(g, norm, reduction).reshape(-1)).astype(x.dtype, copy=False)
+        slope = slope_of() * spread(g, norm, reduction).reshape(-1)
+        slope = slope.astype(x.dtype, copy=False)
         gz = -xp.exp(logp) * slope
         gz[target, columns] += slope
         return (classes_back(gz, shape),)
 
     return reduced(loss, norm, reduction, shape), backward
+
+
+def focal_terms(logpt: Array, weight: Array, gamma: float) -> tuple[Array, Callable[[], Array]]:
+    """The losses of targets whose probabilities have the logarithms ``logpt``, and a function of
+    their derivatives by these."""
+    xp = get_xp(logpt)
+    q = -xp.expm1(logpt)
+    modulation = weight * q**gamma
+
+    def slope() -> Array:
+        ratio = xp.where(q > 0, logpt / xp.where(q > 0, q, 1), -1)
+        return modulation * (gamma * xp.exp(logpt) * ratio - 1)
+
+    return -modulation * logpt, slope
 
 
 def _batched(

@@ -82,7 +82,7 @@ CASES = {
     loss._cross_entropy: Cases(
         cross_entropy(), dtypes=FLOATS, limits=STRIPS, special=True, batch_last=False
     ),
-    loss._focal_loss: Cases(focal_loss(), dtypes=FLOATS, batch_last=False),
+    loss._focal_loss: Cases(focal_loss(), dtypes=FLOATS, limits=STRIPS, batch_last=False),
     loss._class_indices: Cases(class_indices()),
     loss._distribution: Cases(distribution()),
     **{
