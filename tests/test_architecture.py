@@ -35,6 +35,7 @@ LAYERS = (
     ("minigrad.memory", "minigrad.special", "minigrad.writes"),
     ("minigrad.cpu.helper",),
     ("minigrad.sums", "minigrad.cpu.kernels"),
+    ("minigrad.cpu.copy",),
     ("minigrad.cpu.elementwise",),
     ("minigrad.cpu.along",),
     ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),

@@ -12,6 +12,7 @@ from ..device import Array, get_xp
 from ..layout import memory_order
 from ..memory import empty
 from .compiled import kernels
+from .copy import copied
 from .threads import get_num_threads, parallel, split_range, workspace
 
 # Elements per block of an element-wise pass. Smaller blocks would fit the second-level cache
@@ -74,7 +75,7 @@ def contiguous(x: Array) -> Array:
         if memory.flags.c_contiguous:
             break
     else:
-        return x.copy()
+        return copied(x)
     result = empty(x.shape, x.dtype)
     to = result.reshape(math.prod(x.shape[:i]), -1)
     turned = memory.reshape(-1, len(to))

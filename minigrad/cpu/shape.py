@@ -1,13 +1,108 @@
-"""Indexing on the CPU."""
+"""Joins, padding, reversal and indexing on the CPU: the cores share large copies."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import numpy as np
+
 from ..device import Array
-from ..ops.shape import check_within
+from ..layout import memory_order
+from ..memory import empty
+from ..ops import pad, rearrange, shape
+from ..ops.shape import Pair, check_within
+from . import copy
+from .compiled import kernels
+from .copy import copied, copy_into, cut, dense
+from .threads import parallel, split_range
 
 
 @check_within.on("cpu")
 def check_nothing(x: Array, index: tuple[Any, ...]) -> None:
     """NumPy has checked the index itself."""
+
+
+def _large(x: Array, **_: Any) -> bool:
+    return x.size >= copy.FEW
+
+
+@pad._pad.on("cpu", when=_large)
+def padded(x: Array, *, widths: tuple[tuple[int, int], ...], value: float) -> Pair:
+    """Each part of the result is filled, and gets its part of x while it is in the cache."""
+    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
+    y = empty(sizes, x.dtype, order=memory_order(x))
+    axis, parts = cut(y)
+    before, (low, behind) = (slice(None),) * axis, (inside[axis].start, inside[axis].stop)
+
+    def task(i: int) -> None:
+        y[(*before, parts[i])] = value
+        first, last = max(parts[i].start, low), min(parts[i].stop, behind)
+        if first < last:
+            place = *inside[:axis], slice(first, last), *inside[axis + 1 :]
+            y[place] = x[(*before, slice(first - low, last - low))]
+
+    parallel(task, len(parts), y.size)
+    return y, lambda g, needs: (dense(g[inside]),)
+
+
+@shape._reshape.on("cpu", when=lambda x, **_: not x.flags.c_contiguous and _large(x))
+def reshaped(x: Array, *, shape: tuple[int, ...]) -> Pair:
+    """A view where memory allows."""
+    before = x.shape
+    return _reshaped(x, shape), lambda g, needs: (_reshaped(g, before),)
+
+
+def _reshaped(x: Array, shape: tuple[int, ...]) -> Array:
+    if x.flags.c_contiguous or x.size < copy.FEW:
+        return x.reshape(shape)
+    try:
+        return np.reshape(x, shape, copy=False)
+    except ValueError:  # it must be copied
+        return copied(x).reshape(shape)
+
+
+@shape._cat.on("cpu", when=lambda *xs, dim: sum(x.size for x in xs) >= copy.FEW)
+def joined(*xs: Array, dim: int) -> Pair:
+    ends = list(itertools.accumulate((x.shape[dim] for x in xs), initial=0))
+    places = [(slice(None),) * dim + (slice(*ends),) for ends in itertools.pairwise(ends)]
+    orders = [sorted(memory_order(x), key=lambda i: x.shape[i] > 1) for x in xs]
+    order = orders[0] if all(o == orders[0] for o in orders) else None
+    sizes = (*xs[0].shape[:dim], ends[-1], *xs[0].shape[dim + 1 :])
+    y = empty(sizes, xs[0].dtype, order=order)
+    for x, place in zip(xs, places, strict=True):
+        copy_into(y[place], x)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return tuple(
+            dense(g[place]) if need else None for place, need in zip(places, needs, strict=True)
+        )
+
+    return y, backward
+
+
+def _reverses_rows(x: Array, *, axes: tuple[int, ...]) -> bool:
+    """Whether only the innermost axis in memory is reversed."""
+    return _large(x) and axes == (memory_order(x)[-1],) and kernels("copy", x.dtype) is not None
+
+
+@rearrange._flip.on("cpu", when=_reverses_rows)
+def flipped(x: Array, *, axes: tuple[int, ...]) -> Pair:
+    (axis,) = axes
+
+    def flip(x: Array) -> Array:
+        order = [*(i for i in memory_order(x) if i != axis), axis]
+        y = empty(x.shape, x.dtype, order=order)
+        memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
+        out, n, fast = y.transpose(order).reshape(-1), x.shape[axis], kernels("copy", x.dtype)
+        assert fast is not None  # see `when`
+        parts = split_range(x.size // n, -(-x.size // copy.PIECE))
+
+        def task(i: int) -> None:
+            fast.reversed_rows(out, memory, n, parts[i].start, parts[i].stop)
+
+        parallel(task, len(parts), x.size)
+        return y
+
+    return flip(x), lambda g, needs: (flip(g),)

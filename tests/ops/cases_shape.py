@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import shape
+from minigrad.ops import pad, rearrange, shape
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -51,6 +51,49 @@ def within(draw: st.DrawFn) -> Arguments:
     return [np.zeros((5, 3, 4)), draw(indices())], {}
 
 
+def values(draw: st.DrawFn, shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(draw(seeds)).standard_normal(shape)
+
+
+SHAPES = st.sampled_from([(7,), (4, 5), (2, 3, 4), (3, 1, 5, 4), (2, 2, 3, 2, 3)])
+
+
+@st.composite
+def padding(draw: st.DrawFn) -> Arguments:
+    shape = draw(SHAPES)
+    ends = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    return [values(draw, shape)], {
+        "widths": tuple(draw(ends) for _ in shape),
+        "value": draw(st.sampled_from([0, -1.5])),
+    }
+
+
+@st.composite
+def joining(draw: st.DrawFn) -> Arguments:
+    shape = draw(SHAPES)
+    dim = draw(st.integers(0, len(shape) - 1))
+    sizes = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    return [values(draw, (*shape[:dim], n, *shape[dim + 1 :])) for n in sizes], {"dim": dim}
+
+
+@st.composite
+def flipping(draw: st.DrawFn) -> Arguments:
+    shape = draw(SHAPES)
+    ends = [(0,), (len(shape) - 1,)]  # one of which is innermost in memory, mostly
+    return [values(draw, shape)], {"axes": draw(st.sampled_from([*ends, ()]))}
+
+
+@st.composite
+def reshaping(draw: st.DrawFn) -> Arguments:
+    shape = draw(SHAPES)
+    x = values(draw, shape)
+    if draw(st.booleans()):  # repeated, as by `repeat`
+        x = np.broadcast_to(x[:, None], (shape[0], 3, *shape[1:]))
+    n = draw(st.sampled_from([1, shape[0], shape[-1]]))
+    return [x], {"shape": (n, x.size // n)}
+
+
+COPIES = {"minigrad.cpu.copy.FEW": (1,), "minigrad.cpu.copy.PIECE": (1, 20)}
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
     "minigrad.cpu.indexing.MAX_RUN": (0, 2),  # with more terms, other bits
@@ -59,4 +102,8 @@ LIMITS = {
 CASES = {
     shape._getitem: Cases(getitem(), limits=LIMITS, batch_last=False, exact=True),
     shape.check_within: Cases(within()),
+    shape._reshape: Cases(reshaping(), limits=COPIES, batch_last=False, exact=True),
+    shape._cat: Cases(joining(), limits=COPIES, batch_last=False, exact=True),
+    pad._pad: Cases(padding(), limits=COPIES, exact=True),
+    rearrange._flip: Cases(flipping(), limits=COPIES, exact=True),
 }
