@@ -18,7 +18,7 @@ from .elementwise import elementwise
 from .threads import parallel, split_range, workspace
 
 FEW = 1 << 14  # elements; below, NumPy is as fast, and nothing has to be compiled
-PIECE = 1 << 16  # elements of a task
+PIECE = 1 << 18  # elements of a task: few of them, because handing one over takes time
 
 # The parabola's limit, factor and divisor, the straight lines' slope and shift, and the slope at a
 # NaN; see :func:`minigrad.cpu.kernels.loss.difference`.
