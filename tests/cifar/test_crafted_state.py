@@ -150,7 +150,7 @@ def other(draw, tensors):
     return found
 
 
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(st.data())
 def test_whatever_a_state_holds_a_run_goes_on_or_refuses(stopped, data):
     run, changes = stopped
@@ -166,7 +166,7 @@ def test_whatever_a_state_holds_a_run_goes_on_or_refuses(stopped, data):
     act_on(run, STATE, arrays, crafted, go_on)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.data())
 def test_whatever_progress_a_state_tells_of(stopped, data):
     """The same, of what training's loop works with."""
@@ -291,7 +291,7 @@ def test_a_run_does_not_end_before_the_test_set_was_used(stopped):
 # ---------------------------------------------------------------------------- files of weights
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.data())
 def test_whatever_a_file_of_weights_holds(finished, data):
     tensors, note = mg.checkpoint.read(finished / "last.safetensors")
