@@ -2,7 +2,7 @@
 
 Of few numbers the gradients are written out. The view that repeats one number takes longer to make,
 and whatever reads it has to copy it first. Of many that lie in runs compiled loops reduce the runs,
-sums in float64.
+sums in float64. Sums of columns are compiled too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .elementwise import elementwise
 FEW = 1 << 12  # numbers
 MANY = 1 << 14  # numbers from which runs are summed by compiled loops
 SHORTEST = 64  # numbers of a run
+NARROWEST = 16  # columns that are added side by side
 
 
 def _are_few(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
@@ -87,11 +88,30 @@ def _folded(
     return y if len(axes) == len(view.axes) else join.reduce(y, axes, keepdims=True)
 
 
+def _columns(x: Array, axes: tuple[int, ...]) -> Along | None:
+    """How x lies in memory along ``axes``, if these are side by side, and others inside."""
+    order = along(x).order
+    view = along(x, *(axis for axis in order if axis in axes))
+    dense = x.flags.c_contiguous or x.transpose(order).flags.c_contiguous
+    return view if dense and view.order == order and view.inner >= NARROWEST else None
+
+
+def _can_add(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
+    if x.size < MANY or kernels("reduce", x.dtype) is None:
+        return False
+    return _in_runs(x, axes=axes) or _columns(x, axes) is not None
+
+
 def _sums(x: Array, axes: tuple[int, ...], exact: bool = False) -> Array:
     """Σ x over ``axes`` in float64, runs too if ``exact``."""
-    fast = kernels("reduce", x.dtype)
+    fast, view = kernels("reduce", x.dtype), _columns(x, axes)
     assert fast is not None  # see `when`
-    return _folded(x, axes, fast.sums, np.add, exact)
+    if view is None:
+        return _folded(x, axes, fast.sums, np.add, exact)
+    flat, sums, (n, inner) = view.flat(x), np.empty(view.outer * view.inner), (view.n, view.inner)
+    strips = view.outer * -(-inner // fast.WIDE)
+    share(lambda _, *part: fast.columns(sums, flat, n, inner, *part), strips, x.size)
+    return view.array(sums, *(1,) * len(axes))
 
 
 def _squares(x: Array, axes: tuple[int, ...], centre: Array | None = None) -> Array:
@@ -110,19 +130,19 @@ def _result(y: Array, x: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
     return y.astype(x.dtype).reshape(kept)
 
 
-@reduce._sum.on("cpu", when=_in_runs)
-def sum_of_runs(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
+@reduce._sum.on("cpu", when=_can_add)
+def sum_of_many(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, y = x.shape, _result(_sums(x, axes), x, axes, keepdim)
     return y, lambda g, needs: (spread(g, shape, axes),)
 
 
-@tape.add_along.on("cpu", when=lambda g, axes: _in_runs(g, axes=axes))
-def add_along_runs(g: Array, axes: tuple[int, ...]) -> Array:
+@tape.add_along.on("cpu", when=lambda g, axes: _can_add(g, axes=axes))
+def add_many_along(g: Array, axes: tuple[int, ...]) -> Array:
     return _result(_sums(g, axes), g, axes, True)
 
 
-@reduce._mean.on("cpu", when=_in_runs)
-def mean_of_runs(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
+@reduce._mean.on("cpu", when=_can_add)
+def mean_of_many(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, count = x.shape, math.prod(x.shape[axis] for axis in axes)
     y = _result(_sums(x, axes) / count, x, axes, keepdim)
     return y, lambda g, needs: (spread(g / count, shape, axes),)

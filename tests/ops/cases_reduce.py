@@ -60,7 +60,8 @@ def products(draw: st.DrawFn) -> Arguments:
 LIMITS = {
     "minigrad.cpu.reduce.FEW": (1, 1 << 12),
     "minigrad.cpu.reduce.MANY": (1,),
-    "minigrad.cpu.reduce.SHORTEST": (1,),
+    "minigrad.cpu.reduce.SHORTEST": (1, 64),
+    "minigrad.cpu.reduce.NARROWEST": (2,),
     "minigrad.cpu.along.PIECE": (7, 1 << 18),
 }
 CASES = {

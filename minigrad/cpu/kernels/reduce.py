@@ -1,5 +1,5 @@
 """Runs of n numbers of contiguous memory reduced, number ``first`` to ``last``; the last run may be
-shorter."""
+shorter. And sums of columns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from functools import cache
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from . import inline_sum, jit
 from .norm import RUN, add, add_squares
 from .scalar import INTEGER, LARGEST, bind, rank, ranked
+
+WIDE, FEW = 256, 32  # columns of a strip, and numbers of a column added in their own dtype
 
 
 @jit
@@ -23,6 +27,28 @@ def sums(out, x, n, exact, first, last):
             out[q] = add(x, q * n, many, zero)
         if exact or not isfinite(out[q]):  # where the dtype of x may have overflowed
             out[q] = add(x, q * n, many, 0.0)
+
+
+@jit
+def columns(out, x, n, inner, first, last):
+    """Σ x along the middle of (outer, n, inner), for strips of WIDE columns: few numbers in their
+    own dtype, their sums in float64."""
+    each = (inner + WIDE - 1) // WIDE
+    some = np.empty(min(WIDE, inner), x.dtype)
+    for strip in range(first, last):
+        block, column = strip // each, strip % each * WIDE
+        wide = min(WIDE, inner - column)
+        to = out[block * inner + column : block * inner + column + wide]
+        to[:] = 0.0
+        for start in range(0, n, FEW):
+            some[:] = 0
+            for i in range(start, min(start + FEW, n)):
+                at = (block * n + i) * inner + column
+                row = x[at : at + wide]
+                for k in range(wide):
+                    some[k] += row[k]
+            for k in range(wide):
+                to[k] += some[k]
 
 
 @jit

@@ -39,3 +39,12 @@ def test_products():
     kernels.count_odd(odd, x, 2000, 0, 3)
     np.testing.assert_allclose(products, [run.prod() for run in np.split(x, (2000, 4000))], 1e-12)
     np.testing.assert_array_equal(odd, [1, 0, 2])
+
+
+def test_columns():
+    inner = kernels.WIDE + 3
+    x = np.random.default_rng(0).random((2, 70, inner), np.float32)
+    sums = np.empty((2, inner))
+    for part in ((0, 3), (3, 4)):
+        kernels.columns(sums.reshape(-1), x.reshape(-1), 70, inner, *part)
+    np.testing.assert_allclose(sums, x.sum(1, np.float64), 1e-6)
