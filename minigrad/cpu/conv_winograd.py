@@ -58,8 +58,9 @@ MAX_GROUP_BYTES = 1 << 18  # of output points that are computed together
 MAX_SUM_BYTES = 1 << 20  # of a block's points in `weight_gradient`
 LEAST_COLUMNS = 128  # of a block: with fewer, filters come from memory too often
 LEAST_SUMMED = 256  # in `weight_gradient`: with fewer, adding up vectors takes too long
-MAX_IMAGES = 64  # of a block: its tiles share pixels, which are then read once
+MAX_IMAGES = 128  # of a block: its tiles share pixels, which are then read once
 RUNS = 8  # calls of a kernel for each thread
+COST = 4  # of transforming an element of filters, in copies of one
 _PAD = 16  # elements
 
 
@@ -152,7 +153,7 @@ def filter_points(w: Array) -> Array:
         scratch = workspace("filters", (compiled.filter_scratch(c),), w.dtype)
         compiled.filter_points(filters, parts[i].start, parts[i].stop, u, scratch)
 
-    parallel(task, len(parts), u.size)
+    parallel(task, len(parts), COST * u.size)
     return u
 
 
@@ -223,12 +224,12 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
 
     parallel(task, len(runs) * len(shares), MIN_PARALLEL_SIZE)
     gw, points = np.empty((o, c, 3, 3), x.dtype), sums.reshape(-1)
-    parts = split_range(o, threads_for(points.size))
+    parts = split_range(o, threads_for(COST * points.size))
 
     def finish(i: int) -> None:
         scratch = workspace("filters", (compiled.filter_scratch(width),), x.dtype)
         sizes = len(runs), rows, width, c, parts[i].start, parts[i].stop
         compiled.filter_gradient(points, *sizes, gw.reshape(-1), scratch)
 
-    parallel(finish, len(parts), points.size)
+    parallel(finish, len(parts), COST * points.size)
     return gw

@@ -80,7 +80,7 @@ CASES = {
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
             "minigrad.cpu.conv_winograd.MAX_BLOCK_BYTES": (1, 20_000, 1 << 20),
             "minigrad.cpu.conv_winograd.MAX_SUM_BYTES": (1, 20_000, 1 << 20),
-            "minigrad.cpu.conv_winograd.MAX_IMAGES": (1, 64),
+            "minigrad.cpu.conv_winograd.MAX_IMAGES": (1, 128),
             "minigrad.cpu.conv_winograd.MAX_GROUP_BYTES": (1, 1 << 20),
             "minigrad.cpu.conv_winograd.LEAST_COLUMNS": (1, 128),
             "minigrad.cpu.conv_winograd.LEAST_SUMMED": (1, 128),
