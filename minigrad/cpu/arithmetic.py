@@ -16,6 +16,7 @@ from ..ops.arithmetic import Pair, are_floats, check_broadcast
 from . import elementwise
 from .along import Along, share
 from .compiled import kernels
+from .copy import copied
 from .threads import MIN_PARALLEL_SIZE, parallel, split_range
 
 LARGE = MIN_PARALLEL_SIZE
@@ -154,12 +155,4 @@ def add_into(a: Array, b: Array) -> None:
 @tape.copy.on("cpu", when=lambda g: g.size >= LARGE)
 def copy_gradient(g: Array) -> Array:
     """In the memory order of ``g``, or C order if it repeats numbers."""
-    order = list(range(g.ndim)) if 0 in g.strides else memory_order(g)
-    memory = g.transpose(order)
-    result = empty(memory.shape, g.dtype)
-
-    def task(_: int, first: int, last: int) -> None:
-        result[first:last] = memory[first:last]
-
-    share(task, len(memory), g.size)
-    return result.transpose([order.index(i) for i in range(g.ndim)])
+    return copied(g, None if 0 in g.strides else memory_order(g))
