@@ -18,7 +18,13 @@ from ..memory import empty, zeros
 from ..ops.conv import Pair, Window
 from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
-from .threads import get_num_threads, parallel, split_range, threads_for
+from .threads import (
+    MIN_PARALLEL_SIZE,
+    get_num_threads,
+    parallel,
+    split_range,
+    threads_for,
+)
 
 MIN_PRODUCTS = 1 << 22  # below, handing them to threads costs more than it saves
 _ONE_TAP = all_taps((0, 0), Window((1, 1)))
@@ -104,7 +110,7 @@ def correlate(
         outputs = parts[i].start, parts[i].stop
         rows.compiled.correlate(filters, gathered, rows.depth, pixels, *outputs, y.reshape(-1))
 
-    parallel(task, len(parts))
+    parallel(task, len(parts), MIN_PARALLEL_SIZE)
     shape = len(w), *_output(x.shape[1:3], padding, window), x.shape[3]
     return np.ascontiguousarray(y[:, : rows.count]).reshape(shape)
 
@@ -128,7 +134,7 @@ def input_gradient(
             packed, o, filters, rows.depth, pixels, parts[i].start, parts[i].stop, none, gradient
         )
 
-    parallel(multiply, len(parts))
+    parallel(multiply, len(parts), MIN_PARALLEL_SIZE)
     gx = zeros((c, *size, g.shape[3]), g.dtype)
     channels = split_range(c, threads_for(gradient.size))
 
@@ -158,5 +164,5 @@ def weight_gradient(
             packed, rows.count, gathered, rows.depth, *outputs, none, gw.reshape(-1)
         )
 
-    parallel(task, len(parts))
+    parallel(task, len(parts), MIN_PARALLEL_SIZE)
     return gw
