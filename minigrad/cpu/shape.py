@@ -27,10 +27,59 @@ def _large(x: Array, **_: Any) -> bool:
     return x.size >= copy.FEW
 
 
-@pad._pad.on("cpu", when=_large)
-def padded(x: Array, *, widths: tuple[tuple[int, int], ...], value: float) -> Pair:
-    """Each part of the result is filled, and gets its part of x while it is in the cache."""
+Widths = tuple[tuple[int, int], ...]
+
+
+def _frames_rows(x: Array, *, widths: Widths, **_: Any) -> bool:
+    """Whether kernels serve: the two innermost axes in memory are padded, or one of them."""
+    if x.ndim < 2 or not _large(x) or kernels("copy", x.dtype) is None:
+        return False
+    return not any(any(widths[i]) for i in memory_order(x)[:-2])
+
+
+def _framed(x: Array, widths: Widths, mode: str | None, value: float) -> Array:
+    """x in a frame of ``value``, or of what ``mode`` copies, made in one pass."""
+    order, fast = memory_order(x), kernels("copy", x.dtype)
+    assert fast is not None  # see `when`
+    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
+    y = empty(sizes, x.dtype, order=order)
+    tables = []
+    for n, (low, high) in ((x.shape[i], widths[i]) for i in order[-2:]):
+        places = np.arange(-low, n + high)
+        inside = np.where((places >= 0) & (places < n), places, -1)
+        tables.append(inside if mode is None else pad.sources(n, low, high, mode))
+    h, w = (x.shape[i] for i in order[-2:])
+    memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
+    numbers = *tables, widths[order[-1]][0], h, w, x.dtype.type(value)
+    out, parts = (
+        y.transpose(order).reshape(-1),
+        split_range(x.size // (h * w), -(-y.size // copy.PIECE)),
+    )
+
+    def task(i: int) -> None:
+        fast.frame(out, memory, *numbers, parts[i].start, parts[i].stop)
+
+    parallel(task, len(parts), y.size)
+    return y
+
+
+@pad._pad_by_copies.on("cpu", when=_frames_rows)
+def padded_by_copies(x: Array, *, widths: Widths, mode: str) -> Pair:
     inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (dense(pad.sum_of_copies(g, pad.copies_of(x.shape, widths, mode))[inside]),)
+
+    return _framed(x, widths, mode, 0), backward
+
+
+@pad._pad.on("cpu", when=_large)
+def padded(x: Array, *, widths: Widths, value: float) -> Pair:
+    """By a kernel, or each part of the result is filled, and gets its part of x while it is in the
+    cache."""
+    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    if _frames_rows(x, widths=widths):
+        return _framed(x, widths, None, value), lambda g, needs: (dense(g[inside]),)
     sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
     y = empty(sizes, x.dtype, order=memory_order(x))
     axis, parts = cut(y)

@@ -50,24 +50,35 @@ def _pad_by_copies(x: Array, *, widths: tuple[tuple[int, int], ...], mode: str) 
     """
     inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
     shape = tuple(n + low + high for (low, high), n in zip(widths, x.shape, strict=True))
-    copies = []  # (index of a copy, index of what it copies)
-    for axis, (n, (low, high)) in enumerate(zip(x.shape, widths, strict=True)):
-        every = (slice(None),) * axis
-        for k, source in enumerate(sources(n, low, high, mode).tolist()):
-            if not low <= k < low + n:
-                copies.append(((*every, k), (*every, low + source)))
+    copies = copies_of(x.shape, widths, mode)
     y = empty(shape, x.dtype, get_xp(x), memory_order(x))
     y[inside] = x
     for copy, original in copies:
         y[copy] = y[original]
 
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        sums = g.copy(order="K")
-        for copy, original in reversed(copies):
-            sums[original] += sums[copy]
-        return (sums[inside],)
+    return y, lambda g, needs: (sum_of_copies(g, copies)[inside],)
 
-    return y, backward
+
+Copies = list[tuple[Any, Any]]  # of an index of a copy, and the index of what it copies
+
+
+def copies_of(shape: tuple[int, ...], widths: tuple[tuple[int, int], ...], mode: str) -> Copies:
+    """What a frame copies, in an order in which it can be copied."""
+    copies = []
+    for axis, (n, (low, high)) in enumerate(zip(shape, widths, strict=True)):
+        every = (slice(None),) * axis
+        for k, source in enumerate(sources(n, low, high, mode).tolist()):
+            if not low <= k < low + n:
+                copies.append(((*every, k), (*every, low + source)))
+    return copies
+
+
+def sum_of_copies(g: Array, copies: Copies) -> Array:
+    """A copy of g in which each copy is added to what it copies."""
+    sums = g.copy(order="K")
+    for copy, original in reversed(copies):
+        sums[original] += sums[copy]
+    return sums
 
 
 def pad(

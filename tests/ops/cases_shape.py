@@ -69,6 +69,19 @@ def padding(draw: st.DrawFn) -> Arguments:
 
 
 @st.composite
+def framing(draw: st.DrawFn) -> Arguments:
+    """The last one or two axes, which are innermost in memory or not."""
+    (x,), options = draw(padding())
+    axes = min(draw(st.integers(1, 2)), x.ndim - 1)
+    widths = (((0, 0),) * x.ndim + options["widths"][-axes:])[-x.ndim :]
+    most = {"reflect": 1, "replicate": 0, "circular": 0}
+    mode = draw(st.sampled_from([*most]))
+    limits = [n - most[mode] for n in x.shape]
+    ends = ((min(a, n), min(b, n)) for (a, b), n in zip(widths, limits, strict=True))
+    return [x], {"widths": tuple(ends), "mode": mode}
+
+
+@st.composite
 def joining(draw: st.DrawFn) -> Arguments:
     shape = draw(SHAPES)
     dim = draw(st.integers(0, len(shape) - 1))
@@ -105,5 +118,6 @@ CASES = {
     shape._reshape: Cases(reshaping(), limits=COPIES, batch_last=False, exact=True),
     shape._cat: Cases(joining(), limits=COPIES, batch_last=False, exact=True),
     pad._pad: Cases(padding(), limits=COPIES, exact=True),
+    pad._pad_by_copies: Cases(framing(), limits=COPIES),
     rearrange._flip: Cases(flipping(), limits=COPIES, exact=True),
 }

@@ -1,4 +1,4 @@
-"""Copies that NumPy makes number by number."""
+"""Copies of short rows, and of rows backwards, on which NumPy spends more than on their numbers."""
 
 from __future__ import annotations
 
@@ -14,3 +14,29 @@ def reversed_rows(out, x, n, first, last):
         to, from_ = out[row * n : (row + 1) * n], x[row * n : (row + 1) * n]
         for k in range(n):
             to[k] = from_[np.uint64(n - 1 - k)]  # which cannot be negative, so this is vectorised
+
+
+@jit
+def frame(out, x, rows, columns, left, h, w, value, first, last):
+    """Fill images ``first`` to ``last`` of ``out``, which have ``len(rows)`` times ``len(columns)``
+    pixels, from x, whose images have h · w.
+
+    Pixel (i, j) is that at (``rows[i]``, ``columns[j]``), or ``value`` where one of them is -1. The
+    w columns from ``left`` on are those of x.
+    """
+    high, wide, plain = len(rows), len(columns), columns.min() < 0
+    for image in range(first, last):
+        for i in range(high):
+            # Unsigned places cannot be counted from the end, which takes time to find out.
+            to = np.uint64((image * high + i) * wide)
+            if rows[i] < 0:
+                for j in range(np.uint64(wide)):
+                    out[to + j] = value
+                continue
+            at, begin = np.uint64((image * h + rows[i]) * w), to + np.uint64(left)
+            for j in range(np.uint64(w)):
+                out[begin + j] = x[at + j]
+            for j in range(left):
+                out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
+            for j in range(left + w, wide):
+                out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
