@@ -12,10 +12,15 @@ from cifar import metadata, recipes
 from cifar.results.report.runs import Group, Run
 
 TERMS: Final = {
+    "CIFAR-10": "60,000 colour photographs of 32 × 32 pixels in ten classes. A network learns from "
+    "50,000 of them to name the class; the other 10,000 are the test images.",
+    "study, recipe": "A study is a published training of a network on CIFAR-10, with the figures "
+    "that it reached. A recipe holds all the settings of a study, so that it can be run again.",
     "accuracy": "The share of images whose class is predicted correctly. With ten classes, "
     "guessing gets 10 %.",
     "loss": "The mean of −ln p, where p is the probability that the network gives to the right "
-    "class: lower is better, and 0 means certain and right.",
+    "class: lower is better, and 0 means certain and right. Where a recipe smooths labels or weights "
+    "classes, the training loss is of these, and is not comparable with the others.",
     "test, validation, training": "Test images are never trained on, and their figures count. "
     "Validation images are held out of the training images to choose settings by. Training "
     "figures are means over an epoch, of images that augmentation changes at random.",
