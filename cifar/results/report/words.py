@@ -19,8 +19,8 @@ TERMS: Final = {
     "accuracy": "The share of images whose class is predicted correctly. With ten classes, "
     "guessing gets 10 %.",
     "loss": "The mean of −ln p, where p is the probability that the network gives to the right "
-    "class: lower is better, and 0 means certain and right. Where a recipe smooths labels or weights "
-    "classes, the training loss is of these, and is not comparable with the others.",
+    "class: lower is better, and 0 means certain and right. Where a recipe smooths labels or "
+    "weights classes, the training loss is of these, and is not comparable with the others.",
     "test, validation, training": "Test images are never trained on, and their figures count. "
     "Validation images are held out of the training images to choose settings by. Training "
     "figures are means over an epoch, of images that augmentation changes at random.",
