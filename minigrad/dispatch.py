@@ -14,7 +14,7 @@ debugger, and a test can compare each implementation with it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -113,14 +113,14 @@ class Dispatched:
 
         return register
 
-    def choose(self, *args: Any, **params: Any) -> Callable[..., Any]:
+    def choose(self, args: Sequence[Any], params: dict[str, Any]) -> Callable[..., Any]:
         """The function that runs for these arguments."""
         if self.implementations and not _only_definitions:
             here = device_type(*args)
             for device, when, function in self.implementations:
-                if device == here and when(*args, **params):
+                if device == here and (when is always or when(*args, **params)):
                     return function
         return self.definition
 
     def _run(self, *args: Any, **params: Any) -> Any:
-        return self.choose(*args, **params)(*args, **params)
+        return self.choose(args, params)(*args, **params)

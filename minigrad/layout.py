@@ -9,6 +9,7 @@ matrix product of a convolution needs no transpose, and batch norm sums along ro
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
@@ -27,4 +28,15 @@ def from_batch_last(x: Array) -> Array:
 
 def memory_order(x: Array) -> list[int]:
     """Axes of ``x`` from outermost to innermost in memory."""
-    return sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
+    return list(_orders(x.strides)[0])
+
+
+def memory_order_and_back(x: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """:func:`memory_order`, and the order that undoes it."""
+    return _orders(x.strides)
+
+
+@functools.lru_cache(maxsize=4096)  # the same few in each step of a training
+def _orders(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    order = sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis))
+    return tuple(order), tuple(map(order.index, range(len(order))))

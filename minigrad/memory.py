@@ -114,7 +114,8 @@ def empty(
     if order is not None:
         memory = empty(tuple(shape[i] for i in order), dtype, xp)
         return memory.transpose([order.index(i) for i in range(len(shape))])
-    dtype = np.dtype(dtype)
+    if not isinstance(dtype, np.dtype):
+        dtype = np.dtype(dtype)
     nbytes = math.prod(shape) * dtype.itemsize
     if xp is not np or nbytes < MIN_POOLED_BYTES:
         return xp.empty(shape, dtype)

@@ -43,16 +43,18 @@ class Tensor(Variable):
     _grad: Tensor | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data = as_array(data)
-        if requires_grad is not False:  # skipped for results, which are many
-            requires_grad = check.boolean("requires_grad", requires_grad)
+        plain = type(data) is np.ndarray and data.dtype in check.DTYPES  # a shortcut
+        self.data = data if plain else as_array(data)
+        self._grad = self._hooks = self.node = None
+        self.requires_grad = False
+        if requires_grad is not False:
+            self._require(check.boolean("requires_grad", requires_grad))
+
+    def _require(self, requires_grad: bool) -> None:
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
                 f"requires_grad: only floating dtypes can require gradients, got {self.data.dtype}"
             )
-        self._grad = None
-        self._hooks = None
-        self.node = None
         self.requires_grad = requires_grad
 
     # -- what it is
@@ -216,7 +218,7 @@ class Tensor(Variable):
         """Set ``requires_grad`` of a leaf in place; returns itself."""
         if self.node is not None:
             raise RuntimeError("requires_grad_: only a leaf can be switched; detach() it first")
-        self.requires_grad = Tensor(self.data, requires_grad).requires_grad
+        self._require(check.boolean("requires_grad", requires_grad))
         return self
 
     def backward(

@@ -28,7 +28,7 @@ DEFINITIONS = ("minigrad.ops.", *(f"minigrad.optim.{rule}" for rule in RULES))
 # A file imports only from layers above its own. A package is one layer, whose files may import
 # each other unless that makes a circle.
 LAYERS = (
-    ("minigrad.console", "minigrad.dtypes", "minigrad.hooks"),
+    ("minigrad.console", "minigrad.dtypes", "minigrad.hooks", "minigrad.quiet"),
     ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.compiled"),
     ("minigrad.cpu.threads",),
     ("minigrad.device",),

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 
 import minigrad as mg
-from minigrad.layout import from_batch_last, to_batch_last
+from minigrad.layout import (
+    from_batch_last,
+    memory_order,
+    memory_order_and_back,
+    to_batch_last,
+)
 from tests.common import grid, lay_out, layouts, seeds, shapes
 
 
@@ -20,6 +25,15 @@ def test_inner_and_outer(shape, seed, layout):
     np.testing.assert_array_equal(from_batch_last(memory), a)
     assert np.shares_memory(from_batch_last(memory), memory)
     assert np.shares_memory(to_batch_last(from_batch_last(memory)), memory)
+
+
+@given(shapes(1, 4), seeds, layouts)
+def test_the_order_and_the_way_back(shape, seed, layout):
+    a = lay_out(grid(shape, seed), layout)
+    order, back = memory_order_and_back(a)
+    assert list(order) == memory_order(a)
+    assert sorted(a.strides, reverse=True) == [*a.transpose(order).strides]
+    assert a.transpose(order).transpose(back).strides == a.strides
 
 
 @pytest.mark.parametrize("operation", ["relu", "sigmoid", "mul", "conv", "pool", "norm", "dropout"])

@@ -31,6 +31,8 @@ KERNELS: dict[np.ufunc, tuple[str, str]] = {
 
 
 def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
+    if a.size * b.size <= FEW or (a.size <= FEW and a.shape == b.shape):
+        return ufunc(a, b)
     if b.size == 1 and b.ndim <= a.ndim:
         number = b.reshape(())  # so that the blocks of a are flat
         return elementwise.elementwise(lambda out, a: ufunc(a, number, out=out), a)
@@ -85,13 +87,15 @@ def _large_floats(a: Array, b: Array) -> bool:
 
 @arithmetic.add.on("cpu", when=are_floats)
 def add(a: Array, b: Array) -> Pair:
-    check_broadcast("add", a, b)
+    if a.shape != b.shape:
+        check_broadcast("add", a, b)
     return _apply(np.add, a, b), lambda g, needs: (g, g)
 
 
 @arithmetic.sub.on("cpu", when=are_floats)
 def sub(a: Array, b: Array) -> Pair:
-    check_broadcast("sub", a, b)
+    if a.shape != b.shape:
+        check_broadcast("sub", a, b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return g, -tape.unbroadcast(g, b.shape) if needs[1] else None  # a minus for fewer numbers
@@ -101,7 +105,8 @@ def sub(a: Array, b: Array) -> Pair:
 
 @arithmetic.mul.on("cpu", when=are_floats)
 def mul(a: Array, b: Array) -> Pair:
-    check_broadcast("mul", a, b)
+    if a.shape != b.shape:
+        check_broadcast("mul", a, b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
@@ -114,7 +119,8 @@ def mul(a: Array, b: Array) -> Pair:
 
 @arithmetic.div.on("cpu", when=_large_floats)
 def div(a: Array, b: Array) -> Pair:
-    check_broadcast("div", a, b)
+    if a.shape != b.shape:
+        check_broadcast("div", a, b)
     y = _apply(np.divide, a, b)
 
     def of_divisor(out: Array, g: Array, y: Array, b: Array) -> None:

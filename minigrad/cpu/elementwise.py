@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..device import Array, get_xp
-from ..layout import memory_order
-from ..memory import empty
+from ..layout import memory_order, memory_order_and_back
+from ..memory import MIN_POOLED_BYTES, empty
 from .compiled import kernels
 from .copy import copied
 from .threads import get_num_threads, parallel, split_range, workspace
@@ -35,31 +35,50 @@ def elementwise(function: Callable[..., Any], *arrays: Array, cost: int = 1) -> 
     ``cost`` is the time for an element, beside that of a sum: blocks are as much smaller.
     """
     shape = arrays[0].shape
-    plain = [a.shape == shape and a.flags.c_contiguous for a in arrays]
-    if cost * arrays[0].size <= BLOCK and False not in plain:  # a shortcut for small arrays
-        result = empty(shape, arrays[0].dtype)
-        function(result.reshape(-1), *[a.reshape(-1) for a in arrays])
-        return result
-    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    for a in arrays:
+        if a.shape != shape:
+            return _broadcast(function, arrays, cost)
+    back = None
+    for a in arrays:
+        if not a.flags.c_contiguous:
+            order, back = memory_order_and_back(arrays[0])
+            arrays = tuple([contiguous(a.transpose(order)) for a in arrays])
+            break
+    first = arrays[0]
+    if first.nbytes < MIN_POOLED_BYTES:  # a shortcut
+        result = np.empty(first.shape, first.dtype)
+        function(result.ravel(), *[a.ravel() for a in arrays])
+    else:
+        result = empty(first.shape, first.dtype)
+        _by_blocks(function, result.ravel(), [a.ravel() for a in arrays], 16, cost)
+    return result if back is None else result.transpose(back)
+
+
+def _broadcast(function: Callable[..., Any], arrays: Sequence[Array], cost: int) -> Array:
+    """:func:`elementwise` of arrays whose shapes differ."""
+    shape = np.broadcast_shapes(*[a.shape for a in arrays])
     full = [a for a in arrays if a.shape == shape]
     order = memory_order(full[0]) if full else list(range(len(shape)))
-    result = empty(tuple(shape[i] for i in order), arrays[0].dtype)
-    alike = len(full) == len(arrays)
-    memory = [(a if alike else np.broadcast_to(a, shape)).transpose(order) for a in arrays]
-    if alike:
-        memory = [contiguous(m).reshape(-1) for m in memory]
-    flat = result.reshape(-1) if alike else result
-    if cost * flat.size <= BLOCK:
-        function(flat, *memory)
-    else:
-        blocks = split_range(len(flat), -(-cost * flat.size // BLOCK), align=16 if alike else 1)
-
-        def task(i: int) -> None:
-            part = blocks[i]
-            function(flat[part], *(m[part] for m in memory))
-
-        parallel(task, len(blocks), cost * flat.size)
+    result = empty(tuple([shape[i] for i in order]), arrays[0].dtype)
+    memory = [np.broadcast_to(a, shape).transpose(order) for a in arrays]
+    _by_blocks(function, result, memory, 1, cost)
     return result.transpose([order.index(i) for i in range(len(shape))])
+
+
+def _by_blocks(
+    function: Callable[..., Any], out: Array, arrays: Sequence[Array], align: int, cost: int
+) -> None:
+    """Call ``function(out, *arrays)`` for blocks along the first axis."""
+    if cost * out.size <= BLOCK:
+        function(out, *arrays)
+        return
+    blocks = split_range(len(out), -(-cost * out.size // BLOCK), align)
+
+    def task(i: int) -> None:
+        part = blocks[i]
+        function(out[part], *[a[part] for a in arrays])
+
+    parallel(task, len(blocks), cost * out.size)
 
 
 def contiguous(x: Array) -> Array:

@@ -24,6 +24,8 @@ Pair = tuple[Array, Backward]
 def meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     """The operands in the dtype of the result. Numbers stay numbers, and must fit into it."""
     check_broadcast(name, a, b)
+    if {x.dtype.kind for x in (a, b) if hasattr(x, "dtype")} == {"f"}:
+        return a, b  # nearly always
     a, b = alike(a, b, floating)
     for x, other in ((a, b), (b, a)):
         if isinstance(x, int) and getattr(other, "dtype", np.dtype(float)).kind in "biu":

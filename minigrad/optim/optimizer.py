@@ -57,9 +57,11 @@ class Rule(Dispatched):
         parameters = inspect.signature(formula).parameters.values()
         self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
-    def choose(self, *lists: Sequence[Array], **_: Any) -> Callable[..., None]:
+    def choose(
+        self, args: Sequence[Sequence[Array]], params: dict[str, Any]
+    ) -> Callable[..., None]:
         """The implementation that serves the first parameter and its state."""
-        return super().choose(*(arrays[0] for arrays in lists))
+        return super().choose([arrays[0] for arrays in args], {})
 
     def _one_by_one(self, *lists: Sequence[Array], options: Callable[[], Options]) -> None:
         """The definition: apply the formula to one parameter after another."""

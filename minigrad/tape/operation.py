@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from .. import quiet
 from ..device import Array, DeviceError, check_current, device_of
 from ..dispatch import Dispatched
 from ..events import listeners
@@ -40,16 +41,39 @@ class Operation(Dispatched):
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         name = self.name
-        variables = [x for x in inputs if isinstance(x, Variable)]
-        arrays = [x.data if isinstance(x, Variable) else _number(name, x) for x in inputs]
-        _check_alike(name, variables)
+        arrays: list[Any] = []
+        targets: list[Target] = []
+        recorded, alike, dtype = False, True, None
+        for x in inputs:  # one loop: each takes as long as the sum of two small arrays
+            if not isinstance(x, Variable):
+                arrays.append(_number(name, x))
+                targets.append(None)
+                continue
+            array = x.data
+            arrays.append(array)
+            if x.requires_grad:
+                recorded = True
+                targets.append(x if x.node is None else x.node)
+            else:
+                targets.append(None)
+            if type(array) is not np.ndarray or (array.dtype is not dtype and dtype is not None):
+                alike = False
+            dtype = array.dtype
+        if not alike:
+            _check_alike(name, [x.data for x in inputs if isinstance(x, Variable)])
         for key, value in params.items():
             if isinstance(value, Variable):  # it would get no gradient
                 raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
         following = listeners()
         for listener in following:
             listener.begin_operation(self, inputs, params)
-        returned = _quietly(self, arrays, params)
+        before = quiet.enter()
+        try:
+            returned = self.run(*arrays, **params)
+        except MemoryError as error:
+            raise out_of_memory(name, error) from error
+        finally:
+            quiet.leave(before)
         if type(returned) is not tuple or len(returned) != 2 or not callable(returned[1]):
             raise _breach(name, returned)
         y, backward = returned
@@ -59,13 +83,11 @@ class Operation(Dispatched):
             result = make_tensor(y)
         except TypeError:
             raise _breach(name, returned) from None
-        recorded = _mode.grad_enabled and True in [x.requires_grad for x in variables]
-        if recorded and y.dtype.kind == "f":
+        if recorded and _mode.grad_enabled and y.dtype.kind == "f":
             result.requires_grad = True
-            node = Node(self, y, tuple([target(x) for x in inputs]), backward)
+            result.node = node = Node(self, y, tuple(targets), backward)
             if self.twice is not None:
                 node.recall = self.twice.recall(arrays, params, y, backward)
-            result.node = node
         for listener in following:
             listener.operation(name, inputs, params, result)
         return result
@@ -123,15 +145,6 @@ def op(function: Any = None, *, twice: Rule | None = None) -> Any:
     return Operation(function, twice)
 
 
-@np.errstate(all="ignore")  # as in the sweep; a decorator takes half the time of a block
-def _quietly(operation: Operation, arrays: list[Any], params: dict[str, Any]) -> Any:
-    """The operation's result for arrays."""
-    try:
-        return operation.run(*arrays, **params)
-    except MemoryError as error:
-        raise out_of_memory(operation.name, error) from error
-
-
 def _breach(name: str, returned: Any) -> TypeError:
     return TypeError(
         f"{name}: expected it to return (y, backward), an array of numbers and a function of "
@@ -176,20 +189,17 @@ def kind_of(array: Array) -> Any:
     return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
 
 
-def _check_alike(name: str, variables: list[Variable]) -> None:
+def _check_alike(name: str, arrays: list[Array]) -> None:
     """Raise unless all share a floating dtype and a device, on a GPU the current one."""
-    if not variables:
-        return
-    first = variables[0].data
+    first = arrays[0]
     check_current(name, first)  # the others are on the same device, or refused
-    # Nearly always all are alike, and the names below cost more than a small operation.
     kind = kind_of(first)
-    if False not in [kind_of(x.data) == kind for x in variables[1:]]:
+    if False not in [kind_of(x) == kind for x in arrays]:
         return
-    devices = dict.fromkeys(str(device_of(x.data)) for x in variables)
+    devices = dict.fromkeys(str(device_of(x)) for x in arrays)
     if len(devices) > 1:
         raise DeviceError(f"{name}: tensors on different devices: {', '.join(devices)}")
-    dtypes = dict.fromkeys(str(x.data.dtype) for x in variables if x.data.dtype.kind == "f")
+    dtypes = dict.fromkeys(str(x.dtype) for x in arrays if x.dtype.kind == "f")
     if len(dtypes) > 1:
         raise TypeError(
             f"{name}: tensors of different floating dtypes: {', '.join(dtypes)}; "
