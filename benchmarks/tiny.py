@@ -2,11 +2,11 @@
 
     python -m benchmarks.tiny --out tiny.json     # half a minute
 
-Each row is one whole call: the forward pass of an operation, or the operation and a sum with the
-backward pass to the operands. "network" is a training step of the four-block model on two images of
-12 x 12 pixels: some 40 operations and an update of 22 parameters. Microseconds are the smallest
-mean over 20 successive calls, on one thread. A ratio is PyTorch's time divided by minigrad's: above
-1, minigrad is faster.
+Each row is one whole call: the forward pass of an operation, recorded or not, or the operation and
+a sum with the backward pass to the operands. "network" is a training step of the four-block model
+on two images of 12 x 12 pixels: some 40 operations and an update of 22 parameters. Microseconds are
+the smallest mean over 20 successive calls, on one thread. A ratio is PyTorch's time divided by
+minigrad's: above 1, minigrad is faster.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ CONTESTANTS = ("minigrad", "torch nchw")
 CALLS = 20  # in a run
 ROWS = (
     *("matmul", "add", "mul", "relu", "sum", "linear"),
+    *("add, unrecorded", "relu, unrecorded", "linear, unrecorded"),
     *("matmul, backward", "add, backward", "mul, backward", "relu, backward", "linear, backward"),
     *("SGD step", "network"),
 )
@@ -44,6 +45,8 @@ def work(engine: Engine, row: str) -> Callable[[], object]:
         update: Callable[[], object] = engine.optim.SGD(parameters, lr=1e-9, momentum=0.9).step
         return update
     name, _, part = row.partition(", ")
+    for x in (a, b, w, c):
+        x.requires_grad = part != "unrecorded"
     run: Callable[[], Any] = {
         "matmul": lambda: a @ b,
         "add": lambda: a + b,
@@ -52,7 +55,7 @@ def work(engine: Engine, row: str) -> Callable[[], object]:
         "sum": lambda: a.sum(),
         "linear": lambda: engine.functional.linear(a, w, c),
     }[name]
-    return (lambda: run().sum().backward()) if part else run
+    return (lambda: run().sum().backward()) if part == "backward" else run
 
 
 def _leaf(engine: Engine, *shape: int) -> Any:
