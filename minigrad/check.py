@@ -24,7 +24,9 @@ def shown(value: Any) -> str:
 
 def boolean(name: str, value: Any) -> bool:
     """``value`` must be a bool: other values, such as "no", are more likely a mistake."""
-    if not isinstance(value, (bool, np.bool_)):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
 
@@ -157,6 +159,8 @@ def path(name: str, value: Any) -> Path:
 
 
 def integer(name: str, value: Any, minimum: float, maximum: float = math.inf) -> int:
+    if type(value) is int and minimum <= value <= maximum:
+        return value  # a shortcut
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
     if value < minimum:
@@ -170,8 +174,10 @@ def pair(name: str, value: Any, minimum: int, alone: bool = True) -> tuple[int, 
     """An int or a pair of ints (height, width), each at least ``minimum``, as a pair. If ``alone``,
     a tuple of one int counts as an int, as in PyTorch."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) == 2 and type(values[0]) is type(values[1]) is int and min(values) >= minimum:
-        return values  # a shortcut
+    if len(values) == 2:
+        first, second = values
+        if type(first) is type(second) is int and first >= minimum and second >= minimum:
+            return values  # a shortcut
     if len(values) == 1 and alone:
         values *= 2
     if len(values) != 2:
@@ -191,6 +197,8 @@ def single(name: str, value: Any, minimum: int) -> int:
 
 def number(name: str, value: Any, low: float, high: float = float("inf")) -> float:
     """A real number in [low, high]."""
+    if type(value) is float and low <= value <= high:
+        return value  # a shortcut
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {shown(value)}")
     if not low <= value <= high:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import quiet
 from .compiled import kernels
 
 MIN_PARALLEL_SIZE = 1 << 19  # elements; below, waking threads costs more than it saves
@@ -318,8 +319,11 @@ def distribute(
         work(range(count))
         return
     if elements is not None and (count == 1 or elements < MIN_PARALLEL_SIZE):
-        with np.errstate(all="ignore"):
+        before = quiet.enter()
+        try:
             work(range(count))
+        finally:
+            quiet.leave(before)
         return
     job = _Job(work, count)
     try:

@@ -6,6 +6,7 @@ input, KH x KW kernel, OH x OW output, G groups.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class Window:
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
 
-    @property
+    @functools.cached_property
     def reach(self) -> Pair:
         """Extent of one window in input pixels."""
         (kh, kw), (dh, dw) = self.kernel, self.dilation
@@ -49,6 +50,10 @@ class Window:
                     slice(top, top + (oh - 1) * sh + 1, sh),
                     slice(left, left + (ow - 1) * sw + 1, sw),
                 )
+
+
+# The windows that layers use, made once.
+window_of = functools.lru_cache(maxsize=1024)(Window)
 
 
 def im2col(x: Array, padding: Pair, window: Window) -> Array:
@@ -155,18 +160,20 @@ def conv2d(
         )
     check.integer("groups", groups, 1)
     o, cg, kh, kw = weight.shape
-    c = input.shape[1]
+    _, c, h, w = input.shape
     if c != cg * groups or o % groups or 0 in weight.shape:
         raise ValueError(
             f"weight: expected (O, {c}/{groups}, KH, KW) with O a multiple of groups={groups} "
             f"for input {input.shape}, got {weight.shape}"
         )
     check.vector("bias", bias, o, input)
-    window = Window((kh, kw), check.pair("stride", stride, 1), check.pair("dilation", dilation, 1))
+    steps, spacing = check.pair("stride", stride, 1), check.pair("dilation", dilation, 1)
+    window = window_of((kh, kw), steps, spacing)
     if isinstance(padding, str):
         input, padding = _named_padding(input, padding, window)
+        h, w = input.shape[2:]
     pads = check.pair("padding", padding, 0)
-    h, w = (n + 2 * p for n, p in zip(input.shape[2:], pads, strict=True))
+    h, w = h + 2 * pads[0], w + 2 * pads[1]
     if h < window.reach[0] or w < window.reach[1]:
         raise ValueError(
             f"weight: the window {window.reach} is larger than the padded input ({h}, {w})"

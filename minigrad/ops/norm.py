@@ -9,6 +9,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..dispatch import Dispatched
+from ..quiet import quiet
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -122,9 +123,9 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("running_mean: expected running statistics when training=False")
-        mean, var = (t.data.astype(dtype, copy=False) for t in (running_mean, running_var))
-        options |= {"mean": mean, "var": var}
-        return _batch_norm(input, weight, bias, residual, **options)
+        mean = running_mean.data.astype(dtype, copy=False)
+        var = running_var.data.astype(dtype, copy=False)
+        return _batch_norm(input, weight, bias, residual, mean=mean, var=var, **options)
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean: expected both or none of running_mean and running_var")
     momentum = check.number("momentum", momentum, 0, 1)
@@ -143,6 +144,7 @@ def batch_norm(
     return y
 
 
+@quiet  # overflow shows in the loss, as inside operations
 def track(
     running_mean: Tensor,
     running_var: Tensor,
@@ -156,8 +158,7 @@ def track(
     channel, and count the batch."""
     batches = None if num_batches_tracked is None else num_batches_tracked.data
     statistics = running_mean.data, running_var.data, mean, var, batches
-    with np.errstate(all="ignore"):  # overflow shows in the loss, as inside operations
-        _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
+    _track.run(*statistics, momentum=momentum, unbias=count / (count - 1))
 
 
 def check_batch_norm(

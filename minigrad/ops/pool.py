@@ -13,7 +13,7 @@ from ..device import Array, get_xp
 from ..sums import adding_dtype, in_float32, total
 from ..tape import Backward, Multilinear, op
 from ..tensor import Tensor
-from .conv import Pair, Window
+from .conv import Pair, Window, window_of
 
 
 def _output(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
@@ -127,18 +127,18 @@ def _geometry(
     dilation: int | Pair,
     ceil_mode: bool,
 ) -> tuple[Window, Pair, Pair]:
-    if 0 in input.shape[1:]:
+    _, channels, h, w = input.shape
+    if 0 in (channels, h, w):
         raise ValueError(f"input: expected at least one channel and pixel, got {input.shape}")
     check.boolean("ceil_mode", ceil_mode)
     kernel = check.pair("kernel_size", kernel_size, 1)
     steps = check.pair("stride", stride_or(kernel, stride), 1)
     pads = check.pair("padding", padding, 0)
-    window = Window(kernel, steps, check.pair("dilation", dilation, 1))
-    for p, k in zip(pads, kernel, strict=True):
-        if p > k // 2:
-            raise ValueError(f"padding: expected at most half of kernel_size {kernel}, got {pads}")
-    sizes = zip(input.shape[2:], window.reach, steps, pads, strict=True)
-    oh, ow = (_output(n, r, s, p, ceil_mode) for n, r, s, p in sizes)
+    window = window_of(kernel, steps, check.pair("dilation", dilation, 1))
+    if pads[0] > kernel[0] // 2 or pads[1] > kernel[1] // 2:
+        raise ValueError(f"padding: expected at most half of kernel_size {kernel}, got {pads}")
+    oh = _output(h, window.reach[0], steps[0], pads[0], ceil_mode)
+    ow = _output(w, window.reach[1], steps[1], pads[1], ceil_mode)
     if oh < 1 or ow < 1:
         raise ValueError(
             f"kernel_size: the window {window.reach} is larger than the input "

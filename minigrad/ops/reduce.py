@@ -57,7 +57,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
 def _mean(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = Σ x / m,  dL/dx = g / m repeated."""
     shape = x.shape
-    count = int(np.prod([shape[i] for i in axes]))
+    count = math.prod([shape[i] for i in axes])
     y = get_xp(x).asarray(total(x, axes, keepdim) / x.dtype.type(count))
     return y, lambda g, needs: (spread(g / count, shape, axes),)
 
@@ -84,7 +84,7 @@ def _var(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -
     rounding error of x̄ is removed too, by subtracting (Σ (x − x̄))² / m.
     """
     xp, shape = get_xp(x), x.shape
-    count = int(np.prod([shape[i] for i in axes]))
+    count = math.prod([shape[i] for i in axes])
     freedom = x.dtype.type(count - correction if count > correction else 0)
     centred = x - total(x, axes, True) / x.dtype.type(count)
     left = xp.square(total(centred, axes, keepdim)) / x.dtype.type(count)

@@ -178,9 +178,17 @@ def out_of_bounds(value: int) -> IndexError:
     return IndexError(f"index: {value} is out of bounds")
 
 
+_SIMPLE = (int, slice, type(None), type(Ellipsis))
+
+
 def plain_index(index: Any) -> tuple[tuple[Any, ...], bool]:
     """An index as arrays, integers, slices, None and ...; and whether no place comes twice."""
     parts = index if isinstance(index, tuple) else (index,)
+    for part in parts:
+        if type(part) not in _SIMPLE or (type(part) is slice and part.step is not None):
+            break
+    else:
+        return parts, True  # nearly always
     raw = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
     raw = tuple(np.asarray(p) if isinstance(p, list) else p for p in raw)
     raw = tuple(int(p) if isinstance(p, (np.int32, np.int64)) else p for p in raw)
@@ -209,7 +217,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     tensors or arrays."""
     raw, unique = plain_index(index)
     y = _getitem(input, index=raw, unique=unique)
-    if y.numel():
+    if not unique and y.numel():
         check_within.run(input.data, raw)
     return y
 
