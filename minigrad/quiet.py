@@ -22,11 +22,11 @@ def _context() -> contextvars.Context:
         return contextvars.copy_context()
 
 
-def _seterr() -> dict[str, Any]:
+def _seterr() -> Any:
     return np.seterr(all="ignore")
 
 
-def _restore(before: dict[str, Any]) -> None:
+def _restore(before: Any) -> None:
     np.seterr(**before)
 
 

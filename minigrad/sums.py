@@ -40,7 +40,10 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def apply(*arrays: Any, **params: Any) -> Any:
-        if HALF not in [getattr(x, "dtype", None) for x in arrays]:
+        for x in arrays:
+            if hasattr(x, "dtype") and x.dtype == HALF:
+                break
+        else:
             return function(*arrays, **params)
         y, backward = function(*(cast(x, SINGLE) for x in arrays), **params)
 
@@ -64,8 +67,11 @@ def total(x: Array, axes: tuple[int, ...] | int, keepdims: bool = False) -> Arra
         return total(x.astype(SINGLE), axes, keepdims).astype(HALF)
     if not isinstance(x, np.ndarray):
         return x.sum(axis=axes, keepdims=keepdims)  # CuPy sums in a tree
-    if len(axes) == x.ndim and (x.flags.c_contiguous or x.T.flags.c_contiguous):
-        return np.asarray(x.sum(keepdims=keepdims))
+    if len(axes) == x.ndim and x.flags.forc:  # contiguous, in C order or in Fortran's
+        if keepdims:
+            return x.sum(keepdims=True)
+        y: Array = np.empty((), x.dtype)
+        return np.add.reduce(x, None, None, y)  # in less time than x.sum()
     first = x.ndim - len(axes)
     if axes and x.size and x.flags.c_contiguous and axes == tuple(range(first, x.ndim)):
         y = x.reshape(*x.shape[:first], -1).sum(axis=first)  # of one run of memory each

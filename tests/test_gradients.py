@@ -367,9 +367,9 @@ class Kept(Listener):
     def operation(self, name, inputs, params, result):
         if result.node is None or result.node.recall is None:
             return
-        recall = result.node.recall
+        args, _, kept = result.node.recall
         known = {id(owner(array)) for _, array in kept_arrays(result.node.backward)}
-        for value in (*recall.args, recall.result):
+        for value in (*args, kept):
             arrays = [value] if hasattr(value, "strides") else []
             if callable(value):
                 arrays = [array for _, array in kept_arrays(value)]

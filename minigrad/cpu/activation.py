@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..device import Array
+from ..memory import MIN_POOLED_BYTES
 from ..ops import activation, arithmetic, piecewise, rounding, smooth
 from ..ops import elementwise as functions
 from ..ops.activation import Pair, _leaky_relu, _relu
@@ -39,7 +40,7 @@ def register(operation: Operation) -> None:
         fast = kernels("activation", x.dtype)
         assert fast is not None  # see `when`
         passes = fast.passes(operation.name, x.dtype)
-        numbers = tuple(x.dtype.type(params[name]) for name in passes.options)
+        numbers = tuple([x.dtype.type(params[name]) for name in passes.options])
         y = elementwise(lambda out, x: passes.value(out, x, numbers), x, cost=cost)
         kept = y if passes.keeps == "y" else x
 
@@ -51,9 +52,10 @@ def register(operation: Operation) -> None:
 
         return y, backward
 
+    least = LARGE if operation in LARGE_ONES else 0
+
     def serves(x: Array, **_: Any) -> bool:
-        large = operation not in LARGE_ONES or x.size >= LARGE
-        return large and kernels("activation", x.dtype) is not None
+        return x.size >= least and kernels("activation", x.dtype) is not None
 
     compiled.__name__ = f"compiled_{operation.name}"
     operation.on("cpu", when=serves)(compiled)
@@ -65,12 +67,15 @@ for _operation in COMPILED + WITH_EXPONENTIALS + LARGE_ONES:
 
 @_relu.on("cpu")
 def relu(x: Array) -> Pair:
-    """Compiled kernels, or NumPy block by block."""
+    """Compiled kernels, or NumPy block by block. NumPy begins sooner with few numbers."""
     fast = kernels("activation", x.dtype)
-    y = elementwise(fast.relu if fast else lambda out, a: np.maximum(a, 0, out=out), x)
+    if x.nbytes < MIN_POOLED_BYTES:
+        y = np.maximum(x, x.dtype.type(0))
+    else:
+        y = elementwise(fast.relu if fast else lambda out, a: np.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
         return y, lambda g, needs: (None,)
-    return y, lambda g, needs: (elementwise(relu_gradient, y, g),)
+    return y, lambda g, needs: (elementwise(fast.relu_gradient if fast else relu_gradient, y, g),)
 
 
 def relu_gradient(out: Array, y: Array, g: Array) -> None:

@@ -34,16 +34,14 @@ def elementwise(function: Callable[..., Any], *arrays: Array, cost: int = 1) -> 
 
     ``cost`` is the time for an element, beside that of a sum: blocks are as much smaller.
     """
-    shape = arrays[0].shape
+    shape, plain = arrays[0].shape, True
     for a in arrays:
         if a.shape != shape:
             return _broadcast(function, arrays, cost)
-    back = None
-    for a in arrays:
-        if not a.flags.c_contiguous:
-            order, back = memory_order_and_back(arrays[0])
-            arrays = tuple([contiguous(a.transpose(order)) for a in arrays])
-            break
+        plain = plain and a.flags.c_contiguous
+    if not plain:
+        order, back = memory_order_and_back(arrays[0])
+        arrays = tuple([contiguous(a.transpose(order)) for a in arrays])
     first = arrays[0]
     if first.nbytes < MIN_POOLED_BYTES:  # a shortcut
         result = np.empty(first.shape, first.dtype)
@@ -51,7 +49,7 @@ def elementwise(function: Callable[..., Any], *arrays: Array, cost: int = 1) -> 
     else:
         result = empty(first.shape, first.dtype)
         _by_blocks(function, result.ravel(), [a.ravel() for a in arrays], 16, cost)
-    return result if back is None else result.transpose(back)
+    return result if plain else result.transpose(back)
 
 
 def _broadcast(function: Callable[..., Any], arrays: Sequence[Array], cost: int) -> Array:
@@ -150,10 +148,12 @@ def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
     BLAS takes transposed views without a copy. Inside :func:`parallel` this is one single-threaded
     BLAS call.
     """
-    xp = get_xp(a)
-    m, n = a.shape[0], b.shape[1]
-    if xp is not np or m * n * a.shape[1] < _MIN_PARALLEL_PRODUCT:
-        return xp.matmul(a, b) if out is None else xp.matmul(a, b, out=out)
+    m, k = a.shape
+    n = b.shape[1]
+    if not isinstance(a, np.ndarray):
+        return get_xp(a).matmul(a, b, out=out)
+    if m * n * k < _MIN_PARALLEL_PRODUCT:  # np.dot takes half of np.matmul's time to begin
+        return np.dot(a, b) if out is None else np.matmul(a, b, out=out)
     if out is None:
         out = empty((m, n), a.dtype)
     if m >= n:

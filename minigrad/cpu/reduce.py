@@ -33,17 +33,24 @@ def _are_few(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
     return x.size <= FEW and len(axes) == x.ndim and x.dtype.kind == "f"
 
 
+def _full(shape: tuple[int, ...], number: Array) -> Array:
+    """What np.full returns, in a quarter of its time."""
+    full = np.empty(shape, number.dtype)
+    full[...] = number
+    return full
+
+
 @reduce._sum.on("cpu", when=_are_few)
 def sum_of_few(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape = x.shape
-    return total(x, axes, keepdim), lambda g, needs: (np.full(shape, g.reshape(())),)
+    return total(x, axes, keepdim), lambda g, needs: (_full(shape, g.reshape(())),)
 
 
 @reduce._mean.on("cpu", when=_are_few)
 def mean_of_few(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, count = x.shape, x.dtype.type(x.size)
     y = np.asarray(total(x, axes, keepdim) / count)
-    return y, lambda g, needs: (np.full(shape, g.reshape(()) / count),)
+    return y, lambda g, needs: (_full(shape, g.reshape(()) / count),)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -178,8 +178,8 @@ def _multilinear(
     node: Node, inputs: tuple[Target, ...], passed: Passed, g: Tensor
 ) -> list[Tensor | None]:
     """See above. Gradient i is an operation of the same kind, with g in the place of argument i."""
-    backward, targets, recall = passed
-    given = [arg() if callable(arg) else arg for arg in recall.args]
+    backward, targets, (kept, options, _) = passed
+    given = [arg() if callable(arg) else arg for arg in kept]
     values = backward(g.data, tuple(target is not None for target in inputs))
     results: list[Tensor | None] = []
     for i, (value, target) in enumerate(zip(values, inputs, strict=True)):
@@ -193,10 +193,10 @@ def _multilinear(
         gradients = tuple(
             tape.target(g) if k == i else t if k in term else None for k, t in enumerate(targets)
         )
-        second = _second(node.operation, i, args, recall.params)
-        params = {**recall.params, "like": Gone(target.shape, target.dtype)}
-        kept = operation.twice.recall(args, params, value, second)
-        results.append(_recorded(operation, value, gradients, second, kept))
+        second = _second(node.operation, i, args, options)
+        params = {**options, "like": Gone(target.shape, target.dtype)}
+        recall = operation.twice.recall(args, params, value, second)
+        results.append(_recorded(operation, value, gradients, second, recall))
     return results
 
 
@@ -263,7 +263,7 @@ def _rerun(
     node: Node, inputs: tuple[Target, ...], passed: Passed, g: Tensor
 ) -> list[Tensor | None]:
     """The definition, forward and backward, as a function of Tensors."""
-    _, targets, recall = passed
+    _, targets, (kept, options, result) = passed
     name = node.operation.name
     xp = get_xp(g.data)
 
@@ -277,11 +277,11 @@ def _rerun(
             arg = xp.broadcast_to(xp.asarray(arg, target.dtype), target.shape)
         return Traced(_known(arg, target))
 
-    args = [given(arg, target) for arg, target in zip(recall.args, targets, strict=True)]
+    args = [given(arg, target) for arg, target in zip(kept, targets, strict=True)]
     try:
-        y, backward = node.operation.definition(*args, **recall.params)
-        if recall.result is not None:
-            y.set(_known(recall.result, node))
+        y, backward = node.operation.definition(*args, **options)
+        if result is not None:
+            y.set(_known(result, node))
         gradients = backward(Traced(g), tuple(target is not None for target in inputs))
     except (CannotTrace, AttributeError, TypeError) as error:
         raise _refusal(name, f" ({error})") from error
@@ -306,7 +306,7 @@ def _known(value: Array, target: Target) -> Tensor:
     assert target is not None
     like = target.dtype  # a copy in another dtype or layout
     cast: Any = arithmetic.to_dtype
-    recall = Recall((None,), {"dtype": value.dtype})
+    recall = (None,), {"dtype": value.dtype}, None
     return _recorded(cast, value, (target,), lambda g, needs: (g.astype(like),), recall)
 
 

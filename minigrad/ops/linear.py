@@ -51,10 +51,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"({a.shape[-1]} and {b.shape[-2]})"
         )
     y = _matmul(a, b)
-    if other.ndim == 1:
+    if b is not other:
         y = y.squeeze(-1)
-    if input.ndim == 1:
-        y = y.squeeze(-1 if other.ndim == 1 else -2)
+    if a is not input:
+        y = y.squeeze(-1 if b is not other else -2)
     return y
 
 

@@ -17,6 +17,7 @@ from ..dispatch import Dispatched
 from ..events import listeners
 from ..hooks import Hooks
 from ..memory import out_of_memory
+from ..quiet import quiet
 from ..sums import total
 from .graph import Node, Target, Variable
 from .modes import no_grad
@@ -106,7 +107,7 @@ class Gradient:
         for listener in following:
             listener.begin_derivative(node, g)
         try:
-            results = backward(g, tuple(target is not None for target in inputs))
+            results = backward(g, tuple([target is not None for target in inputs]))
         except MemoryError as error:
             raise out_of_memory(f"backward of {name}", error) from error
         except TypeError as error:
@@ -122,7 +123,8 @@ class Gradient:
         for listener in following:
             listener.derivative(node, g, results)
         seen: list[int] = []
-        for i, (target, result) in enumerate(zip(inputs, results, strict=True)):
+        for i, target in enumerate(inputs):
+            result = results[i]
             if target is None or result is None:
                 continue
             if type(result) is not np.ndarray:
@@ -133,17 +135,18 @@ class Gradient:
             repeated = 0 in result.strides
             owned = not (id(result) in seen or repeated or _may_share(result, g))
             seen.append(id(result))
-            if result.shape != target.shape:
+            shape, dtype = target.shape, target.dtype
+            if result.shape != shape:
                 try:
-                    stretched = np.broadcast_shapes(result.shape, target.shape) == result.shape
+                    stretched = np.broadcast_shapes(result.shape, shape) == result.shape
                 except ValueError:
                     stretched = False
                 if not stretched:
-                    expected = f"shape {target.shape} or one that it broadcasts to"
+                    expected = f"shape {shape} or one that it broadcasts to"
                     raise _unfit(name, i, expected, result.shape)
-                result, owned = unbroadcast(result, target.shape), True
-            if result.dtype != target.dtype:
-                raise _unfit(name, i, f"an array of {target.dtype}", result.dtype)
+                result, owned = unbroadcast(result, shape), True
+            if result.dtype != dtype:
+                raise _unfit(name, i, f"an array of {dtype}", result.dtype)
             if target in gradients:
                 gradients[target].add(result)
             else:
@@ -162,7 +165,7 @@ def _takes_two(backward: Callable[..., Any]) -> bool:
     return True
 
 
-@np.errstate(all="ignore")  # infinities and NaN come without a warning, as in PyTorch
+@quiet
 def sweep(
     seeds: Iterable[tuple[Node | Variable, Gradient]],
     retain_graph: bool,
@@ -186,7 +189,7 @@ def sweep(
             gradients[target] = seed
     uses = _count_uses([*gradients], wanted)
     seed.check(uses, wanted is None)
-    kept: dict[Any, Gradient] = {}  # what is added to the ``grad`` of tensors
+    kept: list[tuple[Any, Gradient]] = []  # what is added to the ``grad`` of tensors
     gradients_by_target: Gradients = {}
     for x, gradient in gradients.items():
         asked = wanted is None or x in wanted
@@ -206,7 +209,7 @@ def sweep(
             if node._hooks is not None:
                 arrived.call(node._hooks)
                 if (retained := node._hooks.retained) and (tensor := retained()) is not None:
-                    kept[tensor] = arrived
+                    kept.append((tensor, arrived))
             if wanted is not None and node in wanted:
                 arrived.owned = False
                 gradients_by_target[node] = arrived
@@ -226,12 +229,12 @@ def sweep(
         if wanted is not None:
             gradients_by_target[x] = gradient
         elif isinstance(x, Variable):
-            kept[x] = gradient
+            kept.append((x, gradient))
     # A leaf that was frozen after forward gets no gradient.
-    kept = {x: gradient for x, gradient in kept.items() if x.requires_grad}
-    for x in kept:  # all before any changes, because ``data`` may have been replaced
+    kept = [(x, gradient) for x, gradient in kept if x.requires_grad]
+    for x, _ in kept:  # all before any changes, because ``data`` may have been replaced
         x._check_accumulate()
-    for x, gradient in kept.items():
+    for x, gradient in kept:
         gradient.give(x)
     return gradients_by_target
 
@@ -300,7 +303,7 @@ def _freed(node: Node) -> RuntimeError:
 
 def _may_share(result: Array, g: Array) -> bool:
     """Whether a gradient may be ``g`` or a view of it."""
-    if result.base is None:  # it has memory of its own
+    if result is g or result.base is None:  # or it has memory of its own
         return result is g
     xp = get_xp(result)  # differs from g's after a move to another device
     return xp is get_xp(g) and bool(xp.may_share_memory(result, g))

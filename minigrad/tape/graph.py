@@ -33,11 +33,13 @@ class Variable:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.data.shape)
+        shape: tuple[int, ...] = self.data.shape
+        return shape
 
     @property
     def ndim(self) -> int:
-        return int(self.data.ndim)
+        ndim: int = self.data.ndim
+        return ndim
 
     @property
     def dtype(self) -> np.dtype[Any]:

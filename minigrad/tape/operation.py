@@ -61,9 +61,8 @@ class Operation(Dispatched):
             dtype = array.dtype
         if not alike:
             _check_alike(name, [x.data for x in inputs if isinstance(x, Variable)])
-        for key, value in params.items():
-            if isinstance(value, Variable):  # it would get no gradient
-                raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
+        if params:
+            _check_options(name, params)
         following = listeners()
         for listener in following:
             listener.begin_operation(self, inputs, params)
@@ -187,6 +186,13 @@ def _number(name: str, x: Any) -> Any:
 def kind_of(array: Array) -> Any:
     """Dtype and device, in a form that is fast to compare."""
     return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
+
+
+def _check_options(name: str, params: dict[str, Any]) -> None:
+    """Raise if any is a Tensor, which would get no gradient."""
+    for key, value in params.items():
+        if isinstance(value, Variable):
+            raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
 
 
 def _check_alike(name: str, arrays: list[Array]) -> None:

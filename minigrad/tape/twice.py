@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,18 +33,12 @@ class Gone(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class Recall(NamedTuple):
-    """The kept values of a call.
-
-    Attributes:
-        args: numbers, None, arrays that the derivative keeps, and :class:`Gone`.
-        params: keyword arguments.
-        result: the result if the derivative keeps it, or None.
-    """
-
-    args: Sequence[Any]
-    params: dict[str, Any]
-    result: Array | None = None
+# The kept values of a call:
+#  - its arguments: numbers, None, arrays that the derivative keeps, and Gone;
+#  - its keyword arguments;
+#  - its result if the derivative keeps it, or None.
+# (A plain tuple, because one is made in each call.)
+Recall: TypeAlias = tuple[Sequence[Any], dict[str, Any], "Array | None"]
 
 
 def keeping(backward: Any, *args: Any) -> Any:
@@ -132,10 +126,10 @@ class Terms(Rule):
         self, args: Sequence[Any], params: dict[str, Any], y: Array, backward: Any
     ) -> Recall | None:
         if len(args) == 1:
-            return Recall((None,), params)  # one that is never needed
+            return (None,), params, None  # one that is never needed
         if self.in_float32 and self.kept and y.dtype == HALF:
             return None
-        return Recall(_known(backward, args, self.kept), params)
+        return _known(backward, args, self.kept), params, None
 
 
 class Rerun(Rule):
@@ -151,6 +145,7 @@ class Rerun(Rule):
 
     def __init__(self, keeps: str) -> None:
         self.names = keeps.split()
+        self.keeps_result = "y" in self.names
         self.kept: set[int] = set()
         self.in_float32 = False
 
@@ -170,8 +165,7 @@ class Rerun(Rule):
         """The arguments that ``keeps`` names, and the result if it names ``y``."""
         if self.in_float32 and y.dtype == HALF:
             return None
-        args = _known(backward, args, self.kept)
-        return Recall(args, params, y if "y" in self.names else None)
+        return _known(backward, args, self.kept), params, y if self.keeps_result else None
 
 
 def _known(backward: Any, args: Sequence[Any], kept: set[int]) -> Sequence[Any]:
@@ -181,10 +175,11 @@ def _known(backward: Any, args: Sequence[Any], kept: set[int]) -> Sequence[Any]:
         del backward.args  # it may hold more than the derivative keeps
     if len(kept) == len(args):
         return args
-    return [
-        Gone(x.shape, x.dtype) if i not in kept and hasattr(x, "dtype") else x
-        for i, x in enumerate(args)
-    ]
+    known = list(args)
+    for i, x in enumerate(args):
+        if i not in kept and hasattr(x, "dtype"):
+            known[i] = Gone(x.shape, x.dtype)
+    return known
 
 
 def _positional(definition: Callable[..., Any]) -> list[str]:
