@@ -19,16 +19,17 @@ from ..tape import Backward, Diagonal, Multilinear, Rerun, keeping, op
 from ..tensor import Number, Tensor
 
 Pair = tuple[Array, Backward]
+FLOAT = np.dtype(np.float32)  # of a number, which fits into any floating dtype
 
 
 def meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
     """The operands in the dtype of the result. Numbers stay numbers, and must fit into it."""
     check_broadcast(name, a, b)
-    if {x.dtype.kind for x in (a, b) if hasattr(x, "dtype")} == {"f"}:
+    if getattr(a, "dtype", FLOAT).kind == getattr(b, "dtype", FLOAT).kind == "f":
         return a, b  # nearly always
     a, b = alike(a, b, floating)
     for x, other in ((a, b), (b, a)):
-        if isinstance(x, int) and getattr(other, "dtype", np.dtype(float)).kind in "biu":
+        if isinstance(x, int) and getattr(other, "dtype", FLOAT).kind in "biu":
             check.fits("number", x, other.dtype)
     return a, b
 
