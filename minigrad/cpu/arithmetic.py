@@ -96,11 +96,7 @@ def add(a: Array, b: Array) -> Pair:
 def sub(a: Array, b: Array) -> Pair:
     if a.shape != b.shape:
         check_broadcast("sub", a, b)
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return g, -tape.unbroadcast(g, b.shape) if needs[1] else None  # a minus for fewer numbers
-
-    return _apply(np.subtract, a, b), backward
+    return _apply(np.subtract, a, b), lambda g, needs: (g, -g if needs[1] else None)
 
 
 @arithmetic.mul.on("cpu", when=are_floats)
