@@ -100,4 +100,5 @@ def bce_with_logits(x, t, more):
 
 
 def bce_with_logits_gradient(x, t, more):
-    return 1.0 / (1.0 + exp(-x)) - t - more * t / (1.0 + exp(x))
+    s = 1.0 / (1.0 + exp(-x))
+    return s - t - more * t * (1.0 - s)
