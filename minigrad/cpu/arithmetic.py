@@ -125,7 +125,7 @@ def div(a: Array, b: Array) -> Pair:
         np.negative(out, out=out)
 
     def by_b(g: Array) -> Array:
-        if b.shape == y.shape:
+        if b.shape == y.shape or g.dtype == np.float16:  # whose small products lose digits
             return elementwise.elementwise(of_divisor, g, y, b)
         return -tape.unbroadcast(_apply(np.multiply, g, y), b.shape) / b  # of fewer numbers
 
