@@ -78,7 +78,7 @@ def test_who_compiled_makes_no_difference(tmp_path):
     run("helped", ahead)
     *helped, most = run("helped", compute)
     assert none == "0"
-    assert int(all_of_them) == int(most) > 5
+    assert int(all_of_them) == int(most) >= 5
     assert found == helped == compiled
 
 
