@@ -149,7 +149,7 @@ def _bce_with_logits(
 ) -> tuple[Array, Slopes]:
     """ℓ = w ((1 − t) x + q s) with s = ln(1 + e⁻ˣ), q = 1 + (p − 1) t and the positives' weight p;
 
-    dℓ/dx = w (σ(x) − t − (p − 1) t σ(−x)),  dℓ/dt = w ((p − 1) s − x).
+    dℓ/dx = w (σ(x) − t − (p − 1) t (1 − σ(x))),  dℓ/dt = w ((p − 1) s − x).
     """
     xp, one, factor = get_xp(x), x.dtype.type(1), w
     w = one if w is None else w
@@ -158,7 +158,8 @@ def _bce_with_logits(
     s = xp.log1p(xp.exp(-x - 2 * low)) + low
 
     def slopes(needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        at_x = w * (1 / (1 + xp.exp(-x)) - t - more * t / (1 + xp.exp(x)))
+        sigmoid = 1 / (1 + xp.exp(-x))
+        at_x = w * (sigmoid - t - more * t * (1 - sigmoid))
         return at_x, w * (more * s - x) if needs[1] else None, None, None
 
     y = ((1 - t) * x + (1 + more * t) * s) * w
