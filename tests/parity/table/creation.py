@@ -171,7 +171,7 @@ def bernoulli(d: Drawer) -> Call:
 
 @entry(
     "bernoulli of p",
-    *[lambda x, m=m: m.zeros_like(m.bernoulli(x, 0.5)) for m in (mg, torch)],
+    *[lambda x, *, m=m: m.zeros_like(m.bernoulli(x, 0.5)) for m in (mg, torch)],
     examples=FEW,
 )
 @entry(

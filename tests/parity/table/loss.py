@@ -135,6 +135,8 @@ def _focal_loss(
 def focal_loss(d: Drawer) -> Call:
     d.kind = ORDINARY  # PyTorch's power has an infinite slope where p = 1
     x, target, weight = classes(d)
+    if weight is not None and not np.isfinite(weight).all():
+        weight = None  # an infinite one times 0
     gamma = d([0.0, 1.0, 2.0, 3.5, -1.0])
     options = {"gamma": gamma, "reduction": d(REDUCTIONS)}
     return Call([x, target, weight], options=options, fixed=(2,))
