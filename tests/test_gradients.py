@@ -155,7 +155,7 @@ def _(draw, seed):
     condition = mg.Tensor(grid(a.shape, seed + 5) > 0)
     if draw(st.booleans()):
         return lambda a, b: mg.where(condition, a, b) * a, [a, b]
-    return lambda a, b: a.clamp(b + 0.13, b + 1.5) * b, [a, b]
+    return lambda a, b: a.clamp(b + 0.13, b + 1.53) * b, [a, b]
 
 
 REDUCING = "softmax log_softmax masked_softmax std var sum norm logsumexp cumsum extreme_over"

@@ -52,10 +52,10 @@ def register(operation: Operation) -> None:
 
         return y, backward
 
-    least = LARGE if operation in LARGE_ONES else 0
+    any_size = operation not in LARGE_ONES
 
     def serves(x: Array, **_: Any) -> bool:
-        return x.size >= least and kernels("activation", x.dtype) is not None
+        return (any_size or x.size >= LARGE) and kernels("activation", x.dtype) is not None
 
     compiled.__name__ = f"compiled_{operation.name}"
     operation.on("cpu", when=serves)(compiled)

@@ -152,8 +152,11 @@ def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
     n = b.shape[1]
     if not isinstance(a, np.ndarray):
         return get_xp(a).matmul(a, b, out=out)
-    if m * n * k < _MIN_PARALLEL_PRODUCT:  # np.dot takes half of np.matmul's time to begin
-        return np.dot(a, b) if out is None else np.matmul(a, b, out=out)
+    if m * n * k < _MIN_PARALLEL_PRODUCT:
+        # np.dot takes half of np.matmul's time to begin. For it 0 times NaN is 0 if one matrix is a
+        # single number.
+        quick = out is None and a.size > 1 and b.size > 1
+        return np.dot(a, b) if quick else np.matmul(a, b, out=out)
     if out is None:
         out = empty((m, n), a.dtype)
     if m >= n:

@@ -64,6 +64,13 @@ def test_matmul2d(sizes, layout):
     np.testing.assert_allclose(found, a @ b, atol=1e-9)
 
 
+def test_a_product_with_one_number_keeps_nan():
+    zero, row = np.zeros((1, 1), np.float32), np.array([[1, np.nan, -np.inf]], np.float32)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(matmul2d(zero, row)).tolist() == [[False, True, True]]
+        assert np.isnan(matmul2d(row.T, zero)).tolist() == [[False], [True], [True]]
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (4, 3, 200, 200)])
 def test_gradients_in_different_memory_orders(shape):
     rng = np.random.default_rng(0)
