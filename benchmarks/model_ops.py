@@ -67,7 +67,7 @@ def cases(chosen: tuple[str, ...], ops: tuple[str, ...], batch: int | None = Non
             if call.op == "dropout" and dict(call.options)["p"] == 0:
                 continue  # the identity
             by_call.setdefault(call, Case(call, model, _label(call), ("forward", *call.gradients)))
-        label = f"{recipe.optimizer} of {model}"
+        label = f"{study.update(model)[0]} of {model}"
         optimizers.append(Case(None, model, label, ("step",)))
     every = sorted(by_call.values(), key=lambda case: study.OPERATIONS.index(case.op))
     return [case for case in (*every, *optimizers) if case.op in ops]
@@ -161,7 +161,7 @@ def _update(engine: Engine, model: str) -> dict[str, tuple[Callable[[], object],
         p.grad = engine.parameter(*p.shape)
     step = study.optimizer(engine, model, parameters).step
     # Each parameter and each array of its state is read and written, the gradient read.
-    arrays = 3 + 2 * STATE[study.recipe(model).optimizer]
+    arrays = 3 + 2 * STATE[study.update(model)[0]]
     return {"step": (step, 4 * arrays * sum(p.numel() for p in parameters))}
 
 

@@ -86,6 +86,10 @@ def test_a_part_asks_for_its_own_gradients_only(monkeypatch):
     }
 
 
+def test_the_state_of_every_models_optimizer_is_known():
+    assert {study.update(model)[0] for model in study.MODELS} <= model_ops.STATE.keys()
+
+
 @pytest.mark.parametrize("contestant", model_ops.QUICK)
 def test_an_optimizer(contestant):
     engine = contest.engine(contestant, 1)
