@@ -75,7 +75,7 @@ def relu(x: Array) -> Pair:
         y = elementwise(fast.relu if fast else lambda out, a: np.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
         return y, lambda g, needs: (None,)
-    return y, lambda g, needs: (elementwise(fast.relu_gradient if fast else relu_gradient, y, g),)
+    return y, lambda g, needs: (elementwise(relu_gradient, y, g),)
 
 
 def relu_gradient(out: Array, y: Array, g: Array) -> None:

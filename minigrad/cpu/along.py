@@ -114,7 +114,4 @@ def share(
     last)`` for each piece i of ``cut`` (default: :func:`pieces`), the parts from ``first`` to
     ``last``."""
     cut = pieces(count, numbers) if cut is None else cut
-    if len(cut) == 1:  # a shortcut
-        task(0, 0, count)
-    else:
-        parallel(lambda i: task(i, cut[i].start, cut[i].stop), len(cut), numbers)
+    parallel(lambda i: task(i, cut[i].start, cut[i].stop), len(cut), numbers)

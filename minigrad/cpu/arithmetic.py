@@ -45,6 +45,13 @@ def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
 
 
+def _checked(name: str, ufunc: np.ufunc, a: Array, b: Array) -> Array:
+    """The result of the operation ``name``, whose operands must broadcast."""
+    if a.shape != b.shape:
+        check_broadcast(name, a, b)
+    return _apply(ufunc, a, b)
+
+
 def _layout(x: Array, v: Array) -> Along | None:
     """How x lies in memory along the axes of v, if v repeats over the others, and those of v are
     side by side."""
@@ -87,22 +94,17 @@ def _large_floats(a: Array, b: Array) -> bool:
 
 @arithmetic.add.on("cpu", when=are_floats)
 def add(a: Array, b: Array) -> Pair:
-    if a.shape != b.shape:
-        check_broadcast("add", a, b)
-    return _apply(np.add, a, b), lambda g, needs: (g, g)
+    return _checked("add", np.add, a, b), lambda g, needs: (g, g)
 
 
 @arithmetic.sub.on("cpu", when=are_floats)
 def sub(a: Array, b: Array) -> Pair:
-    if a.shape != b.shape:
-        check_broadcast("sub", a, b)
-    return _apply(np.subtract, a, b), lambda g, needs: (g, -g if needs[1] else None)
+    y = _checked("sub", np.subtract, a, b)
+    return y, lambda g, needs: (g, -g if needs[1] else None)
 
 
 @arithmetic.mul.on("cpu", when=are_floats)
 def mul(a: Array, b: Array) -> Pair:
-    if a.shape != b.shape:
-        check_broadcast("mul", a, b)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
@@ -110,14 +112,12 @@ def mul(a: Array, b: Array) -> Pair:
             _apply(np.multiply, g, a) if needs[1] else None,
         )
 
-    return _apply(np.multiply, a, b), backward
+    return _checked("mul", np.multiply, a, b), backward
 
 
 @arithmetic.div.on("cpu", when=_large_floats)
 def div(a: Array, b: Array) -> Pair:
-    if a.shape != b.shape:
-        check_broadcast("div", a, b)
-    y = _apply(np.divide, a, b)
+    y = _checked("div", np.divide, a, b)
 
     def of_divisor(out: Array, g: Array, y: Array, b: Array) -> None:
         np.divide(y, b, out=out)

@@ -236,10 +236,7 @@ def _run(shape: _Shape, x: Array, w: Array, steps: Pair, bias: Array | None, y: 
             part.stop, frame.more, shape.together, scratch,
         )  # fmt: skip
 
-    if len(shape.parts) == 1:
-        task(0)
-    else:
-        parallel(task, len(shape.parts), MIN_PARALLEL_SIZE)
+    parallel(task, len(shape.parts), MIN_PARALLEL_SIZE)
 
 
 def correlate(
@@ -318,10 +315,7 @@ def weight_gradient(
             gradient.where, gradient.tops, size, step, to.reshape(-1), c, scratch,
         )  # fmt: skip
 
-    if len(parts) == 1:
-        task(0)
-    else:
-        parallel(task, len(parts), MIN_PARALLEL_SIZE)
+    parallel(task, len(parts), MIN_PARALLEL_SIZE)
     return gw
 
 

@@ -37,12 +37,22 @@ def _frames_rows(x: Array, *, widths: Widths, **_: Any) -> bool:
     return not any(any(widths[i]) for i in memory_order(x)[:-2])
 
 
+def _inside(x: Array, widths: Widths) -> tuple[slice, ...]:
+    """Where x lies in its frame."""
+    return tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+
+
+def _room(x: Array, widths: Widths) -> Array:
+    """An uninitialised array for x in its frame, in the memory order of x."""
+    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
+    return empty(sizes, x.dtype, order=memory_order(x))
+
+
 def _framed(x: Array, widths: Widths, mode: str | None, value: float) -> Array:
     """x in a frame of ``value``, or of what ``mode`` copies, made in one pass."""
     order, fast = memory_order(x), kernels("copy", x.dtype)
     assert fast is not None  # see `when`
-    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
-    y = empty(sizes, x.dtype, order=order)
+    y = _room(x, widths)
     tables = []
     for n, (low, high) in ((x.shape[i], widths[i]) for i in order[-2:]):
         places = np.arange(-low, n + high)
@@ -51,10 +61,8 @@ def _framed(x: Array, widths: Widths, mode: str | None, value: float) -> Array:
     h, w = (x.shape[i] for i in order[-2:])
     memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
     numbers = *tables, widths[order[-1]][0], h, w, x.dtype.type(value)
-    out, parts = (
-        y.transpose(order).reshape(-1),
-        split_range(x.size // (h * w), -(-y.size // copy.PIECE)),
-    )
+    out = y.transpose(order).reshape(-1)
+    parts = split_range(x.size // (h * w), -(-y.size // copy.PIECE))
 
     def task(i: int) -> None:
         fast.frame(out, memory, *numbers, parts[i].start, parts[i].stop)
@@ -65,7 +73,7 @@ def _framed(x: Array, widths: Widths, mode: str | None, value: float) -> Array:
 
 @pad._pad_by_copies.on("cpu", when=_frames_rows)
 def padded_by_copies(x: Array, *, widths: Widths, mode: str) -> Pair:
-    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    inside = _inside(x, widths)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (dense(pad.sum_of_copies(g, pad.copies_of(x.shape, widths, mode))[inside]),)
@@ -77,11 +85,10 @@ def padded_by_copies(x: Array, *, widths: Widths, mode: str) -> Pair:
 def padded(x: Array, *, widths: Widths, value: float) -> Pair:
     """By a kernel, or each part of the result is filled, and gets its part of x while it is in the
     cache."""
-    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    inside = _inside(x, widths)
     if _frames_rows(x, widths=widths):
         return _framed(x, widths, None, value), lambda g, needs: (dense(g[inside]),)
-    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
-    y = empty(sizes, x.dtype, order=memory_order(x))
+    y = _room(x, widths)
     axis, parts = cut(y)
     before, (low, behind) = (slice(None),) * axis, (inside[axis].start, inside[axis].stop)
 
