@@ -85,9 +85,10 @@ class Dispatched:
         definition: the function as it was written.
         implementations: in the order in which they are tried. The first that applies runs; if none
             does, the definition runs.
-        run: ``run(*args, **params)`` calls the chosen function. A decorator of the definition such
-            as :func:`minigrad.sums.in_float32` changes the arguments before the choice, so
-            implementations get the same arguments as the definition.
+        adapted: what runs instead where a decorator of the definition such as
+            :func:`minigrad.sums.in_float32` changes the arguments before the choice, so that
+            implementations get the same arguments as the definition; None without one.
+        run: ``run(*args, **params)`` calls the chosen function.
     """
 
     def __init__(self, definition: Callable[..., Any]) -> None:
@@ -95,7 +96,8 @@ class Dispatched:
         self.definition = definition
         self.implementations: list[Implementation] = []
         adapt = getattr(definition, "adapt", None)
-        self.run: Callable[..., Any] = adapt(self._run) if adapt else self._run
+        self.adapted: Callable[..., Any] | None = adapt(self._run) if adapt else None
+        self.run: Callable[..., Any] = self.adapted or self._run
 
     def on(
         self, device: str, when: Callable[..., bool] = always
@@ -116,7 +118,7 @@ class Dispatched:
     def choose(self, args: Sequence[Any], params: dict[str, Any]) -> Callable[..., Any]:
         """The function that runs for these arguments."""
         if self.implementations and not _only_definitions:
-            here = device_type(*args)
+            here = "cpu" if args and type(args[0]) is np.ndarray else device_type(*args)
             for device, when, function in self.implementations:
                 if device == here and (when is always or when(*args, **params)):
                     return function

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 import numpy as np
+from numpy import ndarray
 
 from .. import quiet
 from ..device import Array, DeviceError, check_current, device_of
@@ -17,6 +18,7 @@ from .graph import Backward, Node, Target, Variable
 from .modes import _mode
 from .twice import Rule
 
+NUMBERS = frozenset((bool, int, float, type(None)))  # the exact types of most operands
 make_tensor: Any = None  # Tensor; set by minigrad.tensor, which imports the tape
 
 
@@ -46,7 +48,7 @@ class Operation(Dispatched):
         recorded, alike, dtype = False, True, None
         for x in inputs:  # one loop: each takes as long as the sum of two small arrays
             if not isinstance(x, Variable):
-                arrays.append(_number(name, x))
+                arrays.append(x if type(x) in NUMBERS else _number(name, x))
                 targets.append(None)
                 continue
             array = x.data
@@ -56,19 +58,21 @@ class Operation(Dispatched):
                 targets.append(x if x.node is None else x.node)
             else:
                 targets.append(None)
-            if type(array) is not np.ndarray or (array.dtype is not dtype and dtype is not None):
+            if type(array) is not ndarray or (array.dtype is not dtype and dtype is not None):
                 alike = False
             dtype = array.dtype
         if not alike:
             _check_alike(name, [x.data for x in inputs if isinstance(x, Variable)])
-        if params:
-            _check_options(name, params)
-        following = listeners()
-        for listener in following:
-            listener.begin_operation(self, inputs, params)
+        for key in params:
+            if isinstance(params[key], Variable):  # it would get no gradient
+                raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
+        if following := listeners():
+            for listener in following:
+                listener.begin_operation(self, inputs, params)
         before = quiet.enter()
         try:
-            returned = self.run(*arrays, **params)
+            function = self.choose(arrays, params) if self.adapted is None else self.adapted
+            returned = function(*arrays, **params)
         except MemoryError as error:
             raise out_of_memory(name, error) from error
         finally:
@@ -76,7 +80,7 @@ class Operation(Dispatched):
         if type(returned) is not tuple or len(returned) != 2 or not callable(returned[1]):
             raise _breach(name, returned)
         y, backward = returned
-        if type(y) is not np.ndarray and not is_array(y):
+        if type(y) is not ndarray and not is_array(y):
             raise _breach(name, returned)
         try:
             result = make_tensor(y)
@@ -175,24 +179,16 @@ def target(x: Any) -> Target:
 
 def _number(name: str, x: Any) -> Any:
     """``x`` as a Python number, or None."""
-    if x is None or isinstance(x, (bool, int, float)):
-        # np.float64 is a float too, but would change the dtype of an array operation.
-        return x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.generic):
-        return x.item()
+        return x.item()  # np.float64 is a float too, but would change an operation's dtype
+    if x is None or isinstance(x, (bool, int, float)):
+        return x
     raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}")
 
 
 def kind_of(array: Array) -> Any:
     """Dtype and device, in a form that is fast to compare."""
     return array.dtype if isinstance(array, np.ndarray) else (array.dtype, array.device.id)
-
-
-def _check_options(name: str, params: dict[str, Any]) -> None:
-    """Raise if any is a Tensor, which would get no gradient."""
-    for key, value in params.items():
-        if isinstance(value, Variable):
-            raise TypeError(f"{name}: {key}: expected a Tensor as a positional argument only")
 
 
 def _check_alike(name: str, arrays: list[Array]) -> None:
