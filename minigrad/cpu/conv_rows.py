@@ -19,7 +19,6 @@ from ..ops.conv import Pair, Window
 from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
 from .threads import (
-    MIN_PARALLEL_SIZE,
     get_num_threads,
     parallel,
     split_range,
@@ -110,7 +109,7 @@ def correlate(
         outputs = parts[i].start, parts[i].stop
         rows.compiled.correlate(filters, gathered, rows.depth, pixels, *outputs, y.reshape(-1))
 
-    parallel(task, len(parts), MIN_PARALLEL_SIZE)
+    parallel(task, len(parts), blas=False)
     shape = len(w), *_output(x.shape[1:3], padding, window), x.shape[3]
     return np.ascontiguousarray(y[:, : rows.count]).reshape(shape)
 
@@ -134,7 +133,7 @@ def input_gradient(
             packed, o, filters, rows.depth, pixels, parts[i].start, parts[i].stop, none, gradient
         )
 
-    parallel(multiply, len(parts), MIN_PARALLEL_SIZE)
+    parallel(multiply, len(parts), blas=False)
     gx = zeros((c, *size, g.shape[3]), g.dtype)
     channels = split_range(c, threads_for(gradient.size))
 
@@ -164,5 +163,5 @@ def weight_gradient(
             packed, rows.count, gathered, rows.depth, *outputs, none, gw.reshape(-1)
         )
 
-    parallel(task, len(parts), MIN_PARALLEL_SIZE)
+    parallel(task, len(parts), blas=False)
     return gw

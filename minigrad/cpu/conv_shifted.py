@@ -22,7 +22,7 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import MIN_PARALLEL_SIZE, get_num_threads, parallel, split_range, workspace
+from .threads import get_num_threads, parallel, split_range, workspace
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
 MIN_PRODUCTS = 1 << 21  # below, handing them to threads costs more than it saves
@@ -236,7 +236,7 @@ def _run(shape: _Shape, x: Array, w: Array, steps: Pair, bias: Array | None, y: 
             part.stop, frame.more, shape.together, scratch,
         )  # fmt: skip
 
-    parallel(task, len(shape.parts), MIN_PARALLEL_SIZE)
+    parallel(task, len(shape.parts), blas=False)
 
 
 def correlate(
@@ -315,7 +315,7 @@ def weight_gradient(
             gradient.where, gradient.tops, size, step, to.reshape(-1), c, scratch,
         )  # fmt: skip
 
-    parallel(task, len(parts), MIN_PARALLEL_SIZE)
+    parallel(task, len(parts), blas=False)
     return gw
 
 

@@ -42,7 +42,6 @@ from ..device import Array
 from ..memory import empty
 from .compiled import kernels
 from .threads import (
-    MIN_PARALLEL_SIZE,
     distribute,
     get_num_threads,
     parallel,
@@ -188,7 +187,7 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
                 zeros, bias, out, y.shape,
             )  # fmt: skip
 
-    distribute(work, len(runs) * len(shares), MIN_PARALLEL_SIZE)
+    distribute(work, len(runs) * len(shares), blas=False)
     return y
 
 
@@ -222,7 +221,7 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
             blocks[runs[run]], across, *v, *m, zeros, sums[run].reshape(-1), width, rows,
         )  # fmt: skip
 
-    parallel(task, len(runs) * len(shares), MIN_PARALLEL_SIZE)
+    parallel(task, len(runs) * len(shares), blas=False)
     gw, points = np.empty((o, c, 3, 3), x.dtype), sums.reshape(-1)
     parts = split_range(o, threads_for(COST * points.size))
 

@@ -290,11 +290,13 @@ def threads_for(elements: int) -> int:
     return 1 if elements < MIN_PARALLEL_SIZE else get_num_threads()
 
 
-def parallel(task: Callable[[int], Any], count: int, elements: int | None = None) -> None:
+def parallel(
+    task: Callable[[int], Any], count: int, elements: int | None = None, *, blas: bool = True
+) -> None:
     """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all of them.
 
-    Tasks that call no BLAS pass ``elements``, the number of elements they process together:
-    :func:`threads_for` so many.
+    Tasks that call no BLAS pass ``elements``, the number of elements they process together, and
+    :func:`threads_for` so many run them; or ``blas=False``, for any number of threads.
 
     Tasks must write to separate memory. If several threads run them, a task that calls ``parallel``
     runs that part serially. Several threads may call this at once; a worker helps one of them at a
@@ -305,11 +307,18 @@ def parallel(task: Callable[[int], Any], count: int, elements: int | None = None
         for i in numbers:
             task(i)
 
-    distribute(work, count, elements)
+    distribute(work, count, elements, blas=blas)
+
+
+_nothing = contextlib.nullcontext()
 
 
 def distribute(
-    work: Callable[[Iterable[int]], Any], count: int, elements: int | None = None
+    work: Callable[[Iterable[int]], Any],
+    count: int,
+    elements: int | None = None,
+    *,
+    blas: bool = True,
 ) -> None:
     """:func:`parallel` for tasks that need a set-up once per thread: each thread calls
     ``work(numbers)``, and the iterator ``numbers`` hands out 0 … count - 1 one at a time.
@@ -318,7 +327,8 @@ def distribute(
     if outer is not None and outer.work is not None:
         work(range(count))
         return
-    if elements is not None and (count == 1 or elements < MIN_PARALLEL_SIZE):
+    blas = blas and elements is None
+    if not blas and (count == 1 or (elements is not None and elements < MIN_PARALLEL_SIZE)):
         before = quiet.enter()
         try:
             work(range(count))
@@ -326,16 +336,15 @@ def distribute(
             quiet.leave(before)
         return
     job = _Job(work, count)
+    before = quiet.enter()  # as in workers: NaN and infinity are values, not warnings
     try:
-        with _blas if elements is None else contextlib.nullcontext():
+        with _blas if blas else _nothing:
             try:
                 try:
+                    _local.job = job
                     for worker in _helpers(count - 1):
                         worker.put(job)
-                    _local.job = job
-                    # As in workers: NaN and infinity are values, not warnings.
-                    with np.errstate(all="ignore"):
-                        work(job.numbers)
+                    work(job.numbers)
                 finally:
                     job.finish()
             finally:
@@ -343,6 +352,7 @@ def distribute(
         if job.errors:
             raise job.errors[0]
     finally:
+        quiet.leave(before)
         job.errors.clear()  # which refer to this frame, its arrays, and so to each other
 
 

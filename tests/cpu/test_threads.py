@@ -121,6 +121,8 @@ def test_blas_is_held_to_one_thread_inside_a_task():
     threads.parallel(lambda i: inside.append(counts()), 1)
     assert set(inside[0].values()) == {1}
     assert counts() == before
+    threads.parallel(lambda i: inside.append(counts()), 2, blas=False)
+    assert inside[1:] == [before, before]
 
 
 def test_blas_is_held_to_one_thread_until_the_last_caller_is_done():

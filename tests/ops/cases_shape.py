@@ -21,20 +21,19 @@ def indices(draw: st.DrawFn) -> tuple[Any, ...]:
     def array(size: int) -> np.ndarray:
         return rng.integers(-size, size, count).astype(draw(st.sampled_from(["i4", "i8"])))
 
-    return draw(
-        st.sampled_from(
-            [
-                (array(5),),
-                (array(5).reshape(-1, 1), array(3)),
-                (..., array(4)),
-                (slice(None), array(3).reshape(1, -1), slice(None)),
-                (None, array(5), slice(1, None), None),
-                (slice(None, None, 2), array(3), array(4)),
-                (np.array([[True, False, True]] * 5), array(4)[:1]),
-                (np.zeros((0, 2), np.int64),),
-            ]
-        )
-    )
+    along_one_axis = [
+        (array(5),),
+        (..., array(4)),
+        (slice(None), array(3).reshape(1, -1), slice(None)),
+    ]
+    others = [
+        (array(5).reshape(-1, 1), array(3)),
+        (None, array(5), slice(1, None), None),
+        (slice(None, None, 2), array(3), array(4)),
+        (np.array([[True, False, True]] * 5), array(4)[:1]),
+        (np.zeros((0, 2), np.int64),),
+    ]
+    return draw(st.sampled_from(along_one_axis if draw(st.booleans()) else others))
 
 
 @st.composite
