@@ -226,8 +226,12 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def _label(record: Record) -> str:
-    """The recipe's name, and settings that differ from it."""
-    odd = [f"{name}={brief_value(value)}" for name, value in record.overrides.items()]
+    """The recipe's name, and settings that differ from it. A setting that has since become the
+    recipe's own is left out."""
+    name = record.recipe.name
+    own = recipes.plain(recipes.load(name)) if name in recipes.names() else {}
+    given = recipes.plain(record.overrides)
+    odd = [f"{k}={brief_value(value)}" for k, value in given.items() if own.get(k, ...) != value]
     if record.init is not None:
         odd.append(f"init={os.path.basename(record.init.path)}")
     odd += [f"freeze={pattern}" for pattern in record.freeze]
@@ -235,7 +239,6 @@ def _label(record: Record) -> str:
         odd.append(f"on {record.dataset}")
     if record.device not in (None, "cpu"):
         odd.append(f"on {record.device}")
-    name = record.recipe.name
     return f"{name} ({', '.join(odd)})" if odd else name
 
 

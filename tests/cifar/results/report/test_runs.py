@@ -161,10 +161,11 @@ def test_labels_tell_groups_apart():
         run(device="gpu"),
         run(overrides={"lr": 1.0, "schedule": "StepLR"}, recipe={"lr": 1.0}),
         run(name="other"),
+        run(name="simple", overrides={"batch_size": 64, "lr": 0.5}),
     ]
     labels = [one.label for one in report.group(runs)]
     assert sorted(labels) == [
-        "other", "study", "study #2", "study (lr=1.0, schedule=StepLR)", "study (on gpu)",
+        "other", "simple (lr=0.5)", "study", "study #2", "study (lr=1.0, schedule=StepLR)", "study (on gpu)",
     ]  # fmt: skip
 
 
