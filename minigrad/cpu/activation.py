@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ WITH_EXPONENTIALS = (
 )
 # NumPy too has one pass for these, and is faster where threads do not help.
 LARGE_ONES = (arithmetic.abs, arithmetic.sqrt, functions._square, functions._reciprocal)
-LARGE = MIN_PARALLEL_SIZE
+# NumPy has a faster pass for these, but not memory from the pool.
+VECTORISED = (arithmetic.exp, activation._tanh)
+# The fewest numbers for which kernels run.
+LEAST = dict.fromkeys(LARGE_ONES, MIN_PARALLEL_SIZE) | dict.fromkeys(VECTORISED, 1 << 14)
 
 
 def register(operation: Operation) -> None:
@@ -36,11 +40,15 @@ def register(operation: Operation) -> None:
     it."""
     cost = COST if operation in WITH_EXPONENTIALS else 1
 
-    def compiled(x: Array, **params: float) -> Pair:
-        fast = kernels("activation", x.dtype)
+    @functools.cache
+    def passes_of(dtype: np.dtype[Any]) -> Any:
+        fast = kernels("activation", dtype)
         assert fast is not None  # see `when`
-        passes = fast.passes(operation.name, x.dtype)
-        numbers = tuple([x.dtype.type(params[name]) for name in passes.options])
+        return fast.passes(operation.name, dtype)
+
+    def compiled(x: Array, **params: float) -> Pair:
+        passes = passes_of(x.dtype)
+        numbers = tuple([x.dtype.type(params[n]) for n in passes.options]) if params else ()
         y = elementwise(lambda out, x: passes.value(out, x, numbers), x, cost=cost)
         kept = y if passes.keeps == "y" else x
 
@@ -52,10 +60,8 @@ def register(operation: Operation) -> None:
 
         return y, backward
 
-    any_size = operation not in LARGE_ONES
-
     def serves(x: Array, **_: Any) -> bool:
-        return (any_size or x.size >= LARGE) and kernels("activation", x.dtype) is not None
+        return x.size >= LEAST.get(operation, 0) and kernels("activation", x.dtype) is not None
 
     compiled.__name__ = f"compiled_{operation.name}"
     operation.on("cpu", when=serves)(compiled)

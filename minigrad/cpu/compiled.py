@@ -108,7 +108,8 @@ def watch_compilation(callback: Callable[[str], object]) -> Iterator[Compilation
 def kernels(name: str, dtype: np.dtype[Any]) -> ModuleType | None:
     """The module ``minigrad.cpu.kernels.<name>``, or None where plain NumPy serves arrays of
     ``dtype``: Numba has no float16."""
-    return _module(name) if is_compiled() and dtype.char in "fd" else None
+    enabled = is_compiled() if _enabled is None else _enabled
+    return _module(name) if enabled and dtype.char in "fd" else None
 
 
 @functools.cache

@@ -22,10 +22,11 @@ BLOCK = 1 << 18
 
 TURNED = 1 << 17  # elements; smaller matrices are turned as a whole
 TILE = 256, 64  # rows and columns of a turned matrix
+_ravel = np.ndarray.ravel
 
 
-def elementwise(function: Callable[..., Any], *arrays: Array, cost: int = 1) -> Array:
-    """Apply ``function(out, *blocks)`` to ``arrays``, broadcast, block by block.
+def elementwise(function: Callable[..., Any], first: Array, *others: Array, cost: int = 1) -> Array:
+    """Apply ``function(out, *blocks)`` to arrays, broadcast, block by block.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
     dtype of the first array and the memory order of the first array of full shape, so the
@@ -34,21 +35,21 @@ def elementwise(function: Callable[..., Any], *arrays: Array, cost: int = 1) -> 
 
     ``cost`` is the time for an element, beside that of a sum: blocks are as much smaller.
     """
-    shape, plain = arrays[0].shape, True
-    for a in arrays:
+    shape, plain = first.shape, first.flags.c_contiguous
+    for a in others:
         if a.shape != shape:
-            return _broadcast(function, arrays, cost)
+            return _broadcast(function, (first, *others), cost)
         plain = plain and a.flags.c_contiguous
     if not plain:
-        order, back = memory_order_and_back(arrays[0])
-        arrays = tuple([contiguous(a.transpose(order)) for a in arrays])
-    first = arrays[0]
+        order, back = memory_order_and_back(first)
+        first, *others = [contiguous(a.transpose(order)) for a in (first, *others)]
     if first.nbytes < MIN_POOLED_BYTES:  # a shortcut
         result = np.empty(first.shape, first.dtype)
-        function(result.ravel(), *[a.ravel() for a in arrays])
+        function(result.ravel(), first.ravel(), *map(_ravel, others))
     else:
         result = empty(first.shape, first.dtype)
-        _by_blocks(function, result.ravel(), [a.ravel() for a in arrays], 16, cost)
+        flat = first.ravel(), *map(_ravel, others)
+        _by_blocks(function, result.ravel(), flat, 16, cost)
     return result if plain else result.transpose(back)
 
 

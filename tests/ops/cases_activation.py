@@ -12,7 +12,10 @@ from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
 SHAPES = st.sampled_from([(), (0, 3), (1,), (3, 5), (2, 3, 300)])
-BLOCKS = {"minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17)}
+BLOCKS = {
+    "minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17),
+    "minigrad.cpu.activation.LEAST": ({},),  # kernels run for any number of elements
+}
 
 STRIPS = {
     "minigrad.cpu.along.STRIP": (1, 100, 1 << 16),
@@ -104,7 +107,7 @@ CASES = {
     **{
         operation: Cases(
             smooth_values(drawn),
-            limits={**BLOCKS, "minigrad.cpu.activation.LARGE": (1,)},
+            limits=BLOCKS,
             special=True,
             dtypes=(np.float32, np.float16),
         )
