@@ -54,9 +54,11 @@ def shape(size: tuple[Any, ...], at_least: int = 0) -> tuple[int, ...]:
     if len(size) > 64:  # NumPy's limit
         raise ValueError(f"size: expected at most 64 dimensions, got {len(size)}")
     for n in size:
+        if type(n) is int and n >= 0:
+            continue  # a shortcut
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
             raise ValueError(f"size: expected whole numbers from 0, got {shown(size)}")
-    return tuple(int(n) for n in size)
+    return tuple(map(int, size))
 
 
 def is_writable(array: Array) -> bool:
@@ -228,6 +230,8 @@ def fits(name: str, value: Any, dtype: np.dtype[Any]) -> None:
 
 def axis(name: str, value: Any, ndim: int) -> int:
     """A dimension in [-ndim, ndim) as one in [0, ndim); a 0-d tensor has dimension 0 and -1."""
+    if type(value) is int and -ndim <= value < ndim:
+        return value % ndim  # a shortcut
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
     count = max(ndim, 1)
@@ -241,8 +245,8 @@ def axes(name: str, value: Any, ndim: int) -> tuple[int, ...]:
     if value is None:
         return tuple(range(ndim))
     values = value if isinstance(value, (tuple, list)) else (value,)
-    result = tuple(axis(name, v, ndim) for v in values)
-    if len(set(result)) != len(result):
+    result = tuple([axis(name, v, ndim) for v in values])
+    if len(result) > 1 and len(set(result)) != len(result):
         raise ValueError(f"{name}: expected distinct dimensions, got {value}")
     return result if ndim else ()
 

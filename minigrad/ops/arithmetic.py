@@ -7,6 +7,7 @@ floating dtype (float32 for a number), as in PyTorch. Two different floating dty
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -37,11 +38,17 @@ def meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
 def check_broadcast(name: str, a: Any, b: Any) -> None:
     """Raise ValueError if a and b are arrays whose shapes do not broadcast."""
     first, second = getattr(a, "shape", ()), getattr(b, "shape", ())
-    if first != second:
-        try:
-            np.broadcast_shapes(first, second)
-        except ValueError:
-            raise ValueError(f"{name}: shapes {first} and {second} do not broadcast") from None
+    if first != second and not _broadcast(first, second):
+        raise ValueError(f"{name}: shapes {first} and {second} do not broadcast")
+
+
+@functools.lru_cache(maxsize=1024)  # the same few in each step of a training
+def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    try:
+        np.broadcast_shapes(first, second)
+    except ValueError:
+        return False
+    return True
 
 
 def are_floats(a: Any, b: Any) -> bool:

@@ -33,16 +33,17 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     """``input`` in another shape with the same number of elements; one size may be -1
     (inferred)."""
     check.tensor("input", input)
-    sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else [*shape]
-    free = [i for i, n in enumerate(sizes) if n == -1]
-    known = math.prod(check.shape(tuple(n for n in sizes if n != -1)))
-    if len(free) > 1:
-        raise ValueError(f"shape: at most one size may be -1, got {tuple(sizes)}")
-    if free and known and input.numel() % known == 0:
-        sizes[free[0]] = input.numel() // known
-    if -1 in sizes or math.prod(sizes) != input.numel():
-        raise ValueError(f"shape: cannot reshape {input.shape} into {tuple(sizes)}")
-    return _reshape(input, shape=tuple(sizes))
+    sizes = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    given = check.shape((tuple([n for n in sizes if n != -1]),))
+    known, count, free = math.prod(given), input.data.size, len(sizes) - len(given)
+    if free > 1:
+        raise ValueError(f"shape: at most one size may be -1, got {sizes}")
+    if free and known and count % known == 0:
+        at = sizes.index(-1)
+        given, known = (*given[:at], count // known, *given[at:]), count
+    if known != count or len(given) < len(sizes):
+        raise ValueError(f"shape: cannot reshape {input.shape} into {sizes}")
+    return _reshape(input, shape=given)
 
 
 @lacks(dtype=None)
@@ -66,8 +67,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 @op(twice=Multilinear("x"))
 def _permute(x: Array, *, dims: tuple[int, ...]) -> Pair:
     """y's axis i is x's axis dims[i],  dL/dx = g under the inverse permutation."""
-    inverse = tuple(np.argsort(dims).tolist())
-    return x.transpose(dims), lambda g, needs: (g.transpose(inverse),)
+    return x.transpose(dims), lambda g, needs: (g.transpose([*map(dims.index, range(g.ndim))]),)
 
 
 @spread("dims")
