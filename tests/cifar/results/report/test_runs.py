@@ -165,7 +165,8 @@ def test_labels_tell_groups_apart():
     ]
     labels = [one.label for one in report.group(runs)]
     assert sorted(labels) == [
-        "other", "simple (lr=0.5)", "study", "study #2", "study (lr=1.0, schedule=StepLR)", "study (on gpu)",
+        "other", "simple (lr=0.5)",
+        "study", "study #2", "study (lr=1.0, schedule=StepLR)", "study (on gpu)",
     ]  # fmt: skip
 
 
