@@ -1,15 +1,19 @@
-"""Detection of in-place writes into memory that backward needs, as in PyTorch.
+"""In-place writes: results in memory that is there, and errors where backward needs what was in it.
+
+:func:`into` offers the memory of a tensor to an operation on that tensor. An implementation that
+writes element by element takes it (:func:`takes`); the result of any other is copied there.
 
 An operation keeps its arrays without copying. Every in-place write stores the time at which it
 changed the memory of an array, and every node on the tape the time at which it was recorded. If an
 array of a node was written after the node was recorded, its gradient would be wrong, and backward
-raises an error. Before the first write, nothing is checked.
+raises an error, as in PyTorch. Before the first write, nothing is checked.
 
 A write into ``tensor.data``, as by optimisers, is not detected.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,6 +35,39 @@ def note(array: Array) -> None:
         for key in [key for key, (reference, _) in _written.items() if reference() is None]:
             del _written[key]
     _written[id(owner)] = weakref.ref(owner), time
+
+
+class _Offer(threading.local):
+    holder: Any = None  # of an array, ``data``, in which the result may be written
+
+
+_offer = _Offer()
+
+
+def into(holder: Any, function: Callable[[], Any]) -> tuple[Any, bool]:
+    """The result of ``function``, and whether an operation has written into ``holder.data``.
+
+    ``function`` is one operation on ``holder``, or several of which the last is on it; it reads
+    ``holder.data``, an array that nothing else refers to, only there. So a holder that was written
+    has no ``data``.
+    """
+    before, _offer.holder = _offer.holder, holder
+    try:
+        return function(), _offer.holder is None
+    finally:
+        _offer.holder = before
+
+
+def takes(x: Array) -> bool:
+    """Whether an operation shall write its result into ``x``, its first operand. It has found that
+    it can: what follows does not fail, and reads no element after it was written."""
+    holder = _offer.holder
+    if holder is None or holder.data is not x:
+        return False
+    _offer.holder = None
+    del holder.data
+    note(x)
+    return True
 
 
 def check_unwritten(name: str, recorded: int, backward: Callable[..., Any]) -> None:

@@ -15,7 +15,9 @@ from tests.common import refuses
 KEPT = "an array that 'mul' keeps has been changed in place since forward"
 
 
-@pytest.mark.parametrize("change", [lambda x: x.zero_(), lambda x: x[0].fill_(1)])
+@pytest.mark.parametrize(
+    "change", [lambda x: x.zero_(), lambda x: x[0].fill_(1), lambda x: x.sigmoid_()]
+)
 def test_kept_memory(change):
     def backward(m):
         x, w = m.ones(3), m.ones(3, requires_grad=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import tape
+from .. import tape, writes
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
@@ -41,7 +41,7 @@ def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     if fast is not None:
         for x, v, name in zip((a, b), (b, a), KERNELS[ufunc], strict=True):
             if (layout := _layout(x, v)) is not None:
-                return _with_repeated(fast.loop(name), layout, x, v)
+                return _with_repeated(fast.loop(name), layout, x, v, x is a)
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
 
 
@@ -72,9 +72,14 @@ def _repeating(
     return layout if tuple(layout.order) == order else None
 
 
-def _with_repeated(kernel: Callable[..., None], layout: Along, x: Array, v: Array) -> Array:
-    """The result of x and of numbers v that repeat as in ``layout``."""
-    flat, y = layout.flat(x), empty((layout.size,), x.dtype)
+def _with_repeated(
+    kernel: Callable[..., None], layout: Along, x: Array, v: Array, is_first: bool
+) -> Array:
+    """The result of x, which may be the first operand, and of numbers v that repeat as in
+    ``layout``."""
+    flat, dense = layout.flat(x), x.transpose(layout.order).flags.c_contiguous
+    here = is_first and dense and writes.takes(x)
+    y = flat if here else empty((layout.size,), x.dtype)
     axes = [i - x.ndim + v.ndim for i in layout.order if i >= x.ndim - v.ndim]
     numbers = np.ascontiguousarray(v.transpose(axes)).reshape(-1)
     n, inner = layout.n, layout.inner

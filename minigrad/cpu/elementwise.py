@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import writes
 from ..device import Array, get_xp
 from ..layout import memory_order, memory_order_and_back
 from ..memory import MIN_POOLED_BYTES, empty
@@ -25,7 +26,9 @@ TILE = 256, 64  # rows and columns of a turned matrix
 _ravel = np.ndarray.ravel
 
 
-def elementwise(function: Callable[..., Any], first: Array, *others: Array, cost: int = 1) -> Array:
+def elementwise(
+    function: Callable[..., Any], first: Array, *others: Array, cost: int = 1, once: bool = True
+) -> Array:
     """Apply ``function(out, *blocks)`` to arrays, broadcast, block by block.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
@@ -33,32 +36,44 @@ def elementwise(function: Callable[..., Any], first: Array, *others: Array, cost
     batch-innermost layout is kept. The cores share the blocks, which stay in their caches, so a
     function of several passes reads memory once. Blocks are flat unless an array is broadcast.
 
+    The result may be ``first`` itself (:func:`minigrad.writes.takes`), unless ``function``
+    reads an array again after it has begun to fill its first argument: then ``once`` is False.
+
     ``cost`` is the time for an element, beside that of a sum: blocks are as much smaller.
     """
     shape, plain = first.shape, first.flags.c_contiguous
     for a in others:
         if a.shape != shape:
-            return _broadcast(function, (first, *others), cost)
+            return _broadcast(function, (first, *others), cost, once)
         plain = plain and a.flags.c_contiguous
+    given = first
     if not plain:
-        order, back = memory_order_and_back(first)
-        first, *others = [contiguous(a.transpose(order)) for a in (first, *others)]
-    if first.nbytes < MIN_POOLED_BYTES:  # a shortcut
+        order, back = memory_order_and_back(given)
+        first = given.transpose(order)
+        if not first.flags.c_contiguous:
+            once, first = False, contiguous(first)
+        others = tuple([contiguous(a.transpose(order)) for a in others])
+    if once and writes.takes(given):
+        result = first
+    elif first.nbytes < MIN_POOLED_BYTES:  # a shortcut
         result = np.empty(first.shape, first.dtype)
-        function(result.ravel(), first.ravel(), *map(_ravel, others))
     else:
         result = empty(first.shape, first.dtype)
-        flat = first.ravel(), *map(_ravel, others)
-        _by_blocks(function, result.ravel(), flat, 16, cost)
+    _by_blocks(function, result.ravel(), (first.ravel(), *map(_ravel, others)), 16, cost)
     return result if plain else result.transpose(back)
 
 
-def _broadcast(function: Callable[..., Any], arrays: Sequence[Array], cost: int) -> Array:
+def _broadcast(
+    function: Callable[..., Any], arrays: Sequence[Array], cost: int, once: bool
+) -> Array:
     """:func:`elementwise` of arrays whose shapes differ."""
     shape = np.broadcast_shapes(*[a.shape for a in arrays])
     full = [a for a in arrays if a.shape == shape]
     order = memory_order(full[0]) if full else list(range(len(shape)))
-    result = empty(tuple([shape[i] for i in order]), arrays[0].dtype)
+    if once and arrays[0].shape == shape and writes.takes(arrays[0]):
+        result = arrays[0].transpose(order)
+    else:
+        result = empty(tuple([shape[i] for i in order]), arrays[0].dtype)
     memory = [np.broadcast_to(a, shape).transpose(order) for a in arrays]
     _by_blocks(function, result, memory, 1, cost)
     return result.transpose([order.index(i) for i in range(len(shape))])

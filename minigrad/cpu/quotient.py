@@ -39,7 +39,9 @@ def _whole(name: str, a: Array, b: Any) -> Array:
         divisor.fill(b)
         blocks(out, a, divisor)
 
-    return elementwise(by_number, a) if _is_number(b) else elementwise(blocks, a, b)
+    if _is_number(b):
+        return elementwise(by_number, a, once=False)
+    return elementwise(blocks, a, b, once=False)
 
 
 @rounding._floor_divide.on("cpu", when=_served)

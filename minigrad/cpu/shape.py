@@ -1,4 +1,4 @@
-"""Joins, padding, reversal and indexing on the CPU: the cores share large copies."""
+"""Joins, padding, reversal, indexing and writes on the CPU: the cores share large copies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
-from ..ops import pad, rearrange, shape
+from ..ops import inplace, pad, rearrange, shape
 from ..ops.shape import Pair, check_within
 from . import copy
 from .compiled import kernels
@@ -162,3 +162,20 @@ def flipped(x: Array, *, axes: tuple[int, ...]) -> Pair:
         return y
 
     return flip(x), lambda g, needs: (flip(g),)
+
+
+def _writes_slices(x: Array, value: Any, *, index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return _large(x) and all(type(p) in shape.SIMPLE for p in parts)
+
+
+@inplace._in_place.on("cpu", when=_writes_slices)
+def written(x: Array, value: Any, *, index: Any) -> Pair:
+    place = x[index]
+    if place.size < copy.FEW:
+        x[index] = value
+        return x, lambda g, needs: (None, None)
+    if isinstance(value, np.ndarray) and np.may_share_memory(value, place):
+        value = copied(value)
+    copy_into(place, np.broadcast_to(value, place.shape))
+    return x, lambda g, needs: (None, None)

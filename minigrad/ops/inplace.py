@@ -1,8 +1,9 @@
 """In-place operations: ``x.add_(1)``, ``x[0] = 1``, ``x += 1``.
 
 The result of the function without the underscore is written into the tensor's memory, which views
-and NumPy arrays may share. This cannot be recorded: if a gradient would have to pass, a method with
-an underscore raises an error, and ``x += y`` makes a new tensor.
+and NumPy arrays may share: by the operation itself if it can (see :func:`minigrad.writes.into`),
+else by a copy. This cannot be recorded: if a gradient would have to pass, a method with an
+underscore raises an error, and ``x += y`` makes a new tensor.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import check, rng, writes
 from ..device import Array, device_of, move
-from ..tape import Backward, is_grad_enabled, no_grad, op
+from ..events import listeners
+from ..quiet import quiet
+from ..tape import Backward, is_grad_enabled, op
 from ..tensor import Number, Tensor
 from . import functions, shape
 
@@ -29,48 +32,75 @@ def _in_place(x: Array, value: Any, *, index: Any) -> tuple[Array, Backward]:
     return x, lambda g, needs: (None, None)
 
 
-def _records(*operands: Any) -> bool:
+def _records(operands: Iterable[Any]) -> bool:
     """Whether a gradient would have to pass through one of ``operands``."""
-    return is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands)
+    if is_grad_enabled():
+        for x in operands:
+            if isinstance(x, Tensor) and x.requires_grad:
+                return True
+    return False
 
 
 def _write(name: str, self: Tensor, value: Any, index: Any = ...) -> Tensor:
-    """Write ``value`` into the tensor, at ``index``, and return the tensor."""
+    """Write ``value``, which needs no gradient, into the tensor, at ``index``; returns the
+    tensor."""
     check.writable(name, self)
+    dtype, written = self.data.dtype, value
     if isinstance(value, Tensor):
-        if value.dtype.kind == "f" and self.dtype.kind != "f":
-            raise TypeError(f"{name}: expected values for {self.dtype}, got {value.dtype}")
+        written = value.data
+        if written.dtype.kind == "f" and dtype.kind != "f":
+            raise TypeError(f"{name}: expected values for {dtype}, got {value.dtype}")
         check.beside(name, value, self)
     else:
-        check.fits(name, value, self.dtype)
-        if isinstance(value, (float, np.floating)) and self.dtype.kind != "f":
-            raise TypeError(f"{name}: expected values for {self.dtype}, got {value}")
-    with no_grad():
-        values = value.detach() if isinstance(value, Tensor) else value
-        if isinstance(values, Tensor) and values.dtype != self.dtype:
-            values = values.to(self.dtype)
-        _in_place(self, values, index=index)
+        check.fits(name, value, dtype)
+        if isinstance(value, (float, np.floating)) and dtype.kind != "f":
+            raise TypeError(f"{name}: expected values for {dtype}, got {value}")
+    if listeners() or type(self.data) is not np.ndarray:
+        _in_place(self, value, index=index)
+    else:
+        _in_place_quietly(self.data, written, index=index)
     writes.note(self.data)
     return self
 
 
+_in_place_quietly = quiet(_in_place.run)  # nobody is told
+
+
 def _refuse(name: str, instead: str, *operands: Any) -> None:
-    if _records(*operands):
+    if _records(operands):
         raise NotImplementedError(
             f"{name}: a tensor that requires grad cannot be changed in place; use {instead}, or "
             "'with no_grad():'"
         )
 
 
+def _can_write(self: Tensor, operands: Iterable[Any]) -> bool:
+    """Whether an operation on ``operands`` may write into the memory of ``self``: element k of the
+    result needs no other element of that memory, and nobody listens, who would find the operand
+    changed."""
+    array = self.data
+    if type(array) is not np.ndarray or not array.flags.writeable or listeners():
+        return False
+    for x in operands:
+        if isinstance(x, Tensor) and x.data is not array and np.may_share_memory(x.data, array):
+            return False
+    return True
+
+
 def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The method ``name``, which writes the result of ``function``."""
 
     @functools.wraps(function)
-    def method(*args: Any, **options: Any) -> Tensor:
-        _refuse(name, name.rstrip("_"), *args, *options.values())
-        with no_grad():
-            value = function(*args, **options)
-        self: Tensor = args[0]
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        others = (*args, *options.values()) if options else args
+        _refuse(name, name.rstrip("_"), self, *others)
+        if _can_write(self, others):
+            holder = Tensor(self.data.view())
+            value, done = writes.into(holder, lambda: function(holder, *args, **options))
+            if done:
+                return self
+        else:
+            value = function(self, *args, **options)
         if value.shape != self.shape:
             raise ValueError(f"{name}: expected a result of shape {self.shape}, got {value.shape}")
         return _write(name, self, value)
@@ -106,7 +136,7 @@ def _assigned(name: str) -> Callable[..., Any]:
 
     def assign(self: Tensor, other: Any) -> Any:
         known = isinstance(other, (Tensor, int, float, np.generic))
-        return method(self, other) if known and not _records(self, other) else NotImplemented
+        return method(self, other) if known and not _records((self, other)) else NotImplemented
 
     return assign
 
@@ -135,18 +165,24 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 def __setitem__(self: Tensor, index: Any, value: Tensor | Number) -> None:
     """``self[index] = value``, which broadcasts; the index is that of ``self[index]``."""
     _refuse("x[index] = value", "where() or masked_fill()", self, value)
-    raw, _ = shape.plain_index(index)
-    place = self.detach()[index]
+    raw, unique = shape.plain_index(index)
+    place = (self.data[raw] if unique else self.detach()[index]).shape
     if isinstance(value, Tensor):
-        while value.ndim > place.ndim and value.shape[0] == 1:  # as in PyTorch
+        while value.ndim > len(place) and value.shape[0] == 1:  # as in PyTorch
             value = value[0]
-        try:
-            fits = np.broadcast_shapes(value.shape, place.shape) == place.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ValueError(f"value: expected shape {place.shape}, got {value.shape}")
+        if not _fits(value.shape, place):
+            raise ValueError(f"value: expected shape {place}, got {value.shape}")
     _write("value", self, check.operand("value", value), raw)
+
+
+def _fits(shape: tuple[int, ...], place: tuple[int, ...]) -> bool:
+    """Whether an array of ``shape`` broadcasts to ``place``."""
+    if shape == place:
+        return True
+    try:
+        return np.broadcast_shapes(shape, place) == place
+    except ValueError:
+        return False
 
 
 @_method
@@ -154,8 +190,11 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Write ``src``, which broadcasts, into this tensor's memory, in its dtype; returns it."""
     _refuse("copy_", "src", self, check.tensor("src", src))
     check.boolean("non_blocking", non_blocking)
-    src = src.detach().to(self.device).to(self.dtype)
-    return _write("copy_", self, src.expand(self.shape))
+    if type(src.data) is not np.ndarray or type(self.data) is not np.ndarray:
+        src = src.to(self.device)
+    if src.dtype.kind == "f" and self.dtype.kind != "f":
+        src = src.to(self.dtype)
+    return _write("copy_", self, src if src.shape == self.shape else src.expand(self.shape))
 
 
 @_method

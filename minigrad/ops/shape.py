@@ -178,14 +178,14 @@ def out_of_bounds(value: int) -> IndexError:
     return IndexError(f"index: {value} is out of bounds")
 
 
-_SIMPLE = (int, slice, type(None), type(Ellipsis))
+SIMPLE = (int, slice, type(None), type(Ellipsis))
 
 
 def plain_index(index: Any) -> tuple[tuple[Any, ...], bool]:
     """An index as arrays, integers, slices, None and ...; and whether no place comes twice."""
     parts = index if isinstance(index, tuple) else (index,)
     for part in parts:
-        if type(part) not in _SIMPLE or (type(part) is slice and part.step is not None):
+        if type(part) not in SIMPLE or (type(part) is slice and part.step is not None):
             break
     else:
         return parts, True  # nearly always

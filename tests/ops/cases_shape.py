@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import pad, rearrange, shape
+from minigrad.ops import inplace, pad, rearrange, shape
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -105,6 +105,15 @@ def reshaping(draw: st.DrawFn) -> Arguments:
     return [x], {"shape": (n, x.size // n)}
 
 
+@st.composite
+def writing(draw: st.DrawFn) -> Arguments:
+    shape = draw(SHAPES)
+    index = draw(st.sampled_from([..., (slice(1, None),), (0,), (..., slice(2, 4)), (None,)]))
+    place = np.zeros(shape)[index].shape
+    value = draw(st.sampled_from([2, values(draw, place), values(draw, place[-1:])]))
+    return [values(draw, shape), value], {"index": index}
+
+
 COPIES = {"minigrad.cpu.copy.FEW": (1,), "minigrad.cpu.copy.PIECE": (1, 20)}
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
@@ -119,4 +128,5 @@ CASES = {
     pad._pad: Cases(padding(), limits=COPIES, exact=True),
     pad._pad_by_copies: Cases(framing(), limits=COPIES),
     rearrange._flip: Cases(flipping(), limits=COPIES, exact=True),
+    inplace._in_place: Cases(writing(), written=(0,), limits=COPIES, exact=True, derivable=False),
 }

@@ -7,10 +7,12 @@ import operator
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.ops.inplace import NAMES
-from tests.common import refuses
+from tests.common import refuses, seeds
 
 X = np.array([[0.3, 0.8, 0.6], [0.2, 0.7, 0.4]])
 OTHER, MASK = X[::-1] + 0.05, X > 0.5
@@ -32,7 +34,7 @@ ARGUMENTS |= dict.fromkeys(TWO.split(), (OTHER,))
 ARGUMENTS |= dict.fromkeys(["bitwise_and", "bitwise_or", "bitwise_xor"], (5,))
 
 
-def given(library, values):
+def operand(library, values):
     return library.tensor(values) if isinstance(values, np.ndarray) else values
 
 
@@ -42,12 +44,67 @@ def test_as_pytorch(name):
     for m in (mg, torch):
         x = m.tensor(INTEGERS if name.startswith("bitwise") else X)
         view = x[1:]
-        same = getattr(x, f"{name}_")(*(given(m, a) for a in ARGUMENTS.get(name, ())))
+        same = getattr(x, f"{name}_")(*(operand(m, a) for a in ARGUMENTS.get(name, ())))
         assert same is x
         assert view.tolist() == x[1:].tolist()  # the same memory
         found.append((str(x.dtype).removeprefix("torch."), x.tolist()))
     assert found[0][0] == found[1][0]
     np.testing.assert_allclose(found[0][1], found[1][1], 1e-12)
+
+
+VIEWS = {
+    "all": lambda x: x,
+    "turned": lambda x: x.T,
+    "rows": lambda x: x[1:],
+    "columns": lambda x: x[:, 1:],
+    "gaps": lambda x: x[1::2, ::2],
+    "one row": lambda x: x[:1],
+    "one column": lambda x: x[:, 1:2],
+    "a number": lambda x: x[0, 1],
+}
+ONE_OTHER = ("add", "sub", "mul", "div", "fmod", "copy")
+BLOCKS = {"elementwise.BLOCK": 7, "threads.MIN_PARALLEL_SIZE": 1, "copy.FEW": 1, "copy.PIECE": 5}
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["at once", "in blocks"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_views_and_operands_in_the_same_memory(small, data):
+    """The memory is as after PyTorch's method with copies of the operands: itself it refuses
+    operands that overlap."""
+    name = data.draw(st.sampled_from([*ONE_OTHER, "lerp", "addcmul", "masked_fill", "sigmoid"]))
+    place = VIEWS[data.draw(st.sampled_from(["all", "turned", "rows", "columns", "gaps"]))]
+    of_others = [VIEWS[data.draw(st.sampled_from([*VIEWS]))] for _ in range(2)]
+    same = [data.draw(st.booleans()) for _ in range(2)]
+    dtype = data.draw(st.sampled_from(["f", "d"]))
+    values = np.random.default_rng(data.draw(seeds)).uniform(1, 2, (3, 5, 5)).astype(dtype)
+    memory = [mg.tensor(v) for v in values]
+    x, sources = place(memory[0]), [memory[0 if s else i] for i, s in enumerate(same, 1)]
+    others = [
+        x if o is VIEWS["all"] and s else o(m)
+        for o, s, m in zip(of_others, same, sources, strict=True)
+    ]
+    reference = torch.tensor(values[0])
+    expected = place(reference)
+    theirs = [torch.tensor(o.numpy().copy()) for o in others]
+    count = 2 if name in ("lerp", "addcmul") else name != "sigmoid"
+    mask = name == "masked_fill"
+    try:
+        shape = np.broadcast_shapes(x.shape, *(o.shape for o in others[:count]))
+    except ValueError:
+        shape = ()
+    assume(shape == x.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        for limit, value in {} if small else BLOCKS.items():
+            patch.setattr(f"minigrad.cpu.{limit}", value)
+        method = getattr(x, f"{name}_")
+        assert method(*((others[0] > 1.5, 3) if mask else others[:count])) is x
+    getattr(expected, f"{name}_")(*((theirs[0] > 1.5, 3) if mask else theirs[:count]))
+    np.testing.assert_allclose(
+        memory[0].numpy(), reference.numpy(), 1e-5 if dtype == "f" else 1e-12
+    )
+    for found, before in zip(memory[1:], values[1:], strict=True):
+        np.testing.assert_array_equal(found.numpy(), before)
 
 
 OPERATORS = "iadd isub imul itruediv ifloordiv imod ipow"

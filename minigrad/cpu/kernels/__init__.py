@@ -34,7 +34,30 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     Products are fused with sums, but sums keep their order, so results do not depend on how a loop
     is vectorised.
     """
-    compiled = _compile(function, {"contract", "nsz"}, inline=False)
+    return _noted(_compile(function, {"contract", "nsz"}, inline=False))
+
+
+def jit_each(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` for a loop that reads element k of its arrays before it writes element k of the
+    first, which may be one of the others.
+
+    LLVM takes the arrays for separate memory. Otherwise the loop would first look whether they
+    overlap, and then run number by number.
+    """
+    compiled: Any = _compile(function, {"contract", "nsz"}, inline=False)
+    customize = compiled._compiler._customize_flags
+
+    def separate(flags: Any) -> Any:
+        flags = customize(flags)
+        flags.noalias = True
+        return flags
+
+    compiled._compiler._customize_flags = separate
+    return _noted(compiled)
+
+
+def _noted(compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """``compiled``, or a function that only adds to ``calls``."""
     if (noted := calls) is None:
         return compiled
     return lambda *args: noted.append((compiled, tuple(map(numba.typeof, args))))

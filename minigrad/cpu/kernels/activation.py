@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import inline, jit, scalar
+from . import inline, jit_each, scalar
 from .scalar import bind, exp, expm1, log1p, normal, sigmoid, tanh
 
 function: Any = None  # what a loop applies
@@ -27,7 +27,7 @@ DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution at 0
 
 
 class Passes(NamedTuple):
-    """Compiled loops over flat arrays.
+    """Compiled loops over flat arrays. ``out`` may be one of the others.
 
     Attributes:
         value: ``value(out, x, numbers)``.
@@ -58,7 +58,7 @@ def loop(template: str, function: Any, real: Any) -> Callable[..., None]:
     names = {**globals(), "function": inline(bound)}
     made = FunctionType(LOOPS[template].__code__, names, function.__name__)
     made.__qualname__ = f"{bound.__qualname__}_loop"  # names its file in the cache
-    return jit(made)
+    return jit_each(made)
 
 
 def _value(out, x, numbers):
@@ -267,7 +267,7 @@ def elu_gradient(x, g, alpha, scale, rate):
 # ---------------------------------------------------------------------------- of other shapes
 
 
-@jit
+@jit_each
 def relu(out, x):
     """out = max(x, 0); NaN stays."""
     zero = x.dtype.type(0)
@@ -275,7 +275,7 @@ def relu(out, x):
         out[k] = zero if x[k] < zero else x[k]
 
 
-@jit
+@jit_each
 def relu_gradient(out, y, g):
     """out = g where y is not 0, else 0 (y = max(x, 0), or NaN)."""
     zero = g.dtype.type(0)
@@ -283,21 +283,21 @@ def relu_gradient(out, y, g):
         out[k] = g[k] if y[k] != zero else zero
 
 
-@jit
+@jit_each
 def where(out, a, b, condition):
     """out = a where ``condition``, else b."""
     for k in range(len(out)):
         out[k] = a[k] if condition[k] else b[k]
 
 
-@jit
+@jit_each
 def where_or(out, a, condition, wanted, number):
     """out = a where ``condition`` is ``wanted``, else ``number``."""
     for k in range(len(out)):
         out[k] = a[k] if condition[k] == wanted else number
 
 
-@jit
+@jit_each
 def masked(out, x, keep, scale):
     """out = x · scale where ``keep``, else x · 0 (which is NaN for NaN and infinity)."""
     for k in range(len(out)):

@@ -8,7 +8,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from . import inline, jit
+from . import inline, jit_each
 
 function: Any = None  # what a loop applies
 
@@ -17,11 +17,11 @@ function: Any = None  # what a loop applies
 def loop(name: str) -> Callable[..., None]:
     """The kernel of the function ``name``: ``loop(out, x, v, n, inner, first, last)`` computes rows
     ``first`` … ``last`` − 1 of flat memory (outer, n, inner), for n numbers v. A row is n numbers
-    where inner is 1, else those of one v."""
+    where inner is 1, else those of one v. ``out`` may be x."""
     names = {**globals(), "function": inline(FUNCTIONS[name])}
     made = FunctionType(_rows.__code__, names, name)
     made.__qualname__ = f"{name}_loop"  # names its file in the cache
-    return jit(made)
+    return jit_each(made)
 
 
 def _rows(out, x, v, n, inner, first, last):
