@@ -144,6 +144,8 @@ SHARING = {
     "cat": lambda a, b: mg.cat([a, b]),
     "stack": lambda a, b: mg.stack([a, b]),
     "views": lambda a, b: a.reshape(3, 2).permute(1, 0) + b.expand(2, 3),
+    "views of products": lambda a, b: (a.reshape(3, 2) * 2).T * 3 + (b.reshape(-1) * 2).view(2, 3),
+    "views beside others": lambda a, b: (a.reshape(-1) * 2).reshape(2, 3) * 3 + a * 2 + b,
     "sum": lambda a, b: a.sum() + b.sum(),
     "twice": lambda a, b: a + a + b + b,
     "where": lambda a, b: mg.where(a > b, a, b),
@@ -161,6 +163,17 @@ def test_each_leaf_owns_its_gradient(name):
     for i, one in enumerate(memory):
         assert not any(np.shares_memory(one, other) for other in memory[:i])
         one += 1  # also: every one of them is writable
+
+
+def test_one_array_as_two_gradients():
+    """An addition to one of them leaves the other."""
+    halves = op(lambda a, b: (a + b, lambda g, needs: (half := g / 2, half)))
+    for swapped in (False, True):
+        a, b = leaf(grid((3,))), leaf(grid((3,)))
+        y = halves(b, a) if swapped else halves(a, b)
+        (y + a * 3 + b * 5).sum().backward()
+        assert a.grad.tolist() == [3.5] * 3
+        assert b.grad.tolist() == [5.5] * 3
 
 
 @pytest.mark.parametrize("when", ["after forward", "and back again", "only after forward"])

@@ -122,7 +122,9 @@ class Gradient:
             )
         for listener in following:
             listener.derivative(node, g, results)
-        seen: list[int] = []
+        ids = list(map(id, results))
+        # The only gradient, if it is all of g in another shape, takes over the memory of g.
+        alone = self.owned and sum([target is not None for target in inputs]) == 1
         for i, target in enumerate(inputs):
             result = results[i]
             if target is None or result is None:
@@ -133,8 +135,9 @@ class Gradient:
                 result = get_xp(result).asarray(result)  # products of 0-d arrays are NumPy scalars
             # A view that repeats elements, such as the gradient of a mean, cannot be added into.
             repeated = 0 in result.strides
-            owned = not (id(result) in seen or repeated or _may_share(result, g))
-            seen.append(id(result))
+            inherits = alone and result.size == g.size
+            shared = ids.count(ids[i]) > 1 or (_may_share(result, g) and not inherits)
+            owned = not (shared or repeated)
             shape, dtype = target.shape, target.dtype
             if result.shape != shape:
                 try:
