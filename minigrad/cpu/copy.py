@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
-from .threads import MIN_PARALLEL_SIZE, parallel, split_range
+from .compiled import kernels
+from .threads import MIN_PARALLEL_SIZE, get_num_threads, parallel, split_range
 
 FEW = MIN_PARALLEL_SIZE  # elements; below, one core copies
-PIECE = 1 << 17  # elements of a task
+PIECE = 1 << 18  # elements of a task
+TURNED = 1 << 16  # elements; NumPy is as fast with fewer between two memory orders
+TILE = 256, 64  # rows and columns of a matrix that NumPy turns
 
 
 def cut(x: Array) -> tuple[int, tuple[slice, ...]]:
@@ -23,7 +30,10 @@ def cut(x: Array) -> tuple[int, tuple[slice, ...]]:
 
 
 def copy_into(to: Array, x: Array) -> None:
-    """Write x into ``to``, an array of x's shape that may be a view; their memory is not shared."""
+    """Write x into ``to``, an array of x's shape that may be a view; their memory is not shared.
+    The dtype of ``to`` may be another."""
+    if to.size >= TURNED and _turned(to, x):
+        return
     if to.size < FEW:
         to[...] = x
         return
@@ -36,17 +46,114 @@ def copy_into(to: Array, x: Array) -> None:
     parallel(task, len(parts), to.size)
 
 
-def copied(x: Array, order: Any = None) -> Array:
-    """A copy of x with its axes in ``order`` in memory, from outermost to innermost; C order by
-    default."""
-    if order is None and x.size < FEW:
-        return x.copy()
-    to = empty(x.shape, x.dtype, order=order)
+def copied(x: Array, order: Any = None, dtype: Any = None) -> Array:
+    """A copy of x with its axes in ``order`` in memory, from outermost to innermost, and in
+    ``dtype``. Default: C order, and the dtype of x."""
+    if order is None and x.size < TURNED:
+        return x.astype(x.dtype if dtype is None else dtype, "C")
+    to = empty(x.shape, x.dtype if dtype is None else dtype, order=order)
     copy_into(to, x)
     return to
+
+
+def alike(x: Array, dtype: Any = None) -> Array:
+    """A copy in the memory order of x, or in C order if x repeats numbers."""
+    return copied(x, None if 0 in x.strides else memory_order(x), dtype)
 
 
 def dense(x: Array) -> Array:
     """x, or a copy where its memory has gaps or repeats elements."""
     order = memory_order(x)
     return x if x.transpose(order).flags.c_contiguous else copied(x, order)
+
+
+# ---------------------------------------------------------------------------- turned
+
+
+class _Turn(NamedTuple):
+    """A copy as blocks of (high, wide) numbers along axes of ``sizes``: see
+    :func:`minigrad.cpu.kernels.turn.turn`."""
+
+    sizes: Array
+    to: Array
+    from_: Array
+    high: int
+    lift: int
+    wide: int
+    step: int
+
+
+@functools.lru_cache(maxsize=1024)  # the same few in each step of a training
+def _turn(
+    shape: tuple[int, ...], to: tuple[int, ...], from_: tuple[int, ...], size: int
+) -> _Turn | None:
+    """A copy of numbers of ``size`` bytes between arrays with these strides, if the innermost axis
+    of each is another axis of the other."""
+    if min(*to, *from_) < 0 or any(n % size for n in (*to, *from_)):
+        return None
+    axes: list[tuple[int, int, int]] = []  # as few as possible
+    for i in sorted(range(len(shape)), key=lambda i: -to[i]):
+        n, a, b = shape[i], to[i] // size, from_[i] // size
+        if n == 1:
+            continue
+        if axes and axes[-1][1:] == (n * a, n * b):
+            n *= axes.pop()[0]
+        axes.append((n, a, b))
+    inner = [axis for axis in axes[:-1] if axis[2] == 1]
+    if not inner or axes[-1][1] != 1 or axes[-1][2] < 2:
+        return None
+    (high, lift, _), (wide, _, step) = inner[0], axes.pop()
+    axes.remove(inner[0])
+    if high < 8 or (wide < 8 and wide != lift):  # short lines, for which NumPy is as fast
+        return None
+    sizes, ours, theirs = (np.array([axis[k] for axis in axes], np.int64) for k in range(3))
+    return _Turn(sizes, ours, theirs, high, lift, wide, step)
+
+
+class _Span:
+    """All memory from the first to the last element of an array."""
+
+    def __init__(self, x: Array) -> None:
+        self.x = x  # which keeps it
+        steps = sum((n - 1) * stride for n, stride in zip(x.shape, x.strides, strict=True))
+        self.__array_interface__ = info = x.__array_interface__
+        info["shape"], info["strides"] = (steps // x.itemsize + 1,), None
+        info["data"] = info["data"][0], False
+
+
+def _memory(x: Array) -> Array:
+    """The memory that x spans, as a vector that counts as writable: kernels are compiled for such
+    alone."""
+    dense = x.transpose(memory_order(x))
+    if dense.flags.c_contiguous and dense.flags.writeable:
+        return dense.reshape(-1)
+    return np.asarray(_Span(x))
+
+
+def _turned(to: Array, x: Array) -> bool:
+    """Whether ``to`` has got x by lines of both memories, which NumPy would copy line by line of
+    one over distant parts of the other."""
+    plan = None if x.dtype != to.dtype else _turn(x.shape, to.strides, x.strides, x.itemsize)
+    if plan is None:
+        return False
+    out, memory, fast = _memory(to), _memory(x), kernels("turn", x.dtype)
+    if fast is not None:
+        bands = math.prod(plan.sizes) * -(-plan.high // fast.TILE)
+        parts = split_range(bands, min(-(-to.size // PIECE), 4 * get_num_threads()))
+
+        def some(i: int) -> None:
+            fast.turn(out, memory, *plan, parts[i].start, parts[i].stop)
+
+        parallel(some, len(parts), to.size)
+        return True
+    if out.size != plan.high * plan.wide != memory.size:
+        return False
+    matrix, other = out.reshape(plan.high, plan.wide), memory.reshape(plan.wide, plan.high)
+    rows, columns = (split_range(n, -(-n // t)) for n, t in zip(matrix.shape, TILE, strict=True))
+
+    def task(i: int) -> None:
+        for part in columns:
+            matrix[rows[i], part] = other[part, rows[i]].copy().T
+
+    parallel(task, len(rows), to.size)
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from .. import writes
 from ..device import Array, get_xp
 from ..layout import memory_order, memory_order_and_back
 from ..memory import MIN_POOLED_BYTES, empty
-from .compiled import kernels
 from .copy import copied
 from .threads import get_num_threads, parallel, split_range, workspace
 
@@ -21,8 +19,6 @@ from .threads import get_num_threads, parallel, split_range, workspace
 # saves.
 BLOCK = 1 << 18
 
-TURNED = 1 << 17  # elements; smaller matrices are turned as a whole
-TILE = 256, 64  # rows and columns of a turned matrix
 _ravel = np.ndarray.ravel
 
 
@@ -96,48 +92,8 @@ def _by_blocks(
 
 
 def contiguous(x: Array) -> Array:
-    """``x`` in C order: itself, or a copy.
-
-    Where this turns a matrix, which NumPy does line by line over distant memory, the cores share
-    tiles of it, that are copied as they lie in memory and turned in a cache.
-    """
-    if x.flags.c_contiguous:
-        return x
-    for i in range(1, x.ndim if x.size >= TURNED else 1):
-        memory = x.transpose(*range(i, x.ndim), *range(i))
-        if memory.flags.c_contiguous:
-            break
-    else:
-        return copied(x)
-    result = empty(x.shape, x.dtype)
-    to = result.reshape(math.prod(x.shape[:i]), -1)
-    turned = memory.reshape(-1, len(to))
-    fast: Any = kernels("turn", x.dtype)
-    if fast is not None:
-        _turn(fast.turn, to, turned)
-        return result
-    rows, columns = (split_range(n, -(-n // t)) for n, t in zip(to.shape, TILE, strict=True))
-
-    def task(i: int) -> None:
-        for part in columns:
-            to[rows[i], part] = turned[part, rows[i]].copy().T
-
-    parallel(task, len(rows), x.size)
-    return result
-
-
-def _turn(turn: Callable[..., None], to: Array, turned: Array) -> None:
-    """Write the transpose of ``turned`` to ``to``."""
-    parts = [slice(0, n) for n in to.shape]
-    longer, few = int(to.shape[1] > to.shape[0]), -(-to.size // BLOCK)
-    cut = split_range(to.shape[longer], min(few, 4 * get_num_threads()), align=64)
-
-    def task(i: int) -> None:
-        rows, columns = (cut[i] if k == longer else part for k, part in enumerate(parts))
-        borders = rows.start, rows.stop, columns.start, columns.stop
-        turn(to.reshape(-1), turned.reshape(-1), *to.shape, *borders)
-
-    parallel(task, len(cut), to.size)
+    """``x`` in C order: itself, or a copy."""
+    return x if x.flags.c_contiguous else copied(x)
 
 
 def to_batch_last(x: Array) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,13 @@ import numpy as np
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
-from ..ops import inplace, pad, rearrange, shape
+from ..ops import arithmetic, indexing, inplace, methods, pad, rearrange, shape
 from ..ops.shape import Pair, check_within
 from . import copy
+from .along import share
 from .compiled import kernels
-from .copy import copied, copy_into, cut, dense
-from .threads import parallel, split_range
+from .copy import alike, copied, copy_into, cut, dense
+from .threads import parallel
 
 
 @check_within.on("cpu")
@@ -62,12 +65,7 @@ def _framed(x: Array, widths: Widths, mode: str | None, value: float) -> Array:
     memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
     numbers = *tables, widths[order[-1]][0], h, w, x.dtype.type(value)
     out = y.transpose(order).reshape(-1)
-    parts = split_range(x.size // (h * w), -(-y.size // copy.PIECE))
-
-    def task(i: int) -> None:
-        fast.frame(out, memory, *numbers, parts[i].start, parts[i].stop)
-
-    parallel(task, len(parts), y.size)
+    share(lambda _, *part: fast.frame(out, memory, *numbers, *part), x.size // (h * w), y.size)
     return y
 
 
@@ -103,7 +101,7 @@ def padded(x: Array, *, widths: Widths, value: float) -> Pair:
     return y, lambda g, needs: (dense(g[inside]),)
 
 
-@shape._reshape.on("cpu", when=lambda x, **_: not x.flags.c_contiguous and _large(x))
+@shape._reshape.on("cpu", when=lambda x, **_: not x.flags.c_contiguous and x.size >= copy.TURNED)
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Pair:
     """A view where memory allows."""
     before = x.shape
@@ -111,12 +109,39 @@ def reshaped(x: Array, *, shape: tuple[int, ...]) -> Pair:
 
 
 def _reshaped(x: Array, shape: tuple[int, ...]) -> Array:
-    if x.flags.c_contiguous or x.size < copy.FEW:
-        return x.reshape(shape)
-    try:
-        return np.reshape(x, shape, copy=False)
-    except ValueError:  # it must be copied
-        return copied(x).reshape(shape)
+    if x.size >= copy.TURNED and not x.flags.c_contiguous:
+        order = _order(x.shape, x.strides, shape)
+        x = x if order is None else copied(x, order)
+    return x.reshape(shape)
+
+
+@functools.lru_cache(maxsize=1024)  # the same few in each step of a training
+def _order(
+    sizes: tuple[int, ...], strides: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """The memory order for a copy of axes of ``sizes`` that has a view of another ``shape``; None
+    if they have such a view as they lie.
+
+    Axes that become one, or several, are side by side in the copy. Of these groups, that which is
+    innermost in memory remains so.
+    """
+    groups: list[list[int]] = [[]]
+    before = after = 1
+    left = list(shape)
+    for axis, n in enumerate(sizes):
+        groups[-1].append(axis)
+        before *= n
+        while left and after < before:
+            after *= left.pop(0)
+        if before == after:
+            groups.append([])
+    long = [[i for i in axes if sizes[i] > 1] for axes in groups]
+    pairs = (pair for axes in long for pair in itertools.pairwise(axes))
+    if all(strides[a] == strides[b] * sizes[b] for a, b in pairs):
+        return None
+    inner = [min((strides[i] for i in axes if strides[i]), default=math.inf) for axes in long]
+    ranks = sorted(range(len(groups)), key=lambda k: -inner[k])
+    return tuple(axis for k in ranks for axis in groups[k])
 
 
 @shape._cat.on("cpu", when=lambda *xs, dim: sum(x.size for x in xs) >= copy.FEW)
@@ -138,30 +163,82 @@ def joined(*xs: Array, dim: int) -> Pair:
     return y, backward
 
 
-def _reverses_rows(x: Array, *, axes: tuple[int, ...]) -> bool:
-    """Whether only the innermost axis in memory is reversed."""
-    return _large(x) and axes == (memory_order(x)[-1],) and kernels("copy", x.dtype) is not None
-
-
-@rearrange._flip.on("cpu", when=_reverses_rows)
+@rearrange._flip.on("cpu", when=_large)
 def flipped(x: Array, *, axes: tuple[int, ...]) -> Pair:
-    (axis,) = axes
+    return _flipped(x, axes), lambda g, needs: (_flipped(g, axes),)
 
-    def flip(x: Array) -> Array:
-        order = [*(i for i in memory_order(x) if i != axis), axis]
-        y = empty(x.shape, x.dtype, order=order)
-        memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
-        out, n, fast = y.transpose(order).reshape(-1), x.shape[axis], kernels("copy", x.dtype)
+
+def _flipped(x: Array, axes: tuple[int, ...]) -> Array:
+    """A copy in the memory order of x. A kernel reverses the innermost axis in memory alone."""
+    order, fast = memory_order(x), kernels("copy", x.dtype)
+    if axes != (order[-1],) or fast is None:
+        return copied(np.flip(x, axes), order)
+    y = empty(x.shape, x.dtype, order=order)
+    memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
+    out, n = y.transpose(order).reshape(-1), x.shape[axes[0]]
+    share(
+        lambda _, first, last: fast.reversed_rows(out, memory, n, first, last), x.size // n, x.size
+    )
+    return y
+
+
+@rearrange._roll.on("cpu", when=lambda x, *, axes, **_: len(axes) == 1 and _large(x))
+def rolled(x: Array, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Pair:
+    (shift,), (axis,) = shifts, axes
+    return _rolled(x, shift, axis), lambda g, needs: (_rolled(g, -shift, axis),)
+
+
+def _rolled(x: Array, shift: int, axis: int) -> Array:
+    """What leaves at the end, and what moves on, copied in the memory order of x."""
+    y, n = empty(x.shape, x.dtype, order=memory_order(x)), x.shape[axis]
+    cut, before = shift % n, (slice(None),) * axis
+    copy_into(y[(*before, slice(cut, n))], x[(*before, slice(n - cut))])
+    copy_into(y[(*before, slice(cut))], x[(*before, slice(n - cut, n))])
+    return y
+
+
+@methods._clone.on("cpu", when=_large)
+def cloned(x: Array) -> Pair:
+    return alike(x), lambda g, needs: (g,)
+
+
+@arithmetic.to_dtype.on("cpu", when=_large)
+def converted(x: Array, *, dtype: Any) -> Pair:
+    before = x.dtype
+    return alike(x, dtype), lambda g, needs: (alike(g, before),)
+
+
+def _triangle(lower: bool) -> Any:
+    """An implementation of ``tril`` or ``triu`` by a kernel, in the memory order of x."""
+
+    def part(x: Array, diagonal: int) -> Array:
+        turned = x.strides[-2] < x.strides[-1]  # then rows are columns in memory
+        x = x.swapaxes(-1, -2) if turned else x
+        rows, columns = x.shape[-2:]
+        memory = np.ascontiguousarray(x).reshape(-1)
+        y, fast = empty(x.shape, x.dtype), kernels("copy", x.dtype)
         assert fast is not None  # see `when`
-        parts = split_range(x.size // n, -(-x.size // copy.PIECE))
+        at = max(-rows, min(columns, -diagonal if turned else diagonal))
+        out = y.reshape(-1)
 
-        def task(i: int) -> None:
-            fast.reversed_rows(out, memory, n, parts[i].start, parts[i].stop)
+        def task(_: int, first: int, last: int) -> None:
+            fast.triangles(out, memory, rows, columns, at, lower != turned, first, last)
 
-        parallel(task, len(parts), x.size)
-        return y
+        share(task, x.size // columns, x.size)
+        return y.swapaxes(-1, -2) if turned else y
 
-    return flip(x), lambda g, needs: (flip(g),)
+    def triangle(x: Array, *, diagonal: int) -> Pair:
+        return part(x, diagonal), lambda g, needs: (part(g, diagonal),)
+
+    return triangle
+
+
+def _has_numbers(x: Array, **_: Any) -> bool:
+    return x.size > 0 and kernels("copy", x.dtype) is not None
+
+
+for _operation, _lower in ((indexing._tril, True), (indexing._triu, False)):
+    _operation.on("cpu", when=_has_numbers)(_triangle(_lower))
 
 
 def _writes_slices(x: Array, value: Any, *, index: Any) -> bool:

@@ -10,11 +10,13 @@ import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
+from ..layout import memory_order
+from ..memory import zeros
 from ..options import lacks
 from ..sums import adding_dtype
-from ..tape import Backward, Multilinear, op
+from ..tape import Backward, Multilinear, Operation, op
 from ..tensor import Number, Tensor
-from . import arithmetic, shape
+from . import arithmetic
 
 Pair = tuple[Array, Backward]
 
@@ -283,22 +285,28 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return Tensor(xp.stack(found, axis=1))
 
 
-def _triangle(name: str) -> Callable[..., Tensor]:
-    @op(twice=Multilinear("x"))
-    def operation(x: Array, *, diagonal: int) -> Pair:
-        kept = getattr(get_xp(x), name)
-        return kept(x, diagonal), lambda g, needs: (kept(g, diagonal),)
+@op(twice=Multilinear("x"))
+def _tril(x: Array, *, diagonal: int) -> Pair:
+    """y = x where column − row ≤ diagonal, else 0,  dL/dx = g likewise."""
+    xp = get_xp(x)
+    return xp.tril(x, diagonal), lambda g, needs: (xp.tril(g, diagonal),)
 
-    operation.name = name
 
+@op(twice=Multilinear("x"))
+def _triu(x: Array, *, diagonal: int) -> Pair:
+    """y = x where column − row ≥ diagonal, else 0,  dL/dx = g likewise."""
+    xp = get_xp(x)
+    return xp.triu(x, diagonal), lambda g, needs: (xp.triu(g, diagonal),)
+
+
+def _triangle(operation: Operation, side: str) -> Callable[..., Tensor]:
     @lacks(out=None)
     def function(input: Tensor, diagonal: int = 0) -> Tensor:
         if check.tensor("input", input).ndim < 2:
             raise ValueError(f"input: expected two dimensions at least, got {input.shape}")
         return operation(input, diagonal=check.integer("diagonal", diagonal, -(2**62), 2**62))
 
-    side = {"tril": "below", "triu": "above"}[name]
-    function.__name__ = function.__qualname__ = name
+    function.__name__ = function.__qualname__ = operation.name
     function.__doc__ = f"""The matrices (..., M, N) with zeros but on a diagonal and {side} it.
 
     Args:
@@ -307,23 +315,35 @@ def _triangle(name: str) -> Callable[..., Tensor]:
     return function
 
 
-tril, triu = _triangle("tril"), _triangle("triu")
+tril, triu = _triangle(_tril, "below"), _triangle(_triu, "above")
+
+
+@op(twice=Multilinear("x"))
+def _diagonal(x: Array, *, offset: int, axes: tuple[int, int]) -> Pair:
+    """y = the numbers of x at i and i + offset along ``axes``, a view,  dL/dx = g there, else 0."""
+    xp, sizes, dtype, order = get_xp(x), x.shape, x.dtype, memory_order(x)
+    rows, columns = (sizes[axis] for axis in axes)
+    top, left = max(-offset, 0), max(offset, 0)
+    count = max(0, min(rows - top, columns - left))
+    turned = [*(i for i in range(x.ndim) if i not in axes), *axes]
+    square = x.transpose(turned)[..., top : top + count, left : left + count]
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        gx, i = zeros(sizes, dtype, xp, order), xp.arange(count)
+        gx.transpose(turned)[..., top + i, left + i] = g
+        return (gx,)
+
+    return xp.einsum("...ii->...i", square), backward
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonals of the matrices in two dimensions, as the last dimension of the result."""
+    """The diagonals of the matrices in two dimensions, as the last dimension of the result: a
+    view."""
     ndim = check.tensor("input", input).ndim
     a, b = check.axis("dim1", dim1, ndim), check.axis("dim2", dim2, ndim)
     if a == b or ndim < 2:
         raise ValueError(f"dim2: expected another dimension than dim1, got {dim1} and {dim2}")
-    offset = check.integer("offset", offset, -(2**62), 2**62)
-    rows, columns = input.shape[a], input.shape[b]
-    count = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    rest = [i for i in range(ndim) if i not in (a, b)]
-    sizes = (*(input.shape[i] for i in rest), rows * columns)
-    turned = shape.permute(input, *rest, a, b).reshape(sizes)
-    first = offset if offset >= 0 else -offset * columns
-    return turned[..., slice(first, first + count * (columns + 1), columns + 1)][..., :count]
+    return _diagonal(input, offset=check.integer("offset", offset, -(2**62), 2**62), axes=(a, b))
 
 
 @lacks(out=None)
@@ -331,12 +351,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a vector on its diagonal and zeros beside."""
     offset = check.integer("diagonal", diagonal, -(2**31), 2**31)
     if check.tensor("input", input, (1, 2)).ndim == 2:
-        return _diagonal(input, offset)
+        return _diagonal(input, offset=offset, axes=(0, 1))
     n = len(input) + abs(offset)
     places = get_xp(input.data).arange(len(input)) * (n + 1)
     places = places + (offset if offset >= 0 else -offset * n)
     zeros = Tensor(get_xp(input.data).zeros(n * n, input.dtype))
     return _put(zeros, 0, Tensor(places), input).reshape(n, n)
-
-
-_diagonal = diagonal

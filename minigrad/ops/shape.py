@@ -270,9 +270,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     listed = _tensors("stack", tensors)
     if len({t.shape for t in listed}) > 1:
         raise ValueError(f"tensors: expected one shape, got {[t.shape for t in listed]}")
-    return _cat(
-        *(unsqueeze(t, dim) for t in listed), dim=check.axis("dim", dim, listed[0].ndim + 1)
-    )
+    before, at = listed[0].shape, check.axis("dim", dim, listed[0].ndim + 1)
+    if at == len(before):
+        return _cat(*(unsqueeze(t, at) for t in listed), dim=at)
+    return _reshape(_cat(*listed, dim=at), shape=(*before[:at], len(listed), *before[at:]))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

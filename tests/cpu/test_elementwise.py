@@ -38,11 +38,11 @@ def test_elementwise(shape, count, block, seed, data):
 def test_contiguous(shape, longer, layout, seed, data):
     """Copies of any layout, turned in tiles of any size."""
     x = lay_out(grid((longer * shape[0], *shape[1:]), seed), layout)
-    limits = {"TURNED": data.draw(st.sampled_from([1, 1 << 17])), "TILE": (3, 5), "BLOCK": 7}
+    limits = {"TURNED": data.draw(st.sampled_from([1, 1 << 17])), "TILE": (3, 5), "PIECE": 7}
     compiled = mg.is_compiled() and data.draw(st.booleans())
     with set_compiled(compiled), pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
-            patch.setattr(f"minigrad.cpu.elementwise.{name}", value)
+            patch.setattr(f"minigrad.cpu.copy.{name}", value)
         y = contiguous(x)
     assert y.flags.c_contiguous
     assert (y is x) == x.flags.c_contiguous

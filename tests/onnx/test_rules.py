@@ -103,6 +103,7 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
     "scatter_add": lambda x: x.scatter_add(3, (x > 0).long(), x),
     "masked_fill": lambda x: x.masked_fill(x > 1, -3),
     "triangles": lambda x: x.tril() + x.triu(2),
+    "diagonal": lambda x: x.diagonal(-1, 2, 3) + x.diagonal(0, 1, 2)[:, :1, :1],
     "flip and roll": lambda x: x.flip(0, 2) + x.roll((2, -1), (1, 3)),
     "pieces": lambda x: x.chunk(2, 1)[1] + x.split(2, 1)[0] + mg.stack(x.unbind(1)[:2], 1),
     "repeat": lambda x: x.repeat(1, 2, 1, 1) + x.repeat_interleave(2, 1),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import inplace, pad, rearrange, shape
+from minigrad.ops import arithmetic, indexing, inplace, methods, pad, rearrange, shape
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -92,7 +92,32 @@ def joining(draw: st.DrawFn) -> Arguments:
 def flipping(draw: st.DrawFn) -> Arguments:
     shape = draw(SHAPES)
     ends = [(0,), (len(shape) - 1,)]  # one of which is innermost in memory, mostly
-    return [values(draw, shape)], {"axes": draw(st.sampled_from([*ends, ()]))}
+    return [values(draw, shape)], {"axes": draw(st.sampled_from([*ends, (), (0, len(shape) - 1)]))}
+
+
+@st.composite
+def rolling(draw: st.DrawFn) -> Arguments:
+    shape = draw(SHAPES)
+    shift, axis = draw(st.integers(-9, 9)), draw(st.integers(0, len(shape) - 1))
+    return [values(draw, shape)], {"shifts": (shift,), "axes": (axis,)}
+
+
+@st.composite
+def triangle(draw: st.DrawFn) -> Arguments:
+    shape = draw(st.sampled_from([(4, 5), (7, 1), (2, 3, 4), (2, 2, 5, 3)]))
+    return [values(draw, shape)], {"diagonal": draw(st.integers(-6, 6))}
+
+
+@st.composite
+def cloning(draw: st.DrawFn) -> Arguments:
+    """Some repeat numbers."""
+    x = values(draw, draw(SHAPES))
+    return [np.broadcast_to(x, (3, *x.shape)) if draw(st.booleans()) else x], {}
+
+
+@st.composite
+def converting(draw: st.DrawFn) -> Arguments:
+    return draw(cloning())[0], {"dtype": draw(st.sampled_from(["f2", "f4", "f8", "i8"]))}
 
 
 @st.composite
@@ -114,7 +139,11 @@ def writing(draw: st.DrawFn) -> Arguments:
     return [values(draw, shape), value], {"index": index}
 
 
-COPIES = {"minigrad.cpu.copy.FEW": (1,), "minigrad.cpu.copy.PIECE": (1, 20)}
+COPIES = {
+    "minigrad.cpu.copy.FEW": (1,),
+    "minigrad.cpu.copy.PIECE": (1, 20),
+    "minigrad.cpu.copy.TURNED": (1, 1 << 17),
+}
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
     "minigrad.cpu.indexing.MAX_RUN": (0, 2),  # with more terms, other bits
@@ -129,4 +158,17 @@ CASES = {
     pad._pad_by_copies: Cases(framing(), limits=COPIES),
     rearrange._flip: Cases(flipping(), limits=COPIES, exact=True),
     inplace._in_place: Cases(writing(), written=(0,), limits=COPIES, exact=True, derivable=False),
+    rearrange._roll: Cases(rolling(), limits=COPIES, exact=True),
+    **{
+        operation: Cases(
+            triangle(),
+            limits={"minigrad.cpu.along.PIECE": (1, 1 << 18)},
+            special=True,
+            batch_last=False,
+            exact=True,
+        )
+        for operation in (indexing._tril, indexing._triu)
+    },
+    methods._clone: Cases(cloning(), limits=COPIES, special=True, exact=True),
+    arithmetic.to_dtype: Cases(converting(), limits=COPIES, exact=True),
 }

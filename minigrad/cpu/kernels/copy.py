@@ -17,6 +17,19 @@ def reversed_rows(out, x, n, first, last):
 
 
 @jit
+def triangles(out, x, rows, columns, diagonal, lower, first, last):
+    """Rows ``first`` to ``last`` of matrices (rows, columns), with zeros above ``diagonal`` if
+    ``lower``, else below it."""
+    for row in range(first, last):
+        to, from_ = out[row * columns : (row + 1) * columns], x[row * columns : (row + 1) * columns]
+        edge = min(max(row % rows + diagonal + (1 if lower else 0), 0), columns)
+        for k in range(edge):
+            to[k] = from_[k] if lower else 0
+        for k in range(edge, columns):
+            to[k] = 0 if lower else from_[k]
+
+
+@jit
 def frame(out, x, rows, columns, left, h, w, value, first, last):
     """Fill images ``first`` to ``last`` of ``out``, which have ``len(rows)`` times ``len(columns)``
     pixels, from x, whose images have h · w.

@@ -1,9 +1,10 @@
-"""A matrix turned, in squares that stay in vector registers."""
+"""Copies between two memory orders, in squares that stay in vector registers."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -41,22 +42,39 @@ def _turn_square(typing, x, i, pitch, y, j, y_pitch):
 
 
 @jit
-def turn(out, x, rows, columns, top, bottom, left, right):
-    """Write rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of ``out``, (rows,
-    columns), from x, (columns, rows)."""
-    lanes = WIDTH // x.itemsize
-    for r in range(top, bottom, TILE):
-        low = min(r + TILE, bottom)
-        whole = low - (low - r) % lanes
-        for c in range(left, right, TILE):
-            end = min(c + TILE, right)
-            squares = end - (end - c) % lanes
-            for j in range(c, squares, lanes):
-                for i in range(r, whole, lanes):
-                    _turn_square(x, j * rows + i, rows, out, i * columns + j, columns)
-                for i in range(whole, low):
-                    for k in range(j, j + lanes):
-                        out[i * columns + k] = x[k * rows + i]
+def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
+    """Copy blocks of (high, wide) numbers: number (i, j) of a block is ``x[f + i + j·step]`` and
+    becomes ``out[t + i·lift + j]``.
+
+    Blocks lie along axes of ``sizes``, with the strides ``to`` in out and ``from_`` in x. Each is
+    cut into bands of TILE values of i. Bands number ``first`` to ``last`` are copied.
+    """
+    lanes, bands = WIDTH // x.itemsize, (high + TILE - 1) // TILE
+    for band in range(first, last):
+        rest = band // bands
+        top = (band - rest * bands) * TILE
+        tall = min(TILE, high - top)
+        t, f, whole = top * lift, top, tall - tall % lanes
+        for axis in range(len(sizes) - 1, -1, -1):
+            above = rest // sizes[axis]
+            place = rest - above * sizes[axis]
+            t, f, rest = t + place * to[axis], f + place * from_[axis], above
+        if wide == lift == 2:  # two rows of x become pairs, which LLVM writes as vectors
+            pairs, a, b = out[t : t + 2 * tall], x[f : f + tall], x[f + step : f + step + tall]
+            for i in range(np.uint64(tall)):
+                pairs[2 * i], pairs[2 * i + np.uint64(1)] = a[i], b[i]
+            continue
+        for left in range(0, wide, TILE):
+            end = min(left + TILE, wide)
+            squares = end - (end - left) % lanes
+            for j in range(left, squares, lanes):
+                for i in range(0, whole, lanes):
+                    _turn_square(x, f + i + j * step, step, out, t + i * lift + j, lift)
+                for i in range(whole, tall):
+                    row, at = out[t + i * lift + j : t + i * lift + j + lanes], f + i + j * step
+                    for k in range(lanes):
+                        row[k] = x[np.uint64(at + k * step)]
             for j in range(squares, end):
-                for i in range(r, low):
-                    out[i * columns + j] = x[j * rows + i]
+                row = x[f + j * step : f + j * step + tall]
+                for i in range(tall):
+                    out[np.uint64(t + j + i * lift)] = row[i]

@@ -71,6 +71,19 @@ def _triu(g: Graph, y: Value, x: Any, *, diagonal: int) -> str:
 
 
 @rule
+def _diagonal(g: Graph, y: Value, x: Any, *, offset: int, axes: tuple[int, int]) -> str:
+    columns, count = x.shape[axes[1]], y.shape[-1]
+    if not (isinstance(columns, int) and isinstance(count, int)):
+        raise varies("a size of a diagonal")
+    rest = [i for i in range(len(x.shape)) if i not in axes]
+    turned = g("Transpose", x, perm=(*rest, *axes))
+    numbers = g("Reshape", turned, np.array([*(0 for _ in rest), -1], np.int64))
+    first = offset if offset >= 0 else -offset * columns
+    places = first + np.arange(count, dtype=np.int64) * (columns + 1)
+    return g("Gather", numbers, places, axis=len(rest))
+
+
+@rule
 def _flip(g: Graph, y: Value, x: Any, *, axes: tuple[int, ...]) -> str:
     count = len(axes)
     return g("Slice", x, *np.array([[-1] * count, [-LAST] * count, axes, [-1] * count], np.int64))
