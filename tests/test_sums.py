@@ -408,7 +408,7 @@ SUMLESS = {
     *("ceil", "clone", "cos", "cosh", "div_floor", "div_trunc", "exp2", "expm1", "flip", "floor"),
     *("floor_divide", "fmod", "frac", "in_place", "log10", "log1p", "log2", "logaddexp"),
     *("nan_to_num", "place", "power", "reciprocal", "remainder", "roll", "round", "rsqrt", "sign"),
-    *("sin", "sinh", "square", "tan", "trunc"),
+    *("sin", "sinh", "square", "tan", "trunc", "lerp", "addcmul", "addcdiv"),
 }
 
 

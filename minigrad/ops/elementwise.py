@@ -5,6 +5,7 @@ They include the operations of :mod:`minigrad.ops.arithmetic`, with checks of th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -19,7 +20,7 @@ from ..special import erf as erf_array
 from ..tape import Backward, Diagonal, Operation, Rerun, op
 from ..tensor import Number, Tensor
 from . import arithmetic
-from .arithmetic import as_float, meet
+from .arithmetic import as_float, check_broadcast, meet
 
 Pair = tuple[Array, Backward]
 
@@ -320,6 +321,53 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
     return _atan2(check.tensor("input", input), check.tensor("other", other))
 
 
+def _check_broadcast(name: str, *operands: Any) -> None:
+    """Raise ValueError unless the shapes of ``operands`` broadcast."""
+    for a, b in itertools.combinations(operands, 2):
+        check_broadcast(name, a, b)
+
+
+@op(twice=Rerun("a b w"))
+def _lerp(a: Array, b: Array, w: Any) -> Pair:
+    """y = a + w (b − a),  dL/da = g (1 − w),  dL/db = g w,  dL/dw = g (b − a)."""
+    _check_broadcast("lerp", a, b, w)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            g * (1 - w) if needs[0] else None,
+            g * w if needs[1] else None,
+            g * (b - a) if needs[2] else None,
+        )
+
+    return a + w * (b - a), backward
+
+
+@op(twice=Rerun("b c"))
+def _addcmul(a: Array, b: Array, c: Array, *, value: Number) -> Pair:
+    """y = a + v b c,  dL/da = g,  dL/db = g v c,  dL/dc = g v b."""
+    _check_broadcast("addcmul", a, b, c)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return g, g * c * value if needs[1] else None, g * b * value if needs[2] else None
+
+    return a + b * c * value, backward
+
+
+@op(twice=Rerun("b c"))
+def _addcdiv(a: Array, b: Array, c: Array, *, value: Number) -> Pair:
+    """y = a + v b / c,  dL/da = g,  dL/db = g v / c,  dL/dc = −g v (b / c) / c."""
+    _check_broadcast("addcdiv", a, b, c)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            g,
+            g / c * value if needs[1] else None,
+            -g * (b / c) / c * value if needs[2] else None,
+        )
+
+    return a + b / c * value, backward
+
+
 @lacks(out=None)
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """input + weight · (end − input): from ``input`` at 0 to ``end`` at 1."""
@@ -329,7 +377,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
         check.floating("weight", weight)
     else:
         check.number("weight", weight, -math.inf)
-    return input + (end - input) * weight
+    return _lerp(input, end, weight)
 
 
 @lacks(out=None)
@@ -337,6 +385,9 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """input + value · tensor1 · tensor2."""
     for name, t in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         check.no_bools(name, check.tensor(name, t))
+    if all(t.dtype.kind == "f" for t in (input, tensor1, tensor2)):
+        check.number("value", value, -math.inf)
+        return _addcmul(input, tensor1, tensor2, value=value)
     return add(input, mul(tensor1, tensor2), alpha=value)
 
 
@@ -345,4 +396,5 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """input + value · tensor1 / tensor2, of floating tensors."""
     for name, t in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         check.floating(name, check.tensor(name, t))
-    return add(input, arithmetic.div(tensor1, tensor2), alpha=value)
+    check.number("value", value, -math.inf)
+    return _addcdiv(input, tensor1, tensor2, value=value)

@@ -40,6 +40,9 @@ OPERATIONS = {  # of an input (N, 4, 7, 6)
         + (x != x[:, :, :1]).to("float32") * 32
     ),
     "comparison of kinds": lambda x: ((x * 3).to("int64") < 0.5).to("float32"),
+    "blends": lambda x: (
+        x.lerp(MATRIX[0], 0.3) + x.addcmul(x, MATRIX[0], value=2) + x.addcdiv(x, x * x + 1)
+    ),
     "where": lambda x: mg.where(x > 0, x, 0.0) + mg.where(x > 1, 1, x),
     "to another dtype": lambda x: (x * 10).to("int64").sum((2, 3)),
     "sums": lambda x: x.sum((2, 3)) + x.sum((1, -1), keepdim=True)[:, :, 0, 0],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
 from minigrad import tape
-from minigrad.ops import arithmetic, rounding
+from minigrad.ops import arithmetic, elementwise, rounding
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -58,6 +60,18 @@ def clamped(draw: st.DrawFn) -> Arguments:
 
 
 @st.composite
+def blended(draw: st.DrawFn, by_number: bool = False, **options: Any) -> Arguments:
+    """Some are broadcast; the third may be a number."""
+    generator, shape = np.random.default_rng(draw(seeds)), draw(st.sampled_from(SHAPES))
+    arrays = list(generator.uniform(0.5, 2, (3, *shape)))
+    if draw(st.sampled_from([False, False, True])):
+        arrays[draw(st.integers(0, 2))] = generator.uniform(0.5, 2, shape[1:])
+    if by_number and draw(st.booleans()):
+        arrays[2] = draw(st.sampled_from([0, 0.25, -2]))
+    return arrays, {name: draw(st.sampled_from(values)) for name, values in options.items()}
+
+
+@st.composite
 def selected(draw: st.DrawFn) -> Arguments:
     """One may be a number, or broadcast."""
     (a, b), _ = draw(operands())
@@ -91,6 +105,11 @@ CASES = {
     },
     arithmetic._clamp: Cases(clamped(), limits=BLOCKS, special=True),
     arithmetic._where: Cases(selected(), limits=BLOCKS, special=True, batch_last=False),
+    elementwise._lerp: Cases(blended(by_number=True), limits=BLOCKS, batch_last=False),
+    **{
+        operation: Cases(blended(value=(1, -0.5)), limits=BLOCKS, batch_last=False)
+        for operation in (elementwise._addcmul, elementwise._addcdiv)
+    },
     tape.add: Cases(gradients(), limits=BLOCKS, special=True, exact=True),
     tape.copy: Cases(
         gradients().map(lambda drawn: (drawn[0][:1], {})),

@@ -48,30 +48,41 @@ def passes(name: str, dtype: np.dtype[Any]) -> Passes:
     ``name_gradient``, for arrays of ``dtype``."""
     value, gradient = getattr(scalar, name, None) or globals()[name], globals()[f"{name}_gradient"]
     keeps, _, *options = gradient.__code__.co_varnames[: gradient.__code__.co_argcount]
-    loops = loop("value", value, dtype.type), loop("gradient", gradient, dtype.type)
+    loops = loop(1, value, dtype.type), loop(2, gradient, dtype.type)
     return Passes(*loops, keeps, tuple(options))
 
 
-def loop(template: str, function: Any, real: Any) -> Callable[..., None]:
-    """The loop ``template`` with ``function`` compiled into it, for arrays of dtype ``real``."""
+@cache
+def blend(name: str, arrays: int, dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The kernel ``blend(out, *arrays, numbers)`` of the function ``name``."""
+    return loop(arrays, globals()[name], dtype.type)
+
+
+def loop(arrays: int, function: Any, real: Any) -> Callable[..., None]:
+    """The loop over so many arrays of dtype ``real`` with ``function`` compiled into it."""
     bound = bind(function, real)
     names = {**globals(), "function": inline(bound)}
-    made = FunctionType(LOOPS[template].__code__, names, function.__name__)
+    made = FunctionType(LOOPS[arrays].__code__, names, function.__name__)
     made.__qualname__ = f"{bound.__qualname__}_loop"  # names its file in the cache
     return jit_each(made)
 
 
-def _value(out, x, numbers):
+def _of_one(out, x, numbers):
     for k in range(len(out)):
         out[k] = function(x[k], *numbers)
 
 
-def _gradient(out, kept, g, numbers):
+def _of_two(out, x, g, numbers):
     for k in range(len(out)):
-        out[k] = function(kept[k], g[k], *numbers)
+        out[k] = function(x[k], g[k], *numbers)
 
 
-LOOPS = {"value": _value, "gradient": _gradient}
+def _of_three(out, a, b, c, numbers):
+    for k in range(len(out)):
+        out[k] = function(a[k], b[k], c[k], *numbers)
+
+
+LOOPS = {1: _of_one, 2: _of_two, 3: _of_three}
 
 
 # ---------------------------------------------------------------------------- two straight lines
@@ -262,6 +273,21 @@ def elu(x, alpha, scale, rate):
 def elu_gradient(x, g, alpha, scale, rate):
     slope = alpha * rate * exp(x * rate if x < 0.0 else 0.0)
     return g * ((slope if x <= 0.0 else 1.0) * scale)
+
+
+# ---------------------------------------------------------------------------- of several arrays
+
+
+def lerp(a, b, w):
+    return a + w * (b - a)
+
+
+def addcmul(a, b, c, value):
+    return a + b * c * value
+
+
+def addcdiv(a, b, c, value):
+    return a + b / c * value
 
 
 # ---------------------------------------------------------------------------- of other shapes

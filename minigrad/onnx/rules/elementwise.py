@@ -81,5 +81,20 @@ def _where(g: Graph, y: Value, condition: Any, a: Any, b: Any) -> str:
 
 
 @rule
+def _lerp(g: Graph, y: Value, a: Any, b: Any, w: Any) -> str:
+    return g("Add", a, g("Mul", g("Sub", b, a), g.cast(w, y.dtype)))
+
+
+@rule
+def _addcmul(g: Graph, y: Value, a: Any, b: Any, c: Any, *, value: Any) -> str:
+    return g("Add", a, g("Mul", g("Mul", b, c), g.cast(value, y.dtype)))
+
+
+@rule
+def _addcdiv(g: Graph, y: Value, a: Any, b: Any, c: Any, *, value: Any) -> str:
+    return g("Add", a, g("Mul", g("Div", b, c), g.cast(value, y.dtype)))
+
+
+@rule
 def _leaky_relu(g: Graph, y: Value, x: Any, *, slope: float) -> str:
     return g("LeakyRelu", x, alpha=slope)
