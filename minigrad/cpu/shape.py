@@ -243,16 +243,15 @@ for _operation, _lower in ((indexing._tril, True), (indexing._triu, False)):
 
 def _writes_slices(x: Array, value: Any, *, index: Any) -> bool:
     parts = index if isinstance(index, tuple) else (index,)
-    return _large(x) and all(type(p) in shape.SIMPLE for p in parts)
+    return x.size >= copy.TURNED and all(type(p) in shape.SIMPLE for p in parts)
 
 
 @inplace._in_place.on("cpu", when=_writes_slices)
 def written(x: Array, value: Any, *, index: Any) -> Pair:
     place = x[index]
-    if place.size < copy.FEW:
-        x[index] = value
-        return x, lambda g, needs: (None, None)
-    if isinstance(value, np.ndarray) and np.may_share_memory(value, place):
-        value = copied(value)
-    copy_into(place, np.broadcast_to(value, place.shape))
+    if not isinstance(value, np.ndarray) or not value.ndim:
+        copy.fill(place, value)
+    else:
+        apart = copied(value) if np.may_share_memory(value, place) else value
+        copy_into(place, np.broadcast_to(apart, place.shape))
     return x, lambda g, needs: (None, None)
