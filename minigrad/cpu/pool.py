@@ -1,8 +1,14 @@
-"""Pooling on the CPU, in batch-innermost memory (C, H, W, N), a block of channels per core."""
+"""Pooling on the CPU, in batch-innermost memory (C, H, W, N), a block of channels per core.
+
+Compiled kernels also take images that lie one after another. A block of them is turned just before
+it is pooled, so that it is still in the core's cache.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +17,7 @@ import numpy as np
 from ..device import Array
 from ..layout import from_batch_last
 from ..memory import empty, zeros
+from ..ops.adaptive_pool import _adaptive_max_pool2d
 from ..ops.conv import Pair, Window
 from ..ops.pool import (
     _adaptive_avg_pool2d,
@@ -25,6 +32,7 @@ from ..sums import adding_dtype, total
 from ..tape import Backward
 from .along import along, share
 from .compiled import kernels
+from .copy import copy_into
 from .elementwise import scratch, to_batch_last
 from .threads import parallel, split_range, threads_for, workspace
 
@@ -38,9 +46,24 @@ def _compiled(x: Array, **_: Any) -> bool:
 
 
 def _channels(x: Array, elements: int) -> tuple[slice, ...]:
-    """Blocks of channels that fit a core's cache, at least one for each thread that shares work on
-    ``elements``."""
-    return split_range(len(x), max(threads_for(elements), x.nbytes // (1 << 19)))
+    """Blocks of channels of x (N, C, H, W) that fit a core's cache, at least one for each thread
+    that shares work on ``elements``."""
+    return split_range(x.shape[1], max(threads_for(elements), x.nbytes // (1 << 19)))
+
+
+def _blocks(x: Array) -> Callable[[slice], Array]:
+    """The function that gives flat batch-innermost memory of some channels of x (N, C, H, W). It is
+    valid until the thread asks for others."""
+    memory = x.transpose(1, 2, 3, 0)
+    if memory.flags.c_contiguous:
+        return lambda part: memory[part].reshape(-1)
+
+    def turned(part: slice) -> Array:
+        block = workspace("turned", memory[part].shape, x.dtype)
+        copy_into(block, memory[part])
+        return block.reshape(-1)
+
+    return turned
 
 
 def _padded(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
@@ -68,43 +91,43 @@ def compiled_max_pool2d(
     """Compiled kernels, without padding: one pass forward and one backward."""
     fast = _kernels(x)
     assert fast is not None  # see `when`
-    x = to_batch_last(x)
-    c, h, w, n = x.shape
+    n, c, h, w = x.shape
     y = empty((c, *out, n), x.dtype)
     place = empty(y.shape, place_dtype(window))
-    shape, steps = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
+    shape, options = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
     seen = y.size * math.prod(window.kernel)
-    pieces = _channels(y, seen)
+    pieces, block = _channels(x, seen), _blocks(x)
 
     def forward(i: int) -> None:
         part = pieces[i]
-        fast.largest(
-            x.reshape(-1),
-            part.start,
-            part.stop,
-            *shape,
-            *steps,
-            lowest(x.dtype),
-            y.reshape(-1),
-            place.reshape(-1),
-        )
+        to = y[part].reshape(-1), place[part].reshape(-1)
+        fast.largest(block(part), len(y[part]), *shape, *options, lowest(x.dtype), *to)
 
     parallel(forward, len(pieces), seen)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        flat = to_batch_last(g).reshape(-1)
+        g = to_batch_last(g)
         gx = empty((c, h, w, n), adding_dtype(g.dtype, max_overlap(window, out)))
+        steps = _steps(window, w)
 
         def task(i: int) -> None:
             part = pieces[i]
-            fast.spread(
-                flat, place.reshape(-1), part.start, part.stop, *shape, *steps, gx.reshape(-1)
-            )
+            given = g[part].reshape(-1), place[part].reshape(-1), len(g[part])
+            fast.spread(*given, *shape, *options, steps, gx[part].reshape(-1))
 
         parallel(task, len(pieces), seen)
         return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
     return from_batch_last(y), backward
+
+
+@functools.lru_cache(maxsize=256)
+def _steps(window: Window, width: int) -> Array:
+    """How far behind a window's first pixel the others lie in an image of that width, the last one
+    at index 1."""
+    (kh, kw), (down, right) = window.kernel, window.dilation
+    steps = np.arange(kh)[:, None] * (down * width) + np.arange(kw) * right
+    return np.append(steps, 0)[::-1].astype(np.uint64)
 
 
 @_max_pool2d.on("cpu")
@@ -113,14 +136,13 @@ def blocked_max_pool2d(
 ) -> tuple[Array, Backward]:
     """NumPy. The backward pass keeps one integer per output, of one byte where that is enough: the
     position of the largest element in its window, counted from the window's end."""
-    x = to_batch_last(x)
-    c, h, w, n = x.shape
-    padded = _padded(x, window, pads, out, lowest(x.dtype))
+    n, c, h, w = x.shape
+    padded = _padded(to_batch_last(x), window, pads, out, lowest(x.dtype))
     padded_shape = padded.shape
     y = empty((c, *out, n), x.dtype)
     place = empty(y.shape, place_dtype(window))
     seen = _pixels(padded, window, out)
-    pieces = _channels(y, y.size * len(seen))
+    pieces = _channels(from_batch_last(y), y.size * len(seen))
 
     def forward(i: int) -> None:
         part = pieces[i]
@@ -164,26 +186,27 @@ def compiled_avg_pool2d(
     """Compiled kernels, without padding: one pass forward and one backward."""
     fast = _kernels(x)
     assert fast is not None  # see `when`
-    x = to_batch_last(x)
-    c, h, w, n = x.shape
+    n, c, h, w = x.shape
     y = empty((c, *out, n), x.dtype)
     scale = (1 / divisor).astype(x.dtype).reshape(-1)
     sizes = h, w, n, *out, window.kernel, window.stride, pads, scale
-    pieces, flat = _channels(x, x.size), x.reshape(-1)
+    pieces, block = _channels(x, x.size), _blocks(x)
     adds = adding_dtype(x.dtype, math.prod(window.kernel))
 
     def forward(i: int) -> None:
+        part = pieces[i]
         sums = workspace("sums", (n,), adds)
-        fast.mean(flat, pieces[i].start, pieces[i].stop, *sizes, y.reshape(-1), sums)
+        fast.mean(block(part), len(y[part]), *sizes, y[part].reshape(-1), sums)
 
     parallel(forward, len(pieces), x.size)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        flat = to_batch_last(g).reshape(-1)
+        g = to_batch_last(g)
         gx = empty((c, h, w, n), adding_dtype(g.dtype, max_overlap(window, out)))
 
         def task(i: int) -> None:
-            fast.share(flat, pieces[i].start, pieces[i].stop, *sizes, gx.reshape(-1))
+            part = pieces[i]
+            fast.share(g[part].reshape(-1), len(g[part]), *sizes, gx[part].reshape(-1))
 
         parallel(task, len(pieces), x.size)
         return (from_batch_last(gx.astype(g.dtype, copy=False)),)
@@ -196,14 +219,13 @@ def blocked_avg_pool2d(
     x: Array, *, window: Window, pads: Pair, out: Pair, divisor: Array
 ) -> tuple[Array, Backward]:
     """NumPy."""
-    x = to_batch_last(x)
-    c, h, w, n = x.shape
+    n, c, h, w = x.shape
     y = empty((c, *out, n), x.dtype)
     scale = (1 / divisor).astype(x.dtype)[..., None]  # (OH, OW, 1)
-    padded = _padded(x, window, pads, out, 0)
+    padded = _padded(to_batch_last(x), window, pads, out, 0)
     padded_shape = padded.shape
     seen = _pixels(padded, window, out)
-    pieces = _channels(y, y.size * len(seen))
+    pieces = _channels(from_batch_last(y), y.size * len(seen))
 
     def forward(i: int) -> None:
         part = pieces[i]
@@ -289,6 +311,37 @@ def adaptive_avg_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
         for i, j, rows, cols in cells:
             target = gx[:, rows, cols]
             target += (g[:, i, j] / (target.shape[1] * target.shape[2]))[:, None, None]
+        return (from_batch_last(gx.astype(g.dtype, copy=False)),)
+
+    return from_batch_last(y), backward
+
+
+@_adaptive_max_pool2d.on("cpu", when=_compiled)
+def compiled_adaptive_max_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backward]:
+    """Compiled kernels: one pass forward, and backward a sum at the place of each maximum."""
+    fast = _kernels(x)
+    assert fast is not None  # see `when`
+    n, c, h, w = x.shape
+    y, place = empty((c, *out, n), x.dtype), empty((c, *out, n), np.int32)
+    pieces, block = _channels(x, x.size), _blocks(x)
+
+    def forward(i: int) -> None:
+        part = pieces[i]
+        to = y[part].reshape(-1), place[part].reshape(-1)
+        fast.largest_of_cells(block(part), len(y[part]), h, w, n, *out, *to)
+
+    parallel(forward, len(pieces), x.size)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        g, cells = to_batch_last(g), math.prod(out)
+        gx = empty((c, h, w, n), adding_dtype(g.dtype, cells))
+
+        def task(i: int) -> None:
+            part = pieces[i]
+            given = g[part].reshape(-1), place[part].reshape(-1), len(g[part])
+            fast.spread_from_cells(*given, h * w, n, cells, gx[part].reshape(-1))
+
+        parallel(task, len(pieces), x.size)
         return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
     return from_batch_last(y), backward

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import pool
+from minigrad.ops import adaptive_pool, pool
 from minigrad.ops.conv import Pair, Window
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
@@ -61,7 +61,14 @@ def adaptive_avg_pool2d(draw: st.DrawFn) -> Arguments:
     return [generator.standard_normal((draw(BATCHES), 2, *SIZE))], {"out": out}
 
 
+@st.composite
+def adaptive_max_pool2d(draw: st.DrawFn) -> Arguments:
+    (x,), _ = draw(max_pool2d())
+    return [x.astype(np.float64)], {"out": draw(pairs(1, 9))}
+
+
 CASES = {
+    adaptive_pool._adaptive_max_pool2d: Cases(adaptive_max_pool2d()),
     pool._max_pool2d: Cases(max_pool2d()),
     pool._avg_pool2d: Cases(avg_pool2d()),
     pool._adaptive_avg_pool2d: Cases(adaptive_avg_pool2d()),

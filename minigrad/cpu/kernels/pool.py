@@ -8,6 +8,13 @@ from . import inline, jit
 
 U = np.uint64  # an index of this type never counts from an array's end
 MIN_LOOP_IMAGES = 8  # starting a loop over fewer costs more than the loop itself
+FEW_PLACES = 8  # of a window, up to which a comparison for each is faster than a look-up
+
+
+@inline
+def _clear(y):
+    for k in range(U(len(y))):
+        y[k] = y.dtype.type(0)
 
 
 @inline
@@ -64,27 +71,19 @@ def _put_where(g, where, j, left, gx, i, n):
         out[k] = gs[k] if places[k] == left else gx.dtype.type(0)
 
 
-@inline
-def _add_where(g, where, j, left, gx, i, n):
-    """gx += g where ``where`` equals ``left``, for n elements from i and j on."""
-    gs, places, out = g[j : j + n], where[j : j + n], gx[i : i + n]
-    for k in range(n):
-        out[k] += gs[k] if places[k] == left else gx.dtype.type(0)
-
-
 # Along a row, one step is one output pixel (n elements). At stride 1 it is the whole row, because
 # the pixels that one kernel offset reads are then contiguous; `largest` takes a whole row of one
 # image too, whose pixels are ``apart``.
 
 
 @jit
-def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
-    """y = the largest element of each window of channels first … last − 1, and place = the number
-    of positions from it to the window's end. Among equals, and among NaNs, the first counts."""
+def largest(x, channels, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
+    """y = the largest element of each window, and place = the number of positions from it to the
+    window's end. Among equals, and among NaNs, the first counts."""
     kh, kw = kernel
     step = ow if stride[1] == 1 or n == 1 else 1
     apart = stride[1] if n == 1 else 1
-    for c in range(first, last):
+    for c in range(channels):
         for i in range(oh):
             top = i * stride[0] - pads[0]
             for j in range(0, ow, step):
@@ -115,43 +114,72 @@ def largest(x, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, low
 
 
 @jit
-def spread(g, place, first, last, h, w, n, oh, ow, kernel, stride, pads, dilation, gx):
-    """gx = Σ of g over the windows whose largest element it is, for channels first … last − 1."""
+def spread(g, place, channels, h, w, n, oh, ow, kernel, stride, pads, dilation, steps, gx):
+    """gx = Σ of g over the windows whose largest element it is. ``steps`` holds, for each place in
+    a window, how many pixels behind the window's first it lies."""
     kh, kw = kernel
-    zero = gx.dtype.type(0)
-    step = ow if stride[1] == 1 else 1
-    apart = stride[0] >= kh and stride[1] >= kw and dilation == (1, 1)  # no pixel is in two windows
-    gapless = apart and kernel == stride and pads == (0, 0) and n >= MIN_LOOP_IMAGES
-    for c in range(first, last):
+    tiled = kernel == stride and pads == (0, 0) and dilation == (1, 1)  # each pixel in one window
+    put = tiled and kh * kw <= FEW_PLACES and n >= MIN_LOOP_IMAGES
+    for c in range(channels):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
         # Zero where no window is: behind the last of each row, and below.
         for row in range(h):
-            covered = min(w, ow * kw) if gapless and row < oh * kh else 0
-            for k in range((row * w + covered) * n, (row + 1) * w * n):
-                channel[k] = zero
+            covered = min(w, ow * kw) if put and row < oh * kh else 0
+            _clear(channel[(row * w + covered) * n : (row + 1) * w * n])
         for i in range(oh):
-            for j in range(0, ow, step):
-                row_start = (c * oh + i) * ow
-                if step == 1 and n < MIN_LOOP_IMAGES:
-                    for k in range(n):
-                        at = (row_start + j) * n + k
-                        a, b = divmod(kh * kw - place[at], kw)
-                        row = i * stride[0] - pads[0] + a * dilation[0]
-                        column = j * stride[1] - pads[1] + b * dilation[1]
-                        if 0 <= row < h and 0 <= column < w:
-                            channel[(row * w + column) * n + k] += g[at]
+            top = i * stride[0] - pads[0]
+            for j in range(ow):
+                at, edge = ((c * oh + i) * ow + j) * n, j * stride[1] - pads[1]
+                if put:
+                    for a in range(min(kh, h - top)):
+                        for b in range(min(kw, w - edge)):
+                            to = ((top + a) * w + edge + b) * n
+                            _put_where(g, place, at, kh * kw - a * kw - b, channel, to, n)
                     continue
-                for a in range(kh):
-                    row = i * stride[0] - pads[0] + a * dilation[0]
-                    for b in range(kw if 0 <= row < h else 0):
-                        offset, left = b * dilation[1] - pads[1], kh * kw - a * kw - b
-                        low, count = _columns_inside(offset, stride[1], w, j, j + step)
-                        start = (row * w + low * stride[1] + offset) * n
-                        at = (row_start + low) * n
-                        if apart:
-                            _put_where(g, place, at, left, channel, start, count * n)
-                        else:
-                            _add_where(g, place, at, left, channel, start, count * n)
+                # In a window of −∞ the first place stands, even where it is padding.
+                none = kh * kw if top < 0 or edge < 0 else 0
+                first, gs, places = U((top * w + edge) * n), g[at : at + n], place[at : at + n]
+                for k in range(U(n)):
+                    if places[k] != none:
+                        channel[first + steps[U(places[k])] * U(n) + k] += gs[k]
+
+
+@inline
+def _cell(i, size, count):
+    """Start and end of cell i of ``count`` that cover an axis of ``size`` evenly."""
+    return i * size // count, ((i + 1) * size + count - 1) // count
+
+
+@jit
+def largest_of_cells(x, channels, h, w, n, oh, ow, y, place):
+    """y = the largest element of each cell of an even grid, and place = the pixel where it is."""
+    for c in range(channels):
+        for i in range(oh):
+            top, bottom = _cell(i, h, oh)
+            for j in range(ow):
+                left, right = _cell(j, w, ow)
+                at, first = ((c * oh + i) * ow + j) * n, top * w + left
+                best, where = y[at : at + n], place[at : at + n]
+                start = (c * h * w + first) * n
+                for k in range(n):
+                    best[k], where[k] = x[start + k], first
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        pixel = row * w + column
+                        start = (c * h * w + pixel) * n
+                        _take_larger(x, start, 1, place.dtype.type(pixel), y, place, at, n)
+
+
+@jit
+def spread_from_cells(g, place, channels, pixels, n, cells, gx):
+    """gx = Σ of g over the cells whose largest element it is."""
+    for c in range(channels):
+        channel = gx[c * pixels * n : (c + 1) * pixels * n]
+        _clear(channel)
+        for cell in range(c * cells, (c + 1) * cells):
+            gs, places = g[cell * n : (cell + 1) * n], place[cell * n : (cell + 1) * n]
+            for k in range(U(n)):
+                channel[U(places[k]) * U(n) + k] += gs[k]
 
 
 @inline
@@ -182,10 +210,10 @@ def _add_eight(x, i, n, sums):
 
 
 @jit
-def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
-    """y = the sum of each window of channels first … last − 1, times the window's ``scale`` (OH,
-    OW), summed in the dtype of ``sums`` (N)."""
-    for c in range(first, last):
+def mean(x, channels, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
+    """y = the sum of each window times the window's ``scale`` (OH, OW), summed in the dtype of
+    ``sums`` (N)."""
+    for c in range(channels):
         for i in range(oh):
             top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
             for j in range(ow):
@@ -209,12 +237,11 @@ def mean(x, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
 
 
 @jit
-def share(g, first, last, h, w, n, oh, ow, kernel, stride, pads, scale, gx):
-    """gx = Σ of scale · g over the windows that contain it, for channels first … last − 1."""
-    for c in range(first, last):
+def share(g, channels, h, w, n, oh, ow, kernel, stride, pads, scale, gx):
+    """gx = Σ of scale · g over the windows that contain it."""
+    for c in range(channels):
         channel = gx[c * h * w * n : (c + 1) * h * w * n]
-        for k in range(len(channel)):
-            channel[k] = gx.dtype.type(0)
+        _clear(channel)
         for i in range(oh):
             top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
             for j in range(ow):

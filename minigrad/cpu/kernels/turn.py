@@ -14,31 +14,36 @@ from .vector import WIDTH, Code
 TILE = 64  # a multiple of the numbers in a vector
 
 
-@intrinsic
-def _turn_square(typing, x, i, pitch, y, j, y_pitch):
-    """Write the transpose of the square of x at i, with as many rows as a vector has lanes, to y at
-    j. Rows lie ``pitch`` and ``y_pitch`` apart."""
+def _square(part: int) -> Any:
+    """The function that writes the transpose of the square of x at i, with as many rows as a vector
+    has lanes, or a ``part`` of them, to y at j. Rows lie ``pitch`` and ``y_pitch`` apart."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = Code(context, builder, signature, values)
-        x, y = code.pointer(0), code.pointer(3)
-        i, pitch, j, y_pitch = (code.index(k) for k in (1, 2, 4, 5))
-        rows = [code.load(x, code.row(i, pitch, k)) for k in range(code.lanes)]
-        # Each round swaps the off-diagonal quarters of squares half as large as the last round's.
-        half = code.lanes // 2
-        while half:
-            low = [k if not k & half else k - half + code.lanes for k in range(code.lanes)]
-            high = [lane + half for lane in low]
-            for k in range(code.lanes):
-                if not k & half:
-                    a, b = rows[k], rows[k + half]
-                    rows[k], rows[k + half] = code.shuffle(a, b, low), code.shuffle(a, b, high)
-            half //= 2
-        for k, row in enumerate(rows):
-            code.store(row, y, code.row(j, y_pitch, k))
-        return context.get_dummy_value()
+    @intrinsic
+    def square(typing, x, i, pitch, y, j, y_pitch):
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            code = Code(context, builder, signature, values)
+            x, y, size = code.pointer(0), code.pointer(3), code.lanes // part
+            i, pitch, j, y_pitch = (code.index(k) for k in (1, 2, 4, 5))
+            rows = [code.load(x, code.row(i, pitch, k), size) for k in range(size)]
+            half = size // 2
+            while half:  # swap two quarters of each square of 2 · half rows
+                low = [k if not k & half else k - half + size for k in range(size)]
+                high = [lane + half for lane in low]
+                for k in range(size):
+                    if not k & half:
+                        a, b = rows[k], rows[k + half]
+                        rows[k], rows[k + half] = code.shuffle(a, b, low), code.shuffle(a, b, high)
+                half //= 2
+            for k, row in enumerate(rows):
+                code.store(row, y, code.row(j, y_pitch, k), size)
+            return context.get_dummy_value()
 
-    return types.void(x, i, pitch, y, j, y_pitch), generate
+        return types.void(x, i, pitch, y, j, y_pitch), generate
+
+    return square
+
+
+_whole, _half = _square(1), _square(2)
 
 
 @jit
@@ -54,7 +59,7 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
         rest = band // bands
         top = (band - rest * bands) * TILE
         tall = min(TILE, high - top)
-        t, f, whole = top * lift, top, tall - tall % lanes
+        t, f = top * lift, top
         for axis in range(len(sizes) - 1, -1, -1):
             above = rest // sizes[axis]
             place = rest - above * sizes[axis]
@@ -66,15 +71,18 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
             continue
         for left in range(0, wide, TILE):
             end = min(left + TILE, wide)
-            squares = end - (end - left) % lanes
-            for j in range(left, squares, lanes):
-                for i in range(0, whole, lanes):
-                    _turn_square(x, f + i + j * step, step, out, t + i * lift + j, lift)
-                for i in range(whole, tall):
-                    row, at = out[t + i * lift + j : t + i * lift + j + lanes], f + i + j * step
-                    for k in range(lanes):
-                        row[k] = x[np.uint64(at + k * step)]
-            for j in range(squares, end):
-                row = x[f + j * step : f + j * step + tall]
-                for i in range(tall):
-                    out[np.uint64(t + j + i * lift)] = row[i]
+            j, few = left, lanes // 2
+            while j < end:
+                room = min(end - j, tall)
+                size, i = lanes if room >= lanes else few if room >= few else 1, 0
+                while size == lanes and i + lanes <= tall:
+                    _whole(x, f + i + j * step, step, out, t + i * lift + j, lift)
+                    i += lanes
+                while size == few and i + few <= tall:
+                    _half(x, f + i + j * step, step, out, t + i * lift + j, lift)
+                    i += few
+                for rest in range(i, tall):
+                    row, at = out[t + rest * lift + j : t + rest * lift + j + size], rest + j * step
+                    for k in range(size):
+                        row[k] = x[np.uint64(f + at + k * step)]
+                j += size
