@@ -1,4 +1,5 @@
 """Convolution on the CPU: forward and its two gradients, each by the fastest of five algorithms.
+Transposed convolution is the same three.
 
 All arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
 
@@ -21,6 +22,7 @@ import numpy as np
 from ..device import Array
 from ..layout import from_batch_last
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
+from ..ops.conv_transpose import _conv_transpose2d
 from ..tape import Backward, keeping
 from . import conv_columns, conv_direct, conv_rows, conv_shifted
 from . import conv_winograd as winograd
@@ -30,11 +32,36 @@ from .threads import get_num_threads, parallel, split_range
 
 
 class _Ways(NamedTuple):
-    """The modules that serve a convolution, or None for Winograd's algorithm."""
+    """The modules that serve a convolution, or None for Winograd's algorithm; and its options."""
 
     forward: ModuleType | None
     input: ModuleType | None
     weights: ModuleType | None
+    padding: Pair
+    window: Window
+    groups: int
+
+    def correlate(self, x: Array, w: Array, b: Array | None) -> Array:
+        """The result: (O, OH, OW, N) of x (C, H, W, N)."""
+        if self.forward is None:
+            return winograd.correlate(x, w, b, self.padding)
+        result: Array = self.forward.correlate(x, w, b, *self[3:])
+        return result
+
+    def input_gradient(self, g: Array, w: Array, size: Pair, b: Array | None = None) -> Array:
+        """dL/dx + b, (C, H, W, N), for g = dL/dy."""
+        if self.input is None:
+            around = 2 - self.padding[0], 2 - self.padding[1]
+            return winograd.correlate(g, flip_filters(w, 1), b, around)
+        result: Array = self.input.input_gradient(g, w, size, *self[3:], b)
+        return result
+
+    def weight_gradient(self, x: Array, g: Array, shape: tuple[int, ...]) -> Array:
+        """dL/dw."""
+        if self.weights is None:
+            return winograd.weight_gradient(x, g, self.padding)
+        result: Array = self.weights.weight_gradient(x, g, shape, *self[3:])
+        return result
 
 
 @functools.lru_cache(maxsize=1024)  # the same few in every step
@@ -61,6 +88,7 @@ def _ways(
         None if plain and winograd.is_supported(g, c, (h, wide))
         else conv_rows if most else _general(g, groups),
         None if fast else conv_rows if few else _general(x, groups),
+        *(padding, window, groups),
     )  # fmt: skip
 
 
@@ -75,32 +103,47 @@ def _general(x: Array, groups: int) -> ModuleType:
 def conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:
-    h, wide = x.shape[2:]
+    size = x.shape[2:]
     x = to_batch_last(x)
-    options = padding, window, groups
-    ways = _ways(x.shape, w.shape, x.dtype, *options, is_compiled())
+    ways = _ways(x.shape, w.shape, x.dtype, padding, window, groups, is_compiled())
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g = to_batch_last(g)
-        gx = gw = None
-        if needs[0] and ways.input is not None:
-            gx = ways.input.input_gradient(g, w, (h, wide), *options)
-        elif needs[0]:
-            gx = winograd.correlate(g, flip_filters(w, 1), None, (2 - padding[0], 2 - padding[1]))
-        if needs[1] and ways.weights is not None:
-            gw = ways.weights.weight_gradient(x, g, w.shape, *options)
-        elif needs[1]:
-            gw = winograd.weight_gradient(x, g, padding)
         return (
-            None if gx is None else from_batch_last(gx),
-            gw,
+            from_batch_last(ways.input_gradient(g, w, size)) if needs[0] else None,
+            ways.weight_gradient(x, g, w.shape) if needs[1] else None,
             bias_gradient(g) if needs[2] else None,
         )
 
-    way = keeping(backward, from_batch_last(x), w, b)
-    if ways.forward is None:
-        return from_batch_last(winograd.correlate(x, w, b, padding)), way
-    return from_batch_last(ways.forward.correlate(x, w, b, *options)), way
+    y = from_batch_last(ways.correlate(x, w, b))
+    return y, keeping(backward, from_batch_last(x), w, b)
+
+
+def _reads_all(x: Array, *_: Any, padding: Pair, window: Window, groups: int, out: Pair) -> bool:
+    """Whether the convolution of the result has as many outputs as x has pixels, and not more."""
+    (h, wide), (ph, pw) = out, padding
+    return x.size > 0 and window.output(h + 2 * ph, wide + 2 * pw) == x.shape[2:]
+
+
+@_conv_transpose2d.on("cpu", when=_reads_all)
+def conv_transpose2d(
+    x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int, out: Pair
+) -> tuple[Array, Backward]:
+    """The input gradient of a convolution, whose result and other gradient are the derivatives."""
+    x = to_batch_last(x)
+    image = w.shape[1] * groups, *out, x.shape[3]
+    ways = _ways(image, w.shape, x.dtype, padding, window, groups, is_compiled())
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        g = to_batch_last(g)
+        return (
+            from_batch_last(ways.correlate(g, w, None)) if needs[0] else None,
+            ways.weight_gradient(g, x, w.shape) if needs[1] else None,
+            bias_gradient(g) if needs[2] else None,
+        )
+
+    y = from_batch_last(ways.input_gradient(x, w, out, b))
+    return y, keeping(backward, from_batch_last(x), w, b)
 
 
 def bias_gradient(g: Array) -> Array:

@@ -91,9 +91,15 @@ def weight_gradient(
 
 
 def input_gradient(
-    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+    g: Array,
+    w: Array,
+    size: Pair,
+    padding: Pair,
+    window: Window,
+    groups: int,
+    b: Array | None = None,
 ) -> Array:
-    """dL/dx of :func:`correlate` over a zero-padded input, (C, H, W, N) for ``size`` (H, W).
+    """dL/dx of :func:`correlate`, zero-padded, plus b: (C, H, W, N) for ``size`` (H, W).
 
     At stride 1 it is itself a correlation (:func:`by_correlation`); at other strides it is
     :func:`col2im`. At stride 1 too, col2im measured faster where the output has many more channels
@@ -102,7 +108,8 @@ def input_gradient(
     o, cg = w.shape[:2]
     unstrided = window.stride == (1, 1)
     algorithm = by_correlation if unstrided and o < 2 * groups * cg else col2im
-    return algorithm(g, w, size, padding, window, groups)
+    gx = algorithm(g, w, size, padding, window, groups)
+    return gx if b is None else gx + b[:, None, None, None]
 
 
 def by_correlation(

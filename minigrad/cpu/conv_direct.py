@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -138,6 +138,10 @@ def _groups(count: int, *arrays: Array) -> list[tuple[Array, ...]]:
     return list(zip(*(a.reshape(count, -1, *a.shape[1:]) for a in arrays), strict=True))
 
 
+def _biases(b: Array | None, groups: int) -> Any:
+    return [None] * groups if b is None else b.reshape(groups, -1)
+
+
 def correlate(
     x: Array, w: Array, b: Array | None, padding: Pair, window: Window, groups: int
 ) -> Array:
@@ -149,11 +153,10 @@ def correlate(
     taps = all_taps(padding, window)
     image = (cg, h, wide, n, *window.stride, oh, ow)
     layout = (0, oh * ow * n, ow * n, n)
-    biases = [None] * groups if b is None else b.reshape(groups, -1)
     products = [
         _Product(part, image, taps, filters, bias, target, layout)
         for (part, filters, target), bias in zip(
-            _groups(groups, x, w.reshape(o, cg, -1), y), biases, strict=True
+            _groups(groups, x, w.reshape(o, cg, -1), y), _biases(b, groups), strict=True
         )
     ]
     _multiply(products, o // groups)
@@ -161,17 +164,23 @@ def correlate(
 
 
 def input_gradient(
-    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+    g: Array,
+    w: Array,
+    size: Pair,
+    padding: Pair,
+    window: Window,
+    groups: int,
+    b: Array | None = None,
 ) -> Array:
-    """dL/dx of :func:`correlate`, (C, H, W, N) for ``size`` (H, W)."""
+    """dL/dx of :func:`correlate` plus b, (C, H, W, N) for ``size`` (H, W)."""
     (_, oh, ow, n), (o, cg, kh, kw) = g.shape, w.shape
     (h, wide), (sh, sw) = size, window.stride
     gx = empty((groups * cg, h, wide, n), g.dtype)
     filters = w.reshape(groups, o // groups, cg, kh * kw).swapaxes(1, 2)
+    biases = _biases(b, groups)
     products = []
-    for a in range(min(sh, h)):
-        for b in range(min(sw, wide)):
-            starts = (a, b)
+    for i in range(min(sh, h)):
+        for j in range(min(sw, wide)):
             rows, columns = (
                 tuple(
                     (k, (start + p - k * d) // s)
@@ -179,15 +188,17 @@ def input_gradient(
                     if (start + p - k * d) % s == 0
                 )
                 for start, p, d, s, kernel in zip(
-                    starts, padding, window.dilation, window.stride, window.kernel, strict=True
+                    (i, j), padding, window.dilation, window.stride, window.kernel, strict=True
                 )
             )
-            image = (o // groups, oh, ow, n, 1, 1, -(-(h - a) // sh), -(-(wide - b) // sw))
-            layout = ((a * wide + b) * n, h * wide * n, sh * wide * n, sw * n)
+            image = (o // groups, oh, ow, n, 1, 1, -(-(h - i) // sh), -(-(wide - j) // sw))
+            layout = ((i * wide + j) * n, h * wide * n, sh * wide * n, sw * n)
             taps = _taps(rows, columns, kw)
             products += [
-                _Product(part, image, taps, own, None, target, layout)
-                for (part, target), own in zip(_groups(groups, g, gx), filters, strict=True)
+                _Product(part, image, taps, own, bias, target, layout)
+                for (part, target), own, bias in zip(
+                    _groups(groups, g, gx), filters, biases, strict=True
+                )
             ]
     _multiply(products, cg)
     return gx

@@ -115,7 +115,13 @@ def correlate(
 
 
 def input_gradient(
-    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+    g: Array,
+    w: Array,
+    size: Pair,
+    padding: Pair,
+    window: Window,
+    groups: int,
+    b: Array | None = None,
 ) -> Array:
     """:func:`minigrad.cpu.conv_direct.input_gradient`."""
     (o, c), filters = w.shape[:2], np.ascontiguousarray(w).reshape(-1)
@@ -135,6 +141,8 @@ def input_gradient(
 
     parallel(multiply, len(parts), blas=False)
     gx = zeros((c, *size, g.shape[3]), g.dtype)
+    if b is not None:
+        gx += b[:, None, None, None]
     channels = split_range(c, threads_for(gradient.size))
 
     def add(i: int) -> None:

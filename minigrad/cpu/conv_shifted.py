@@ -251,7 +251,13 @@ def correlate(
 
 
 def input_gradient(
-    g: Array, w: Array, size: Pair, padding: Pair, window: Window, groups: int
+    g: Array,
+    w: Array,
+    size: Pair,
+    padding: Pair,
+    window: Window,
+    groups: int,
+    b: Array | None = None,
 ) -> Array:
     """:func:`minigrad.cpu.conv_direct.input_gradient`: correlations of g, one for each phase of the
     strides."""
@@ -259,9 +265,9 @@ def input_gradient(
     shapes, all_pixels = _backward(g.shape, c, size, padding, window, g.dtype, _limits())
     gx = empty((c, *size, g.shape[3]), g.dtype)
     if not all_pixels:
-        gx[...] = 0
+        gx[...] = 0 if b is None else b[:, None, None, None]
     for shape in shapes:
-        _run(shape, g, w, (kh * kw, c * kh * kw), None, gx)
+        _run(shape, g, w, (kh * kw, c * kh * kw), b, gx)
     return gx
 
 

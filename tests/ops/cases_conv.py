@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad.ops.conv import Window, _conv2d
+from minigrad.ops.conv_transpose import _conv_transpose2d
 from tests.common import grid, seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -72,9 +73,21 @@ def on_gpu(draw: Any) -> Arguments:
     return arguments(draw, window, draw(pairs(0, 2)), draw(st.integers(1, 3)), sizes)
 
 
+def transposed(arguments: Arguments) -> Arguments:
+    """The transposed convolution whose result is as large as the argument of a convolution."""
+    (x, w, b), options = arguments
+    n, channels, *size = x.shape
+    outputs = options["window"].output(
+        *(s + 2 * p for s, p in zip(size, options["padding"], strict=True))
+    )
+    b = None if b is None else grid((channels,), 2)
+    return [grid((n, len(w), *outputs), 1), w, b], {**options, "out": tuple(size)}
+
+
+convolutions = general() | many_channels() | few_pixels() | winograd()
 CASES = {
     _conv2d: Cases(
-        general() | many_channels() | few_pixels() | winograd(),
+        convolutions,
         gpu=on_gpu(),
         limits={
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
@@ -88,5 +101,6 @@ CASES = {
             "minigrad.cpu.conv_direct.MAX_TILE_BYTES": (1, 1 << 18),
         },
         loosen=5,
-    )
+    ),
+    _conv_transpose2d: Cases(convolutions.map(transposed), loosen=5),
 }
