@@ -81,8 +81,14 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
                 while size == few and i + few <= tall:
                     _half(x, f + i + j * step, step, out, t + i * lift + j, lift)
                     i += few
-                for rest in range(i, tall):
-                    row, at = out[t + rest * lift + j : t + rest * lift + j + size], rest + j * step
+                if size == 1:
+                    row = x[f + j * step : f + j * step + tall]
+                    for k in range(tall):
+                        out[np.uint64(t + j + k * lift)] = row[k]
+                    i = tall
+                for below in range(i, tall):
+                    at = t + below * lift + j
+                    row, at = out[at : at + size], f + below + j * step
                     for k in range(size):
-                        row[k] = x[np.uint64(f + at + k * step)]
+                        row[k] = x[np.uint64(at + k * step)]
                 j += size
