@@ -57,7 +57,7 @@ class Draw(NamedTuple):
             words = self.philox(parts[i].start // 8).random_raw(-(-part.size // 2))
             np.greater_equal(words.view(np.uint32)[: part.size], limit, out=part)
 
-        parallel(task, len(parts))
+        parallel(task, len(parts), blas=False)
         return keep
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -40,8 +41,8 @@ def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     fast = None if few else kernels("arithmetic", a.dtype)
     if fast is not None:
         for x, v, name in zip((a, b), (b, a), KERNELS[ufunc], strict=True):
-            if (layout := _layout(x, v)) is not None:
-                return _with_repeated(fast.loop(name), layout, x, v, x is a)
+            if (found := _layout(x, v)) is not None:
+                return _with_repeated(fast.loop(name), *found, x, v, x is a)
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
 
 
@@ -52,9 +53,9 @@ def _checked(name: str, ufunc: np.ufunc, a: Array, b: Array) -> Array:
     return _apply(ufunc, a, b)
 
 
-def _layout(x: Array, v: Array) -> Along | None:
+def _layout(x: Array, v: Array) -> tuple[Along, int] | None:
     """How x lies in memory along the axes of v, if v repeats over the others, and those of v are
-    side by side."""
+    side by side: see :func:`minigrad.cpu.kernels.arithmetic.loop`."""
     if v.ndim > x.ndim:
         return None
     sizes = (1,) * (x.ndim - v.ndim) + v.shape
@@ -64,16 +65,25 @@ def _layout(x: Array, v: Array) -> Along | None:
 @functools.lru_cache(maxsize=1024)  # the same few shapes in every training step
 def _repeating(
     shape: tuple[int, ...], order: tuple[int, ...], sizes: tuple[int, ...]
-) -> Along | None:
+) -> tuple[Along, int] | None:
+    """The layout of rows, and for how many a row of v stays the same; the rows of v may belong to
+    other axes than those innermost in memory."""
     axes = tuple(i for i in order if sizes[i] != 1)
     if not axes or any(sizes[i] != shape[i] for i in axes):
         return None
     layout = Along(shape, order, axes)
-    return layout if tuple(layout.order) == order else None
+    if tuple(layout.order) == order:
+        return layout, layout.outer
+    inner = len(order) - next(k for k, i in enumerate(reversed(order)) if sizes[i] == 1)
+    outer = next(k for k in range(inner, 0, -1) if sizes[order[k - 1]] != 1)
+    begin = outer - len(axes) + len(order) - inner
+    if inner == len(order) or axes != (*order[begin:outer], *order[inner:]):
+        return None
+    return Along(shape, order, order[inner:]), math.prod(shape[i] for i in order[outer:inner])
 
 
 def _with_repeated(
-    kernel: Callable[..., None], layout: Along, x: Array, v: Array, is_first: bool
+    kernel: Callable[..., None], layout: Along, repeat: int, x: Array, v: Array, is_first: bool
 ) -> Array:
     """The result of x, which may be the first operand, and of numbers v that repeat as in
     ``layout``."""
@@ -85,7 +95,7 @@ def _with_repeated(
     n, inner = layout.n, layout.inner
 
     def task(_: int, first: int, last: int) -> None:
-        kernel(y, flat, numbers, n, inner, first, last)
+        kernel(y, flat, numbers, n, inner, repeat, first, last)
 
     rows = layout.outer * (1 if inner == 1 else n)
     share(task, rows, layout.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from .threads import get_num_threads, parallel, split_range, workspace
 # saves.
 BLOCK = 1 << 18
 
-_ravel = np.ndarray.ravel
+_ravel = operator.methodcaller("ravel")  # of an array, or of a number that a ufunc has made
 
 
 def elementwise(

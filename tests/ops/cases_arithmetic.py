@@ -24,6 +24,7 @@ def operands(draw: st.DrawFn) -> Arguments:
     shape = draw(st.sampled_from(SHAPES))
     one = tuple(1 for _ in shape)
     others = [shape, shape[1:], one, (7, *shape), (*shape[:-1], *one[-1:])]
+    others.append((*shape[:1], *one[1:-1], *shape[-1:]) if len(shape) > 1 else one)
     other = draw(st.sampled_from([*others, (*one[:1], *shape[1:2], *one[2:])]))
     shapes = [shape, other] if draw(st.booleans()) else [other, shape]
     generator = np.random.default_rng(draw(seeds))

@@ -15,21 +15,28 @@ function: Any = None  # what a loop applies
 
 @cache
 def loop(name: str) -> Callable[..., None]:
-    """The kernel of the function ``name``: ``loop(out, x, v, n, inner, first, last)`` computes rows
-    ``first`` … ``last`` − 1 of flat memory (outer, n, inner), for n numbers v. A row is n numbers
-    where inner is 1, else those of one v. ``out`` may be x."""
+    """The kernel of the function ``name``: ``loop(out, x, v, n, inner, repeat, first, last)``
+    computes rows ``first`` … ``last`` − 1 of flat memory (outer, n, inner), for numbers v. A row is
+    n numbers where inner is 1, and each n numbers v serve ``repeat`` rows; else a row is those of
+    one of n numbers v. ``out`` may be x."""
     names = {**globals(), "function": inline(FUNCTIONS[name])}
     made = FunctionType(_rows.__code__, names, name)
     made.__qualname__ = f"{name}_loop"  # names its file in the cache
     return jit_each(made)
 
 
-def _rows(out, x, v, n, inner, first, last):
+def _rows(out, x, v, n, inner, repeat, first, last):
     if inner == 1:
+        at, left = first // repeat * n % len(v), repeat - first % repeat
         for row in range(first, last):
             y, xs = out[row * n : (row + 1) * n], x[row * n : (row + 1) * n]
+            numbers = v[at : at + n]
             for k in range(n):
-                y[k] = function(xs[k], v[k])
+                y[k] = function(xs[k], numbers[k])
+            left -= 1
+            if left == 0:
+                left = repeat
+                at = at + n if at + n < len(v) else 0
     else:
         for row in range(first, last):
             y, xs = out[row * inner : (row + 1) * inner], x[row * inner : (row + 1) * inner]
