@@ -118,7 +118,7 @@ class Dispatched:
     def choose(self, args: Sequence[Any], params: dict[str, Any]) -> Callable[..., Any]:
         """The function that runs for these arguments."""
         if self.implementations and not _only_definitions:
-            here = "cpu" if args and type(args[0]) is np.ndarray else device_type(*args)
+            here = device_type(*args)
             for device, when, function in self.implementations:
                 if device == here and (when is always or when(*args, **params)):
                     return function

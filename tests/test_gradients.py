@@ -158,7 +158,7 @@ def _(draw, seed):
     return lambda a, b: a.clamp(b + 0.13, b + 1.53) * b, [a, b]
 
 
-REDUCING = "softmax log_softmax masked_softmax std var sum norm logsumexp cumsum extreme_over"
+REDUCING = "softmax log_softmax std var sum norm logsumexp cumsum extreme_over"
 
 
 @case(*REDUCING.split())
@@ -177,7 +177,6 @@ def _(draw, seed):
         "logsumexp": lambda x: x.logsumexp(dim),
         "cumsum": lambda x: (x * x).cumsum(dim),
         "extreme_over": lambda x: (x * x + x / 3).amax(dim),
-        "masked_softmax": ops.attention._masked_softmax,
     }
     return functions[draw(st.sampled_from(sorted(functions)))], [values(shape, seed)]
 
@@ -213,6 +212,17 @@ def _(draw, seed):
     n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
     left, right = draw(st.sampled_from([((), ()), ((2,), ()), ((2, 1), (3,))]))
     return lambda a, b: a @ b, [values((*left, n, k), seed), values((*right, k, m), seed + 1)]
+
+
+@case("attention")
+def _(draw, seed):
+    m, k, n = (draw(st.integers(1, 3)) for _ in range(3))
+    q, keys, v, mask = (
+        values(s, seed + i) for i, s in enumerate([(n, k), (2, m, k), (m, 2), (m,)])
+    )
+    if draw(st.booleans()):
+        return lambda *x: F.scaled_dot_product_attention(*x, is_causal=True), [q, keys, v]
+    return F.scaled_dot_product_attention, [q, keys, v, mask]
 
 
 @case("linear")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..device import Array
-from ..memory import MIN_POOLED_BYTES
+from ..memory import MIN_POOLED_BYTES, empty
 from ..ops import activation, arithmetic, piecewise, rounding, smooth
 from ..ops import elementwise as functions
 from ..ops.activation import Pair, _leaky_relu, _relu
-from ..tape import Operation
-from .along import COST
+from ..tape import Backward, Operation
+from .along import COST, along, pieces, share
 from .compiled import kernels
 from .elementwise import elementwise
 from .threads import MIN_PARALLEL_SIZE
@@ -104,3 +104,38 @@ def leaky_relu(x: Array, *, slope: float) -> Pair:
         np.multiply(g, np.where(x > 0, g.dtype.type(1), g.dtype.type(slope)), out=out)
 
     return elementwise(forward, x), lambda g, needs: (elementwise(gradient, x, g),)
+
+
+@piecewise._prelu.on("cpu", when=lambda x, w: x.size > 0 and kernels("activation", x.dtype))
+def prelu(x: Array, w: Array) -> tuple[Array, Backward]:
+    """One pass forward, and one backward for both gradients."""
+    fast: Any = kernels("activation", x.dtype)
+    slopes = w.reshape(-1)
+    if w.size == 1:
+        view, n, inner = along(x), 1, -(-x.size // len(pieces(x.size, x.size)))
+        passes, options = fast.passes("leaky_relu", x.dtype), (slopes[0],)
+        y = elementwise(lambda out, x: passes.value(out, x, options), x)
+    else:
+        view = along(x, 1)
+        n, inner, memory, flat = view.n, view.inner, view.flat(x), empty((x.size,), x.dtype)
+        loops: Any = kernels("arithmetic", x.dtype)
+        kernel, numbers = loops.loop("prelu"), (slopes, n, inner, view.outer)
+        count = x.size // (n if inner == 1 else inner)
+        share(lambda _, *part: kernel(flat, memory, *numbers, *part), count, x.size)
+        y = view.array(flat)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array, Array]:
+        arrays, out = (view.flat(x), view.flat(g)), empty((x.size,), x.dtype)
+        rows = -(-x.size // (n if inner == 1 else inner))
+        cut = pieces(rows, x.size)
+        sums = np.zeros((len(cut), n) if inner == 1 else (1, rows))
+
+        def task(i: int, first: int, last: int) -> None:
+            to = sums[i if inner == 1 else 0]
+            fast.prelu_gradient(out, to, *arrays, slopes, n, inner, first, last)
+
+        share(task, rows, x.size, cut)
+        by_w = sums.reshape(-1, n).sum(axis=0).astype(w.dtype)
+        return view.array(out), by_w.reshape(w.shape)
+
+    return y, backward

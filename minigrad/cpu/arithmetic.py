@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import tape, writes
+from .. import tape
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
@@ -37,9 +37,10 @@ def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     if b.size == 1 and b.ndim <= a.ndim:
         number = b.reshape(())  # so that the blocks of a are flat
         return elementwise.elementwise(lambda out, a: ufunc(a, number, out=out), a)
-    few = a.shape == b.shape or max(a.size, b.size) < FEW
-    fast = None if few else kernels("arithmetic", a.dtype)
-    if fast is not None:
+    fast = None if a.shape == b.shape else kernels("arithmetic", a.dtype)
+    if fast is not None and _is_outer(a, b):
+        return _of_columns_and_rows(fast.loop(KERNELS[ufunc][1]), a, b)
+    if fast is not None and max(a.size, b.size) >= FEW:
         for x, v, name in zip((a, b), (b, a), KERNELS[ufunc], strict=True):
             if (found := _layout(x, v)) is not None:
                 return _with_repeated(fast.loop(name), *found, x, v, x is a)
@@ -102,6 +103,22 @@ def _with_repeated(
     return layout.array(y)
 
 
+def _is_outer(a: Array, b: Array) -> bool:
+    """Whether a is a column and b a row: each number of a meets every number of b."""
+    if a.ndim != 2 or a.shape[1] != 1 or not 0 < b.ndim <= 2:
+        return False
+    return len(a) > 1 and b.size == b.shape[-1]
+
+
+def _of_columns_and_rows(kernel: Callable[..., None], a: Array, b: Array) -> Array:
+    """The result of a column and a row, which ``kernel`` takes in the other order."""
+    (n, inner), y = (a.size, b.size), empty((a.size, b.size), a.dtype)
+    row, column = (np.ascontiguousarray(x.reshape(-1)) for x in (b, a))
+    flat = y.reshape(-1)
+    share(lambda _, first, last: kernel(flat, row, column, n, inner, 1, first, last), n, y.size)
+    return y
+
+
 def _large_floats(a: Array, b: Array) -> bool:
     """Whether threads help: NumPy's own loop is faster for fewer."""
     return are_floats(a, b) and max(a.size, b.size) >= LARGE
@@ -122,6 +139,12 @@ def sub(a: Array, b: Array) -> Pair:
 def mul(a: Array, b: Array) -> Pair:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        if g.shape != a.shape and g.dtype != np.float16 and _is_outer(a, b):
+            row = b.reshape(-1, 1)  # the sums of products are products of matrices
+            return (
+                elementwise.matmul2d(g, row) if needs[0] else None,
+                elementwise.matmul2d(a.T, g) if needs[1] else None,
+            )
         return (
             _apply(np.multiply, g, b) if needs[0] else None,
             _apply(np.multiply, g, a) if needs[1] else None,

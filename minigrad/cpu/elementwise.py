@@ -115,8 +115,9 @@ def scratch(name: str, like: Array) -> Array:
 _MIN_PARALLEL_PRODUCT = (1 << 18) + 1
 
 
-def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
-    """(M, K) @ (K, N) -> (M, N), C order, split over cores along the longer of M and N.
+def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None = None) -> Array:
+    """(M, K) @ (K, N) -> (M, N), C order, split over cores along the longer of M and N; plus
+    ``shift``, of shape (M, 1) or (1, N), if there is one.
 
     BLAS takes transposed views without a copy. Inside :func:`parallel` this is one single-threaded
     BLAS call.
@@ -129,13 +130,25 @@ def matmul2d(a: Array, b: Array, out: Array | None = None) -> Array:
         # np.dot takes half of np.matmul's time to begin. For it 0 times NaN is 0 if one matrix is a
         # single number.
         quick = out is None and a.size > 1 and b.size > 1
-        return np.dot(a, b) if quick else np.matmul(a, b, out=out)
+        y: Array = np.dot(a, b) if quick else np.matmul(a, b, out=out)
+        if shift is not None:
+            y += shift
+        return y
     if out is None:
         out = empty((m, n), a.dtype)
-    if m >= n:
-        rows = split_range(m, get_num_threads(), align=16)
-        parallel(lambda i: np.matmul(a[rows[i]], b, out=out[rows[i]]), len(rows))
-    else:
-        columns = split_range(n, get_num_threads(), align=16)
-        parallel(lambda i: np.matmul(a, b[:, columns[i]], out=out[:, columns[i]]), len(columns))
+    if m < n:
+        matmul2d(b.T, a.T, out.T, None if shift is None else shift.T)
+        return out
+    count = get_num_threads()
+    if shift is not None:  # is added while a part is in a cache
+        count *= -(-out.size // (count * BLOCK))
+    rows = split_range(m, count, align=16)
+
+    def task(i: int) -> None:
+        part = out[rows[i]]
+        np.matmul(a[rows[i]], b, out=part)
+        if shift is not None:
+            part += shift if len(shift) == 1 else shift[rows[i]]
+
+    parallel(task, len(rows))
     return out

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from .. import tape
 from ..device import Array
 from ..memory import empty
 from ..ops.conv import Window
@@ -57,19 +58,19 @@ def linear_of_few(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]
 
 @_linear.on("cpu")
 def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
-    """Yᵀ = W Xᵀ + b, which keeps the batch innermost in memory."""
-    yt = matmul2d(w, x.T)
-    if b is not None:
-        yt += b[:, None]
+    """In the memory order of x: with the batch innermost as Yᵀ = W Xᵀ + b."""
+    if x.flags.c_contiguous and not x.flags.f_contiguous:
+        y = matmul2d(x, w.T, shift=None if b is None else b[None])
+    else:
+        y = matmul2d(w, x.T, shift=None if b is None else b[:, None]).T
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return (
-            matmul2d(w.T, g.T).T if needs[0] else None,
-            _product(g.T, x) if needs[1] else None,
-            total(g, 0) if needs[2] else None,
-        )
+        in_rows = g.flags.c_contiguous
+        gx = None if not needs[0] else matmul2d(g, w) if in_rows else matmul2d(w.T, g.T).T
+        gw = _product(g.T, x) if needs[1] else None
+        return gx, gw, tape.add_along.run(g, (0,)).reshape(-1) if needs[2] else None
 
-    return yt.T, backward
+    return y, backward
 
 
 @_matmul.on("cpu", when=lambda a, b: a.ndim == b.ndim == 2)
@@ -84,8 +85,16 @@ def matmul(a: Array, b: Array) -> tuple[Array, Backward]:
 
 
 def _product(a: Array, b: Array) -> Array:
+    if 1 in (a.size, b.size):
+        x, number = (a, b.reshape(())) if b.size == 1 else (b, a.reshape(()))
+        return elementwise.elementwise(lambda out, x: np.multiply(x, number, out=out), x)
     if a.shape[1] == 1:  # a column and a row, of which BLAS makes little
         return elementwise.elementwise(lambda out, a, b: np.multiply(a, b, out=out), a, b)
+    if len(a) == b.shape[1] == 1 and a.size >= elementwise._MIN_PARALLEL_PRODUCT:
+        parts = split_range(a.size, get_num_threads(), align=16)
+        sums = np.empty((len(parts), 1, 1), a.dtype)
+        parallel(lambda i: np.dot(a[:, parts[i]], b[parts[i]], out=sums[i]), len(parts))
+        return sums.sum(axis=0)
     return matmul2d(a, b)
 
 

@@ -9,27 +9,56 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..sums import in_float32, total
-from ..tape import Backward, Rerun, keeping, op
+from ..tape import Backward, Rerun, op
 from ..tensor import Tensor
 from .arithmetic import where
 from .dropout import dropout
-from .linear import matmul
-from .shape import transpose
 
 
-@op(twice=Rerun("x"))
+@op(twice=Rerun("q k v bias factors"))
 @in_float32
-def _masked_softmax(x: Array) -> tuple[Array, Backward]:
-    """y = e^x / Σ e^x along the last axis, and 0 where all of it is −∞;  dL/dx = y (g − Σ g y)."""
-    xp, highest = get_xp(x), x.max(axis=-1, keepdims=True)
-    none, zero, one = highest == -math.inf, x.dtype.type(0), x.dtype.type(1)
-    y = xp.exp(x - xp.where(none, zero, highest))
-    y = y / xp.where(none, one, total(y, -1, True))
+def _attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    bias: Array | None,
+    factors: Array | None,
+    *,
+    scale: float,
+    causal: bool,
+) -> tuple[Array, Backward]:
+    """y = (P f) v with P = softmax(Z) along the keys, Z = s q kᵀ + bias; P is 0 for a query whose
+    scores Z are all −∞, and with ``causal`` where the key comes after the query.
 
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (y * (g - total(g * y, -1, True)),)
+    With H = f (g vᵀ) and S = P (H − Σ H P):  dL/dq = s S k,  dL/dk = s Sᵀ q,  dL/dv = (P f)ᵀ g,
+    dL/dbias = S,  dL/df = P (g vᵀ).
+    """
+    xp = get_xp(q)
+    scores = q @ k.swapaxes(-1, -2) * scale
+    if bias is not None:
+        scores = scores + bias
+    if causal:
+        seen = xp.asarray(np.tri(*scores.shape[-2:], dtype=np.bool_))
+        scores = xp.where(seen, scores, scores.dtype.type(-math.inf))
+    highest = scores.max(axis=-1, keepdims=True)
+    none, zero, one = highest == -math.inf, scores.dtype.type(0), scores.dtype.type(1)
+    p = xp.exp(scores - xp.where(none, zero, highest))
+    p = p / xp.where(none, one, total(p, -1, True))
+    weights = p if factors is None else p * factors
 
-    return y, keeping(backward, lambda: xp.log(y))
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        gw = g @ v.swapaxes(-1, -2)
+        h = gw if factors is None else gw * factors
+        slope = p * (h - total(h * p, -1, True))
+        return (
+            slope * scale @ k if needs[0] else None,
+            (slope * scale).swapaxes(-1, -2) @ q if needs[1] else None,
+            weights.swapaxes(-1, -2) @ g if needs[2] else None,
+            slope if needs[3] else None,
+            gw * p if needs[4] else None,
+        )
+
+    return weights @ v, backward
 
 
 def scaled_dot_product_attention(
@@ -84,29 +113,30 @@ def scaled_dot_product_attention(
     factor = 1 / math.sqrt(query.shape[-1])
     if scale is not None:
         factor = check.number("scale", scale, -math.inf)
-    scores = matmul(query, transpose(key, -2, -1)) * factor
-    if is_causal:
-        length, count = scores.shape[-2:]
-        seen = get_xp(query.data).asarray(np.tri(length, count, dtype=np.bool_))
-        scores = where(Tensor(seen), scores, -math.inf)
-    elif attn_mask is not None:
-        scores = masked(scores, attn_mask)
-    return matmul(dropout(_masked_softmax(scores), share), value)
-
-
-def masked(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores with a bool mask applied, or a floating mask added."""
-    check.tensor("attn_mask", mask)
-    check.beside("attn_mask", mask, scores, "query")
     try:
-        fits = np.broadcast_shapes(scores.shape, mask.shape) == scores.shape
+        beside = np.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
+    except ValueError:
+        shapes = f"{query.shape}, {key.shape} and {value.shape}"
+        raise ValueError(f"query: expected leading sizes that broadcast, got {shapes}") from None
+    size, xp = (*beside, query.shape[-2], key.shape[-2]), get_xp(query.data)
+    bias = None if attn_mask is None else _bias(attn_mask, size, query)
+    factors = dropout(Tensor(xp.ones(size, query.dtype)), share) if share else None
+    return _attention(query, key, value, bias, factors, scale=factor, causal=is_causal)
+
+
+def _bias(mask: Tensor, size: tuple[int, ...], query: Tensor) -> Tensor:
+    """What a mask adds to scores of shape ``size``: a bool one 0 or −∞."""
+    check.tensor("attn_mask", mask)
+    check.beside("attn_mask", mask, query, "query")
+    try:
+        fits = np.broadcast_shapes(size, mask.shape) == size
     except ValueError:
         fits = False
     if not fits:
-        expected = f"one that broadcasts to {scores.shape}"
+        expected = f"one that broadcasts to {size}"
         raise ValueError(f"attn_mask: expected {expected}, got shape {mask.shape}")
     if mask.dtype == np.bool_:
-        return where(mask, scores, -math.inf)
-    if mask.dtype != scores.dtype and (mask.dtype, scores.dtype) != (np.float32, np.float64):
-        raise TypeError(f"attn_mask: expected bool or {scores.dtype}, got {mask.dtype}")
-    return scores + mask.to(scores.dtype)
+        return where(mask, Tensor(get_xp(mask.data).zeros((), query.dtype)), -math.inf)
+    if mask.dtype != query.dtype and (mask.dtype, query.dtype) != (np.float32, np.float64):
+        raise TypeError(f"attn_mask: expected bool or {query.dtype}, got {mask.dtype}")
+    return mask.to(query.dtype)

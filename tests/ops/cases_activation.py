@@ -45,6 +45,14 @@ def leaky_relu(draw: st.DrawFn) -> Arguments:
 
 
 @st.composite
+def prelu(draw: st.DrawFn) -> Arguments:
+    x = draw(values(integers=False))
+    slopes = draw(st.sampled_from([1, x.shape[1] if x.ndim > 1 else 1]))
+    sizes = (slopes, *(1,) * (x.ndim - 2)) if slopes > 1 else (1,) * min(x.ndim, 1)
+    return [x, np.random.default_rng(draw(seeds)).standard_normal(sizes)], {}
+
+
+@st.composite
 def smooth_values(draw: st.DrawFn, options: st.SearchStrategy[dict[str, float]]) -> Arguments:
     """Small and large."""
     x = np.random.default_rng(draw(seeds)).standard_normal(draw(SHAPES))
@@ -92,6 +100,7 @@ SIMPLE: dict[Any, Any] = {
 CASES = {
     activation._relu: Cases(relu(), limits=BLOCKS, special=True, exact=True),
     activation._leaky_relu: Cases(leaky_relu(), limits=BLOCKS, special=True),
+    piecewise._prelu: Cases(prelu(), limits=BLOCKS | STRIPS, special=True),
     **dict.fromkeys(
         (activation._softmax, activation._log_softmax),
         Cases(

@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import inline, jit_each, scalar
+from . import inline, inline_sum, jit, jit_each, scalar
 from .scalar import bind, exp, expm1, log1p, normal, sigmoid, tanh
 
 function: Any = None  # what a loop applies
 TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 SQRT_TWO_OVER_PI = math.sqrt(2 / math.pi)
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution at 0
+RUN = 1024  # numbers that are added in their own dtype
 
 
 class Passes(NamedTuple):
@@ -307,6 +308,38 @@ def relu_gradient(out, y, g):
     zero = g.dtype.type(0)
     for k in range(len(out)):
         out[k] = g[k] if y[k] != zero else zero
+
+
+@inline_sum
+def add_negative(x, g, zero):
+    """Σ g x where x ≤ 0."""
+    total = zero
+    for k in range(len(x)):
+        total += zero if x[k] > zero else g[k] * x[k]
+    return total
+
+
+@jit
+def prelu_gradient(out, sums, x, g, v, n, inner, first, last):
+    """out = g where x > 0, else g v, for rows ``first`` to ``last`` as in
+    :mod:`minigrad.cpu.kernels.arithmetic`; the last may be shorter. Σ g x where x ≤ 0 is added to
+    ``sums``: a number of each row, or where inner is 1 of each of n columns."""
+    zero, length = x.dtype.type(0), n if inner == 1 else inner
+    for row in range(first, last):
+        start, stop = row * length, min((row + 1) * length, len(x))
+        to, xs, gs = out[start:stop], x[start:stop], g[start:stop]
+        if inner == 1:
+            for k in range(len(to)):
+                to[k] = gs[k] if xs[k] > zero else gs[k] * v[k]
+                sums[k] += zero if xs[k] > zero else gs[k] * xs[k]
+            continue
+        slope = v[row % n]
+        for begin in range(0, len(to), RUN):
+            part = slice(begin, begin + RUN)
+            y, a, b = to[part], xs[part], gs[part]
+            for k in range(len(y)):
+                y[k] = b[k] if a[k] > zero else b[k] * slope
+            sums[row] += add_negative(a, b, zero)
 
 
 @jit_each

@@ -1,5 +1,5 @@
-"""Sums, products and quotients with numbers that repeat: a row for all rows of an array, a number
-for each of its rows, or one for each channel of images."""
+"""Sums, products, quotients and slopes with numbers that repeat: a row for all rows of an array, a
+number for each of its rows, or one for each channel of images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def loop(name: str) -> Callable[..., None]:
     """The kernel of the function ``name``: ``loop(out, x, v, n, inner, repeat, first, last)``
     computes rows ``first`` … ``last`` − 1 of flat memory (outer, n, inner), for numbers v. A row is
     n numbers where inner is 1, and each n numbers v serve ``repeat`` rows; else a row is those of
-    one of n numbers v. ``out`` may be x."""
+    one of n numbers v, and x may be a single row, which repeats. ``out`` may be x."""
     names = {**globals(), "function": inline(FUNCTIONS[name])}
     made = FunctionType(_rows.__code__, names, name)
     made.__qualname__ = f"{name}_loop"  # names its file in the cache
@@ -39,7 +39,8 @@ def _rows(out, x, v, n, inner, repeat, first, last):
                 at = at + n if at + n < len(v) else 0
     else:
         for row in range(first, last):
-            y, xs = out[row * inner : (row + 1) * inner], x[row * inner : (row + 1) * inner]
+            at = row * inner % len(x)
+            y, xs = out[row * inner : (row + 1) * inner], x[at : at + inner]
             number = v[row % n]
             for k in range(inner):
                 y[k] = function(xs[k], number)
@@ -69,4 +70,10 @@ def divide_by(x, v):
     return v / x
 
 
-FUNCTIONS = {f.__name__: f for f in (add, subtract, subtract_from, multiply, divide, divide_by)}
+def prelu(x, v):
+    return x if x > 0.0 else x * v
+
+
+FUNCTIONS = {
+    f.__name__: f for f in (add, subtract, subtract_from, multiply, divide, divide_by, prelu)
+}

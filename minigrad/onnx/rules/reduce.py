@@ -1,4 +1,4 @@
-"""Reductions and softmax."""
+"""Reductions, softmax and attention."""
 
 from __future__ import annotations
 
@@ -48,10 +48,24 @@ def _softmax(g: Graph, y: Value, x: Any, *, axis: int) -> str:
 
 
 @rule
-def _masked_softmax(g: Graph, y: Value, x: Any) -> str:
+def _attention(
+    g: Graph, y: Value, q: Any, k: Any, v: Any, bias: Any, _: None, *, scale: float, causal: bool
+) -> str:
+    """Without dropout, for which there is no rule."""
+    axes = range(len(k.shape))
+    turned = g("Transpose", k, perm=(*axes[:-2], axes[-1], axes[-2]))
+    scores = g("Mul", g("MatMul", q, turned), np.asarray(scale, y.dtype))
+    if bias is not None:
+        scores = g("Add", scores, bias)
     lowest = np.asarray(-math.inf, y.dtype)
-    empty = g("Equal", reduce(g, "ReduceMax", x, (-1,), True), lowest)
-    return g("Where", empty, np.asarray(0, y.dtype), g("Softmax", x, axis=-1))
+    if causal:
+        sizes = q.shape[-2], k.shape[-2]
+        if not all(isinstance(n, int) for n in sizes):
+            raise varies("the mask of causal attention")
+        scores = g("Where", np.tri(*sizes, dtype=np.bool_), scores, lowest)
+    empty = g("Equal", reduce(g, "ReduceMax", scores, (-1,), True), lowest)
+    weights = g("Where", empty, np.asarray(0, y.dtype), g("Softmax", scores, axis=-1))
+    return g("MatMul", weights, v)
 
 
 @rule
