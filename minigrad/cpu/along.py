@@ -18,7 +18,7 @@ from .threads import get_num_threads, parallel, split_range
 PIECE = 1 << 18  # numbers of a task, at least
 EACH = 4  # tasks for each thread, at most
 STRIP = 1 << 16  # numbers of a strip of columns, so that it stays in a core's cache
-COST = 4  # of an exponential, beside a plain pass over one number
+COST = 8  # of an exponential, beside a plain pass over one number
 
 
 class Along:
@@ -71,19 +71,22 @@ class Along:
         width = min(self.inner, max(least, numbers // self.n))
         return width, self.outer * -(-self.inner // width)
 
-    def run(self, kernel: Callable[[str], Any], name: str, *args: Any) -> Array:
+    def run(
+        self, kernel: Callable[[str], Any], name: str, *args: Any, numbers: int | None = None
+    ) -> Array:
         """Run the kernel ``name`` for rows or strips, ``kernel(*args, n, inner, width, first,
         last)`` for each task (see :mod:`minigrad.cpu.kernels.softmax`). The result holds the two
-        sums that each returns, if it does."""
+        sums that each returns, if it does. ``numbers`` says how many are read, if not all."""
         run = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
         width, count = self.strips(16, STRIP)
-        cut = pieces(count, COST * self.size)
+        work = COST * (self.size if numbers is None else numbers)
+        cut = pieces(count, work)
         sums = np.empty((len(cut), 2))
 
         def task(i: int, first: int, last: int) -> None:
             sums[i] = run(*args, self.n, self.inner, width, first, last)
 
-        share(task, count, COST * self.size, cut)
+        share(task, count, work, cut)
         return sums
 
 

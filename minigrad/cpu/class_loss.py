@@ -69,7 +69,9 @@ def cross_entropy(
         counts, p = view.flat(used.reshape(columns)), np.empty(0, dtype)
     targets = (index, counts, p, w, dtype.type(1 - smoothing), dtype.type(smoothing / shape[1]))
     found = np.empty((5, x.size // shape[1]), dtype)
-    sums = view.run(kernel, "value", from_log, found, memory, targets)
+    sparse = from_log and used is not None and not smoothing  # only numbers of targets are read
+    read = found.shape[1] if sparse else None
+    sums = view.run(kernel, "value", from_log, found, memory, targets, numbers=read)
     loss, weights = sums.sum(axis=0)
     norm = dtype.type(found.shape[1] if used is None else weights)
 

@@ -83,7 +83,10 @@ def _by_blocks(
     if cost * out.size <= BLOCK:
         function(out, *arrays)
         return
-    blocks = split_range(len(out), -(-cost * out.size // BLOCK), align)
+    count = -(-cost * out.size // BLOCK)
+    if cost > 1:  # a kernel that reads memory once: its blocks need not fit a cache
+        count = min(count, 4 * get_num_threads())
+    blocks = split_range(len(out), count, align)
 
     def task(i: int) -> None:
         part = blocks[i]

@@ -65,20 +65,27 @@ class _Loss:
 
     def gradient(self, g: Array) -> Array:
         """By ``a``."""
-        a = self.arrays[0]
+        return _gradient(self.passes.gradient, *self.arrays, g, self.numbers, self.reduction)
 
-        def at_one(out: Array, a: Array, b: Array) -> None:
-            self.passes.gradient(out, a, b, factor, self.numbers)
 
-        def at_each(out: Array, a: Array, b: Array, g: Array) -> None:
-            at_one(out, a, b)
-            out *= g
+def _gradient(
+    kernel: Callable[..., None], a: Array, b: Array, g: Array, numbers: Line, reduction: str
+) -> Array:
+    """The gradient by ``a`` of a loss, from that of its reduced value."""
+    count, dtype = a.size if reduction == "mean" else 1, a.dtype
 
-        if self.reduction == "none":
-            factor = a.dtype.type(1)
-            return elementwise(at_each, *self.arrays, g)
-        factor = a.dtype.type(g / self.count)
-        return elementwise(at_one, *self.arrays)
+    def at_one(out: Array, a: Array, b: Array) -> None:
+        kernel(out, a, b, factor, numbers)
+
+    def at_each(out: Array, a: Array, b: Array, g: Array) -> None:
+        at_one(out, a, b)
+        out *= g
+
+    if reduction == "none":
+        factor = dtype.type(1)
+        return elementwise(at_each, a, b, g)
+    factor = dtype.type(g / dtype.type(count))
+    return elementwise(at_one, a, b)
 
 
 def _serves(a: Array, b: Array, **_: Any) -> bool:
@@ -108,6 +115,27 @@ def _negate(out: Array, x: Array) -> None:
 
 for _operation, _line in DIFFERENCES.items():
     register(_operation, _line)
+
+
+def _is_unweighted(p: Array, t: Array, w: Any, **_: Any) -> bool:
+    return w is None and _serves(p, t)
+
+
+@pair_loss._binary_cross_entropy.on("cpu", when=_is_unweighted)
+def binary_cross_entropy(p: Array, t: Array, w: None, *, reduction: str) -> tuple[Array, Backward]:
+    """Only the gradient by p, which needs no logarithm, is compiled."""
+    definition, fast = pair_loss._binary_cross_entropy.definition, kernels("loss", p.dtype)
+    assert fast is not None  # see `_serves`
+    kernel = fast.gradient("binary_cross_entropy", p.dtype)
+    y, plain = definition(p, t, w, reduction=reduction)
+    least = (p.dtype.type(np.float32(1e-12)),)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        if needs[1]:  # seldom: a target that is learned
+            return plain(g, needs)
+        return _gradient(kernel, p, t, g, least, reduction), None, None
+
+    return y, backward
 
 
 def _is_weighted_alike(x: Array, t: Array, w: Any, positive: Any, **_: Any) -> bool:

@@ -193,7 +193,8 @@ def _by_kernel(name: str, lists: Sequence[Sequence[Array]], numbers: Sequence[fl
         return
     # Few parts, as a kernel stays in a cache by itself: between two, threads wait for each other.
     parts = split_range(total, min(-(-total // BLOCK), 2 * get_num_threads()), align=16)
-    moved = total * len(table) * dtype.itemsize // 12  # as of SGD without momentum, in float32
+    # A pass over one array reads and writes a float32; here all are read, and all but g written.
+    moved = total * (2 * len(table) - 3) * dtype.itemsize // 8
     parallel(lambda i: update(table, parts[i].start, parts[i].stop, values), len(parts), moved)
 
 

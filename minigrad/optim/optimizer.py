@@ -237,11 +237,12 @@ class Optimizer:
             raise NotImplementedError(f"{kind}: no CUDA kernel for these parameters")
         if self.active_slots(group) != names:
             raise NotImplementedError(f"{kind}: options that need other state than when recorded")
-        before, after = dict[str, float](), dict[str, float]()
+        before, after = None, dict[str, float]()
         for p in params if self.numbers else ():
-            if (numbers := self._numbers(p)) != before:  # nearly always those of the last parameter
-                before, after = numbers, self.advanced(group, numbers)
             state = self.state.setdefault(p, {})
+            found = [*map(state.get, self.numbers)]
+            if found != before:  # nearly always those of the last parameter
+                before, after = found, self.advanced(group, self._numbers(p))
             for name, x in after.items():
                 state[name] = _kept(name, x)
         now = {**group, **self._numbers(params[0]), "fresh": fresh}

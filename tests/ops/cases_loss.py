@@ -69,6 +69,13 @@ def pairs(draw: st.DrawFn, *choices: dict[str, float]) -> Arguments:
 
 
 @st.composite
+def probabilities(draw: st.DrawFn) -> Arguments:
+    (p, t), options = draw(pairs())
+    p, t = (np.asarray(np.clip(abs(x) / 2, 0, 1)) for x in (p, t))
+    return [p, t, draw(st.sampled_from([None, np.full(p.shape[-1:], 0.5)]))], options
+
+
+@st.composite
 def logits(draw: st.DrawFn) -> Arguments:
     (x, t), options = draw(pairs())
     x = np.asarray(x * draw(st.sampled_from([1, 20])))
@@ -92,6 +99,7 @@ CASES = {
             pair_loss._l1_loss: pairs(),
             pair_loss._smooth_l1_loss: pairs({"beta": 0.7}, {"beta": 1e-3}),
             pair_loss._huber_loss: pairs({"delta": 0.7}, {"delta": 100.0}),
+            pair_loss._binary_cross_entropy: probabilities(),
             pair_loss._bce_with_logits: logits(),
         }.items()
     },

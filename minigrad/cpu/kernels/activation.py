@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import inline, inline_sum, jit, jit_each, scalar
-from .scalar import bind, exp, expm1, log1p, normal, sigmoid, tanh
+from .scalar import bind, exp, exp_falling, expm1, log1p, normal, sigmoid, tanh
 
 function: Any = None  # what a loop applies
 TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
@@ -195,7 +195,7 @@ def exp_gradient(y, g):
 
 
 def erf_gradient(x, g):
-    return g * (TWO_OVER_SQRT_PI * exp(-x * x))
+    return g * (TWO_OVER_SQRT_PI * exp_falling(-x * x))
 
 
 def sigmoid_gradient(y, g):
@@ -250,7 +250,7 @@ def mish_gradient(x, g):
 
 def softplus(x, beta, threshold):
     z = x * beta
-    y = ((0.0 if z < 0.0 else z) + log1p(exp(-abs(z)))) / beta
+    y = ((0.0 if z < 0.0 else z) + log1p(exp_falling(-abs(z)))) / beta
     return x if z > threshold else y
 
 
@@ -259,11 +259,11 @@ def softplus_gradient(x, g, beta, threshold):
 
 
 def logsigmoid(x):
-    return (0.0 if x > 0.0 else x) - log1p(exp(-abs(x)))
+    return (0.0 if x > 0.0 else x) - log1p(exp_falling(-abs(x)))
 
 
 def logsigmoid_gradient(x, g):
-    return g / (1.0 + exp(x))
+    return g * sigmoid(-x)
 
 
 def elu(x, alpha, scale, rate):

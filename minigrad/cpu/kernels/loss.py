@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import inline, inline_sum, jit
-from .scalar import bind, exp, log1p
+from .scalar import bind, exp_falling, log1p, sigmoid
 
 RUN = 1024  # losses that are added in their own dtype; sums of runs are added in float64
 function: Any = None  # what a loop applies
@@ -37,7 +37,13 @@ class Passes(NamedTuple):
 @cache
 def passes(name: str, dtype: np.dtype[Any]) -> Passes:
     """The kernels of the functions ``name`` and ``name_gradient``, for arrays of ``dtype``."""
-    return Passes(_loop(_value, name, dtype.type), _loop(_gradient, f"{name}_gradient", dtype.type))
+    return Passes(_loop(_value, name, dtype.type), gradient(name, dtype))
+
+
+@cache
+def gradient(name: str, dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The kernel ``gradient`` of :class:`Passes` alone."""
+    return _loop(_gradient, f"{name}_gradient", dtype.type)
 
 
 def _loop(template: Any, name: str, real: Any) -> Callable[..., Any]:
@@ -90,15 +96,23 @@ def difference_gradient(a, b, limit, half, scale, slope, shift, odd):
     return (half + half) * d / scale if abs(d) < limit else far
 
 
+# ---------------------------------------------------------------------------- of probabilities
+
+
+def binary_cross_entropy_gradient(p, t, least):
+    spread = p * (1.0 - p)
+    return (p - t) / (least if spread < least else spread)
+
+
 # ---------------------------------------------------------------------------- of logits
 
 
 def bce_with_logits(x, t, more):
     low = -x if x < 0.0 else 0.0
-    s = log1p(exp(-x - 2.0 * low)) + low
+    s = log1p(exp_falling(-x - 2.0 * low)) + low
     return (1.0 - t) * x + (1.0 + more * t) * s
 
 
 def bce_with_logits_gradient(x, t, more):
-    s = 1.0 / (1.0 + exp(-x))
+    s = sigmoid(x)
     return s - t - more * t * (1.0 - s)

@@ -146,7 +146,8 @@ def ranked(n):
 
 
 def sigmoid(x):
-    return 1.0 / (1.0 + exp(-x))
+    e = exp_falling(-abs(x))
+    return (e if x < 0.0 else 1.0) / (1.0 + e)
 
 
 def tanh(x):
@@ -163,7 +164,7 @@ def erf_single(x):
     z = abs(x)
     z = END if z > END else z
     near = x + x * polynomial(SINGLE_NEAR, z * z)
-    far = 1.0 - exp(z * polynomial(SINGLE_FAR, z) - z)
+    far = 1.0 - exp_falling(z * polynomial(SINGLE_FAR, z) - z)
     far = copysign(far, x)
     return far if z > SINGLE_BORDER else near
 
@@ -172,7 +173,7 @@ def erf_double(x):
     z = abs(x)
     z = END if z > END else z
     s = z * z
-    far = polynomial(DOUBLE_FAR_TOP, z) * exp(-s)
+    far = polynomial(DOUBLE_FAR_TOP, z) * exp_falling(-s)
     near = polynomial(DOUBLE_NEAR_TOP, s)
     below = polynomial(DOUBLE_FAR_BOTTOM, z)
     below_near = polynomial(DOUBLE_NEAR_BOTTOM, s)
@@ -187,14 +188,14 @@ def normal_single(x):
     """See ``normal``. One exponential serves both, and the lower tail is not cancelled."""
     z = abs(x) * SQRT_HALF
     t = 1.0 / (1.0 + 0.5 * z)
-    e = exp(-z * z)
+    e = exp_falling(-z * z)
     tail = 0.5 * t * polynomial(ERFC_TERMS, t) * e
     return tail if x < 0.0 else 1.0 - tail, e
 
 
 def normal_double(x):
     z = x * SQRT_HALF
-    return 0.5 * (1.0 + erf_double(z)), exp(-z * z)
+    return 0.5 * (1.0 + erf_double(z)), exp_falling(-z * z)
 
 
 ERF, NORMAL = erf_double, normal_double
