@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import tape
+from .. import tape, writes
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
