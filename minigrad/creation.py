@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from . import check
-from .device import device, device_of, move, on
-from .memory import out_of_memory
+from .cpu.threads import parallel, split_range
+from .device import CPU, Array, device, device_of, move, on
+from .memory import empty as pooled
+from .memory import filled, out_of_memory
 from .options import lacks, spread
 from .tensor import Number, Tensor, as_array
 
@@ -51,18 +53,39 @@ def tensor(
 _device = device  # the class, where a parameter is called device
 
 
+_FLOAT32 = np.dtype(np.float32)
+
+
 def floats_on(dtype: Any, where: Any) -> tuple[np.dtype[Any], device]:
     """Dtype and device of a new tensor, by default float32 and the CPU."""
-    to = np.dtype(np.float32) if dtype is None else check.dtype("dtype", dtype)
-    return to, _device("cpu" if where is None else where)
+    to = _FLOAT32 if dtype is None else check.dtype("dtype", dtype)
+    return to, CPU if where is None else _device(where)
+
+
+# Bytes beyond which an array of zeros is left to the system, which makes each page when it is used.
+LAZY = 1 << 26
 
 
 def _filled(
-    fill: str, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
+    name: str, value: Any, size: tuple[Any, ...], dtype: Any, where: Any, requires_grad: bool
 ) -> Tensor:
-    shape, to, where = check.shape(size, at_least=1), *floats_on(dtype, where)
-    with naming_allocation(fill, shape, to), on(where):
-        return Tensor(getattr(where.xp, fill)(shape, to), requires_grad)
+    """The tensor of the function ``name``, filled with ``value``, or with nothing for None."""
+    shape, (to, where) = check.shape(size, at_least=1), floats_on(dtype, where)
+    return Tensor(_array(name, value, shape, to, where), requires_grad)
+
+
+def _array(
+    name: str, value: Any, shape: tuple[int, ...], to: np.dtype[Any], where: device
+) -> Array:
+    if where.type == "gpu" or math.prod(shape) * to.itemsize > LAZY:
+        with naming_allocation(name, shape, to), on(where):
+            if value is None or value == 0:
+                return getattr(where.xp, "empty" if value is None else "zeros")(shape, to)
+            return where.xp.full(shape, value, to)
+    try:
+        return np.empty(shape, to) if value is None else filled(shape, to, value)
+    except MemoryError as error:
+        raise out_of_memory(f"{name} of size {shape} and dtype {to}", error) from error
 
 
 @contextlib.contextmanager
@@ -83,21 +106,21 @@ _lacked: dict[str, Any] = {"out": None, "layout": None, "pin_memory": False}
 @spread("size")
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros of shape ``size`` (integers or one tuple)."""
-    return _filled("zeros", size, dtype, device, requires_grad)
+    return _filled("zeros", 0, size, dtype, device, requires_grad)
 
 
 @lacks(**_lacked)
 @spread("size")
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones of shape ``size`` (integers or one tuple)."""
-    return _filled("ones", size, dtype, device, requires_grad)
+    return _filled("ones", 1, size, dtype, device, requires_grad)
 
 
 @lacks(**_lacked, memory_format=None)
 @spread("size")
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An uninitialised tensor of shape ``size`` (integers or one tuple)."""
-    return _filled("empty", size, dtype, device, requires_grad)
+    return _filled("empty", None, size, dtype, device, requires_grad)
 
 
 def dtype_of(*numbers: Any) -> np.dtype[Any]:
@@ -123,9 +146,7 @@ def full(
     check.fits("fill_value", fill_value, np.dtype(np.float64))
     to = dtype_of(fill_value) if dtype is None else check.dtype("dtype", dtype)
     check.fits("fill_value", fill_value, to)
-    made = _filled("empty", (size,), to, device, requires_grad)
-    made.data[...] = fill_value
-    return made
+    return _filled("full", fill_value, (size,), to, device, requires_grad)
 
 
 @lacks(**_lacked)
@@ -154,9 +175,32 @@ def arange(
     if to.kind != "f" and not whole and any(number % 1 for number in given.values()):
         raise ValueError(f"dtype: expected a floating dtype for fractions, got {to}")
     where = _device("cpu" if device is None else device)
+    kind = np.int64 if whole else np.float64
+
+    def numbers(first: int, last: int) -> Array:
+        places = where.xp.arange(first, last, dtype=kind)
+        return places if start == 0 and step == 1 else start + places * step
+
     with naming_allocation("arange", (count,), to), on(where), np.errstate(all="ignore"):
-        places = where.xp.arange(count, dtype=np.int64 if whole else np.float64)
-        return Tensor((start + places * step).astype(to), requires_grad)
+        return Tensor(_in_parts(count, to, where, numbers), requires_grad)
+
+
+PIECE = 1 << 15  # numbers that stay in a core's cache until they are converted
+
+
+def _in_parts(
+    count: int, dtype: np.dtype[Any], where: device, numbers: Callable[[int, int], Array]
+) -> Array:
+    """The array of so many ``numbers(first, last)`` in ``dtype``, made by all cores of a CPU."""
+    if where.type == "gpu":
+        return numbers(0, count).astype(dtype, copy=False)
+    array, parts = pooled((count,), dtype), split_range(count, -(-count // PIECE))
+
+    def task(i: int) -> None:
+        array[parts[i]] = numbers(parts[i].start, parts[i].stop)
+
+    parallel(task, len(parts), 2 * count)
+    return array
 
 
 MOST = float(2**62)
@@ -175,8 +219,19 @@ def linspace(
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
     start, end = check.number("start", start, -MOST, MOST), check.number("end", end, -MOST, MOST)
     steps, (to, where) = check.integer("steps", steps, 0), floats_on(dtype, device)
+    last, width = max(steps - 1, 1), end - start
+    step = width / last
+
+    def numbers(first: int, behind: int) -> Array:
+        places = where.xp.arange(first, behind, dtype=np.float64)
+        places = places * step if step else places / last * width
+        places += start
+        if behind == steps > 1:
+            places[-1] = end
+        return places
+
     with naming_allocation("linspace", (steps,), to), on(where):
-        return Tensor(where.xp.linspace(start, end, steps).astype(to), requires_grad)
+        return Tensor(_in_parts(steps, to, where, numbers), requires_grad)
 
 
 @lacks(**_lacked)
@@ -192,17 +247,19 @@ def eye(
     rows = check.integer("n", n, 0)
     columns = rows if m is None else check.integer("m", m, 0)
     to, where = floats_on(dtype, device)
-    with naming_allocation("eye", (rows, columns), to), on(where):
-        return Tensor(where.xp.eye(rows, columns, dtype=to), requires_grad)
+    made = _array("eye", 0, (rows, columns), to, where)
+    with on(where):
+        made.reshape(-1)[: min(rows, columns) * (columns + 1) : columns + 1] = 1
+    return Tensor(made, requires_grad)
 
 
-def _like(name: str) -> Callable[..., Tensor]:
+def _like(name: str, value: Any) -> Callable[..., Tensor]:
     @lacks(layout=None, memory_format=None, pin_memory=False)
     def like(
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> Tensor:
         to, where = beside(input, dtype, device)
-        return _filled(name, (input.shape,), to, where, requires_grad)
+        return Tensor(_array(name, value, input.shape, to, where), requires_grad)
 
     like.__name__ = like.__qualname__ = f"{name}_like"
     like.__doc__ = f""":func:`{name}` of the shape of ``input``, and of its dtype and on its device
@@ -217,7 +274,7 @@ def beside(input: Tensor, dtype: Any, where: Any) -> tuple[np.dtype[Any], device
     return to, input.device if where is None else _device(where)
 
 
-zeros_like, ones_like, empty_like = map(_like, ("zeros", "ones", "empty"))
+zeros_like, ones_like, empty_like = _like("zeros", 0), _like("ones", 1), _like("empty", None)
 
 
 @lacks(layout=None, memory_format=None, pin_memory=False)
@@ -257,14 +314,14 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return tensor(data, dtype, device)
 
 
-def _new(name: str) -> Callable[..., Tensor]:
+def _new(name: str, value: Any) -> Callable[..., Tensor]:
     @lacks(layout=None, pin_memory=False)
     @spread("size")
     def new(
         self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> Tensor:
         to, where = beside(self, dtype, device)
-        return _filled(name, size, to, where, requires_grad)
+        return _filled(name, value, size, to, where, requires_grad)
 
     new.__name__ = new.__qualname__ = f"new_{name}"
     new.__doc__ = f""":func:`{name}` of shape ``size``, of the dtype and on the device of this
@@ -272,7 +329,7 @@ def _new(name: str) -> Callable[..., Tensor]:
     return new
 
 
-new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
+new_zeros, new_ones, new_empty = _new("zeros", 0), _new("ones", 1), _new("empty", None)
 
 
 @lacks(layout=None, pin_memory=False)

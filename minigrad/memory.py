@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .cpu.threads import aligned, lock
+from .cpu.compiled import kernels
+from .cpu.threads import MIN_PARALLEL_SIZE, aligned, lock, parallel, split_range
 from .device import Array, cupy_module, device, on
 
 __all__ = ["advice", "fitting", "held", "used"]  # for users; the engine also allocates here
@@ -127,9 +128,41 @@ def zeros(
     shape: tuple[int, ...], dtype: Any, xp: ModuleType = np, order: Sequence[int] | None = None
 ) -> Array:
     """:func:`empty` filled with zeros."""
-    array = empty(shape, dtype, xp, order)
-    array[...] = 0
+    if order is not None:
+        memory = zeros(tuple(shape[i] for i in order), dtype, xp)
+        return memory.transpose([order.index(i) for i in range(len(shape))])
+    return filled(shape, dtype, 0, xp)
+
+
+def filled(shape: tuple[int, ...], dtype: Any, number: Any, xp: ModuleType = np) -> Array:
+    """:func:`empty` filled with one number."""
+    array = empty(shape, dtype, xp)
+    fill(array, number)
     return array
+
+
+PIECE = 1 << 18  # elements of a task that fills them
+FEW = 1 << 14  # elements; NumPy is as fast with fewer
+
+
+def fill(array: Array, number: Any) -> None:
+    """Write one number into all of an array in C order, by all cores if it is large."""
+    fast: Any = None
+    if isinstance(array, np.ndarray) and array.size >= FEW:
+        fast = kernels("copy", array.dtype)
+    if fast is None and (array.size < MIN_PARALLEL_SIZE or not isinstance(array, np.ndarray)):
+        array.fill(number)
+        return
+    flat, number = array.reshape(-1), array.dtype.type(number)
+    parts = split_range(flat.size, -(-flat.size // PIECE), 16)
+
+    def task(i: int) -> None:
+        if fast is None:
+            flat[parts[i]] = number
+        else:
+            fast.fill(flat, number, parts[i].start, parts[i].stop)
+
+    parallel(task, len(parts), flat.size)
 
 
 def out_of_memory(doing: str, error: MemoryError) -> OutOfMemoryError:

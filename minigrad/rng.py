@@ -14,15 +14,16 @@ on other threads.
 from __future__ import annotations
 
 import itertools
+import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import check
-from .cpu.elementwise import BLOCK
+from .cpu import draws
 from .cpu.threads import parallel, split_range
 from .creation import beside, floats_on, naming_allocation
 from .device import CPU, move
@@ -50,15 +51,26 @@ class Draw(NamedTuple):
         """
         keep = empty(shape, np.bool_)
         flat, limit = keep.reshape(-1), np.uint64(threshold(drop))
-        parts = split_range(flat.size, -(-flat.size // BLOCK), align=8)  # eight words to a block
 
-        def task(i: int) -> None:
-            part = flat[parts[i]]
-            words = self.philox(parts[i].start // 8).random_raw(-(-part.size // 2))
-            np.greater_equal(words.view(np.uint32)[: part.size], limit, out=part)
+        def fill(generator: np.random.Generator, part: slice) -> None:
+            count = part.stop - part.start
+            words = generator.bit_generator.random_raw(-(-count // 2)).view(np.uint32)
+            np.greater_equal(words[:count], limit, out=flat[part])
 
-        parallel(task, len(parts), blas=False)
+        draws.share(self.philox, flat.size, 8, fill)
         return keep
+
+    def uniform(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], low: float, high: float
+    ) -> np.ndarray:
+        """Numbers from [low, high), drawn in float64."""
+        return draws.uniform(self.philox, shape, dtype, low, high)
+
+    def normal(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], mean: float, std: float
+    ) -> np.ndarray:
+        """Numbers of a normal distribution, drawn in float64."""
+        return draws.normal(self.philox, shape, dtype, mean, std)
 
 
 class _Sequence:
@@ -170,11 +182,16 @@ class Generator:
 def drawn_by(name: str, value: Any) -> np.random.Generator:
     """A NumPy generator for the next draw of ``value``, a Generator, or of the thread's sequence if
     it is None."""
+    return np.random.Generator(next_draw_of(name, value).philox())
+
+
+def next_draw_of(name: str, value: Any) -> Draw:
+    """The next draw of ``value``, a Generator, or of the thread's sequence if it is None."""
     if value is None:
-        return generator()
+        return next_draw()
     if not isinstance(value, Generator):
         raise TypeError(f"{name}: expected a Generator, got {type(value).__name__}")
-    return np.random.Generator(value.next_draw().philox())
+    return value.next_draw()
 
 
 def replayable(seed: int, *stream: int) -> np.random.Generator:
@@ -251,16 +268,15 @@ def _drawn(
     requires_grad: bool,
     generator: Any,
 ) -> Tensor:
-    """A tensor drawn by NumPy's ``name`` on the CPU, so a seed gives the same values everywhere."""
+    """The tensor of ``rand`` or ``randn``, drawn on the CPU, so a seed gives the same values
+    everywhere."""
     shape = check.shape(size, at_least=1)
-    if to.kind != "f" and (name == "random" or 0 not in shape):
+    if to.kind != "f" and (name == "rand" or 0 not in shape):
         raise TypeError(f"dtype: expected a floating dtype, got {to}")
-    draw: Callable[..., Any] = getattr(drawn_by("generator", generator), name)
-    with naming_allocation({"random": "rand"}.get(name, "randn"), shape, to):
-        values = np.asarray(draw(shape, np.float32))
-        if name == "random" and to == np.float64:  # float32 has 2^24 steps only
-            values = values + draw(shape, np.float32) * 2.0**-24
-        return Tensor(move(np.asarray(values, to), where), requires_grad)
+    draw = draws.random if name == "rand" else draws.normal
+    philox = next_draw_of("generator", generator).philox
+    with naming_allocation(name, shape, to):
+        return Tensor(move(draw(philox, shape, to), where), requires_grad)
 
 
 @lacks(**_lacked)
@@ -276,7 +292,7 @@ def randn(
 
     Values are drawn on the CPU, so a seed gives the same values on every device.
     """
-    return _drawn("standard_normal", size, *floats_on(dtype, device), requires_grad, generator)
+    return _drawn("randn", size, *floats_on(dtype, device), requires_grad, generator)
 
 
 @lacks(**_lacked)
@@ -289,7 +305,7 @@ def rand(
     generator: Generator | None = None,
 ) -> Tensor:
     """A tensor of shape ``size`` (integers or one tuple) drawn uniformly from [0, 1)."""
-    return _drawn("random", size, *floats_on(dtype, device), requires_grad, generator)
+    return _drawn("rand", size, *floats_on(dtype, device), requires_grad, generator)
 
 
 @lacks(layout=None, memory_format=None, pin_memory=False)
@@ -303,7 +319,7 @@ def randn_like(
 ) -> Tensor:
     """:func:`randn` with the shape of ``input``, by default with its dtype and device."""
     to, where = beside(input, dtype, device)
-    return _drawn("standard_normal", (input.shape,), to, where, requires_grad, generator)
+    return _drawn("randn", (input.shape,), to, where, requires_grad, generator)
 
 
 @lacks(layout=None, memory_format=None, pin_memory=False)
@@ -317,7 +333,7 @@ def rand_like(
 ) -> Tensor:
     """:func:`rand` with the shape of ``input``, by default with its dtype and device."""
     to, where = beside(input, dtype, device)
-    return _drawn("random", (input.shape,), to, where, requires_grad, generator)
+    return _drawn("rand", (input.shape,), to, where, requires_grad, generator)
 
 
 @lacks(**_lacked)
@@ -348,7 +364,7 @@ def randint(
     check.fits("high", high - 1, to)
     shape, where = check.shape((size,)), floats_on(None, device)[1]
     with naming_allocation("randint", shape, to):
-        values = np.asarray(drawn_by("generator", generator).integers(low, high, shape), to)
+        values = draws.integers(next_draw_of("generator", generator).philox, shape, to, low, high)
         return Tensor(move(values, where), requires_grad)
 
 
@@ -368,7 +384,8 @@ def randperm(
         check.fits("n", n - 1, to)
     where = floats_on(None, device)[1]
     with naming_allocation("randperm", (n,), to):
-        values = drawn_by("generator", generator).permutation(n).astype(to)
+        values = draws.permutation(next_draw_of("generator", generator).philox, n)
+        values = values.astype(to, copy=False)
         return Tensor(move(values, where), requires_grad)
 
 
@@ -387,9 +404,14 @@ def bernoulli(
         check.floating("input", input)
         if not (x.min() >= 0 and x.max() <= 1):
             raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
-    numbers = np.asarray(drawn_by("generator", generator).random(x.shape))
-    drawn = numbers < (x if p is None else chance)
-    return Tensor(move(np.asarray(drawn, x.dtype), input.device))
+    drawn, chances = empty(x.shape, x.dtype), np.ascontiguousarray(x).reshape(-1)
+
+    def fill(generator: np.random.Generator, part: slice) -> None:
+        numbers = generator.random(part.stop - part.start)
+        drawn.reshape(-1)[part] = numbers < (chances[part] if p is None else chance)
+
+    draws.share(next_draw_of("generator", generator).philox, x.size, 4, fill)
+    return Tensor(move(drawn, input.device))
 
 
 @lacks(out=None)
@@ -408,21 +430,31 @@ def multinomial(
     """
     check.floating("input", check.tensor("input", input, (1, 2)))
     replacement = check.boolean("replacement", replacement)
-    weights = move(input.data, CPU).astype(np.float64)
+    weights = move(input.data, CPU).astype(np.float64, "C")
     most = np.inf if replacement else weights.shape[-1]
     count = check.integer("num_samples", num_samples, 1, most)
-    if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.sum(-1).all():
+    low, high = weights.min(initial=0), weights.max(initial=0)
+    if not (0 <= low <= high < math.inf and weights.sum(-1).all()):
         raise ValueError("input: expected finite weights from 0 with a sum above it in each row")
-    random = drawn_by("generator", generator)
+    philox = next_draw_of("generator", generator).philox
+    rows = weights.reshape(-1, weights.shape[-1])
+    indices = np.empty((len(rows), count), np.int64)
     if replacement:
-        shares = np.cumsum(weights, -1).reshape(-1, weights.shape[-1])
-        spots = random.random((len(shares), count)) * shares[:, -1:]
-        rows = [np.searchsorted(s, spot, "right") for s, spot in zip(shares, spots, strict=True)]
-        indices = np.stack(rows).reshape(*weights.shape[:-1], count)
+        shares = np.cumsum(rows, -1)
+        spots = np.random.Generator(philox(0)).random((len(rows), count)) * shares[:, -1:]
+        for row, share, spot in zip(indices, shares, spots, strict=True):
+            row[:] = np.searchsorted(share, spot, "right")
     else:  # the first of exponential clocks, each at its weight's pace
-        with np.errstate(divide="ignore"):
-            times = random.standard_exponential(weights.shape) / weights
-        indices = times.argsort(-1, kind="stable")[..., :count]
-        if (np.take_along_axis(weights, indices, -1) == 0).any():
+        times = draws.exponential(philox, rows.shape)
+        parts = split_range(len(rows), -(-rows.size // draws.PIECE))
+
+        def first(i: int) -> None:
+            clocks = np.divide(times[parts[i]], rows[parts[i]], out=times[parts[i]])
+            early = np.argpartition(clocks, count - 1, -1)[:, :count]
+            order = np.take_along_axis(clocks, early, -1).argsort(-1, kind="stable")
+            indices[parts[i]] = np.take_along_axis(early, order, -1)
+
+        parallel(first, len(parts), draws.COST * rows.size)
+        if (np.take_along_axis(rows, indices, -1) == 0).any():
             raise ValueError(f"num_samples: expected as many weights above 0, got {count}")
-    return Tensor(move(indices.astype(np.int64), input.device))
+    return Tensor(move(indices.reshape(*weights.shape[:-1], count), input.device))

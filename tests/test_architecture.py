@@ -35,7 +35,7 @@ LAYERS = (
     ("minigrad.memory", "minigrad.special", "minigrad.writes"),
     ("minigrad.cpu.helper",),
     ("minigrad.sums", "minigrad.cpu.kernels"),
-    ("minigrad.cpu.copy",),
+    ("minigrad.cpu.copy", "minigrad.cpu.draws"),
     ("minigrad.cpu.elementwise",),
     ("minigrad.cpu.along",),
     ("minigrad.gpu", "minigrad.gpu.capture", "minigrad.gpu.precision"),

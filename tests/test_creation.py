@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import minigrad as mg
-from minigrad import Tensor
+from minigrad import Tensor, creation, memory
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,24 @@ def test_zeros_and_ones(name, size, device):
     assert ours.device == mg.device(device)
     np.testing.assert_array_equal(ours.detach().cpu().numpy(), theirs.numpy())
     assert getattr(mg, name)(2).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_parts_that_cores_share(dtype, monkeypatch):
+    """They are the whole, and lie where they belong."""
+    monkeypatch.setattr(creation, "PIECE", 7)
+    monkeypatch.setattr(memory, "PIECE", 100)
+    monkeypatch.setattr(memory, "MIN_PARALLEL_SIZE", 1)
+    monkeypatch.setattr(memory, "FEW", 1)
+    same = np.testing.assert_array_equal
+    same(mg.full((3, 101), 7, dtype=dtype).numpy(), np.full((3, 101), 7, dtype))
+    same(mg.eye(30, 9, dtype=dtype).numpy(), np.eye(30, 9, dtype=dtype))
+    same(mg.eye(9, 30, dtype=dtype).numpy(), np.eye(9, 30, dtype=dtype))
+    same(mg.arange(-3, 61, 3, dtype=dtype).numpy(), np.arange(-3, 61, 3).astype(dtype))
+    if dtype != "int16":
+        expected = -0.3 + np.arange(23) * 0.7
+        same(mg.arange(-0.3, 15.5, 0.7, dtype=dtype).numpy(), expected.astype(dtype))
+        for ends in ((0.1, 5.3), (2, 2), (3, -1e-320)):
+            for steps in (1, 2, 30):
+                found = mg.linspace(*ends, steps, dtype=dtype).numpy()
+                same(found, np.linspace(*ends, steps).astype(dtype))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import memory
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
@@ -48,14 +49,11 @@ def copy_into(to: Array, x: Array) -> None:
 
 def fill(to: Array, number: Any) -> None:
     """Write ``number`` into all elements of ``to``, which may be a view."""
-    memory = to.transpose(memory_order(to))
-    fast: Any = kernels("copy", to.dtype) if memory.flags.c_contiguous else None
-    if fast is None or to.size < TURNED:
+    whole = to.transpose(memory_order(to))
+    if whole.flags.c_contiguous:
+        memory.fill(whole, number)
+    else:
         copy_into(to, np.broadcast_to(np.asarray(number, to.dtype), to.shape))
-        return
-    flat, number = memory.reshape(-1), to.dtype.type(number)
-    parts = split_range(to.size, -(-to.size // PIECE), 16)
-    parallel(lambda i: fast.fill(flat, number, parts[i].start, parts[i].stop), len(parts), to.size)
 
 
 def copied(x: Array, order: Any = None, dtype: Any = None) -> Array:

@@ -47,27 +47,32 @@ LARGE = 1e300  # beyond it NumPy cannot draw from an interval
 
 
 def _fill(tensor: Tensor, draw: Callable[..., Any], *numbers: float) -> Tensor:
-    """Fill with ``draw(generator, *numbers, shape)``."""
+    """Fill with ``draw(of, shape, dtype, *numbers)`` of a new draw."""
     check.floating("tensor", check.tensor("tensor", tensor))
     check.writable("tensor", tensor)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
-        values = draw(rng.generator(), *numbers, tensor.shape).astype(tensor.dtype)
+        values = draw(rng.next_draw(), tensor.shape, tensor.dtype, *numbers)
     tensor.data[...] = move(values, device_of(tensor.data))
     return tensor
+
+
+def _by_numpy(draw: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """``draw(generator, shape)`` for :func:`_fill`."""
+    return lambda of, shape, dtype: draw(np.random.Generator(of.philox()), shape).astype(dtype)
 
 
 @lacks("generator")
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
     a = check.number("a", a, -LARGE, LARGE)
-    return _fill(tensor, np.random.Generator.uniform, a, check.number("b", b, a, LARGE))
+    return _fill(tensor, rng.Draw.uniform, a, check.number("b", b, a, LARGE))
 
 
 @lacks("generator")
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draw from the normal distribution."""
     mean, std = check.number("mean", mean, -math.inf), check.number("std", std, 0)
-    return _fill(tensor, np.random.Generator.normal, mean, std)
+    return _fill(tensor, rng.Draw.normal, mean, std)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -154,7 +159,7 @@ def trunc_normal_(
             left = left[~fits]
         return values.reshape(size)
 
-    return _fill(tensor, draw)
+    return _fill(tensor, _by_numpy(draw))
 
 
 @lacks("generator")
@@ -173,7 +178,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
         q = q * np.sign(np.diag(r))  # so that all such matrices are equally likely
         return gain * (q if rows >= columns else q.T).reshape(size)
 
-    return _fill(tensor, draw)
+    return _fill(tensor, _by_numpy(draw))
 
 
 @lacks("generator")
@@ -189,7 +194,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
         values[order < math.ceil(sparsity * size[0])] = 0
         return values
 
-    return _fill(tensor, draw)
+    return _fill(tensor, _by_numpy(draw))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

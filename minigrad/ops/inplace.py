@@ -214,13 +214,13 @@ def zero_(self: Tensor) -> Tensor:
 
 
 def _draw(name: str, self: Tensor, generator: Any, *numbers: float) -> Tensor:
-    """Fill with draws of the method ``name`` of NumPy's generator."""
+    """Fill with draws by the method ``name`` of :class:`minigrad.rng.Draw`."""
     _refuse(f"{name}_", "rand_like or randn_like", self)
     if name == "uniform" or self.numel():
         check.floating("self", self)
-    draw = getattr(rng.drawn_by("generator", generator), name)
+    draw = getattr(rng.next_draw_of("generator", generator), name)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
-        drawn = np.asarray(draw(*numbers, self.shape), self.dtype)
+        drawn = draw(self.shape, self.dtype, *numbers)
     return _write(f"{name}_", self, Tensor(move(drawn, device_of(self.data))))
 
 

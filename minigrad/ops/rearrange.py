@@ -259,7 +259,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     indexing = check.choice("indexing", "ij" if indexing is None else indexing, ("ij", "xy"))
     if not given:
         raise ValueError("tensors: expected at least one Tensor, got none")
-    vectors = [check.tensor("tensors", t, (0, 1)).reshape(-1) for t in given]
+    vectors = [t if check.tensor("tensors", t, (0, 1)).ndim else t.reshape(1) for t in given]
     if len({v.dtype for v in vectors}) > 1:
         raise TypeError(f"tensors: expected one dtype, got {[str(v.dtype) for v in vectors]}")
     sizes, n = [len(v) for v in vectors], len(vectors)

@@ -37,6 +37,11 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return _noted(_compile(function, {"contract", "nsz"}, inline=False))
 
 
+def jit_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` with every product and sum rounded by itself, as C does it."""
+    return _noted(_compile(function, set(), inline=False))
+
+
 def jit_each(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`jit` for a loop that reads element k of its arrays before it writes element k of the
     first, which may be one of the others.
