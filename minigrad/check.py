@@ -214,6 +214,8 @@ def number(name: str, value: Any, low: float, high: float = float("inf")) -> flo
 
 def fits(name: str, value: Any, dtype: np.dtype[Any]) -> None:
     """``value`` must be a number that ``dtype`` can hold; for bool, one that int64 can hold."""
+    if type(value) in (int, float) and (0 if dtype.kind in "biu" else -127) <= value <= 127:
+        return  # a shortcut
     if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {shown(value)}")
     dtype = np.dtype(np.int64) if dtype.kind == "b" else dtype

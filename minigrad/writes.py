@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,16 +44,18 @@ class _Offer(threading.local):
 _offer = _Offer()
 
 
-def into(holder: Any, function: Callable[[], Any]) -> tuple[Any, bool]:
-    """The result of ``function``, and whether an operation has written into ``holder.data``.
+def into(
+    holder: Any, function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]
+) -> tuple[Any, bool]:
+    """The result of ``function(holder, *args, **options)``, and whether it was written into
+    ``holder.data``, an array that nothing else refers to.
 
-    ``function`` is one operation on ``holder``, or several of which the last is on it; it reads
-    ``holder.data``, an array that nothing else refers to, only there. So a holder that was written
-    has no ``data``.
+    ``function`` is one operation on ``holder``, or several of which only the last is on it. So a
+    holder that was written has no ``data``.
     """
     before, _offer.holder = _offer.holder, holder
     try:
-        return function(), _offer.holder is None
+        return function(holder, *args, **options), _offer.holder is None
     finally:
         _offer.holder = before
 
@@ -86,8 +88,10 @@ def check_unwritten(name: str, recorded: int, backward: Callable[..., Any]) -> N
 
 def _owner(array: Array) -> Any:
     """The array that owns the memory of ``array``."""
-    while isinstance(array.base, np.ndarray) or hasattr(array.base, "__cuda_array_interface__"):
-        array = array.base
+    while (base := array.base) is not None:
+        if not isinstance(base, np.ndarray) and not hasattr(base, "__cuda_array_interface__"):
+            break
+        array = base
     return array
 
 

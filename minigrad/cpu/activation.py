@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..device import Array
-from ..memory import MIN_POOLED_BYTES, empty
+from ..memory import empty
 from ..ops import activation, arithmetic, piecewise, rounding, smooth
 from ..ops import elementwise as functions
 from ..ops.activation import Pair, _leaky_relu, _relu
 from ..tape import Backward, Operation
+from ..writes import takes
 from .along import COST, along, pieces, share
 from .compiled import kernels
 from .elementwise import elementwise
@@ -31,6 +32,7 @@ WITH_EXPONENTIALS = (
 LARGE_ONES = (arithmetic.abs, arithmetic.sqrt, functions._square, functions._reciprocal)
 # NumPy has a faster pass for these, but not memory from the pool.
 VECTORISED = (arithmetic.exp, activation._tanh)
+FEW = 1 << 12  # numbers, for which NumPy is done before a kernel of ReLU has begun
 # The fewest numbers for which kernels run.
 LEAST = dict.fromkeys(LARGE_ONES, MIN_PARALLEL_SIZE) | dict.fromkeys(VECTORISED, 1 << 14)
 
@@ -75,8 +77,8 @@ for _operation in COMPILED + WITH_EXPONENTIALS + LARGE_ONES:
 def relu(x: Array) -> Pair:
     """Compiled kernels, or NumPy block by block. NumPy begins sooner with few numbers."""
     fast = kernels("activation", x.dtype)
-    if x.nbytes < MIN_POOLED_BYTES:
-        y = np.maximum(x, x.dtype.type(0))
+    if x.size < FEW:
+        y = np.maximum(x, x.dtype.type(0), out=x if takes(x) else None)
     else:
         y = elementwise(fast.relu if fast else lambda out, a: np.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":

@@ -11,7 +11,7 @@ import numpy as np
 from .. import tape, writes
 from ..device import Array
 from ..layout import memory_order
-from ..memory import empty
+from ..memory import MIN_POOLED_BYTES, empty
 from ..ops import arithmetic
 from ..ops.arithmetic import Pair, are_floats, check_broadcast
 from . import elementwise
@@ -32,7 +32,9 @@ KERNELS: dict[np.ufunc, tuple[str, str]] = {
 
 
 def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
-    if a.size * b.size <= FEW or (a.size <= FEW and a.shape == b.shape):
+    if a.shape == b.shape and a.nbytes < MIN_POOLED_BYTES:
+        return ufunc(a, b, a if writes.takes(a) else None)
+    if a.size * b.size <= FEW:
         return ufunc(a, b)
     if b.size == 1 and b.ndim <= a.ndim:
         number = b.reshape(())  # so that the blocks of a are flat

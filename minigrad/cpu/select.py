@@ -12,10 +12,12 @@ from ..ops.arithmetic import Pair
 from .compiled import kernels
 from .elementwise import elementwise
 
+NUMBERS = int, float, type(None)
+
 
 def _limits(x: Array, low: Any, high: Any) -> bool:
     """Whether the limits are numbers, and not NaN."""
-    numbers = all(b is None or (isinstance(b, (int, float)) and b == b) for b in (low, high))
+    numbers = type(low) in NUMBERS and type(high) in NUMBERS and low == low and high == high
     return numbers and kernels("activation", x.dtype) is not None
 
 
@@ -26,7 +28,8 @@ def clamp(x: Array, low: float | None, high: float | None) -> Pair:
     assert fast is not None  # see `_limits`
     passes = fast.passes("clamp", x.dtype)
     limits = -math.inf if low is None else low, math.inf if high is None else high
-    numbers = tuple(map(x.dtype.type, limits))
+    real = x.dtype.type
+    numbers = real(limits[0]), real(limits[1])
 
     def gradient(out: Array, x: Array, g: Array) -> None:
         passes.gradient(out, x, g, numbers)

@@ -202,6 +202,12 @@ def _clamp(x: Array, low: Any, high: Any) -> Pair:
     return y, backward
 
 
+def _bound(name: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, (int, float, np.generic, Tensor)):
+        raise TypeError(f"{name}: expected a number or a Tensor, got {type(value).__name__}")
+    return value.item() if isinstance(value, np.generic) else value
+
+
 @lacks(out=None)
 def clamp(
     input: Tensor, min: Number | Tensor | None = None, max: Number | Tensor | None = None
@@ -213,23 +219,24 @@ def clamp(
     check.tensor("input", input)
     if min is None and max is None:
         raise ValueError("clamp: expected min or max, got neither")
-    for name, bound in (("min", min), ("max", max)):
-        if bound is not None and not isinstance(bound, (int, float, np.generic, Tensor)):
-            raise TypeError(f"{name}: expected a number or a Tensor, got {type(bound).__name__}")
-    low, high = (b.item() if isinstance(b, np.generic) else b for b in (min, max))
+    low, high = _bound("min", min), _bound("max", max)
     if input.dtype.kind != "f" and any(isinstance(b, float) for b in (low, high)):
         input = to_dtype(input, dtype=np.dtype(np.float32))
     bounds = [b for b in (low, high) if b is not None]
-    dtypes = {getattr(b, "dtype", np.dtype(type(b))) for b in (input, *bounds)}
-    one_tensor = len(bounds) == 1 and isinstance(bounds[0], Tensor)  # a maximum or a minimum
-    if dtypes == {np.dtype(np.bool_)} and not one_tensor:
-        raise TypeError("clamp: bools cannot be clamped; convert them with .to(dtype)")
-    for name, limit in (("min", low), ("max", high)):
-        if limit is not None and not isinstance(limit, Tensor):
-            check.fits(name, limit, input.dtype)
-    shapes = [b.shape for b in (input, low, high) if isinstance(b, Tensor)]
+    if input.dtype.kind == "b":
+        others = {getattr(b, "dtype", np.dtype(type(b))) for b in bounds} - {input.dtype}
+        one_tensor = len(bounds) == 1 and isinstance(bounds[0], Tensor)  # a maximum or a minimum
+        if not others and not one_tensor:
+            raise TypeError("clamp: bools cannot be clamped; convert them with .to(dtype)")
+    shapes = [input.shape]
+    for name, bound in (("min", low), ("max", high)):
+        if isinstance(bound, Tensor):
+            shapes.append(bound.shape)
+        elif bound is not None:
+            check.fits(name, bound, input.dtype)
     try:
-        np.broadcast_shapes(*shapes)
+        if len(shapes) > 1:
+            np.broadcast_shapes(*shapes)
     except ValueError:
         raise ValueError(f"clamp: shapes {shapes} do not broadcast") from None
     return _clamp(input, low, high)

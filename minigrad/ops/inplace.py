@@ -8,7 +8,6 @@ underscore raises an error, and ``x += y`` makes a new tensor.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable
@@ -16,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import check, rng, writes
+from .. import check, quiet, rng, writes
 from ..device import Array, device_of, move
 from ..events import listeners
-from ..quiet import quiet
 from ..tape import Backward, is_grad_enabled, op
 from ..tensor import Number, Tensor
 from . import functions, shape
@@ -41,31 +39,6 @@ def _records(operands: Iterable[Any]) -> bool:
     return False
 
 
-def _write(name: str, self: Tensor, value: Any, index: Any = ...) -> Tensor:
-    """Write ``value``, which needs no gradient, into the tensor, at ``index``; returns the
-    tensor."""
-    check.writable(name, self)
-    dtype, written = self.data.dtype, value
-    if isinstance(value, Tensor):
-        written = value.data
-        if written.dtype.kind == "f" and dtype.kind != "f":
-            raise TypeError(f"{name}: expected values for {dtype}, got {value.dtype}")
-        check.beside(name, value, self)
-    else:
-        check.fits(name, value, dtype)
-        if isinstance(value, (float, np.floating)) and dtype.kind != "f":
-            raise TypeError(f"{name}: expected values for {dtype}, got {value}")
-    if listeners() or type(self.data) is not np.ndarray:
-        _in_place(self, value, index=index)
-    else:
-        _in_place_quietly(self.data, written, index=index)
-    writes.note(self.data)
-    return self
-
-
-_in_place_quietly = quiet(_in_place.run)  # nobody is told
-
-
 def _refuse(name: str, instead: str, *operands: Any) -> None:
     if _records(operands):
         raise NotImplementedError(
@@ -74,12 +47,36 @@ def _refuse(name: str, instead: str, *operands: Any) -> None:
         )
 
 
-def _can_write(self: Tensor, operands: Iterable[Any]) -> bool:
-    """Whether an operation on ``operands`` may write into the memory of ``self``: element k of the
-    result needs no other element of that memory, and nobody listens, who would find the operand
-    changed."""
-    array = self.data
-    if type(array) is not np.ndarray or not array.flags.writeable or listeners():
+def _write(name: str, self: Tensor, value: Any, index: Any = ...) -> Tensor:
+    """Write ``value``, which needs no gradient, into the tensor, at ``index``; returns the
+    tensor."""
+    array, written = self.data, value
+    check.writable(name, self)
+    if isinstance(value, Tensor):
+        written = value.data
+        if written.dtype.kind == "f" and array.dtype.kind != "f":
+            raise TypeError(f"{name}: expected values for {array.dtype}, got {value.dtype}")
+        check.beside(name, value, self)
+    else:
+        check.fits(name, value, array.dtype)
+        if array.dtype.kind != "f" and isinstance(value, (float, np.floating)):
+            raise TypeError(f"{name}: expected values for {array.dtype}, got {value}")
+    if type(array) is not np.ndarray or listeners():
+        _in_place(self, value, index=index)
+    else:  # nobody is told
+        before = quiet.enter()
+        try:
+            _in_place.run(array, written, index=index)
+        finally:
+            quiet.leave(before)
+    writes.note(array)
+    return self
+
+
+def _can_write(array: Array, operands: Iterable[Any]) -> bool:
+    """Whether an operation on ``array`` and ``operands`` may write into ``array``: element k of the
+    result needs no other element of it, and nobody listens, who would find the operand changed."""
+    if type(array) is not np.ndarray or listeners() or not array.flags.writeable:
         return False
     for x in operands:
         if isinstance(x, Tensor) and x.data is not array and np.may_share_memory(x.data, array):
@@ -89,31 +86,31 @@ def _can_write(self: Tensor, operands: Iterable[Any]) -> bool:
 
 def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The method ``name``, which writes the result of ``function``."""
+    instead, run = name.rstrip("_"), inspect.unwrap(function)  # without options such as ``out``
 
-    @functools.wraps(function)
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        others = (*args, *options.values()) if options else args
-        _refuse(name, name.rstrip("_"), self, *others)
-        if _can_write(self, others):
+        operands = (*args, *options.values()) if options else args
+        _refuse(name, instead, self, *operands)
+        if _can_write(self.data, operands):
             holder = Tensor(self.data.view())
-            value, done = writes.into(holder, lambda: function(holder, *args, **options))
+            value, done = writes.into(holder, run, args, options)
             if done:
                 return self
         else:
-            value = function(self, *args, **options)
+            value = run(self, *args, **options)
         if value.shape != self.shape:
             raise ValueError(f"{name}: expected a result of shape {self.shape}, got {value.shape}")
         return _write(name, self, value)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"""Write :func:`{name.rstrip("_")}` of this tensor into its memory.
+    method.__doc__ = f"""Write :func:`{instead}` of this tensor into its memory.
 
     Raises:
         NotImplementedError: the tensor, or an operand, requires grad, outside ``no_grad()``.
         TypeError: the result does not fit into the tensor's dtype.
         ValueError: it does not have the tensor's shape, or the memory is read-only.
     """
-    method.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    method.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]
     return method
 
 

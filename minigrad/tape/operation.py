@@ -58,9 +58,12 @@ class Operation(Dispatched):
                 targets.append(x if x.node is None else x.node)
             else:
                 targets.append(None)
-            if type(array) is not ndarray or (array.dtype is not dtype and dtype is not None):
+            if type(array) is not ndarray:
                 alike = False
-            dtype = array.dtype
+            elif (own := array.dtype).kind == "f":
+                if own is not dtype and dtype is not None:
+                    alike = False
+                dtype = own
         if not alike:
             _check_alike(name, [x.data for x in inputs if isinstance(x, Variable)])
         for key in params:
