@@ -5,7 +5,7 @@ All arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
 
 - :mod:`minigrad.cpu.conv_winograd` serves 3 x 3 filters where it needs fewer operations,
 - :mod:`minigrad.cpu.conv_rows` serves few pixels and many filters;
-- :mod:`minigrad.cpu.conv_shifted` serves few images;
+- :mod:`minigrad.cpu.conv_shifted` serves few images or channels;
 - :mod:`minigrad.cpu.conv_direct` serves everything else; these are compiled;
 - :mod:`minigrad.cpu.conv_columns` is plain NumPy.
 """
@@ -84,16 +84,23 @@ def _ways(
     few = not fast and conv_rows.is_supported(x, w, size, groups)
     most = few and not conv_shifted.fills_vectors(size[0] * size[1] * n, dtype)
     return _Ways(
-        None if fast else conv_rows if most else _general(x, groups),
+        None if fast else conv_rows if most else _of_results(x, window, window.stride, groups),
         None if plain and winograd.is_supported(g, c, (h, wide))
-        else conv_rows if most else _general(g, groups),
+        else conv_rows if most else _of_results(g, window, (1, 1), groups),
         None if fast else conv_rows if few else _general(x, groups),
         *(padding, window, groups),
     )  # fmt: skip
 
 
+def _of_results(x: Array, window: Window, stride: Pair, groups: int) -> ModuleType:
+    """The module that convolves x (C, H, W, N), with any filters, at a stride of its pixels."""
+    way = _general(x, groups)
+    shifted = conv_shifted.serves_results(x.shape, window.kernel, stride, groups)
+    return conv_shifted if way is conv_direct and shifted else way
+
+
 def _general(x: Array, groups: int) -> ModuleType:
-    """The module that convolves x (C, H, W, N), or makes gradients of it, with any filters."""
+    """The module that makes any gradients of x (C, H, W, N), and convolves it."""
     if kernels("direct", x.dtype) is None:
         return conv_columns
     return conv_shifted if conv_shifted.is_supported(x, groups) else conv_direct

@@ -1,9 +1,9 @@
-"""Convolution of few images, compiled: forward and its two gradients.
+"""Convolution of few images or channels, compiled: forward and its two gradients.
 
-With few images the runs of pixels that :mod:`minigrad.cpu.conv_direct` gathers are short, and
-gathering takes longer than multiplying. Here the image is copied once, into a frame of zeros, in
-which every kernel offset reads the same pixels shifted (:mod:`minigrad.cpu.kernels.shifted`).
-Filters are read where they lie.
+With few images the runs of pixels that :mod:`minigrad.cpu.conv_direct` gathers are short, and with
+few channels there is little to multiply them with, so gathering takes much of the time. Here the
+image is copied once, into a frame of zeros, in which every kernel offset reads the same pixels
+shifted (:mod:`minigrad.cpu.kernels.shifted`). Filters are read where they lie.
 
 What follows from shapes and options is kept: working it out would take Python longer than one
 small image takes to convolve.
@@ -30,6 +30,8 @@ SUMS_BYTES = 1 << 10  # of one filter that are computed together, in whole rows
 FRAME_BYTES = 1 << 19  # of a frame, about, to fit a core's cache
 DENSE = 0.8  # share of vectors that whole rows fill, below which these follow each other
 SUMMED = 1 << 12  # bytes of an output's gradient that are summed together
+FEW_CHANNELS = 32  # up to which, and up to RESULT_BYTES of the rows that an output reads, results
+RESULT_BYTES = 1 << 20  # alone measured faster
 
 Taps = tuple[Pair, ...]  # along one axis: kernel offsets, and the pixel that output 0 reads
 
@@ -38,6 +40,14 @@ def is_supported(x: Array, groups: int) -> bool:
     """True if this serves x (C, H, W, N), or its gradient, and measured faster than
     :mod:`minigrad.cpu.conv_direct`."""
     return groups == 1 and x.shape[2] * x.shape[3] <= LONGEST_ROW
+
+
+def serves_results(image: tuple[int, ...], kernel: Pair, stride: Pair, groups: int) -> bool:
+    """Likewise for results alone, of filters of that size, at a stride of the pixels of ``image``
+    (C, H, W, N) of float32."""
+    c, _, wide, n = image
+    read = c // groups * min(kernel[0], image[1]) * wide * n * 4
+    return stride == (1, 1) and c // groups <= FEW_CHANNELS and read <= RESULT_BYTES
 
 
 def fills_vectors(pixels: int, dtype: np.dtype[Any]) -> bool:
@@ -111,11 +121,13 @@ class _Shape(NamedTuple):
     """What the kernel gets for a convolution beside arrays; see there.
 
     Attributes:
+        products: of all its filters.
         parts: rows of outputs, for one call each.
         scratch: number of elements.
     """
 
     frame: _Frame
+    products: int
     outputs: int
     layout: tuple[int, ...]
     parts: tuple[slice, ...]
@@ -126,9 +138,9 @@ class _Shape(NamedTuple):
 Limits = tuple[int, int, int, int]
 
 
-def _limits() -> Limits:
-    """What shapes depend on, apart from sizes."""
-    return MIN_PRODUCTS, SUMS_BYTES, FRAME_BYTES, get_num_threads()
+def _limits(groups: int) -> Limits:
+    """What shapes of a group depend on, apart from sizes."""
+    return MIN_PRODUCTS // groups, SUMS_BYTES, FRAME_BYTES, -(-get_num_threads() // groups)
 
 
 def _shape(
@@ -159,7 +171,7 @@ def _shape(
     together = max(1, min(rows, sums // (length * dtype.itemsize)))
     pitch = -(-together * length // (2 * lanes)) * 2 * lanes
     scratch = image[0] * frame.plane + compiled.ROWS * pitch
-    return _Shape(frame, outputs, layout, parts, together, scratch)
+    return _Shape(frame, products, outputs, layout, parts, together, scratch)
 
 
 @functools.lru_cache(maxsize=1024)  # the same few in every step
@@ -221,22 +233,27 @@ def _backward(
     return found, len(found) == len(phases)
 
 
-def _run(shape: _Shape, x: Array, w: Array, steps: Pair, bias: Array | None, y: Array) -> None:
-    """Write the pixels of y (O, ...) that ``shape`` says: w has ``steps`` from filter to filter and
-    from channel to channel."""
-    compiled, frame = _compiled(x.dtype), shape.frame
-    filters, pixels, to = np.ascontiguousarray(w).reshape(-1), x.reshape(-1), y.reshape(-1)
-    first = np.zeros(shape.outputs, x.dtype) if bias is None else np.ascontiguousarray(bias)
+def _run(
+    shape: _Shape, x: Array, w: Array, steps: Pair, bias: Array | None, y: Array, groups: int
+) -> None:
+    """Write the pixels of y (C, ...) that ``shape`` says for each group: w has ``steps`` from
+    filter to filter and from channel to channel."""
+    compiled, frame, count = _compiled(x.dtype), shape.frame, len(shape.parts)
+    filters, pixels, to = (a.reshape(groups, -1) for a in (np.ascontiguousarray(w), x, y))
+    first = np.zeros(groups * shape.outputs, x.dtype) if bias is None else bias
+    starts = np.ascontiguousarray(first).reshape(groups, -1)
 
     def task(i: int) -> None:
-        part, scratch = shape.parts[i], workspace("frame", (shape.scratch,), x.dtype)
+        scratch = workspace("frame", (shape.scratch,), x.dtype)
+        k, part = i // count, shape.parts[i % count]
         compiled.correlate(
-            pixels, frame.image, frame.where, frame.tops, frame.lefts, filters, *steps,
-            frame.places, frame.shifts, first, shape.outputs, to, shape.layout, part.start,
+            pixels[k], frame.image, frame.where, frame.tops, frame.lefts, filters[k], *steps,
+            frame.places, frame.shifts, starts[k], shape.outputs, to[k], shape.layout, part.start,
             part.stop, frame.more, shape.together, scratch,
         )  # fmt: skip
 
-    parallel(task, len(shape.parts), blas=False)
+    few = count == 1 and groups * shape.products < MIN_PRODUCTS
+    parallel(task, groups * count, 0 if few else None, blas=False)
 
 
 def correlate(
@@ -244,9 +261,10 @@ def correlate(
 ) -> Array:
     """:func:`minigrad.cpu.conv_direct.correlate`."""
     o, c, kh, kw = w.shape
-    size, shape = _forward(x.shape, o, padding, window, x.dtype, _limits())
+    options = o // groups, padding, window, x.dtype, _limits(groups)
+    size, shape = _forward((c, *x.shape[1:]), *options)
     y = empty((o, *size, x.shape[3]), x.dtype)
-    _run(shape, x, w, (c * kh * kw, kh * kw), b, y)
+    _run(shape, x, w, (c * kh * kw, kh * kw), b, y, groups)
     return y
 
 
@@ -261,13 +279,14 @@ def input_gradient(
 ) -> Array:
     """:func:`minigrad.cpu.conv_direct.input_gradient`: correlations of g, one for each phase of the
     strides."""
-    _, c, kh, kw = w.shape
-    shapes, all_pixels = _backward(g.shape, c, size, padding, window, g.dtype, _limits())
-    gx = empty((c, *size, g.shape[3]), g.dtype)
+    o, c, kh, kw = w.shape
+    options = c, size, padding, window, g.dtype, _limits(groups)
+    shapes, all_pixels = _backward((o // groups, *g.shape[1:]), *options)
+    gx = empty((groups * c, *size, g.shape[3]), g.dtype)
     if not all_pixels:
         gx[...] = 0 if b is None else b[:, None, None, None]
     for shape in shapes:
-        _run(shape, g, w, (kh * kw, c * kh * kw), b, gx)
+        _run(shape, g, w, (kh * kw, c * kh * kw), b, gx, groups)
     return gx
 
 
