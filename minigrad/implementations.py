@@ -9,6 +9,7 @@ import minigrad.cpu.blend
 import minigrad.cpu.class_loss
 import minigrad.cpu.conv
 import minigrad.cpu.dropout
+import minigrad.cpu.fold
 import minigrad.cpu.indexing
 import minigrad.cpu.layer_norm
 import minigrad.cpu.linear
