@@ -195,8 +195,8 @@ def compiled_avg_pool2d(
 
     def forward(i: int) -> None:
         part = pieces[i]
-        sums = workspace("sums", (n,), adds)
-        fast.mean(block(part), len(y[part]), *sizes, y[part].reshape(-1), sums)
+        scratch = workspace("sums", ((w + 1) * n,), adds)
+        fast.mean(block(part), len(y[part]), *sizes, y[part].reshape(-1), scratch)
 
     parallel(forward, len(pieces), x.size)
 

@@ -8,6 +8,7 @@ from . import inline, jit
 
 U = np.uint64  # an index of this type never counts from an array's end
 MIN_LOOP_IMAGES = 8  # starting a loop over fewer costs more than the loop itself
+MIN_ROW_IMAGES = 32  # of fewer, sums of rows are faster than those of window after window
 FEW_PLACES = 8  # of a window, up to which a comparison for each is faster than a look-up
 
 
@@ -191,7 +192,7 @@ def _inside(i, step, pad, length, size):
 
 @inline
 def _add_eight(x, i, n, sums):
-    """sums += eight neighbouring pixels, which are added to each other in their own dtype."""
+    """sums += eight neighbours of n numbers, which are added to each other in their own dtype."""
     a, b, c, d = (
         x[i : i + n],
         x[i + n : i + 2 * n],
@@ -209,30 +210,53 @@ def _add_eight(x, i, n, sums):
         sums[k] += ((a[k] + b[k]) + (c[k] + d[k])) + ((e[k] + f[k]) + (g[k] + h[k]))
 
 
+@inline
+def _add(x, i, sums):
+    xs = x[i : i + len(sums)]
+    for k in range(U(len(sums))):
+        sums[k] += xs[k]
+
+
 @jit
-def mean(x, channels, h, w, n, oh, ow, kernel, stride, pads, scale, y, sums):
+def mean(x, channels, h, w, n, oh, ow, kernel, stride, pads, scale, y, scratch):
     """y = the sum of each window times the window's ``scale`` (OH, OW), summed in the dtype of
-    ``sums`` (N)."""
+    ``scratch``, which holds (W + 1, N): with few images first down, then across."""
+    columns, sums = scratch[: w * n], scratch[w * n :]
     for c in range(channels):
         for i in range(oh):
             top, bottom = _inside(i, stride[0], pads[0], kernel[0], h)
+            if n < MIN_ROW_IMAGES:
+                _clear(columns)
+                row = top
+                while row + 8 <= bottom:
+                    _add_eight(x, (c * h + row) * w * n, w * n, columns)
+                    row += 8
+                for rest in range(row, bottom):
+                    _add(x, (c * h + rest) * w * n, columns)
             for j in range(ow):
                 left, right = _inside(j, stride[1], pads[1], kernel[1], w)
                 at, factor = ((c * oh + i) * ow + j) * n, scale[i * ow + j]
                 out = y[at : at + n]
-                for k in range(n):
-                    sums[k] = sums.dtype.type(0)
-                for row in range(top, bottom):
-                    column = left
-                    while column + 8 <= right:
-                        _add_eight(x, ((c * h + row) * w + column) * n, n, sums)
-                        column += 8
-                    for rest in range(column, right):
-                        start = ((c * h + row) * w + rest) * n
-                        pixels = x[start : start + n]
-                        for k in range(n):
-                            sums[k] += pixels[k]
-                for k in range(n):
+                if n < MIN_LOOP_IMAGES:
+                    for k in range(U(n)):
+                        total = scratch.dtype.type(0)
+                        for column in range(U(left), U(right)):
+                            total += columns[column * U(n) + k]
+                        out[k] = total * factor
+                    continue
+                _clear(sums)
+                if n < MIN_ROW_IMAGES:
+                    for column in range(left, right):
+                        _add(columns, column * n, sums)
+                else:
+                    for row in range(top, bottom):
+                        column = left
+                        while column + 8 <= right:
+                            _add_eight(x, ((c * h + row) * w + column) * n, n, sums)
+                            column += 8
+                        for rest in range(column, right):
+                            _add(x, ((c * h + row) * w + rest) * n, sums)
+                for k in range(U(n)):
                     out[k] = sums[k] * factor
 
 
