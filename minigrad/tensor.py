@@ -84,7 +84,7 @@ class Tensor(Variable):
         if grad is None:
             self._grad = Tensor(gradient if owned else tape.copy.run(gradient))
         elif grad.node is None and check.is_writable(grad.data):
-            grad.data += gradient
+            tape.add_into.run(grad.data, gradient)
         else:
             self._grad = Tensor(grad.data + gradient)
 

@@ -242,16 +242,18 @@ for _operation, _lower in ((indexing._tril, True), (indexing._triu, False)):
 
 
 def _writes_slices(x: Array, value: Any, *, index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return x.size >= copy.TURNED and all(type(p) in shape.SIMPLE for p in parts)
+    if x.size < copy.TURNED or index is ...:
+        return x.size >= copy.TURNED
+    return all(type(p) in shape.SIMPLE for p in index)
 
 
 @inplace._in_place.on("cpu", when=_writes_slices)
 def written(x: Array, value: Any, *, index: Any) -> Pair:
-    place = x[index]
+    place = x if index is ... else x[index]
     if not isinstance(value, np.ndarray) or not value.ndim:
         copy.fill(place, value)
     else:
         apart = copied(value) if np.may_share_memory(value, place) else value
-        copy_into(place, np.broadcast_to(apart, place.shape))
+        whole = apart if apart.shape == place.shape else np.broadcast_to(apart, place.shape)
+        copy_into(place, whole)
     return x, lambda g, needs: (None, None)
