@@ -6,6 +6,7 @@ import minigrad.cpu.activation
 import minigrad.cpu.arithmetic
 import minigrad.cpu.attention
 import minigrad.cpu.blend
+import minigrad.cpu.blocks
 import minigrad.cpu.class_loss
 import minigrad.cpu.conv
 import minigrad.cpu.dropout

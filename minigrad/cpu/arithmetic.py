@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..device import Array
 from ..layout import memory_order
 from ..memory import MIN_POOLED_BYTES, empty
 from ..ops import arithmetic
+from ..ops import elementwise as functions
 from ..ops.arithmetic import Pair, are_floats, check_broadcast
 from . import elementwise
 from .along import Along, share
@@ -21,6 +23,7 @@ from .copy import copied
 from .threads import MIN_PARALLEL_SIZE, parallel, split_range
 
 LARGE = MIN_PARALLEL_SIZE
+NUMBERS = int, float
 FEW = 1 << 12  # numbers, for which NumPy is done before a kernel has begun
 # The kernel in which the second operand repeats, and that in which the first does.
 KERNELS: dict[np.ufunc, tuple[str, str]] = {
@@ -31,7 +34,11 @@ KERNELS: dict[np.ufunc, tuple[str, str]] = {
 }
 
 
-def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
+def _apply(ufunc: np.ufunc, a: Any, b: Any) -> Array:
+    if type(b) in NUMBERS:
+        return elementwise.elementwise(lambda out, a: ufunc(a, b, out=out), a)
+    if type(a) in NUMBERS:
+        return elementwise.elementwise(lambda out, b: ufunc(a, b, out=out), b)
     if a.shape == b.shape and a.nbytes < MIN_POOLED_BYTES:
         return ufunc(a, b, a if writes.takes(a) else None)
     if a.size * b.size <= FEW:
@@ -49,11 +56,14 @@ def _apply(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
 
 
-def _checked(name: str, ufunc: np.ufunc, a: Array, b: Array) -> Array:
+def _checked(name: str, ufunc: np.ufunc, a: Any, b: Any) -> Array:
     """The result of the operation ``name``, whose operands must broadcast."""
-    if a.shape != b.shape:
-        check_broadcast(name, a, b)
+    check_broadcast(name, a, b)
     return _apply(ufunc, a, b)
+
+
+def _negative(x: Array) -> Array:
+    return -x if x.size < LARGE else elementwise.elementwise(lambda out, x: np.negative(x, out), x)
 
 
 def _layout(x: Array, v: Array) -> tuple[Along, int] | None:
@@ -121,24 +131,39 @@ def _of_columns_and_rows(kernel: Callable[..., None], a: Array, b: Array) -> Arr
     return y
 
 
-def _large_floats(a: Array, b: Array) -> bool:
+def _with_number(a: Any, b: Any) -> bool:
+    """Whether one operand is a floating array and the other a number, and threads help."""
+    x, number = (b, a) if type(a) in NUMBERS else (a, b)
+    return type(number) in NUMBERS and getattr(x, "size", 0) >= LARGE and x.dtype.kind == "f"
+
+
+def _are_floats(a: Any, b: Any) -> bool:
+    return are_floats(a, b) or _with_number(a, b)
+
+
+def _large_floats(a: Any, b: Any) -> bool:
     """Whether threads help: NumPy's own loop is faster for fewer."""
-    return are_floats(a, b) and max(a.size, b.size) >= LARGE
+    return _with_number(a, b) or (are_floats(a, b) and max(a.size, b.size) >= LARGE)
 
 
-@arithmetic.add.on("cpu", when=are_floats)
-def add(a: Array, b: Array) -> Pair:
+@arithmetic.neg.on("cpu", when=lambda x: x.size >= LARGE and x.dtype.kind == "f")
+def neg(x: Array) -> Pair:
+    return _negative(x), lambda g, needs: (_negative(g),)
+
+
+@arithmetic.add.on("cpu", when=_are_floats)
+def add(a: Any, b: Any) -> Pair:
     return _checked("add", np.add, a, b), lambda g, needs: (g, g)
 
 
-@arithmetic.sub.on("cpu", when=are_floats)
-def sub(a: Array, b: Array) -> Pair:
+@arithmetic.sub.on("cpu", when=_are_floats)
+def sub(a: Any, b: Any) -> Pair:
     y = _checked("sub", np.subtract, a, b)
-    return y, lambda g, needs: (g, -g if needs[1] else None)
+    return y, lambda g, needs: (g, _negative(g) if needs[1] else None)
 
 
-@arithmetic.mul.on("cpu", when=are_floats)
-def mul(a: Array, b: Array) -> Pair:
+@arithmetic.mul.on("cpu", when=_are_floats)
+def mul(a: Any, b: Any) -> Pair:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         if g.shape != a.shape and g.dtype != np.float16 and _is_outer(a, b):
@@ -156,7 +181,7 @@ def mul(a: Array, b: Array) -> Pair:
 
 
 @arithmetic.div.on("cpu", when=_large_floats)
-def div(a: Array, b: Array) -> Pair:
+def div(a: Any, b: Any) -> Pair:
     y = _checked("div", np.divide, a, b)
 
     def of_divisor(out: Array, g: Array, y: Array, b: Array) -> None:
@@ -173,6 +198,15 @@ def div(a: Array, b: Array) -> Pair:
         return _apply(np.divide, g, b) if needs[0] else None, by_b(g) if needs[1] else None
 
     return y, backward
+
+
+# The square root's slope is ∞ or NaN where PyTorch's power's is.
+POWERS = {2: functions._square, 0.5: arithmetic.sqrt}
+
+
+@arithmetic._pow.on("cpu", when=lambda x, *, exponent: exponent in POWERS and x.dtype.kind == "f")
+def power(x: Array, *, exponent: float) -> Pair:
+    return POWERS[exponent].run(x)
 
 
 def _large(a: Array, b: Array) -> bool:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..device import Array
+from ..memory import empty
 from ..ops import indexing
 from ..ops.indexing import Pair
 from ..ops.shape import _getitem
 from ..sums import MAX_RUN
-from .along import along
+from .along import COST, along
 from .compiled import kernels
+from .threads import parallel, split_range
 
 FEW = 1 << 13  # numbers; below, NumPy is fast enough, and nothing has to be compiled
 STRIP = 1 << 15  # sums that stay in a core's cache
+LARGE, PIECE = 1 << 17, 1 << 16  # elements under a mask that cores share, and of a task
 LONGEST = 1 << 16  # indices from which sums of single numbers no longer fit the cache
 
 
@@ -69,6 +73,14 @@ class _Picking:
         start = np.empty(0, self.dtype) if start is None else start
         arrays, sizes = (start, numbers, at), (self.n, many, self.inner, width)
         return self.filled(strips, lambda out, *part: add(out, *arrays, *sizes, *part), self.n)
+
+    def put(self, x: Array, index: Array, source: Array) -> Array:
+        """x with the numbers of ``source``, or its only one, at ``index``."""
+        numbers = source if source.size == 1 else self.flat(source)
+        at = self.flat(index).astype(np.int64, copy=False)
+        arrays, (width, strips) = (self.flat(x), numbers, at), self.view.strips(8, STRIP)
+        sizes, put = (self.n, index.shape[self.axis], self.inner, width), self.fast.put_each
+        return self.filled(strips, lambda out, *part: put(out, *arrays, *sizes, *part), self.n)
 
     def _added(self, start: Array | None, count: int, add: Callable[..., object]) -> Array:
         """``add(flat, first, last)`` of ``count`` parts, one behind the other, that hold ``start``
@@ -140,6 +152,65 @@ def rows(x: Array, *, index: tuple[Any, ...], unique: bool) -> Pair:
     return picking.pick(x, vector).reshape(shape), backward
 
 
+def _by_mask(x: Array, *, index: tuple[Any, ...], unique: bool) -> bool:
+    """Whether the index is a mask of all elements, which lie in C order."""
+    mask = index[0] if len(index) == 1 else None
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != x.shape:
+        return False
+    return x.size >= LARGE and x.flags.c_contiguous and mask.flags.c_contiguous
+
+
+@_getitem.on("cpu", when=_by_mask)
+def masked(x: Array, *, index: tuple[Any, ...], unique: bool) -> Pair:
+    """In parts, each of which knows where its elements begin."""
+    mask, shape = index[0].reshape(-1), x.shape
+    parts = split_range(x.size, -(-x.size // PIECE))
+    ends = [0, *itertools.accumulate(int(np.count_nonzero(mask[part])) for part in parts)]
+
+    def both(i: int) -> tuple[slice, slice]:
+        return parts[i], slice(ends[i], ends[i + 1])
+
+    def pick(i: int) -> None:
+        part, to = both(i)
+        y[to] = flat[part][mask[part]]
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        def put(i: int) -> None:
+            part, from_ = both(i)
+            gx[part] = 0
+            gx[part][mask[part]] = g[from_]
+
+        gx = empty((mask.size,), g.dtype)
+        parallel(put, len(parts), COST * mask.size)
+        return (gx.reshape(shape),)
+
+    flat, y = x.reshape(-1), empty((ends[-1],), x.dtype)
+    parallel(pick, len(parts), COST * x.size)
+    return y, backward
+
+
+@indexing._nonzero.on("cpu", when=lambda x: x.size >= LARGE and x.flags.c_contiguous)
+def nonzero(x: Array) -> Array:
+    """In parts, as above: flat places, and the rest of dividing them by each size."""
+    flat, sizes = x.reshape(-1), x.shape
+    parts = split_range(x.size, -(-x.size // PIECE))
+    ends = [0, *itertools.accumulate(int(np.count_nonzero(flat[part])) for part in parts)]
+    y = empty((ends[-1], x.ndim), np.int64)
+
+    def find(i: int) -> None:
+        to = y[ends[i] : ends[i + 1]]
+        places = np.flatnonzero(flat[parts[i]])
+        places += parts[i].start
+        for axis in range(x.ndim - 1, 0, -1):
+            whole = places // sizes[axis]
+            np.subtract(places, whole * sizes[axis], out=to[:, axis])
+            places = whole
+        to[:, 0] = places
+
+    parallel(find, len(parts), COST * x.size)
+    return y
+
+
 def _vector(index: Array, axis: int) -> Array | None:
     """``index`` as a vector along ``axis``, if it is one, perhaps expanded."""
     if index.ndim == 1:
@@ -184,6 +255,26 @@ def _are_many(x: Array, index: Array, *, axis: int) -> bool:
 @indexing.take_along.on("cpu", when=_are_many)
 def take_along(x: Array, index: Array, *, axis: int) -> Pair:
     return _gathered(x, index, axis, once=True)
+
+
+def _puts(x: Array, index: Array, source: Any, *, axis: int, add: bool) -> bool:
+    alike = type(source) in (int, float) or getattr(source, "shape", None) == index.shape
+    return not add and alike and _is_alike(x, index, axis)
+
+
+@indexing._scatter.on("cpu", when=_puts)
+def scatter(x: Array, index: Array, source: Any, *, axis: int, add: bool) -> Pair:
+    picking = _Picking(x, axis)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            picking.put(g, index, np.zeros(1, g.dtype)) if needs[0] else None,
+            None,
+            picking.pick(g, index) if needs[2] else None,
+        )
+
+    numbers = source if isinstance(source, np.ndarray) else np.full(1, source, x.dtype)
+    return picking.put(x, index, numbers), backward
 
 
 def _adds(x: Array, index: Array, source: Any, *, axis: int, add: bool) -> bool:

@@ -7,10 +7,9 @@ sums in float64. Sums of columns are compiled too.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +25,8 @@ from .elementwise import elementwise
 FEW = 1 << 12  # numbers
 MANY = 1 << 14  # numbers from which runs are summed by compiled loops
 SHORTEST = 64  # numbers of a run
-NARROWEST = 16  # columns that are added side by side
+NARROWEST = 16  # columns that are reduced side by side
+STRIP = 256  # columns of a strip
 
 
 def _are_few(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
@@ -46,6 +46,16 @@ def sum_of_few(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return total(x, axes, keepdim), lambda g, needs: (_full(shape, g.reshape(())),)
 
 
+def _are_bools(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
+    return x.dtype.kind == "b" and len(axes) == x.ndim
+
+
+@reduce._sum.on("cpu", when=_are_bools)
+def count(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
+    y = np.full((1,) * x.ndim if keepdim else (), np.count_nonzero(x), np.int64)
+    return y, lambda g, needs: (None,)
+
+
 @reduce._mean.on("cpu", when=_are_few)
 def mean_of_few(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, count = x.shape, x.dtype.type(x.size)
@@ -53,28 +63,50 @@ def mean_of_few(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     return y, lambda g, needs: (_full(shape, g.reshape(()) / count),)
 
 
-@functools.lru_cache(maxsize=1024)
-def _innermost(order: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The last of ``order``, as far as they are among ``axes``."""
+class _Ways(NamedTuple):
+    """How an array lies in memory, if it has no gaps, along the axes to reduce.
+
+    Attributes:
+        runs: along those that are innermost in memory: its rows are runs to reduce.
+        columns: along all, if they are side by side and others are inside.
+    """
+
+    runs: Along | None
+    columns: Along | None
+
+
+_known: dict[Any, _Ways] = {}  # the same few in every training step
+
+
+def _ways(x: Array, axes: tuple[int, ...]) -> _Ways:
+    key = x.shape, x.strides, x.itemsize, axes, SHORTEST, NARROWEST
+    if (ways := _known.get(key)) is None:
+        if len(_known) == 1024:
+            _known.clear()
+        ways = _known[key] = _find_ways(x, axes)
+    return ways
+
+
+def _find_ways(x: Array, axes: tuple[int, ...]) -> _Ways:
+    order = along(x).order
+    if not (x.flags.c_contiguous or x.transpose(order).flags.c_contiguous):
+        return _Ways(None, None)
     kept = max((k + 1 for k, axis in enumerate(order) if axis not in axes), default=0)
-    return order[kept:]
+    runs, columns = along(x, *order[kept:]), along(x, *(axis for axis in order if axis in axes))
+    are_inside = columns.order == order and columns.inner >= NARROWEST
+    return _Ways(runs if runs.n >= SHORTEST else None, columns if are_inside else None)
 
 
-def _runs(x: Array, axes: tuple[int, ...]) -> Along:
-    """x along those of ``axes`` that are innermost in memory: its rows are runs to reduce."""
-    return along(x, *_innermost(along(x).order, axes))
-
-
-def _in_runs(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
+def _can_add(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
     if x.size < MANY or kernels("reduce", x.dtype) is None:
         return False
-    view = _runs(x, axes)
-    dense = x.flags.c_contiguous or x.transpose(view.order).flags.c_contiguous
-    return dense and view.n >= SHORTEST
+    ways = _ways(x, axes)
+    return ways.runs is not None or ways.columns is not None
 
 
 def _folded(
     x: Array,
+    view: Along,
     axes: tuple[int, ...],
     kernel: Callable[..., object],
     join: np.ufunc,
@@ -83,7 +115,6 @@ def _folded(
 ) -> Array:
     """x reduced over ``axes``, which have size 1 then: each run, or each piece of the only run, by
     ``kernel(found, memory, n, *args, first, last)``, and these by ``join``."""
-    view = _runs(x, axes)
     flat, n = view.flat(x), view.n
     if view.outer == 1:
         n = -(-n // len(pieces(n, n)))
@@ -95,41 +126,53 @@ def _folded(
     return y if len(axes) == len(view.axes) else join.reduce(y, axes, keepdims=True)
 
 
-def _columns(x: Array, axes: tuple[int, ...]) -> Along | None:
-    """How x lies in memory along ``axes``, if these are side by side, and others inside."""
-    order = along(x).order
-    view = along(x, *(axis for axis in order if axis in axes))
-    dense = x.flags.c_contiguous or x.transpose(order).flags.c_contiguous
-    return view if dense and view.order == order and view.inner >= NARROWEST else None
+def _in_strips(x: Array, view: Along, kernel: Callable[..., object], *args: Any) -> Array:
+    """The columns of x reduced by ``kernel(found, memory, *args, n, inner, first, last)``."""
+    found, sizes = np.empty(view.outer * view.inner), (view.n, view.inner)
+    strips, memory = view.outer * -(-view.inner // STRIP), view.flat(x)
+    share(lambda _, *part: kernel(found, memory, *args, *sizes, *part), strips, x.size)
+    return view.array(found, *(1,) * len(view.axes))
 
 
-def _can_add(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
-    if x.size < MANY or kernels("reduce", x.dtype) is None:
-        return False
-    return _in_runs(x, axes=axes) or _columns(x, axes) is not None
+def _joined(x: Array, view: Along, join: np.ufunc) -> Array:
+    """The columns of x reduced by NumPy's ``join``."""
+    memory = view.flat(x).reshape(view.outer, view.n, view.inner)
+    found = np.empty((view.outer, view.inner), x.dtype)
+
+    def blocks(_: int, a: int, b: int) -> None:
+        join.reduce(memory[a:b], 1, out=found[a:b])
+
+    def columns(_: int, a: int, b: int) -> None:
+        join.reduce(memory[:, :, a:b], 1, out=found[:, a:b])
+
+    if view.outer > view.inner:
+        share(blocks, view.outer, x.size)
+    else:
+        share(columns, view.inner, x.size)
+    return view.array(found.reshape(-1), *(1,) * len(view.axes))
 
 
 def _sums(x: Array, axes: tuple[int, ...], exact: bool = False) -> Array:
     """Σ x over ``axes`` in float64, runs too if ``exact``."""
-    fast, view = kernels("reduce", x.dtype), _columns(x, axes)
+    fast, (runs, columns) = kernels("reduce", x.dtype), _ways(x, axes)
     assert fast is not None  # see `when`
-    if view is None:
-        return _folded(x, axes, fast.sums, np.add, exact)
-    flat, sums, (n, inner) = view.flat(x), np.empty(view.outer * view.inner), (view.n, view.inner)
-    strips = view.outer * -(-inner // fast.WIDE)
-    share(lambda _, *part: fast.columns(sums, flat, n, inner, *part), strips, x.size)
-    return view.array(sums, *(1,) * len(axes))
+    if runs is not None:
+        return _folded(x, runs, axes, fast.sums, np.add, exact)
+    assert columns is not None
+    return _in_strips(x, columns, fast.columns)
 
 
 def _squares(x: Array, axes: tuple[int, ...], centre: Array | None = None) -> Array:
     """Σ x² over ``axes``, or Σ (x − centre)², in float64."""
-    fast, centres = kernels("reduce", x.dtype), np.zeros(1)
+    fast, (runs, columns) = kernels("reduce", x.dtype), _ways(x, axes)
+    view = columns if runs is None else runs
     assert fast is not None  # see `when`
-    if centre is not None:
-        view = _runs(x, axes)
-        sizes = [1 if axis in view.axes else n for axis, n in enumerate(x.shape)]
-        centres = view.flat(np.broadcast_to(centre, sizes))
-    return _folded(x, axes, fast.squares, np.add, centres)
+    assert view is not None
+    sizes = [1 if axis in view.axes else n for axis, n in enumerate(x.shape)]
+    centres = view.flat(np.broadcast_to(np.zeros(()) if centre is None else centre, sizes))
+    if runs is not None:
+        return _folded(x, runs, axes, fast.squares, np.add, centres)
+    return _in_strips(x, view, fast.column_squares, centres)
 
 
 def _result(y: Array, x: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
@@ -174,8 +217,8 @@ def _scaled(x: Array, factor: Array, centre: Array | None = None) -> Array:
     return elementwise(passes, x, factor, centre.astype(x.dtype))
 
 
-@reduce._var.on("cpu", when=_in_runs)
-def var_of_runs(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
+@reduce._var.on("cpu", when=_can_add)
+def var_of_many(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     v, mean, freedom = _variance(x, axes, correction)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -184,8 +227,8 @@ def var_of_runs(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: 
     return _result(v, x, axes, keepdim), backward
 
 
-@reduce._std.on("cpu", when=_in_runs)
-def std_of_runs(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
+@reduce._std.on("cpu", when=_can_add)
+def std_of_many(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Pair:
     v, mean, freedom = _variance(x, axes, correction)
     y = np.sqrt(v)
 
@@ -196,8 +239,8 @@ def std_of_runs(x: Array, *, axes: tuple[int, ...], correction: float, keepdim: 
     return _result(y, x, axes, keepdim), backward
 
 
-@scan._norm.on("cpu", when=lambda x, *, p, axes, keepdim: p == 2 and _in_runs(x, axes=axes))
-def norm_of_runs(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) -> Pair:
+@scan._norm.on("cpu", when=lambda x, *, p, axes, keepdim: p == 2 and _can_add(x, axes=axes))
+def norm_of_many(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) -> Pair:
     y = np.sqrt(_squares(x, axes))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -207,34 +250,79 @@ def norm_of_runs(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) ->
     return _result(y, x, axes, keepdim), backward
 
 
-@extreme._extreme_over.on("cpu", when=_in_runs)
-def extreme_of_runs(
+@extreme._extreme_over.on("cpu", when=_can_add)
+def extreme_of_many(
     x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool, nan: bool
 ) -> Pair:
-    fast = kernels("reduce", x.dtype)
+    fast, (runs, columns) = kernels("reduce", x.dtype), _ways(x, axes)
     assert fast is not None  # see `when`
     join, sign = (np.maximum, 1) if name == "max" else (np.minimum, -1)
-    kernel, number = fast.extremes(x.dtype), x.dtype.type(sign)
-    y = _folded(x, axes, kernel, join, number, dtype=x.dtype)
+    if runs is not None:
+        number, kernel = x.dtype.type(sign), fast.extremes(x.dtype)
+        y = _folded(x, runs, axes, kernel, join, number, dtype=x.dtype)
+    else:
+        assert columns is not None
+        y = _joined(x, columns, join)
     shape = y.shape if keepdim else [n for axis, n in enumerate(x.shape) if axis not in axes]
-    return y.reshape(shape), lambda g, needs: (extreme.shared(g, x, y, axes, nan),)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        if nan and np.isnan(y).any():
+            return (extreme.shared(g, x, y, axes, nan),)
+        hit = elementwise(lambda out, x, y: np.equal(x, y, out=out), x, y)
+        return (_scaled(hit, g.reshape(y.shape) / _sums(hit, axes).astype(g.dtype)),)
+
+    return y.reshape(shape), backward
+
+
+@extreme._place.on("cpu", when=lambda x, *, name, axis, keepdim: _lies_across(x, axis))
+def place_in_columns(x: Array, *, name: str, axis: int | None, keepdim: bool) -> Pair:
+    """Of all numbers: in the rows, and among the rows."""
+    places, tops = _places(x, -1 if axis is None else axis, name)
+    if axis is None:
+        row = int(getattr(tops.reshape(-1), name)())
+        y = np.asarray(row * x.shape[-1] + places.reshape(-1)[row])
+    else:
+        y = places if keepdim else places.squeeze(axis)
+    return y, lambda g, needs: (None,)
+
+
+def _lies_across(x: Array, axis: int | None) -> bool:
+    """Whether x lies in columns along ``axis``, or along the last one."""
+    along_one = x.ndim > 1 and _can_add(x, axes=(x.ndim - 1 if axis is None else axis,))
+    return along_one and _ways(x, (x.ndim - 1 if axis is None else axis,)).columns is not None
+
+
+def _places(x: Array, axis: int, name: str) -> tuple[Array, Array]:
+    """The first place of the extreme in each column, and the extreme."""
+    fast, view = kernels("reduce", x.dtype), _ways(x, (axis % x.ndim,)).columns
+    assert fast is not None  # see `when`
+    assert view is not None
+    kernel, sign = fast.placing(x.dtype), x.dtype.type(1 if name == "argmax" else -1)
+    tops = np.empty(view.outer * view.inner, x.dtype)
+    places = _in_strips(x, view, lambda found, *args: kernel(found, tops, *args), sign)
+    return places.astype(np.int64), view.array(tops, 1)
 
 
 def _of_product(x: Array, axis: int | None) -> tuple[int, ...]:
     return tuple(range(x.ndim)) if axis is None else (axis,)
 
 
-@scan._prod.on("cpu", when=lambda x, *, axis, keepdim: _in_runs(x, axes=_of_product(x, axis)))
-def product_of_runs(x: Array, *, axis: int | None, keepdim: bool) -> Pair:
+@scan._prod.on("cpu", when=lambda x, *, axis, keepdim: _can_add(x, axes=_of_product(x, axis)))
+def product_of_many(x: Array, *, axis: int | None, keepdim: bool) -> Pair:
     """The gradient, if no number is 0, infinite or NaN: g y / x."""
     fast, axes = kernels("reduce", x.dtype), _of_product(x, axis)
     assert fast is not None  # see `when`
-    y = _folded(x, axes, fast.products, np.multiply)
+    runs, columns = _ways(x, axes)
+    if columns is not None:
+        y = _joined(x, columns, np.multiply)
+    else:
+        assert runs is not None
+        y = _folded(x, runs, axes, fast.products, np.multiply)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         if not (np.isfinite(y) & (y != 0)).all():  # else all numbers are plain
             everything = tuple(range(x.ndim))
-            if _folded(x, everything, fast.count_odd, np.add).any():
+            if _folded(x, along(x, *along(x).order), everything, fast.count_odd, np.add).any():
                 return scan._prod.definition(x, axis=axis, keepdim=keepdim)[1](g, needs)
         slope = (g.reshape(y.shape) * y).astype(x.dtype)
         return (elementwise(lambda out, x, slope: np.divide(slope, x, out=out), x, slope),)

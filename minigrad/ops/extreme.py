@@ -11,7 +11,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32
-from ..tape import Backward, Diagonal, Rerun, op
+from ..tape import Backward, Diagonal, Operation, Rerun, op
 from ..tensor import Tensor
 from .arithmetic import meet
 from .elementwise import named
@@ -149,8 +149,8 @@ def _extreme_at(name: str) -> Callable[..., Tensor]:
 amax, amin = _extreme_at("max"), _extreme_at("min")
 
 
-def _of_two(name: str) -> Callable[..., Tensor]:
-    """The larger (or smaller) of two."""
+def _of_two(name: str) -> tuple[Operation, Callable[..., Tensor]]:
+    """The larger (or smaller) of two: the operation, and the function that checks operands."""
     less, more = ("less", "greater") if name == "maximum" else ("greater", "less")
 
     @op(twice=Diagonal())
@@ -179,7 +179,7 @@ def _of_two(name: str) -> Callable[..., Tensor]:
     def function(input: Tensor, other: Tensor) -> Tensor:
         return operation(check.tensor("input", input), check.tensor("other", other))
 
-    return function
+    return operation, function
 
 
-maximum, minimum = _of_two("maximum"), _of_two("minimum")
+(_maximum, maximum), (_minimum, minimum) = _of_two("maximum"), _of_two("minimum")

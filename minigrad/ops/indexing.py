@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
+from ..dispatch import Dispatched
 from ..layout import memory_order
 from ..memory import zeros
 from ..options import lacks
@@ -276,13 +277,18 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 @lacks(out=None)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Indices of the elements other than 0: (number, ndim), or a vector for each dimension."""
-    xp, x = get_xp(check.tensor("input", input).data), input.data
-    found = xp.nonzero(x.reshape(-1) if not x.ndim else x)
+    x = check.tensor("input", input).data
+    found = _nonzero.run(x if x.ndim else x.reshape(-1))
     if check.boolean("as_tuple", as_tuple):
-        return tuple(Tensor(part) for part in found)
-    if not x.ndim:
-        return Tensor(xp.zeros((len(found[0]), 0), np.int64))
-    return Tensor(xp.stack(found, axis=1))
+        return tuple(Tensor(found[:, i]) for i in range(found.shape[1]))
+    return Tensor(found if x.ndim else found[:, :0])
+
+
+@Dispatched
+def _nonzero(x: Array) -> Array:
+    """The indices of the elements other than 0, (number, ndim)."""
+    xp = get_xp(x)
+    return xp.stack(xp.nonzero(x), axis=1)
 
 
 @op(twice=Multilinear("x"))

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
+from ..dispatch import Dispatched
 from ..options import lacks
 from ..tape import Backward, Operation, op
 from ..tensor import Number, Tensor
@@ -79,22 +80,27 @@ lt, le, gt, ge, eq, ne = map(_comparing, SYMBOLS)
 # ---------------------------------------------------------------------------- logic and bits
 
 
+def _of_truth(name: str) -> Operation:
+    return no_gradient(name, lambda *arrays: getattr(get_xp(arrays[0]), name)(*arrays))
+
+
+TRUTH = {name: _of_truth(f"logical_{name}") for name in ("and", "or", "xor", "not")}
+
+
 def _truth(name: str) -> Callable[..., Tensor]:
-    operation = no_gradient(name, lambda a, b: getattr(get_xp(a), name)(a, b))
+    operation = TRUTH[name]
 
     @lacks(out=None)
-    @named(name, f"{name.partition('_')[2]} of the elements' truth, as bools; 0 is False.")
+    @named(operation.name, f"{name} of the elements' truth, as bools; 0 is False.")
     def function(input: Tensor, other: Tensor) -> Tensor:
         return operation(check.tensor("input", input), check.tensor("other", other))
 
     return function
 
 
-logical_and, logical_or, logical_xor = map(_truth, ("logical_and", "logical_or", "logical_xor"))
+logical_and, logical_or, logical_xor = map(_truth, ("and", "or", "xor"))
 logical_not = of_one(
-    "logical_not",
-    no_gradient("logical_not", lambda x: get_xp(x).logical_not(x)),
-    "not of the elements' truth, as bools; 0 is False.",
+    "logical_not", TRUTH["not"], "not of the elements' truth, as bools; 0 is False."
 )
 
 
@@ -116,6 +122,7 @@ def bits(name: str) -> Operation:
 
 
 BITS = {"&": bits("bitwise_and"), "|": bits("bitwise_or"), "^": bits("bitwise_xor")}
+_bitwise_not = no_gradient("bitwise_not", lambda x: get_xp(x).invert(_whole("bitwise_not", x)))
 
 
 def _combining(symbol: str) -> Callable[..., Tensor]:
@@ -131,9 +138,7 @@ def _combining(symbol: str) -> Callable[..., Tensor]:
 
 bitwise_and, bitwise_or, bitwise_xor = map(_combining, "&|^")
 bitwise_not = of_one(
-    "bitwise_not",
-    no_gradient("bitwise_not", lambda x: get_xp(x).invert(_whole("bitwise_not", x))),
-    "~input: of bools not, of integers all bits turned.",
+    "bitwise_not", _bitwise_not, "~input: of bools not, of integers all bits turned."
 )
 
 
@@ -170,15 +175,20 @@ def isclose(
     equal_nan = check.boolean("equal_nan", equal_nan)
     check_broadcast("isclose", input, other)
     check.beside("other", other, input)
-    a, b = input.data, other.data
+    return Tensor(_close.run(input.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+@Dispatched
+def _close(a: Array, b: Array, *, rtol: float, atol: float, equal_nan: bool) -> Array:
+    """y = a and b are equal, or |a − b| ≤ atol + rtol |b|, in float64."""
     xp = get_xp(a)
     close = (a == b) | (equal_nan & xp.isnan(a) & xp.isnan(b))
     if a.dtype.kind == "b":
-        return Tensor(close)
+        return close
     wide = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(all="ignore"):
         far = xp.abs(wide[0] - wide[1])
-        return Tensor(close | (xp.isfinite(far) & (far <= atol + xp.abs(rtol * wide[1]))))
+        return close | (xp.isfinite(far) & (far <= atol + xp.abs(rtol * wide[1])))
 
 
 def allclose(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.ops import activation, arithmetic, elementwise, piecewise, rounding, smooth
+from minigrad.ops import activation, arithmetic, elementwise, piecewise, rounding, scan, smooth
 from tests.common import seeds
 from tests.ops.driver import Arguments, Cases
 
@@ -67,6 +67,13 @@ def softmax(draw: st.DrawFn) -> Arguments:
     return [x], {"axis": draw(st.integers(0, len(shape) - 1))}
 
 
+@st.composite
+def sums_of_powers(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(softmax())
+    axes = draw(st.sampled_from([(options["axis"],), tuple(range(x.ndim))]))
+    return [x], {"axes": axes, "keepdim": draw(st.booleans())}
+
+
 def options(*choices: dict[str, float]) -> st.SearchStrategy[dict[str, float]]:
     return st.sampled_from(choices or ({},))
 
@@ -98,6 +105,7 @@ SIMPLE: dict[Any, Any] = {
 }
 
 CASES = {
+    scan._logsumexp: Cases(sums_of_powers(), limits=STRIPS, special=True, batch_last=False),
     activation._relu: Cases(relu(), limits=BLOCKS, special=True, exact=True),
     activation._leaky_relu: Cases(leaky_relu(), limits=BLOCKS, special=True),
     piecewise._prelu: Cases(prelu(), limits=BLOCKS | STRIPS, special=True),

@@ -19,6 +19,10 @@ BLOCKS = {
 }
 
 
+FEW = {"minigrad.cpu.elementwise.BLOCK": (1, 64)}  # with which most arrays are large
+LARGE = {"minigrad.cpu.arithmetic.LARGE": (1,)}
+
+
 @st.composite
 def operands(draw: st.DrawFn) -> Arguments:
     shape = draw(st.sampled_from(SHAPES))
@@ -29,6 +33,13 @@ def operands(draw: st.DrawFn) -> Arguments:
     shapes = [shape, other] if draw(st.booleans()) else [other, shape]
     generator = np.random.default_rng(draw(seeds))
     return [generator.standard_normal(shape) for shape in shapes], {}
+
+
+@st.composite
+def operands_and_numbers(draw: st.DrawFn) -> Arguments:
+    (a, b), _ = draw(operands())
+    number = draw(st.sampled_from([2, -0.7]))
+    return draw(st.sampled_from([[a, b], [a, b], [a, number], [number, a]])), {}
 
 
 @st.composite
@@ -83,10 +94,11 @@ def selected(draw: st.DrawFn) -> Arguments:
 
 CASES = {
     operation: Cases(
-        operands(),
+        operands_and_numbers(),
+        gpu=operands(),
         limits={
             **BLOCKS,
-            "minigrad.cpu.arithmetic.LARGE": (1,),
+            **LARGE,
             "minigrad.cpu.arithmetic.FEW": (1, 1 << 12),
         },
         special=True,
@@ -111,12 +123,13 @@ CASES = {
         operation: Cases(blended(value=(1, -0.5)), limits=BLOCKS, batch_last=False)
         for operation in (elementwise._addcmul, elementwise._addcdiv)
     },
-    tape.add: Cases(gradients(), limits=BLOCKS, special=True, exact=True),
+    arithmetic.neg: Cases(one(), limits={**BLOCKS, **LARGE}, special=True, exact=True, examples=10),
+    tape.add: Cases(gradients(), limits=FEW, special=True, exact=True),
     tape.copy: Cases(
         gradients().map(lambda drawn: (drawn[0][:1], {})),
-        limits={"minigrad.cpu.arithmetic.LARGE": (1,), "minigrad.cpu.copy.FEW": (1,)},
+        limits={**LARGE, "minigrad.cpu.copy.FEW": (1,)},
         special=True,
         exact=True,
     ),
-    tape.add_into: Cases(gradients(), limits=BLOCKS, special=True, exact=True, written=(0,)),
+    tape.add_into: Cases(gradients(), limits=FEW, special=True, exact=True, written=(0,)),
 }

@@ -37,7 +37,15 @@ def unlike(draw: st.DrawFn) -> Arguments:
 def scatter(draw: st.DrawFn) -> Arguments:
     (x, index), options = draw(gather())
     source = np.random.default_rng(draw(seeds)).standard_normal(index.shape)
-    return [x, index, source], {**options, "add": draw(st.sampled_from([True, True, False]))}
+    if add := draw(st.booleans()):
+        return [x, index, source], {**options, "add": add}
+    return [x, index, draw(st.sampled_from([source, -2]))], {**options, "add": add}
+
+
+@st.composite
+def some(draw: st.DrawFn) -> Arguments:
+    x = np.random.default_rng(draw(seeds)).integers(-1, 2, draw(SHAPES))
+    return [x.astype(draw(st.sampled_from([bool, np.int64, np.float64])))], {}
 
 
 FLOATS = (np.float32, np.float64)  # which kernels serve
@@ -53,5 +61,10 @@ CASES = {
         (indexing.take_along, unlike()),
         (indexing._gather, gather()),
         (indexing._scatter, scatter()),
+    )
+} | {
+    indexing._nonzero: Cases(
+        some(),
+        limits={"minigrad.cpu.indexing.LARGE": (0,), "minigrad.cpu.indexing.PIECE": (7, 1 << 16)},
     )
 }

@@ -22,6 +22,12 @@ def reductions(draw: st.DrawFn) -> Arguments:
 
 
 @st.composite
+def sums(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(reductions())
+    return [x > 0 if draw(st.booleans()) else x], options
+
+
+@st.composite
 def moments(draw: st.DrawFn) -> Arguments:
     (x,), options = draw(reductions())
     x = x * 0 + 3 if draw(st.integers(0, 4)) == 0 else x
@@ -50,6 +56,14 @@ def extremes(draw: st.DrawFn) -> Arguments:
 
 
 @st.composite
+def places(draw: st.DrawFn) -> Arguments:
+    (x,), options = draw(extremes())
+    axis = draw(st.sampled_from([None, *range(x.ndim)]))
+    keepdim = axis is not None and options["keepdim"]
+    return [x], {"name": f"arg{options['name']}", "axis": axis, "keepdim": keepdim}
+
+
+@st.composite
 def products(draw: st.DrawFn) -> Arguments:
     (x,), options = draw(reductions())
     axis = draw(st.sampled_from([None, *range(x.ndim)]))
@@ -60,20 +74,21 @@ def products(draw: st.DrawFn) -> Arguments:
 LIMITS = {
     "minigrad.cpu.reduce.FEW": (1, 1 << 12),
     "minigrad.cpu.reduce.MANY": (1,),
-    "minigrad.cpu.reduce.SHORTEST": (1, 64),
+    "minigrad.cpu.reduce.SHORTEST": (1, 2, 64),
     "minigrad.cpu.reduce.NARROWEST": (2,),
     "minigrad.cpu.along.PIECE": (7, 1 << 18),
 }
 CASES = {
     operation: Cases(drawn, limits=LIMITS, special=True, batch_last=False)
     for operation, drawn in (
-        (reduce._sum, reductions()),
+        (reduce._sum, sums()),
         (reduce._mean, reductions()),
         (reduce._var, moments()),
         (reduce._std, moments()),
         (scan._norm, norms()),
         (tape.add_along, broadcast()),
         (extreme._extreme_over, extremes()),
+        (extreme._place, places()),
         (scan._prod, products()),
     )
 }

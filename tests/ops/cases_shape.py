@@ -39,7 +39,11 @@ def indices(draw: st.DrawFn) -> tuple[Any, ...]:
 @st.composite
 def getitem(draw: st.DrawFn) -> Arguments:
     x = np.random.default_rng(draw(seeds)).standard_normal((5, 3, 4))
-    if draw(st.sampled_from([False, False, False, True])):
+    kind = draw(st.sampled_from(["mask", "mask", "slices", "arrays", "arrays", "arrays"]))
+    if kind == "mask":
+        mask = np.random.default_rng(draw(seeds)).random(x.shape) < 0.5
+        return [x], {"index": (mask,), "unique": True}
+    if kind == "slices":
         index = draw(st.sampled_from([(2,), (..., slice(1, 3)), (None, slice(None), 0)]))
         return [x], {"index": index, "unique": True}
     return [x], {"index": draw(indices()), "unique": False}
@@ -146,6 +150,8 @@ COPIES = {
 }
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
+    "minigrad.cpu.indexing.LARGE": (0,),
+    "minigrad.cpu.indexing.PIECE": (7, 1 << 16),
     "minigrad.cpu.indexing.MAX_RUN": (0, 2),  # with more terms, other bits
     "minigrad.cpu.along.PIECE": (1, 1 << 18),
 }

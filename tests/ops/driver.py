@@ -45,6 +45,7 @@ class Cases:
         exact: whether results are the same bits.
         loosen: multiplies the tolerances.
         derivable: whether the operation has a derivative.
+        examples: how many are drawn.
     """
 
     arguments: st.SearchStrategy[Arguments]
@@ -58,6 +59,7 @@ class Cases:
     exact: bool = False
     loosen: float = 1
     derivable: bool = True
+    examples: int = 30
 
 
 class Call:

@@ -57,7 +57,7 @@ def test_equals_the_definition(operation, implementation, mode):
         pytest.skip("no g++, which compiles the CUDA kernels for the CPU")
     cases, served = CASES[operation], 0
 
-    @settings(max_examples=10 if mode == "gpu" else 30)
+    @settings(max_examples=10 if mode == "gpu" else cases.examples)
     @given(st.data())
     def check(data):
         nonlocal served

@@ -105,6 +105,32 @@ def add_each(out, start, g, index, n, many, inner, width, first, last):
 
 
 @jit
+def put_each(out, x, source, index, n, many, inner, width, first, last):
+    """x, (outer, n, inner), with the numbers of ``source``, (outer, many, inner), or its only one,
+    put at ``index``: strips of ``width`` columns, number ``first`` to ``last``. Of the numbers for
+    one place the last stays."""
+    each = (inner + width - 1) // width
+    for strip in range(first, last):
+        block, column = strip // each, strip % each * width
+        wide = min(width, inner - column)
+        begin, number = block * n * inner + column, block * many * inner + column
+        for i in range(n):
+            at = begin + i * inner
+            out[at : at + wide] = x[at : at + wide]
+        to = out[begin:]
+        for _ in range(many):
+            places = index[number : number + wide]
+            if len(source) > 1:
+                row = source[number : number + wide]
+                for k in range(wide):
+                    to[places[k] * inner + k] = row[k]
+            else:
+                for k in range(wide):
+                    to[places[k] * inner + k] = source[0]
+            number += inner
+
+
+@jit
 def pick(out, x, index, n, many, inner, first, last):
     """Rows number ``first`` to ``last`` of ``out``, (outer · many, inner), or if they are single
     numbers (outer, many): x at ``index`` of the same shape."""

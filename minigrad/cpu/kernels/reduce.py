@@ -1,5 +1,5 @@
 """Runs of n numbers of contiguous memory reduced, number ``first`` to ``last``; the last run may be
-shorter. And sums of columns."""
+shorter. And columns reduced, in strips."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from . import inline_sum, jit
+from . import inline, inline_sum, jit, softmax
 from .norm import RUN, add, add_squares
 from .scalar import INTEGER, LARGEST, bind, rank, ranked
 
+place = inline(softmax.place)
 WIDE, FEW = 256, 32  # columns of a strip, and numbers of a column added in their own dtype
 
 
@@ -33,22 +34,33 @@ def sums(out, x, n, exact, first, last):
 def columns(out, x, n, inner, first, last):
     """Σ x along the middle of (outer, n, inner), for strips of WIDE columns: few numbers in their
     own dtype, their sums in float64."""
-    each = (inner + WIDE - 1) // WIDE
     some = np.empty(min(WIDE, inner), x.dtype)
     for strip in range(first, last):
-        block, column = strip // each, strip % each * WIDE
-        wide = min(WIDE, inner - column)
-        to = out[block * inner + column : block * inner + column + wide]
+        start, begin, wide = place(strip, n, inner, WIDE)
+        to = out[start : start + wide]
         to[:] = 0.0
-        for start in range(0, n, FEW):
+        for i in range(0, n, FEW):
             some[:] = 0
-            for i in range(start, min(start + FEW, n)):
-                at = (block * n + i) * inner + column
-                row = x[at : at + wide]
+            for j in range(i, min(i + FEW, n)):
+                row = x[begin + j * inner : begin + j * inner + wide]
                 for k in range(wide):
                     some[k] += row[k]
             for k in range(wide):
                 to[k] += some[k]
+
+
+@jit
+def column_squares(out, x, centres, n, inner, first, last):
+    """Σ (x − c)² along the middle, in float64, with a centre c for each column."""
+    for strip in range(first, last):
+        start, begin, wide = place(strip, n, inner, WIDE)
+        to = out[start : start + wide]
+        to[:] = 0.0
+        cs = centres[start : start + wide]
+        for i in range(n):
+            row = x[begin + i * inner : begin + i * inner + wide]
+            for k in range(wide):
+                to[k] += (row[k] - cs[k]) * (row[k] - cs[k])
 
 
 @jit
@@ -107,3 +119,28 @@ def _extremes(out, x, n, sign, first, last):
             other = rank(value) if value == value else INTEGER(LARGEST)  # which is NaN
             most = other if other > most else most
         out[q] = sign * ranked(most)
+
+
+@cache
+def placing(dtype: Any) -> Callable[..., Any]:
+    """:func:`_places`, compiled for arrays of ``dtype``."""
+    return jit(bind(_places, dtype.type))
+
+
+def _places(out, tops, x, sign, n, inner, first, last):
+    """The first places of the columns' largest numbers, or smallest with ``sign`` −1, or of their
+    first NaN; and these numbers."""
+    most, at = np.empty(min(WIDE, inner), x.dtype), np.empty(min(WIDE, inner), INTEGER)
+    for strip in range(first, last):
+        start, begin, wide = place(strip, n, inner, WIDE)
+        for k in range(wide):
+            most[k], at[k] = sign * x[begin + k], INTEGER(0)
+        for i in range(1, n):
+            row = x[begin + i * inner : begin + i * inner + wide]
+            for k in range(wide):
+                value, top = sign * row[k], most[k]
+                more = (value > top) | ((value != value) & (top == top))
+                most[k] = value if more else top
+                at[k] = INTEGER(i) if more else at[k]
+        for k in range(wide):
+            out[start + k], tops[start + k] = at[k], sign * most[k]

@@ -82,6 +82,25 @@ def value_in_rows(logarithm, out, x, n, inner, width, first, last):
                 y[k] *= factor
 
 
+def sum_in_rows(out, x, n, inner, width, first, last):
+    """ln Σ eˣ of rows number ``first`` to ``last``."""
+    powers = np.empty(LONG, x.dtype)
+    for i in range(first, last):
+        row = x[i * n : (i + 1) * n]
+        top = largest(row)
+        if top - top == 0.0:
+            out[i] = top + REAL(log(add_powers(row, top, powers)))
+        else:
+            out[i] = beyond(top, row)
+
+
+def beyond(top, row):
+    """A maximum that is infinite or NaN, or NaN if ``row`` has one."""
+    for k in range(len(row)):
+        top = top if row[k] == row[k] else row[k]
+    return top
+
+
 def gradient_in_rows(logarithm, out, y, g, n, inner, width, first, last):
     for i in range(first, last):
         ys, gs, to = y[i * n : (i + 1) * n], g[i * n : (i + 1) * n], out[i * n : (i + 1) * n]
@@ -156,6 +175,21 @@ def value_in_strips(logarithm, out, x, n, inner, width, first, last):
             else:
                 for k in range(wide):
                     y[k] *= run[k]
+
+
+def sum_in_strips(out, x, n, inner, width, first, last):
+    tops, run = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    sums = np.empty(width, np.float64)
+    for strip in range(first, last):
+        start, at, wide = place(strip, n, inner, width)
+        find_tops(tops, x, n, inner, at, wide)
+        find_sums(sums, run, tops, x, x[:0], n, inner, at, wide)
+        for k in range(wide):
+            top = tops[k]
+            if top - top == 0.0:
+                out[start + k] = top + REAL(log(sums[k]))
+            else:
+                out[start + k] = beyond(top, x[at + k : at + (n - 1) * inner + k + 1 : inner])
 
 
 def gradient_in_strips(logarithm, out, y, g, n, inner, width, first, last):

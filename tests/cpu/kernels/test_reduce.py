@@ -48,3 +48,21 @@ def test_columns():
     for part in ((0, 3), (3, 4)):
         kernels.columns(sums.reshape(-1), x.reshape(-1), 70, inner, *part)
     np.testing.assert_allclose(sums, x.sum(1, np.float64), 1e-6)
+    squares, centres = np.empty(2 * inner), np.full(2 * inner, 0.5)
+    kernels.column_squares(squares, x.reshape(-1), centres, 70, inner, 0, 4)
+    expected = ((x - 0.5) ** 2).sum(1, np.float64)
+    np.testing.assert_allclose(squares.reshape(2, inner), expected, 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_places(dtype):
+    """The first of equal numbers, zeros of both signs too; a NaN of any sign is beyond all."""
+    x = np.random.default_rng(0).integers(-2, 3, (2, 9, 20)).astype(dtype)
+    x[0, 2, ::2] = -0.0
+    x[:, 5, :8], x[:, 7, 4:12] = -np.nan, np.nan
+    for sign, name in (1, "argmax"), (-1, "argmin"):
+        places, tops = np.empty((2, 20)), np.empty((2, 20), dtype)
+        arrays = places.reshape(-1), tops.reshape(-1), x.reshape(-1)
+        kernels.placing(x.dtype)(*arrays, dtype(sign), 9, 20, 0, 2)
+        np.testing.assert_array_equal(places, getattr(x, name)(1))
+        np.testing.assert_array_equal(tops, getattr(x, name[3:])(1))

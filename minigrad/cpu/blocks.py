@@ -1,0 +1,168 @@
+"""Definitions of elementwise functions, run block by block.
+
+What a definition makes on the way from a block stays in a core's cache, and the cores share the
+blocks. The derivative of a block is the definition's too, so no formula stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..device import Array
+from ..layout import memory_order_and_back
+from ..memory import empty
+from ..ops import arithmetic, extreme, logic, rounding
+from ..ops import elementwise as functions
+from ..ops.arithmetic import Pair
+from ..tape import Operation
+from . import elementwise
+from .along import COST
+from .threads import MIN_PARALLEL_SIZE, parallel, split_range
+
+LARGE = 4 * MIN_PARALLEL_SIZE  # bytes; of a smaller array the definition is as fast
+
+
+class Blocks:
+    """The memory of arrays like ``x``, in blocks; ``cost`` as in :func:`elementwise.elementwise`,
+    for four bytes."""
+
+    def __init__(self, x: Array, cost: int) -> None:
+        self.order, self.back = memory_order_and_back(x)
+        self.shape, self.size = [x.shape[i] for i in self.order], x.size
+        self.work = cost * x.nbytes // 4
+        self.parts = split_range(x.size, -(-self.work // elementwise.BLOCK), 16)
+
+    def flat(self, a: Any) -> Any:
+        """The memory of an array. A number stays as it is."""
+        if not hasattr(a, "dtype"):
+            return a
+        return elementwise.contiguous(a.transpose(self.order)).reshape(-1)
+
+    def filled(
+        self, dtypes: Sequence[Any], fill: Callable[..., object], args: Sequence[Any]
+    ) -> tuple[Any, ...]:
+        """New arrays of ``dtypes``, None for None. ``fill(i, outs, parts)`` writes block i, from
+        that of ``args``."""
+        flat = [self.flat(a) for a in args]
+        made = [None if dtype is None else empty((self.size,), dtype) for dtype in dtypes]
+
+        def task(i: int) -> None:
+            fill(i, cut(made, self.parts[i]), cut(flat, self.parts[i]))
+
+        parallel(task, len(self.parts), self.work)
+        return tuple(a if a is None else a.reshape(self.shape).transpose(self.back) for a in made)
+
+
+def cut(args: Sequence[Any], part: slice) -> list[Any]:
+    """That part of flat arrays. Other arguments stay as they are."""
+    return [a[part] if hasattr(a, "dtype") else a for a in args]
+
+
+def register(
+    operation: Operation,
+    cost: int = COST,
+    value: Callable[..., Any] | None = None,
+    *,
+    kinds: str = "f",
+    dtype: Any = None,
+    depends: bool = True,
+) -> None:
+    """Run the definition of ``operation`` block by block.
+
+    Args:
+        cost: the time for an element, beside that of a sum.
+        value: ``value(*blocks, out=)`` with the same result, if all options are 0. The definition
+            then runs on the way back only, if its derivative ``depends`` on the operands.
+        kinds: of the operands' dtype.
+        dtype: the result's, if it is not the operands'.
+    """
+    definition = operation.definition
+
+    def serves(*args: Any, **params: Any) -> bool:
+        x = args[0]
+        if cost * getattr(x, "nbytes", 0) < LARGE or x.dtype.kind not in kinds:
+            return False
+        if value is not None and any(params.values()):
+            return False
+        return all(
+            x.dtype.kind == "f"
+            if type(a) in (int, float)
+            else (getattr(a, "shape", None), getattr(a, "dtype", None)) == (x.shape, x.dtype)
+            for a in args[1:]
+        )
+
+    def in_blocks(*args: Any, **params: Any) -> Pair:
+        x = args[0]
+        blocks, slopes = Blocks(x, cost), {}
+
+        def forward(i: int, outs: list[Any], parts: list[Any]) -> None:
+            if value is not None:
+                value(*parts, out=outs[0])
+            else:
+                outs[0][...], slopes[i] = definition(*parts, **params)
+
+        (y,) = blocks.filled([dtype or x.dtype], forward, args)
+        if not depends:
+            return y, definition(*cut([blocks.flat(a) for a in args], slice(0)), **params)[1]
+        kept = () if value is None else args
+
+        def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+            def back(i: int, outs: list[Any], parts: list[Any]) -> None:
+                slope = slopes[i] if value is None else definition(*parts[1:], **params)[1]
+                for out, d in zip(outs, slope(parts[0], needs), strict=True):
+                    if out is not None:
+                        out[...] = d
+
+            return blocks.filled([g.dtype if n else None for n in needs], back, (g, *kept))
+
+        return y, backward
+
+    in_blocks.__name__ = f"{operation.name}_in_blocks"
+    operation.on("cpu", when=serves)(in_blocks)
+
+
+@logic._close.on("cpu", when=lambda a, b, **_: a.nbytes >= LARGE // 4 and a.shape == b.shape)
+def close_in_blocks(a: Array, b: Array, **options: Any) -> Array:
+    def close(i: int, outs: list[Any], parts: list[Any]) -> None:
+        outs[0][...] = logic._close.definition(*parts, **options)
+
+    (y,) = Blocks(a, 2 * COST).filled([np.dtype(bool)], close, (a, b))
+    return y
+
+
+for _operation in (
+    *(arithmetic.log, functions._log2_op, functions._log10_op, functions._log1p, functions._exp2),
+    *(functions._expm1, functions._sin, functions._cos, functions._tan, functions._asin),
+    *(functions._acos, functions._atan, functions._sinh, functions._cosh, functions._asinh),
+    *(functions._acosh, functions._atanh, functions._power, functions._logaddexp, functions._atan2),
+):
+    register(_operation)
+register(arithmetic._pow)
+
+
+def _frac(x: Array, out: Array) -> None:
+    np.subtract(x, np.trunc(x, out), out)
+
+
+register(rounding._frac, 2, _frac, depends=False)
+register(extreme._maximum, 1, np.maximum)
+register(extreme._minimum, 1, np.minimum)
+
+STEPS: dict[Operation, np.ufunc] = {
+    rounding._floor: np.floor,
+    rounding._ceil: np.ceil,
+    rounding._trunc: np.trunc,
+    rounding._round: np.rint,
+    **{operation: getattr(np, operation.name) for operation in logic.BITS.values()},
+    logic._bitwise_not: np.invert,
+}
+for _operation, _value in STEPS.items():
+    _kinds = "f" if _operation.definition.__module__ == rounding.__name__ else "biu"
+    register(_operation, 1, _value, kinds=_kinds, depends=False)
+for _operation in logic.TRUTH.values():
+    register(_operation, 1, getattr(np, _operation.name), kinds="b", depends=False)
+for _operation in logic._COMPARED.values():
+    register(_operation, 1, getattr(np, _operation.name), dtype=np.dtype(bool), depends=False)
