@@ -108,7 +108,9 @@ def leaky_relu(x: Array, *, slope: float) -> Pair:
     return elementwise(forward, x), lambda g, needs: (elementwise(gradient, x, g),)
 
 
-@piecewise._prelu.on("cpu", when=lambda x, w: x.size > 0 and kernels("activation", x.dtype))
+@piecewise._prelu.on(
+    "cpu", when=lambda x, w: x.size > 0 and kernels("activation", x.dtype) is not None
+)
 def prelu(x: Array, w: Array) -> tuple[Array, Backward]:
     """One pass forward, and one backward for both gradients."""
     fast: Any = kernels("activation", x.dtype)

@@ -115,11 +115,12 @@ def _with_repeated(
     return layout.array(y)
 
 
-def _is_outer(a: Array, b: Array) -> bool:
+def _is_outer(a: Any, b: Any) -> bool:
     """Whether a is a column and b a row: each number of a meets every number of b."""
-    if a.ndim != 2 or a.shape[1] != 1 or not 0 < b.ndim <= 2:
+    dims = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
+    if dims not in ((2, 1), (2, 2)) or a.shape[1] != 1:
         return False
-    return len(a) > 1 and b.size == b.shape[-1]
+    return len(a) > 1 and bool(b.size == b.shape[-1])
 
 
 def _of_columns_and_rows(kernel: Callable[..., None], a: Array, b: Array) -> Array:
@@ -166,7 +167,7 @@ def sub(a: Any, b: Any) -> Pair:
 def mul(a: Any, b: Any) -> Pair:
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        if g.shape != a.shape and g.dtype != np.float16 and _is_outer(a, b):
+        if g.dtype != np.float16 and _is_outer(a, b):
             row = b.reshape(-1, 1)  # the sums of products are products of matrices
             return (
                 elementwise.matmul2d(g, row) if needs[0] else None,
