@@ -19,7 +19,7 @@ from ..ops.loss import (
     spread,
 )
 from ..tape import Backward, Gone, keeping
-from .along import along
+from .along import COST, along
 from .compiled import kernels
 
 
@@ -78,7 +78,8 @@ def cross_entropy(
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         out, g = empty((memory.size,), dtype), spread(g, norm, reduction)
         slopes = view.flat(g.reshape(columns)) if g.ndim else np.full(found.shape[1], g)
-        view.run(kernel, "gradient", from_log, out, found, memory, targets, slopes)
+        read = view.size // COST if from_log else None  # no exponentials
+        view.run(kernel, "gradient", from_log, out, found, memory, targets, slopes, numbers=read)
         return (view.array(out),)
 
     if reduction == "none":

@@ -139,19 +139,17 @@ def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None =
         return y
     if out is None:
         out = empty((m, n), a.dtype)
-    if m < n:
-        matmul2d(b.T, a.T, out.T, None if shift is None else shift.T)
-        return out
     count = get_num_threads()
     if shift is not None:  # is added while a part is in a cache
         count *= -(-out.size // (count * BLOCK))
-    rows = split_range(m, count, align=16)
+    parts, every = split_range(max(m, n), count, align=16), slice(None)
 
     def task(i: int) -> None:
-        part = out[rows[i]]
-        np.matmul(a[rows[i]], b, out=part)
+        rows, columns = (parts[i], every) if m >= n else (every, parts[i])
+        part = out[rows, columns]
+        np.matmul(a[rows], b[:, columns], out=part)
         if shift is not None:
-            part += shift if len(shift) == 1 else shift[rows[i]]
+            part += shift[rows if len(shift) > 1 else every, columns if len(shift) == 1 else every]
 
-    parallel(task, len(rows))
+    parallel(task, len(parts))
     return out
