@@ -97,11 +97,18 @@ def compiled_max_pool2d(
     shape, options = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
     seen = y.size * math.prod(window.kernel)
     pieces, block = _channels(x, seen), _blocks(x)
+    phases = window.stride[1] if n < fast.MIN_ROW_IMAGES else 1
+    wide = -(-w // phases)
 
     def forward(i: int) -> None:
         part = pieces[i]
+        count, pixels = len(y[part]), block(part)
+        if phases > 1:
+            rows = workspace("phases", (count * h * phases * wide * n,), x.dtype)
+            fast.split(pixels, count * h, w, n, phases, rows)
+            pixels = rows
         to = y[part].reshape(-1), place[part].reshape(-1)
-        fast.largest(block(part), len(y[part]), *shape, *options, lowest(x.dtype), *to)
+        fast.largest(pixels, count, *shape, *options, phases, lowest(x.dtype), *to)
 
     parallel(forward, len(pieces), seen)
 

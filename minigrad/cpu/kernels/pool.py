@@ -19,47 +19,54 @@ def _clear(y):
 
 
 @inline
-def _columns_inside(offset, step, w, first, last):
-    """The first, and the number, of those output columns j = first … last − 1 whose input column
-    j · step + offset lies inside the image."""
-    if last - first == 1:  # without a division
-        return first, 1 if 0 <= first * step + offset < w else 0
-    first = max(first, -(offset // step))
-    return first, max(0, min(last, (w - 1 - offset) // step + 1) - first)
+def _columns(offset, phases, w, step, first, count):
+    """Of the output columns j = first … first + count − 1, those whose input column j · step ·
+    phases + offset lies inside the image: where the first of these columns is in a row that is
+    split, that j, and how many there are."""
+    phase, wide = 0, w
+    if phases > 1:
+        phase, each = offset % phases, (w + phases - 1) // phases
+        offset, wide = (offset - phase) // phases, (w - phase + phases - 1) // phases
+        phase *= each
+    if count == 1:  # without a division
+        column = first * step + offset
+        return phase + column, first, 1 if 0 <= column < wide else 0
+    low = max(first, -(offset // step))
+    found = max(0, min(first + count, (wide - 1 - offset) // step + 1) - low)
+    return phase + low * step + offset, low, found
 
 
 @inline
-def _take_larger(x, i, apart, left, best, where, j, n):
-    """best = max(best, x), and where = ``left`` where that is x, for n elements: every ``apart``-th
-    from i on, and those from j on."""
-    xs, ys, places = x[i : i + n * apart], best[j : j + n], where[j : j + n]
+def _take_larger(x, i, left, best, where, j, n):
+    """best = max(best, x), and where = ``left`` where that is x, for n elements from i and from j
+    on."""
+    xs, ys, places = x[i : i + n], best[j : j + n], where[j : j + n]
     for k in range(U(n)):
-        v, u = xs[k * U(apart)], ys[k]
+        v, u = xs[k], ys[k]
         larger = (v > u) | ((v != v) & (u == u))
         ys[k] = v if larger else u
         places[k] = left if larger else places[k]
 
 
 @inline
-def _largest_of_four(x, i, apart, down, right, best, where, j, n):
+def _largest_of_four(x, i, down, right, best, where, j, n):
     """best = the largest of the four pixels at i, i + right, i + down and i + down + right, and
-    where = the number of positions from it to the last one, plus 1. Then i is ``apart`` on."""
-    a, b = x[i : i + n * apart], x[i + right : i + right + n * apart]
+    where = the number of positions from it to the last one, plus 1. Then i is 1 on."""
+    a, b = x[i : i + n], x[i + right : i + right + n]
     i += down
-    c, d = x[i : i + n * apart], x[i + right : i + right + n * apart]
+    c, d = x[i : i + n], x[i + right : i + right + n]
     ys, places = best[j : j + n], where[j : j + n]
     four, three = where.dtype.type(4), where.dtype.type(3)
     two, one = where.dtype.type(2), where.dtype.type(1)
     for k in range(U(n)):
-        e = k * U(apart)
-        u, at = a[e], four
-        v = b[e]
+        u, at = a[k], four
+        v = b[k]
         larger = (v > u) | ((v != v) & (u == u))
         u, at = v if larger else u, three if larger else at
-        v = c[e]
+        v = c[k]
         larger = (v > u) | ((v != v) & (u == u))
         u, at = v if larger else u, two if larger else at
-        v = d[e]
+        v = d[k]
         larger = (v > u) | ((v != v) & (u == u))
         ys[k], places[k] = v if larger else u, one if larger else at
 
@@ -72,46 +79,63 @@ def _put_where(g, where, j, left, gx, i, n):
         out[k] = gs[k] if places[k] == left else gx.dtype.type(0)
 
 
-# Along a row, one step is one output pixel (n elements). At stride 1 it is the whole row, because
-# the pixels that one kernel offset reads are then contiguous; `largest` takes a whole row of one
-# image too, whose pixels are ``apart``.
+@jit
+def split(x, rows, w, n, phases, out):
+    """Rows of w pixels of n images, the columns of each one after another by their remainder modulo
+    ``phases``: each part is as long as the first."""
+    wide = (w + phases - 1) // phases
+    for row in range(rows):
+        for p in range(phases):
+            count, at = (w - p + phases - 1) // phases, (row * w + p) * n
+            to = out[(row * phases + p) * wide * n : ((row * phases + p) * wide + count) * n]
+            from_ = x[at : at + (w - p) * n]
+            if n == 1:
+                for k in range(U(count)):
+                    to[k] = from_[k * U(phases)]
+            else:
+                for q in range(U(count)):
+                    for k in range(U(n)):
+                        to[q * U(n) + k] = from_[q * U(phases * n) + k]
+
+
+# Along a row, one step is one output pixel (n elements); or the whole row where the pixels that one
+# kernel offset reads are contiguous: at stride 1, or after `split` by the stride.
 
 
 @jit
-def largest(x, channels, h, w, n, oh, ow, kernel, stride, pads, dilation, lowest, y, place):
+def largest(x, channels, h, w, n, oh, ow, kernel, stride, pads, dilation, phases, lowest, y, place):
     """y = the largest element of each window, and place = the number of positions from it to the
-    window's end. Among equals, and among NaNs, the first counts."""
+    window's end. Among equals, and among NaNs, the first counts. Rows of x are :func:`split` if
+    there are several ``phases``, as many as the stride."""
     kh, kw = kernel
-    step = ow if stride[1] == 1 or n == 1 else 1
-    apart = stride[1] if n == 1 else 1
+    wide = (w + phases - 1) // phases
+    pitch, across = phases * wide, stride[1] // phases
+    step = ow if across == 1 else 1
     for c in range(channels):
         for i in range(oh):
             top = i * stride[0] - pads[0]
             for j in range(0, ow, step):
                 row_start = (c * oh + i) * ow
                 at = (row_start + j) * n
-                left_edge = j * stride[1] - pads[1]
-                if kh == 2 and kw == 2 and top >= 0 and left_edge >= 0:
-                    down, right = dilation
-                    if top + down < h and left_edge + (step - 1) * stride[1] + right < w:
-                        start = ((c * h + top) * w + left_edge) * n
-                        below = down * w * n
-                        _largest_of_four(
-                            x, start, apart, below, right * n, y, place, at, step * n
-                        )  # fmt: skip
+                if kh == 2 and kw == 2 and top >= 0 and top + dilation[0] < h:
+                    first, low, count = _columns(-pads[1], phases, w, across, j, step)
+                    second, _, more = _columns(dilation[1] - pads[1], phases, w, across, j, step)
+                    if count == step and more == step:
+                        start, right = ((c * h + top) * pitch + first) * n, (second - first) * n
+                        below = dilation[0] * pitch * n
+                        _largest_of_four(x, start, below, right, y, place, at, step * n)
                         continue
                 best, where = y[at : at + step * n], place[at : at + step * n]
                 for k in range(step * n):
                     best[k], where[k] = lowest, kh * kw
                 for a in range(kh):
-                    row = i * stride[0] - pads[0] + a * dilation[0]
+                    row = top + a * dilation[0]
                     for b in range(kw if 0 <= row < h else 0):
                         offset = b * dilation[1] - pads[1]
-                        low, count = _columns_inside(offset, stride[1], w, j, j + step)
-                        start = ((c * h + row) * w + low * stride[1] + offset) * n
+                        first, low, count = _columns(offset, phases, w, across, j, step)
+                        start = ((c * h + row) * pitch + first) * n
                         left = place.dtype.type(kh * kw - a * kw - b)
-                        at_low = (row_start + low) * n
-                        _take_larger(x, start, apart, left, y, place, at_low, count * n)
+                        _take_larger(x, start, left, y, place, (row_start + low) * n, count * n)
 
 
 @jit
@@ -168,7 +192,7 @@ def largest_of_cells(x, channels, h, w, n, oh, ow, y, place):
                     for column in range(left, right):
                         pixel = row * w + column
                         start = (c * h * w + pixel) * n
-                        _take_larger(x, start, 1, place.dtype.type(pixel), y, place, at, n)
+                        _take_larger(x, start, place.dtype.type(pixel), y, place, at, n)
 
 
 @jit
