@@ -19,6 +19,7 @@ from .elementwise import matmul2d, to_batch_last
 from .threads import get_num_threads, parallel, split_range
 
 MOST_ROWS = 16  # of a linear layer, up to which this measured faster than BLAS
+NARROW = 32  # results of a row, from which rows stay rows
 MIN_WEIGHTS = 1 << 17  # numbers that a core's cache does not hold
 
 
@@ -58,16 +59,21 @@ def linear_of_few(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]
 
 @_linear.on("cpu")
 def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
-    """In the memory order of x: with the batch innermost as Yᵀ = W Xᵀ + b."""
-    if x.flags.c_contiguous and not x.flags.f_contiguous:
+    """Yᵀ = W Xᵀ + b, which keeps the batch innermost in memory; of many rows in C order, such as
+    tokens, Y = X Wᵀ + b, in C order too."""
+    in_rows = len(x) >= len(w) >= NARROW and x.flags.c_contiguous and not x.flags.f_contiguous
+    if in_rows:
         y = matmul2d(x, w.T, shift=None if b is None else b[None])
     else:
         y = matmul2d(w, x.T, shift=None if b is None else b[:, None]).T
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        in_rows = g.flags.c_contiguous
-        gx = None if not needs[0] else matmul2d(g, w) if in_rows else matmul2d(w.T, g.T).T
-        gw = _product(g.T, x) if needs[1] else None
+        gx = gw = None
+        if needs[0]:
+            rows = in_rows and g.flags.c_contiguous
+            gx = matmul2d(g, w) if rows else matmul2d(w.T, g.T).T
+        if needs[1]:
+            gw = _product(g.T, x)
         return gx, gw, tape.add_along.run(g, (0,)).reshape(-1) if needs[2] else None
 
     return y, backward

@@ -38,7 +38,7 @@ def matmul(draw: Any) -> Arguments:
 
 
 LIMITS = {"minigrad.cpu.elementwise._MIN_PARALLEL_PRODUCT": (1, 1 << 17)}
-WEIGHTS = {"minigrad.cpu.linear.MIN_WEIGHTS": (0, 1 << 17)}
+WEIGHTS = {"minigrad.cpu.linear.MIN_WEIGHTS": (0, 1 << 17), "minigrad.cpu.linear.NARROW": (1, 32)}
 
 CASES = {
     _linear: Cases(
