@@ -1,4 +1,4 @@
-"""Weighted sums are products by a matrix that is mostly zeros."""
+"""Weighted sums are products by matrices that are mostly zeros."""
 
 from __future__ import annotations
 
@@ -7,17 +7,32 @@ import pytest
 
 kernels = pytest.importorskip("minigrad.cpu.kernels.resize")
 
+SUMS = np.array([0, 2, 2, 3]), np.array([4, 1, 0]), np.array([0.3, 0.5, 1.0])
+PAIRS = np.array([0, 1, 3, 3]), np.array([0, 1, 0]), np.array([1.0, -2, 0.7])
 
-@pytest.mark.parametrize("blocks", [1, 3, 6])
-def test_sums(blocks):
-    rng = np.random.default_rng(0)
-    begins, places, weights = np.array([0, 2, 2, 3]), np.array([4, 1, 0]), rng.random(3)
-    matrix = np.zeros((3, 5))
-    matrix[[0, 0, 2], places] = weights
-    x, out = rng.random((blocks, 5)), np.empty((blocks, 3))
-    for first, last in ((0, 1), (1, -(-blocks // 4))):
-        kernels.numbers(out.reshape(-1), x.reshape(-1), begins, places, weights, 5, first, last)
-    np.testing.assert_allclose(out, x @ matrix.T)
-    rows = np.empty((3, blocks))
-    kernels.rows(rows.reshape(-1), x.T.flatten(), begins, places, weights, 5, blocks, 0, 3)
-    np.testing.assert_allclose(rows.T, out)
+
+def matrix(sums: tuple[np.ndarray, np.ndarray, np.ndarray], n: int) -> np.ndarray:
+    begins, places, weights = sums
+    whole = np.zeros((len(begins) - 1, n))
+    whole[np.repeat(np.arange(len(whole)), np.diff(begins)), places] = weights
+    return whole
+
+
+@pytest.mark.parametrize("inner", [1, 3])
+def test_planes(inner):
+    x, out = np.random.default_rng(0).random((4, 2, 5, inner)), np.empty((4, 3, 3, inner))
+    for first, last in ((0, 5), (5, 12)):
+        sizes = 2, 5, inner
+        kernels.planes(out.reshape(-1), x.reshape(-1), *PAIRS, *SUMS, *sizes, first, last)
+    expected = np.einsum("ij,njkm,lk->nilm", matrix(PAIRS, 2), x, matrix(SUMS, 5))
+    np.testing.assert_allclose(out, expected)
+
+
+@pytest.mark.parametrize("across_first", [True, False])
+def test_images(across_first):
+    x, out = np.random.default_rng(0).random((4, 2, 5)), np.zeros((4, 3, 3))
+    order = 2, 5, across_first, 0
+    kernels.images(out.reshape(-1), x.reshape(-1), *PAIRS, *SUMS, *order, 1, 3)
+    expected = np.einsum("ij,njk,lk->nil", matrix(PAIRS, 2), x, matrix(SUMS, 5))
+    np.testing.assert_allclose(out[1:3], expected[1:3])
+    assert not out[[0, 3]].any()
