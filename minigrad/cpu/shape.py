@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from . import copy
 from .along import share
 from .compiled import kernels
 from .copy import alike, copied, copy_into, cut, dense
+from .elementwise import contiguous
 from .threads import parallel
 
 
@@ -33,60 +34,105 @@ def _large(x: Array, **_: Any) -> bool:
 Widths = tuple[tuple[int, int], ...]
 
 
-def _frames_rows(x: Array, *, widths: Widths, **_: Any) -> bool:
-    """Whether kernels serve: the two innermost axes in memory are padded, or one of them."""
-    if x.ndim < 2 or not _large(x) or kernels("copy", x.dtype) is None:
-        return False
-    return not any(any(widths[i]) for i in memory_order(x)[:-2])
+class _Frame(NamedTuple):
+    """Images in a frame, as they lie in memory: see :func:`minigrad.cpu.kernels.copy.frame`."""
+
+    sizes: tuple[int, ...]  # with the frame
+    rows: Array
+    columns: Array
+    left: int
+    h: int
+    w: int
 
 
-def _inside(x: Array, widths: Widths) -> tuple[slice, ...]:
-    """Where x lies in its frame."""
-    return tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
-
-
-def _room(x: Array, widths: Widths) -> Array:
-    """An uninitialised array for x in its frame, in the memory order of x."""
-    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
-    return empty(sizes, x.dtype, order=memory_order(x))
-
-
-def _framed(x: Array, widths: Widths, mode: str | None, value: float) -> Array:
-    """x in a frame of ``value``, or of what ``mode`` copies, made in one pass."""
-    order, fast = memory_order(x), kernels("copy", x.dtype)
-    assert fast is not None  # see `when`
-    y = _room(x, widths)
+@functools.lru_cache(maxsize=256)  # the same few in each step of a training
+def _frame_of(
+    shape: tuple[int, ...], order: tuple[int, ...], widths: Widths, mode: str | None
+) -> _Frame | None:
+    """The frame of arrays whose axes lie in ``order``; None unless its axes are the two innermost,
+    or the two around the innermost one."""
+    if len(order) < 2:
+        return None
+    inner = 1 if any(widths[order[-1]]) or len(order) == 2 else shape[order[-1]]
+    *rest, row, column = order[:-1] if inner > 1 else order
+    if any(any(widths[i]) for i in rest):
+        return None
     tables = []
-    for n, (low, high) in ((x.shape[i], widths[i]) for i in order[-2:]):
+    for n, (low, high) in ((shape[i], widths[i]) for i in (row, column)):
         places = np.arange(-low, n + high)
         inside = np.where((places >= 0) & (places < n), places, -1)
         tables.append(inside if mode is None else pad.sources(n, low, high, mode))
-    h, w = (x.shape[i] for i in order[-2:])
-    memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
-    numbers = *tables, widths[order[-1]][0], h, w, x.dtype.type(value)
-    out = y.transpose(order).reshape(-1)
-    share(lambda _, *part: fast.frame(out, memory, *numbers, *part), x.size // (h * w), y.size)
+    rows, columns = tables
+    if inner > 1:
+        columns = np.where(columns < 0, -1, columns * inner + np.arange(inner)[:, None]).T.ravel()
+    sizes = tuple(low + n + high for (low, high), n in zip(widths, shape, strict=True))
+    left = widths[column][0] * inner
+    return _Frame(
+        sizes, rows, np.ascontiguousarray(columns), left, shape[row], shape[column] * inner
+    )
+
+
+def _frame(x: Array, widths: Widths, mode: str | None = None) -> _Frame | None:
+    """The frame of x by kernels, if they serve."""
+    if x.size < FRAMED or kernels("copy", x.dtype) is None:
+        return None
+    return _frame_of(x.shape, tuple(memory_order(x)), widths, mode)
+
+
+FRAMED = 1 << 10  # elements; NumPy is as fast with fewer
+
+
+def _framed(x: Array, frame: _Frame, value: float) -> Array:
+    """x in a frame of ``value``, or of copies, made in one pass."""
+    order, fast = memory_order(x), kernels("copy", x.dtype)
+    assert fast is not None  # see `_frame`
+    y = empty(frame.sizes, x.dtype, order=order)
+    memory, out = contiguous(x.transpose(order)).reshape(-1), y.transpose(order).reshape(-1)
+    numbers = *frame[1:], x.dtype.type(value)
+
+    def task(_: int, first: int, last: int) -> None:
+        fast.frame(out, memory, *numbers, first, last)
+
+    share(task, x.size // (frame.h * frame.w), y.size)
     return y
 
 
-@pad._pad_by_copies.on("cpu", when=_frames_rows)
+def _unframed(g: Array, shape: tuple[int, ...], order: list[int], frame: _Frame) -> Array:
+    """The gradient of an array of ``shape`` in that memory order, for that of :func:`_framed`."""
+    fast = kernels("copy", g.dtype)
+    assert fast is not None  # see `_frame`
+    gx = empty(shape, g.dtype, order=order)
+    memory, out = contiguous(g.transpose(order)).reshape(-1), gx.transpose(order).reshape(-1)
+
+    def task(_: int, first: int, last: int) -> None:
+        fast.unframe(out, memory, *frame[1:], first, last)
+
+    share(task, gx.size // (frame.h * frame.w), g.size)
+    return gx
+
+
+@pad._pad_by_copies.on("cpu", when=lambda x, *, widths, mode: _frame(x, widths, mode) is not None)
 def padded_by_copies(x: Array, *, widths: Widths, mode: str) -> Pair:
-    inside = _inside(x, widths)
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (dense(pad.sum_of_copies(g, pad.copies_of(x.shape, widths, mode))[inside]),)
-
-    return _framed(x, widths, mode, 0), backward
+    frame, order = _frame(x, widths, mode), memory_order(x)
+    assert frame is not None  # see `when`
+    before = x.shape
+    return _framed(x, frame, 0), lambda g, needs: (_unframed(g, before, order, frame),)
 
 
-@pad._pad.on("cpu", when=_large)
+def _pads(x: Array, *, widths: Widths, **_: Any) -> bool:
+    return _large(x) or _frame(x, widths) is not None
+
+
+@pad._pad.on("cpu", when=_pads)
 def padded(x: Array, *, widths: Widths, value: float) -> Pair:
     """By a kernel, or each part of the result is filled, and gets its part of x while it is in the
     cache."""
-    inside = _inside(x, widths)
-    if _frames_rows(x, widths=widths):
-        return _framed(x, widths, None, value), lambda g, needs: (dense(g[inside]),)
-    y = _room(x, widths)
+    if (frame := _frame(x, widths)) is not None:
+        shape_of_x, order = x.shape, memory_order(x)
+        return _framed(x, frame, value), lambda g, needs: (_unframed(g, shape_of_x, order, frame),)
+    inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True))
+    sizes = tuple(low + n + high for (low, high), n in zip(widths, x.shape, strict=True))
+    y = empty(sizes, x.dtype, order=memory_order(x))
     axis, parts = cut(y)
     before, (low, behind) = (slice(None),) * axis, (inside[axis].start, inside[axis].stop)
 

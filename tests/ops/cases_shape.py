@@ -73,7 +73,7 @@ def padding(draw: st.DrawFn) -> Arguments:
 
 @st.composite
 def framing(draw: st.DrawFn) -> Arguments:
-    """The last one or two axes, which are innermost in memory or not."""
+    """The last one or two axes, which are innermost in memory or not. None is empty."""
     (x,), options = draw(padding())
     axes = min(draw(st.integers(1, 2)), x.ndim - 1)
     widths = (((0, 0),) * x.ndim + options["widths"][-axes:])[-x.ndim :]
@@ -148,6 +148,7 @@ COPIES = {
     "minigrad.cpu.copy.PIECE": (1, 20),
     "minigrad.cpu.copy.TURNED": (1, 1 << 17),
 }
+FRAMES = {"minigrad.cpu.shape.FRAMED": (1, 1 << 20), "minigrad.cpu.along.PIECE": (1, 1 << 18)}
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
     "minigrad.cpu.indexing.LARGE": (0,),
@@ -160,8 +161,8 @@ CASES = {
     shape.check_within: Cases(within()),
     shape._reshape: Cases(reshaping(), limits=COPIES, batch_last=False, exact=True),
     shape._cat: Cases(joining(), limits=COPIES, batch_last=False, exact=True),
-    pad._pad: Cases(padding(), limits=COPIES, exact=True),
-    pad._pad_by_copies: Cases(framing(), limits=COPIES),
+    pad._pad: Cases(padding(), limits=COPIES | FRAMES, exact=True),
+    pad._pad_by_copies: Cases(framing(), limits=COPIES | FRAMES),
     rearrange._flip: Cases(flipping(), limits=COPIES, exact=True),
     inplace._in_place: Cases(writing(), written=(0,), limits=COPIES, exact=True, derivable=False),
     rearrange._roll: Cases(rolling(), limits=COPIES, exact=True),

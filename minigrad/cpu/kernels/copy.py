@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import jit
+from . import jit_each
 
 
-@jit
+@jit_each
 def fill(out, number, first, last):
     """``number`` from ``first`` to ``last``."""
     part = out[first:last]
@@ -16,7 +16,7 @@ def fill(out, number, first, last):
         part[k] = number
 
 
-@jit
+@jit_each
 def reversed_rows(out, x, n, first, last):
     """Rows ``first`` to ``last`` of n numbers, backwards."""
     for row in range(first, last):
@@ -25,7 +25,7 @@ def reversed_rows(out, x, n, first, last):
             to[k] = from_[np.uint64(n - 1 - k)]  # which cannot be negative, so this is vectorised
 
 
-@jit
+@jit_each
 def triangles(out, x, rows, columns, diagonal, lower, first, last):
     """Rows ``first`` to ``last`` of matrices (rows, columns), with zeros above ``diagonal`` if
     ``lower``, else below it."""
@@ -38,7 +38,7 @@ def triangles(out, x, rows, columns, diagonal, lower, first, last):
             to[k] = 0 if lower else from_[k]
 
 
-@jit
+@jit_each
 def frame(out, x, rows, columns, left, h, w, value, first, last):
     """Fill images ``first`` to ``last`` of ``out``, which have ``len(rows)`` times ``len(columns)``
     pixels, from x, whose images have h · w.
@@ -62,3 +62,29 @@ def frame(out, x, rows, columns, left, h, w, value, first, last):
                 out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
             for j in range(left + w, wide):
                 out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
+
+
+@jit_each
+def unframe(out, g, rows, columns, left, h, w, first, last):
+    """The derivative of :func:`frame`: images ``first`` to ``last`` of ``out``, with the sums of
+    the pixels of g that are copies of theirs."""
+    high, wide, plain = len(rows), len(columns), columns.min() < 0
+    for image in range(first, last):
+        whole = out[image * h * w : (image + 1) * h * w]
+        for k in range(0 if plain else len(whole)):
+            whole[k] = 0
+        for i in range(high):
+            if rows[i] < 0:
+                continue
+            begin = (image * high + i) * wide
+            row, inside = whole[rows[i] * w : (rows[i] + 1) * w], g[begin + left : begin + left + w]
+            if plain:
+                for j in range(w):
+                    row[j] = inside[j]
+                continue
+            for j in range(w):
+                row[j] += inside[j]
+            for j in range(left):
+                row[columns[j]] += g[begin + j]
+            for j in range(left + w, wide):
+                row[columns[j]] += g[begin + j]
