@@ -26,7 +26,9 @@ Finding such tiles, to compute them directly, would take another pass over all i
 the time of each convolution, as measured.
 
 The transforms are compiled (:mod:`minigrad.cpu.kernels.winograd`). A core takes one block of tiles
-at a time, small enough for its cache: transform, 36 products, transform back.
+at a time, small enough for its cache: transform, 36 products, transform back. A vector holds the
+same pixel of 16 images. Fewer images are cut into bands of rows, which overlap by two and count as
+images.
 """
 
 from __future__ import annotations
@@ -60,6 +62,10 @@ LEAST_SUMMED = 256  # in `weight_gradient`: with fewer, adding up vectors takes 
 MAX_IMAGES = 128  # of a block: its tiles share pixels, which are then read once
 RUNS = 8  # calls of a kernel for each thread
 COST = 4  # of transforming an element of filters, in copies of one
+# What takes as long as so many of the 36 products with a number, as measured:
+TRANSFORM = 9  # of its tile; of an output's too
+COPY = 100  # of its image into a band, divided by the number of images
+FILTERS = 24  # of filters into points, if their products have few columns
 _PAD = 16  # elements
 
 
@@ -67,11 +73,57 @@ def is_supported(x: Array, outputs: int, size: Pair) -> bool:
     """True if the kernels are available and faster for x (C, H, W, N) and ``outputs`` channels of
     ``size`` (OH, OW)."""
     c, n = x.shape[0], x.shape[3]
-    if n < 16 or kernels("winograd", x.dtype) is None:
+    if kernels("winograd", x.dtype) is None:
         return False
-    down, across = _tiles(size)
-    points = 36 * down * across * (1 + 9 / c + 9 / outputs)  # the transforms as measured
-    return points < 9 * size[0] * size[1]
+    bands = _bands(n, size[0])
+    down, across = _tiles((bands.rows, size[1]))
+    each, filters = TRANSFORM, 0.0
+    if bands.parts > 1:
+        each, filters = TRANSFORM + COPY / n, FILTERS / n
+    points = bands.parts * down * across * (1 + each / c + each / outputs) + filters
+    return 36 * points < 9 * size[0] * size[1]
+
+
+class _Bands(NamedTuple):
+    """The number of bands into which images are cut, and the rows of the output of each."""
+
+    parts: int
+    rows: int
+
+
+def _bands(n: int, rows: int) -> _Bands:
+    """For n images with so many rows of outputs."""
+    parts = -(-16 // n)
+    return _Bands(parts, rows if parts == 1 else _padded(-(-rows // parts), 4))
+
+
+def _cut(x: Array, bands: _Bands, above: int, overlap: int) -> Array:
+    """The bands of x (C, H, W, N) as images, each with ``overlap`` more rows, of which ``above``
+    come first."""
+    compiled, (c, _, wide, n) = _compiled(x), x.shape
+    rows = bands.rows + overlap
+    y = empty((c, rows, wide, bands.parts * n), x.dtype)
+    parts, flat, out = split_range(c, threads_for(y.size)), x.reshape(-1), y.reshape(-1)
+
+    def task(i: int) -> None:
+        part = parts[i].start, parts[i].stop
+        compiled.cut(flat, x.shape, above, bands.rows, rows, bands.parts, out, *part)
+
+    parallel(task, len(parts), y.size)
+    return y
+
+
+def _join(x: Array, bands: _Bands, rows: int) -> Array:
+    """The images (C, H, W, N), of so many ``rows``, of which x holds the bands."""
+    compiled, (c, _, wide, n) = _compiled(x), x.shape
+    y = empty((c, rows, wide, n // bands.parts), x.dtype)
+    parts, flat, out = split_range(c, threads_for(y.size)), x.reshape(-1), y.reshape(-1)
+
+    def task(i: int) -> None:
+        compiled.join(flat, *bands[::-1], out, y.shape, parts[i].start, parts[i].stop)
+
+    parallel(task, len(parts), y.size)
+    return y
 
 
 def _tiles(size: Pair) -> Pair:
@@ -163,6 +215,10 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     c, h, wide, n = x.shape
     o = len(w)
     oh, ow = h + 2 * padding[0] - 2, wide + 2 * padding[1] - 2
+    bands = _bands(n, oh)
+    if bands.parts > 1:
+        y = correlate(_cut(x, bands, padding[0], 2), w, b, (0, padding[1]))
+        return _join(y, bands, oh)
     down, across = _tiles((oh, ow))
     u = filter_points(w)
     y = empty((o, oh, ow, n), x.dtype)
@@ -199,6 +255,10 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     compiled = _compiled(x)
     c, _, _, n = x.shape
     o, oh, ow = g.shape[:3]
+    bands = _bands(n, oh)
+    if bands.parts > 1:
+        x, g = _cut(x, bands, padding[0], 2), _cut(g, bands, 0, 0)
+        return weight_gradient(x, g, (0, padding[1]))
     down, across = _tiles((oh, ow))
     flat, gradient, zeros = x.reshape(-1), g.reshape(-1), np.zeros(6 * n, x.dtype)
     threads = get_num_threads()

@@ -233,6 +233,35 @@ def weight_gradient(
         )  # fmt: skip
 
 
+@jit
+def cut(x, size, above, step, rows, parts, y, first, last):
+    """y (C, rows, W, parts · N) = bands of the images x of ``size`` (C, H, W, N) as images of their
+    own: band p begins ``above`` rows above row p · step. Zeros lie outside of x."""
+    _, h, w, n = size
+    for c in range(first, last):
+        for i in range(rows):
+            for part in range(parts):
+                row, at = part * step + i - above, ((c * rows + i) * w * parts + part) * n
+                start = (c * h + row) * w * n
+                for j in range(w):
+                    if 0 <= row < h:
+                        _copy(x, start + j * n, y, at + j * parts * n, n)
+                    else:
+                        _fill(y, at + j * parts * n, n, y.dtype.type(0))
+
+
+@jit
+def join(x, rows, parts, y, size, first, last):
+    """y of ``size`` (C, H, W, N) = the bands x (C, rows, W, parts · N), below each other."""
+    _, h, w, n = size
+    for c in range(first, last):
+        for i in range(h):
+            part, row = divmod(i, rows)
+            start, at = ((c * rows + row) * w * parts + part) * n, (c * h + i) * w * n
+            for j in range(w):
+                _copy(x, start + j * parts * n, y, at + j * n, n)
+
+
 def filter_scratch(c: int) -> int:
     """Number of scratch elements that the transforms of filters need."""
     return (36 + 18) * max(FILTERS, ROWS * c)
