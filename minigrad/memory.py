@@ -75,6 +75,10 @@ class _Pool:
                 raise
 
     def _take(self, nbytes: int) -> np.ndarray:
+        last = self.returned.pop() if self.returned else None
+        if last is not None and last.nbytes != nbytes:
+            self.returned.append(last)
+            last = None
         while self.returned:
             raw = self.returned.popleft()
             size = raw.nbytes
@@ -82,6 +86,8 @@ class _Pool:
             self.kept += size
             # Inserted again, the size moves to the recent end of the dict.
             self.free[size] = [*self.free.pop(size, ()), raw]
+        if last is not None:
+            return last  # a shortcut: it stays in use, and is still in a cache
         used = self.used + nbytes
         peak = max(self.peak, used)
         block = self._drop(nbytes) if nbytes in self.free else None

@@ -302,12 +302,24 @@ def parallel(
     runs that part serially. Several threads may call this at once; a worker helps one of them at a
     time. The first exception of a task is raised here after the other threads have stopped.
     """
+    if count == 1 and (elements is not None or not blas):
+        _quietly(task, 0)
+        return
 
     def work(numbers: Iterable[int]) -> None:
         for i in numbers:
             task(i)
 
     distribute(work, count, elements, blas=blas)
+
+
+def _quietly(function: Callable[[Any], Any], argument: Any) -> None:
+    """Call ``function`` with NaN and infinity as values, not warnings, as in workers."""
+    before = quiet.enter()
+    try:
+        function(argument)
+    finally:
+        quiet.leave(before)
 
 
 _nothing = contextlib.nullcontext()
@@ -329,14 +341,10 @@ def distribute(
         return
     blas = blas and elements is None
     if not blas and (count == 1 or (elements is not None and elements < MIN_PARALLEL_SIZE)):
-        before = quiet.enter()
-        try:
-            work(range(count))
-        finally:
-            quiet.leave(before)
+        _quietly(work, range(count))
         return
     job = _Job(work, count)
-    before = quiet.enter()  # as in workers: NaN and infinity are values, not warnings
+    before = quiet.enter()
     try:
         with _blas if blas else _nothing:
             try:
@@ -387,4 +395,4 @@ def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
     raw = buffers.get(name)
     if raw is None or raw.nbytes < need:
         raw = buffers[name] = aligned(need)
-    return raw[:need].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, raw)
