@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,8 +167,8 @@ def _order(
     """The memory order for a copy of axes of ``sizes`` that has a view of another ``shape``; None
     if they have such a view as they lie.
 
-    Axes that become one, or several, are side by side in the copy. Of these groups, that which is
-    innermost in memory remains so.
+    Axes that become one, or several, are side by side in the copy. The innermost axis in memory,
+    such as that of a batch, remains so if it becomes an axis by itself.
     """
     groups: list[list[int]] = [[]]
     before = after = 1
@@ -185,9 +184,10 @@ def _order(
     pairs = (pair for axes in long for pair in itertools.pairwise(axes))
     if all(strides[a] == strides[b] * sizes[b] for a, b in pairs):
         return None
-    inner = [min((strides[i] for i in axes if strides[i]), default=math.inf) for axes in long]
-    ranks = sorted(range(len(groups)), key=lambda k: -inner[k])
-    return tuple(axis for k in ranks for axis in groups[k])
+    moving = (i for i, n in enumerate(sizes) if n > 1 and strides[i])
+    inner = min(moving, key=strides.__getitem__, default=-1)
+    groups.sort(key=lambda axes: [i for i in axes if sizes[i] > 1] == [inner])  # which moves one
+    return tuple(axis for axes in groups for axis in axes)
 
 
 @shape._cat.on("cpu", when=lambda *xs, dim: sum(x.size for x in xs) >= copy.FEW)
