@@ -1,7 +1,6 @@
-"""Definitions of elementwise functions, run block by block.
+"""Elementwise functions without a kernel, by their definitions or NumPy, block by block.
 
-What a definition makes on the way from a block stays in a core's cache, and the cores share the
-blocks. The derivative of a block is the definition's too, so no formula stands here.
+The cores share the blocks. No formula stands here: the derivative of a block is the definition's.
 """
 
 from __future__ import annotations
@@ -20,20 +19,26 @@ from ..ops.arithmetic import Pair
 from ..tape import Operation
 from . import elementwise
 from .along import COST
+from .compiled import kernels
 from .threads import MIN_PARALLEL_SIZE, parallel, split_range
 
 LARGE = 4 * MIN_PARALLEL_SIZE  # bytes; of a smaller array the definition is as fast
 
 
 class Blocks:
-    """The memory of arrays like ``x``, in blocks; ``cost`` as in :func:`elementwise.elementwise`,
-    for four bytes."""
+    """The memory of arrays like ``x``, in blocks.
 
-    def __init__(self, x: Array, cost: int) -> None:
+    Args:
+        cost: the time for four bytes, beside that of a sum.
+        bare: whether what is done with a block makes no arrays. Otherwise blocks are larger: the
+            system provides and takes memory for one thread at a time.
+    """
+
+    def __init__(self, x: Array, cost: int, bare: bool) -> None:
         self.order, self.back = memory_order_and_back(x)
-        self.shape, self.size = [x.shape[i] for i in self.order], x.size
-        self.work = cost * x.nbytes // 4
-        self.parts = split_range(x.size, -(-self.work // elementwise.BLOCK), 16)
+        self.shape, self.size, self.work = [x.shape[i] for i in self.order], x.size, cost * x.nbytes
+        block = elementwise.BLOCK * (4 if bare else 16)  # bytes
+        self.parts = split_range(x.size, -(-x.nbytes // block), 16)
 
     def flat(self, a: Any) -> Any:
         """The memory of an array. A number stays as it is."""
@@ -52,7 +57,7 @@ class Blocks:
         def task(i: int) -> None:
             fill(i, cut(made, self.parts[i]), cut(flat, self.parts[i]))
 
-        parallel(task, len(self.parts), self.work)
+        parallel(task, len(self.parts), self.work // 4)
         return tuple(a if a is None else a.reshape(self.shape).transpose(self.back) for a in made)
 
 
@@ -96,7 +101,7 @@ def register(
 
     def in_blocks(*args: Any, **params: Any) -> Pair:
         x = args[0]
-        blocks, slopes = Blocks(x, cost), {}
+        blocks, slopes = Blocks(x, cost, value is not None), {}
 
         def forward(i: int, outs: list[Any], parts: list[Any]) -> None:
             if value is not None:
@@ -124,21 +129,33 @@ def register(
     operation.on("cpu", when=serves)(in_blocks)
 
 
-@logic._close.on("cpu", when=lambda a, b, **_: a.nbytes >= LARGE // 4 and a.shape == b.shape)
-def close_in_blocks(a: Array, b: Array, **options: Any) -> Array:
-    def close(i: int, outs: list[Any], parts: list[Any]) -> None:
-        outs[0][...] = logic._close.definition(*parts, **options)
+def register_smooth(operation: Operation, name: str, gradient: Any, at: str) -> None:
+    """Run NumPy's function ``name``, and the definition's ``gradient``, block by block."""
+    function = getattr(np, name)
 
-    (y,) = Blocks(a, 2 * COST).filled([np.dtype(bool)], close, (a, b))
-    return y
+    def serves(x: Array) -> bool:
+        return COST * x.nbytes >= LARGE and x.dtype.kind == "f"
+
+    def in_blocks(x: Array) -> Pair:
+        y = elementwise.elementwise(lambda out, x: function(x, out=out), x, cost=COST)
+        kept = x if at == "x" else y
+
+        def back(i: int, outs: list[Any], parts: list[Any]) -> None:
+            outs[0][...] = gradient(np, *parts)
+
+        def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+            (gx,) = Blocks(kept, COST, False).filled([g.dtype], back, (g, kept))
+            return (gx,)
+
+        return y, backward
+
+    in_blocks.__name__ = f"{operation.name}_in_blocks"
+    operation.on("cpu", when=serves)(in_blocks)
 
 
-for _operation in (
-    *(arithmetic.log, functions._log2_op, functions._log10_op, functions._log1p, functions._exp2),
-    *(functions._expm1, functions._sin, functions._cos, functions._tan, functions._asin),
-    *(functions._acos, functions._atan, functions._sinh, functions._cosh, functions._asinh),
-    *(functions._acosh, functions._atanh, functions._power, functions._logaddexp, functions._atan2),
-):
+for _operation, _made_of in functions.SMOOTH.items():
+    register_smooth(_operation, *_made_of)
+for _operation in (arithmetic.log, functions._power, functions._logaddexp, functions._atan2):
     register(_operation)
 register(arithmetic._pow)
 
@@ -166,3 +183,19 @@ for _operation in logic.TRUTH.values():
     register(_operation, 1, getattr(np, _operation.name), kinds="b", depends=False)
 for _operation in logic._COMPARED.values():
     register(_operation, 1, getattr(np, _operation.name), dtype=np.dtype(bool), depends=False)
+
+
+def _have_kernel(a: Array, b: Array, **_: Any) -> bool:
+    return a.shape == b.shape and kernels("activation", a.dtype) is not None
+
+
+@logic._close.on("cpu", when=_have_kernel)
+def close(a: Array, b: Array, *, rtol: float, atol: float, equal_nan: bool) -> Array:
+    fast: Any = kernels("activation", a.dtype)
+    numbers = float(rtol), float(atol), equal_nan
+
+    def task(i: int, outs: list[Any], parts: list[Any]) -> None:
+        fast.close(outs[0], *parts, *numbers)
+
+    (y,) = Blocks(a, 1, True).filled([np.dtype(bool)], task, (a, b))
+    return y

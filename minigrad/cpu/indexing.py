@@ -17,6 +17,7 @@ from ..ops.shape import _getitem
 from ..sums import MAX_RUN
 from .along import COST, along
 from .compiled import kernels
+from .elementwise import contiguous
 from .threads import parallel, split_range
 
 FEW = 1 << 13  # numbers; below, NumPy is fast enough, and nothing has to be compiled
@@ -189,10 +190,10 @@ def masked(x: Array, *, index: tuple[Any, ...], unique: bool) -> Pair:
     return y, backward
 
 
-@indexing._nonzero.on("cpu", when=lambda x: x.size >= LARGE and x.flags.c_contiguous)
+@indexing._nonzero.on("cpu", when=lambda x: x.size >= LARGE)
 def nonzero(x: Array) -> Array:
     """In parts, as above: flat places, and the rest of dividing them by each size."""
-    flat, sizes = x.reshape(-1), x.shape
+    flat, sizes = contiguous(x).reshape(-1), x.shape
     parts = split_range(x.size, -(-x.size // PIECE))
     ends = [0, *itertools.accumulate(int(np.count_nonzero(flat[part])) for part in parts)]
     y = empty((ends[-1], x.ndim), np.int64)

@@ -126,30 +126,14 @@ def _folded(
     return y if len(axes) == len(view.axes) else join.reduce(y, axes, keepdims=True)
 
 
-def _in_strips(x: Array, view: Along, kernel: Callable[..., object], *args: Any) -> Array:
+def _in_strips(
+    x: Array, view: Along, kernel: Callable[..., object], *args: Any, dtype: Any = np.float64
+) -> Array:
     """The columns of x reduced by ``kernel(found, memory, *args, n, inner, first, last)``."""
-    found, sizes = np.empty(view.outer * view.inner), (view.n, view.inner)
+    found, sizes = np.empty(view.outer * view.inner, dtype), (view.n, view.inner)
     strips, memory = view.outer * -(-view.inner // STRIP), view.flat(x)
     share(lambda _, *part: kernel(found, memory, *args, *sizes, *part), strips, x.size)
     return view.array(found, *(1,) * len(view.axes))
-
-
-def _joined(x: Array, view: Along, join: np.ufunc) -> Array:
-    """The columns of x reduced by NumPy's ``join``."""
-    memory = view.flat(x).reshape(view.outer, view.n, view.inner)
-    found = np.empty((view.outer, view.inner), x.dtype)
-
-    def blocks(_: int, a: int, b: int) -> None:
-        join.reduce(memory[a:b], 1, out=found[a:b])
-
-    def columns(_: int, a: int, b: int) -> None:
-        join.reduce(memory[:, :, a:b], 1, out=found[:, a:b])
-
-    if view.outer > view.inner:
-        share(blocks, view.outer, x.size)
-    else:
-        share(columns, view.inner, x.size)
-    return view.array(found.reshape(-1), *(1,) * len(view.axes))
 
 
 def _sums(x: Array, axes: tuple[int, ...], exact: bool = False) -> Array:
@@ -262,7 +246,7 @@ def extreme_of_many(
         y = _folded(x, runs, axes, kernel, join, number, dtype=x.dtype)
     else:
         assert columns is not None
-        y = _joined(x, columns, join)
+        y = _in_strips(x, columns, fast.joining(join.__name__), dtype=x.dtype)
     shape = y.shape if keepdim else [n for axis, n in enumerate(x.shape) if axis not in axes]
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -314,7 +298,7 @@ def product_of_many(x: Array, *, axis: int | None, keepdim: bool) -> Pair:
     assert fast is not None  # see `when`
     runs, columns = _ways(x, axes)
     if columns is not None:
-        y = _joined(x, columns, np.multiply)
+        y = _in_strips(x, columns, fast.joining("multiply"), dtype=x.dtype)
     else:
         assert runs is not None
         y = _folded(x, runs, axes, fast.products, np.multiply)

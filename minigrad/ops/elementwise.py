@@ -78,8 +78,12 @@ def smooth(
         kept = x if at == "x" else y
         return y, lambda g, needs: (gradient(xp, g, kept),)
 
-    return op(named(name.replace("arc", "a"), formula)(definition), twice=Rerun(at))
+    operation = op(named(name.replace("arc", "a"), formula)(definition), twice=Rerun(at))
+    SMOOTH[operation] = name, gradient, at
+    return operation
 
+
+SMOOTH: dict[Operation, tuple[str, Callable[..., Array], str]] = {}  # what each was made of
 
 exp = of_one("exp", arithmetic.exp, "eˣ; integers become float32.")
 log = of_one("log", arithmetic.log, "The natural logarithm; −inf at 0 and NaN below.")

@@ -38,12 +38,7 @@ def cases(*arguments: Any, examples: int = 5, special: bool = True, **options: A
 
 
 CLOSE = {"rtol": (0.0, 0.3), "atol": (0.0, 0.3), "equal_nan": (False, True)}
-SMOOTH = (
-    *(arithmetic.log, elementwise._log2_op, elementwise._log10_op, elementwise._log1p),
-    *(elementwise._exp2, elementwise._expm1, elementwise._sin, elementwise._cos, elementwise._tan),
-    *(elementwise._asin, elementwise._acos, elementwise._atan, elementwise._sinh),
-    *(elementwise._cosh, elementwise._asinh, elementwise._acosh, elementwise._atanh),
-)
+SMOOTH = (arithmetic.log, *elementwise.SMOOTH)
 STEPS = (rounding._floor, rounding._ceil, rounding._trunc, rounding._frac)
 CASES = {
     **{operation: cases(1) for operation in (*SMOOTH, *STEPS)},
@@ -54,7 +49,7 @@ CASES = {
     **{operation: cases(2, examples=20) for operation in (extreme._maximum, extreme._minimum)},
     **{operation: cases(2) for operation in logic._COMPARED.values()},
     **{operation: cases(2, "i") for operation in logic.BITS.values()},
-    logic._close: cases(2, **CLOSE),
+    logic._close: cases(2, examples=20, **CLOSE),
     logic._bitwise_not: cases(1, "i"),
     **{operation: cases(1 if name == "not" else 2, "b") for name, operation in logic.TRUTH.items()},
 }

@@ -356,6 +356,16 @@ def where_or(out, a, condition, wanted, number):
         out[k] = a[k] if condition[k] == wanted else number
 
 
+@jit
+def close(out, a, b, rtol, atol, equal_nan):
+    """out = whether a and b are equal, or |a − b| ≤ atol + rtol |b|, in float64."""
+    for k in range(len(out)):
+        x, y = np.float64(a[k]), np.float64(b[k])
+        far = np.abs(x - y)
+        near = (far < math.inf) & (far <= atol + np.abs(rtol * y))
+        out[k] = near | (x == y) | (equal_nan & (x != x) & (y != y))
+
+
 @jit_each
 def masked(out, x, keep, scale):
     """out = x · scale where ``keep``, else x · 0 (which is NaN for NaN and infinity)."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from math import isfinite
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,42 @@ def _extremes(out, x, n, sign, first, last):
             other = rank(value) if value == value else INTEGER(LARGEST)  # which is NaN
             most = other if other > most else most
         out[q] = sign * ranked(most)
+
+
+function: Any = None  # what a loop applies
+
+
+@cache
+def joining(name: str) -> Callable[..., Any]:
+    """:func:`_joined` by the function ``name``, one of the next three."""
+    names = {**globals(), "function": inline(globals()[name])}
+    made = FunctionType(_joined.__code__, names, name)
+    made.__qualname__ = f"{name}_of_columns"  # names its file in the cache
+    return jit(made)
+
+
+def maximum(a, b):
+    return b if (b > a) | (b != b) else a
+
+
+def minimum(a, b):
+    return b if (b < a) | (b != b) else a
+
+
+def multiply(a, b):
+    return a * b
+
+
+def _joined(out, x, n, inner, first, last):
+    """The columns' numbers joined by a function of two."""
+    for strip in range(first, last):
+        start, begin, wide = place(strip, n, inner, WIDE)
+        to = out[start : start + wide]
+        to[:] = x[begin : begin + wide]
+        for i in range(1, n):
+            row = x[begin + i * inner : begin + i * inner + wide]
+            for k in range(wide):
+                to[k] = function(to[k], row[k])
 
 
 @cache

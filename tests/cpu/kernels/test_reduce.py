@@ -54,6 +54,16 @@ def test_columns():
     np.testing.assert_allclose(squares.reshape(2, inner), expected, 1e-6)
 
 
+@pytest.mark.parametrize("name", ["maximum", "minimum", "multiply"])
+def test_joined_columns(name):
+    x = np.random.default_rng(0).integers(-2, 3, (2, 9, 20)).astype(np.float32)
+    x[:, 0, 1], x[:, 5, 2:5], x[:, 8, 4:7] = np.nan, -np.nan, np.inf
+    found = np.empty((2, 20), np.float32)
+    kernels.joining(name)(found.reshape(-1), x.reshape(-1), 9, 20, 0, 2)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(found, getattr(np, name).reduce(x, 1))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_places(dtype):
     """The first of equal numbers, zeros of both signs too; a NaN of any sign is beyond all."""
