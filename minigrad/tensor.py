@@ -8,7 +8,7 @@ such as ``tensor.add_`` are detected (see :mod:`minigrad.writes`).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -423,6 +423,16 @@ def _seed(caller: str, y: Tensor, gradient: Any, name: str) -> Tensor:
     one = get_xp(y.data).empty(y.data.shape, y.data.dtype)
     one.fill(1)
     return Tensor(one)
+
+
+def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
+    """Set the gradients of ``parameters`` to None, or fill those that there are with zeros."""
+    check.boolean("set_to_none", set_to_none)
+    for p in parameters:
+        if set_to_none or p.grad is None:
+            p.grad = None
+        else:
+            p.grad.detach_().zero_()
 
 
 def check_gradient(name: str, of: Tensor, gradient: Any) -> None:

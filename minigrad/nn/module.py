@@ -10,7 +10,7 @@ from ..events import listeners
 from ..hooks import RemovableHandle
 from ..ops.methods import chosen_gpu, destination
 from ..options import lacks
-from ..tensor import Tensor
+from ..tensor import Tensor, clear_gradients
 from .hooks import ForwardHooks, Hook
 from .parameter import Parameter
 from .state import IncompatibleKeys, load
@@ -315,10 +315,8 @@ class Module:
         return self.train(False)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set the gradients of all parameters to None."""
-        check.unsupported("set_to_none", set_to_none, True)
-        for p in self.parameters():
-            p.grad = None
+        """Set the gradients of all parameters to None, or fill those that there are with zeros."""
+        clear_gradients(self.parameters(), set_to_none)
 
     @lacks(memory_format=None)
     def to(

@@ -15,7 +15,7 @@ from ..dispatch import Dispatched
 from ..gpu import capture
 from ..nn.state import misfit, raw
 from ..tape import kind_of
-from ..tensor import Tensor, check_gradient
+from ..tensor import Tensor, check_gradient, clear_gradients
 
 Options = dict[str, Any]
 
@@ -155,10 +155,8 @@ class Optimizer:
         return {name: numbers[name] + 1 for name in self.numbers}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set the gradients of all parameters to None."""
-        check.unsupported("set_to_none", set_to_none, True)
-        for p in self._parameters():
-            p.grad = None
+        """Set the gradients of all parameters to None, or fill those that there are with zeros."""
+        clear_gradients(self._parameters(), set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.

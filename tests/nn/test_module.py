@@ -378,13 +378,26 @@ def test_buffers_that_are_not_saved_move_too():
     assert [*dict(copy.deepcopy(module).named_buffers())] == ["x"]
 
 
+def test_gradients_filled_with_zeros():
+    for m in (mg, torch):
+        model = m.nn.Linear(2, 3)
+        model(m.ones(1, 2)).sum().backward()
+        gradient, model.bias.grad = model.weight.grad, None
+        model.zero_grad(set_to_none=False)
+        assert model.weight.grad is gradient
+        assert gradient.tolist() == [[0, 0]] * 3
+        assert model.bias.grad is None
+        gradient.add_(1)
+        m.optim.SGD(model.parameters()).zero_grad(set_to_none=False)
+        assert gradient.tolist() == [[0, 0]] * 3
+
+
 def test_unsupported_options():
     model = nn.Linear(1, 1)
     for option, call in (
         ("assign=True", lambda: model.load_state_dict({}, assign=True)),
         ("keep_vars=True", lambda: model.state_dict(keep_vars=True)),
         ("destination={}", lambda: model.state_dict(destination={})),
-        ("set_to_none=False", lambda: model.zero_grad(set_to_none=False)),
         ("memo=set()", lambda: list(model.named_modules(memo=set()))),
     ):
         refuses(NotImplementedError, option, call)
