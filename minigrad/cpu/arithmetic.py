@@ -35,12 +35,12 @@ KERNELS: dict[np.ufunc, tuple[str, str]] = {
 
 
 def _apply(ufunc: np.ufunc, a: Any, b: Any) -> Array:
-    if type(b) in NUMBERS:
-        return elementwise.elementwise(lambda out, a: ufunc(a, b, out=out), a)
     if type(a) in NUMBERS:
         return elementwise.elementwise(lambda out, b: ufunc(a, b, out=out), b)
-    if a.shape == b.shape and a.nbytes < MIN_POOLED_BYTES:
+    if a.nbytes < MIN_POOLED_BYTES and (type(b) in NUMBERS or a.shape == b.shape):
         return ufunc(a, b, a if writes.takes(a) else None)
+    if type(b) in NUMBERS:
+        return elementwise.elementwise(lambda out, a: ufunc(a, b, out=out), a)
     if a.size * b.size <= FEW:
         return ufunc(a, b)
     if b.size == 1 and b.ndim <= a.ndim:
@@ -139,6 +139,8 @@ def _with_number(a: Any, b: Any) -> bool:
 
 
 def _are_floats(a: Any, b: Any) -> bool:
+    if type(b) in NUMBERS:
+        return hasattr(a, "dtype") and a.dtype.kind == "f"
     return are_floats(a, b) or _with_number(a, b)
 
 

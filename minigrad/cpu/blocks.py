@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import writes
 from ..device import Array
 from ..layout import memory_order_and_back
 from ..memory import empty
@@ -47,12 +48,19 @@ class Blocks:
         return elementwise.contiguous(a.transpose(self.order)).reshape(-1)
 
     def filled(
-        self, dtypes: Sequence[Any], fill: Callable[..., object], args: Sequence[Any]
+        self,
+        dtypes: Sequence[Any],
+        fill: Callable[..., object],
+        args: Sequence[Any],
+        here: bool = False,
     ) -> tuple[Any, ...]:
-        """New arrays of ``dtypes``, None for None. ``fill(i, outs, parts)`` writes block i, from
-        that of ``args``."""
+        """New arrays of ``dtypes``, None for None; or the first of ``args`` if it shall be
+        ``here``. ``fill(i, outs, parts)`` writes block i, from that of ``args``."""
         flat = [self.flat(a) for a in args]
-        made = [None if dtype is None else empty((self.size,), dtype) for dtype in dtypes]
+        if here:
+            made = flat[:1]
+        else:
+            made = [None if dtype is None else empty((self.size,), dtype) for dtype in dtypes]
 
         def task(i: int) -> None:
             fill(i, cut(made, self.parts[i]), cut(flat, self.parts[i]))
@@ -85,6 +93,7 @@ def register(
         dtype: the result's, if it is not the operands'.
     """
     definition = operation.definition
+    at_once = value is None or isinstance(value, np.ufunc)  # its block is read before it is written
 
     def serves(*args: Any, **params: Any) -> bool:
         x = args[0]
@@ -109,7 +118,9 @@ def register(
             else:
                 outs[0][...], slopes[i] = definition(*parts, **params)
 
-        (y,) = blocks.filled([dtype or x.dtype], forward, args)
+        dense = dtype is None and x.transpose(blocks.order).flags.c_contiguous
+        here = at_once and dense and writes.takes(x)
+        (y,) = blocks.filled([dtype or x.dtype], forward, args, here)
         if not depends:
             return y, definition(*cut([blocks.flat(a) for a in args], slice(0)), **params)[1]
         kept = () if value is None else args
