@@ -146,7 +146,7 @@ def padded(x: Array, *, widths: Widths, value: float) -> Pair:
     return y, lambda g, needs: (dense(g[inside]),)
 
 
-@shape._reshape.on("cpu", when=lambda x, **_: not x.flags.c_contiguous and x.size >= copy.TURNED)
+@shape._reshape.on("cpu", when=lambda x, **_: x.size >= copy.TURNED)
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Pair:
     """A view where memory allows."""
     before = x.shape

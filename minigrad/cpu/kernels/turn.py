@@ -55,15 +55,25 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
     cut into bands of TILE values of i. Bands number ``first`` to ``last`` are copied.
     """
     lanes, bands = WIDTH // x.itemsize, (high + TILE - 1) // TILE
-    for band in range(first, last):
-        rest = band // bands
-        top = (band - rest * bands) * TILE
-        tall = min(TILE, high - top)
-        t, f = top * lift, top
-        for axis in range(len(sizes) - 1, -1, -1):
-            above = rest // sizes[axis]
-            place = rest - above * sizes[axis]
-            t, f, rest = t + place * to[axis], f + place * from_[axis], above
+    places = np.empty(len(sizes), np.int64)  # of a block, which begins at `to_` and `at_`
+    rest, to_, at_ = first // bands, 0, 0
+    for axis in range(len(sizes) - 1, -1, -1):
+        rest, places[axis] = rest // sizes[axis], rest % sizes[axis]
+        to_, at_ = to_ + places[axis] * to[axis], at_ + places[axis] * from_[axis]
+    top = (first % bands - 1) * TILE
+    for _ in range(first, last):
+        top += TILE
+        if top >= high:  # on to the next block; to divide would take longer than to copy a few
+            top, axis, ends = 0, len(sizes) - 1, True
+            while ends and axis >= 0:
+                places[axis] += 1
+                to_, at_ = to_ + to[axis], at_ + from_[axis]
+                ends = places[axis] == sizes[axis]
+                if ends:
+                    to_, at_ = to_ - sizes[axis] * to[axis], at_ - sizes[axis] * from_[axis]
+                    places[axis] = 0
+                axis -= 1
+        tall, t, f = min(TILE, high - top), to_ + top * lift, at_ + top
         if wide == lift == 2:  # two rows of x become pairs, which LLVM writes as vectors
             pairs, a, b = out[t : t + 2 * tall], x[f : f + tall], x[f + step : f + step + tall]
             for i in range(np.uint64(tall)):
