@@ -155,7 +155,10 @@ def register_smooth(operation: Operation, name: str, gradient: Any, at: str) -> 
             outs[0][...] = gradient(np, *parts)
 
         def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            (gx,) = Blocks(kept, COST, False).filled([g.dtype], back, (g, kept))
+            blocks = Blocks(kept, COST, False)
+            if len(blocks.parts) == 1:
+                return (gradient(np, g, kept),)
+            (gx,) = blocks.filled([g.dtype], back, (g, kept))
             return (gx,)
 
         return y, backward

@@ -108,3 +108,27 @@ def _sorted(keys: Array) -> Array:
         runs[:, 1:] = differs[rows].cumsum(1)
         places[rows] = np.sort(runs << 32 | places[rows]) & 0xFFFFFFFF
     return places
+
+
+def _are_near(x: Array, **_: Any) -> bool:
+    """Whether x holds many integers of no larger range than there are of them."""
+    if x.size <= FEW or not (x.dtype.kind == "i" or x.dtype == np.uint8):
+        return False
+    return int(x.max()) - int(x.min()) <= x.size
+
+
+@sort._unique.on("cpu", when=_are_near)
+def unique(x: Array, *, inverse: bool, counts: bool) -> list[Array]:
+    """By counting each number from the smallest on."""
+    low = int(x.min())
+    places = x.astype(np.int64) - low
+    numbers = np.bincount(places.reshape(-1))
+    found = np.flatnonzero(numbers)
+    parts = [(found + low).astype(x.dtype)]
+    if inverse:
+        where = np.empty(len(numbers), np.int64)
+        where[found] = np.arange(len(found))
+        parts.append(where[places])
+    if counts:
+        parts.append(numbers[found])
+    return parts

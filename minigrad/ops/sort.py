@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
+from ..dispatch import Dispatched
 from ..options import lacks
 from ..tape import Backward, op
 from ..tensor import Tensor
@@ -155,11 +156,16 @@ def unique(
     check.boolean("sorted", sorted)
     inverse = check.boolean("return_inverse", return_inverse)
     counts = check.boolean("return_counts", return_counts)
-    x = check.tensor("input", input).data
-    found = get_xp(x).unique(x, return_inverse=inverse, return_counts=counts, equal_nan=False)
-    if not (inverse or counts):
-        return Tensor(found)
-    parts = list(found)
+    found = _unique.run(check.tensor("input", input).data, inverse=inverse, counts=counts)
+    return tuple(map(Tensor, found)) if inverse or counts else Tensor(found[0])
+
+
+@Dispatched
+def _unique(x: Array, *, inverse: bool, counts: bool) -> list[Array]:
+    """The different elements in order, and what else is asked for."""
+    xp = get_xp(x)
+    found = xp.unique(x, return_inverse=inverse, return_counts=counts, equal_nan=False)
+    parts = list(found) if inverse or counts else [found]
     if inverse:
         parts[1] = parts[1].reshape(x.shape)
-    return tuple(map(Tensor, parts))
+    return parts

@@ -24,11 +24,20 @@ def sorting(draw: st.DrawFn) -> Arguments:
     return [x], {"axis": axis, "descending": draw(st.booleans()), "part": part}
 
 
+@st.composite
+def repeated(draw: st.DrawFn) -> Arguments:
+    shape, most = draw(st.sampled_from([(1,), (40,), (3, 50)])), draw(st.sampled_from([3, 30, 900]))
+    x = np.random.default_rng(draw(seeds)).integers(-most, most, shape)
+    x = x.astype(draw(st.sampled_from(["i1", "u1", "i8", "f8"])))
+    return [x], {"inverse": draw(st.booleans()), "counts": draw(st.booleans())}
+
+
 CASES = {
+    sort._unique: Cases(repeated(), limits={"minigrad.cpu.sort.FEW": (0,)}),
     sort._argsort: Cases(
         sorting(),
         limits={"minigrad.cpu.sort.FEW": (0,), "minigrad.cpu.sort.PIECE": (1, 1 << 15)},
         special=True,
         batch_last=False,
-    )
+    ),
 }
