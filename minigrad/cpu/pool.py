@@ -1,14 +1,9 @@
-"""Pooling on the CPU, in batch-innermost memory (C, H, W, N), a block of channels per core.
-
-Compiled kernels also take images that lie one after another. A block of them is turned just before
-it is pooled, so that it is still in the core's cache.
-"""
+"""Pooling on the CPU, in batch-innermost memory (C, H, W, N), a block of channels per core."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -32,7 +27,6 @@ from ..sums import adding_dtype, total
 from ..tape import Backward
 from .along import along, share
 from .compiled import kernels
-from .copy import copy_into
 from .elementwise import scratch, to_batch_last
 from .threads import parallel, split_range, threads_for, workspace
 
@@ -49,21 +43,6 @@ def _channels(x: Array, elements: int) -> tuple[slice, ...]:
     """Blocks of channels of x (N, C, H, W) that fit a core's cache, at least one for each thread
     that shares work on ``elements``."""
     return split_range(x.shape[1], max(threads_for(elements), x.nbytes // (1 << 19)))
-
-
-def _blocks(x: Array) -> Callable[[slice], Array]:
-    """The function that gives flat batch-innermost memory of some channels of x (N, C, H, W). It is
-    valid until the thread asks for others."""
-    memory = x.transpose(1, 2, 3, 0)
-    if memory.flags.c_contiguous:
-        return lambda part: memory[part].reshape(-1)
-
-    def turned(part: slice) -> Array:
-        block = workspace("turned", memory[part].shape, x.dtype)
-        copy_into(block, memory[part])
-        return block.reshape(-1)
-
-    return turned
 
 
 def _padded(x: Array, window: Window, pads: Pair, out: Pair, fill: float) -> Array:
@@ -96,13 +75,13 @@ def compiled_max_pool2d(
     place = empty(y.shape, place_dtype(window))
     shape, options = (h, w, n, *out), (window.kernel, window.stride, pads, window.dilation)
     seen = y.size * math.prod(window.kernel)
-    pieces, block = _channels(x, seen), _blocks(x)
+    pieces, memory = _channels(x, seen), to_batch_last(x)
     phases = window.stride[1] if n < fast.MIN_ROW_IMAGES else 1
     wide = -(-w // phases)
 
     def forward(i: int) -> None:
         part = pieces[i]
-        count, pixels = len(y[part]), block(part)
+        count, pixels = len(y[part]), memory[part].reshape(-1)
         if phases > 1:
             rows = workspace("phases", (count * h * phases * wide * n,), x.dtype)
             fast.split(pixels, count * h, w, n, phases, rows)
@@ -197,13 +176,13 @@ def compiled_avg_pool2d(
     y = empty((c, *out, n), x.dtype)
     scale = (1 / divisor).astype(x.dtype).reshape(-1)
     sizes = h, w, n, *out, window.kernel, window.stride, pads, scale
-    pieces, block = _channels(x, x.size), _blocks(x)
+    pieces, memory = _channels(x, x.size), to_batch_last(x)
     adds = adding_dtype(x.dtype, math.prod(window.kernel))
 
     def forward(i: int) -> None:
         part = pieces[i]
         scratch = workspace("sums", ((w + 1) * n,), adds)
-        fast.mean(block(part), len(y[part]), *sizes, y[part].reshape(-1), scratch)
+        fast.mean(memory[part].reshape(-1), len(y[part]), *sizes, y[part].reshape(-1), scratch)
 
     parallel(forward, len(pieces), x.size)
 
@@ -330,12 +309,12 @@ def compiled_adaptive_max_pool2d(x: Array, *, out: Pair) -> tuple[Array, Backwar
     assert fast is not None  # see `when`
     n, c, h, w = x.shape
     y, place = empty((c, *out, n), x.dtype), empty((c, *out, n), np.int32)
-    pieces, block = _channels(x, x.size), _blocks(x)
+    pieces, memory = _channels(x, x.size), to_batch_last(x)
 
     def forward(i: int) -> None:
         part = pieces[i]
         to = y[part].reshape(-1), place[part].reshape(-1)
-        fast.largest_of_cells(block(part), len(y[part]), h, w, n, *out, *to)
+        fast.largest_of_cells(memory[part].reshape(-1), len(y[part]), h, w, n, *out, *to)
 
     parallel(forward, len(pieces), x.size)
 
