@@ -1,7 +1,7 @@
 """Attention on the CPU: a few queries at a time, whose scores stay in a core's cache.
 
-The scores are never in memory all together. Backward computes them again, from the largest of each
-query and the logarithm of its sum, as FlashAttention does (Dao et al., NeurIPS 2022).
+The scores are never in memory all together. Backward computes them again, and the weights from the
+largest score of each query and its sum, as FlashAttention does (Dao et al., NeurIPS 2022).
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def attention(
     def run(name: str, block: Block, z: Array, *more: Array) -> None:
         seen = block.queries.start + 1 if causal else count
         flat = [a.reshape(-1) for a in (z, *more)]
-        tops, shifts = noted[:, block.part]
-        fast.kernel(name, dtype)(*flat, z.shape[3], z.shape[2], seen, tops, shifts)
+        tops, factors = noted[:, block.part]
+        fast.kernel(name, dtype)(*flat, z.shape[3], z.shape[2], seen, tops, factors)
 
     y = _room(q, (*beside, length, v.shape[-1]))
     result = _by_heads(y, beside)

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import jit
 from .scalar import REAL, bind, exp_falling
-from .softmax import LONG, add, add_products, largest, log
+from .softmax import LONG, add, add_products, largest
 
 
 @cache
@@ -22,9 +22,9 @@ def kernel(name: str, dtype: Any) -> Callable[..., Any]:
     return jit(bind(globals()[name], dtype.type))
 
 
-def weights(scores, n, rows, seen, tops, shifts):
+def weights(scores, n, rows, seen, tops, factors):
     """e^(score − top) / Σ e^(score − top), and 0 for keys that are not seen; fill ``tops``, and
-    ``shifts`` with the logarithms of the sums."""
+    ``factors`` with the inverses of the sums."""
     for i in range(len(tops)):
         begin, end = i * n, i * n + min(n, seen + i % rows)
         row, total = scores[begin:end], 0.0
@@ -40,17 +40,17 @@ def weights(scores, n, rows, seen, tops, shifts):
         for k in range(len(row)):
             row[k] *= factor
         scores[end : begin + n] = 0.0
-        tops[i], shifts[i] = top, log(total)
+        tops[i], factors[i] = top, factor
 
 
-def slopes(scores, g, n, rows, seen, tops, shifts):
+def slopes(scores, g, n, rows, seen, tops, factors):
     """Turn scores into ``weights`` p, and the gradient g of these into that of the scores,
     p (g − Σ g p)."""
     for i in range(len(tops)):
         begin, end = i * n, i * n + min(n, seen + i % rows)
-        p, gs, top, shift = scores[begin:end], g[begin:end], tops[i], shifts[i]
+        p, gs, top, factor = scores[begin:end], g[begin:end], tops[i], factors[i]
         for k in range(len(p)):
-            p[k] = exp_falling(p[k] - top - shift)
+            p[k] = exp_falling(p[k] - top) * factor
         total = 0.0
         for start in range(0, len(p), LONG):
             total += add_products(gs[start : start + LONG], p[start : start + LONG], REAL(0.0))
