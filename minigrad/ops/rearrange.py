@@ -162,21 +162,19 @@ def repeat_interleave(input: Tensor, repeats: int | Tensor, dim: int | None = No
         return repeat_interleave(input.reshape(1), repeats, 0)
     axis, n = _sides("repeat_interleave", input, dim)
     if not isinstance(repeats, Tensor):
-        times = check.integer("repeats", repeats, 0)
-        before, after = input.shape[: axis + 1], input.shape[axis + 1 :]
-        copies = shape.unsqueeze(input, axis + 1).expand(*before, times, *after)
-        return copies.reshape(*before[:-1], n * times, *after)
-    if repeats.dtype not in (np.int64, np.int32) or repeats.ndim > 1:
-        raise TypeError(
-            f"repeats: expected int32 or int64 in one dimension, got {repeats.dtype} "
-            f"of shape {repeats.shape}"
-        )
-    counts = repeats.cpu().detach().numpy().reshape(-1)
-    if len(counts) not in (1, n):
-        raise ValueError(f"repeats: expected {n} numbers, got {len(counts)}")
-    counts = np.broadcast_to(counts, (n,))
-    if (counts < 0).any():
-        raise ValueError("repeats: expected numbers from 0, got a negative one")
+        counts = np.full(n, check.integer("repeats", repeats, 0))
+    else:
+        if repeats.dtype not in (np.int64, np.int32) or repeats.ndim > 1:
+            raise TypeError(
+                f"repeats: expected int32 or int64 in one dimension, got {repeats.dtype} "
+                f"of shape {repeats.shape}"
+            )
+        counts = repeats.cpu().detach().numpy().reshape(-1)
+        if len(counts) not in (1, n):
+            raise ValueError(f"repeats: expected {n} numbers, got {len(counts)}")
+        counts = np.broadcast_to(counts, (n,))
+        if (counts < 0).any():
+            raise ValueError("repeats: expected numbers from 0, got a negative one")
     places = get_xp(input.data).asarray(np.repeat(np.arange(n), counts))
     return input[(slice(None),) * axis + (Tensor(places),)]
 
