@@ -19,6 +19,7 @@ from .modes import _mode
 from .twice import Rule
 
 NUMBERS = frozenset((bool, int, float, type(None)))  # the exact types of most operands
+UNCHANGED = frozenset(np.dtype(code) for code in "fd")  # by :func:`minigrad.sums.in_float32`
 make_tensor: Any = None  # Tensor; set by minigrad.tensor, which imports the tape
 
 
@@ -74,7 +75,11 @@ class Operation(Dispatched):
                 listener.begin_operation(self, inputs, params)
         before = quiet.enter()
         try:
-            function = self.choose(arrays, params) if self.adapted is None else self.adapted
+            # If the last tensor has one of these dtypes, no other is of float16.
+            if self.adapted is None or dtype in UNCHANGED:
+                function = self.choose(arrays, params)
+            else:
+                function = self.adapted
             returned = function(*arrays, **params)
         except MemoryError as error:
             raise out_of_memory(name, error) from error
