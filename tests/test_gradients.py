@@ -214,6 +214,20 @@ def _(draw, seed):
     return lambda a, b: a @ b, [values((*left, n, k), seed), values((*right, k, m), seed + 1)]
 
 
+@case("lerp", "addcmul", "addcdiv", "maximum", "minimum", "diagonal", "tril", "triu")
+def _(draw, seed):
+    a, b, c = (values((3, 3), seed + i) for i in range(3))
+    functions = (
+        lambda a, b, c: mg.lerp(a, b, c) + mg.lerp(a, b, 0.3) * c,
+        lambda a, b, c: mg.addcmul(a, b, c, value=0.7) * a,
+        lambda a, b, c: mg.addcdiv(a, b, c * c + 0.5, value=0.7) * a,
+        lambda a, b, c: mg.maximum(a, b + 0.13) * mg.minimum(b, c + 0.17),
+        lambda a, b, c: (a * b).diagonal() * c[0],
+        lambda a, b, c: mg.tril(a * b) * mg.triu(b * c, 1) * c,
+    )
+    return draw(st.sampled_from(functions)), [a, b, c]
+
+
 @case("attention")
 def _(draw, seed):
     m, k, n = (draw(st.integers(1, 3)) for _ in range(3))

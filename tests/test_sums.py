@@ -409,6 +409,7 @@ SUMLESS = {
     *("floor_divide", "fmod", "frac", "in_place", "log10", "log1p", "log2", "logaddexp"),
     *("nan_to_num", "place", "power", "reciprocal", "remainder", "roll", "round", "rsqrt", "sign"),
     *("sin", "sinh", "square", "tan", "trunc", "lerp", "addcmul", "addcdiv"),
+    *("bitwise_not", "diagonal", "maximum", "minimum", "tril", "triu"),
 }
 
 
