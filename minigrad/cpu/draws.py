@@ -7,7 +7,10 @@ Others take one word, and sometimes more: :func:`drawn`.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +25,19 @@ COST = 8  # of a number, beside a sum
 FEW = 1 << 11  # numbers; NumPy is as fast with fewer, and nothing has to be compiled
 SPARE = 64  # words behind a part, which its last number hardly ever uses up
 
+# Numba's own copy of NumPy's ziggurat tables. It is private: without it, NumPy draws.
+TABLES = "numba.np.random._constants"
+
 Philox: TypeAlias = Callable[[int], np.random.Philox]  # a stream, from a block of four words on
+
+
+def _kernels() -> ModuleType | None:
+    return kernels("draws", np.dtype(np.float64)) if _has_tables() else None
+
+
+@functools.cache
+def _has_tables() -> bool:
+    return importlib.util.find_spec(TABLES) is not None
 
 
 def share(
@@ -76,7 +91,7 @@ def uniform(
 def normal(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], *numbers: float) -> Array:
     """Numbers of the standard normal, drawn in float32; or of a normal with this mean and standard
     deviation, drawn in float64."""
-    fast = kernels("draws", np.dtype(np.float64))
+    fast = _kernels()
     out = empty(shape, dtype)
     if fast is None or out.size < FEW:
         generator: Any = np.random.Generator(philox(0))
@@ -100,7 +115,7 @@ def normal(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], *number
 
 def exponential(philox: Philox, shape: tuple[int, ...]) -> Array:
     """Numbers of the exponential of scale 1, in float64."""
-    fast, out = kernels("draws", np.dtype(np.float64)), empty(shape, np.float64)
+    fast, out = _kernels(), empty(shape, np.float64)
     if fast is None or out.size < FEW:
         np.random.Generator(philox(0)).standard_exponential(out=out)
     else:
@@ -112,7 +127,7 @@ def integers(
     philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], low: int, high: int
 ) -> Array:
     """Integers from ``low`` to ``high - 1``."""
-    fast, out = kernels("draws", np.dtype(np.float64)), empty(shape, dtype)
+    fast, out = _kernels(), empty(shape, dtype)
     if fast is None or out.size < FEW or not 1 < high - low < 1 << 32:
         out[...] = np.random.Generator(philox(0)).integers(low, high, shape)
         return out
@@ -192,7 +207,7 @@ def _draw_some(
 
 def permutation(philox: Philox, count: int) -> Array:
     """The integers from 0 to ``count - 1`` in random order."""
-    fast, numbers = kernels("draws", np.dtype(np.float64)), np.arange(count)
+    fast, numbers = _kernels(), np.arange(count)
     if fast is None or not FEW <= count < 1 << 32:
         np.random.Generator(philox(0)).shuffle(numbers)
         return numbers
