@@ -220,9 +220,9 @@ def linspace(
     start, end = check.number("start", start, -MOST, MOST), check.number("end", end, -MOST, MOST)
     steps, (to, where) = check.integer("steps", steps, 0), floats_on(dtype, device)
     last, width = max(steps - 1, 1), end - start
-    step = width / last
 
     def numbers(first: int, behind: int) -> Array:
+        step = width / last
         places = where.xp.arange(first, behind, dtype=np.float64)
         places = places * step if step else places / last * width
         places += start

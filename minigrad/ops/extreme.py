@@ -152,11 +152,15 @@ amax, amin = _extreme_at("max"), _extreme_at("min")
 def _of_two(name: str) -> tuple[Operation, Callable[..., Tensor]]:
     """The larger (or smaller) of two: the operation, and the function that checks operands."""
     less, more = ("less", "greater") if name == "maximum" else ("greater", "less")
+    short, beyond = ("max", ">") if name == "maximum" else ("min", "<")
 
     @op(twice=Diagonal())
-    @named(name, "")
+    @named(
+        name,
+        f"""y = {short}(a, b),
+        dL/da = g where a {beyond} b, g / 2 where a = b, else 0, likewise dL/db.""",
+    )
     def operation(a: Array, b: Array) -> Pair:
-        """y = max(a, b),  dL/da = g where a > b, g / 2 where a = b, else 0, likewise dL/db."""
         a, b = meet(name, a, b)
         xp = get_xp(a)
 

@@ -18,6 +18,7 @@ import numpy as np
 from .. import check, quiet, rng, writes
 from ..device import Array, device_of, move
 from ..events import listeners
+from ..options import lacks
 from ..tape import Backward, is_grad_enabled, op
 from ..tensor import Number, Tensor
 from . import functions, shape
@@ -86,7 +87,13 @@ def _can_write(array: Array, operands: Iterable[Any]) -> bool:
 
 def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The method ``name``, which writes the result of ``function``."""
-    instead, run = name.rstrip("_"), inspect.unwrap(function)  # without options such as ``out``
+    instead, run = name.rstrip("_"), inspect.unwrap(function)  # without what it lacks
+    own = inspect.signature(run)
+    lacked = {
+        p.name: p.default
+        for p in inspect.signature(function).parameters.values()
+        if p.name not in (*own.parameters, "out")
+    }
 
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         operands = (*args, *options.values()) if options else args
@@ -110,8 +117,8 @@ def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
         TypeError: the result does not fit into the tensor's dtype.
         ValueError: it does not have the tensor's shape, or the memory is read-only.
     """
-    method.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]
-    return method
+    method.__signature__ = own  # type: ignore[attr-defined]
+    return lacks(**lacked)(method) if lacked else method
 
 
 NAMES = (

@@ -26,7 +26,7 @@ def no_gradient(name: str, function: Callable[..., Array]) -> Operation:
     def definition(*arrays: Any, **params: Any) -> Pair:
         return function(*arrays, **params), lambda g, needs: (None,) * len(arrays)
 
-    return op(named(name, "")(definition))
+    return op(named(name, f"y = ``{name}`` of the operands, without derivative.")(definition))
 
 
 # ---------------------------------------------------------------------------- comparison
