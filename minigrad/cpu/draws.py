@@ -17,7 +17,7 @@ import numpy as np
 
 from ..device import Array
 from ..memory import empty
-from .compiled import kernels
+from .compiled import is_compiled, kernels
 from .threads import parallel, split_range
 
 PIECE = 1 << 15  # numbers of a task
@@ -31,8 +31,11 @@ TABLES = "numba.np.random._constants"
 Philox: TypeAlias = Callable[[int], np.random.Philox]  # a stream, from a block of four words on
 
 
-def _kernels() -> ModuleType | None:
-    return kernels("draws", np.dtype(np.float64)) if _has_tables() else None
+def _kernels(count: int) -> ModuleType | None:
+    """The kernels for so many numbers, or None where NumPy draws them."""
+    if count < FEW or not is_compiled() or not _has_tables():
+        return None
+    return kernels("draws", np.dtype(np.float64))
 
 
 @functools.cache
@@ -91,9 +94,9 @@ def uniform(
 def normal(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], *numbers: float) -> Array:
     """Numbers of the standard normal, drawn in float32; or of a normal with this mean and standard
     deviation, drawn in float64."""
-    fast = _kernels()
     out = empty(shape, dtype)
-    if fast is None or out.size < FEW:
+    fast = _kernels(out.size)
+    if fast is None:
         generator: Any = np.random.Generator(philox(0))
         if not numbers:
             out[...] = generator.standard_normal(shape, np.float32)
@@ -115,8 +118,9 @@ def normal(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], *number
 
 def exponential(philox: Philox, shape: tuple[int, ...]) -> Array:
     """Numbers of the exponential of scale 1, in float64."""
-    fast, out = _kernels(), empty(shape, np.float64)
-    if fast is None or out.size < FEW:
+    out = empty(shape, np.float64)
+    fast = _kernels(out.size)
+    if fast is None:
         np.random.Generator(philox(0)).standard_exponential(out=out)
     else:
         drawn(philox, out.reshape(-1), fast.exponential, np.float64, 64)
@@ -127,8 +131,9 @@ def integers(
     philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], low: int, high: int
 ) -> Array:
     """Integers from ``low`` to ``high - 1``."""
-    fast, out = _kernels(), empty(shape, dtype)
-    if fast is None or out.size < FEW or not 1 < high - low < 1 << 32:
+    out = empty(shape, dtype)
+    fast = _kernels(out.size)
+    if fast is None or not 1 < high - low < 1 << 32:
         out[...] = np.random.Generator(philox(0)).integers(low, high, shape)
         return out
 
@@ -207,8 +212,8 @@ def _draw_some(
 
 def permutation(philox: Philox, count: int) -> Array:
     """The integers from 0 to ``count - 1`` in random order."""
-    fast, numbers = _kernels(), np.arange(count)
-    if fast is None or not FEW <= count < 1 << 32:
+    fast, numbers = _kernels(count), np.arange(count)
+    if fast is None or count >= 1 << 32:
         np.random.Generator(philox(0)).shuffle(numbers)
         return numbers
     blocks, left, block = -(-(count + count // 2) // 8), count - 1, 0
