@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .cpu.compiled import kernels
-from .cpu.threads import MIN_PARALLEL_SIZE, aligned, lock, parallel, split_range
+from .cpu.threads import MIN_PARALLEL_SIZE, aligned, launch, lock, parallel, split_range
 from .device import Array, cupy_module, device, on
 
 __all__ = ["advice", "fitting", "held", "used"]  # for users; the engine also allocates here
@@ -160,13 +160,13 @@ def fill(array: Array, number: Any) -> None:
         array.fill(number)
         return
     flat, number = array.reshape(-1), array.dtype.type(number)
+    if fast is not None:
+        launch(fast.fill, flat.size, flat.size, flat, number, align=16)
+        return
     parts = split_range(flat.size, -(-flat.size // PIECE), 16)
 
     def task(i: int) -> None:
-        if fast is None:
-            flat[parts[i]] = number
-        else:
-            fast.fill(flat, number, parts[i].start, parts[i].stop)
+        flat[parts[i]] = number
 
     parallel(task, len(parts), flat.size)
 

@@ -14,10 +14,10 @@ from ..ops import elementwise as functions
 from ..ops.activation import Pair, _leaky_relu, _relu
 from ..tape import Backward, Operation
 from ..writes import takes
-from .along import COST, along, pieces, share
+from .along import COST, along, pieces
 from .compiled import kernels
 from .elementwise import elementwise
-from .threads import MIN_PARALLEL_SIZE
+from .threads import MIN_PARALLEL_SIZE, launch, parts_of
 
 COMPILED = (
     *(activation._leaky_relu, functions._rsqrt, functions._nan_to_num, rounding._sign),
@@ -51,14 +51,11 @@ def register(operation: Operation) -> None:
     def compiled(x: Array, **params: float) -> Pair:
         passes = passes_of(x.dtype)
         numbers = tuple([x.dtype.type(params[n]) for n in passes.options]) if params else ()
-        y = elementwise(lambda out, x: passes.value(out, x, numbers), x, cost=cost)
+        y = elementwise(passes.value, x, options=(numbers,), cost=cost)
         kept = y if passes.keeps == "y" else x
 
         def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            def gradient(out: Array, kept: Array, g: Array) -> None:
-                passes.gradient(out, kept, g, numbers)
-
-            return (elementwise(gradient, kept, g, cost=cost),)
+            return (elementwise(passes.gradient, kept, g, options=(numbers,), cost=cost),)
 
         return y, backward
 
@@ -83,16 +80,12 @@ def relu(x: Array) -> Pair:
         y = elementwise(fast.relu if fast else lambda out, a: np.maximum(a, 0, out=out), x)
     if x.dtype.kind != "f":
         return y, lambda g, needs: (None,)
-    return y, lambda g, needs: (elementwise(relu_gradient, y, g),)
+    gradient = fast.relu_gradient if fast else _relu_gradient
+    return y, lambda g, needs: (elementwise(gradient, y, g),)
 
 
-def relu_gradient(out: Array, y: Array, g: Array) -> None:
-    """Fill ``out`` with g where y ≠ 0, else 0; all flat."""
-    fast = kernels("activation", g.dtype)
-    if fast:
-        fast.relu_gradient(out, y, g)
-    else:
-        out[...] = np.where(y != 0, g, g.dtype.type(0))
+def _relu_gradient(out: Array, y: Array, g: Array) -> None:
+    out[...] = np.where(y != 0, g, g.dtype.type(0))
 
 
 @_leaky_relu.on("cpu")
@@ -118,27 +111,21 @@ def prelu(x: Array, w: Array) -> tuple[Array, Backward]:
     if w.size == 1:
         view, n, inner = along(x), 1, -(-x.size // len(pieces(x.size, x.size)))
         passes, options = fast.passes("leaky_relu", x.dtype), (slopes[0],)
-        y = elementwise(lambda out, x: passes.value(out, x, options), x)
+        y = elementwise(passes.value, x, options=(options,))
     else:
         view = along(x, 1)
         n, inner, memory, flat = view.n, view.inner, view.flat(x), empty((x.size,), x.dtype)
         loops: Any = kernels("arithmetic", x.dtype)
         kernel, numbers = loops.loop("prelu"), (slopes, n, inner, view.outer)
         count = x.size // (n if inner == 1 else inner)
-        share(lambda _, *part: kernel(flat, memory, *numbers, *part), count, x.size)
+        launch(kernel, count, x.size, flat, memory, *numbers)
         y = view.array(flat)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array, Array]:
         arrays, out = (view.flat(x), view.flat(g)), empty((x.size,), x.dtype)
         rows = -(-x.size // (n if inner == 1 else inner))
-        cut = pieces(rows, x.size)
-        sums = np.zeros((len(cut), n) if inner == 1 else (1, rows))
-
-        def task(i: int, first: int, last: int) -> None:
-            to = sums[i if inner == 1 else 0]
-            fast.prelu_gradient(out, to, *arrays, slopes, n, inner, first, last)
-
-        share(task, rows, x.size, cut)
+        sums = np.zeros((parts_of(rows, x.size), n) if inner == 1 else (1, rows))
+        launch(fast.prelu_gradient, rows, x.size, out, sums, *arrays, slopes, n, inner)
         by_w = sums.reshape(-1, n).sum(axis=0).astype(w.dtype)
         return view.array(out), by_w.reshape(w.shape)
 

@@ -7,13 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
 from .elementwise import contiguous
-from .threads import get_num_threads, parallel, split_range
+from .threads import get_num_threads, launch, parallel, parts_of, split_range
 
 PIECE = 1 << 18  # numbers of a task, at least
 EACH = 4  # tasks for each thread, at most
@@ -73,21 +71,19 @@ class Along:
 
     def run(
         self, kernel: Callable[[str], Any], name: str, *args: Any, numbers: int | None = None
-    ) -> Array:
-        """Run the kernel ``name`` for rows or strips, ``kernel(*args, n, inner, width, first,
-        last)`` for each task (see :mod:`minigrad.cpu.kernels.softmax`). The result holds the two
-        sums that each returns, if it does. ``numbers`` says how many are read, if not all."""
-        run = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
+    ) -> None:
+        """Launch the kernel ``name`` for rows or strips: ``kernel(*args, n, inner, width, first,
+        last)``; see :mod:`minigrad.cpu.kernels.softmax`. ``numbers`` says how many are read, if not
+        all."""
+        found = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
         width, count = self.strips(16, STRIP)
         work = COST * (self.size if numbers is None else numbers)
-        cut = pieces(count, work)
-        sums = np.empty((len(cut), 2))
+        launch(found, count, work, *args, self.n, self.inner, width)
 
-        def task(i: int, first: int, last: int) -> None:
-            sums[i] = run(*args, self.n, self.inner, width, first, last)
-
-        share(task, count, work, cut)
-        return sums
+    def parts(self, numbers: int | None = None) -> int:
+        """In how many parts :meth:`run` shares them."""
+        work = COST * (self.size if numbers is None else numbers)
+        return parts_of(self.strips(16, STRIP)[1], work)
 
 
 def along(x: Array, *axes: int) -> Along:

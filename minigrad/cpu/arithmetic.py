@@ -17,12 +17,12 @@ from ..ops import arithmetic
 from ..ops import elementwise as functions
 from ..ops.arithmetic import Pair, are_floats, check_broadcast
 from . import elementwise
-from .along import Along, share
+from .along import Along
 from .compiled import kernels
 from .copy import copied
-from .threads import MIN_PARALLEL_SIZE, parallel, split_range
+from .threads import GRAIN, launch, parallel, split_range
 
-LARGE = MIN_PARALLEL_SIZE
+LARGE = 2 * GRAIN
 NUMBERS = int, float
 FEW = 1 << 12  # numbers, for which NumPy is done before a kernel has begun
 # The kernel in which the second operand repeats, and that in which the first does.
@@ -36,17 +36,18 @@ KERNELS: dict[np.ufunc, tuple[str, str]] = {
 
 def _apply(ufunc: np.ufunc, a: Any, b: Any) -> Array:
     if type(a) in NUMBERS:
-        return elementwise.elementwise(lambda out, b: ufunc(a, b, out=out), b)
+        return _with_one(ufunc, KERNELS[ufunc][1], b, a)
     if a.nbytes < MIN_POOLED_BYTES and (type(b) in NUMBERS or a.shape == b.shape):
         return ufunc(a, b, a if writes.takes(a) else None)
     if type(b) in NUMBERS:
-        return elementwise.elementwise(lambda out, a: ufunc(a, b, out=out), a)
+        return _with_one(ufunc, KERNELS[ufunc][0], a, b)
     if a.size * b.size <= FEW:
         return ufunc(a, b)
     if b.size == 1 and b.ndim <= a.ndim:
-        number = b.reshape(())  # so that the blocks of a are flat
-        return elementwise.elementwise(lambda out, a: ufunc(a, number, out=out), a)
-    fast = None if a.shape == b.shape else kernels("arithmetic", a.dtype)
+        return _with_one(ufunc, KERNELS[ufunc][0], a, b.reshape(()))
+    if a.shape == b.shape:
+        return _elementwise(ufunc, KERNELS[ufunc][0], a, b)
+    fast = kernels("arithmetic", a.dtype)
     if fast is not None and _is_outer(a, b):
         return _of_columns_and_rows(fast.loop(KERNELS[ufunc][1]), a, b)
     if fast is not None and max(a.size, b.size) >= FEW:
@@ -56,6 +57,26 @@ def _apply(ufunc: np.ufunc, a: Any, b: Any) -> Array:
     return elementwise.elementwise(lambda out, a, b: ufunc(a, b, out=out), a, b)
 
 
+def _elementwise(ufunc: np.ufunc, name: str, *arrays: Array) -> Array:
+    """``ufunc`` of arrays of one shape, by the kernel ``name`` where threads help."""
+    fast = kernels("activation", arrays[0].dtype) if arrays[0].size >= LARGE else None
+    if fast is None:
+        return elementwise.elementwise(lambda out, *parts: ufunc(*parts, out=out), *arrays)
+    kernel = fast.blend(name, len(arrays), arrays[0].dtype)
+    return elementwise.elementwise(kernel, *arrays, options=((),))
+
+
+def _with_one(ufunc: np.ufunc, name: str, x: Array, number: Any) -> Array:
+    """``ufunc`` of x and a number, in the order of the kernel ``name``."""
+    fast = kernels("activation", x.dtype) if x.size >= LARGE else None
+    if fast is not None:
+        options = ((x.dtype.type(number),),)
+        return elementwise.elementwise(fast.blend(name, 1, x.dtype), x, options=options)
+    if name == KERNELS[ufunc][0]:
+        return elementwise.elementwise(lambda out, x: ufunc(x, number, out=out), x)
+    return elementwise.elementwise(lambda out, x: ufunc(number, x, out=out), x)
+
+
 def _checked(name: str, ufunc: np.ufunc, a: Any, b: Any) -> Array:
     """The result of the operation ``name``, whose operands must broadcast."""
     check_broadcast(name, a, b)
@@ -63,7 +84,7 @@ def _checked(name: str, ufunc: np.ufunc, a: Any, b: Any) -> Array:
 
 
 def _negative(x: Array) -> Array:
-    return -x if x.size < LARGE else elementwise.elementwise(lambda out, x: np.negative(x, out), x)
+    return -x if x.size < LARGE else _elementwise(np.negative, "negative", x)
 
 
 def _layout(x: Array, v: Array) -> tuple[Along, int] | None:
@@ -106,12 +127,8 @@ def _with_repeated(
     axes = [i - x.ndim + v.ndim for i in layout.order if i >= x.ndim - v.ndim]
     numbers = np.ascontiguousarray(v.transpose(axes)).reshape(-1)
     n, inner = layout.n, layout.inner
-
-    def task(_: int, first: int, last: int) -> None:
-        kernel(y, flat, numbers, n, inner, repeat, first, last)
-
     rows = layout.outer * (1 if inner == 1 else n)
-    share(task, rows, layout.size)
+    launch(kernel, rows, layout.size, y, flat, numbers, n, inner, repeat)
     return layout.array(y)
 
 
@@ -127,8 +144,7 @@ def _of_columns_and_rows(kernel: Callable[..., None], a: Array, b: Array) -> Arr
     """The result of a column and a row, which ``kernel`` takes in the other order."""
     (n, inner), y = (a.size, b.size), empty((a.size, b.size), a.dtype)
     row, column = (np.ascontiguousarray(x.reshape(-1)) for x in (b, a))
-    flat = y.reshape(-1)
-    share(lambda _, first, last: kernel(flat, row, column, n, inner, 1, first, last), n, y.size)
+    launch(kernel, n, y.size, y.reshape(-1), row, column, n, inner, 1)
     return y
 
 

@@ -27,7 +27,7 @@ def _blended(name: str, *arrays: Array, numbers: tuple[Any, ...] = ()) -> Array:
     fast, given = kernels("activation", dtype), tuple(map(dtype.type, numbers))
     assert fast is not None  # see `_alike`
     kernel = fast.blend(name, len(arrays), dtype)
-    return elementwise(lambda out, *parts: kernel(out, *parts, given), *arrays)
+    return elementwise(kernel, *arrays, options=(given,))
 
 
 @functions._lerp.on("cpu", when=lambda a, b, w: type(w) in (int, float) and _alike(a, b))

@@ -21,7 +21,7 @@ from ..tape import Operation
 from . import elementwise
 from .along import COST
 from .compiled import kernels
-from .threads import MIN_PARALLEL_SIZE, parallel, split_range
+from .threads import MIN_PARALLEL_SIZE, launch, parallel, split_range
 
 LARGE = 4 * MIN_PARALLEL_SIZE  # bytes; of a smaller array the definition is as fast
 
@@ -206,10 +206,7 @@ def _have_kernel(a: Array, b: Array, **_: Any) -> bool:
 @logic._close.on("cpu", when=_have_kernel)
 def close(a: Array, b: Array, *, rtol: float, atol: float, equal_nan: bool) -> Array:
     fast: Any = kernels("activation", a.dtype)
+    blocks, y = Blocks(a, 1, True), empty((a.size,), bool)
     numbers = float(rtol), float(atol), equal_nan
-
-    def task(i: int, outs: list[Any], parts: list[Any]) -> None:
-        fast.close(outs[0], *parts, *numbers)
-
-    (y,) = Blocks(a, 1, True).filled([np.dtype(bool)], task, (a, b))
-    return y
+    launch(fast.close, a.size, a.size, y, blocks.flat(a), blocks.flat(b), *numbers, align=16)
+    return y.reshape(blocks.shape).transpose(blocks.back)

@@ -71,7 +71,8 @@ def cross_entropy(
     found = np.empty((5, x.size // shape[1]), dtype)
     sparse = from_log and used is not None and not smoothing  # only numbers of targets are read
     read = found.shape[1] if sparse else None
-    sums = view.run(kernel, "value", from_log, found, memory, targets, numbers=read)
+    sums = np.zeros((view.parts(read), 2))
+    view.run(kernel, "value", from_log, found, sums, memory, targets, numbers=read)
     loss, weights = sums.sum(axis=0)
     norm = dtype.type(found.shape[1] if used is None else weights)
 

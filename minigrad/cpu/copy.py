@@ -13,7 +13,7 @@ from ..device import Array
 from ..layout import memory_order
 from ..memory import empty
 from .compiled import kernels
-from .threads import MIN_PARALLEL_SIZE, get_num_threads, parallel, split_range
+from .threads import MIN_PARALLEL_SIZE, launch, parallel, split_range
 
 FEW = MIN_PARALLEL_SIZE  # elements; below, one core copies
 PIECE = 1 << 18  # elements of a task
@@ -153,12 +153,7 @@ def _turned(to: Array, x: Array) -> bool:
     out, memory, fast = _memory(to), _memory(x), kernels("turn", x.dtype)
     if fast is not None:
         bands = math.prod(plan.sizes) * -(-plan.high // fast.TILE)
-        parts = split_range(bands, min(-(-to.size // PIECE), 4 * get_num_threads()))
-
-        def some(i: int) -> None:
-            fast.turn(out, memory, *plan, parts[i].start, parts[i].stop)
-
-        parallel(some, len(parts), to.size)
+        launch(fast.turn, bands, to.size, out, memory, *plan)
         return True
     if out.size != plan.high * plan.wide != memory.size:
         return False

@@ -23,11 +23,13 @@ def dropout(x: Array, *, draw: Callable[[], rng.Draw], p: float) -> tuple[Array,
     keep = contiguous(keep.transpose(order)).transpose(back)  # once for both passes
     fast = kernels("activation", x.dtype)
 
-    def task(out: Array, a: Array, k: Array) -> None:
-        if fast:
-            fast.masked(out, a, k, factor)
-        else:
-            np.multiply(a, factor, out=out)
-            out *= k
+    def by_numpy(out: Array, a: Array, k: Array) -> None:
+        np.multiply(a, factor, out=out)
+        out *= k
 
-    return elementwise(task, x, keep), lambda g, needs: (elementwise(task, g, keep),)
+    def masked(a: Array) -> Array:
+        if fast is None:
+            return elementwise(by_numpy, a, keep)
+        return elementwise(fast.masked, a, keep, options=(factor,))
+
+    return masked(x), lambda g, needs: (masked(g),)

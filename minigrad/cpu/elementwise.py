@@ -13,7 +13,7 @@ from ..device import Array, get_xp
 from ..layout import memory_order, memory_order_and_back
 from ..memory import MIN_POOLED_BYTES, empty
 from .copy import copied
-from .threads import get_num_threads, parallel, split_range, workspace
+from .threads import get_num_threads, launch, parallel, split_range, workspace
 
 # Elements per block of an element-wise pass. Smaller blocks would fit the second-level cache
 # better, but handing over the interpreter lock after each of them would then cost more than it
@@ -24,9 +24,16 @@ _ravel = operator.methodcaller("ravel")  # of an array, or of a number that a uf
 
 
 def elementwise(
-    function: Callable[..., Any], first: Array, *others: Array, cost: int = 1, once: bool = True
+    function: Callable[..., Any],
+    first: Array,
+    *others: Array,
+    options: tuple[Any, ...] = (),
+    cost: int = 1,
+    once: bool = True,
 ) -> Array:
-    """Apply ``function(out, *blocks)`` to arrays, broadcast, block by block.
+    """Apply ``function(out, *blocks)`` to arrays, broadcast, block by block; or a kernel
+    ``(out, *arrays, *options, first, last)`` (:func:`minigrad.cpu.kernels.team.parallel_for`) to
+    arrays of one shape.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
     dtype of the first array and the memory order of the first array of full shape, so the
@@ -56,7 +63,11 @@ def elementwise(
         result = np.empty(first.shape, first.dtype)
     else:
         result = empty(first.shape, first.dtype)
-    _by_blocks(function, result.ravel(), (first.ravel(), *map(_ravel, others)), 16, cost)
+    out, arrays = result.ravel(), (first.ravel(), *map(_ravel, others))
+    if hasattr(function, "run"):
+        launch(function, out.size, cost * out.size, out, *arrays, *options, align=16)
+    else:
+        _by_blocks(function, out, arrays, 16, cost)
     return result if plain else result.transpose(back)
 
 

@@ -16,8 +16,9 @@ from ..memory import empty
 from ..ops.layer_norm import _group_norm, _layer_norm
 from ..ops.normalize import _normalize
 from ..tape import Backward, keeping
-from .along import Along, along, pieces, share
+from .along import Along, along
 from .compiled import kernels
+from .threads import GRAIN, launch, parts_of
 
 STRIP = 1 << 14  # elements of a strip of columns, which may be more
 WIDE = 512  # columns of a strip where there are as many: short reads far apart are slow
@@ -91,22 +92,15 @@ def _norm(
     flat, y = view.flat(x), empty((x.size,), x.dtype)
     means = x.size * groups // view.n
     kept = centred, x.dtype.type(eps), *np.empty((2, means), x.dtype)
-
-    def normalize(_: int, first: int, last: int) -> None:
-        forward(flat, scale, shift, shape, first, last, *kept, y)
-
-    share(normalize, units, x.size)
+    launch(forward, units, x.size, flat, scale, shift, shape, *kept, y)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         g, gx = view.flat(g), empty((flat.size if needs[0] else 0,), flat.dtype)
-        # Each task has sums of its own, together at most a quarter of the memory of x.
-        cut = pieces(units, flat.size, 16 * weights)
-        sums = np.zeros((len(cut), 2, weights))
-
-        def task(i: int, first: int, last: int) -> None:
-            derive(g, flat, scale, shape, first, last, *kept, *sums[i], gx)
-
-        share(task, units, flat.size, cut)
+        # Each part has sums of its own, together at most a quarter of the memory of x.
+        least = max(GRAIN, 16 * weights)
+        sums = np.zeros((parts_of(units, flat.size, least), 2, weights))
+        operands = g, flat, scale, shape, *kept, sums, gx
+        launch(derive, units, flat.size, *operands, least=least)
         gw, gb = sums.sum(axis=0).astype(flat.dtype)
         return (
             view.array(gx) if needs[0] else None,

@@ -17,7 +17,7 @@ from ..tape import Backward
 from .along import along, share
 from .compiled import kernels
 from .elementwise import BLOCK, to_batch_last
-from .threads import split_range, workspace
+from .threads import launch, parts_of, split_range, workspace
 
 SHORTEST = 64  # numbers of a piece of a channel
 
@@ -60,11 +60,8 @@ def compiled_batch_norm(
     if batch and outer > 1:
         mean[...], var[...] = _moments_of_pieces(fast, x, n, len(mean))
 
-    def forward(_: int, first: int, last: int) -> None:
-        known, kept = batch and outer == 1, (mean, var, r, scale, y)
-        fast.forward(x, weights, biases, z, n, first, last, eps, floor, known, *kept)
-
-    share(forward, count, x.size)
+    options = n, eps, floor, batch and outer == 1
+    launch(fast.forward, count, x.size, x, weights, biases, z, *options, mean, var, r, scale, y)
     if batch:
         statistics[0][...], statistics[1][...] = mean, var
     active = y if relu else none
@@ -74,13 +71,13 @@ def compiled_batch_norm(
         gx = empty((g.size if needs[0] else 0,), g.dtype)
         gz = empty((g.size,), g.dtype) if relu and (needs[3] or outer > 1) else none
 
-        def passes(s: Array, t: Array, gx: Array, added: bool) -> None:
-            def task(_: int, first: int, last: int) -> None:
-                h = workspace("gradient", (n,), g.dtype) if relu and gz is none else gz
-                kept = mean, r, scale, s, t, gx, h
-                fast.backward(g, active, x, n, first, last, batch, added, *kept)
+        h = gz
+        if relu and gz is none:
+            h = workspace("gradient", (parts_of(count, g.size) * n,), g.dtype)
 
-            share(task, count, g.size)
+        def passes(s: Array, t: Array, gx: Array, added: bool) -> None:
+            kept = mean, r, scale, s, t, gx, h
+            launch(fast.backward, count, g.size, g, active, x, n, batch, added, *kept)
 
         s, t = sums = np.empty((2, count))
         passes(s, t, gx if outer == 1 else none, False)
@@ -97,11 +94,7 @@ def compiled_batch_norm(
 def _moments_of_pieces(fast: Any, x: Array, n: int, channels: int) -> tuple[Array, Array]:
     """Mean and biased variance of each channel, in float64: of x in pieces of n numbers."""
     sums, squares = np.empty((2, x.size // n))
-
-    def task(_: int, first: int, last: int) -> None:
-        fast.moments(x, n, first, last, sums, squares)
-
-    share(task, len(sums), x.size)
+    launch(fast.moments, len(sums), x.size, x, n, sums, squares)
     means, squares = (sums / n).reshape(-1, channels), squares.reshape(-1, channels)
     mean = means.mean(axis=0)
     return mean, squares.mean(axis=0) / n + np.square(means - mean).mean(axis=0)

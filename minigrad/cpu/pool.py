@@ -25,10 +25,10 @@ from ..ops.pool import (
 from ..ops.reduce import spread
 from ..sums import adding_dtype, total
 from ..tape import Backward
-from .along import along, share
+from .along import along
 from .compiled import kernels
 from .elementwise import scratch, to_batch_last
-from .threads import parallel, split_range, threads_for, workspace
+from .threads import launch, parallel, split_range, threads_for, workspace
 
 
 def _kernels(x: Array) -> ModuleType | None:
@@ -251,7 +251,7 @@ def mean_of_images(x: Array, *, out: Pair) -> tuple[Array, Backward]:
     fast, view, shape = kernels("reduce", x.dtype), along(x, 2, 3), x.shape
     assert fast is not None  # see `when`
     flat, sums = view.flat(x), np.empty(view.outer)
-    share(lambda _, *part: fast.sums(sums, flat, view.n, False, *part), view.outer, x.size)
+    launch(fast.sums, view.outer, x.size, sums, flat, view.n, False)
     y = view.array((sums / view.n).astype(x.dtype), 1, 1)
     return y, lambda g, needs: (spread(g / g.dtype.type(view.n), shape, (2, 3)),)
 

@@ -8,7 +8,6 @@ sums in float64. Sums of columns are compiled too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +17,10 @@ from ..device import Array
 from ..ops import extreme, reduce, scan
 from ..ops.reduce import Pair, spread
 from ..sums import total
-from .along import Along, along, pieces, share
+from .along import Along, along, pieces
 from .compiled import kernels
 from .elementwise import elementwise
+from .threads import launch
 
 FEW = 1 << 12  # numbers
 MANY = 1 << 14  # numbers from which runs are summed by compiled loops
@@ -108,7 +108,7 @@ def _folded(
     x: Array,
     view: Along,
     axes: tuple[int, ...],
-    kernel: Callable[..., object],
+    kernel: Any,
     join: np.ufunc,
     *args: Any,
     dtype: Any = np.float64,
@@ -119,7 +119,7 @@ def _folded(
     if view.outer == 1:
         n = -(-n // len(pieces(n, n)))
     found = np.empty(-(-flat.size // n), dtype)
-    share(lambda _, *part: kernel(found, flat, n, *args, *part), len(found), flat.size)
+    launch(kernel, len(found), flat.size, found, flat, n, *args)
     if view.outer == 1:
         found = join.reduce(found, keepdims=True)
     y = view.array(found, *(1,) * len(view.axes))
@@ -127,12 +127,16 @@ def _folded(
 
 
 def _in_strips(
-    x: Array, view: Along, kernel: Callable[..., object], *args: Any, dtype: Any = np.float64
+    x: Array,
+    view: Along,
+    kernel: Any,
+    *args: Any,
+    before: tuple[Array, ...] = (),
+    dtype: Any = np.float64,
 ) -> Array:
-    """The columns of x reduced by ``kernel(found, memory, *args, n, inner, first, last)``."""
-    found, sizes = np.empty(view.outer * view.inner, dtype), (view.n, view.inner)
-    strips, memory = view.outer * -(-view.inner // STRIP), view.flat(x)
-    share(lambda _, *part: kernel(found, memory, *args, *sizes, *part), strips, x.size)
+    """The columns of x reduced by ``kernel(found, *before, memory, *args, n, inner, …)``."""
+    found, strips = np.empty(view.outer * view.inner, dtype), view.outer * -(-view.inner // STRIP)
+    launch(kernel, strips, x.size, found, *before, view.flat(x), *args, view.n, view.inner)
     return view.array(found, *(1,) * len(view.axes))
 
 
@@ -283,7 +287,7 @@ def _places(x: Array, axis: int, name: str) -> tuple[Array, Array]:
     assert view is not None
     kernel, sign = fast.placing(x.dtype), x.dtype.type(1 if name == "argmax" else -1)
     tops = np.empty(view.outer * view.inner, x.dtype)
-    places = _in_strips(x, view, lambda found, *args: kernel(found, tops, *args), sign)
+    places = _in_strips(x, view, kernel, sign, before=(tops,))
     return places.astype(np.int64), view.array(tops, 1)
 
 

@@ -31,11 +31,10 @@ def clamp(x: Array, low: float | None, high: float | None) -> Pair:
     real = x.dtype.type
     numbers = real(limits[0]), real(limits[1])
 
-    def gradient(out: Array, x: Array, g: Array) -> None:
-        passes.gradient(out, x, g, numbers)
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return elementwise(passes.gradient, x, g, options=(numbers,)), None, None
 
-    y = elementwise(lambda out, x: passes.value(out, x, numbers), x)
-    return y, lambda g, needs: (elementwise(gradient, x, g), None, None)
+    return elementwise(passes.value, x, options=(numbers,)), backward
 
 
 def _served(condition: Array, a: Any, b: Any) -> bool:
@@ -58,7 +57,7 @@ def where(condition: Array, a: Any, b: Any) -> Pair:
     def kept(x: Array, wanted: bool, otherwise: Any) -> Array:
         """``x`` where the condition is ``wanted``."""
         number = x.dtype.type(otherwise)
-        return elementwise(lambda out, x, c: fast.where_or(out, x, c, wanted, number), x, condition)
+        return elementwise(fast.where_or, x, condition, options=(wanted, number))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return None, kept(g, True, 0) if needs[1] else None, kept(g, False, 0) if needs[2] else None

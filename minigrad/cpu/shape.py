@@ -14,11 +14,10 @@ from ..memory import empty
 from ..ops import arithmetic, indexing, inplace, methods, pad, rearrange, shape
 from ..ops.shape import Pair, check_within
 from . import copy
-from .along import share
 from .compiled import kernels
 from .copy import alike, copied, copy_into, cut, dense
 from .elementwise import contiguous
-from .threads import parallel
+from .threads import launch, parallel
 
 
 @check_within.on("cpu")
@@ -88,11 +87,7 @@ def _framed(x: Array, frame: _Frame, value: float) -> Array:
     y = empty(frame.sizes, x.dtype, order=order)
     memory, out = contiguous(x.transpose(order)).reshape(-1), y.transpose(order).reshape(-1)
     numbers = *frame[1:], x.dtype.type(value)
-
-    def task(_: int, first: int, last: int) -> None:
-        fast.frame(out, memory, *numbers, first, last)
-
-    share(task, x.size // (frame.h * frame.w), y.size)
+    launch(fast.frame, x.size // (frame.h * frame.w), y.size, out, memory, *numbers)
     return y
 
 
@@ -102,11 +97,7 @@ def _unframed(g: Array, shape: tuple[int, ...], order: list[int], frame: _Frame)
     assert fast is not None  # see `_frame`
     gx = empty(shape, g.dtype, order=order)
     memory, out = contiguous(g.transpose(order)).reshape(-1), gx.transpose(order).reshape(-1)
-
-    def task(_: int, first: int, last: int) -> None:
-        fast.unframe(out, memory, *frame[1:], first, last)
-
-    share(task, gx.size // (frame.h * frame.w), g.size)
+    launch(fast.unframe, gx.size // (frame.h * frame.w), g.size, out, memory, *frame[1:])
     return gx
 
 
@@ -222,9 +213,7 @@ def _flipped(x: Array, axes: tuple[int, ...]) -> Array:
     y = empty(x.shape, x.dtype, order=order)
     memory = np.ascontiguousarray(x.transpose(order)).reshape(-1)
     out, n = y.transpose(order).reshape(-1), x.shape[axes[0]]
-    share(
-        lambda _, first, last: fast.reversed_rows(out, memory, n, first, last), x.size // n, x.size
-    )
+    launch(fast.reversed_rows, x.size // n, x.size, out, memory, n)
     return y
 
 
@@ -265,12 +254,8 @@ def _triangle(lower: bool) -> Any:
         y, fast = empty(x.shape, x.dtype), kernels("copy", x.dtype)
         assert fast is not None  # see `when`
         at = max(-rows, min(columns, -diagonal if turned else diagonal))
-        out = y.reshape(-1)
-
-        def task(_: int, first: int, last: int) -> None:
-            fast.triangles(out, memory, rows, columns, at, lower != turned, first, last)
-
-        share(task, x.size // columns, x.size)
+        options = rows, columns, at, lower != turned
+        launch(fast.triangles, x.size // columns, x.size, y.reshape(-1), memory, *options)
         return y.swapaxes(-1, -2) if turned else y
 
     def triangle(x: Array, *, diagonal: int) -> Pair:

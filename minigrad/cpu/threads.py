@@ -26,6 +26,8 @@ from .. import quiet
 from .compiled import kernels
 
 MIN_PARALLEL_SIZE = 1 << 19  # elements; below, waking threads costs more than it saves
+GRAIN = 1 << 15  # elements of a part of a launched kernel
+MANY = 1 << 20  # elements, from which a thread that is late is given fewer parts
 LOOKS = 1 << 12  # at a number that changes, in some 100 µs, before a thread sleeps
 # Looks in which the caller reaches its first task. Until then it holds the interpreter lock, and a
 # worker that asks for the lock is put to sleep.
@@ -46,6 +48,7 @@ lock = threading.RLock()  # re-entrant, because a signal handler may fork
 
 def _after_fork_in_child() -> None:
     _workers.clear()  # these threads exist only in the parent
+    _team.words[:] = 0
     _blas.callers.clear()
     lock.release()
 
@@ -121,59 +124,75 @@ def aligned(nbytes: int) -> np.ndarray:
     return raw[start : start + nbytes]
 
 
-class _Bell:
-    """A number that one thread watches, before it sleeps, and that others change."""
-
-    __slots__ = ("address", "number")
-
-    def __init__(self) -> None:
-        self.number = aligned(CACHE_LINE_BYTES).view(np.int64)
-        self.number[0] = 0
-        self.address: int = self.number.__array_interface__["data"][0]
-
-    def now(self) -> int:
-        return int(self.number[0])
-
-    def watch(self, seen: int, after: int = 0, arrivals: int = 0) -> bool:
-        """Whether it becomes another number than ``seen`` while this thread watches it (see
-        :func:`minigrad.cpu.kernels.spin.wait`). A thread does not watch where it would keep another
-        from working, having no core of its own."""
-        fast = kernels("spin", np.dtype(np.float64)) if get_num_threads() <= _cores() else None
-        return fast is not None and bool(fast.wait(self.address, seen, LOOKS, after, arrivals))
+def _team_kernels() -> Any:
+    return kernels("team", np.dtype(np.float64))
 
 
-_arrivals = _Bell()  # of workers at their queues
+class _Words:
+    """Numbers in memory that threads watch and change without the interpreter lock."""
+
+    __slots__ = ("address", "words")
+
+    def __init__(self, count: int = 8) -> None:  # a cache line
+        self.words = aligned(8 * count).view(np.int64)
+        self.words[:] = 0
+        self.address: int = self.words.__array_interface__["data"][0]
+
+
+_team = _Words(64)  # see minigrad.cpu.kernels.team
+_arrivals = _Words()  # of workers at their queues
 _rings = counting(1)  # next() on it is atomic under the interpreter lock
 
 
-class _Worker:
-    """A thread that helps with the jobs in its queue; None ends it."""
+def _watch(number: _Words, seen: int) -> bool:
+    """Whether the number becomes another than ``seen`` while this thread watches it. A thread does
+    not watch where it would keep another from working, having no core of its own."""
+    fast = _team_kernels() if get_num_threads() <= _cores() else None
+    return fast is not None and bool(fast.wait(number.address, seen, LOOKS))
 
-    __slots__ = ("bell", "jobs")
+
+class _Worker:
+    """A thread that helps with the jobs in its queue, and with launched kernels; None ends it."""
+
+    __slots__ = ("asleep", "bell", "jobs")
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self.bell = _Bell()
+        self.bell = _Words()
+        self.asleep = False
         threading.Thread(target=self.serve, name="minigrad", daemon=True).start()
 
     def put(self, job: _Job | None) -> None:
         self.jobs.put(job)
-        self.bell.number[0] = next(_rings)
+        self.bell.words[0] = next(_rings)
+
+    def wake(self) -> None:
+        """Let it watch for launched kernels."""
+        if self.asleep:
+            self.asleep = False
+            self.jobs.put(_nothing_to_do)
 
     def get(self) -> _Job | None:
-        heard = self.bell.now()
+        heard = int(self.bell.words[0])
         try:
             return self.jobs.get_nowait()
         except Empty:
             pass
-        self.bell.watch(heard, GRACE, _arrivals.address)
-        return self.jobs.get()
+        if (fast := _team_kernels()) is not None:
+            looks = LOOKS if get_num_threads() <= _cores() else 0
+            bell, arrivals = self.bell.address, _arrivals.address
+            fast.serve(_team.address, bell, heard, looks, GRACE, arrivals)
+        self.asleep = True
+        job = self.jobs.get()
+        self.asleep = False
+        return job
 
     def serve(self) -> None:
         _local.job = _Job(iter, 0)  # never finished: whatever this thread runs is part of a job
         np.seterr(all="ignore")  # for this thread only
         while (job := self.get()) is not None:
-            job.help()
+            if job is not _nothing_to_do:
+                job.help()
 
 
 def _helpers(count: int) -> list[_Worker]:
@@ -183,7 +202,9 @@ def _helpers(count: int) -> list[_Worker]:
     """
     count = min(count, get_num_threads() - 1)
     if len(_workers) < count:
-        _arrivals.watch(-1)  # compiles it
+        if (fast := _team_kernels()) is not None:  # compiles them
+            fast.wait(_arrivals.address, -1, 0)
+            fast.serve(_team.address, _arrivals.address, -1, 0, 0, _arrivals.address)
         with lock:
             while len(_workers) < min(count, get_num_threads() - 1):
                 _workers.append(_Worker())
@@ -232,14 +253,17 @@ class _Job:
         try:
             self.work = None
             while True:
-                arrived = _arrivals.now()
+                arrived = int(_arrivals.words[0])
                 if len(self.left) == len(self.joined):
                     break
-                if not _arrivals.watch(arrived):
+                if not _watch(_arrivals, arrived):
                     self.wake.get()
         except BaseException:
             self.finish()
             raise
+
+
+_nothing_to_do = _Job(iter, 0)  # wakes a worker
 
 
 class _Blas:
@@ -362,6 +386,37 @@ def distribute(
     finally:
         quiet.leave(before)
         job.errors.clear()  # which refer to this frame, its arrays, and so to each other
+
+
+def parts_of(count: int, elements: int, least: int = GRAIN) -> int:
+    """In how many parts :func:`launch` shares ``range(count)``, or fewer.
+
+    Each thread gets one part, so it often finds in its cache what it wrote there before. Of many
+    elements it gets two, so a thread that is late does not keep the others waiting for long.
+    """
+    if count < 2 or elements < 2 * least:
+        return 1
+    return min(count, elements // least, get_num_threads() * (1 if elements < MANY else 2))
+
+
+def launch(
+    kernel: Any, count: int, elements: int, *args: Any, align: int = 1, least: int = GRAIN
+) -> None:
+    """Run a kernel of :func:`minigrad.cpu.kernels.team.parallel_for` for ``range(count)``, in parts
+    that the threads share without the interpreter lock, and wait for all of them.
+
+    A part works on ``least`` of the ``elements`` or more. Inner borders are multiples of ``align``.
+    Within a task of :func:`parallel`, the kernel runs on the task's thread.
+    """
+    parts = parts_of(count, elements, least)
+    if parts > 1:
+        outer = getattr(_local, "job", None)
+        if outer is None or outer.work is None:
+            for worker in _helpers(parts - 1):
+                worker.wake()
+            kernel.run(_team.address, 0, count, parts, align, *args)
+            return
+    kernel.run(0, 0, count, 1, 1, *args)
 
 
 # ---------------------------------------------------------------------------- blocks, workspaces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,12 +49,15 @@ def test_filled(axis, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 3, 40)])
-def test_each_task_is_run_once(shape, monkeypatch):
-    monkeypatch.setattr(along, "PIECE", 2)
+def test_all_rows_or_strips_are_run(shape, monkeypatch):
     monkeypatch.setattr(along, "STRIP", 1)
-    view = along.along(np.zeros(shape), 1)
-    assert view.strips(16, 1) == ((1, 7) if view.inner == 1 else (16, 6))
-    sums = view.run(lambda name: lambda n, inner, width, *part: part, "value")
-    assert len(sums) > 1
-    assert sums.ravel().tolist()[1:-1:2] == sums.ravel().tolist()[2::2]
-    assert (sums[0, 0], sums[-1, 1]) == (0, view.strips(16, 1)[1])
+    view, seen = along.along(np.zeros(shape), 1), []
+    width, count = (1, 7) if view.inner == 1 else (16, 6)
+    assert view.strips(16, 1) == (width, count)
+
+    def run(team, begin, end, parts, align, *args):
+        seen.append((begin, end, *args))
+
+    view.run(lambda name: SimpleNamespace(run=run), "value", "x")
+    assert seen == [(0, count, "x", 3, view.inner, width)]
+    assert view.parts() == 1  # of few numbers

@@ -409,17 +409,16 @@ def test_a_child_forked_while_another_thread_computes_can_compute():
     assert run.returncode == 0, run.stderr
 
 
-def test_a_worker_that_finds_nothing_to_do_sleeps(monkeypatch):
-    """After it has watched once for the next job."""
-    watched = []
-    monkeypatch.setattr(threads._Bell, "watch", lambda self, *_: watched.append(self))
+def test_a_worker_that_finds_nothing_to_do_sleeps():
     mg.set_num_threads(2)
     threads.parallel(lambda i: None, 2)
-    time.sleep(0.02)
-    before = len(watched)
-    time.sleep(0.02)
-    assert len(watched) == before
-    assert threads._workers[0].bell in watched
+    (worker,) = threads._workers
+    for _ in range(500):
+        begun = int(threads._arrivals.words[0])
+        time.sleep(0.02)
+        if worker.asleep and threads._arrivals.words[0] == begun:
+            return
+    pytest.fail("it watches on")
 
 
 def test_few_elements_stay_on_this_thread():

@@ -2,7 +2,8 @@
 
 Each is an inner loop of an operation in :mod:`minigrad.ops`, which has a plain NumPy implementation
 too, for use without Numba (see :mod:`minigrad.cpu.compiled`). Kernels take flat arrays and offsets,
-release the interpreter lock and start no threads: the operation divides blocks among the cores.
+release the interpreter lock and start no threads. The operation divides blocks among the cores, or
+launches a kernel whose parts they share (:mod:`minigrad.cpu.kernels.team`).
 The kernels of GPUs are in :mod:`minigrad.gpu`.
 """
 
@@ -49,16 +50,20 @@ def jit_each(function: Callable[..., Any]) -> Callable[..., Any]:
     LLVM takes the arrays for separate memory. Otherwise the loop would first look whether they
     overlap, and then run number by number.
     """
-    compiled: Any = _compile(function, {"contract", "nsz"}, inline=False)
+    return _noted(separate(_compile(function, {"contract", "nsz"}, inline=False)))
+
+
+def separate(compiled: Any) -> Any:
+    """The kernel ``compiled``, which takes its arrays for separate memory."""
     customize = compiled._compiler._customize_flags
 
-    def separate(flags: Any) -> Any:
+    def flags_of(flags: Any) -> Any:
         flags = customize(flags)
         flags.noalias = True
         return flags
 
-    compiled._compiler._customize_flags = separate
-    return _noted(compiled)
+    compiled._compiler._customize_flags = flags_of
+    return compiled
 
 
 def _noted(compiled: Callable[..., Any]) -> Callable[..., Any]:

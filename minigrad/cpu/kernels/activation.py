@@ -8,7 +8,6 @@ derivative times ``g``. Options follow as further arguments. The definitions in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 from math import copysign
 from math import sqrt as root
@@ -17,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import inline, inline_sum, jit, jit_each, scalar
+from . import inline, inline_sum, scalar
 from .scalar import bind, exp, exp_falling, expm1, log1p, normal, sigmoid, tanh
+from .team import Kernel, parallel_for, parallel_for_each
 
 function: Any = None  # what a loop applies
 TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
@@ -31,14 +31,14 @@ class Passes(NamedTuple):
     """Compiled loops over flat arrays. ``out`` may be one of the others.
 
     Attributes:
-        value: ``value(out, x, numbers)``.
-        gradient: ``gradient(out, kept, g, numbers)``; kept is x, or the result y.
+        value: ``value(out, x, numbers, first, last)``.
+        gradient: ``gradient(out, kept, g, numbers, first, last)``; kept is x, or the result y.
         keeps: "x" or "y".
         options: names of what ``numbers`` holds, in order.
     """
 
-    value: Callable[..., None]
-    gradient: Callable[..., None]
+    value: Kernel
+    gradient: Kernel
     keeps: str
     options: tuple[str, ...]
 
@@ -54,31 +54,34 @@ def passes(name: str, dtype: np.dtype[Any]) -> Passes:
 
 
 @cache
-def blend(name: str, arrays: int, dtype: np.dtype[Any]) -> Callable[..., None]:
-    """The kernel ``blend(out, *arrays, numbers)`` of the function ``name``."""
+def blend(name: str, arrays: int, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel ``blend(out, *arrays, numbers, first, last)`` of the function ``name``."""
     return loop(arrays, globals()[name], dtype.type)
 
 
-def loop(arrays: int, function: Any, real: Any) -> Callable[..., None]:
+def loop(arrays: int, function: Any, real: Any) -> Kernel:
     """The loop over so many arrays of dtype ``real`` with ``function`` compiled into it."""
     bound = bind(function, real)
     names = {**globals(), "function": inline(bound)}
     made = FunctionType(LOOPS[arrays].__code__, names, function.__name__)
     made.__qualname__ = f"{bound.__qualname__}_loop"  # names its file in the cache
-    return jit_each(made)
+    return parallel_for_each(made)
 
 
-def _of_one(out, x, numbers):
+def _of_one(out, x, numbers, first, last):
+    out, x = out[first:last], x[first:last]
     for k in range(len(out)):
         out[k] = function(x[k], *numbers)
 
 
-def _of_two(out, x, g, numbers):
+def _of_two(out, x, g, numbers, first, last):
+    out, x, g = out[first:last], x[first:last], g[first:last]
     for k in range(len(out)):
         out[k] = function(x[k], g[k], *numbers)
 
 
-def _of_three(out, a, b, c, numbers):
+def _of_three(out, a, b, c, numbers, first, last):
+    out, a, b, c = out[first:last], a[first:last], b[first:last], c[first:last]
     for k in range(len(out)):
         out[k] = function(a[k], b[k], c[k], *numbers)
 
@@ -279,6 +282,34 @@ def elu_gradient(x, g, alpha, scale, rate):
 # ---------------------------------------------------------------------------- of several arrays
 
 
+def add(a, b):
+    return a + b
+
+
+def subtract(a, b):
+    return a - b
+
+
+def subtract_from(a, b):
+    return b - a
+
+
+def multiply(a, b):
+    return a * b
+
+
+def divide(a, b):
+    return a / b
+
+
+def divide_by(a, b):
+    return b / a
+
+
+def negative(a):
+    return -a
+
+
 def lerp(a, b, w):
     return a + w * (b - a)
 
@@ -294,18 +325,20 @@ def addcdiv(a, b, c, value):
 # ---------------------------------------------------------------------------- of other shapes
 
 
-@jit_each
-def relu(out, x):
+@parallel_for_each
+def relu(out, x, first, last):
     """out = max(x, 0); NaN stays."""
     zero = x.dtype.type(0)
+    out, x = out[first:last], x[first:last]
     for k in range(len(out)):
         out[k] = zero if x[k] < zero else x[k]
 
 
-@jit_each
-def relu_gradient(out, y, g):
+@parallel_for_each
+def relu_gradient(out, y, g, first, last):
     """out = g where y is not 0, else 0 (y = max(x, 0), or NaN)."""
     zero = g.dtype.type(0)
+    out, y, g = out[first:last], y[first:last], g[first:last]
     for k in range(len(out)):
         out[k] = g[k] if y[k] != zero else zero
 
@@ -319,11 +352,12 @@ def add_negative(x, g, zero):
     return total
 
 
-@jit
-def prelu_gradient(out, sums, x, g, v, n, inner, first, last):
+@parallel_for
+def prelu_gradient(out, found, x, g, v, n, inner, part, first, last):
     """out = g where x > 0, else g v, for rows ``first`` to ``last`` as in
     :mod:`minigrad.cpu.kernels.arithmetic`; the last may be shorter. Σ g x where x ≤ 0 is added to
-    ``sums``: a number of each row, or where inner is 1 of each of n columns."""
+    what was found: a number for each row, or where inner is 1 of each part for each column."""
+    sums = found[part if inner == 1 else 0]
     zero, length = x.dtype.type(0), n if inner == 1 else inner
     for row in range(first, last):
         start, stop = row * length, min((row + 1) * length, len(x))
@@ -335,30 +369,33 @@ def prelu_gradient(out, sums, x, g, v, n, inner, first, last):
             continue
         slope = v[row % n]
         for begin in range(0, len(to), RUN):
-            part = slice(begin, begin + RUN)
-            y, a, b = to[part], xs[part], gs[part]
+            run = slice(begin, begin + RUN)
+            y, a, b = to[run], xs[run], gs[run]
             for k in range(len(y)):
                 y[k] = b[k] if a[k] > zero else b[k] * slope
             sums[row] += add_negative(a, b, zero)
 
 
-@jit_each
-def where(out, a, b, condition):
+@parallel_for_each
+def where(out, a, b, condition, first, last):
     """out = a where ``condition``, else b."""
+    out, a, b, condition = out[first:last], a[first:last], b[first:last], condition[first:last]
     for k in range(len(out)):
         out[k] = a[k] if condition[k] else b[k]
 
 
-@jit_each
-def where_or(out, a, condition, wanted, number):
+@parallel_for_each
+def where_or(out, a, condition, wanted, number, first, last):
     """out = a where ``condition`` is ``wanted``, else ``number``."""
+    out, a, condition = out[first:last], a[first:last], condition[first:last]
     for k in range(len(out)):
         out[k] = a[k] if condition[k] == wanted else number
 
 
-@jit
-def close(out, a, b, rtol, atol, equal_nan):
+@parallel_for_each
+def close(out, a, b, rtol, atol, equal_nan, first, last):
     """out = whether a and b are equal, or |a − b| ≤ atol + rtol |b|, in float64."""
+    out, a, b = out[first:last], a[first:last], b[first:last]
     for k in range(len(out)):
         x, y = np.float64(a[k]), np.float64(b[k])
         far = np.abs(x - y)
@@ -366,8 +403,9 @@ def close(out, a, b, rtol, atol, equal_nan):
         out[k] = near | (x == y) | (equal_nan & (x != x) & (y != y))
 
 
-@jit_each
-def masked(out, x, keep, scale):
+@parallel_for_each
+def masked(out, x, keep, scale, first, last):
     """out = x · scale where ``keep``, else x · 0 (which is NaN for NaN and infinity)."""
+    out, x, keep = out[first:last], x[first:last], keep[first:last]
     for k in range(len(out)):
         out[k] = x[k] * (scale if keep[k] else x.dtype.type(0))

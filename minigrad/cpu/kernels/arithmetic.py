@@ -3,18 +3,18 @@ number for each of its rows, or one for each channel of images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from types import FunctionType
 from typing import Any
 
-from . import inline, jit_each
+from . import inline
+from .team import Kernel, parallel_for_each
 
 function: Any = None  # what a loop applies
 
 
 @cache
-def loop(name: str) -> Callable[..., None]:
+def loop(name: str) -> Kernel:
     """The kernel of the function ``name``: ``loop(out, x, v, n, inner, repeat, first, last)``
     computes rows ``first`` … ``last`` − 1 of flat memory (outer, n, inner), for numbers v. A row is
     n numbers where inner is 1, and each n numbers v serve ``repeat`` rows; else a row is those of
@@ -22,7 +22,7 @@ def loop(name: str) -> Callable[..., None]:
     names = {**globals(), "function": inline(FUNCTIONS[name])}
     made = FunctionType(_rows.__code__, names, name)
     made.__qualname__ = f"{name}_loop"  # names its file in the cache
-    return jit_each(made)
+    return parallel_for_each(made)
 
 
 def _rows(out, x, v, n, inner, repeat, first, last):

@@ -9,7 +9,6 @@ nothing. A ``target`` is (index, used, p, w, own, rest). With ``from_log`` x is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,12 +17,13 @@ import numpy as np
 from . import jit
 from .scalar import REAL, bind, exp_falling
 from .softmax import LONG, add, add_powers, find_sums, find_tops, largest, log, place
+from .team import Kernel, parallel_for
 
 
 @cache
-def kernel(name: str, dtype: Any) -> Callable[..., Any]:
+def kernel(name: str, dtype: Any) -> Kernel:
     """The function ``name`` below, compiled for arrays of ``dtype``."""
-    return jit(bind(globals()[name], dtype.type))
+    return parallel_for(bind(globals()[name], dtype.type))
 
 
 # The rows of ``found``, with a number for each column: its loss, the maximum of x, ln Σ e^(x − top)
@@ -104,8 +104,9 @@ def correct_indices(from_log, column, wide, at, step, stride, out, found, x, tar
 # ---------------------------------------------------------------------------- rows
 
 
-def value_in_rows(from_log, found, x, target, n, inner, width, first, last):
-    """Fill ``found`` of rows ``first`` to ``last``; return Σ loss and Σ w of their indices."""
+def value_in_rows(from_log, found, sums, x, target, n, inner, width, part, first, last):
+    """Fill ``found`` of rows ``first`` to ``last``, and ``sums`` with Σ loss and Σ w of the indices
+    of the part."""
     _, _, p, weight, own, rest = target
     products, targets = np.empty(LONG, x.dtype), np.empty(LONG, x.dtype)
     top, shift, powers, dense = REAL(0.0), REAL(0.0), 1.0, len(p) > 0 or rest != 0.0
@@ -116,16 +117,17 @@ def value_in_rows(from_log, found, x, target, n, inner, width, first, last):
             powers = add_powers(row, top, products)
             shift = REAL(log(powers))
         for start in range(0, n if dense else 0, LONG):
-            part, w = row[start : start + LONG], weight[start : start + LONG]
-            t, terms = targets[: len(part)], products[: len(part)]
+            run, w = row[start : start + LONG], weight[start : start + LONG]
+            t, terms = targets[: len(run)], products[: len(run)]
             find_targets(t, ps[start : start + LONG], w, own, rest)
             for k in range(len(t)):
-                terms[k] = t[k] if t[k] == 0.0 else t[k] * (part[k] - top - shift)
+                terms[k] = t[k] if t[k] == 0.0 else t[k] * (run[k] - top - shift)
             total += add(t, REAL(0.0))
             term += add(terms, REAL(0.0))
         found[LOSS, m], found[TOP, m], found[SHIFT, m] = -term, top, shift
         found[SUM, m], found[FACTOR, m] = powers, total
-    return add_indices(first, last - first, first * n, n, 1, found, x, target)
+    where = first, last - first, first * n, n, 1
+    sums[part, 0], sums[part, 1] = add_indices(*where, found, x, target)
 
 
 def gradient_in_rows(from_log, out, found, x, target, g, n, inner, width, first, last):
@@ -150,7 +152,7 @@ def gradient_in_rows(from_log, out, found, x, target, g, n, inner, width, first,
 # ---------------------------------------------------------------------------- strips
 
 
-def value_in_strips(from_log, found, x, target, n, inner, width, first, last):
+def value_in_strips(from_log, found, sums, x, target, n, inner, width, part, first, last):
     _, _, p, weight, own, rest = target
     run, dense = np.empty(width, x.dtype), len(p) > 0 or rest != 0.0
     powers, totals, terms = np.ones(width), np.zeros(width), np.zeros(width)
@@ -159,7 +161,7 @@ def value_in_strips(from_log, found, x, target, n, inner, width, first, last):
         column, at, wide = place(strip, n, inner, width)
         parts = slice(column, column + wide)
         loss, tops, shifts = found[LOSS, parts], found[TOP, parts], found[SHIFT, parts]
-        sums, factors = found[SUM, parts], found[FACTOR, parts]
+        each, factors = found[SUM, parts], found[FACTOR, parts]
         if from_log:
             tops[:] = shifts[:] = 0.0
         else:
@@ -177,10 +179,10 @@ def value_in_strips(from_log, found, x, target, n, inner, width, first, last):
                     totals[k] += t[k]
                     terms[k] += t[k] if t[k] == 0.0 else t[k] * (row[k] - tops[k] - shifts[k])
         for k in range(wide):
-            loss[k], sums[k], factors[k] = -terms[k], powers[k], totals[k]
+            loss[k], each[k], factors[k] = -terms[k], powers[k], totals[k]
         one, other = add_indices(column, wide, at, 1, inner, found, x, target)
         losses, weights = losses + one, weights + other
-    return losses, weights
+    sums[part, 0], sums[part, 1] = losses, weights
 
 
 def gradient_in_strips(from_log, out, found, x, target, g, n, inner, width, first, last):

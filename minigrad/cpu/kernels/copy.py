@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import jit_each
+from .team import parallel_for_each
 
 
-@jit_each
+@parallel_for_each
 def fill(out, number, first, last):
     """``number`` from ``first`` to ``last``."""
     part = out[first:last]
@@ -16,7 +16,7 @@ def fill(out, number, first, last):
         part[k] = number
 
 
-@jit_each
+@parallel_for_each
 def reversed_rows(out, x, n, first, last):
     """Rows ``first`` to ``last`` of n numbers, backwards."""
     for row in range(first, last):
@@ -25,7 +25,7 @@ def reversed_rows(out, x, n, first, last):
             to[k] = from_[np.uint64(n - 1 - k)]  # which cannot be negative, so this is vectorised
 
 
-@jit_each
+@parallel_for_each
 def triangles(out, x, rows, columns, diagonal, lower, first, last):
     """Rows ``first`` to ``last`` of matrices (rows, columns), with zeros above ``diagonal`` if
     ``lower``, else below it."""
@@ -38,7 +38,7 @@ def triangles(out, x, rows, columns, diagonal, lower, first, last):
             to[k] = 0 if lower else from_[k]
 
 
-@jit_each
+@parallel_for_each
 def frame(out, x, rows, columns, left, h, w, value, first, last):
     """Fill images ``first`` to ``last`` of ``out``, which have ``len(rows)`` times ``len(columns)``
     pixels, from x, whose images have h · w.
@@ -64,7 +64,7 @@ def frame(out, x, rows, columns, left, h, w, value, first, last):
                 out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
 
 
-@jit_each
+@parallel_for_each
 def unframe(out, g, rows, columns, left, h, w, first, last):
     """The derivative of :func:`frame`: images ``first`` to ``last`` of ``out``, with the sums of
     the pixels of g that are copies of theirs."""

@@ -18,8 +18,9 @@ from math import sqrt
 
 import numpy as np
 
-from . import inline, inline_sum, jit
+from . import inline, inline_sum
 from .norm import RUN, add, add_squares, sums
+from .team import parallel_for
 
 
 @inline
@@ -35,8 +36,8 @@ def _mean_and_rate(squares, n, exact, mean, centred, eps):
 ROWS = 32  # whose gradients of weights are added in their own dtype
 
 
-@jit
-def forward_rows(x, w, b, shape, first, last, centred, eps, mean, r, y):
+@parallel_for
+def forward_rows(x, w, b, shape, centred, eps, mean, r, y, first, last):
     """y = (x − mean) r w + b with r = 1 / √(variance + eps)."""
     k, pixels, _, _, _ = shape
     n, zero = k * pixels, x.dtype.type(0)
@@ -61,10 +62,11 @@ def forward_rows(x, w, b, shape, first, last, centred, eps, mean, r, y):
             at += pixels
 
 
-@jit
-def backward_rows(g, x, w, shape, first, last, centred, eps, mean, r, gw, gb, gx):
-    """Add the gradients of the weights and biases to gw and gb, and write that of x to gx, unless
-    it is empty."""
+@parallel_for
+def backward_rows(g, x, w, shape, centred, eps, mean, r, found, gx, part, first, last):
+    """Add the gradients of the weights and biases to those found by the part, and write that of x
+    to gx, unless it is empty."""
+    gw, gb = found[part, 0], found[part, 1]
     k, pixels, _, _, _ = shape
     n, zero = k * pixels, x.dtype.type(0)
     of_run = np.zeros((2, len(w)), x.dtype)  # of few rows
@@ -134,8 +136,8 @@ def _weighted_sums(g, x, at, mean, r, w, gw, gb):
     return total, product
 
 
-@jit
-def forward_columns(x, w, b, shape, first, last, centred, eps, mean, r, y):
+@parallel_for
+def forward_columns(x, w, b, shape, centred, eps, mean, r, y, first, last):
     """:func:`forward_rows` for columns of memory."""
     k, pixels, inner, fold, width = shape
     rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
@@ -174,9 +176,10 @@ def forward_columns(x, w, b, shape, first, last, centred, eps, mean, r, y):
                 ys[i] = (xs[i] - mu[i]) * a[i] * scale + shift
 
 
-@jit
-def backward_columns(g, x, w, shape, first, last, centred, eps, mean, r, gw, gb, gx):
+@parallel_for
+def backward_columns(g, x, w, shape, centred, eps, mean, r, found, gx, part, first, last):
     """:func:`backward_rows` for columns of memory."""
+    gw, gb = found[part, 0], found[part, 1]
     k, pixels, inner, fold, width = shape
     rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
     zero = x.dtype.type(0)

@@ -8,7 +8,8 @@ from math import inf, sqrt
 
 import numpy as np
 
-from . import inline, inline_sum, jit
+from . import inline, inline_sum
+from .team import parallel_for
 
 RUN = 1024  # values summed in their own dtype; sums of runs are added in float64
 
@@ -105,15 +106,15 @@ def _moments(x, i, n):
     return total, squares
 
 
-@jit
-def moments(x, n, first, last, sums, squares):
+@parallel_for
+def moments(x, n, sums, squares, first, last):
     """Σ x, and Σ (x − mean)² with the piece's own mean, in float64."""
     for p in range(first, last):
         sums[p], squares[p] = _moments(x, p * n, n)
 
 
-@jit
-def forward(x, w, b, z, n, first, last, eps, floor, batch, mean, var, r, scale, y):
+@parallel_for
+def forward(x, w, b, z, n, eps, floor, batch, mean, var, r, scale, y, first, last):
     """y = max((x − mean) scale + b + z, floor) with r = 1 / √(var + eps) and scale = w r, for
     pieces of n numbers. With ``batch`` each piece is a channel, whose mean and (biased) var are
     computed and written.
@@ -141,21 +142,21 @@ def forward(x, w, b, z, n, first, last, eps, floor, batch, mean, var, r, scale, 
                 ys[k] = floor if value < floor else value
 
 
-@jit
-def backward(g, y, x, n, first, last, batch, added, mean, r, scale, s, t, gx, h):
+@parallel_for
+def backward(g, y, x, n, batch, added, mean, r, scale, s, t, gx, h, part, first, last):
     """h = g where y ≠ 0, else 0, for pieces of n numbers; s = Σ h and t = Σ h (x − mean) r of each
     piece, unless these of each channel are there already (``added``); and, of a channel of m
     values, gx = scale (h − s/m − (x − mean) r t/m), or scale h unless ``batch``.
 
-    If y is empty, h equals g and is not written. h has all pieces, or only one if the caller does
-    not need it. gx may be empty.
+    If y is empty, h equals g and is not written. h has all pieces, or only one for each part if the
+    caller does not need it. gx may be empty.
     """
     m, number = len(x) // len(mean), x.dtype.type
     for p in range(first, last):
         i, c = p * n, p % len(mean)
         j, source = i, g
         if len(y):
-            j, source = i % len(h), h
+            j, source = i if len(h) == len(g) else part * n, h
         if not added:
             if len(y):
                 s[p], product = _active_sums(g, y, x, i, n, mean[c], h, j)

@@ -3,7 +3,6 @@ shorter. And columns reduced, in strips."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from math import isfinite
 from types import FunctionType
@@ -11,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from . import inline, inline_sum, jit, softmax
+from . import inline, inline_sum, softmax
 from .norm import RUN, add, add_squares
 from .scalar import INTEGER, LARGEST, bind, rank, ranked
+from .team import Kernel, parallel_for
 
 place = inline(softmax.place)
 WIDE, FEW = 256, 32  # columns of a strip, and numbers of a column added in their own dtype
 
 
-@jit
+@parallel_for
 def sums(out, x, n, exact, first, last):
     """``out[q]`` = Σ x over run q: in the dtype of x as far as is accurate, unless ``exact``."""
     zero = x.dtype.type(0)
@@ -31,7 +31,7 @@ def sums(out, x, n, exact, first, last):
             out[q] = add(x, q * n, many, 0.0)
 
 
-@jit
+@parallel_for
 def columns(out, x, n, inner, first, last):
     """Σ x along the middle of (outer, n, inner), for strips of WIDE columns: few numbers in their
     own dtype, their sums in float64."""
@@ -50,7 +50,7 @@ def columns(out, x, n, inner, first, last):
                 to[k] += some[k]
 
 
-@jit
+@parallel_for
 def column_squares(out, x, centres, n, inner, first, last):
     """Σ (x − c)² along the middle, in float64, with a centre c for each column."""
     for strip in range(first, last):
@@ -64,7 +64,7 @@ def column_squares(out, x, centres, n, inner, first, last):
                 to[k] += (row[k] - cs[k]) * (row[k] - cs[k])
 
 
-@jit
+@parallel_for
 def squares(out, x, n, centres, first, last):
     """Σ (x − c)², with a centre c for each run, or one for all."""
     for q in range(first, last):
@@ -80,7 +80,7 @@ def _multiply(run, one):
     return part
 
 
-@jit
+@parallel_for
 def products(out, x, n, first, last):
     """Π x."""
     one = x.dtype.type(1)
@@ -92,7 +92,7 @@ def products(out, x, n, first, last):
         out[q] = total
 
 
-@jit
+@parallel_for
 def count_odd(out, x, n, first, last):
     """How many numbers are 0, infinite or NaN."""
     zero = x.dtype.type(0)
@@ -105,9 +105,9 @@ def count_odd(out, x, n, first, last):
 
 
 @cache
-def extremes(dtype: Any) -> Callable[..., Any]:
+def extremes(dtype: Any) -> Kernel:
     """:func:`_extremes`, compiled for arrays of ``dtype``."""
-    return jit(bind(_extremes, dtype.type))
+    return parallel_for(bind(_extremes, dtype.type))
 
 
 def _extremes(out, x, n, sign, first, last):
@@ -126,12 +126,12 @@ function: Any = None  # what a loop applies
 
 
 @cache
-def joining(name: str) -> Callable[..., Any]:
+def joining(name: str) -> Kernel:
     """:func:`_joined` by the function ``name``, one of the next three."""
     names = {**globals(), "function": inline(globals()[name])}
     made = FunctionType(_joined.__code__, names, name)
     made.__qualname__ = f"{name}_of_columns"  # names its file in the cache
-    return jit(made)
+    return parallel_for(made)
 
 
 def maximum(a, b):
@@ -159,9 +159,9 @@ def _joined(out, x, n, inner, first, last):
 
 
 @cache
-def placing(dtype: Any) -> Callable[..., Any]:
+def placing(dtype: Any) -> Kernel:
     """:func:`_places`, compiled for arrays of ``dtype``."""
-    return jit(bind(_places, dtype.type))
+    return parallel_for(bind(_places, dtype.type))
 
 
 def _places(out, tops, x, sign, n, inner, first, last):

@@ -7,23 +7,23 @@ mathematics. Short runs of numbers are added in their own dtype, the sums of run
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from . import inline, inline_sum, jit, scalar
+from . import inline, inline_sum, scalar
 from .scalar import REAL, bind, exp_falling, rank, ranked
+from .team import Kernel, parallel_for
 
 LONG, SHORT = 1024, 32  # numbers of a run: by one partial sum per vector lane, one after another
 log = inline(bind(scalar.log, np.float64))
 
 
 @cache
-def kernel(name: str, dtype: Any) -> Callable[..., Any]:
+def kernel(name: str, dtype: Any) -> Kernel:
     """The function ``name`` below, compiled for arrays of ``dtype``."""
-    return jit(bind(globals()[name], dtype.type))
+    return parallel_for(bind(globals()[name], dtype.type))
 
 
 # ---------------------------------------------------------------------------- rows

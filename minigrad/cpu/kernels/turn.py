@@ -8,7 +8,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from . import jit
+from .team import parallel_for
 from .vector import WIDTH, Code
 
 TILE = 64  # a multiple of the numbers in a vector
@@ -46,7 +46,7 @@ def _square(part: int) -> Any:
 _whole, _half = _square(1), _square(2)
 
 
-@jit
+@parallel_for
 def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
     """Copy blocks of (high, wide) numbers: number (i, j) of a block is ``x[f + i + j·step]`` and
     becomes ``out[t + i·lift + j]``.

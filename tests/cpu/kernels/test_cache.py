@@ -17,15 +17,20 @@ import minigrad.functional as F
 from minigrad import nn, optim
 
 kernels = pytest.importorskip("minigrad.cpu.kernels")
+Kernel = pytest.importorskip("minigrad.cpu.kernels.team").Kernel
 registry = pytest.importorskip("numba.core.registry")
 
 
 def kernel_functions():
+    """Names, and what Numba compiles: of a kernel that threads share, the loop and the launch."""
     for module in pkgutil.iter_modules(kernels.__path__):
         found = vars(importlib.import_module(f"{kernels.__name__}.{module.name}"))
         for name, value in found.items():
             if isinstance(value, registry.CPUDispatcher):
                 yield f"{module.name}.{name}", value
+            elif isinstance(value, Kernel):
+                yield f"{module.name}.{name}", value.part
+                yield f"{module.name}.{name} (shared)", value.run
 
 
 def step():

@@ -27,7 +27,7 @@ def by_channel(memory, shape):
 )
 def test_pieces(outer, c, n, seed):
     generator = np.random.default_rng(seed)
-    m, shape, part = outer * n, (outer, c, n), (n, 0, outer * c)
+    m, shape, part = outer * n, (outer, c, n), (0, outer * c)
     memory = generator.standard_normal((3, *shape))
     memory[2, ..., ::3] = np.nan
     x, g, z = memory.reshape(3, -1)
@@ -37,13 +37,13 @@ def test_pieces(outer, c, n, seed):
     y, gx, kept = np.empty((3, x.size))
     mean, var, r, scale = np.full((4, c), 0.5)
     sums, squares = np.empty((2, outer * c))
-    norm.moments(x, *part, sums, squares)
+    norm.moments(x, n, sums, squares, *part)
     pieces = memory[0].reshape(outer * c, n)
     np.testing.assert_allclose(sums, pieces.sum(1), 1e-12, 1e-12)
     np.testing.assert_allclose(squares, n * pieces.var(1), 1e-12, 1e-12)
     for batch in (True, False) if outer == 1 else (False,):
         for added, floor in itertools.product([none, z], [-np.inf, 0.0]):
-            norm.forward(x, w, b, added, *part, eps, floor, batch, mean, var, r, scale, y)
+            norm.forward(x, w, b, added, n, eps, floor, batch, mean, var, r, scale, y, *part)
             if batch:
                 np.testing.assert_allclose(mean, rows.mean(axis=1), 1e-12, 1e-13)
                 np.testing.assert_allclose(var, rows.var(axis=1), 1e-12, 1e-13)
@@ -62,7 +62,7 @@ def test_pieces(outer, c, n, seed):
         ):
             s, t = np.empty((2, outer * c))
             gx[...] = 7
-            norm.backward(g, active, x, *part, batch, False, *known, s, t, none, h)
+            norm.backward(g, active, x, n, batch, False, *known, s, t, none, h, *part)
             assert (gx == 7).all()
             s, t = s.reshape(outer, c).sum(0), t.reshape(outer, c).sum(0)
             np.testing.assert_allclose(s, expected.sum(axis=1), 1e-12, 1e-12)
@@ -73,10 +73,11 @@ def test_pieces(outer, c, n, seed):
             # An h of one piece serves both passes over it, which then follow one another.
             for at_once in [True] * (outer == 1) + [False] * (len(h) != n):
                 sums = np.empty((2, c)) if at_once else (s, t)
-                norm.backward(g, active, x, *part, True, not at_once, *known, *sums, gx, h)
+                options = n, True, not at_once
+                norm.backward(g, active, x, *options, *known, *sums, gx, h, *part)
                 found_gx = by_channel(gx, shape)
                 np.testing.assert_allclose(found_gx, scale[:, None] * expected, 1e-12, 1e-12)
-    norm.forward(x, none, none, none, *part, eps, -np.inf, False, mean, var, r, scale, y)
+    norm.forward(x, none, none, none, n, eps, -np.inf, False, mean, var, r, scale, y, *part)
     np.testing.assert_allclose(by_channel(y, shape), centred * r[:, None], 1e-12, 1e-13)
 
 
@@ -90,7 +91,7 @@ def test_long_sums_in_float32(offset, first):
     mean, var, r, scale = np.zeros((4, 1), np.float32)
     none, eps, floor = np.empty(0, np.float32), np.float32(1e-5), np.float32(-np.inf)
     kept = mean, var, r, scale, np.empty_like(x)
-    norm.forward(x, none, none, none, len(x), 0, 1, eps, floor, True, *kept)
+    norm.forward(x, none, none, none, len(x), eps, floor, True, *kept, 0, 1)
     truth = x.astype(np.float64)
     np.testing.assert_allclose(mean[0], truth.mean(), 1e-6, 1e-6)
     np.testing.assert_allclose(var[0], truth.var(), 1e-5 if offset == 0 else 1e-4)

@@ -33,7 +33,7 @@ LIMITS = {
 
 def apply(name, x):
     out = np.empty_like(x)
-    activation.loop(1, getattr(scalar, name), x.dtype.type)(out, x, ())
+    activation.loop(1, getattr(scalar, name), x.dtype.type)(out, x, (), 0, len(x))
     return out
 
 
@@ -68,9 +68,9 @@ def test_gelu(dtype, most):
     phi = np.array([0.5 * math.erfc(-v * math.sqrt(0.5)) for v in x.tolist()])
     density = np.exp(-0.5 * x.astype(np.float64) ** 2) / math.sqrt(2 * math.pi)
     kernels, out = activation.passes("gelu", x.dtype), np.empty_like(x)
-    kernels.value(out, x, ())
+    kernels.value(out, x, (), 0, len(x))
     np.testing.assert_allclose(out, x * phi, rtol=most, atol=most)
-    kernels.gradient(out, x, np.ones_like(x), ())
+    kernels.gradient(out, x, np.ones_like(x), (), 0, len(x))
     np.testing.assert_allclose(out, phi + x * density, rtol=most, atol=most)
 
 
