@@ -34,7 +34,6 @@ images.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from types import ModuleType
 from typing import NamedTuple
 
@@ -43,14 +42,7 @@ import numpy as np
 from ..device import Array
 from ..memory import empty
 from .compiled import kernels
-from .threads import (
-    distribute,
-    get_num_threads,
-    parallel,
-    split_range,
-    threads_for,
-    workspace,
-)
+from .threads import get_num_threads, launch, split_range, workspace
 
 Pair = tuple[int, int]
 
@@ -60,7 +52,8 @@ MAX_SUM_BYTES = 1 << 20  # of a block's points in `weight_gradient`
 LEAST_COLUMNS = 128  # of a block: with fewer, filters come from memory too often
 LEAST_SUMMED = 256  # in `weight_gradient`: with fewer, adding up vectors takes too long
 MAX_IMAGES = 128  # of a block: its tiles share pixels, which are then read once
-RUNS = 8  # calls of a kernel for each thread
+RUNS = 8  # parts of a convolution for each thread
+PRODUCTS = 4  # with a number, in the time of an element of a plain pass
 COST = 4  # of transforming an element of filters, in copies of one
 # What takes as long as so many of the 36 products with a number, as measured:
 TRANSFORM = 9  # of its tile; of an output's too
@@ -103,13 +96,8 @@ def _cut(x: Array, bands: _Bands, above: int, overlap: int) -> Array:
     compiled, (c, _, wide, n) = _compiled(x), x.shape
     rows = bands.rows + overlap
     y = empty((c, rows, wide, bands.parts * n), x.dtype)
-    parts, flat, out = split_range(c, threads_for(y.size)), x.reshape(-1), y.reshape(-1)
-
-    def task(i: int) -> None:
-        part = parts[i].start, parts[i].stop
-        compiled.cut(flat, x.shape, above, bands.rows, rows, bands.parts, out, *part)
-
-    parallel(task, len(parts), y.size)
+    numbers = above, bands.rows, rows, bands.parts
+    launch(compiled.cut, c, y.size, x.reshape(-1), x.shape, *numbers, y.reshape(-1))
     return y
 
 
@@ -117,12 +105,7 @@ def _join(x: Array, bands: _Bands, rows: int) -> Array:
     """The images (C, H, W, N), of so many ``rows``, of which x holds the bands."""
     compiled, (c, _, wide, n) = _compiled(x), x.shape
     y = empty((c, rows, wide, n // bands.parts), x.dtype)
-    parts, flat, out = split_range(c, threads_for(y.size)), x.reshape(-1), y.reshape(-1)
-
-    def task(i: int) -> None:
-        compiled.join(flat, *bands[::-1], out, y.shape, parts[i].start, parts[i].stop)
-
-    parallel(task, len(parts), y.size)
+    launch(compiled.join, c, y.size, x.reshape(-1), *bands[::-1], y.reshape(-1), y.shape)
     return y
 
 
@@ -165,10 +148,17 @@ def _images(n: int, most: int) -> tuple[slice, ...]:
     return (*parts[:-1], slice(parts[-1].start if parts else 0, n))
 
 
-def _shares(blocks: Array, channels: int, align: int) -> tuple[slice, ...]:
-    """Slices of output channels, one per thread, if blocks are too few to keep all threads busy."""
-    few = len(blocks) < get_num_threads()
-    return split_range(channels, get_num_threads() if few else 1, align)
+def _shares(blocks: int, channels: int, align: int) -> Array:
+    """Parts of the output channels, one per thread, if blocks are too few to keep all threads
+    busy."""
+    return _table(channels, get_num_threads() if blocks < get_num_threads() else 1, align)
+
+
+@functools.lru_cache(maxsize=1024)
+def _table(size: int, pieces: int, align: int = 1) -> Array:
+    """A row (start, stop) for each slice of :func:`split_range`."""
+    parts = [(part.start, part.stop) for part in split_range(size, pieces, align)]
+    return np.array(parts, np.int64)
 
 
 def _padded(size: int, multiple: int) -> int:
@@ -176,11 +166,11 @@ def _padded(size: int, multiple: int) -> int:
 
 
 class _Points(NamedTuple):
-    """This thread's scratch array for the 36 points of a block: flat, with ``plane`` elements from
-    point to point and ``pitch`` from channel to channel. Both are apart from powers of two, so that
-    rows use different parts of a cache."""
+    """Scratch memory of each thread for the 36 points of a block: ``plane`` elements from point to
+    point and ``pitch`` from channel to channel. Both are apart from powers of two, so that rows use
+    different parts of a cache."""
 
-    flat: Array
+    each: Array
     plane: int
     pitch: int
 
@@ -188,7 +178,7 @@ class _Points(NamedTuple):
 def _points(name: str, channels: int, columns: int, dtype: np.dtype) -> _Points:
     pitch = _padded(columns, _PAD * 2) + _PAD
     plane = channels * pitch + _PAD
-    return _Points(workspace(name, (36 * plane,), dtype), plane, pitch)
+    return _Points(workspace(name, (get_num_threads(), 36 * plane), dtype), plane, pitch)
 
 
 def filter_points(w: Array) -> Array:
@@ -198,14 +188,15 @@ def filter_points(w: Array) -> Array:
     o, c = w.shape[:2]
     blocks = -(-o // compiled.ROWS)
     u, filters = empty((36 * blocks * c * compiled.ROWS,), w.dtype), w.reshape(o, c, 9)
-    parts = split_range(blocks, get_num_threads())
-
-    def task(i: int) -> None:
-        scratch = workspace("filters", (compiled.filter_scratch(c),), w.dtype)
-        compiled.filter_points(filters, parts[i].start, parts[i].stop, u, scratch)
-
-    parallel(task, len(parts), COST * u.size)
+    launch(compiled.filter_points, blocks, COST * u.size, filters, u, _scratch(c, w.dtype))
     return u
+
+
+def _scratch(c: int, dtype: np.dtype) -> Array:
+    """Each thread's memory for the transforms of filters of c channels."""
+    compiled = kernels("winograd", dtype)
+    assert compiled is not None  # see `is_supported`
+    return workspace("filters", (get_num_threads(), compiled.filter_scratch(c)), dtype)
 
 
 def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
@@ -227,24 +218,23 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     threads = get_num_threads()
     wanted = max(LEAST_COLUMNS, MAX_BLOCK_BYTES // (36 * c * x.itemsize))
     blocks, columns = _blocks(down * across, n, wanted, threads)
-    shares = _shares(blocks, -(-o // compiled.ROWS), 1)
-    runs = split_range(len(blocks), RUNS * threads)
+    shares = _shares(len(blocks), -(-o // compiled.ROWS), 1)
     # Output channels are multiplied a few at a time, so that their points too stay in the cache.
     group = max(1, MAX_GROUP_BYTES // (36 * columns * compiled.ROWS * x.itemsize))
     together = min(group * compiled.ROWS, _padded(o, compiled.ROWS))
-
-    def work(numbers: Iterable[int]) -> None:
-        v = _points("input points", c, columns, x.dtype)
-        m = _points("output points", together, columns, x.dtype)
-        for i in numbers:
-            run, share = blocks[runs[i // len(shares)]], shares[i % len(shares)]
-            compiled.correlate(
-                flat, x.shape, padding, u, (share.start, share.stop), group, run, across, *v, *m,
-                zeros, bias, out, y.shape,
-            )  # fmt: skip
-
-    distribute(work, len(runs) * len(shares), blas=False)
+    v = _points("input points", c, columns, x.dtype)
+    m = _points("output points", together, columns, x.dtype)
+    launch(
+        compiled.correlate, len(blocks) * len(shares), _work(c, o, down * across * n),
+        flat, x.shape, padding, u, shares, group, blocks, across, *v, *m, zeros, bias, out, y.shape,
+        parts=RUNS * threads,
+    )  # fmt: skip
     return y
+
+
+def _work(c: int, o: int, columns: int) -> int:
+    """The products of c by o channels, in elements of a plain pass."""
+    return 36 * c * o * columns // PRODUCTS
 
 
 def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
@@ -266,29 +256,18 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     budget = MAX_SUM_BYTES // (36 * (c + o) * x.itemsize)
     wanted = max(LEAST_SUMMED, 4 * c * o // (c + o), budget)
     blocks, columns = _blocks(down * across, n, wanted, threads)
-    shares = _shares(blocks, o, compiled.LINES)
-    runs = split_range(len(blocks), threads)
+    shares = _shares(len(blocks), o, compiled.LINES)
+    runs = _table(len(blocks), threads)
     width, rows = _padded(c, compiled.LINES), _padded(o, compiled.LINES)
-    sums = empty((len(runs), 36, rows, width), x.dtype)
-
-    def task(i: int) -> None:
-        run, share = i // len(shares), shares[i % len(shares)]
-        v = _points("input points", width, columns, x.dtype)
-        own_rows = _padded(share.stop - share.start, compiled.LINES)
-        m = _points("output points", own_rows, columns, x.dtype)
-        compiled.weight_gradient(
-            flat, x.shape, padding, gradient, g.shape, (share.start, share.stop),
-            blocks[runs[run]], across, *v, *m, zeros, sums[run].reshape(-1), width, rows,
-        )  # fmt: skip
-
-    parallel(task, len(runs) * len(shares), blas=False)
-    gw, points = np.empty((o, c, 3, 3), x.dtype), sums.reshape(-1)
-    parts = split_range(o, threads_for(COST * points.size))
-
-    def finish(i: int) -> None:
-        scratch = workspace("filters", (compiled.filter_scratch(width),), x.dtype)
-        sizes = len(runs), rows, width, c, parts[i].start, parts[i].stop
-        compiled.filter_gradient(points, *sizes, gw.reshape(-1), scratch)
-
-    parallel(finish, len(parts), COST * points.size)
+    sums = empty((len(runs), 36 * rows * width), x.dtype)
+    v = _points("input points", width, columns, x.dtype)
+    m = _points("output points", rows, columns, x.dtype)
+    launch(
+        compiled.weight_gradient, len(runs) * len(shares), _work(c, o, down * across * n),
+        flat, x.shape, padding, gradient, g.shape, shares, runs, blocks, across, *v, *m, zeros,
+        sums, width, rows,
+    )  # fmt: skip
+    gw, sizes = np.empty((o, c, 3, 3), x.dtype), (len(runs), rows, width, c)
+    finish, scratch = compiled.filter_gradient, _scratch(width, x.dtype)
+    launch(finish, o, COST * sums.size, sums.reshape(-1), *sizes, gw.reshape(-1), scratch)
     return gw

@@ -28,7 +28,7 @@ from .compiled import kernels
 MIN_PARALLEL_SIZE = 1 << 19  # elements; below, waking threads costs more than it saves
 GRAIN = 1 << 15  # elements of a part of a launched kernel
 MANY = 1 << 20  # elements, from which a thread that is late is given fewer parts
-LOOKS = 1 << 12  # at a number that changes, in some 100 µs, before a thread sleeps
+LOOKS = 1 << 14  # at a number that changes, in some 400 µs, before a thread sleeps
 # Looks in which the caller reaches its first task. Until then it holds the interpreter lock, and a
 # worker that asks for the lock is put to sleep.
 GRACE = 200
@@ -400,23 +400,32 @@ def parts_of(count: int, elements: int, least: int = GRAIN) -> int:
 
 
 def launch(
-    kernel: Any, count: int, elements: int, *args: Any, align: int = 1, least: int = GRAIN
+    kernel: Any,
+    count: int,
+    elements: int,
+    *args: Any,
+    align: int = 1,
+    least: int = GRAIN,
+    parts: int | None = None,
 ) -> None:
     """Run a kernel of :func:`minigrad.cpu.kernels.team.parallel_for` for ``range(count)``, in parts
     that the threads share without the interpreter lock, and wait for all of them.
 
-    A part works on ``least`` of the ``elements`` or more. Inner borders are multiples of ``align``.
-    Within a task of :func:`parallel`, the kernel runs on the task's thread.
+    A part works on ``least`` of the ``elements`` or more, and inner borders are multiples of
+    ``align``; or there are so many ``parts``, if the elements suffice for two. Seats are numbered
+    from 0 to ``get_num_threads() - 1``. Within a task of :func:`parallel`, the kernel runs on the
+    task's thread.
     """
-    parts = parts_of(count, elements, least)
-    if parts > 1:
+    cut = parts_of(count, elements, least)
+    if cut > 1:
         outer = getattr(_local, "job", None)
         if outer is None or outer.work is None:
-            for worker in _helpers(parts - 1):
+            cut = cut if parts is None else min(count, parts)
+            for worker in _helpers(cut - 1):
                 worker.wake()
-            kernel.run(_team.address, 0, count, parts, align, *args)
+            kernel.run(_team.address, get_num_threads(), 0, count, cut, align, *args)
             return
-    kernel.run(0, 0, count, 1, 1, *args)
+    kernel.run(0, 1, 0, count, 1, 1, *args)
 
 
 # ---------------------------------------------------------------------------- blocks, workspaces

@@ -55,7 +55,7 @@ def test_all_rows_or_strips_are_run(shape, monkeypatch):
     width, count = (1, 7) if view.inner == 1 else (16, 6)
     assert view.strips(16, 1) == (width, count)
 
-    def run(team, begin, end, parts, align, *args):
+    def run(team, threads, begin, end, parts, align, *args):
         seen.append((begin, end, *args))
 
     view.run(lambda name: SimpleNamespace(run=run), "value", "x")

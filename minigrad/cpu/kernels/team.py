@@ -25,15 +25,16 @@ from . import inline, jit, separate
 
 WORD = ir.IntType(64)
 POINTER = WORD.as_pointer()
-TASK_TYPE = ir.FunctionType(ir.VoidType(), [WORD, WORD])
+TASK_TYPE = ir.FunctionType(ir.VoidType(), [WORD, WORD, WORD])
 HAS_PAUSE = platform.machine().lower() in ("x86_64", "amd64")
 
 # Words of the team's memory. Those that many threads write have cache lines of their own.
-WORDS = 40
+WORDS = 48
 BUSY = 0  # 1 while a kernel has the team
-OPEN, TASK, DATA, COUNT = 8, 9, 10, 11  # 1 while workers may join; what they call
+OPEN, TASK, DATA, COUNT, LIMIT = 8, 9, 10, 11, 12  # 1 while workers may join; what they call
 NEXT = 16  # part
-INSIDE = 24  # workers
+SEAT = 24  # of the next worker to join; fewer than LIMIT join
+INSIDE = 32  # workers
 
 
 # ---------------------------------------------------------------------------- threads
@@ -76,23 +77,28 @@ def help(team):
     so the kernel's caller either waits for it or has closed before."""
     add(team, INSIDE, 1)
     if load(team, OPEN) == 1:
-        take_parts(team, load(team, TASK), load(team, DATA), load(team, COUNT))
+        seat = add(team, SEAT, 1)
+        if seat < load(team, LIMIT):
+            take_parts(team, load(team, TASK), load(team, DATA), load(team, COUNT), seat)
     add(team, INSIDE, -1)
 
 
 @inline
-def conduct(team, task, data, count):
-    """Run ``task(data, 0) … task(data, count - 1)`` with the team, unless that is 0 or busy."""
+def conduct(team, threads, task, data, count):
+    """Run ``task(data, part, seat)`` for ``count`` parts, with so many threads of the team at most,
+    unless that is 0 or busy. The seats of the threads differ; that of the caller is 0."""
     if team == 0 or count == 1 or not take(team, BUSY):
         for part in range(count):
-            call(task, data, part)
+            call(task, data, part, 0)
         return
     store(team, TASK, task)
     store(team, DATA, data)
     store(team, COUNT, count)
+    store(team, LIMIT, threads)
     store(team, NEXT, 0)
+    store(team, SEAT, 1)
     store(team, OPEN, 1)
-    take_parts(team, task, data, count)
+    take_parts(team, task, data, count, 0)
     store(team, OPEN, 0)
     while load(team, INSIDE) != 0:
         pause()
@@ -100,10 +106,10 @@ def conduct(team, task, data, count):
 
 
 @inline
-def take_parts(team, task, data, count):
+def take_parts(team, task, data, count, seat):
     part = add(team, NEXT, 1)
     while part < count:
-        call(task, data, part)
+        call(task, data, part, seat)
         part = add(team, NEXT, 1)
 
 
@@ -111,14 +117,15 @@ def take_parts(team, task, data, count):
 
 
 class Kernel:
-    """A kernel ``(*args, first, last)`` for the elements ``first`` to ``last - 1`` of a range, or
-    ``(*args, part, first, last)`` if it wants the number of the part, for a place of its own in an
-    array.
+    """A kernel ``(*args, first, last)`` for the elements ``first`` to ``last - 1`` of a range.
+
+    Before these it may have the argument ``part``, the number of the part, for results of its own;
+    or ``seat``, the number of the thread, for scratch memory of its own.
 
     Attributes:
         part: the kernel as it is compiled into ``run``.
-        run: ``run(team, begin, end, parts, align, *args)`` runs it for as many parts of
-            ``range(begin, end)``, which the threads of ``team`` share unless that is 0. Inner
+        run: ``run(team, threads, begin, end, parts, align, *args)`` runs it for as many parts of
+            ``range(begin, end)``, which so many threads of ``team`` share unless that is 0. Inner
             borders are multiples of ``align`` from the beginning.
     """
 
@@ -129,7 +136,7 @@ class Kernel:
 
     def __call__(self, *args: Any) -> None:
         """Run it on this thread."""
-        self.run(0, *args[-2:], 1, 1, *args[:-2])
+        self.run(0, 1, *args[-2:], 1, 1, *args[:-2])
 
 
 def parallel_for(function: Callable[..., Any]) -> Kernel:
@@ -150,23 +157,25 @@ def _shared(function: Any, part: Any) -> Kernel:
     return Kernel(part, jit(made))
 
 
-def _run(team, begin, end, parts, align, *args):
+def _run(team, threads, begin, end, parts, align, *args):
     task, data = task_of((begin, end, parts, align, args))
-    conduct(team, task, data, parts)
+    conduct(team, threads, task, data, parts)
 
 
 task_of: Any = None  # the intrinsic of one kernel
 
 
 def _task_of(part: Any) -> Any:
-    """An intrinsic that returns the address of a function ``task(data, i)``, which runs part i of a
-    kernel, and the address of its data."""
+    """An intrinsic that returns the address of a function ``task(data, i, seat)``, which runs part
+    i of a kernel, and the address of its data."""
     code = part.py_func.__code__
-    wants_part = "part" in code.co_varnames[: code.co_argcount]
+    wants_part, wants_seat = (
+        name in code.co_varnames[: code.co_argcount] for name in ("part", "seat")
+    )
 
     @intrinsic
     def task_of(typing, packed):
-        given = (*packed.types[-1].types, *(types.int64,) * (3 if wants_part else 2))
+        given = *packed.types[-1].types, *(types.int64,) * (2 + wants_part + wants_seat)
         signature = typing.resolve_function_type(types.Dispatcher(part), given, {})
 
         def generate(context: Any, builder: Any, outer: Any, values: Any) -> Any:
@@ -185,8 +194,13 @@ def _task_of(part: Any) -> Any:
                 found = inside.add(begin, inside.mul(steps, align))
                 return inside.select(inside.icmp_signed("<", found, end), found, end)
 
-            i = task.args[1]
-            place = *(i,) * wants_part, border(i), border(inside.add(i, WORD(1)))
+            _, i, seat = task.args
+            place = (
+                *(i,) * wants_part,
+                *(seat,) * wants_seat,
+                border(i),
+                border(inside.add(i, WORD(1))),
+            )
             compiled = part.overloads[signature.args]
             context.active_code_library.add_linking_library(compiled.library)
             values = [*cgutils.unpack_tuple(inside, args), *place]
@@ -251,12 +265,12 @@ def take(context, address, word):
 
 
 @intrinsic
-def call(context, task, data, part):
+def call(context, task, data, part, seat):
     def code(context, builder, signature, args):
         builder.call(builder.inttoptr(args[0], TASK_TYPE.as_pointer()), args[1:])
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), code
+    return types.void(types.int64, types.int64, types.int64, types.int64), code
 
 
 @intrinsic

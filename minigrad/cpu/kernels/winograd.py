@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import inline, jit
+from . import inline
+from .team import parallel_for
 from .tiles import gradient_tile, input_tile, output_tile
 from .vector import BLOCK_BYTES, LINES, ROWS, WIDTH, dots, lines, outer
 
@@ -188,52 +189,60 @@ def clear(v, plane, pitch, channels, first, last):
             _fill(v, k * plane + c * pitch + first, last - first, v.dtype.type(0))
 
 
-@jit
+@parallel_for
 def correlate(
-    x, size, padding, u, rows, group, blocks, across, v, v_plane, v_pitch, m, m_plane, m_pitch,
-    zeros, bias, y, y_size,
+    x, size, padding, u, shares, group, blocks, across, vs, v_plane, v_pitch, ms, m_plane, m_pitch,
+    zeros, bias, y, y_size, seat, first, last,
 ):  # fmt: skip
-    """Output channels in ``rows`` (first, last + 1) of units of ROWS, of ``blocks``: the points of
-    the inputs, then, for ``group`` units at a time, products with those of the filters, u, and
-    outputs."""
-    for b in range(len(blocks)):
+    """Of each block in turn all shares of the output channels, number ``first`` to ``last``: the
+    points of the inputs, then, for ``group`` units of ROWS channels at a time, products with those
+    of the filters, u, and outputs. A share is (first unit, last + 1)."""
+    v, m, before = vs[seat], ms[seat], -1
+    for number in range(first, last):
+        b, rows = number // len(shares), shares[number % len(shares)]
         block = blocks[b]
-        input_points(x, size, padding, block, across, v, v_plane, v_pitch, zeros)
-        for first in range(rows[0], rows[1], group):
-            last = min(first + group, rows[1])
+        if b != before:
+            input_points(x, size, padding, block, across, v, v_plane, v_pitch, zeros)
+            before = b
+        for start in range(rows[0], rows[1], group):
+            stop = min(start + group, rows[1])
             columns = block[1] * block[3]
             products(
-                u, v, v_plane, v_pitch, size[0], first, last, columns, m, m_plane, m_pitch, zeros
+                u, v, v_plane, v_pitch, size[0], start, stop, columns, m, m_plane, m_pitch, zeros
             )
-            channels = first * ROWS, min(last * ROWS, y_size[0])
+            channels = start * ROWS, min(stop * ROWS, y_size[0])
             outputs(m, m_plane, m_pitch, y_size, channels, block, across, bias, y)
 
 
-@jit
+@parallel_for
 def weight_gradient(
-    x, size, padding, g, g_size, channels, blocks, across, v, v_plane, v_pitch, m, m_plane, m_pitch,
-    zeros, points, width, rows,
+    x, size, padding, g, g_size, shares, runs, blocks, across, vs, v_plane, v_pitch, ms, m_plane,
+    m_pitch, zeros, sums, width, rows, seat, first, last,
 ):  # fmt: skip
-    """points (36, rows, width) = Σ over ``blocks`` of m vᵀ, for output ``channels`` (first, last +
-    1). The points of both have room for a multiple of LINES channels, and of a vector's lanes."""
-    lanes = BLOCK_BYTES // 2 // v.itemsize
-    own_rows = -(-(channels[1] - channels[0]) // LINES) * LINES
-    for b in range(len(blocks)):
-        block = blocks[b]
-        columns = block[1] * block[3]
-        whole = -(-columns // lanes) * lanes
-        input_points(x, size, padding, block, across, v, v_plane, v_pitch, zeros)
-        gradient_points(g, g_size, channels, block, across, m, m_plane, m_pitch, zeros)
-        if whole > columns:
-            clear(v, v_plane, v_pitch, width, columns, whole)
-            clear(m, m_plane, m_pitch, own_rows, columns, whole)
-        sum_products(
-            m, m_plane, m_pitch, channels[0], own_rows, v, v_plane, v_pitch, width, whole, rows,
-            points, b == 0,
-        )  # fmt: skip
+    """Of each run of blocks all shares of the output channels, number ``first`` to ``last``: the
+    sum of m vᵀ over its blocks, (36, rows, width). A run and a share are (first, last + 1). The
+    points of both have room for a multiple of LINES channels, and of a vector's lanes."""
+    v, m, lanes = vs[seat], ms[seat], BLOCK_BYTES // 2 // x.itemsize
+    for number in range(first, last):
+        run, share = number // len(shares), shares[number % len(shares)]
+        channels, points = (share[0], share[1]), sums[run]
+        own_rows = -(-(channels[1] - channels[0]) // LINES) * LINES
+        for b in range(runs[run, 0], runs[run, 1]):
+            block = blocks[b]
+            columns = block[1] * block[3]
+            whole = -(-columns // lanes) * lanes
+            input_points(x, size, padding, block, across, v, v_plane, v_pitch, zeros)
+            gradient_points(g, g_size, channels, block, across, m, m_plane, m_pitch, zeros)
+            if whole > columns:
+                clear(v, v_plane, v_pitch, width, columns, whole)
+                clear(m, m_plane, m_pitch, own_rows, columns, whole)
+            sum_products(
+                m, m_plane, m_pitch, channels[0], own_rows, v, v_plane, v_pitch, width, whole,
+                rows, points, b == runs[run, 0],
+            )  # fmt: skip
 
 
-@jit
+@parallel_for
 def cut(x, size, above, step, rows, parts, y, first, last):
     """y (C, rows, W, parts · N) = bands of the images x of ``size`` (C, H, W, N) as images of their
     own: band p begins ``above`` rows above row p · step. Zeros lie outside of x."""
@@ -250,7 +259,7 @@ def cut(x, size, above, step, rows, parts, y, first, last):
                         _fill(y, at + j * parts * n, n, y.dtype.type(0))
 
 
-@jit
+@parallel_for
 def join(x, rows, parts, y, size, first, last):
     """y of ``size`` (C, H, W, N) = the bands x (C, rows, W, parts · N), below each other."""
     _, h, w, n = size
@@ -267,12 +276,12 @@ def filter_scratch(c: int) -> int:
     return (36 + 18) * max(FILTERS, ROWS * c)
 
 
-@jit
-def filter_points(w, first, last, u, scratch):
+@parallel_for
+def filter_points(w, u, scratches, seat, first, last):
     """u = G w Gᵀ for blocks first … last − 1 of ROWS output channels: w (O, C, 9) of any strides, u
     flat (36, blocks, C, ROWS), zero where there is no filter."""
     outputs, c = w.shape[:2]
-    n, plane = c * ROWS, len(u) // 36
+    n, plane, scratch = c * ROWS, len(u) // 36, scratches[seat]
     flat, half = scratch[: 9 * n], scratch[9 * n :]
     for block in range(first, last):
         for r in range(ROWS):
@@ -285,11 +294,11 @@ def filter_points(w, first, last, u, scratch):
             _g(half, 3 * r * n, n, u, 6 * r * plane + block * n, plane, n)
 
 
-@jit
-def filter_gradient(points, shares, rows, width, c, first, last, gw, scratch):
+@parallel_for
+def filter_gradient(points, shares, rows, width, c, gw, scratches, seat, first, last):
     """gw = Gᵀ (Σ over shares of points) G for output channels first … last − 1: points flat
     (shares, 36, rows, width), gw flat (O, C, 3, 3)."""
-    several, plane = max(1, FILTERS // width), rows * width
+    several, plane, scratch = max(1, FILTERS // width), rows * width, scratches[seat]
     flat, half = scratch[: 36 * several * width], scratch[36 * several * width :]
     for o in range(first, last, several):
         n = min(several, last - o) * width

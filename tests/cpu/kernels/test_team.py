@@ -46,7 +46,7 @@ def test_wait():
 @given(st.integers(0, 50), st.integers(0, 100), st.integers(1, 8), st.integers(1, 20))
 def test_parts_cover_the_range_once(begin, size, parts, align):
     out, borders = np.zeros(200, int), np.full(200, -1)
-    count_up.run(0, begin, begin + size, parts, align, out, borders, 0)
+    count_up.run(0, 1, begin, begin + size, parts, align, out, borders, 0)
     assert out.tolist() == [0] * begin + [1] * size + [0] * (200 - begin - size)
     starts = [k for k in range(200) if borders[k] > k]
     assert len(starts) <= parts
@@ -89,7 +89,7 @@ def test_a_busy_team_leaves_the_parts_to_their_caller():
     words = threads._Words(team.WORDS)
     words.words[team.BUSY] = 1
     out, borders = np.zeros(10, int), np.zeros(10, int)
-    count_up.run(words.address, 0, 10, 2, 1, out, borders, 0)
+    count_up.run(words.address, 2, 0, 10, 2, 1, out, borders, 0)
     assert (out == 1).all()
     assert words.words[team.BUSY] == 1
 

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+jit = pytest.importorskip("minigrad.cpu.kernels").jit
 kernels = pytest.importorskip("minigrad.cpu.kernels.winograd")
 
 
 def compiled(part):
     """A kernel of nothing but ``part`` of one."""
 
-    @kernels.jit
+    @jit
     def whole(*args):
         part(*args)
 
@@ -52,10 +53,10 @@ def test_filters(o, c, flipped, shares, data):
         w, seen = w[..., ::-1, ::-1], seen[..., ::-1]
     blocks = -(-o // kernels.ROWS)
     cut = data.draw(st.integers(0, blocks))
-    scratch = np.full(kernels.filter_scratch(c), np.nan)
+    scratch = np.full((1, kernels.filter_scratch(c)), np.nan)
     u = np.full(36 * blocks * c * kernels.ROWS, np.nan)
     for first, last in (0, cut), (cut, blocks):
-        kernels.filter_points(seen, first, last, u, scratch)
+        kernels.filter_points(seen, u, scratch, first, last)
     u = u.reshape(6, 6, blocks, c, kernels.ROWS).transpose(2, 4, 3, 0, 1).reshape(-1, c, 6, 6)
     np.testing.assert_allclose(u[:o], G @ w @ G.T, 1e-12, 1e-12)
     assert not u[o:].any()
@@ -63,11 +64,11 @@ def test_filters(o, c, flipped, shares, data):
     rows, width = o + 1, c + data.draw(st.integers(0, 3))
     gw = np.full((o, c, 3, 3), np.nan)
     points = generator.standard_normal((shares, 6, 6, rows, width))
-    scratch = np.full(kernels.filter_scratch(width), np.nan)
+    scratch = np.full((1, kernels.filter_scratch(width)), np.nan)
     cut = data.draw(st.integers(0, o))
     for first, last in (0, cut), (cut, o):
-        sizes = shares, rows, width, c, first, last
-        kernels.filter_gradient(points.ravel(), *sizes, gw.reshape(-1), scratch)
+        sizes = shares, rows, width, c
+        kernels.filter_gradient(points.ravel(), *sizes, gw.reshape(-1), scratch, first, last)
     total = points.sum(axis=0).transpose(2, 3, 0, 1)[:o, :c]
     np.testing.assert_allclose(gw, G.T @ total @ G, 1e-12, 1e-12)
 
