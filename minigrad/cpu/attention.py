@@ -146,9 +146,6 @@ def attention(
     parallel(forward, len(blocks), few)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        if needs[4]:  # never: they are drawn
-            definition = _attention.definition
-            return definition(q, k, v, bias, factors, scale=scale, causal=causal)[1](g, needs)
         gs = _by_heads(_matrices(g), beside)
         found = [_room(x, (*beside, *x.shape[-2:])) for x in (q, k, v)]
         by_q, by_k, by_v = (_by_heads(x, beside) for x in found)

@@ -31,7 +31,7 @@ def _attention(
     scores Z are all −∞, and with ``causal`` where the key comes after the query.
 
     With H = f (g vᵀ) and S = P (H − Σ H P):  dL/dq = s S k,  dL/dk = s Sᵀ q,  dL/dv = (P f)ᵀ g,
-    dL/dbias = S,  dL/df = P (g vᵀ).
+    dL/dbias = S. The factors f, those of dropout, are constants.
     """
     xp = get_xp(q)
     scores = q @ k.swapaxes(-1, -2) * scale
@@ -47,15 +47,16 @@ def _attention(
     weights = p if factors is None else p * factors
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        gw = g @ v.swapaxes(-1, -2)
-        h = gw if factors is None else gw * factors
+        h = g @ v.swapaxes(-1, -2)
+        if factors is not None:
+            h = h * factors
         slope = p * (h - total(h * p, -1, True))
         return (
             slope * scale @ k if needs[0] else None,
             (slope * scale).swapaxes(-1, -2) @ q if needs[1] else None,
             weights.swapaxes(-1, -2) @ g if needs[2] else None,
             slope if needs[3] else None,
-            gw * p if needs[4] else None,
+            None,
         )
 
     return weights @ v, backward
