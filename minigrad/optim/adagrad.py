@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import check
 from ..device import Array, get_xp
 from .optimizer import Optimizer, Rule, descent, unsupported
 
@@ -79,11 +78,6 @@ class Adagrad(Optimizer):
             start = get_xp(p.data).full_like(p.data, group["initial_accumulator_value"])
             self.state[p] = {"step": 0, "sum": start}
 
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        for name in ("lr_decay", "initial_accumulator_value", "eps"):
-            check.number(name, group[name], 0)
-
 
 @Rule
 def adadelta(
@@ -141,8 +135,3 @@ class Adadelta(Optimizer):
             params,
             {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize},
         )
-
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        check.number("rho", group["rho"], 0, 1)
-        check.number("eps", group["eps"], 0)

@@ -43,17 +43,6 @@ def adam(
     p -= lr * m_hat / (xp.sqrt(v_hat) + eps)
 
 
-def check_moments(group: dict[str, Any]) -> None:
-    """Raise for invalid eps or betas."""
-    check.number("eps", group["eps"], 0)
-    betas = group["betas"]
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise TypeError(f"betas: expected a pair of numbers, got {check.shown(betas)}")
-    for beta in betas:
-        if check.number("betas", beta, 0) >= 1:
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
-
-
 class Adam(Optimizer):
     """Adam (Kingma & Ba, ICLR 2015).
 
@@ -102,10 +91,6 @@ class Adam(Optimizer):
                 "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
-
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        check_moments(group)
 
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return self.slots if group["amsgrad"] else self.slots[:2]

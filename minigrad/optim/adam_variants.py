@@ -7,9 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import check
 from ..device import Array, get_xp
-from .adam import check_moments
 from .optimizer import Optimizer, Rule, descent, unsupported
 
 
@@ -102,11 +100,6 @@ class NAdam(Optimizer):
         mu = float(np.float32(mu))  # the product is a float32, as PyTorch's
         return {"step": step, "mu_product": numbers["mu_product"] * mu}
 
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        check_moments(group)
-        check.number("momentum_decay", group["momentum_decay"], 0)
-
 
 @Rule
 def radam(
@@ -187,10 +180,6 @@ class RAdam(Optimizer):
             },
         )
 
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        check_moments(group)
-
 
 @Rule
 def adamax(
@@ -252,7 +241,3 @@ class Adamax(Optimizer):
                 "maximize": maximize,
             },
         )
-
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        check_moments(group)

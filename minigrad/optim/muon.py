@@ -128,9 +128,6 @@ class Muon(Optimizer):
 
     def check_options(self, group: dict[str, Any]) -> None:
         super().check_options(group)
-        check.number("momentum", group["momentum"], 0)
-        check.number("eps", group["eps"], 0)
-        check.boolean("normalize_weight", group["normalize_weight"])
         check.integer("ns_steps", group["ns_steps"], 0, 99)
         coefficients = group["ns_coefficients"]
         if not isinstance(coefficients, (tuple, list)) or len(coefficients) != 3:

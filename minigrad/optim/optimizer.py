@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
@@ -21,6 +22,29 @@ Options = dict[str, Any]
 
 # Entries that schedules add to a parameter group, under PyTorch's names.
 SCHEDULED = ("initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum")
+
+
+def _betas(name: str, betas: Any) -> None:
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"{name}: expected a pair of numbers, got {check.shown(betas)}")
+    for beta in betas:
+        if check.number(name, beta, 0) >= 1:
+            raise ValueError(f"{name}: expected two numbers in [0, 1), got {betas}")
+
+
+_FROM_ZERO = (
+    *("lr", "weight_decay", "eps", "momentum", "alpha", "lr_decay", "momentum_decay"),
+    *("initial_accumulator_value", *SCHEDULED),
+)
+_FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay")
+# How an option is checked, by its name.
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(_FROM_ZERO, functools.partial(check.number, low=0)),
+    **dict.fromkeys((*_FLAGS, "normalize_weight"), check.boolean),
+    "dampening": functools.partial(check.number, low=-math.inf),
+    "rho": functools.partial(check.number, low=0, high=1),
+    "betas": _betas,
+}
 
 
 class Rule(Dispatched):
@@ -139,12 +163,9 @@ class Optimizer:
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise for options of a wrong type or out of range."""
-        for name in ("lr", "weight_decay", *SCHEDULED):
-            if name in group:  # a subclass may have none
-                check.number(name, group[name], 0)
-        for name in ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"):
-            if name in group:
-                check.boolean(name, group[name])
+        for name, value in group.items():
+            if name in CHECKS:
+                CHECKS[name](name, value)
 
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the state arrays that ``group``'s options need."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import check
 from ..device import Array, get_xp
 from .optimizer import Optimizer, Rule, descent, unsupported
 
@@ -82,11 +81,6 @@ class RMSprop(Optimizer):
                 "maximize": maximize,
             },
         )
-
-    def check_options(self, group: dict[str, Any]) -> None:
-        super().check_options(group)
-        for name in ("alpha", "eps", "momentum"):
-            check.number(name, group[name], 0)
 
     def active_slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         momentum = ("momentum_buffer",) if group["momentum"] else ()

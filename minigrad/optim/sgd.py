@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from .. import check
 from ..device import Array
 from .optimizer import Optimizer, Rule, descent, unsupported
 
@@ -79,8 +77,6 @@ class SGD(Optimizer):
 
     def check_options(self, group: dict[str, Any]) -> None:
         super().check_options(group)
-        check.number("momentum", group["momentum"], 0)
-        check.number("dampening", group["dampening"], -math.inf)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("nesterov: needs momentum > 0 and dampening 0")
 
