@@ -53,17 +53,15 @@ def compiled_batch_norm(
     weights, biases = (none if v is None else np.ascontiguousarray(v) for v in (w, b))
     z = none if residual is None else view.flat(residual)
     eps = x.dtype.type(eps)
-    statistics, (mean, var) = (
-        (mean, var),
-        (mean.copy(), var.copy()),
-    )  # the caller may change its own
+    given = mean, var
+    mean, var = mean.copy(), var.copy()  # the caller may change its own
     if batch and outer > 1:
         mean[...], var[...] = _moments_of_pieces(fast, x, n, len(mean))
 
     options = n, eps, floor, batch and outer == 1
     launch(fast.forward, count, x.size, x, weights, biases, z, *options, mean, var, r, scale, y)
     if batch:
-        statistics[0][...], statistics[1][...] = mean, var
+        given[0][...], given[1][...] = mean, var
     active = y if relu else none
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
@@ -121,10 +119,8 @@ def blocked_batch_norm(
     y = empty(x.shape, x.dtype)
     r, scale = np.empty_like(mean), np.empty_like(mean)
     eps = x.dtype.type(eps)
-    statistics, (mean, var) = (
-        (mean, var),
-        (mean.copy(), var.copy()),
-    )  # the caller may change its own
+    given = mean, var
+    mean, var = mean.copy(), var.copy()  # the caller may change its own
     blocks = split_range(len(x), -(-x.size // BLOCK))
 
     def forward(_: int, first: int, last: int) -> None:
@@ -144,7 +140,7 @@ def blocked_batch_norm(
 
     share(forward, len(x), x.size, blocks)
     if batch:
-        statistics[0][...], statistics[1][...] = mean, var
+        given[0][...], given[1][...] = mean, var
     active = y if relu else None
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:

@@ -6,10 +6,9 @@ from typing import Any
 
 from .. import check
 from .. import functional as F
+from ..ops.loss import REDUCTIONS
 from ..tensor import Tensor
 from .module import Module
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 class _Loss(Module):

@@ -38,17 +38,7 @@ class Unflatten(Module):
         self.unflattened_size = tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:
-        dim = check.axis("dim", self.dim, check.tensor("input", input).ndim)
-        sizes = list(self.unflattened_size)
-        known = math.prod(n for n in sizes if n != -1)
-        if sizes.count(-1) == 1 and known and input.shape[dim] % known == 0:
-            sizes[sizes.index(-1)] = input.shape[dim] // known
-        if math.prod(sizes) != input.shape[dim] or min(sizes, default=0) < 0:
-            raise ValueError(
-                f"unflattened_size: expected sizes of product {input.shape[dim]}, "
-                f"got {self.unflattened_size}"
-            )
-        return input.reshape(*input.shape[:dim], *sizes, *input.shape[dim + 1 :])
+        return check.tensor("input", input).unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -15,8 +15,8 @@ from ..options import lacks
 from ..sums import in_float32, total
 from ..tape import Backward, Rerun, keeping, op
 from ..tensor import Tensor
+from .loss import REDUCTIONS
 
-REDUCTIONS = ("mean", "sum", "none")
 Slopes = Callable[[tuple[bool, ...]], tuple[Any, ...]]
 
 
