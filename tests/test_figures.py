@@ -1,0 +1,92 @@
+"""The tables of the README and of docs/ show the figures of benchmarks/results/."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PERFORMANCE = "docs/performance.md"
+RECIPES = {
+    "long-tail, cross-entropy": "long-tail-ce",
+    "long-tail, class-balanced focal loss": "long-tail-cb-focal",
+    "speed-94, with test-time augmentation": "speed-94",
+    "speed-95, with test-time augmentation": "speed-95",
+    "dense-residual": "dense-residual-2-epochs",
+    "resnet-82": "resnet-82-1-epoch",
+}
+
+
+def read(name):
+    return json.loads((ROOT / "benchmarks/results" / f"{name}.json").read_text("utf-8"))
+
+
+def table(page, header):
+    """The rows of the table of a page that begins with ``header``, without emphasis."""
+    text = (ROOT / page).read_text("utf-8").replace("*", "")
+    (body,) = re.findall(rf"^\| {re.escape(header)}.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.M)
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines()]
+
+
+def test_training_steps():
+    expected = []
+    for m in read("train_step-cpu")["models"]:
+        ours, best = m["results"]["minigrad"], m["results"][m["best_torch"]]
+        speeds = [ours, m["results"]["minigrad numpy"], best]
+        expected.append(
+            [f"{m['model']}, {m['batch']}"]
+            + [f"{speed['images_per_second']:.0f}" for speed in speeds]
+            + [f"{m['ratio']:.2f}", f"{ours['of_peak']:.0%}".replace("%", " %")]
+            + [f"{ours['memory_mb']:.0f} / {best['memory_mb']:.0f} MB"]
+        )
+    assert sorted(table(PERFORMANCE, "model, batch")) == sorted(expected)
+
+
+def test_families_of_operations():
+    families = read("ops-cpu")["families"]
+    rows = {row[0]: [float(cell) for cell in row[1:]] for row in table(PERFORMANCE, "family")}
+    assert rows.keys() == families.keys()
+    for family, found in families.items():
+        figures = [found[k] for k in ("ratio", "small", "usual", "large", "rows", "slow")]
+        assert rows[family] == pytest.approx(figures, abs=0.006)  # rounded twice
+
+
+def test_rounding():
+    names = ("float64", "float32", "float32, plain NumPy", "PyTorch, float32")
+    expected = [
+        [row["recipe"], *(f"{row[name]:.1e}" for name in names)]
+        for row in read("rounding-cpu")["results"]
+    ]
+    assert sorted(table("docs/pytorch.md", "recipe, first step")) == sorted(expected)
+
+
+@pytest.mark.parametrize("row", table("docs/pytorch.md", "recipe | steps"), ids=lambda row: row[0])
+def test_comparisons(row):
+    found = read(f"compare-{row[0]}-cpu")
+    last = found["epochs"][-1]
+    threads = [last[k]["train_loss"] for k in last if k.startswith("PyTorch, ")]
+    assert row[1:] == [
+        f"{last['steps']}",
+        *(f"{last[name]['train_loss']:.4f}" for name in ("minigrad", "PyTorch")),
+        ", ".join(f"{loss:.4f}" for loss in threads) or "–",
+        *(f"{1e3 * found['speed'][name]['seconds_per_step']:,.0f}" for name in found["speed"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy"),
+    [
+        *((row[0], row[3]) for row in table("README.md", "recipe | epochs | seeds")),
+        *((row[0].split(",")[0], row[2]) for row in table("docs/results.md", "recipe | seeds")),
+        *((row[0], row[2]) for row in table("docs/results.md", "recipe | epochs")),
+    ],
+)
+def test_accuracies(name, accuracy):
+    final = read(f"{RECIPES.get(name, name)}-cpu")["final"]
+    found = final.get("test_tta_accuracy", final["test_accuracy"])
+    text = f"{found['mean']:.2%}".rstrip("%")
+    text += " %" if found["std"] is None else f" ± {100 * found['std']:.2f} %"
+    assert accuracy.startswith(text)
