@@ -115,41 +115,48 @@ def check(operation: Dispatched, chosen: Implementation, cases: Cases, data: st.
     on_gpu = chosen.device == "gpu"
     call = Call(data, cases, on_gpu)
     mg.set_num_threads(data.draw(st.integers(1, 3), "threads"))
-    results = []
-    with np.errstate(all="ignore"), kernels.as_gpu() if on_gpu else nullcontext():
+    memory = nullcontext() if on_gpu else guarded()
+    with (
+        np.errstate(all="ignore"),
+        kernels.as_gpu() if on_gpu else nullcontext(),
+        patched(data, cases.limits),
+        memory,
+    ):
         args, params = call.copies()
-        with only(operation, None):
-            expected = operation.run(*args, **params)
-        results.append((expected, args, params))
+        try:
+            found = (run_only(operation, chosen, args, params), args, params)
+        except NotServed:
+            return False
         args, params = call.copies()
-        memory = nullcontext() if on_gpu else guarded()
-        with only(operation, chosen) as ran, patched(data, cases.limits), memory:
-            found = operation.run(*args, **params)
-            if not ran:
-                return False
-            results.append((found, args, params))
-            compare_arguments(call, cases, *results)
-            if isinstance(operation, Operation):
-                compare_operations(call, cases, data, *results)
-            else:
-                compare(call, cases, "result", found, expected)
+        expected = (run_only(operation, None, args, params), args, params)
+        compare_arguments(call, cases, expected, found)
+        if isinstance(operation, Operation):
+            compare_operations(call, cases, data, expected, found)
+        else:
+            compare(call, cases, "result", found[0], expected[0])
     return True
 
 
-@contextmanager
-def only(operation: Dispatched, chosen: Implementation | None) -> Iterator[list[str]]:
-    """Within it ``operation`` has that implementation or none. Yields its name, once it has run."""
-    ran: list[str] = []
+class NotServed(Exception):
+    """The implementation's condition does not hold for the arguments."""
 
-    def noted(*args: Any, **params: Any) -> Any:
-        assert chosen is not None
-        ran.append(chosen.function.__name__)
-        return chosen.function(*args, **params)
+
+def run_only(
+    operation: Dispatched, chosen: Implementation | None, args: list[Any], params: dict[str, Any]
+) -> Any:
+    """The result of ``operation`` by that implementation, or by the definition for None."""
+    choose, picked = operation.choose, list[Any]()
+
+    def choose_chosen(*given: Any) -> Any:
+        picked.append(choose(*given))
+        if chosen is not None and picked[0] is not chosen.function:
+            raise NotServed
+        return picked[-1]  # later ones are of calls by the implementation itself
 
     with pytest.MonkeyPatch.context() as patch:
-        there = [] if chosen is None else [chosen._replace(function=noted)]
-        patch.setattr(operation, "implementations", there)
-        yield ran
+        patch.setattr(operation, "implementations", [] if chosen is None else [chosen])
+        patch.setattr(operation, "choose", choose_chosen)
+        return operation.run(*args, **params)
 
 
 @contextmanager
