@@ -15,9 +15,11 @@ import minigrad.cpu.indexing
 import minigrad.cpu.layer_norm
 import minigrad.cpu.linear
 import minigrad.cpu.loss
+import minigrad.cpu.muon
 import minigrad.cpu.norm
 import minigrad.cpu.optim
 import minigrad.cpu.pool
+import minigrad.cpu.product
 import minigrad.cpu.quotient
 import minigrad.cpu.reduce
 import minigrad.cpu.resize

@@ -15,7 +15,7 @@ from ..ops.linear import _linear, _matmul
 from ..sums import total
 from ..tape import Backward
 from . import conv_rows, elementwise
-from .elementwise import matmul2d, to_batch_last
+from .elementwise import contiguous, matmul2d, to_batch_last
 from .threads import get_num_threads, parallel, split_range
 
 MOST_ROWS = 16  # of a linear layer, up to which this measured faster than BLAS
@@ -73,7 +73,7 @@ def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
             rows = in_rows and g.flags.c_contiguous
             gx = matmul2d(g, w) if rows else matmul2d(w.T, g.T).T
         if needs[1]:
-            gw = _product(g.T, x)
+            gw = matrix_product(g.T, x)
         return gx, gw, tape.add_along.run(g, (0,)).reshape(-1) if needs[2] else None
 
     return y, backward
@@ -83,14 +83,15 @@ def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
 def matmul(a: Array, b: Array) -> tuple[Array, Backward]:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
-            _product(g, b.T) if needs[0] else None,
-            _product(a.T, g) if needs[1] else None,
+            matrix_product(g, b.T) if needs[0] else None,
+            matrix_product(a.T, g) if needs[1] else None,
         )
 
-    return _product(a, b), backward
+    return matrix_product(a, b), backward
 
 
-def _product(a: Array, b: Array) -> Array:
+def matrix_product(a: Array, b: Array) -> Array:
+    """a @ b of two matrices."""
     if 1 in (a.size, b.size):
         x, number = (a, b.reshape(())) if b.size == 1 else (b, a.reshape(()))
         return elementwise.elementwise(lambda out, x: np.multiply(x, number, out=out), x)
@@ -117,22 +118,23 @@ def matmul_by_one(a: Array, b: Array) -> tuple[Array, Backward]:
 
 
 def _tall(a: Array) -> Array:
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+    return contiguous(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
 @_matmul.on("cpu", when=lambda a, b: a.ndim > 2 and b.ndim > 2)
 def matmul_of_many(a: Array, b: Array) -> tuple[Array, Backward]:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
-            _products(g, b.swapaxes(-1, -2)) if needs[0] else None,
-            _products(a.swapaxes(-1, -2), g) if needs[1] else None,
+            matrix_products(g, b.swapaxes(-1, -2)) if needs[0] else None,
+            matrix_products(a.swapaxes(-1, -2), g) if needs[1] else None,
         )
 
-    return _products(a, b), backward
+    return matrix_products(a, b), backward
 
 
-def _products(a: Array, b: Array) -> Array:
-    """a @ b, the first axis shared among the cores."""
+def matrix_products(a: Array, b: Array) -> Array:
+    """a @ b of stacks of matrices, the first axis shared among the cores."""
+    a, b = _for_blas(a), _for_blas(b)
     beside = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     shape = (*beside, a.shape[-2], b.shape[-1])
     if math.prod(shape) * a.shape[-1] < elementwise._MIN_PARALLEL_PRODUCT or beside[0] == 1:
@@ -145,3 +147,8 @@ def _products(a: Array, b: Array) -> Array:
 
     parallel(task, len(parts))
     return y
+
+
+def _for_blas(a: Array) -> Array:
+    """``a``, or a copy if rows and columns have gaps, which NumPy multiplies without BLAS."""
+    return a if a.itemsize in a.strides[-2:] else contiguous(a)

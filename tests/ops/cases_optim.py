@@ -11,6 +11,7 @@ from minigrad.gpu.optim import CHUNK
 from minigrad.optim.adagrad import adadelta, adagrad
 from minigrad.optim.adam import adam
 from minigrad.optim.adam_variants import adamax, nadam, radam
+from minigrad.optim.muon import muon
 from minigrad.optim.rmsprop import rmsprop
 from minigrad.optim.sgd import sgd
 from tests.common import seeds
@@ -53,7 +54,18 @@ RMSPROP = st.fixed_dictionaries(
         "centered": st.booleans(),
     }
 )
-
+MUON = st.fixed_dictionaries(
+    {
+        **{name: COMMON[name] for name in ("lr", "weight_decay")},
+        "momentum": st.sampled_from((0.0, 0.95)),
+        "nesterov": st.booleans(),
+        "ns_coefficients": st.just((3.4445, -4.7750, 2.0315)),
+        "eps": st.sampled_from((1e-7, 10.0)),
+        "ns_steps": st.integers(0, 5),
+        "adjust_lr_fn": st.sampled_from((None, "match_rms_adamw")),
+        "normalize_weight": st.booleans(),
+    }
+)
 
 STATES: dict[Any, Any] = {
     nadam: lambda mean, square: [mean, square],
@@ -61,6 +73,7 @@ STATES: dict[Any, Any] = {
     adamax: lambda mean, square: [mean, square],
     adagrad: lambda mean, square: [square],
     adadelta: lambda mean, square: [square, [np.asarray(s / 2) for s in square]],
+    muon: lambda mean, square: [mean],
 }
 
 
@@ -97,15 +110,22 @@ def updates(
     return [p, g, *state], {"options": lambda: now}
 
 
-def cases(rule: Any, options: st.SearchStrategy[dict[str, Any]], state: int) -> Cases:
+def cases(
+    rule: Any,
+    options: st.SearchStrategy[dict[str, Any]],
+    state: int,
+    shapes: list[Any] = SHAPES,
+    **more: Any,
+) -> Cases:
     changed = (0, *range(2, 2 + state))
     return Cases(
-        updates(rule, options, SHAPES),
+        updates(rule, options, shapes),
         gpu=updates(rule, options, [*SHAPES, *LARGE]),
         written=changed,
         dense=changed,
         dtypes=(np.float32, np.float64),  # 1 − β underflows in float16
         limits={"minigrad.cpu.optim.BLOCK": (1, 16, 1 << 17)},
+        **more,
     )
 
 
@@ -118,4 +138,5 @@ CASES = {
     adamax: cases(adamax, st.fixed_dictionaries(MOMENTS), 2),
     adagrad: cases(adagrad, ADAGRAD, 1),
     adadelta: cases(adadelta, ADADELTA, 2),
+    muon: cases(muon, MUON, 1, [(3, 20), (6, 2), (4, 3, 2, 5), (1, 1)], loosen=10),
 }
