@@ -3,6 +3,7 @@
 # ruff: noqa: F401
 
 import minigrad.cpu.activation
+import minigrad.cpu.analytic
 import minigrad.cpu.arithmetic
 import minigrad.cpu.attention
 import minigrad.cpu.blend

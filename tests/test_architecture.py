@@ -70,7 +70,7 @@ LAYERS = (
         "minigrad.utils",
     ),
     ("minigrad.onnx", "minigrad.autograd", "minigrad.explore"),
-    ("minigrad.cpu.conv_direct", "minigrad.cpu.conv_columns"),
+    ("minigrad.cpu.conv_direct", "minigrad.cpu.conv_columns", "minigrad.cpu.matrices"),
     ("minigrad.cpu.conv_shifted", "minigrad.cpu.conv_rows"),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from .. import tape
 from ..device import Array
-from ..memory import empty
 from ..ops.conv import Window
 from ..ops.linear import _linear, _matmul
 from ..sums import total
 from ..tape import Backward
-from . import conv_rows, elementwise
+from . import conv_rows
 from .elementwise import contiguous, matmul2d, to_batch_last
-from .threads import get_num_threads, parallel, split_range
+from .matrices import matrix_product, matrix_products
 
 MOST_ROWS = 16  # of a linear layer, up to which this measured faster than BLAS
 NARROW = 32  # results of a row, from which rows stay rows
@@ -90,21 +87,6 @@ def matmul(a: Array, b: Array) -> tuple[Array, Backward]:
     return matrix_product(a, b), backward
 
 
-def matrix_product(a: Array, b: Array) -> Array:
-    """a @ b of two matrices."""
-    if 1 in (a.size, b.size):
-        x, number = (a, b.reshape(())) if b.size == 1 else (b, a.reshape(()))
-        return elementwise.elementwise(lambda out, x: np.multiply(x, number, out=out), x)
-    if a.shape[1] == 1:  # a column and a row, of which BLAS makes little
-        return elementwise.elementwise(lambda out, a, b: np.multiply(a, b, out=out), a, b)
-    if len(a) == b.shape[1] == 1 and a.size >= elementwise._MIN_PARALLEL_PRODUCT:
-        parts = split_range(a.size, get_num_threads(), align=16)
-        sums = np.empty((len(parts), 1, 1), a.dtype)
-        parallel(lambda i: np.dot(a[:, parts[i]], b[parts[i]], out=sums[i]), len(parts))
-        return sums.sum(axis=0)
-    return matmul2d(a, b)
-
-
 @_matmul.on("cpu", when=lambda a, b: a.ndim > b.ndim == 2)
 def matmul_by_one(a: Array, b: Array) -> tuple[Array, Backward]:
     """Many matrices by one are a tall matrix by it."""
@@ -130,25 +112,3 @@ def matmul_of_many(a: Array, b: Array) -> tuple[Array, Backward]:
         )
 
     return matrix_products(a, b), backward
-
-
-def matrix_products(a: Array, b: Array) -> Array:
-    """a @ b of stacks of matrices, the first axis shared among the cores."""
-    a, b = _for_blas(a), _for_blas(b)
-    beside = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    shape = (*beside, a.shape[-2], b.shape[-1])
-    if math.prod(shape) * a.shape[-1] < elementwise._MIN_PARALLEL_PRODUCT or beside[0] == 1:
-        return np.matmul(a, b)
-    y, parts = empty(shape, a.dtype), split_range(beside[0], 4 * get_num_threads())
-
-    def task(i: int) -> None:
-        left, right = (x[parts[i]] if x.ndim == y.ndim and len(x) > 1 else x for x in (a, b))
-        np.matmul(left, right, out=y[parts[i]])
-
-    parallel(task, len(parts))
-    return y
-
-
-def _for_blas(a: Array) -> Array:
-    """``a``, or a copy if rows and columns have gaps, which NumPy multiplies without BLAS."""
-    return a if a.itemsize in a.strides[-2:] else contiguous(a)

@@ -41,9 +41,9 @@ def _orthogonal(matrix: Array, coefficients: Sequence[float], steps: int, eps: f
     return x.T if tall else x
 
 
-def _update(p: Array, g: Array, b: Array, now: Options) -> None:
+def _update(arrays: Sequence[Array], now: Options) -> None:
     """The rule's formula."""
-    momentum, lr = now["momentum"], now["lr"]
+    (p, g, b), momentum, lr = arrays, now["momentum"], now["lr"]
     b *= momentum
     b += (1 - momentum) * g
     u = (1 - momentum) * g + momentum * b if now["nesterov"] else b
@@ -64,10 +64,10 @@ def by_cores(*lists: Sequence[Array], options: Callable[[], Options]) -> None:
         return
     now, jobs = options(), [*zip(*lists, strict=True)]
     jobs.sort(key=_work, reverse=True)  # the longest first, so that no core waits long for another
-    parallel(lambda i: _update(*jobs[i], now), len(jobs))
+    parallel(lambda i: _update(jobs[i], now), len(jobs))
 
 
-def _work(arrays: tuple[Any, ...]) -> int:
+def _work(arrays: Sequence[Array]) -> int:
     """How long an update takes."""
     p = arrays[0]
     return int(p.size * min(len(p), p.size // max(1, len(p))))

@@ -9,7 +9,7 @@ from ..device import Array, get_xp
 from ..ops import product
 from ..ops.product import Pair
 from .elementwise import contiguous
-from .linear import matrix_product, matrix_products
+from .matrices import matrix_product, matrix_products
 
 
 def _is_product(xs: tuple[Array, ...], terms: tuple[str, ...], result: str) -> bool:

@@ -15,6 +15,8 @@ SHAPES = [(), (0, 3), (1,), (3, 5), (2, 3, 300)]
 LIMITS = {
     "minigrad.cpu.elementwise.BLOCK": (1, 64, 1 << 17),
     "minigrad.cpu.blocks.LARGE": (0,),
+    "minigrad.cpu.analytic.LARGE": (0,),
+    "minigrad.cpu.analytic.STEP": (64, 1 << 16),
 }
 
 
