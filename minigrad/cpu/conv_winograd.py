@@ -27,13 +27,14 @@ the time of each convolution, as measured.
 
 The transforms are compiled (:mod:`minigrad.cpu.kernels.winograd`). A core takes one block of tiles
 at a time, small enough for its cache: transform, 36 products, transform back. A vector holds the
-same pixel of 16 images. Fewer images are cut into bands of rows, which overlap by two and count as
+same pixel of 16 images. Fewer images are cut into parts, which overlap by two pixels and count as
 images.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from types import ModuleType
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ PRODUCTS = 4  # with a number, in the time of an element of a plain pass
 COST = 4  # of transforming an element of filters, in copies of one
 # What takes as long as so many of the 36 products with a number, as measured:
 TRANSFORM = 9  # of its tile; of an output's too
-COPY = 100  # of its image into a band, divided by the number of images
+COPY = 14  # of its image into a part
 FILTERS = 24  # of filters into points, if their products have few columns
 _PAD = 16  # elements
 
@@ -66,46 +67,67 @@ def is_supported(x: Array, outputs: int, size: Pair) -> bool:
     """True if the kernels are available and faster for x (C, H, W, N) and ``outputs`` channels of
     ``size`` (OH, OW)."""
     c, n = x.shape[0], x.shape[3]
-    if kernels("winograd", x.dtype) is None:
+    compiled = kernels("winograd", x.dtype)
+    if compiled is None:
         return False
-    bands = _bands(n, size[0])
-    down, across = _tiles((bands.rows, size[1]))
-    each, filters = TRANSFORM, 0.0
-    if bands.parts > 1:
-        each, filters = TRANSFORM + COPY / n, FILTERS / n
-    points = bands.parts * down * across * (1 + each / c + each / outputs) + filters
-    return 36 * points < 9 * size[0] * size[1]
+    grid = _grid(n, size)
+    down, across = _tiles(grid[2:])
+    columns = tiles = grid.parts * down * across * n
+    each, filters = TRANSFORM, 0
+    if grid.parts > 1:
+        columns = _padded(tiles, compiled.BLOCK_BYTES // x.itemsize)
+        each, filters = TRANSFORM + COPY, FILTERS
+    points = columns + tiles * (each / c + each / outputs) + filters
+    return 36 * points < 9 * size[0] * size[1] * n
 
 
-class _Bands(NamedTuple):
-    """The number of bands into which images are cut, and the rows of the output of each."""
+class _Grid(NamedTuple):
+    """The parts of an image: how many lie down and across, and rows and columns of the output of
+    each."""
 
-    parts: int
+    down: int
+    across: int
     rows: int
+    columns: int
+
+    @property
+    def parts(self) -> int:
+        return self.down * self.across
 
 
-def _bands(n: int, rows: int) -> _Bands:
-    """For n images with so many rows of outputs."""
-    parts = -(-16 // n)
-    return _Bands(parts, rows if parts == 1 else _padded(-(-rows // parts), 4))
+@functools.lru_cache(maxsize=1024)
+def _grid(n: int, size: Pair) -> _Grid:
+    """For n images with outputs of ``size``: as many parts as fill a vector, of the fewest
+    tiles."""
+    least = -(-16 // n)
+    if least == 1:
+        return _Grid(1, 1, *size)
+    counts = [(down, -(-least // down)) for down in range(least, 0, -1)]
+    grids = [
+        _Grid(*count, *(_padded(-(-s // k), 4) for s, k in zip(size, count, strict=True)))
+        for count in counts
+    ]
+    return min(grids, key=math.prod)
 
 
-def _cut(x: Array, bands: _Bands, above: int, overlap: int) -> Array:
-    """The bands of x (C, H, W, N) as images, each with ``overlap`` more rows, of which ``above``
-    come first."""
-    compiled, (c, _, wide, n) = _compiled(x), x.shape
-    rows = bands.rows + overlap
-    y = empty((c, rows, wide, bands.parts * n), x.dtype)
-    numbers = above, bands.rows, rows, bands.parts
-    launch(compiled.cut, c, y.size, x.reshape(-1), x.shape, *numbers, y.reshape(-1))
+def _cut(x: Array, grid: _Grid, before: Pair, overlap: int) -> Array:
+    """The parts of x (C, H, W, N) as images, each with ``overlap`` more rows and columns, of which
+    so many come ``before``."""
+    compiled, (c, n) = _compiled(x), (x.shape[0], x.shape[3])
+    step = grid.rows, grid.columns
+    part = grid.rows + overlap, grid.columns + overlap
+    y = empty((c, *part, grid.parts * n), x.dtype)
+    options = x.shape, before, step, part, grid[:2], y.reshape(-1)
+    launch(compiled.cut, c, y.size, x.reshape(-1), *options)
     return y
 
 
-def _join(x: Array, bands: _Bands, rows: int) -> Array:
-    """The images (C, H, W, N), of so many ``rows``, of which x holds the bands."""
-    compiled, (c, _, wide, n) = _compiled(x), x.shape
-    y = empty((c, rows, wide, n // bands.parts), x.dtype)
-    launch(compiled.join, c, y.size, x.reshape(-1), *bands[::-1], y.reshape(-1), y.shape)
+def _join(x: Array, grid: _Grid, size: Pair) -> Array:
+    """The images (C, *size, N) of which x holds the parts."""
+    compiled, c = _compiled(x), len(x)
+    y = empty((c, *size, x.shape[3] // grid.parts), x.dtype)
+    options = grid[2:], grid[:2], y.reshape(-1), y.shape
+    launch(compiled.join, c, y.size, x.reshape(-1), *options)
     return y
 
 
@@ -182,12 +204,13 @@ def _points(name: str, channels: int, columns: int, dtype: np.dtype) -> _Points:
 
 
 def filter_points(w: Array) -> Array:
-    """G w Gᵀ of each filter: (O, C, 3, 3), of any strides, to (36, blocks of ROWS filters, C,
-    ROWS), flat."""
+    """G w Gᵀ of each filter: (O, C, 3, 3), of any strides, to flat memory of 36 planes: (blocks of
+    ROWS filters, C, ROWS) and some padding."""
     compiled = _compiled(w)
     o, c = w.shape[:2]
     blocks = -(-o // compiled.ROWS)
-    u, filters = empty((36 * blocks * c * compiled.ROWS,), w.dtype), w.reshape(o, c, 9)
+    plane = blocks * c * compiled.ROWS + _PAD  # apart from powers of two
+    u, filters = empty((36 * plane,), w.dtype), w.reshape(o, c, 9)
     launch(compiled.filter_points, blocks, COST * u.size, filters, u, _scratch(c, w.dtype))
     return u
 
@@ -206,10 +229,9 @@ def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:
     c, h, wide, n = x.shape
     o = len(w)
     oh, ow = h + 2 * padding[0] - 2, wide + 2 * padding[1] - 2
-    bands = _bands(n, oh)
-    if bands.parts > 1:
-        y = correlate(_cut(x, bands, padding[0], 2), w, b, (0, padding[1]))
-        return _join(y, bands, oh)
+    grid = _grid(n, (oh, ow))
+    if grid.parts > 1:
+        return _join(correlate(_cut(x, grid, padding, 2), w, b, (0, 0)), grid, (oh, ow))
     down, across = _tiles((oh, ow))
     u = filter_points(w)
     y = empty((o, oh, ow, n), x.dtype)
@@ -245,10 +267,9 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     compiled = _compiled(x)
     c, _, _, n = x.shape
     o, oh, ow = g.shape[:3]
-    bands = _bands(n, oh)
-    if bands.parts > 1:
-        x, g = _cut(x, bands, padding[0], 2), _cut(g, bands, 0, 0)
-        return weight_gradient(x, g, (0, padding[1]))
+    grid = _grid(n, (oh, ow))
+    if grid.parts > 1:
+        return weight_gradient(_cut(x, grid, padding, 2), _cut(g, grid, (0, 0), 0), (0, 0))
     down, across = _tiles((oh, ow))
     flat, gradient, zeros = x.reshape(-1), g.reshape(-1), np.zeros(6 * n, x.dtype)
     threads = get_num_threads()

@@ -96,6 +96,6 @@ def test_where_it_is_used():
     assert not winograd.is_supported(x, 64, (2, 2)), "four of five products would be thrown away"
     assert not winograd.is_supported(x[:2], 64, (16, 16)), "the transforms cost more than they save"
     assert winograd.is_supported(x[..., :4], 64, (16, 16))
-    assert not winograd.is_supported(x[..., :1], 64, (16, 16)), "bands of 4 rows are too few"
+    assert not winograd.is_supported(x[..., :1], 64, (16, 16)), "filters take too long"
     with set_compiled(False):
         assert not winograd.is_supported(x, 64, (16, 16))

@@ -55,7 +55,7 @@ def few_pixels(draw: Any) -> Arguments:
 @st.composite
 def winograd(draw: Any) -> Arguments:
     """3 x 3 filters that go by Winograd's way where sizes allow."""
-    # 3 and 9 are cut into bands, and 40 into parts that are no multiples of 16.
+    # 3 and 9 are cut into parts, and 40 into blocks that are no multiples of 16.
     n = draw(st.sampled_from([3, 9, 16, 40]))
     sizes = n, draw(st.integers(7, 18)), draw(st.integers(7, 18))
     (x, w, b), params = arguments(draw, Window((3, 3)), draw(pairs(0, 2)), 1, sizes)

@@ -17,6 +17,7 @@ from .vector import BLOCK_BYTES, LINES, ROWS, WIDTH, dots, lines, outer
 
 SUMMED = 16  # input channels whose sums are formed together
 FILTERS = 256  # filters that are transformed together, or one row of them if that has more
+PAD = 16  # elements between rows, which are then apart from powers of two: these share cache lines
 
 # The transforms of filters read, for n columns, the rows at i, i + s, i + 2 s … of one array and
 # write the rows at j, j + t, j + 2 t … of another. Offsets are unsigned: no index then counts from
@@ -242,38 +243,74 @@ def weight_gradient(
             )  # fmt: skip
 
 
+@inline
+def _spread(x, i, step, y, j, pitch, n, count):
+    """Copy ``count`` runs of n elements: ``step`` apart in x, from i on, ``pitch`` apart in y, from
+    j on. Runs are short, so loops go over all runs, by one, two or four elements of each."""
+    step, pitch = U(step), U(pitch)
+    if n % 4 == 0:
+        for e in range(0, n, 4):
+            s, t = U(i + e), U(j + e)
+            for _ in range(count):
+                x0, x1, x2, x3 = x[s], x[s + U(1)], x[s + U(2)], x[s + U(3)]
+                y[t], y[t + U(1)], y[t + U(2)], y[t + U(3)] = x0, x1, x2, x3
+                s, t = s + step, t + pitch
+    elif n % 2 == 0:
+        for e in range(0, n, 2):
+            s, t = U(i + e), U(j + e)
+            for _ in range(count):
+                x0, x1 = x[s], x[s + U(1)]
+                y[t], y[t + U(1)] = x0, x1
+                s, t = s + step, t + pitch
+    else:
+        for e in range(n):
+            s, t = U(i + e), U(j + e)
+            for _ in range(count):
+                y[t] = x[s]
+                s, t = s + step, t + pitch
+
+
 @parallel_for
-def cut(x, size, above, step, rows, parts, y, first, last):
-    """y (C, rows, W, parts · N) = bands of the images x of ``size`` (C, H, W, N) as images of their
-    own: band p begins ``above`` rows above row p · step. Zeros lie outside of x."""
+def cut(x, size, before, step, piece, grid, y, first, last):
+    """y (C, *piece, pieces · N) = the pieces of a ``grid`` (down, across) of the images x of
+    ``size`` (C, H, W, N), as images of their own. The one at (a, b) begins ``before`` rows and
+    columns ahead of a and b steps. Zeros lie outside of x."""
     _, h, w, n = size
+    pitch = grid[0] * grid[1] * n
     for c in range(first, last):
-        for i in range(rows):
-            for part in range(parts):
-                row, at = part * step + i - above, ((c * rows + i) * w * parts + part) * n
-                start = (c * h + row) * w * n
-                for j in range(w):
-                    if 0 <= row < h:
-                        _copy(x, start + j * n, y, at + j * parts * n, n)
-                    else:
-                        _fill(y, at + j * parts * n, n, y.dtype.type(0))
+        for i in range(piece[0]):
+            at = (c * piece[0] + i) * piece[1] * pitch
+            _fill(y, at, piece[1] * pitch, y.dtype.type(0))
+            for a in range(grid[0]):
+                row = a * step[0] + i - before[0]
+                if row < 0 or row >= h:
+                    continue
+                for b in range(grid[1]):
+                    left = b * step[1] - before[1]
+                    low, high = max(0, -left), min(piece[1], w - left)
+                    start = ((c * h + row) * w + left + low) * n
+                    to = at + low * pitch + (a * grid[1] + b) * n
+                    _spread(x, start, n, y, to, pitch, n, high - low)
 
 
 @parallel_for
-def join(x, rows, parts, y, size, first, last):
-    """y of ``size`` (C, H, W, N) = the bands x (C, rows, W, parts · N), below each other."""
+def join(x, piece, grid, y, size, first, last):
+    """y of ``size`` (C, H, W, N) = the pieces x (C, *piece, pieces · N) of a grid, side by side."""
     _, h, w, n = size
+    pitch = grid[0] * grid[1] * n
     for c in range(first, last):
         for i in range(h):
-            part, row = divmod(i, rows)
-            start, at = ((c * rows + row) * w * parts + part) * n, (c * h + i) * w * n
-            for j in range(w):
-                _copy(x, start + j * parts * n, y, at + j * n, n)
+            a, row = divmod(i, piece[0])
+            for b in range(grid[1]):
+                left = b * piece[1]
+                start = (c * piece[0] + row) * piece[1] * pitch + (a * grid[1] + b) * n
+                count = min(piece[1], w - left)
+                _spread(x, start, pitch, y, ((c * h + i) * w + left) * n, n, n, count)
 
 
 def filter_scratch(c: int) -> int:
     """Number of scratch elements that the transforms of filters need."""
-    return (36 + 18) * max(FILTERS, ROWS * c)
+    return (36 + 18) * (max(FILTERS, ROWS * c) + PAD)
 
 
 @parallel_for
@@ -282,16 +319,18 @@ def filter_points(w, u, scratches, seat, first, last):
     flat (36, blocks, C, ROWS), zero where there is no filter."""
     outputs, c = w.shape[:2]
     n, plane, scratch = c * ROWS, len(u) // 36, scratches[seat]
-    flat, half = scratch[: 9 * n], scratch[9 * n :]
+    p = n + PAD
+    flat, half = scratch[: 9 * p], scratch[9 * p :]
     for block in range(first, last):
         for r in range(ROWS):
             o = block * ROWS + r
             for i in range(c):
                 for k in range(9):
-                    flat[k * n + i * ROWS + r] = w[o, i, k] if o < outputs else u.dtype.type(0)
-        _g(flat, 0, 3 * n, half, 0, 3 * n, 3 * n)
+                    flat[k * p + i * ROWS + r] = w[o, i, k] if o < outputs else u.dtype.type(0)
+        for k in range(3):
+            _g(flat, k * p, 3 * p, half, k * p, 3 * p, n)
         for r in range(6):
-            _g(half, 3 * r * n, n, u, 6 * r * plane + block * n, plane, n)
+            _g(half, 3 * r * p, p, u, 6 * r * plane + block * n, plane, n)
 
 
 @parallel_for
@@ -299,18 +338,21 @@ def filter_gradient(points, shares, rows, width, c, gw, scratches, seat, first, 
     """gw = Gᵀ (Σ over shares of points) G for output channels first … last − 1: points flat
     (shares, 36, rows, width), gw flat (O, C, 3, 3)."""
     several, plane, scratch = max(1, FILTERS // width), rows * width, scratches[seat]
-    flat, half = scratch[: 36 * several * width], scratch[36 * several * width :]
+    whole = 36 * (several * width + PAD)
+    flat, half = scratch[:whole], scratch[whole:]
     for o in range(first, last, several):
         n = min(several, last - o) * width
+        p = n + PAD
         for k in range(36):
-            _copy(points, k * plane + o * width, flat, k * n, n)
+            _copy(points, k * plane + o * width, flat, k * p, n)
             for share in range(1, shares):
-                _sum(points, (36 * share + k) * plane + o * width, flat, k * n, n)
+                _sum(points, (36 * share + k) * plane + o * width, flat, k * p, n)
         for r in range(6):
-            _gt(flat, 6 * r * n, n, half, 3 * r * n, n, n)
-        _gt(half, 0, 3 * n, flat, 0, 3 * n, 3 * n)
+            _gt(flat, 6 * r * p, p, half, 3 * r * p, p, n)
+        for k in range(3):
+            _gt(half, k * p, 3 * p, flat, k * p, 3 * p, n)
         for at in range(0, n, width):
             for i in range(c):
                 to = ((o + at // width) * c + i) * 9
                 for k in range(9):
-                    gw[to + k] = flat[k * n + at + i]
+                    gw[to + k] = flat[k * p + at + i]
