@@ -20,10 +20,11 @@ from ..ops.arithmetic import Pair
 from ..tape import Operation
 from . import elementwise
 from .along import COST
-from .compiled import kernels
-from .threads import MIN_PARALLEL_SIZE, launch, parallel, split_range
+from .compiled import is_compiled, kernels
+from .threads import GRAIN, MIN_PARALLEL_SIZE, launch, parallel, split_range
 
 LARGE = 4 * MIN_PARALLEL_SIZE  # bytes; of a smaller array the definition is as fast
+SHARED = 2 * GRAIN  # elements, from which threads share a kernel
 
 
 class Blocks:
@@ -82,6 +83,7 @@ def register(
     kinds: str = "f",
     dtype: Any = None,
     depends: bool = True,
+    shared: bool = False,
 ) -> None:
     """Run the definition of ``operation`` block by block.
 
@@ -91,13 +93,16 @@ def register(
             then runs on the way back only, if its derivative ``depends`` on the operands.
         kinds: of the operands' dtype.
         dtype: the result's, if it is not the operands'.
+        shared: whether a kernel of :mod:`minigrad.cpu.kernels.steps` has the operation's name and
+            the same result as ``value``.
     """
     definition = operation.definition
     at_once = value is None or isinstance(value, np.ufunc)  # its block is read before it is written
 
     def serves(*args: Any, **params: Any) -> bool:
         x = args[0]
-        if cost * getattr(x, "nbytes", 0) < LARGE or x.dtype.kind not in kinds:
+        large = cost * getattr(x, "nbytes", 0) >= LARGE or (shared and _serves(x))
+        if not large or x.dtype.kind not in kinds:
             return False
         if value is not None and any(params.values()):
             return False
@@ -118,9 +123,12 @@ def register(
             else:
                 outs[0][...], slopes[i] = definition(*parts, **params)
 
-        dense = dtype is None and x.transpose(blocks.order).flags.c_contiguous
-        here = at_once and dense and writes.takes(x)
-        (y,) = blocks.filled([dtype or x.dtype], forward, args, here)
+        if shared and _serves(x):
+            y = _by_kernel(operation.name, args, dtype)
+        else:
+            dense = dtype is None and x.transpose(blocks.order).flags.c_contiguous
+            here = at_once and dense and writes.takes(x)
+            (y,) = blocks.filled([dtype or x.dtype], forward, args, here)
         if not depends:
             return y, definition(*cut([blocks.flat(a) for a in args], slice(0)), **params)[1]
         kept = () if value is None else args
@@ -138,6 +146,25 @@ def register(
 
     in_blocks.__name__ = f"{operation.name}_in_blocks"
     operation.on("cpu", when=serves)(in_blocks)
+
+
+def _serves(x: Any) -> bool:
+    return getattr(x, "size", 0) >= SHARED and is_compiled() and x.dtype.char != "e"
+
+
+def _by_kernel(name: str, args: Sequence[Any], dtype: Any) -> Array:
+    """The kernel ``name`` of one operand, of two of one shape, or of one and a number."""
+    x, *others = args
+    steps: Any = kernels("steps", np.dtype(np.float64))
+    if others and not hasattr(others[0], "dtype"):
+        number = x.dtype.type(others[0])
+        kernel = steps.loop(name, "one and a number")
+        return elementwise.elementwise(kernel, x, options=(number,), dtype=dtype)
+    kernel = steps.loop(name, "two" if others else "one")
+    if x.dtype.kind == "b":
+        args, dtype = [a.view(np.uint8) for a in args], np.uint8
+    y = elementwise.elementwise(kernel, *args, dtype=dtype)
+    return y.view(bool) if x.dtype.kind == "b" else y
 
 
 def register_smooth(operation: Operation, name: str, gradient: Any, at: str) -> None:
@@ -179,8 +206,8 @@ def _frac(x: Array, out: Array) -> None:
 
 
 register(rounding._frac, 2, _frac, depends=False)
-register(extreme._maximum, 1, np.maximum)
-register(extreme._minimum, 1, np.minimum)
+register(extreme._maximum, 1, np.maximum, shared=True)
+register(extreme._minimum, 1, np.minimum, shared=True)
 
 STEPS: dict[Operation, np.ufunc] = {
     rounding._floor: np.floor,
@@ -192,11 +219,13 @@ STEPS: dict[Operation, np.ufunc] = {
 }
 for _operation, _value in STEPS.items():
     _kinds = "f" if _operation.definition.__module__ == rounding.__name__ else "biu"
-    register(_operation, 1, _value, kinds=_kinds, depends=False)
+    register(_operation, 1, _value, kinds=_kinds, depends=False, shared=True)
 for _operation in logic.TRUTH.values():
-    register(_operation, 1, getattr(np, _operation.name), kinds="b", depends=False)
+    _value = getattr(np, _operation.name)
+    register(_operation, 1, _value, kinds="b", depends=False, shared=True)
 for _operation in logic._COMPARED.values():
-    register(_operation, 1, getattr(np, _operation.name), dtype=np.dtype(bool), depends=False)
+    _value = getattr(np, _operation.name)
+    register(_operation, 1, _value, dtype=np.dtype(bool), depends=False, shared=True)
 
 
 def _have_kernel(a: Array, b: Array, **_: Any) -> bool:

@@ -28,6 +28,7 @@ def elementwise(
     first: Array,
     *others: Array,
     options: tuple[Any, ...] = (),
+    dtype: Any = None,
     cost: int = 1,
     once: bool = True,
 ) -> Array:
@@ -36,9 +37,10 @@ def elementwise(
     arrays of one shape.
 
     ``function`` must treat every element alike and fill its first argument. The result has the
-    dtype of the first array and the memory order of the first array of full shape, so the
-    batch-innermost layout is kept. The cores share the blocks, which stay in their caches, so a
-    function of several passes reads memory once. Blocks are flat unless an array is broadcast.
+    dtype of the first array (or of a kernel ``dtype``) and the memory order of the first array of
+    full shape, so the batch-innermost layout is kept. The cores share the blocks, which stay in
+    their caches, so a function of several passes reads memory once. Blocks are flat unless an array
+    is broadcast.
 
     The result may be ``first`` itself (:func:`minigrad.writes.takes`), unless ``function``
     reads an array again after it has begun to fill its first argument: then ``once`` is False.
@@ -57,12 +59,12 @@ def elementwise(
         if not first.flags.c_contiguous:
             once, first = False, contiguous(first)
         others = tuple([contiguous(a.transpose(order)) for a in others])
-    if once and writes.takes(given):
+    if once and dtype is None and writes.takes(given):
         result = first
     elif first.nbytes < MIN_POOLED_BYTES:  # a shortcut
-        result = np.empty(first.shape, first.dtype)
+        result = np.empty(first.shape, first.dtype if dtype is None else dtype)
     else:
-        result = empty(first.shape, first.dtype)
+        result = empty(first.shape, first.dtype if dtype is None else dtype)
     out, arrays = result.ravel(), (first.ravel(), *map(_ravel, others))
     if hasattr(function, "run"):
         launch(function, out.size, cost * out.size, out, *arrays, *options, align=16)

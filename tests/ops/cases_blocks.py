@@ -17,6 +17,7 @@ LIMITS = {
     "minigrad.cpu.blocks.LARGE": (0,),
     "minigrad.cpu.analytic.LARGE": (0,),
     "minigrad.cpu.analytic.STEP": (64, 1 << 16),
+    "minigrad.cpu.blocks.SHARED": (0, 1 << 16),
 }
 
 
