@@ -261,8 +261,9 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 def unsupported(option: str, value: Any, *supported: Any) -> None:
     """Raise NotImplementedError naming ``option`` unless ``value`` is one of ``supported``."""
-    plain = isinstance(value, (bool, int, float, str, np.generic))  # an array's == is an array
-    if not any(value is s or (plain and value == s) for s in supported):
+    plain = isinstance(value, (bool, int, float, str, np.generic, type(None)))
+    # An array's == is an array, so only plain values are compared.
+    if not ((plain and value in supported) or any(value is s for s in supported)):
         raise NotImplementedError(
             f"{option}={shown(value)} is not supported (only {', '.join(map(repr, supported))})"
         )

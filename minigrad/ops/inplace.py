@@ -18,6 +18,7 @@ import numpy as np
 from .. import check, quiet, rng, writes
 from ..device import Array, device_of, move
 from ..events import listeners
+from ..memory import MIN_POOLED_BYTES
 from ..options import lacks
 from ..tape import Backward, is_grad_enabled, op
 from ..tensor import Number, Tensor
@@ -52,7 +53,8 @@ def _write(name: str, self: Tensor, value: Any, index: Any = ...) -> Tensor:
     """Write ``value``, which needs no gradient, into the tensor, at ``index``; returns the
     tensor."""
     array, written = self.data, value
-    check.writable(name, self)
+    if type(array) is not np.ndarray or not array.flags.writeable:
+        check.writable(name, self)
     if isinstance(value, Tensor):
         written = value.data
         if written.dtype.kind == "f" and array.dtype.kind != "f":
@@ -67,7 +69,10 @@ def _write(name: str, self: Tensor, value: Any, index: Any = ...) -> Tensor:
     else:  # nobody is told
         before = quiet.enter()
         try:
-            _in_place.run(array, written, index=index)
+            if array.nbytes < MIN_POOLED_BYTES:  # no implementation is faster
+                array[index] = written
+            else:
+                _in_place.run(array, written, index=index)
         finally:
             quiet.leave(before)
     writes.note(array)
@@ -85,6 +90,55 @@ def _can_write(array: Array, operands: Iterable[Any]) -> bool:
     return True
 
 
+# Methods that are one function of NumPy, f(x, *operands, out), and how many operands there are.
+SAME_NAMES = (  # as NumPy has them
+    "abs ceil cos exp exp2 expm1 floor log log10 log1p log2 sin sqrt square tan trunc"
+)
+AT_ONCE: dict[str, tuple[Callable[..., Any], int]] = {
+    "relu": (lambda x, out: np.maximum(x, 0, out=out), 0),
+    "neg": (np.negative, 0),
+    "add": (np.add, 1),
+    "sub": (np.subtract, 1),
+    "mul": (np.multiply, 1),
+    "div": (np.divide, 1),
+}
+AT_ONCE |= {name: (getattr(np, name), 0) for name in SAME_NAMES.split()}
+
+
+def _wrote_at_once(
+    function: Callable[..., Any], count: int, array: Array, args: tuple[Any, ...]
+) -> bool:
+    """Write the result of a function of :data:`AT_ONCE` into a small floating array, where each
+    operand is a number or a Tensor like it: then nothing is left to check or to choose."""
+    if (
+        len(args) != count
+        or type(array) is not np.ndarray
+        or array.dtype.kind != "f"
+        or array.nbytes >= MIN_POOLED_BYTES
+        or not array.flags.writeable
+        or listeners()
+    ):
+        return False
+    operands = []
+    for x in args:
+        other = x.data if isinstance(x, Tensor) else x
+        if other is not x:
+            if type(other) is not np.ndarray or other.dtype != array.dtype:
+                return False
+            if other.shape != array.shape:
+                return False
+        elif type(x) not in (int, float):
+            return False
+        operands.append(other)
+    before = quiet.enter()
+    try:
+        function(array, *operands, array)
+    finally:
+        quiet.leave(before)
+    writes.note(array)
+    return True
+
+
 def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The method ``name``, which writes the result of ``function``."""
     instead, run = name.rstrip("_"), inspect.unwrap(function)  # without what it lacks
@@ -95,9 +149,13 @@ def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
         if p.name not in (*own.parameters, "out")
     }
 
+    at_once = AT_ONCE.get(instead)
+
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         operands = (*args, *options.values()) if options else args
         _refuse(name, instead, self, *operands)
+        if at_once is not None and not options and _wrote_at_once(*at_once, self.data, args):
+            return self
         if _can_write(self.data, operands):
             holder = Tensor(self.data.view())
             value, done = writes.into(holder, run, args, options)
