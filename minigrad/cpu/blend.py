@@ -16,10 +16,11 @@ from .elementwise import elementwise
 
 def _alike(*arrays: Any) -> bool:
     """Whether these are arrays of one shape, of a dtype that kernels have."""
-    if not all(isinstance(a, np.ndarray) for a in arrays):
-        return False
-    alike = len({a.shape for a in arrays}) == 1
-    return alike and kernels("activation", arrays[0].dtype) is not None
+    first = arrays[0]
+    for a in arrays:
+        if not isinstance(a, np.ndarray) or a.shape != first.shape:
+            return False
+    return kernels("activation", first.dtype) is not None
 
 
 def _blended(name: str, *arrays: Array, numbers: tuple[Any, ...] = ()) -> Array:

@@ -35,10 +35,9 @@ def class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Arra
     flat = flat.astype(np.int64, copy=False)
     index, used = np.empty(flat.shape, np.int64), np.empty(flat.shape, bool)
     ignoring, ignored = ignore_index is not None, ignore_index or 0
-    bad = np.full(1, -1)
-    fast.check(flat, classes, ignoring, ignored, index, used, bad)
-    if bad[0] >= 0:
-        raise no_class(classes, ignore_index, int(flat[bad[0]]))
+    bad = fast.check(flat, classes, ignoring, ignored, index, used)
+    if bad >= 0:
+        raise no_class(classes, ignore_index, int(flat[bad]))
     return index, used
 
 
@@ -58,22 +57,22 @@ def cross_entropy(
     assert fast is not None  # see `when`
     kernel = functools.partial(fast.kernel, dtype=dtype)
     view, columns = along(x, 1), (shape[0], 1, *shape[2:])
-    memory, w = view.flat(x), np.ones(shape[1], dtype)
-    if weight is not None:
-        w[...] = weight
+    memory, w = view.flat(x), np.empty(shape[1], dtype)
+    w[...] = 1 if weight is None else weight
     if used is None:  # probabilities
         p = view.flat(target.astype(dtype, copy=False))
         index, counts = np.empty(0, np.int64), np.empty(0, bool)
     else:
-        index = view.flat(target.reshape(columns))
-        counts, p = view.flat(used.reshape(columns)), np.empty(0, dtype)
+        index, counts, p = target, used, np.empty(0, dtype)
+        if x.ndim > 2:
+            index, counts = (view.flat(t.reshape(columns)) for t in (target, used))
     targets = (index, counts, p, w, dtype.type(1 - smoothing), dtype.type(smoothing / shape[1]))
     found = np.empty((5, x.size // shape[1]), dtype)
     sparse = from_log and used is not None and not smoothing  # only numbers of targets are read
     read = found.shape[1] if sparse else None
     sums = np.zeros((view.parts(read), 2))
     view.run(kernel, "value", from_log, found, sums, memory, targets, numbers=read)
-    loss, weights = sums.sum(axis=0)
+    loss, weights = np.add.reduce(sums)
     norm = dtype.type(found.shape[1] if used is None else weights)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:

@@ -389,7 +389,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """input + value · tensor1 · tensor2."""
     for name, t in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         check.no_bools(name, check.tensor(name, t))
-    if all(t.dtype.kind == "f" for t in (input, tensor1, tensor2)):
+    if input.dtype.kind == tensor1.dtype.kind == tensor2.dtype.kind == "f":
         check.number("value", value, -math.inf)
         return _addcmul(input, tensor1, tensor2, value=value)
     return add(input, mul(tensor1, tensor2), alpha=value)

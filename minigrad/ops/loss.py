@@ -144,18 +144,18 @@ def _batched(
 
 def _indices(input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Array, Array]:
     """Class indices (M,), 0 where ignored, and the mask (M,) of indices that are not ignored."""
-    expected = (input.shape[0], *input.shape[2:])
-    if target.shape != expected:
+    shape = input.shape
+    if target.shape != (shape[0], *shape[2:]):
         raise ValueError(
-            f"target: expected class indices of shape {expected} for input {input.shape}, "
+            f"target: expected class indices of shape {(shape[0], *shape[2:])} for input {shape}, "
             f"got {target.shape}"
         )
     if target.dtype.kind not in "iu":
         raise TypeError(f"target: expected integer class indices, got {target.dtype}")
     if ignore_index is not None:
         check.integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
-    if input.shape[1] == 0:
-        raise ValueError(f"input: expected at least one class, got shape {input.shape}")
+    if shape[1] == 0:
+        raise ValueError(f"input: expected at least one class, got shape {shape}")
     return _class_indices.run(input.data, target.data.reshape(-1), ignore_index)
 
 

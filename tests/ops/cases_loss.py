@@ -76,6 +76,13 @@ def probabilities(draw: st.DrawFn) -> Arguments:
 
 
 @st.composite
+def divergence(draw: st.DrawFn) -> Arguments:
+    """Some probabilities are 0."""
+    (a, p), options = draw(pairs({"log_target": False}, {"log_target": True}))
+    return [a, p if options["log_target"] else np.asarray(np.maximum(p, 0))], options
+
+
+@st.composite
 def logits(draw: st.DrawFn) -> Arguments:
     (x, t), options = draw(pairs())
     x = np.asarray(x * draw(st.sampled_from([1, 20])))
@@ -85,6 +92,7 @@ def logits(draw: st.DrawFn) -> Arguments:
 
 FLOATS = (np.float32, np.float64)  # the targets of float16 are float32
 PIECES = {"minigrad.cpu.loss.FEW": (0,), "minigrad.cpu.loss.PIECE": (1, 1 << 16)}
+BLOCKS = {"minigrad.cpu.blocks.LARGE": (0,), "minigrad.cpu.elementwise.BLOCK": (16, 1 << 18)}
 CASES = {
     loss._cross_entropy: Cases(
         cross_entropy(), dtypes=FLOATS, limits=STRIPS, special=True, batch_last=False
@@ -92,6 +100,9 @@ CASES = {
     loss._focal_loss: Cases(focal_loss(), dtypes=FLOATS, limits=STRIPS, batch_last=False),
     loss._class_indices: Cases(class_indices()),
     loss._distribution: Cases(distribution()),
+    pair_loss._kl_div: Cases(
+        divergence(), dtypes=FLOATS, limits=BLOCKS, special=True, batch_last=False
+    ),
     **{
         operation: Cases(drawn, limits=PIECES, special=True, batch_last=False)
         for operation, drawn in {

@@ -32,15 +32,15 @@ LOSS, TOP, SHIFT, SUM, FACTOR = range(5)
 
 
 @jit
-def check(flat, classes, ignoring, ignored, index, used, bad):
-    """Fill ``index``, 0 where ``flat`` is ``ignored``, and ``used``, which is False there. At a
-    number that is no class, stop, and write its position to ``bad[0]``."""
+def check(flat, classes, ignoring, ignored, index, used):
+    """Fill ``index``, 0 where ``flat`` is ``ignored``, and ``used``, which is False there. Return
+    the position of the first number that is no class, or −1."""
     for m in range(len(flat)):
         used[m] = not ignoring or flat[m] != ignored
         index[m] = flat[m] if used[m] else 0
         if index[m] < 0 or index[m] >= classes:
-            bad[0] = m
-            return
+            return m
+    return -1
 
 
 def find_targets(to, p, w, own, rest):
