@@ -14,7 +14,7 @@ from .. import writes
 from ..device import Array
 from ..layout import memory_order_and_back
 from ..memory import empty
-from ..ops import arithmetic, extreme, logic, rounding
+from ..ops import arithmetic, extreme, logic, pair_loss, rounding
 from ..ops import elementwise as functions
 from ..ops.arithmetic import Pair
 from ..tape import Operation
@@ -239,3 +239,33 @@ def close(a: Array, b: Array, *, rtol: float, atol: float, equal_nan: bool) -> A
     numbers = float(rtol), float(atol), equal_nan
     launch(fast.close, a.size, a.size, y, blocks.flat(a), blocks.flat(b), *numbers, align=16)
     return y.reshape(blocks.shape).transpose(blocks.back)
+
+
+@pair_loss._kl_div.on("cpu", when=lambda a, p, **_: COST * a.nbytes >= LARGE)
+def kl_div(a: Array, p: Array, *, reduction: str, log_target: bool) -> Pair:
+    """The definition block by block, whose logarithms and products stay in a cache."""
+    definition, blocks = pair_loss._kl_div.definition, Blocks(a, COST, True)
+    each = reduction == "none"
+    options = {"reduction": "none" if each else "sum", "log_target": log_target}
+    sums, slopes = np.empty(len(blocks.parts)), {}
+    count = a.dtype.type(a.size if reduction == "mean" else 1)
+
+    def forward(i: int, outs: list[Any], parts: list[Any]) -> None:
+        y, slopes[i] = definition(*parts, **options)
+        if each:
+            outs[0][...] = y
+        else:
+            sums[i] = y
+
+    (losses,) = blocks.filled([a.dtype if each else None], forward, (a, p))
+    y = losses if each else np.asarray(a.dtype.type(sums.sum()) / count)
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        def back(i: int, outs: list[Any], parts: list[Any]) -> None:
+            for out, d in zip(outs, slopes[i](parts[0] if each else g / count, needs), strict=True):
+                if out is not None:
+                    out[...] = d
+
+        return blocks.filled([a.dtype if n else None for n in needs], back, (g,) if each else ())
+
+    return y, backward

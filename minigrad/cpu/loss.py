@@ -13,9 +13,6 @@ from ..device import Array
 from ..layout import memory_order
 from ..ops import pair_loss
 from ..tape import Backward, Operation
-from . import blocks
-from .along import COST
-from .blocks import Blocks
 from .compiled import kernels
 from .elementwise import contiguous, elementwise
 from .threads import parallel, split_range, workspace
@@ -164,32 +161,3 @@ def bce_with_logits(
         return loss.gradient(g), by_t, None, None
 
     return loss.value(), backward
-
-
-@pair_loss._kl_div.on("cpu", when=lambda a, p, **_: COST * a.nbytes >= blocks.LARGE)
-def kl_div(a: Array, p: Array, *, reduction: str, log_target: bool) -> tuple[Array, Backward]:
-    """The definition block by block, whose logarithms and products stay in a cache."""
-    definition, own, each = pair_loss._kl_div.definition, Blocks(a, COST, True), reduction == "none"
-    options = {"reduction": "none" if each else "sum", "log_target": log_target}
-    sums, slopes = np.empty(len(own.parts)), {}
-    count = a.dtype.type(a.size if reduction == "mean" else 1)
-
-    def forward(i: int, outs: list[Any], parts: list[Any]) -> None:
-        y, slopes[i] = definition(*parts, **options)
-        if each:
-            outs[0][...] = y
-        else:
-            sums[i] = y
-
-    (losses,) = own.filled([a.dtype if each else None], forward, (a, p))
-    y = losses if each else np.asarray(a.dtype.type(sums.sum()) / count)
-
-    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        def back(i: int, outs: list[Any], parts: list[Any]) -> None:
-            for out, d in zip(outs, slopes[i](parts[0] if each else g / count, needs), strict=True):
-                if out is not None:
-                    out[...] = d
-
-        return own.filled([a.dtype if n else None for n in needs], back, (g,) if each else ())
-
-    return y, backward
