@@ -12,6 +12,8 @@ convolution at stride 1 of g for each such image of every s-th pixel.
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -21,10 +23,12 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import get_num_threads, parallel, split_range, threads_for, workspace
+from .threads import get_num_threads, launch, parallel, seats
 
 TILES = 8  # that a thread works through at least, if there are enough
 MAX_TILE_BYTES = 1 << 18  # of all columns, to fit a core's cache
+PRODUCTS = 4  # with a number, in the time of an element of a plain pass
+FEW = 4  # products: of as many phases of the strides
 
 
 def _compiled(x: Array) -> ModuleType:
@@ -71,12 +75,7 @@ def packed_filters(filters: Array, taps: Taps) -> Array:
     o, c = filters.shape[:2]
     blocks = -(-o // compiled.ROWS)
     packed = empty((blocks * len(taps.places) * c * compiled.ROWS,), filters.dtype)
-    parts = split_range(blocks, threads_for(packed.size))
-
-    def task(i: int) -> None:
-        compiled.pack(filters, taps.places, parts[i].start, parts[i].stop, packed)
-
-    parallel(task, len(parts), packed.size)
+    launch(compiled.pack, blocks, packed.size, filters, taps.places, packed)
     return packed
 
 
@@ -99,38 +98,34 @@ def _multiply(products: list[_Product], outputs: int) -> None:
     compiled = _compiled(x)
     most = max(len(one.taps.places) * one.image[0] for one in products)
     tile = _tile(x, most, 1)
-    more = -outputs % compiled.ROWS
-    shares: list[tuple[_Product, Array, Array, slice]] = []
-    work = 0
-    for one in products:
-        size = one.image[6] * one.image[7] * one.image[3]
-        packed = packed_filters(one.filters, one.taps)
-        count = max(get_num_threads(), min(4 * get_num_threads(), size // (TILES * tile)))
-        bias = np.zeros(outputs + more, x.dtype)
+
+    def run(one: _Product) -> None:
+        packed, size = (
+            packed_filters(one.filters, one.taps),
+            math.prod(one.image[6:]) * one.image[3],
+        )
+        bias = np.zeros(outputs + -outputs % compiled.ROWS, x.dtype)
         if one.bias is not None:
             bias[:outputs] = one.bias
-        parts = split_range(size, count, align=tile)
-        shares += [(one, packed, bias, part) for part in parts]
-        work += packed.size * size
-
-    def task(i: int) -> None:
-        one, packed, bias, part = shares[i]
-        depth = len(one.taps.places) * one.image[0]
-        scratch = workspace("columns", ((depth + compiled.ROWS) * tile,), x.dtype)
-        pieces, active = _lists(one.taps, tile)
-        compiled.correlate(
-            one.x.reshape(-1), one.image, one.taps.down, one.taps.right, packed, bias,
-            outputs, part.start, part.stop, tile, one.y.reshape(-1), one.layout,
-            scratch, pieces, active,
+        threads = get_num_threads()
+        launch(
+            compiled.correlate, size, packed.size * size // PRODUCTS,
+            one.x.reshape(-1), one.image, one.taps.down, one.taps.right, packed, bias, outputs,
+            tile, one.y.reshape(-1), one.layout,
+            seats("columns", (most + compiled.ROWS) * tile, x.dtype),
+            align=tile, parts=max(threads, min(4 * threads, size // (TILES * tile))),
         )  # fmt: skip
 
-    parallel(task, len(shares), work)
+    _each(run, products)
 
 
-def _lists(taps: Taps, tile: int) -> tuple[Array, Array]:
-    """Scratch memory for the kernels' lists of pieces and of active taps."""
-    pieces = workspace("pieces", (tile, 5), np.dtype(np.int64))
-    return pieces, workspace("active", (max(1, len(taps.places)),), np.dtype(bool))
+def _each(run: Callable[[Any], None], items: Sequence[Any]) -> None:
+    """Run each of few items on all cores, or each of many on one."""
+    if len(items) <= FEW:
+        for item in items:
+            run(item)
+    else:
+        parallel(lambda i: run(items[i]), len(items), blas=False)
 
 
 def _groups(count: int, *arrays: Array) -> list[tuple[Array, ...]]:
@@ -215,22 +210,21 @@ def weight_gradient(
     across = compiled.lines(x.itemsize)
     width, rows = -(-depth // across) * across, -(-og // compiled.LINES) * compiled.LINES
     tile = _tile(x, depth // 2, 2)
-    shares = split_range(size, get_num_threads(), align=tile)
-    parts = _groups(groups, x, g)
-    sums = np.zeros((len(shares), groups, rows, width), x.dtype)
+    threads = get_num_threads()
+    sums = np.zeros((groups, threads, rows * width), x.dtype)
     taps = all_taps(padding, window)
     image = (cg, h, wide, n, *window.stride, oh, ow)
 
-    def task(i: int) -> None:
-        scratch = workspace("columns", ((width + compiled.LINES) * tile,), x.dtype)
-        pieces, active = _lists(taps, tile)
-        for k, (images, gradient) in enumerate(parts):
-            compiled.weight_gradient(
-                images.reshape(-1), image, taps.down, taps.right, gradient.reshape(-1), og,
-                shares[i].start, shares[i].stop, tile, sums[i, k].reshape(-1), width,
-                scratch, pieces, active,
-            )  # fmt: skip
+    def run(group: tuple[Array, ...]) -> None:
+        images, gradient, found = group
+        launch(
+            compiled.weight_gradient, size, depth * og * size // PRODUCTS,
+            images.reshape(-1), image, taps.down, taps.right, gradient.reshape(-1), og, tile,
+            found, width, seats("columns", (width + compiled.LINES) * tile, x.dtype),
+            align=tile, parts=threads,
+        )  # fmt: skip
 
-    parallel(task, len(shares), depth * o * size)
-    found = sums.sum(axis=0)[:, :og, :depth].reshape(groups, og, kh, kw, cg)
+    _each(run, _groups(groups, x, g, sums.reshape(groups * threads, -1)))
+    found = sums.reshape(groups, threads, rows, width).sum(axis=1)[:, :og, :depth]
+    found = found.reshape(groups, og, kh, kw, cg)
     return np.ascontiguousarray(found.transpose(0, 1, 4, 2, 3)).reshape(shape)

@@ -43,7 +43,8 @@ import numpy as np
 from ..device import Array
 from ..memory import empty
 from .compiled import kernels
-from .threads import get_num_threads, launch, split_range, workspace
+from .conv_direct import PRODUCTS
+from .threads import get_num_threads, launch, seats, split_range
 
 Pair = tuple[int, int]
 
@@ -54,7 +55,6 @@ LEAST_COLUMNS = 128  # of a block: with fewer, filters come from memory too ofte
 LEAST_SUMMED = 256  # in `weight_gradient`: with fewer, adding up vectors takes too long
 MAX_IMAGES = 128  # of a block: its tiles share pixels, which are then read once
 RUNS = 8  # parts of a convolution for each thread
-PRODUCTS = 4  # with a number, in the time of an element of a plain pass
 COST = 4  # of transforming an element of filters, in copies of one
 # What takes as long as so many of the 36 products with a number, as measured:
 TRANSFORM = 9  # of its tile; of an output's too
@@ -200,7 +200,7 @@ class _Points(NamedTuple):
 def _points(name: str, channels: int, columns: int, dtype: np.dtype) -> _Points:
     pitch = _padded(columns, _PAD * 2) + _PAD
     plane = channels * pitch + _PAD
-    return _Points(workspace(name, (get_num_threads(), 36 * plane), dtype), plane, pitch)
+    return _Points(seats(name, 36 * plane, dtype), plane, pitch)
 
 
 def filter_points(w: Array) -> Array:
@@ -219,7 +219,7 @@ def _scratch(c: int, dtype: np.dtype) -> Array:
     """Each thread's memory for the transforms of filters of c channels."""
     compiled = kernels("winograd", dtype)
     assert compiled is not None  # see `is_supported`
-    return workspace("filters", (get_num_threads(), compiled.filter_scratch(c)), dtype)
+    return seats("filters", compiled.filter_scratch(c), dtype)
 
 
 def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:

@@ -349,6 +349,11 @@ def _quietly(function: Callable[[Any], Any], argument: Any) -> None:
 _nothing = contextlib.nullcontext()
 
 
+def _is_within_task() -> bool:
+    job = getattr(_local, "job", None)
+    return job is not None and job.work is not None
+
+
 def distribute(
     work: Callable[[Iterable[int]], Any],
     count: int,
@@ -359,8 +364,7 @@ def distribute(
     """:func:`parallel` for tasks that need a set-up once per thread: each thread calls
     ``work(numbers)``, and the iterator ``numbers`` hands out 0 … count - 1 one at a time.
     """
-    outer = getattr(_local, "job", None)
-    if outer is not None and outer.work is not None:
+    if _is_within_task():
         work(range(count))
         return
     blas = blas and elements is None
@@ -412,20 +416,24 @@ def launch(
     that the threads share without the interpreter lock, and wait for all of them.
 
     A part works on ``least`` of the ``elements`` or more, and inner borders are multiples of
-    ``align``; or there are so many ``parts``, if the elements suffice for two. Seats are numbered
-    from 0 to ``get_num_threads() - 1``. Within a task of :func:`parallel`, the kernel runs on the
+    ``align``; or there are so many ``parts``, if the elements suffice for two. For scratch memory
+    of each thread see :func:`seats`. Within a task of :func:`parallel`, the kernel runs on the
     task's thread.
     """
     cut = parts_of(count, elements, least)
-    if cut > 1:
-        outer = getattr(_local, "job", None)
-        if outer is None or outer.work is None:
-            cut = cut if parts is None else min(count, parts)
-            for worker in _helpers(cut - 1):
-                worker.wake()
-            kernel.run(_team.address, get_num_threads(), 0, count, cut, align, *args)
-            return
-    kernel.run(0, 1, 0, count, 1, 1, *args)
+    if cut > 1 and not _is_within_task():
+        cut = cut if parts is None else min(count, parts)
+        for worker in _helpers(cut - 1):
+            worker.wake()
+        kernel.run(_team.address, get_num_threads(), 0, count, cut, align, *args)
+    else:
+        kernel.run(0, 1, 0, count, 1, 1, *args)
+
+
+def seats(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """The :func:`workspace` called ``name`` with so many elements for each seat of a kernel that
+    this thread launches."""
+    return workspace(name, (1 if _is_within_task() else get_num_threads(), size), dtype)
 
 
 # ---------------------------------------------------------------------------- blocks, workspaces

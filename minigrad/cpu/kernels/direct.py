@@ -12,7 +12,10 @@ H, W, N, vertical and horizontal stride, OH, OW).
 
 from __future__ import annotations
 
-from . import inline, jit
+import numpy as np
+
+from . import inline
+from .team import parallel_for
 from .vector import BLOCK_BYTES, LINES, ROWS, TILE_BYTES, clear, dots, lines, move, move_tile, outer
 
 
@@ -83,8 +86,8 @@ def _gather(x, image, down, right, pieces, count, tile, columns, active, only_ac
                 clear(columns, first + c * tile + size, tile - size)
 
 
-@jit
-def pack(w, taps, first, last, packed):
+@parallel_for
+def pack(w, taps, packed, first, last):
     """Blocks first … last − 1 of ROWS filters each as :func:`vector.outer` takes them: w (O, C,
     KH · KW) of any strides to flat (blocks, taps, C, ROWS), zero where there is no filter."""
     outputs, channels = w.shape[:2]
@@ -103,18 +106,19 @@ def pack(w, taps, first, last, packed):
                 k += ROWS
 
 
-@jit
+@parallel_for
 def correlate(
-    x, image, down, right, packed, bias, outputs, first, last, tile, y, layout,
-    scratch, pieces, active,
-):  # fmt: skip
+    x, image, down, right, packed, bias, outputs, tile, y, layout, scratches, seat, first, last
+):
     """Elements first … last − 1 of each output channel: bias plus the filters' products with the
     columns. There is a number of ``bias`` for each of the packed filters.
 
     Output (i, j) of channel o is written to ``layout[0] + o · layout[1] + i · layout[2] + j ·
-    layout[3]`` in y, for N images. ``scratch`` holds ``tile`` elements, a multiple of TILE_BYTES,
-    of all columns and of ROWS rows of sums.
+    layout[3]`` in y, for N images. A scratch holds ``tile`` elements, a multiple of TILE_BYTES, of
+    all columns and of ROWS rows of sums.
     """
+    scratch = scratches[seat]
+    pieces, active = np.empty((tile, 5), np.int64), np.empty(len(down), np.bool_)
     channels, n, ow, taps = image[0], image[3], image[7], len(down)
     begin, to_channel, to_row, to_column = layout
     flat = to_column == n and to_row == ow * n
@@ -156,13 +160,16 @@ def correlate(
                     move(sums, at, y, place + pieces[k, 4], pieces[k, 1])
 
 
-@jit
+@parallel_for
 def weight_gradient(
-    x, image, down, right, g, outputs, first, last, tile, w, width, scratch, pieces, active
+    x, image, down, right, g, outputs, tile, sums, width, scratches, part, seat, first, last
 ):
-    """w[o, p, c] += Σ over elements first … last − 1 of g[o] · (the column of tap p and channel c):
-    rows of w are ``width`` long, and as many as a multiple of LINES that holds ``outputs``.
-    ``scratch`` holds ``tile`` elements of all columns, and LINES rows of g."""
+    """w[o, p, c] += Σ over elements first … last − 1 of g[o] · (the column of tap p and channel c),
+    where w is the part's row of ``sums``: its rows are ``width`` long, and as many as a multiple of
+    LINES that holds ``outputs``. A scratch holds ``tile`` elements of all columns, and LINES rows
+    of g."""
+    scratch, w = scratches[seat], sums[part]
+    pieces, active = np.empty((tile, 5), np.int64), np.empty(len(down), np.bool_)
     channels, n, ow, taps = image[0], image[3], image[7], len(down)
     size_g = image[6] * ow * n
     layout = 0, size_g, ow * n, n

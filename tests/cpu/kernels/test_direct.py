@@ -20,14 +20,13 @@ def test_some_elements_only():
     filters = generator.standard_normal((o, c, 2))  # of taps at (0, 0) and (1, -1)
     image, taps = (c, h, w, n, 1, 1, h, w), (np.array([0, 1]), np.array([0, -1]))
     packed = np.full(-(-o // direct.ROWS) * direct.ROWS * c * 2, np.nan)
-    direct.pack(filters, np.array([0, 1]), 0, -(-o // direct.ROWS), packed)
-    scratch = np.full((2 * c + direct.ROWS + 2) * tile, np.nan)
-    lists = np.empty((tile, 5), int), np.empty(2, bool)
+    direct.pack(filters, np.array([0, 1]), packed, 0, -(-o // direct.ROWS))
+    scratch = np.full((1, (2 * c + direct.ROWS + 2) * tile), np.nan)
     behind = np.full(9 * h * w * n, 9.0)
     first, last, size = 13, 116, h * w * n
     layout = (0, size, w * n, n)
     direct.correlate(
-        x.ravel(), image, *taps, packed, bias, o, first, last, tile, behind, layout, scratch, *lists
+        x.ravel(), image, *taps, packed, bias, o, tile, behind, layout, scratch, first, last
     )
     below = np.pad(x, [(0, 0), (0, 1), (1, 0), (0, 0)])[:, 1:, :w]
     seen = np.stack([x, below], axis=1).reshape(c, 2, size)
@@ -43,7 +42,7 @@ def test_some_elements_only():
     gw = np.ones((rows, width))
     scratch[:] = np.nan
     direct.weight_gradient(
-        x.ravel(), image, *taps, g.ravel(), o, first, last, tile, gw.ravel(), width, scratch, *lists
+        x.ravel(), image, *taps, g.ravel(), o, tile, gw.reshape(1, -1), width, scratch, first, last
     )
     expected = 1 + np.einsum("oe,cpe->opc", g[:, first:last], seen[..., first:last])
     np.testing.assert_allclose(gw[:o, : 2 * c], expected.reshape(o, -1), 1e-12, 1e-12)
