@@ -22,7 +22,8 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import get_num_threads, parallel, split_range, workspace
+from .conv_direct import PRODUCTS
+from .threads import get_num_threads, launch, seats, table_of
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
 MIN_PRODUCTS = 1 << 21  # below, handing them to threads costs more than it saves
@@ -122,7 +123,7 @@ class _Shape(NamedTuple):
 
     Attributes:
         products: of all its filters.
-        parts: rows of outputs, for one call each.
+        parts: (first, last + 1) of the rows of outputs that are computed together.
         scratch: number of elements.
     """
 
@@ -130,7 +131,7 @@ class _Shape(NamedTuple):
     products: int
     outputs: int
     layout: tuple[int, ...]
-    parts: tuple[slice, ...]
+    parts: Array
     together: int
     scratch: int
 
@@ -163,8 +164,8 @@ def _shape(
     products = outputs * math.prod(image) * len(whole.places)
     threads = 1 if products < least else threads
     share = image[0] * whole.plane * dtype.itemsize // threads
-    parts = split_range(size[0], threads * -(-share // frame_bytes))
-    rows = max(part.stop - part.start for part in parts)
+    parts = table_of(size[0], threads * -(-share // frame_bytes))
+    rows = int((parts[:, 1] - parts[:, 0]).max())
     frame = _Frame(*options, rows, width, lanes, dense)
     if frame.row > length:
         length = -(-length // lanes) * lanes
@@ -242,18 +243,12 @@ def _run(
     filters, pixels, to = (a.reshape(groups, -1) for a in (np.ascontiguousarray(w), x, y))
     first = np.zeros(groups * shape.outputs, x.dtype) if bias is None else bias
     starts = np.ascontiguousarray(first).reshape(groups, -1)
-
-    def task(i: int) -> None:
-        scratch = workspace("frame", (shape.scratch,), x.dtype)
-        k, part = i // count, shape.parts[i % count]
-        compiled.correlate(
-            pixels[k], frame.image, frame.where, frame.tops, frame.lefts, filters[k], *steps,
-            frame.places, frame.shifts, starts[k], shape.outputs, to[k], shape.layout, part.start,
-            part.stop, frame.more, shape.together, scratch,
-        )  # fmt: skip
-
-    few = count == 1 and groups * shape.products < MIN_PRODUCTS
-    parallel(task, groups * count, 0 if few else None, blas=False)
+    launch(
+        compiled.correlate, groups * count, groups * shape.products // PRODUCTS,
+        pixels, frame.image, frame.where, frame.tops, frame.lefts, filters, *steps, frame.places,
+        frame.shifts, starts, shape.outputs, to, shape.layout, shape.parts, frame.more,
+        shape.together, seats("frame", shape.scratch, x.dtype), parts=groups * count,
+    )  # fmt: skip
 
 
 def correlate(
@@ -329,18 +324,14 @@ def weight_gradient(
     )  # fmt: skip
     width, step, gw = kh * kw * channels, SUMMED // x.itemsize, empty(shape, x.dtype)
     threads = 1 if o * width * size < MIN_PRODUCTS else get_num_threads()
-    parts = split_range(o, threads, compiled.LINES)
-
-    def task(i: int) -> None:
-        own, to = g[parts[i]], gw[parts[i]]
-        rows = _up(len(own), compiled.LINES)
-        scratch = workspace("frame", (rows * (gradient.plane + width),), x.dtype)
-        compiled.weight_gradient(
-            framed, images.plane, channels, images.shifts, own.reshape(-1), own.shape,
-            gradient.where, gradient.tops, size, step, to.reshape(-1), c, scratch,
-        )  # fmt: skip
-
-    parallel(task, len(parts), blas=False)
+    parts = table_of(o, threads, compiled.LINES)
+    rows = _up(int((parts[:, 1] - parts[:, 0]).max()), compiled.LINES)
+    launch(
+        compiled.weight_gradient, len(parts), o * width * size // PRODUCTS,
+        framed, images.plane, channels, images.shifts, g.reshape(-1), g.shape, gradient.where,
+        gradient.tops, size, step, gw.reshape(-1), c, parts,
+        seats("frame", rows * (gradient.plane + width), x.dtype), parts=len(parts),
+    )  # fmt: skip
     return gw
 
 

@@ -44,7 +44,7 @@ from ..device import Array
 from ..memory import empty
 from .compiled import kernels
 from .conv_direct import PRODUCTS
-from .threads import get_num_threads, launch, seats, split_range
+from .threads import get_num_threads, launch, seats, split_range, table_of
 
 Pair = tuple[int, int]
 
@@ -173,14 +173,7 @@ def _images(n: int, most: int) -> tuple[slice, ...]:
 def _shares(blocks: int, channels: int, align: int) -> Array:
     """Parts of the output channels, one per thread, if blocks are too few to keep all threads
     busy."""
-    return _table(channels, get_num_threads() if blocks < get_num_threads() else 1, align)
-
-
-@functools.lru_cache(maxsize=1024)
-def _table(size: int, pieces: int, align: int = 1) -> Array:
-    """A row (start, stop) for each slice of :func:`split_range`."""
-    parts = [(part.start, part.stop) for part in split_range(size, pieces, align)]
-    return np.array(parts, np.int64)
+    return table_of(channels, get_num_threads() if blocks < get_num_threads() else 1, align)
 
 
 def _padded(size: int, multiple: int) -> int:
@@ -278,7 +271,7 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     wanted = max(LEAST_SUMMED, 4 * c * o // (c + o), budget)
     blocks, columns = _blocks(down * across, n, wanted, threads)
     shares = _shares(len(blocks), o, compiled.LINES)
-    runs = _table(len(blocks), threads)
+    runs = table_of(len(blocks), threads)
     width, rows = _padded(c, compiled.LINES), _padded(o, compiled.LINES)
     sums = empty((len(runs), 36 * rows * width), x.dtype)
     v = _points("input points", width, columns, x.dtype)

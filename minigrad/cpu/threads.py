@@ -454,6 +454,13 @@ def split_range(size: int, pieces: int, align: int = 1) -> tuple[slice, ...]:
     return tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
 
 
+@functools.lru_cache(maxsize=1024)
+def table_of(size: int, pieces: int, align: int = 1) -> np.ndarray:
+    """A row (start, stop) for each slice of :func:`split_range`, for kernels."""
+    parts = [(part.start, part.stop) for part in split_range(size, pieces, align)]
+    return np.array(parts, np.int64)
+
+
 def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """This thread's reused, uninitialised scratch array called ``name``.
 

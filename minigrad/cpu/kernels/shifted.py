@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import inline, jit
+from .team import parallel_for
 from .vector import BLOCK_BYTES, LINES, ROWS, clear, dots, lines, move, move_between, outer_shifted
 
 U = np.uint64  # an index of this type never counts from an array's end
@@ -67,8 +68,8 @@ def fill(x, image, frame, tops, lefts, framed):
         clear(framed, c * plane + used, plane - used)
 
 
-@jit
-def correlate(
+@inline
+def _correlate(
     x, image, frame, tops, lefts, w, to_filter, to_channel, places, shifts, bias, outputs, y,
     layout, first, last, more, together, scratch,
 ):  # fmt: skip
@@ -120,8 +121,25 @@ def correlate(
                                 y[U(to + j * to_pixel) + e] = scratch[U(source + j * n) + e]
 
 
-@jit
-def weight_gradient(
+@parallel_for
+def correlate(
+    xs, image, frame, tops, lefts, filters, to_filter, to_channel, places, shifts, biases, outputs,
+    ys, layout, rows, more, together, scratches, seat, first, last,
+):  # fmt: skip
+    """Of each group in turn all parts of its outputs' rows, number ``first`` to ``last``: see
+    :func:`_correlate`. A part is (first row, last + 1); a group has a row of xs, filters, biases
+    and ys."""
+    for number in range(first, last):
+        k, part = divmod(number, len(rows))
+        _correlate(
+            xs[k], image, frame, tops, lefts, filters[k], to_filter, to_channel, places, shifts,
+            biases[k], outputs, ys[k], layout, rows[part, 0], rows[part, 1], more, together,
+            scratches[seat],
+        )  # fmt: skip
+
+
+@inline
+def _weight_gradient(
     framed, plane, channels, shifts, g, image, frame, begin, size, step, w, each, scratch
 ):
     """w[o, c, p] = Σ over ``size`` elements of the frame of g[o] · (x[c], shifted by tap p), for
@@ -154,3 +172,20 @@ def weight_gradient(
             to, at = (o * each + c) * taps, sums + o * width + c
             for p in range(U(taps)):
                 w[U(to) + p] = scratch[U(at) + p * U(channels)]
+
+
+@parallel_for
+def weight_gradient(
+    framed, plane, channels, shifts, g, image, frame, begin, size, step, w, each, filters,
+    scratches, seat, first, last,
+):  # fmt: skip
+    """Parts ``first`` to ``last`` of the filters: see :func:`_weight_gradient`. A part is (first
+    filter, last + 1)."""
+    pixels, numbers = image[1] * image[2] * image[3], each * len(shifts)
+    for part in range(first, last):
+        low, high = filters[part]
+        _weight_gradient(
+            framed, plane, channels, shifts, g[low * pixels : high * pixels],
+            (high - low, image[1], image[2], image[3]), frame, begin, size, step,
+            w[low * numbers : high * numbers], each, scratches[seat],
+        )  # fmt: skip

@@ -41,9 +41,11 @@ def test_some_rows_of_some_outputs_only(beside):
     layout = width, 0, height * width, width, 1
     scratch = np.full(channels * frame[4] + shifted.ROWS * 64, np.nan)
     begin = np.array([0])
+    rows = np.array([[0, 1], [1, 4]])
     shifted.correlate(
-        x.ravel(), (channels, height, width, n), frame, begin, begin, w.ravel(), channels * 4, 4,
-        places, shifts, bias, outputs, y, layout, 1, 4, 1, 2, scratch,
+        x.reshape(1, -1), (channels, height, width, n), frame, begin, begin, w.reshape(1, -1),
+        channels * 4, 4, places, shifts, bias[None], outputs, y[None], layout, rows, 1, 2,
+        scratch[None], 1, 2,
     )  # fmt: skip
     framed = np.pad(x, ((0, 0), (0, 0), (0, beside)))
     seen = [framed, framed[:, 1:], framed[:, 1:, beside:]]
@@ -67,7 +69,7 @@ def test_a_gradient_of_filters():
     scratch = np.full(2 * shifted.LINES * (size + 16 + 2 * channels), np.nan)
     shifted.weight_gradient(
         framed.ravel(), size + 4, channels, shifts, g.ravel(), g.shape, frame, np.array([0]),
-        size, block, w.reshape(-1), each, scratch,
+        size, block, w.reshape(-1), each, np.array([[0, 2], [2, outputs]]), scratch[None], 0, 2,
     )  # fmt: skip
     runs = np.stack([framed[:each, s : s + height * row] for s in shifts])
     padded = np.pad(g, ((0, 0), (0, 0), (0, 1), (0, 0))).reshape(outputs, -1)
