@@ -23,11 +23,10 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import get_num_threads, launch, parallel, seats
+from .threads import PRODUCTS, get_num_threads, launch, parallel, seats
 
 TILES = 8  # that a thread works through at least, if there are enough
 MAX_TILE_BYTES = 1 << 18  # of all columns, to fit a core's cache
-PRODUCTS = 4  # with a number, in the time of an element of a plain pass
 FEW = 4  # products: of as many phases of the strides
 
 

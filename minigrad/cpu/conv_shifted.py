@@ -22,8 +22,7 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .conv_direct import PRODUCTS
-from .threads import get_num_threads, launch, seats, table_of
+from .threads import PRODUCTS, get_num_threads, launch, seats, table_of
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
 MIN_PRODUCTS = 1 << 21  # below, handing them to threads costs more than it saves

@@ -43,8 +43,7 @@ import numpy as np
 from ..device import Array
 from ..memory import empty
 from .compiled import kernels
-from .conv_direct import PRODUCTS
-from .threads import get_num_threads, launch, seats, split_range, table_of
+from .threads import PRODUCTS, get_num_threads, launch, seats, split_range, table_of
 
 Pair = tuple[int, int]
 

@@ -27,6 +27,7 @@ from .compiled import kernels
 
 MIN_PARALLEL_SIZE = 1 << 19  # elements; below, waking threads costs more than it saves
 GRAIN = 1 << 15  # elements of a part of a launched kernel
+PRODUCTS = 4  # of numbers, in the time of an element of a plain pass
 MANY = 1 << 20  # elements, from which a thread that is late is given fewer parts
 LOOKS = 1 << 14  # at a number that changes, in some 400 µs, before a thread sleeps
 # Looks in which the caller reaches its first task. Until then it holds the interpreter lock, and a
