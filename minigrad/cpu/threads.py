@@ -216,7 +216,7 @@ def _helpers(count: int) -> list[_Worker]:
 
 
 class _Job:
-    """One call of :func:`distribute`, which workers may join.
+    """One call of :func:`parallel`, which workers may join.
 
     Ctrl-C may raise its exception in the main thread between any two of these steps. So no step
     undoes or consumes state that another relies on: each worker records its own joining, ``joined``
@@ -327,22 +327,23 @@ def parallel(
     runs that part serially. Several threads may call this at once; a worker helps one of them at a
     time. The first exception of a task is raised here after the other threads have stopped.
     """
-    if count == 1 and (elements is not None or not blas):
-        _quietly(task, 0)
-        return
 
     def work(numbers: Iterable[int]) -> None:
         for i in numbers:
             task(i)
 
-    distribute(work, count, elements, blas=blas)
-
-
-def _quietly(function: Callable[[Any], Any], argument: Any) -> None:
-    """Call ``function`` with NaN and infinity as values, not warnings, as in workers."""
-    before = quiet.enter()
+    if _is_within_task():
+        work(range(count))
+        return
+    blas = blas and elements is None
+    few = count == 1 or (elements is not None and elements < MIN_PARALLEL_SIZE)
+    before = quiet.enter()  # NaN and infinity are values, not warnings, as in workers
     try:
-        function(argument)
+        if few and not blas:
+            work(range(count))
+        else:
+            with _blas if blas else _nothing:
+                _share(work, count)
     finally:
         quiet.leave(before)
 
@@ -355,41 +356,24 @@ def _is_within_task() -> bool:
     return job is not None and job.work is not None
 
 
-def distribute(
-    work: Callable[[Iterable[int]], Any],
-    count: int,
-    elements: int | None = None,
-    *,
-    blas: bool = True,
-) -> None:
-    """:func:`parallel` for tasks that need a set-up once per thread: each thread calls
-    ``work(numbers)``, and the iterator ``numbers`` hands out 0 … count - 1 one at a time.
-    """
-    if _is_within_task():
-        work(range(count))
-        return
-    blas = blas and elements is None
-    if not blas and (count == 1 or (elements is not None and elements < MIN_PARALLEL_SIZE)):
-        _quietly(work, range(count))
-        return
+def _share(work: Callable[[Iterable[int]], Any], count: int) -> None:
+    """Call ``work(numbers)`` on this thread and on workers, where the iterator ``numbers`` hands
+    out 0 … count - 1 one at a time."""
     job = _Job(work, count)
-    before = quiet.enter()
     try:
-        with _blas if blas else _nothing:
+        try:
             try:
-                try:
-                    _local.job = job
-                    for worker in _helpers(count - 1):
-                        worker.put(job)
-                    work(job.numbers)
-                finally:
-                    job.finish()
+                _local.job = job
+                for worker in _helpers(count - 1):
+                    worker.put(job)
+                work(job.numbers)
             finally:
-                job.finish()  # again, in case Ctrl-C came before the first began
+                job.finish()
+        finally:
+            job.finish()  # again, in case Ctrl-C came before the first began
         if job.errors:
             raise job.errors[0]
     finally:
-        quiet.leave(before)
         job.errors.clear()  # which refer to this frame, its arrays, and so to each other
 
 

@@ -69,19 +69,15 @@ def test_nested_calls_run_on_the_same_thread(number):
     assert sorted(seen) == [(i, j, True) for i in range(4) for j in range(3)]
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_distribute_sets_up_once_per_thread(number, nested):
-    begun, seen, ready = [], [], threading.Barrier(1 if nested else number)
+def test_every_thread_comes(number):
+    ready, seen = threading.Barrier(number), []
 
-    def work(numbers):
-        ready.wait(timeout=10)  # so that every thread comes
-        begun.append(threading.get_ident())
-        seen.extend(numbers)
+    def task(i):
+        ready.wait(timeout=10)
+        seen.append(threading.get_ident())
 
-    run = lambda: threads.distribute(work, 50)  # noqa: E731
-    threads.parallel(lambda i: run(), 1) if nested else run()
-    assert sorted(seen) == list(range(50))
-    assert len(begun) == len(set(begun)) == (1 if nested else number)
+    threads.parallel(task, number)
+    assert len(set(seen)) == number
 
 
 @pytest.mark.parametrize("nested", [False, True])
