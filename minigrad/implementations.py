@@ -19,6 +19,7 @@ import minigrad.cpu.loss
 import minigrad.cpu.muon
 import minigrad.cpu.norm
 import minigrad.cpu.optim
+import minigrad.cpu.planes  # before `pool`, which serves any order of memory
 import minigrad.cpu.pool
 import minigrad.cpu.product
 import minigrad.cpu.quotient

@@ -1,7 +1,8 @@
 """Convolution on the CPU: forward and its two gradients, each by the fastest of five algorithms.
-Transposed convolution is the same three.
+Transposed convolution is the same three. :mod:`minigrad.cpu.conv_pixels` serves 1 x 1 filters of
+images in C order.
 
-All arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
+All other arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
 
 - :mod:`minigrad.cpu.conv_winograd` serves 3 x 3 filters where it needs fewer operations,
 - :mod:`minigrad.cpu.conv_rows` serves few pixels and many filters;
@@ -24,7 +25,7 @@ from ..layout import from_batch_last
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
 from ..ops.conv_transpose import _conv_transpose2d
 from ..tape import Backward, keeping
-from . import conv_columns, conv_direct, conv_rows, conv_shifted
+from . import conv_columns, conv_direct, conv_pixels, conv_rows, conv_shifted
 from . import conv_winograd as winograd
 from .compiled import is_compiled, kernels
 from .elementwise import to_batch_last
@@ -104,6 +105,9 @@ def _general(x: Array, groups: int) -> ModuleType:
     if kernels("direct", x.dtype) is None:
         return conv_columns
     return conv_shifted if conv_shifted.is_supported(x, groups) else conv_direct
+
+
+_conv2d.on("cpu", when=conv_pixels.is_supported)(conv_pixels.conv2d)
 
 
 @_conv2d.on("cpu", when=lambda x, *_, **__: x.size > 0)

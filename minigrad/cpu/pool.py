@@ -22,13 +22,11 @@ from ..ops.pool import (
     max_overlap,
     place_dtype,
 )
-from ..ops.reduce import spread
 from ..sums import adding_dtype, total
 from ..tape import Backward
-from .along import along
 from .compiled import kernels
 from .elementwise import scratch, to_batch_last
-from .threads import launch, parallel, split_range, threads_for, workspace
+from .threads import parallel, split_range, threads_for, workspace
 
 
 def _kernels(x: Array) -> ModuleType | None:
@@ -238,22 +236,6 @@ def blocked_avg_pool2d(
         return (from_batch_last(gx.astype(g.dtype, copy=False)),)
 
     return from_batch_last(y), backward
-
-
-def _whole(x: Array, *, out: Pair) -> bool:
-    """Whether each cell is an image in one piece of memory, and kernels serve."""
-    return out == (1, 1) and x.flags.c_contiguous and _compiled(x)
-
-
-@_adaptive_avg_pool2d.on("cpu", when=_whole)
-def mean_of_images(x: Array, *, out: Pair) -> tuple[Array, Backward]:
-    """Sums of runs."""
-    fast, view, shape = kernels("reduce", x.dtype), along(x, 2, 3), x.shape
-    assert fast is not None  # see `when`
-    flat, sums = view.flat(x), np.empty(view.outer)
-    launch(fast.sums, view.outer, x.size, sums, flat, view.n, False)
-    y = view.array((sums / view.n).astype(x.dtype), 1, 1)
-    return y, lambda g, needs: (spread(g / g.dtype.type(view.n), shape, (2, 3)),)
 
 
 def _even(x: Array, *, out: Pair) -> bool:

@@ -53,6 +53,19 @@ def few_pixels(draw: Any) -> Arguments:
 
 
 @st.composite
+def of_pixels(draw: Any) -> Arguments:
+    """1 x 1 filters, which are matrix products of images in C order."""
+    window = Window((1, 1), draw(st.sampled_from([(1, 1), (2, 2), (1, 2), (3, 1)])))
+    sizes = draw(st.integers(2, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    (x, w, b), params = arguments(draw, window, (0, 0), 1, sizes)
+    return [
+        np.pad(x, [(0, 0), (0, 0), (0, 0), (0, draw(st.integers(7, 20)))], "wrap"),
+        w,
+        b,
+    ], params
+
+
+@st.composite
 def winograd(draw: Any) -> Arguments:
     """3 x 3 filters that go by Winograd's way where sizes allow."""
     # 3 and 9 are cut into parts, and 40 into blocks that are no multiples of 16.
@@ -88,10 +101,13 @@ def transposed(arguments: Arguments) -> Arguments:
 convolutions = general() | many_channels() | few_pixels() | winograd()
 CASES = {
     _conv2d: Cases(
-        convolutions,
+        convolutions | of_pixels() | of_pixels() | of_pixels() | of_pixels(),  # of which few serve
+        examples=45,
         gpu=on_gpu(),
         limits={
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
+            "minigrad.cpu.conv_pixels.LEAST_PIXELS": (1, 64),
+            "minigrad.cpu.conv_pixels.LEAST_PRODUCTS": (1,),
             "minigrad.cpu.conv_winograd.COPY": (0,),
             "minigrad.cpu.conv_winograd.FILTERS": (0,),
             "minigrad.cpu.conv_winograd.MAX_BLOCK_BYTES": (1, 20_000, 1 << 20),

@@ -12,7 +12,7 @@ from tests.ops.driver import Arguments, Cases
 
 VALUES = np.array([0, 1, -1, 2, np.nan, np.inf, -np.inf])  # ties; any of the last for some draws
 BATCHES = st.sampled_from([0, 1, 2, 5, 9, 33])
-SIZE = (7, 8)
+SIZES = st.sampled_from([(7, 8), (4, 36)])  # of less than a vector, and of some and a rest
 
 
 def pairs(low: int, high: int) -> st.SearchStrategy[Pair]:
@@ -20,7 +20,7 @@ def pairs(low: int, high: int) -> st.SearchStrategy[Pair]:
 
 
 @st.composite
-def geometry(draw: st.DrawFn, max_dilation: int) -> tuple[Window, Pair, Pair]:
+def geometry(draw: st.DrawFn, size: Pair, max_dilation: int) -> tuple[Window, Pair, Pair]:
     # (6, 6) is a window that many pixels share: sums of more than RUN terms.
     kernel = draw(st.one_of(pairs(1, 4), st.just((2, 2)), st.just((6, 6)), st.just((2, 8))))
     stride, dilation = draw(pairs(1, 3)), draw(pairs(1, max_dilation))
@@ -29,7 +29,7 @@ def geometry(draw: st.DrawFn, max_dilation: int) -> tuple[Window, Pair, Pair]:
     window = Window(kernel, stride, dilation)
     pads = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil_mode = draw(st.booleans())
-    sizes = zip(SIZE, window.reach, stride, pads, strict=True)
+    sizes = zip(size, window.reach, stride, pads, strict=True)
     out = tuple(max(1, pool._output(n, r, s, p, ceil_mode)) for n, r, s, p in sizes)
     return window, pads, out
 
@@ -38,18 +38,18 @@ def geometry(draw: st.DrawFn, max_dilation: int) -> tuple[Window, Pair, Pair]:
 def max_pool2d(draw: st.DrawFn) -> Arguments:
     generator = np.random.default_rng(draw(seeds))
     count = draw(st.integers(2, len(VALUES)))
-    x = generator.choice(VALUES[:count], (draw(BATCHES), 2, *SIZE))
+    x = generator.choice(VALUES[:count], (draw(BATCHES), 2, *draw(SIZES)))
     if count < 5 and draw(st.booleans()):
         x = x.astype(draw(st.sampled_from([np.int64, np.int8])))
-    window, pads, out = draw(geometry(2))
+    window, pads, out = draw(geometry(x.shape[2:], 2))
     return [x], {"window": window, "pads": pads, "out": out}
 
 
 @st.composite
 def avg_pool2d(draw: st.DrawFn) -> Arguments:
     generator = np.random.default_rng(draw(seeds))
-    x = generator.standard_normal((draw(BATCHES), 2, *SIZE))
-    window, pads, out = draw(geometry(1))
+    x = generator.standard_normal((draw(BATCHES), 2, *draw(SIZES)))
+    window, pads, out = draw(geometry(x.shape[2:], 1))
     divisor = generator.integers(1, 9, out)
     return [x], {"window": window, "pads": pads, "out": out, "divisor": divisor}
 
@@ -57,14 +57,15 @@ def avg_pool2d(draw: st.DrawFn) -> Arguments:
 @st.composite
 def adaptive_avg_pool2d(draw: st.DrawFn) -> Arguments:
     generator = np.random.default_rng(draw(seeds))
-    out = draw(st.sampled_from([(1, 1), (7, 4)]) | pairs(1, 9))  # some of even cells
-    return [generator.standard_normal((draw(BATCHES), 2, *SIZE))], {"out": out}
+    even = st.sampled_from([(7, 4), (4, 4)])  # some are even cells
+    out = draw(st.just((1, 1)) | even | pairs(1, 9))
+    return [generator.standard_normal((draw(BATCHES), 2, *draw(SIZES)))], {"out": out}
 
 
 @st.composite
 def adaptive_max_pool2d(draw: st.DrawFn) -> Arguments:
     (x,), _ = draw(max_pool2d())
-    return [x.astype(np.float64)], {"out": draw(pairs(1, 9))}
+    return [x.astype(np.float64)], {"out": draw(pairs(1, 9) | st.just((2, 4)))}
 
 
 CASES = {

@@ -55,6 +55,11 @@ class Code:
     def plus(self, index: Any, step: int) -> Any:
         return self.builder.add(index, ir.Constant(_INDEX, step)) if step else index
 
+    def short(self, index: Any) -> Any:
+        """An index in as many bits as a number of the arrays has."""
+        bits = 8 * self.itemsize
+        return self.builder.trunc(index, ir.IntType(bits)) if bits < 64 else index
+
     def constant(self, k: int) -> Any:
         return ir.Constant(_INDEX, k)
 
@@ -76,6 +81,25 @@ class Code:
 
     def load(self, pointer: Any, index: Any, lanes: int | None = None) -> Any:
         return self.builder.load(self.place(pointer, index, lanes), align=self.itemsize)
+
+    def lanes_below(self, count: Any, first: int = 0) -> Any:
+        """For each lane whether its number, counted from ``first``, is below ``count``."""
+        number = ir.IntType(32)
+        lanes = ir.VectorType(number, self.lanes)
+        numbers = ir.Constant(lanes, list(range(first, first + self.lanes)))
+        limit = self.copies(self.builder.trunc(count, number), number)
+        return self.builder.icmp_signed("<", numbers, limit)
+
+    def load_where(self, there: Any, pointer: Any, index: Any, other: Any) -> Any:
+        """The vector at ``index``, with the lanes of ``other`` where not ``there``, which are not
+        read."""
+        number, kind = ir.IntType(32), self.vector()
+        name = f"llvm.masked.load.v{self.lanes}f{8 * self.itemsize}.p0"
+        options = [kind.as_pointer(), number, there.type, kind]
+        function = ir.FunctionType(kind, options)
+        load = cgutils.get_or_insert_function(self.builder.module, function, name)
+        place, align = self.place(pointer, index), ir.Constant(number, self.itemsize)
+        return self.builder.call(load, [place, align, there, other])
 
     def prefetch(self, pointer: Any, index: Any) -> None:
         """Ask for an element's line, into the second-level cache."""
@@ -336,18 +360,9 @@ def move_between(typing, x, i, low, high, y, j):
         code = Code(context, builder, signature, values)
         x, y = code.pointer(0), code.pointer(4)
         i, low, high, j = map(code.index, (1, 2, 3, 5))
-        number, bits = ir.IntType(32), ir.VectorType(ir.IntType(1), code.lanes)
-        kind = code.vector()
-        lane = ir.Constant(ir.VectorType(number, code.lanes), list(range(code.lanes)))
-        low, high = (code.copies(builder.trunc(n, number), number) for n in (low, high))
-        there = builder.and_(
-            builder.icmp_signed("<=", low, lane), builder.icmp_signed("<", lane, high)
-        )
-        name = f"llvm.masked.load.v{code.lanes}f{8 * code.itemsize}.p0"
-        function = ir.FunctionType(kind, [kind.as_pointer(), number, bits, kind])
-        load = cgutils.get_or_insert_function(builder.module, function, name)
-        align = ir.Constant(number, code.itemsize)
-        value = builder.call(load, [code.place(x, i), align, there, code.zero()])
+        below = builder.not_(code.lanes_below(low))
+        there = builder.and_(below, code.lanes_below(high))
+        value = code.load_where(there, x, i, code.zero())
         code.store(value, y, j)
         return context.get_dummy_value()
 
