@@ -143,6 +143,8 @@ SHARING = {
     "sub": lambda a, b: a - b,
     "cat": lambda a, b: mg.cat([a, b]),
     "stack": lambda a, b: mg.stack([a, b]),
+    "cat of one twice": lambda a, b: mg.cat([a, b, a]) * 2,
+    "parts": lambda a, b: mg.stack([a, b]) * 2,
     "views": lambda a, b: a.reshape(3, 2).permute(1, 0) + b.expand(2, 3),
     "views of products": lambda a, b: (a.reshape(3, 2) * 2).T * 3 + (b.reshape(-1) * 2).view(2, 3),
     "views beside others": lambda a, b: (a.reshape(-1) * 2).reshape(2, 3) * 3 + a * 2 + b,
@@ -163,6 +165,22 @@ def test_each_leaf_owns_its_gradient(name):
     for i, one in enumerate(memory):
         assert not any(np.shares_memory(one, other) for other in memory[:i])
         one += 1  # also: every one of them is writable
+
+
+def test_parts_take_over_the_memory_of_the_whole():
+    a, b, c = (leaf(grid((2, 3), i)) for i in range(3))
+    (mg.stack([a, b, c]) * 2).backward(mg.ones(3, 2, 3, dtype="float64"))
+    bases = [x.grad.data.base for x in (a, b, c)]
+    assert bases[0] is not None
+    assert all(base is bases[0] for base in bases)
+
+
+def test_parts_that_overlap_are_copied():
+    joined = op(lambda a, b: (np.append(a, b), lambda g, needs: (g[:2], g[1:3])))
+    a, b = leaf(grid((2,))), leaf(grid((2,)))
+    (joined(a, b) * 2).sum().backward()
+    a.grad.data[...] = 0
+    assert b.grad.tolist() == [2, 2]
 
 
 def test_one_array_as_two_gradients():

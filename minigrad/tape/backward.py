@@ -6,6 +6,7 @@ If the engine owns the memory of a gradient, the next one is added in place.
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
@@ -123,8 +124,14 @@ class Gradient:
         for listener in following:
             listener.derivative(node, g, results)
         ids = list(map(id, results))
-        # The only gradient, if it is all of g in another shape, takes over the memory of g.
-        alone = self.owned and sum([target is not None for target in inputs]) == 1
+        views = [
+            result
+            for result, target in zip(results, inputs, strict=True)
+            if target is not None and is_array(result) and _may_share(result, g)
+        ]
+        # They take over the memory of g if they are all of it, in another shape or in parts.
+        whole = self.owned and sum([view.size for view in views]) == g.size
+        inherit = whole and not any(itertools.starmap(_may_share, itertools.combinations(views, 2)))
         for i, target in enumerate(inputs):
             result = results[i]
             if target is None or result is None:
@@ -135,8 +142,7 @@ class Gradient:
                 result = get_xp(result).asarray(result)  # products of 0-d arrays are NumPy scalars
             # A view that repeats elements, such as the gradient of a mean, cannot be added into.
             repeated = 0 in result.strides
-            inherits = alone and result.size == g.size
-            shared = ids.count(ids[i]) > 1 or (_may_share(result, g) and not inherits)
+            shared = ids.count(ids[i]) > 1 or not (inherit or all(result is not v for v in views))
             owned = not (shared or repeated)
             shape, dtype = target.shape, target.dtype
             if result.shape != shape:
