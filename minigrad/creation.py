@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import check
-from .cpu.threads import parallel, split_range
+from .cpu.compiled import kernels
+from .cpu.threads import launch, parallel, split_range
 from .device import CPU, Array, device, device_of, move, on
 from .memory import empty as pooled
 from .memory import filled, out_of_memory
@@ -182,7 +183,9 @@ def arange(
         return places if start == 0 and step == 1 else start + places * step
 
     with naming_allocation("arange", (count,), to), on(where), np.errstate(all="ignore"):
-        return Tensor(_in_parts(count, to, where, numbers), requires_grad)
+        array = _ramp(count, to, where, kind(start), kind(step))
+        array = _in_parts(count, to, where, numbers) if array is None else array
+        return Tensor(array, requires_grad)
 
 
 PIECE = 1 << 15  # numbers that stay in a core's cache until they are converted
@@ -200,6 +203,18 @@ def _in_parts(
         array[parts[i]] = numbers(parts[i].start, parts[i].stop)
 
     parallel(task, len(parts), 2 * count)
+    return array
+
+
+def _ramp(count: int, dtype: np.dtype[Any], where: device, start: Any, step: Any) -> Array | None:
+    """The array of ``count`` numbers from ``start`` on by a kernel, if it serves. It computes them
+    in the dtype of ``start`` and ``step``."""
+    fast = kernels("copy", _FLOAT32) if where.type == "cpu" and count >= PIECE else None
+    if fast is None or dtype not in (np.float32, np.float64, np.int64):
+        return None
+    array = pooled((count,), dtype)
+    kernel = fast.whole_ramp if isinstance(start, np.integer) else fast.ramp
+    launch(kernel, count, count, array, start, step, align=16)
     return array
 
 
@@ -231,7 +246,13 @@ def linspace(
         return places
 
     with naming_allocation("linspace", (steps,), to), on(where):
-        return Tensor(_in_parts(steps, to, where, numbers), requires_grad)
+        step = np.float64(width / last)
+        array = _ramp(steps, to, where, np.float64(start), step) if step else None
+        if array is None:
+            array = _in_parts(steps, to, where, numbers)
+        else:
+            array[-1] = end
+        return Tensor(array, requires_grad)
 
 
 @lacks(**_lacked)

@@ -155,6 +155,9 @@ def fill(array: Array, number: Any) -> None:
     """Write one number into all of an array in C order, by all cores if it is large."""
     fast: Any = None
     if isinstance(array, np.ndarray) and array.size >= FEW:
+        if array.dtype == np.int64:  # the same bytes
+            number = np.array(number, np.int64).view(np.float64)[()]
+            array = array.view(np.float64)
         fast = kernels("copy", array.dtype)
     if fast is None and (array.size < MIN_PARALLEL_SIZE or not isinstance(array, np.ndarray)):
         array.fill(number)

@@ -19,6 +19,7 @@ from .threads import get_num_threads, launch, parallel, split_range, workspace
 # better, but handing over the interpreter lock after each of them would then cost more than it
 # saves.
 BLOCK = 1 << 18
+PIECE = 1 << 20  # elements that are copied at a time, of a larger array with gaps in memory
 
 _ravel = operator.methodcaller("ravel")  # of an array, or of a number that a ufunc has made
 
@@ -38,9 +39,9 @@ def elementwise(
 
     ``function`` must treat every element alike and fill its first argument. The result has the
     dtype of the first array (or of a kernel ``dtype``) and the memory order of the first array of
-    full shape, so the batch-innermost layout is kept. The cores share the blocks, which stay in
-    their caches, so a function of several passes reads memory once. Blocks are flat unless an array
-    is broadcast.
+    full shape that repeats no numbers, so the batch-innermost layout is kept. The cores share the
+    blocks, which stay in their caches, so a function of several passes reads memory once. Blocks
+    are flat unless an array is broadcast.
 
     The result may be ``first`` itself (:func:`minigrad.writes.takes`), unless ``function``
     reads an array again after it has begun to fill its first argument: then ``once`` is False.
@@ -54,11 +55,14 @@ def elementwise(
         plain = plain and a.flags.c_contiguous
     given = first
     if not plain:
-        order, back = memory_order_and_back(given)
+        order, back = _orders(first, others)
         first = given.transpose(order)
-        if not first.flags.c_contiguous:
-            once, first = False, contiguous(first)
         others = tuple([contiguous(a.transpose(order)) for a in others])
+        if not first.flags.c_contiguous:
+            if first.size > PIECE:
+                to = first.dtype if dtype is None else dtype
+                return _with_gaps(function, first, others, options, to, cost).transpose(back)
+            once, first = False, contiguous(first)
     if once and dtype is None and writes.takes(given):
         result = first
     elif first.nbytes < MIN_POOLED_BYTES:  # a shortcut
@@ -66,11 +70,48 @@ def elementwise(
     else:
         result = empty(first.shape, first.dtype if dtype is None else dtype)
     out, arrays = result.ravel(), (first.ravel(), *map(_ravel, others))
+    _run(function, out, arrays, options, cost)
+    return result if plain else result.transpose(back)
+
+
+def _orders(first: Array, others: Sequence[Array]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The memory order of the first array that repeats no numbers, and the order that undoes it."""
+    for a in (first, *others):
+        if 0 not in a.strides:
+            return memory_order_and_back(a)
+    every = tuple(range(first.ndim))  # so that rows repeat, and not single numbers
+    return every, every
+
+
+def _run(
+    function: Callable[..., Any],
+    out: Array,
+    arrays: Sequence[Array],
+    options: tuple[Any, ...],
+    cost: int,
+) -> None:
+    """Apply ``function`` to flat arrays."""
     if hasattr(function, "run"):
         launch(function, out.size, cost * out.size, out, *arrays, *options, align=16)
     else:
         _by_blocks(function, out, arrays, 16, cost)
-    return result if plain else result.transpose(back)
+
+
+def _with_gaps(
+    function: Callable[..., Any],
+    first: Array,
+    others: Sequence[Array],
+    options: tuple[Any, ...],
+    dtype: Any,
+    cost: int,
+) -> Array:
+    """:func:`elementwise` of a large array that has gaps in memory, and others in C order. Some of
+    its numbers are copied at a time, so they are still in a cache when the function reads them."""
+    result = empty(first.shape, dtype)
+    for part in split_range(len(first), -(-first.size // PIECE)):
+        arrays = contiguous(first[part]).ravel(), *[a[part].ravel() for a in others]
+        _run(function, result[part].ravel(), arrays, options, cost)
+    return result
 
 
 def _broadcast(

@@ -15,7 +15,7 @@ from ..ops import arithmetic, indexing, inplace, methods, pad, rearrange, shape
 from ..ops.shape import Pair, check_within
 from . import copy
 from .compiled import kernels
-from .copy import alike, copied, copy_into, cut, dense
+from .copy import alike, copied, copy_all, copy_into, cut, dense
 from .elementwise import contiguous
 from .threads import launch, parallel
 
@@ -189,8 +189,7 @@ def joined(*xs: Array, dim: int) -> Pair:
     order = orders[0] if all(o == orders[0] for o in orders) else None
     sizes = (*xs[0].shape[:dim], ends[-1], *xs[0].shape[dim + 1 :])
     y = empty(sizes, xs[0].dtype, order=order)
-    for x, place in zip(xs, places, strict=True):
-        copy_into(y[place], x)
+    copy_all([(y[place], x) for x, place in zip(xs, places, strict=True)])
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return tuple(
@@ -227,8 +226,8 @@ def _rolled(x: Array, shift: int, axis: int) -> Array:
     """What leaves at the end, and what moves on, copied in the memory order of x."""
     y, n = empty(x.shape, x.dtype, order=memory_order(x)), x.shape[axis]
     cut, before = shift % n, (slice(None),) * axis
-    copy_into(y[(*before, slice(cut, n))], x[(*before, slice(n - cut))])
-    copy_into(y[(*before, slice(cut))], x[(*before, slice(n - cut, n))])
+    moves_on = y[(*before, slice(cut, n))], x[(*before, slice(n - cut))]
+    copy_all([moves_on, (y[(*before, slice(cut))], x[(*before, slice(n - cut, n))])])
     return y
 
 

@@ -77,9 +77,15 @@ def _check_index(
     return axis, index
 
 
+@Dispatched
+def extent(index: Array) -> tuple[int, int]:
+    """The least and the largest number."""
+    return int(index.min()), int(index.max())
+
+
 def _check_bounds(index: Tensor, size: int) -> None:
     once = tuple(slice(None if step else 1) for step in index.data.strides)  # if it is expanded
-    low, high = int(index.data[once].min()), int(index.data[once].max())
+    low, high = extent.run(index.data[once])
     if low < 0 or high >= size:
         raise IndexError(f"index: expected indices from 0 to {size - 1}, got {low} to {high}")
 

@@ -294,6 +294,6 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             f"tensor: expected class indices from 0 to {num_classes - 1}, "
             f"got {int(tensor.data.min())} to {int(tensor.data.max())}"
         )
-    y = xp.zeros((*tensor.shape, num_classes), np.int64)
+    y = zeros((*tensor.shape, num_classes), np.int64, xp)
     xp.put_along_axis(y, tensor.data[..., None].astype(np.int64), 1, -1)
     return Tensor(y)

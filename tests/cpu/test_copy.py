@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,18 +20,27 @@ VIEWS = (
 )
 
 
-@given(st.sampled_from(VIEWS), st.sampled_from([1, 7, 1000]), st.permutations(range(3)))
-def test_parts_are_the_whole(view, piece, order):
-    x = view(grid((4, 5, 6), 0))
-    before = copy.FEW, copy.PIECE
-    copy.FEW, copy.PIECE = 1, piece
-    try:
+@given(
+    st.sampled_from(VIEWS),
+    st.sampled_from([1, 7, 1000]),
+    st.permutations(range(3)),
+    st.sampled_from([1, 1000]),
+    st.sampled_from(["f8", "i8"]),
+)
+def test_parts_are_the_whole(view, piece, order, short, dtype):
+    x = view(grid((4, 5, 6), 0).astype(dtype))
+
+    def launch(kernel, count, elements, *args, align):
+        for first in range(0, count, piece):
+            kernel(*args, first, min(first + piece, count))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"FEW": 1, "PIECE": piece, "SHORT": short, "launch": launch}.items():
+            patch.setattr(copy, name, value)
         y, dense = copy.copied(x, order), copy.dense(x)
-        wide = np.zeros((*x.shape, 2))
+        wide = np.zeros((*x.shape, 2), dtype)
         copy.copy_into(wide[..., 1], x)
         axis, parts = copy.cut(x)
-    finally:
-        copy.FEW, copy.PIECE = before
     for copied in (y, dense, wide[..., 1]):
         np.testing.assert_array_equal(copied, x)
     assert not wide[..., 0].any()

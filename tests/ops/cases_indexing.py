@@ -48,6 +48,20 @@ def some(draw: st.DrawFn) -> Arguments:
     return [x.astype(draw(st.sampled_from([bool, np.int64, np.float64])))], {}
 
 
+@st.composite
+def diagonal(draw: st.DrawFn) -> Arguments:
+    shape = draw(st.sampled_from([(4, 5), (7, 1), (2, 0, 4), (2, 3, 5, 3)]))
+    axes = draw(st.permutations(range(len(shape))))[:2]
+    x = np.random.default_rng(draw(seeds)).standard_normal(shape)
+    return [x], {"offset": draw(st.integers(-6, 6)), "axes": tuple(axes)}
+
+
+@st.composite
+def integers(draw: st.DrawFn) -> Arguments:
+    shape = draw(st.sampled_from([(1,), (40,), (3, 50)]))
+    return [np.random.default_rng(draw(seeds)).integers(-300, 300, shape)], {}
+
+
 FLOATS = (np.float32, np.float64)  # which kernels serve
 LIMITS = {
     "minigrad.cpu.indexing.FEW": (0,),
@@ -63,8 +77,10 @@ CASES = {
         (indexing._scatter, scatter()),
     )
 } | {
+    indexing._diagonal: Cases(diagonal(), batch_last=False, exact=True),
+    indexing.extent: Cases(integers(), limits={"minigrad.cpu.indexing.LARGE": (0,)}),
     indexing._nonzero: Cases(
         some(),
         limits={"minigrad.cpu.indexing.LARGE": (0,), "minigrad.cpu.indexing.PIECE": (7, 1 << 16)},
-    )
+    ),
 }

@@ -44,7 +44,7 @@ def getitem(draw: st.DrawFn) -> Arguments:
         mask = np.random.default_rng(draw(seeds)).random(x.shape) < 0.5
         return [x], {"index": (mask,), "unique": True}
     if kind == "slices":
-        index = draw(st.sampled_from([(2,), (..., slice(1, 3)), (None, slice(None), 0)]))
+        index = draw(st.sampled_from([(2,), (..., slice(1, 3)), (None, slice(None), 0), (1, 2, 3)]))
         return [x], {"index": index, "unique": True}
     return [x], {"index": draw(indices()), "unique": False}
 
@@ -148,9 +148,11 @@ COPIES = {
     "minigrad.cpu.copy.FEW": (1,),
     "minigrad.cpu.copy.PIECE": (1, 20),
     "minigrad.cpu.copy.TURNED": (1, 1 << 17),
+    "minigrad.cpu.copy.SHORT": (1, 1 << 17),
 }
 FRAMES = {"minigrad.cpu.shape.FRAMED": (1, 1 << 20), "minigrad.cpu.along.PIECE": (1, 1 << 18)}
 LIMITS = {
+    "minigrad.cpu.copy.TURNED": (1,),
     "minigrad.cpu.indexing.FEW": (0,),
     "minigrad.cpu.indexing.LARGE": (0,),
     "minigrad.cpu.indexing.PIECE": (7, 1 << 16),

@@ -83,6 +83,11 @@ def inline(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compile(function, {"contract", "nsz"}, inline=True)
 
 
+def inline_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`inline` with every product and sum rounded by itself."""
+    return _compile(function, set(), inline=True)
+
+
 def inline_sum(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`inline` for parts whose sums may be reordered: one partial sum per vector lane."""
     return _compile(function, {"contract", "nsz", "reassoc"}, inline=True)

@@ -1,11 +1,11 @@
-"""Copies of short rows, and of rows backwards, on which NumPy spends more than on their numbers;
-and of one number, for which it takes twice as long."""
+"""Copies of rows, on which NumPy spends more than on their numbers if they are short; one number,
+for which it takes twice as long; and numbers evenly spaced, for which it makes several passes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .team import parallel_for_each
+from .team import parallel_for, parallel_for_each, parallel_for_exactly
 
 
 @parallel_for_each
@@ -14,6 +14,53 @@ def fill(out, number, first, last):
     part = out[first:last]
     for k in range(len(part)):
         part[k] = number
+
+
+@parallel_for
+def whole_ramp(out, start, step, first, last):
+    """start + step · k from k = ``first`` to ``last``, in whole numbers."""
+    part, start = out[first:last], start + step * first
+    for k in range(len(part)):
+        part[k] = start + step * k
+
+
+@parallel_for_exactly
+def ramp(out, start, step, first, last):
+    """start + step · k from k = ``first`` to ``last``, in float64."""
+    part, before = out[first:last], np.float64(first)
+    for k in range(len(part)):
+        part[k] = start + (before + np.float64(np.int32(k))) * step  # quick: of few bits
+
+
+@parallel_for_each
+def lines(out, x, sizes, to, from_, start, wide, step, first, last):
+    """Numbers ``first`` to ``last`` of lines of ``wide`` numbers, side by side in ``out``, and in x
+    each ``step`` behind the one before. The lines of axes of ``sizes``, from outermost to
+    innermost, begin ``to`` apart in ``out``, and ``from_`` apart in x, the first at ``start``."""
+    n, rise, lift = sizes[-1], to[-1], from_[-1]
+    line, column, left = first // wide, first % wide, last - first
+    while left > 0:
+        rest, j = line // n, line % n
+        a, b = j * rise, start + j * lift
+        for k in range(len(sizes) - 2, -1, -1):
+            a += rest % sizes[k] * to[k]
+            b += rest % sizes[k] * from_[k]
+            rest //= sizes[k]
+        while j < n and left > 0:
+            some = min(wide - column, left)
+            if step == 1:
+                # Unsigned places cannot be counted from the end, which takes time to find out.
+                begin, at = np.uint64(a + column), np.uint64(b + column)
+                for k in range(np.uint64(some)):
+                    out[begin + k] = x[at + k]
+            elif step == 0:
+                begin, number = np.uint64(a + column), x[b]
+                for k in range(np.uint64(some)):
+                    out[begin + k] = number
+            else:
+                for k in range(column, column + some):
+                    out[a + k] = x[b + k * step]
+            a, b, j, line, left, column = a + rise, b + lift, j + 1, line + 1, left - some, 0
 
 
 @parallel_for_each
@@ -46,45 +93,56 @@ def frame(out, x, rows, columns, left, h, w, value, first, last):
     Pixel (i, j) is that at (``rows[i]``, ``columns[j]``), or ``value`` where one of them is -1. The
     w columns from ``left`` on are those of x.
     """
-    high, wide, plain = len(rows), len(columns), columns.min() < 0
+    high, wide = len(rows), len(columns)
+    # Unsigned places cannot be counted from the end, which takes time to find out.
+    if min(rows.min(), columns.min()) < 0:
+        for image in range(first, last):
+            whole = np.uint64(image * high * wide)
+            for k in range(np.uint64(high * wide)):
+                out[whole + k] = value
+            for i in range(high):  # a second time, because the image stays in the cache
+                if rows[i] >= 0:
+                    to = np.uint64((image * high + i) * wide + left)
+                    at = np.uint64((image * h + rows[i]) * w)
+                    for j in range(np.uint64(w)):
+                        out[to + j] = x[at + j]
+        return
     for image in range(first, last):
         for i in range(high):
-            # Unsigned places cannot be counted from the end, which takes time to find out.
-            to = np.uint64((image * high + i) * wide)
-            if rows[i] < 0:
-                for j in range(np.uint64(wide)):
-                    out[to + j] = value
-                continue
-            at, begin = np.uint64((image * h + rows[i]) * w), to + np.uint64(left)
+            to, at = np.uint64((image * high + i) * wide), np.uint64((image * h + rows[i]) * w)
+            begin = to + np.uint64(left)
             for j in range(np.uint64(w)):
                 out[begin + j] = x[at + j]
             for j in range(left):
-                out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
+                out[to + np.uint64(j)] = x[at + np.uint64(columns[j])]
             for j in range(left + w, wide):
-                out[to + np.uint64(j)] = value if plain else x[at + np.uint64(columns[j])]
+                out[to + np.uint64(j)] = x[at + np.uint64(columns[j])]
 
 
 @parallel_for_each
 def unframe(out, g, rows, columns, left, h, w, first, last):
     """The derivative of :func:`frame`: images ``first`` to ``last`` of ``out``, with the sums of
     the pixels of g that are copies of theirs."""
-    high, wide, plain = len(rows), len(columns), columns.min() < 0
+    high, wide = len(rows), len(columns)
+    if min(rows.min(), columns.min()) < 0:
+        for image in range(first, last):
+            for i in range(high):
+                if rows[i] >= 0:
+                    to = np.uint64((image * h + rows[i]) * w)
+                    at = np.uint64((image * high + i) * wide + left)
+                    for j in range(np.uint64(w)):
+                        out[to + j] = g[at + j]
+        return
     for image in range(first, last):
-        whole = out[image * h * w : (image + 1) * h * w]
-        for k in range(0 if plain else len(whole)):
-            whole[k] = 0
+        whole = np.uint64(image * h * w)
+        for k in range(np.uint64(h * w)):
+            out[whole + k] = 0
         for i in range(high):
-            if rows[i] < 0:
-                continue
-            begin = (image * high + i) * wide
-            row, inside = whole[rows[i] * w : (rows[i] + 1) * w], g[begin + left : begin + left + w]
-            if plain:
-                for j in range(w):
-                    row[j] = inside[j]
-                continue
-            for j in range(w):
-                row[j] += inside[j]
+            to, at = np.uint64((image * h + rows[i]) * w), np.uint64((image * high + i) * wide)
+            inside = at + np.uint64(left)
+            for j in range(np.uint64(w)):
+                out[to + j] += g[inside + j]
             for j in range(left):
-                row[columns[j]] += g[begin + j]
+                out[to + np.uint64(columns[j])] += g[at + np.uint64(j)]
             for j in range(left + w, wide):
-                row[columns[j]] += g[begin + j]
+                out[to + np.uint64(columns[j])] += g[at + np.uint64(j)]

@@ -1,7 +1,8 @@
 """Numbers picked and added at indices along the middle of contiguous memory (outer, n, inner).
 
 :mod:`minigrad.ops.indexing` has the mathematics. Sums are added in the order of the indices: in
-float64, unless they have few terms.
+float64, unless they have few terms. Places are unsigned: they cannot be counted from the end, which
+takes time to find out.
 """
 
 from __future__ import annotations
@@ -9,8 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from . import jit
+from .team import parallel_for_each
 
 RUN = 1024  # numbers of a row that are added at a time
+
+
+@parallel_for_each
+def extent(found, index, part, first, last):
+    """The least and the largest number of ``index`` from ``first`` to ``last``, for each part."""
+    some = index[first:last]
+    low = high = some[0]
+    for k in range(len(some)):
+        low, high = min(low, some[k]), max(high, some[k])
+    found[part, 0], found[part, 1] = low, high
 
 
 @jit
@@ -31,43 +43,51 @@ def sort(index, starts, places):
         at[i] += 1
 
 
-@jit
-def add_rows(out, g, starts, places, inner, first, last):
-    """To rows number ``first`` to ``last`` of ``out``, (outer · n, inner), the rows of ``g``,
-    (outer, indices, inner), at the places that :func:`sort` found."""
+@parallel_for_each
+def add_rows(out, start, g, starts, places, inner, first, last):
+    """Rows number ``first`` to ``last`` of ``out``, (outer · n, inner): those of ``start``, or
+    zeros if that is empty, with the rows of ``g``, (outer, indices, inner), added at the places
+    that :func:`sort` found."""
     n, many = len(starts) - 1, len(places)
-    sums = np.empty(min(inner, RUN), np.float64)
+    sums, zero = np.empty(min(inner, RUN), np.float64), out.dtype.type(0)
     for q in range(first, last):
         block = q // n
         begin, end = starts[q - block * n], starts[q - block * n + 1]
-        if begin == end:
-            continue
         for low in range(0, inner, RUN):
-            wide = min(RUN, inner - low)
-            to = out[q * inner + low : q * inner + low + wide]
-            for k in range(wide):
-                sums[k] = to[k]
-            for j in range(begin, end):
-                at = (block * many + places[j]) * inner + low
-                row = g[at : at + wide]
+            wide, here = np.uint64(min(RUN, inner - low)), np.uint64(q * inner + low)
+            if end > begin + 1:
                 for k in range(wide):
-                    sums[k] += row[k]
-            for k in range(wide):
-                to[k] = sums[k]
+                    sums[k] = start[here + k] if len(start) else 0.0
+                for j in range(begin, end):
+                    at = np.uint64((block * many + places[j]) * inner + low)
+                    for k in range(wide):
+                        sums[k] += g[at + k]
+                for k in range(wide):
+                    out[here + k] = sums[k]
+            elif end > begin:  # the sum of two numbers is rounded once in either dtype
+                at = np.uint64((block * many + places[begin]) * inner + low)
+                for k in range(wide):
+                    out[here + k] = start[here + k] + g[at + k] if len(start) else g[at + k]
+            else:
+                for k in range(wide):
+                    out[here + k] = start[here + k] if len(start) else zero
 
 
-@jit
-def add_few(out, g, index, step, n, many, first, last):
-    """To blocks number ``first`` to ``last`` of ``out``, (outer, n, 1), the numbers of ``g``, which
-    are few at each place. The indices of the next block stand ``step`` behind."""
+@parallel_for_each
+def add_few(out, start, g, index, step, n, many, first, last):
+    """Blocks number ``first`` to ``last`` of ``out``, (outer, n, 1): those of ``start``, or zeros
+    if that is empty, with the numbers of ``g`` added, which are few at each place. The indices of
+    the next block stand ``step`` behind."""
+    zero = out.dtype.type(0)
     for block in range(first, last):
-        to, row = out[block * n : (block + 1) * n], g[block * many : (block + 1) * many]
-        places = index[block * step : block * step + many]
-        for j in range(many):
-            to[places[j]] += row[j]
+        here, row, places = np.uint64(block * n), np.uint64(block * many), np.uint64(block * step)
+        for i in range(np.uint64(n)):
+            out[here + i] = start[here + i] if len(start) else zero
+        for j in range(np.uint64(many)):
+            out[here + np.uint64(index[places + j])] += g[row + j]
 
 
-@jit
+@parallel_for_each
 def add_each(out, start, g, index, n, many, inner, width, first, last):
     """``start``, or zeros if that is empty, with the numbers of ``g``, (outer, many, inner), added
     at ``index`` of the same shape: strips of ``width`` columns, number ``first`` to ``last``."""
@@ -75,36 +95,31 @@ def add_each(out, start, g, index, n, many, inner, width, first, last):
     sums = np.zeros(n * width, np.float64)
     for strip in range(first, last):
         block, column = strip // each, strip % each * width
-        wide = min(width, inner - column)
-        at, number = block * n * inner + column, block * many * inner + column
+        wide = np.uint64(min(width, inner - column))
+        begin, number = block * n * inner + column, np.uint64(block * many * inner + column)
+        # Rows, or all of them if they are side by side.
+        rows, length = (1, np.uint64(n) * wide) if width >= inner else (n, wide)
         if len(start):
-            for i in range(n):
-                for k in range(wide):
-                    sums[i * wide + k] = start[at + i * inner + k]
+            for i in range(rows):
+                at, to = np.uint64(begin + i * inner), np.uint64(i) * length
+                for k in range(length):
+                    sums[to + k] = start[at + k]
         if inner == 1:
-            row, places = g[number : number + many], index[number : number + many]
-            for j in range(many):
-                sums[places[j]] += row[j]
+            for k in range(np.uint64(many)):
+                sums[np.uint64(index[number + k])] += g[number + k]
         else:
             for _ in range(many):
-                row, places = g[number : number + wide], index[number : number + wide]
                 for k in range(wide):
-                    sums[places[k] * wide + k] += row[k]
-                number += inner
-        if wide == inner:
-            to = out[at : at + n * wide]
-            for i in range(n * wide):
-                to[i] = sums[i]
-                sums[i] = 0.0
-            continue
-        for i in range(n):
-            to = out[at + i * inner : at + i * inner + wide]
-            for k in range(wide):
-                to[k] = sums[i * wide + k]
-                sums[i * wide + k] = 0.0
+                    sums[np.uint64(index[number + k]) * wide + k] += g[number + k]
+                number += np.uint64(inner)
+        for i in range(rows):
+            at, to = np.uint64(begin + i * inner), np.uint64(i) * length
+            for k in range(length):
+                out[at + k] = sums[to + k]
+                sums[to + k] = 0.0
 
 
-@jit
+@parallel_for_each
 def put_each(out, x, source, index, n, many, inner, width, first, last):
     """x, (outer, n, inner), with the numbers of ``source``, (outer, many, inner), or its only one,
     put at ``index``: strips of ``width`` columns, number ``first`` to ``last``. Of the numbers for
@@ -112,36 +127,52 @@ def put_each(out, x, source, index, n, many, inner, width, first, last):
     each = (inner + width - 1) // width
     for strip in range(first, last):
         block, column = strip // each, strip % each * width
-        wide = min(width, inner - column)
-        begin, number = block * n * inner + column, block * many * inner + column
+        wide = np.uint64(min(width, inner - column))
+        begin, number = block * n * inner + column, np.uint64(block * many * inner + column)
         for i in range(n):
-            at = begin + i * inner
-            out[at : at + wide] = x[at : at + wide]
-        to = out[begin:]
+            at = np.uint64(begin + i * inner)
+            for k in range(wide):
+                out[at + k] = x[at + k]
+        to, row = np.uint64(begin), np.uint64(inner)
         for _ in range(many):
-            places = index[number : number + wide]
             if len(source) > 1:
-                row = source[number : number + wide]
                 for k in range(wide):
-                    to[places[k] * inner + k] = row[k]
+                    out[to + np.uint64(index[number + k]) * row + k] = source[number + k]
             else:
                 for k in range(wide):
-                    to[places[k] * inner + k] = source[0]
-            number += inner
+                    out[to + np.uint64(index[number + k]) * row + k] = source[0]
+            number += row
 
 
-@jit
+@parallel_for_each
 def pick(out, x, index, n, many, inner, first, last):
     """Rows number ``first`` to ``last`` of ``out``, (outer · many, inner), or if they are single
     numbers (outer, many): x at ``index`` of the same shape."""
+    length, row = np.uint64(many if inner == 1 else inner), np.uint64(inner)
     for q in range(first, last):
+        here = np.uint64(q) * length
+        block = np.uint64((q if inner == 1 else q // many) * n * inner)
         if inner == 1:
-            here, row = slice(q * many, (q + 1) * many), x[q * n : (q + 1) * n]
-            to, places = out[here], index[here]
-            for k in range(many):
-                to[k] = row[places[k]]
+            for k in range(length):
+                out[here + k] = x[block + np.uint64(index[here + k])]
         else:
-            here, block = slice(q * inner, (q + 1) * inner), x[q // many * n * inner :]
-            to, places = out[here], index[here]
-            for k in range(inner):
-                to[k] = block[places[k] * inner + k]
+            for k in range(length):
+                out[here + k] = x[block + np.uint64(index[here + k]) * row + k]
+
+
+@parallel_for_each
+def take(out, x, index, n, inner, first, last):
+    """Rows number ``first`` to ``last`` of ``out``, (outer · indices, inner), or if they are single
+    numbers (outer, indices): the rows of x at ``index``, a vector."""
+    many = len(index)
+    length = np.uint64(many if inner == 1 else inner)
+    for q in range(first, last):
+        here = np.uint64(q) * length
+        if inner == 1:
+            block = np.uint64(q * n)
+            for k in range(length):
+                out[here + k] = x[block + np.uint64(index[k])]
+        else:
+            at = np.uint64((q // many * n + index[q % many]) * inner)
+            for k in range(length):
+                out[here + k] = x[at + k]

@@ -21,7 +21,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import inline, jit, separate
+from . import inline, inline_exactly, jit, separate
 
 WORD = ir.IntType(64)
 POINTER = WORD.as_pointer()
@@ -147,6 +147,11 @@ def parallel_for(function: Callable[..., Any]) -> Kernel:
 def parallel_for_each(function: Callable[..., Any]) -> Kernel:
     """:func:`parallel_for` for a kernel as in :func:`~minigrad.cpu.kernels.jit_each`."""
     return _shared(function, separate(inline(function)))
+
+
+def parallel_for_exactly(function: Callable[..., Any]) -> Kernel:
+    """:func:`parallel_for` with every product and sum rounded by itself, as NumPy does it."""
+    return _shared(function, inline_exactly(function))
 
 
 def _shared(function: Any, part: Any) -> Kernel:
