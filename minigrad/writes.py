@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from .device import Array
+from .kept import kept_arrays, owner
 
 time = 0  # the number of writes so far
 _written: dict[int, tuple[weakref.ref[Any], int]] = {}  # by the id of the memory's owner
@@ -30,11 +29,11 @@ def note(array: Array) -> None:
     """Record that the memory of ``array`` has been written."""
     global time
     time += 1
-    owner = _owner(array)
+    whole = owner(array)
     if len(_written) > 1000:
         for key in [key for key, (reference, _) in _written.items() if reference() is None]:
             del _written[key]
-    _written[id(owner)] = weakref.ref(owner), time
+    _written[id(whole)] = weakref.ref(whole), time
 
 
 class _Offer(threading.local):
@@ -76,39 +75,11 @@ def check_unwritten(name: str, recorded: int, backward: Callable[..., Any]) -> N
     """Raise RuntimeError if memory that ``backward`` keeps was written after ``recorded``."""
     if recorded == time:
         return
-    for array in _kept(backward, set()):
-        owner = _owner(array)
-        reference, when = _written.get(id(owner), (None, 0))
-        if reference is not None and reference() is owner and when > recorded:
+    for _, array in kept_arrays(backward):
+        whole = owner(array)
+        reference, when = _written.get(id(whole), (None, 0))
+        if reference is not None and reference() is whole and when > recorded:
             raise RuntimeError(
                 f"backward: an array that '{name}' keeps has been changed in place since forward; "
                 "change a clone() instead, or change it after backward()"
             )
-
-
-def _owner(array: Array) -> Any:
-    """The array that owns the memory of ``array``."""
-    while (base := array.base) is not None:
-        if not isinstance(base, np.ndarray) and not hasattr(base, "__cuda_array_interface__"):
-            break
-        array = base
-    return array
-
-
-def _kept(value: Any, seen: set[int]) -> Iterator[Array]:
-    """The arrays in the closure of a function, in those of the functions there, and in tuples."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if hasattr(value, "strides"):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _kept(part, seen)
-    else:
-        for cell in getattr(value, "__closure__", None) or ():
-            try:
-                content = cell.cell_contents
-            except ValueError:  # a variable that has no value yet
-                continue
-            yield from _kept(content, seen)

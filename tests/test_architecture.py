@@ -32,6 +32,7 @@ LAYERS = (
     ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.compiled"),
     ("minigrad.cpu.threads",),
     ("minigrad.device",),
+    ("minigrad.kept",),
     ("minigrad.memory", "minigrad.special", "minigrad.writes"),
     ("minigrad.cpu.helper",),
     ("minigrad.sums", "minigrad.cpu.kernels"),

@@ -16,7 +16,7 @@ import minigrad as mg
 from minigrad import ops
 from minigrad.autograd import grad
 from minigrad.events import Listener, listen
-from minigrad.explore.kept import kept_arrays, owner
+from minigrad.kept import kept_arrays, owner
 from minigrad.tape import Operation
 from tests.common import grid, refuses, seeds
 

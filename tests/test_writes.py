@@ -48,6 +48,14 @@ def test_closures_in_closures():
     refuses(RuntimeError, "'matmul' keeps has been changed in place", y.backward)
 
 
+def test_objects_in_closures():
+    """The array is an attribute of an object that a compiled loss keeps."""
+    x, target = mg.rand(1 << 14, requires_grad=True), mg.rand(1 << 14)
+    y = mg.functional.mse_loss(x, target)
+    target.zero_()
+    refuses(RuntimeError, "'mse_loss' keeps has been changed in place", y.backward)
+
+
 def test_memory_used_again_is_not_taken_for_what_it_was():
     for _ in range(5):
         a = np.ones(1000)

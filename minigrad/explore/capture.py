@@ -20,11 +20,11 @@ import numpy as np
 from .. import check, rng
 from ..device import Array, get_xp
 from ..events import Listener, listen
+from ..kept import is_array, kept_arrays, owner
 from ..nn import Module, Parameter
 from ..tape import Node, Operation, Variable
 from ..tensor import Tensor
 from . import details
-from .kept import is_array, kept_arrays, owner
 from .pictures import Sample, norm, only_norm, take
 from .record import Call, Code, Definition, Kept, Recording, Run, Step, Term, Value
 from .source import argument_names, code, maker

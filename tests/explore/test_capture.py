@@ -13,8 +13,8 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.events import Listener, listen
 from minigrad.explore.capture import record
-from minigrad.explore.kept import kept_arrays, owner
 from minigrad.explore.page import page
+from minigrad.kept import kept_arrays, owner
 from tests.common import host
 from tests.explore.nets import Net, step
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.explore.kept import kept_arrays, owner
+from minigrad.kept import kept_arrays, owner
 
 
 @dataclass

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from ..device import Array
-from ..dispatch import Dispatched
-from ..tape import Variable
+from .device import Array
 
 
 def is_array(value: Any) -> bool:
@@ -31,7 +29,7 @@ def kept_arrays(backward: Callable[..., Any]) -> list[tuple[str, Array]]:
     pending: list[tuple[str, Any]] = [("", backward)]
     while pending:
         name, value = pending.pop()
-        if isinstance(value, Variable):
+        if hasattr(value, "requires_grad"):  # a Tensor
             value = value.data
         if is_array(value):
             arrays.setdefault(id(value), (name, value))
@@ -62,7 +60,9 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, inner) for inner in value)
     elif is_dataclass(value) and not isinstance(value, type):
         yield from ((f.name, getattr(value, f.name, None)) for f in fields(value))
-    elif isinstance(value, (type, types.ModuleType, Dispatched)) or hasattr(value, "py_func"):
-        return  # py_func: of Numba's functions, which lead to its compiler
+    elif isinstance(value, (type, types.ModuleType)):
+        return
+    elif hasattr(value, "implementations") or hasattr(value, "py_func"):
+        return  # an operation, or a function of Numba's, which leads to its compiler
     else:
         yield from getattr(value, "__dict__", {}).items()
