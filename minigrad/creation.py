@@ -100,24 +100,24 @@ def naming_allocation(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -
         raise out_of_memory(f"{name} of size {shape} and dtype {dtype}", error) from error
 
 
-_lacked: dict[str, Any] = {"out": None, "layout": None, "pin_memory": False}
+LACKED: dict[str, Any] = {"out": None, "layout": None, "pin_memory": False}
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 @spread("size")
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros of shape ``size`` (integers or one tuple)."""
     return _filled("zeros", 0, size, dtype, device, requires_grad)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 @spread("size")
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones of shape ``size`` (integers or one tuple)."""
     return _filled("ones", 1, size, dtype, device, requires_grad)
 
 
-@lacks(**_lacked, memory_format=None)
+@lacks(**LACKED, memory_format=None)
 @spread("size")
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An uninitialised tensor of shape ``size`` (integers or one tuple)."""
@@ -130,7 +130,7 @@ def dtype_of(*numbers: Any) -> np.dtype[Any]:
     return np.dtype(np.float32 if "f" in kinds else np.bool_ if kinds == {"b"} else np.int64)
 
 
-@lacks(**_lacked, names=None)
+@lacks(**LACKED, names=None)
 def full(
     size: Any,
     fill_value: Number,
@@ -150,7 +150,7 @@ def full(
     return _filled("full", fill_value, (size,), to, device, requires_grad)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 def arange(
     start: Number = 0,
     end: Number | None = None,
@@ -221,7 +221,7 @@ def _ramp(count: int, dtype: np.dtype[Any], where: device, start: Any, step: Any
 MOST = float(2**62)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 def linspace(
     start: float,
     end: float,
@@ -255,7 +255,7 @@ def linspace(
         return Tensor(array, requires_grad)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 def eye(
     n: int,
     m: int | None = None,

@@ -25,7 +25,7 @@ import numpy as np
 from . import check
 from .cpu import draws
 from .cpu.threads import parallel, split_range
-from .creation import beside, floats_on, naming_allocation
+from .creation import LACKED, beside, floats_on, naming_allocation
 from .device import CPU, move
 from .memory import empty
 from .options import lacks, spread
@@ -257,9 +257,6 @@ def generator() -> np.random.Generator:
     return np.random.Generator(next_draw().philox())
 
 
-_lacked: dict[str, Any] = {"out": None, "layout": None, "pin_memory": False}
-
-
 def _drawn(
     name: str,
     size: tuple[Any, ...],
@@ -279,7 +276,7 @@ def _drawn(
         return Tensor(move(draw(philox, shape, to), where), requires_grad)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 @spread("size")
 def randn(
     *size: Any,
@@ -295,7 +292,7 @@ def randn(
     return _drawn("randn", size, *floats_on(dtype, device), requires_grad, generator)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 @spread("size")
 def rand(
     *size: Any,
@@ -336,7 +333,7 @@ def rand_like(
     return _drawn("rand", (input.shape,), to, where, requires_grad, generator)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 def randint(
     low: int = 0,
     high: Any = None,
@@ -368,7 +365,7 @@ def randint(
         return Tensor(move(values, where), requires_grad)
 
 
-@lacks(**_lacked)
+@lacks(**LACKED)
 def randperm(
     n: int,
     *,

@@ -55,7 +55,7 @@ def set_compiled(enabled: bool) -> None:
 
 
 class Compilation:
-    """What :func:`watch_compilation` has seen.
+    """The result of :func:`watch_compilation`.
 
     Attributes:
         seconds: time in which kernels were being compiled, by one thread or several.

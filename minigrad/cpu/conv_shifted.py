@@ -43,8 +43,8 @@ def is_supported(x: Array, groups: int) -> bool:
 
 
 def serves_results(image: tuple[int, ...], kernel: Pair, stride: Pair, groups: int) -> bool:
-    """Likewise for results alone, of filters of that size, at a stride of the pixels of ``image``
-    (C, H, W, N) of float32."""
+    """True if this serves :func:`correlate`, but not the gradients, for filters of size ``kernel``
+    at ``stride`` in an ``image`` (C, H, W, N) of float32, and measured faster."""
     c, _, wide, n = image
     read = c // groups * min(kernel[0], image[1]) * wide * n * 4
     return stride == (1, 1) and c // groups <= FEW_CHANNELS and read <= RESULT_BYTES
@@ -118,12 +118,12 @@ class _Frame:
 
 
 class _Shape(NamedTuple):
-    """What the kernel gets for a convolution beside arrays; see there.
+    """A convolution as :func:`minigrad.cpu.kernels.shifted.correlate` gets it, without its arrays.
 
     Attributes:
-        products: of all its filters.
+        products: the number of multiplications of all filters.
         parts: (first, last + 1) of the rows of outputs that are computed together.
-        scratch: number of elements.
+        scratch: the number of elements of scratch memory.
     """
 
     frame: _Frame
@@ -139,7 +139,7 @@ Limits = tuple[int, int, int, int]
 
 
 def _limits(groups: int) -> Limits:
-    """What shapes of a group depend on, apart from sizes."""
+    """The settings on which the shape of a convolution depends, for each group."""
     return MIN_PRODUCTS // groups, SUMS_BYTES, FRAME_BYTES, -(-get_num_threads() // groups)
 
 
@@ -154,7 +154,7 @@ def _shape(
     dtype: np.dtype[Any],
     limits: Limits,
 ) -> _Shape:
-    """Of ``outputs`` filters, for ``size`` (OH, OW)."""
+    """The shape of a convolution with ``outputs`` filters and results of ``size`` (OH, OW)."""
     compiled, (least, sums, frame_bytes, threads) = _compiled(dtype), limits
     lanes = compiled.BLOCK_BYTES // 2 // dtype.itemsize
     options, length = (image, taps, stride, size), size[1] * image[3]

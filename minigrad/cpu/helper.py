@@ -41,12 +41,12 @@ def start() -> None:
 
 
 def refuse() -> None:
-    """This process starts none."""
+    """Let this process start no helper."""
     global _is_wanted
     _is_wanted = False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """What is on disk by then stays there."""
+    """End the helper. Kernels that it has written to disk by then are kept."""
     process.terminate()
     process.wait()

@@ -49,7 +49,7 @@ def compiled_group_norm(
 def compiled_normalize(
     x: Array, *, p: float, axes: tuple[int, ...], eps: float
 ) -> tuple[Array, Backward]:
-    """With p = 2."""
+    """The Euclidean norm, p = 2."""
     inward = tuple(i for i in memory_order(x) if i in axes)
     y, x, backward = _norm(x, None, None, inward, 1, eps, centred=False)
     return y, keeping(lambda g, needs: backward(g, needs)[:1], x)
@@ -57,8 +57,8 @@ def compiled_normalize(
 
 @functools.lru_cache(maxsize=1024)  # for small arrays this would take longer than the kernel
 def _form(view: Along, groups: int, weights: int) -> tuple[str, tuple[int, ...], int]:
-    """For "rows" or "columns"; what :mod:`minigrad.cpu.kernels.layer_norm` calls ``shape``; and how
-    many rows there are, or strips of columns."""
+    """The kernel's kind, "rows" or "columns"; its argument ``shape``
+    (:mod:`minigrad.cpu.kernels.layer_norm`); and the number of rows, or of strips of columns."""
     outer, n, inner = view.outer * groups, view.n // groups, view.inner
     k = weights // groups
     if inner == 1:

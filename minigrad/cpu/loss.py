@@ -67,14 +67,14 @@ class _Loss:
         return float(sums.sum())
 
     def gradient(self, g: Array) -> Array:
-        """By ``a``."""
+        """dL/da, for g = dL/dy of the reduced loss y."""
         return _gradient(self.passes.gradient, *self.arrays, g, self.numbers, self.reduction)
 
 
 def _gradient(
     kernel: Callable[..., None], a: Array, b: Array, g: Array, numbers: Line, reduction: str
 ) -> Array:
-    """The gradient by ``a`` of a loss, from that of its reduced value."""
+    """dL/da of a loss, for g = dL/dy of the reduced loss y."""
     count, dtype = a.size if reduction == "mean" else 1, a.dtype
 
     def at_one(out: Array, a: Array, b: Array) -> None:

@@ -23,7 +23,7 @@ def _limits(x: Array, low: Any, high: Any) -> bool:
 
 @arithmetic._clamp.on("cpu", when=_limits)
 def clamp(x: Array, low: float | None, high: float | None) -> Pair:
-    """Between two numbers."""
+    """A kernel, for limits that are numbers."""
     fast = kernels("activation", x.dtype)
     assert fast is not None  # see `_limits`
     passes = fast.passes("clamp", x.dtype)
@@ -49,7 +49,7 @@ def _served(condition: Array, a: Any, b: Any) -> bool:
 
 @arithmetic._where.on("cpu", when=_served)
 def where(condition: Array, a: Any, b: Any) -> Pair:
-    """Of two arrays, or of one and a number."""
+    """A kernel, for two arrays of one shape, or an array and a number."""
     x, wanted = (a, True) if hasattr(a, "dtype") else (b, False)
     fast = kernels("activation", x.dtype)
     assert fast is not None  # see `_served`

@@ -11,7 +11,7 @@ THREADS = 256  # per block of activation.cu
 
 
 def _run(kernel: str, *arrays: Array) -> Array:
-    """What ``kernel`` of activation.cu makes of arrays of one shape."""
+    """The result of ``kernel`` of activation.cu for arrays of one shape."""
     xp = get_xp(arrays[0])
 
     def launch(out: Array, *arrays: Array) -> None:

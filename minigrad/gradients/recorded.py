@@ -113,10 +113,11 @@ def _fitted(gradient: Tensor, like: Node | Variable) -> Tensor:
 
 
 class _Derivative:
-    """What ``node.operation`` is for a gradient of an operation.
+    """A gradient of the operation ``of`` as an operation of its own, as far as a node needs it.
 
     Attributes:
-        run: as an operation's; for rules that run again.
+        name, twice: its name in messages, and the rule to differentiate it.
+        run: as :attr:`Dispatched.run`; None for rules that run nothing again.
     """
 
     def __init__(self, of: Any, twice: Any, run: Any = None) -> None:

@@ -208,7 +208,7 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def _like(function: str) -> Callable[..., Any]:
-    """Of shape and dtype alone."""
+    """``function``, which reads only the shape and dtype of its array."""
     return lambda x: getattr(get_xp(x.tensor.data), function)(x.tensor.data)
 
 

@@ -126,7 +126,7 @@ def scaled_dot_product_attention(
 
 
 def _bias(mask: Tensor, size: tuple[int, ...], query: Tensor) -> Tensor:
-    """What a mask adds to scores of shape ``size``: a bool one 0 or −∞."""
+    """The term that a mask adds to scores of shape ``size``; of a bool mask, 0 or −∞."""
     check.tensor("attn_mask", mask)
     check.beside("attn_mask", mask, query, "query")
     try:

@@ -36,7 +36,7 @@ def take_along(x: Array, indices: Array, *, axis: int) -> Pair:
 
 
 def _places(index: Array, axis: int) -> tuple[Array, ...]:
-    """What ``index`` stands for along ``axis``, as an index of all dimensions."""
+    """``index`` along ``axis`` as an index of all dimensions: an array for each."""
     xp = get_xp(index)
     at = [*xp.ogrid[tuple(slice(n) for n in index.shape)]]
     at[axis] = index

@@ -63,7 +63,7 @@ Copies = list[tuple[Any, Any]]  # of an index of a copy, and the index of what i
 
 
 def copies_of(shape: tuple[int, ...], widths: tuple[tuple[int, int], ...], mode: str) -> Copies:
-    """What a frame copies, in an order in which it can be copied."""
+    """The copies that fill a frame, each after those that it reads."""
     copies = []
     for axis, (n, (low, high)) in enumerate(zip(shape, widths, strict=True)):
         every = (slice(None),) * axis

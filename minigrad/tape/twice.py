@@ -59,8 +59,8 @@ class Rule:
     def recall(
         self, args: Sequence[Any], params: dict[str, Any], y: Array, backward: Any
     ) -> Recall | None:
-        """What of a call to keep: nothing that ``backward`` does not keep anyway. (Of float16 it
-        keeps what :func:`minigrad.sums.in_float32` has made of it, so None is kept.)"""
+        """The values of a call to keep, all of which ``backward`` keeps anyway; None for float16,
+        where ``backward`` keeps the float32 copies of :func:`minigrad.sums.in_float32`."""
         return None
 
 
@@ -169,7 +169,7 @@ class Rerun(Rule):
 
 
 def _known(backward: Any, args: Sequence[Any], kept: set[int]) -> Sequence[Any]:
-    """What of ``args``, or of what :func:`keeping` says, is ``kept``."""
+    """``args``, or those that :func:`keeping` named, with Gone for arrays that are not ``kept``."""
     if (own := getattr(backward, "args", None)) is not None:
         args = own
         del backward.args  # it may hold more than the derivative keeps
