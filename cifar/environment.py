@@ -108,7 +108,7 @@ def commit() -> str:
     return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
 
 
-def peaks(threads: int, seconds: float = 1.0) -> dict[str, float]:
+def peaks(threads: int) -> dict[str, float]:
     """The peak speeds of this machine with ``threads`` threads, with which benchmarks compare.
 
     Returns:
@@ -120,16 +120,17 @@ def peaks(threads: int, seconds: float = 1.0) -> dict[str, float]:
     a, b = np.ones((2, SGEMM_SIZE, SGEMM_SIZE), np.float32)
     product = np.empty_like(a)
     with threadpoolctl.threadpool_limits(threads, user_api="blas"):
-        gemm = _fastest(lambda: np.matmul(a, b, out=product), seconds)
+        gemm = _fastest(lambda: np.matmul(a, b, out=product))
     source, target = np.ones((2, threads, COPY_BYTES // threads), np.uint8)
     with ThreadPoolExecutor(threads) as pool:  # NumPy copies without the interpreter lock
-        copy = _fastest(lambda: list(pool.map(np.copyto, target, source)), seconds)
+        copy = _fastest(lambda: list(pool.map(np.copyto, target, source)))
     return {"gflops": 2 * SGEMM_SIZE**3 / gemm / 1e9, "gb_per_second": 2 * COPY_BYTES / copy / 1e9}
 
 
-def _fastest(function: Callable[[], object], seconds: float) -> float:
+def _fastest(function: Callable[[], object]) -> float:
+    """The shortest time of a call, in seconds, of those made within a second."""
     function()
-    least, end = float("inf"), time.perf_counter() + seconds
+    least, end = float("inf"), time.perf_counter() + 1.0
     while time.perf_counter() < end or least == float("inf"):
         start = time.perf_counter()
         function()

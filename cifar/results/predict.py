@@ -83,9 +83,9 @@ class Predictions:
     classes: tuple[str, ...]
     probabilities: NDArray[np.float64]
 
-    def top(self, count: int = TOP) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-        """Each image's ID and its likeliest classes with their probabilities, likeliest first."""
-        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+    def top(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """Each image's ID and its TOP likeliest classes with their probabilities, in this order."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :TOP]
         for name, row, best in zip(self.ids, self.probabilities, order, strict=True):
             yield name, [(self.classes[c], float(row[c])) for c in best]
 

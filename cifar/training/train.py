@@ -135,7 +135,7 @@ def _kernels_in_words(run: Run) -> str:
     if run.record.kernels == "CUDA":
         return f" in {run.record.precision}"
     if run.record.kernels == "NumPy":
-        return f" in plain NumPy (for two to three times the speed, {mg.console.install('fast')})"
+        return f" in plain NumPy (for two to four times the speed, {mg.console.install('fast')})"
     return ""
 
 
