@@ -20,6 +20,7 @@ from minigrad.dispatch import Dispatched
 from tests.common import set_compiled
 from tests.ops import driver
 
+FEW = 5  # examples, of which any implementation without kernels serves one
 MODULES = [
     importlib.import_module(f"tests.ops.{file.stem}")
     for file in sorted(Path(__file__).parent.glob("cases_*.py"))
@@ -55,12 +56,15 @@ def test_equals_the_definition(operation, implementation, mode):
         pytest.importorskip("numba")
     if mode == "gpu" and shutil.which("g++") is None:
         pytest.skip("no g++, which compiles the CUDA kernels for the CPU")
-    cases, served = CASES[operation], 0
+    cases, tried, served = CASES[operation], 0, 0
 
     @settings(max_examples=10 if mode == "gpu" else cases.examples)
     @given(st.data())
     def check(data):
-        nonlocal served
+        nonlocal tried, served
+        if mode == "NumPy" and tried == FEW and not served:
+            return  # it needs kernels
+        tried += 1
         served += driver.check(operation, implementation, cases, data)
 
     with set_compiled(mode == "compiled"):
