@@ -36,7 +36,7 @@ def class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Arra
     index, used = np.empty(flat.shape, np.int64), np.empty(flat.shape, bool)
     ignoring, ignored = ignore_index is not None, ignore_index or 0
     bad = fast.check(flat, classes, ignoring, ignored, index, used)
-    if bad >= 0:
+    if bad is not None and bad >= 0:  # None: minigrad.precompile runs no kernels
         raise no_class(classes, ignore_index, int(flat[bad]))
     return index, used
 

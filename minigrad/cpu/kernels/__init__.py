@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,7 +71,14 @@ def _noted(compiled: Callable[..., Any]) -> Callable[..., Any]:
     """``compiled``, or a function that only adds to ``calls``."""
     if (noted := calls) is None:
         return compiled
-    return lambda *args: noted.append((compiled, tuple(map(numba.typeof, args))))
+    code: Any = compiled.py_func.__code__  # type: ignore[attr-defined]
+    has_more, count = code.co_flags & inspect.CO_VARARGS, code.co_argcount
+
+    def note(*args: Any) -> None:
+        given = (*args[:count], args[count:]) if has_more else args
+        noted.append((compiled, tuple(map(numba.typeof, given))))
+
+    return note
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,24 +91,36 @@ def inline(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compile(function, {"contract", "nsz"}, inline=True)
 
 
-def inline_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """:func:`inline` with every product and sum rounded by itself."""
-    return _compile(function, set(), inline=True)
-
-
 def inline_sum(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`inline` for parts whose sums may be reordered: one partial sum per vector lane."""
     return _compile(function, {"contract", "nsz", "reassoc"}, inline=True)
 
 
-def _compile(function: Callable[..., Any], fastmath: set[str], inline: bool) -> Callable[..., Any]:
+def called(function: Callable[..., Any], fused: bool = True) -> Callable[..., Any]:
+    """:func:`jit`, or :func:`jit_exactly` unless ``fused``, for a function that is only called by a
+    :func:`jit_calling`."""
+    return _compile(function, {"contract", "nsz"} if fused else set(), inline=False, called=True)
+
+
+def jit_calling(function: Callable[..., Any], name_of: Callable[[Any], str]) -> Callable[..., Any]:
+    """:func:`jit` for a function that calls another by its name in machine code, ``name_of`` its
+    own signature, which it must have had when it was cached."""
+    compiled: Any = _compile(function, set(), inline=False)
+    if isinstance(compiled._cache, _Cache):
+        compiled._cache.name_of = name_of
+    return _noted(compiled)
+
+
+def _compile(
+    function: Callable[..., Any], fastmath: set[str], inline: bool, called: bool = False
+) -> Callable[..., Any]:
     options: dict[str, Any] = {
         "nogil": True,
         "error_model": "numpy",
         "fastmath": fastmath,
         "forceinline": inline,
-        "no_cpython_wrapper": inline,  # which only Python would call
-        "no_cfunc_wrapper": inline,
+        "no_cpython_wrapper": inline or called,  # which only Python would call
+        "no_cfunc_wrapper": inline or called,
     }
     compiled = numba.njit(**options)(function)
     compiled._compiler.compile = _at_level_2(compiled._compiler.compile)
@@ -131,10 +151,16 @@ class _Cache(caching.FunctionCache):
     """Numba's cache of one kernel on disk. With a damaged file or a full disk the kernel is
     compiled again, and a warning says why."""
 
+    name_of: Callable[[Any], str] | None = None  # see `jit_calling`
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         base, stamp = self._impl.filename_base, (self._impl.locator.get_source_stamp(), _sources())
         self._cache_file = _Files(self._cache_path, base, stamp)
+
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        key = super()._index_key(signature, codegen)
+        return key if self.name_of is None else (*key, self.name_of(signature))
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         found = None

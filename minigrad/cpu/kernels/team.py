@@ -21,7 +21,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import inline, inline_exactly, jit, separate
+from . import called, inline, jit, jit_calling, separate
 
 WORD = ir.IntType(64)
 POINTER = WORD.as_pointer()
@@ -123,7 +123,7 @@ class Kernel:
     or ``seat``, the number of the thread, for scratch memory of its own.
 
     Attributes:
-        part: the kernel as it is compiled into ``run``.
+        part: the kernel as ``run`` calls it.
         run: ``run(team, threads, begin, end, parts, align, *args)`` runs it for as many parts of
             ``range(begin, end)``, which so many threads of ``team`` share unless that is 0. Inner
             borders are multiples of ``align`` from the beginning.
@@ -141,25 +141,33 @@ class Kernel:
 
 def parallel_for(function: Callable[..., Any]) -> Kernel:
     """:func:`~minigrad.cpu.kernels.jit` for a kernel whose parts threads share."""
-    return _shared(function, inline(function))
+    return _shared(function, called(function))
 
 
 def parallel_for_each(function: Callable[..., Any]) -> Kernel:
     """:func:`parallel_for` for a kernel as in :func:`~minigrad.cpu.kernels.jit_each`."""
-    return _shared(function, separate(inline(function)))
+    return _shared(function, separate(called(function)))
 
 
 def parallel_for_exactly(function: Callable[..., Any]) -> Kernel:
     """:func:`parallel_for` with every product and sum rounded by itself, as NumPy does it."""
-    return _shared(function, inline_exactly(function))
+    return _shared(function, called(function, fused=False))
 
 
 def _shared(function: Any, part: Any) -> Kernel:
-    names = {**globals(), "task_of": _task_of(part)}
+    types_of, task_of = _task_of(part)
+    names = {**globals(), "task_of": task_of}
     made = FunctionType(_run.__code__, names, function.__name__)
     made.__qualname__ = f"{function.__qualname__}_shared"  # names its file in the cache
     made.__module__ = function.__module__
-    return Kernel(part, jit(made))
+
+    def name_of(signature: Any) -> str:
+        """The name of the part in machine code. It is compiled or loaded."""
+        given = types_of(signature[-1].types)  # of the tuple of arguments
+        part.compile(given)
+        return str(part.overloads[given].fndesc.mangled_name)
+
+    return Kernel(part, jit_calling(made, name_of))
 
 
 def _run(team, threads, begin, end, parts, align, *args):
@@ -171,16 +179,20 @@ task_of: Any = None  # the intrinsic of one kernel
 
 
 def _task_of(part: Any) -> Any:
-    """An intrinsic that returns the address of a function ``task(data, i, seat)``, which runs part
-    i of a kernel, and the address of its data."""
+    """The types of what the kernel ``part`` gets, for those of its arguments; and an intrinsic that
+    returns the address of a function ``task(data, i, seat)``, which runs part i of the kernel, and
+    the address of its data."""
     code = part.py_func.__code__
     wants_part, wants_seat = (
         name in code.co_varnames[: code.co_argcount] for name in ("part", "seat")
     )
 
+    def types_of(args: Any) -> tuple[Any, ...]:
+        return *args, *(types.int64,) * (2 + wants_part + wants_seat)
+
     @intrinsic
     def task_of(typing, packed):
-        given = *packed.types[-1].types, *(types.int64,) * (2 + wants_part + wants_seat)
+        given = types_of(packed.types[-1].types)
         signature = typing.resolve_function_type(types.Dispatcher(part), given, {})
 
         def generate(context: Any, builder: Any, outer: Any, values: Any) -> Any:
@@ -206,17 +218,20 @@ def _task_of(part: Any) -> Any:
                 border(i),
                 border(inside.add(i, WORD(1))),
             )
-            compiled = part.overloads[signature.args]
-            context.active_code_library.add_linking_library(compiled.library)
+            # Called by its name. Linked in, the kernel would be compiled a second time.
+            description = part.overloads[signature.args].fndesc
+            kernel = context.declare_function(module, description)
             values = [*cgutils.unpack_tuple(inside, args), *place]
-            context.call_internal_no_propagate(inside, compiled.fndesc, signature, values)
+            context.call_conv.call_function(
+                inside, kernel, signature.return_type, signature.args, values
+            )
             inside.ret_void()
             found = [builder.ptrtoint(task, WORD), builder.ptrtoint(data, WORD)]
             return context.make_tuple(builder, outer.return_type, found)
 
         return types.UniTuple(types.int64, 2)(packed), generate
 
-    return task_of
+    return types_of, task_of
 
 
 # ---------------------------------------------------------------------------- words of memory
