@@ -18,14 +18,8 @@ from ..memory import empty, zeros
 from ..ops.conv import Pair, Window
 from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
-from .threads import (
-    get_num_threads,
-    parallel,
-    split_range,
-    threads_for,
-)
+from .threads import PRODUCTS, launch
 
-MIN_PRODUCTS = 1 << 22  # below, handing them to threads costs more than it saves
 _ONE_TAP = all_taps((0, 0), Window((1, 1)))
 
 
@@ -78,18 +72,12 @@ class _Rows:
         """The rows of x, flat, and zeros up to ``count`` rows."""
         rows, flat = empty((count * self.depth,), x.dtype), x.reshape(-1)
         rows[self.count * self.depth :] = 0
-        parts = split_range(self.count, threads_for(rows.size))
-
-        def task(i: int) -> None:
-            self.compiled.gather(flat, *self.where, parts[i].start, parts[i].stop, rows)
-
-        parallel(task, len(parts), rows.size)
+        launch(self.compiled.gather, self.count, rows.size, flat, *self.where, rows)
         return rows
 
-    def share(self, count: int, align: int, outputs: int) -> tuple[slice, ...]:
-        """The slices of range(count) for the threads, in products with ``outputs`` filters."""
-        few = outputs * self.depth * self.count < MIN_PRODUCTS
-        return split_range(count, 1 if few else get_num_threads(), align)
+    def work(self, outputs: int) -> int:
+        """The products with so many filters, in elements of a plain pass."""
+        return outputs * self.depth * self.count // PRODUCTS
 
 
 def correlate(
@@ -103,13 +91,11 @@ def correlate(
     y = np.zeros((len(w), pixels), x.dtype)
     if b is not None:
         y += b[:, None]
-    parts = rows.share(len(w), rows.compiled.LINES, len(w))
-
-    def task(i: int) -> None:
-        outputs = parts[i].start, parts[i].stop
-        rows.compiled.correlate(filters, gathered, rows.depth, pixels, *outputs, y.reshape(-1))
-
-    parallel(task, len(parts), blas=False)
+    sizes = rows.depth, pixels, y.reshape(-1)
+    launch(
+        rows.compiled.correlate, len(w), rows.work(len(w)), filters, gathered, *sizes,
+        align=rows.compiled.LINES,
+    )  # fmt: skip
     shape = len(w), *_output(x.shape[1:3], padding, window), x.shape[3]
     return np.ascontiguousarray(y[:, : rows.count]).reshape(shape)
 
@@ -132,24 +118,13 @@ def input_gradient(
     gradient = empty((pixels * rows.depth,), g.dtype)
     none = np.zeros(align, g.dtype)
     block = rows.compiled.BLOCK_BYTES // g.itemsize
-    parts = rows.share(rows.depth, block, o)
-
-    def multiply(i: int) -> None:
-        rows.compiled.input_gradient(
-            packed, o, filters, rows.depth, pixels, parts[i].start, parts[i].stop, none, gradient
-        )
-
-    parallel(multiply, len(parts), blas=False)
+    sizes = rows.depth, pixels, none, gradient
+    multiply = rows.compiled.input_gradient
+    launch(multiply, rows.depth, rows.work(o), packed, o, filters, *sizes, align=block)
     gx = zeros((c, *size, g.shape[3]), g.dtype)
     if b is not None:
         gx += b[:, None, None, None]
-    channels = split_range(c, threads_for(gradient.size))
-
-    def add(i: int) -> None:
-        part = channels[i].start, channels[i].stop
-        rows.compiled.scatter(gradient, *rows.where, *part, gx.reshape(-1))
-
-    parallel(add, len(channels), gradient.size)
+    launch(rows.compiled.scatter, c, gradient.size, gradient, *rows.where, gx.reshape(-1))
     return gx
 
 
@@ -163,13 +138,6 @@ def weight_gradient(
     packed = packed_filters(g.reshape(o, -1, 1), _ONE_TAP)
     gw = empty(shape, x.dtype)
     none = np.zeros(rows.compiled.ROWS, x.dtype)
-    parts = rows.share(o, len(none), o)
-
-    def task(i: int) -> None:
-        outputs = parts[i].start, parts[i].stop
-        rows.compiled.weight_gradient(
-            packed, rows.count, gathered, rows.depth, *outputs, none, gw.reshape(-1)
-        )
-
-    parallel(task, len(parts), blas=False)
+    sizes = rows.count, gathered, rows.depth, none, gw.reshape(-1)
+    launch(rows.compiled.weight_gradient, o, rows.work(o), packed, *sizes, align=len(none))
     return gw

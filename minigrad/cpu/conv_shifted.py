@@ -25,7 +25,7 @@ from .compiled import kernels
 from .threads import PRODUCTS, get_num_threads, launch, seats, table_of
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
-MIN_PRODUCTS = 1 << 21  # below, handing them to threads costs more than it saves
+MIN_PRODUCTS = 1 << 19  # below, handing them to threads costs more than it saves
 SUMS_BYTES = 1 << 10  # of one filter that are computed together, in whole rows
 FRAME_BYTES = 1 << 19  # of a frame, about, to fit a core's cache
 DENSE = 0.8  # share of vectors that whole rows fill, below which these follow each other

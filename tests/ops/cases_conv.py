@@ -116,7 +116,6 @@ CASES = {
             "minigrad.cpu.conv_winograd.MAX_GROUP_BYTES": (1, 1 << 20),
             "minigrad.cpu.conv_winograd.LEAST_COLUMNS": (1, 128),
             "minigrad.cpu.conv_winograd.LEAST_SUMMED": (1, 128),
-            "minigrad.cpu.conv_rows.MIN_PRODUCTS": (0, 1 << 23),
             "minigrad.cpu.conv_direct.MAX_TILE_BYTES": (1, 1 << 18),
         },
         loosen=5,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import jit
+from .team import parallel_for
 from .vector import BLOCK_BYTES, LINES, ROWS, dots, lines, outer
 
 PLANES = 1 << 12  # elements of channels that are copied together, to fit the first-level cache
@@ -25,8 +25,8 @@ SUMMED = 16  # outputs that are summed together
 U = np.uint64  # an index of this type never counts from an array's end
 
 
-@jit
-def gather(x, channels, plane, sources, taps, first, last, rows):
+@parallel_for
+def gather(x, channels, plane, sources, taps, rows, first, last):
     """Rows first … last − 1 of the images x, ``channels`` planes."""
     together = max(1, PLANES // plane)
     for start in range(0, channels, together):
@@ -43,8 +43,8 @@ def gather(x, channels, plane, sources, taps, first, last, rows):
                         rows[to + c * U(taps)] = x[at + c * U(plane)]
 
 
-@jit
-def scatter(rows, channels, plane, sources, taps, first, last, x):
+@parallel_for
+def scatter(rows, channels, plane, sources, taps, x, first, last):
     """Add the numbers of all rows to the pixels of channels first … last − 1 that they are of."""
     together = max(1, PLANES // plane)
     for start in range(first, last, together):
@@ -58,8 +58,8 @@ def scatter(rows, channels, plane, sources, taps, first, last, x):
                     x[to + c * U(plane)] += rows[at + c * U(taps)]
 
 
-@jit
-def correlate(w, rows, depth, pixels, first, last, y):
+@parallel_for
+def correlate(w, rows, depth, pixels, y, first, last):
     """y[o, p] += w[o] · rows[p] for o = first … last − 1, a multiple of LINES, and all p, a
     multiple of :func:`vector.lines`."""
     lanes = BLOCK_BYTES // 2 // w.itemsize
@@ -75,8 +75,8 @@ def correlate(w, rows, depth, pixels, first, last, y):
                     )  # fmt: skip
 
 
-@jit
-def input_gradient(g, outputs, w, depth, pixels, first, last, zeros, rows):
+@parallel_for
+def input_gradient(g, outputs, w, depth, pixels, zeros, rows, first, last):
     """dL/drows[p, k] for k = first … last − 1, whole blocks: g packed in blocks of ROWS pixels,
     (blocks, O, ROWS)."""
     block = BLOCK_BYTES // w.itemsize
@@ -91,8 +91,8 @@ def input_gradient(g, outputs, w, depth, pixels, first, last, zeros, rows):
                     )  # fmt: skip
 
 
-@jit
-def weight_gradient(g, pixels, rows, depth, first, last, zeros, w):
+@parallel_for
+def weight_gradient(g, pixels, rows, depth, zeros, w, first, last):
     """dL/dw[o] for o = first … last − 1: g packed in blocks of ROWS outputs, (blocks, P, ROWS)."""
     block = BLOCK_BYTES // w.itemsize
     for some in range(0, depth, DEPTH):

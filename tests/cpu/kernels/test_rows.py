@@ -18,20 +18,20 @@ def test_shares_of_products_leave_the_rest_as_it_is():
     none, half, cut = np.zeros(rows.ROWS), outputs // 2, rows.BLOCK_BYTES // 8
 
     y = np.ones((outputs, pixels))
-    rows.correlate(w.ravel(), r.ravel(), depth, pixels, half, outputs, y.ravel())
+    rows.correlate(w.ravel(), r.ravel(), depth, pixels, y.ravel(), half, outputs)
     np.testing.assert_allclose(y[half:], 1 + w[half:] @ r.T)
     assert (y[:half] == 1).all()
 
     blocks = lambda a: np.ascontiguousarray(a.reshape(-1, rows.ROWS, a.shape[1]).swapaxes(1, 2))  # noqa: E731
     back = np.ones((pixels, depth))
-    sizes = outputs, w.ravel(), depth, pixels, cut, depth
-    rows.input_gradient(blocks(g.T).ravel(), *sizes, none, back.ravel())
+    sizes = outputs, w.ravel(), depth, pixels
+    rows.input_gradient(blocks(g.T).ravel(), *sizes, none, back.ravel(), cut, depth)
     np.testing.assert_allclose(back[:, cut:], (g.T @ w)[:, cut:], 1e-10, 1e-10)
     assert (back[:, :cut] == 1).all()
 
     gw = np.ones((outputs, depth))
-    sizes = pixels, r.ravel(), depth, half, outputs
-    rows.weight_gradient(blocks(g).ravel(), *sizes, none, gw.ravel())
+    sizes = pixels, r.ravel(), depth
+    rows.weight_gradient(blocks(g).ravel(), *sizes, none, gw.ravel(), half, outputs)
     np.testing.assert_allclose(gw[half:], (g @ r)[half:], 1e-10, 1e-10)
     assert (gw[:half] == 1).all()
 
@@ -42,11 +42,11 @@ def test_pixels_to_rows_and_back():
     x = np.random.default_rng(0).standard_normal((channels, plane))
     found = np.ones((3, channels, taps))
     shape = channels, plane, sources.ravel(), taps
-    rows.gather(x.ravel(), *shape, 1, 3, found.ravel())
+    rows.gather(x.ravel(), *shape, found.ravel(), 1, 3)
     np.testing.assert_array_equal(found[1], x[:, [0, 3]])
     assert (found[2] == 0).all()
     assert (found[0] == 1).all()
     sums = np.ones((channels, plane))
-    rows.scatter(np.ones(found.size), *shape, 1, channels, sums.ravel())
+    rows.scatter(np.ones(found.size), *shape, sums.ravel(), 1, channels)
     assert (sums[1:, [0, 3]] == [2, 3]).all()
     assert sums.sum() == sums.size + 3 * (channels - 1)
