@@ -59,7 +59,7 @@ def _wave(name: str, quarter: int) -> Passes:
         if fast is None:
             ufunc(x, out=out)
         else:
-            fast.waves(out, x, quarter)
+            fast.waves(out, x, quarter, 0, len(x))
 
     return value
 
@@ -162,16 +162,15 @@ _register(functions._atanh, _by_ufunc("arctanh"), _quadratic(np.divide, -1, 1))
 
 
 def _frac(out: Array, x: Array) -> None:
-    fast = kernels("analytic", x.dtype)
-    if fast is None:
-        np.subtract(x, np.trunc(x, out=out), out=out)
-    else:
-        fast.frac(out, x)
+    np.subtract(x, np.trunc(x, out=out), out=out)
 
 
 @rounding._frac.on("cpu", when=_is_large)
 def frac(x: Array) -> Pair:
-    return elementwise(_frac, x, once=False), lambda g, needs: (g,)
+    fast = kernels("analytic", x.dtype)
+    if fast is not None:
+        return elementwise(fast.frac, x), lambda g, needs: (g,)
+    return _filled(_frac, x), lambda g, needs: (g,)
 
 
 def _logaddexp(out: Array, a: Array, b: Array) -> None:

@@ -27,7 +27,7 @@ from ..optim.rmsprop import rmsprop
 from ..optim.sgd import sgd
 from .compiled import kernels
 from .elementwise import BLOCK
-from .threads import get_num_threads, parallel, split_range, workspace
+from .threads import launch, parallel, split_range, workspace
 
 # ---------------------------------------------------------------------------- blocks in NumPy
 
@@ -188,14 +188,9 @@ def _by_kernel(name: str, lists: Sequence[Sequence[Array]], numbers: Sequence[fl
     arrays = itertools.chain(params, gradients, *used)
     table = np.array([*sizes, *map(id, arrays)]).reshape(-1, len(sizes))
     values = np.array(numbers, dtype)
-    if total <= BLOCK:
-        update(table, 0, total, values)
-        return
-    # Few parts, as a kernel stays in a cache by itself: between two, threads wait for each other.
-    parts = split_range(total, min(-(-total // BLOCK), 2 * get_num_threads()), align=16)
     # A pass over one array reads and writes a float32; here all are read, and all but g written.
     moved = total * (2 * len(table) - 3) * dtype.itemsize // 8
-    parallel(lambda i: update(table, parts[i].start, parts[i].stop, values), len(parts), moved)
+    launch(update, total, moved, table, values, align=16)
 
 
 def _alike(p: Array, g: Array) -> Array:

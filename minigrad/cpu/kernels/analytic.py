@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from . import inline, jit_each
+from . import inline
 from .scalar import polynomial
+from .team import parallel_for_each
 
 RUN = 1024  # numbers that are looked at before they are computed
 # π/2 in three parts, of which the first two have so few bits that their products with n are exact
@@ -43,12 +44,13 @@ def wave(x, quarter):
     return -y if turn & 2 else y
 
 
-@jit_each
-def waves(out, x, quarter):
+@parallel_for_each
+def waves(out, x, quarter, first, last):
     """out = sin(x + quarter · π/2) for quarter = 0 or 1. Runs with numbers beyond FAR, which need
     more of the digits of π, are left to C's library."""
-    for start in range(0, len(x), RUN):
-        y, run = out[start : start + RUN], x[start : start + RUN]
+    for start in range(first, last, RUN):
+        part = slice(start, min(start + RUN, last))
+        y, run = out[part], x[part]
         far = False
         for k in range(len(run)):
             far |= abs(run[k]) > FAR
@@ -60,8 +62,9 @@ def waves(out, x, quarter):
                 y[k] = wave(run[k], quarter)
 
 
-@jit_each
-def frac(out, x):
+@parallel_for_each
+def frac(out, x, first, last):
     """out = x − trunc x."""
+    out, x = out[first:last], x[first:last]
     for k in range(len(out)):
         out[k] = x[k] - np.trunc(x[k])

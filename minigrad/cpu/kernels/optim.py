@@ -9,7 +9,6 @@ would mask reads and writes at address 0, and the processor takes ten times as l
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from math import sqrt
 from types import FunctionType
@@ -21,8 +20,9 @@ from numba import carray, types
 from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from . import inline, jit
+from . import inline
 from .scalar import bind
+from .team import Kernel, parallel_for
 
 HEAD = object.__basicsize__  # bytes of a NumPy array before the address of its elements
 
@@ -33,8 +33,8 @@ REAL, NUMBERS = np.float64, 0
 
 
 @cache
-def update(name: str, real: Any, state: int, numbers: int) -> Callable[..., None]:
-    """The kernel ``update(table, start, stop, numbers)`` of the rule ``name`` for arrays of dtype
+def update(name: str, real: Any, state: int, numbers: int) -> Kernel:
+    """The kernel ``update(table, numbers, start, stop)`` of the rule ``name`` for arrays of dtype
     ``real``, with ``state`` arrays of state and an array of ``numbers`` numbers.
 
     A column of ``table`` is a parameter: its size, its ``id``, and those of its gradient and its
@@ -44,7 +44,7 @@ def update(name: str, real: Any, state: int, numbers: int) -> Callable[..., None
     bound = bind(globals()[name], real)
     names = {"rule": inline(bound), "REAL": real, "NUMBERS": numbers}
     names["loop"] = inline(_made(LOOPS[state], names, f"{bound.__qualname__}_loop"))
-    return jit(_made(_update, names, f"{bound.__qualname__}_update"))
+    return parallel_for(_made(_update, names, f"{bound.__qualname__}_update"))
 
 
 def _made(template: Any, names: dict[str, Any], name: str) -> FunctionType:
@@ -53,7 +53,7 @@ def _made(template: Any, names: dict[str, Any], name: str) -> FunctionType:
     return made
 
 
-def _update(table, start, stop, numbers):
+def _update(table, numbers, start, stop):
     values = to_fixed_tuple(numbers, NUMBERS)
     for i in range(table.shape[1]):
         size = table[0, i]

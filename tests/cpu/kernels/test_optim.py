@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from minigrad.optim.adam_variants import adamax
@@ -28,7 +30,7 @@ def test_the_first_update_has_the_bits_of_numpy():
 def test_a_later_update_runs_the_kernel(monkeypatch):
     ran = []
     there = "minigrad.cpu.kernels.optim.update"
-    monkeypatch.setattr(there, lambda name, *_: lambda *_: ran.append(name))
+    monkeypatch.setattr(there, lambda name, *_: SimpleNamespace(run=lambda *_: ran.append(name)))
     for fresh in (True, False):
         updated(True, fresh)
     assert ran == ["sgd"]
