@@ -65,11 +65,15 @@ class _Picking:
             return self._add_rows(start, numbers, np.ascontiguousarray(vector, np.int64))
         at = self.flat(index).astype(np.int64, copy=False)
         many = index.shape[self.axis]
+        if once and many == self.n and x is None:
+            width, strips = self.view.strips(64, STRIP)
+            sizes = many, self.inner, width
+            return self._filled(self.fast.place, strips, many, numbers, at, *sizes)
         if once and self.inner == 1:
             return self._add_few(start, numbers, at, many, many)
         width, strips = self.view.strips(8, STRIP)
-        sizes = self.n, many, self.inner, width
-        return self._filled(self.fast.add_each, strips, self.n, start, numbers, at, *sizes)
+        args = start, numbers, at, self.n, many, self.inner, width
+        return self._filled(self.fast.add_each, strips, self.n, *args)
 
     def put(self, x: Array, index: Array, source: Array) -> Array:
         """x with the numbers of ``source``, or its only one, at ``index``."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import tape
 from ..device import Array
 from ..ops.conv import Window
@@ -58,9 +60,12 @@ def linear_of_few(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]
 def linear(x: Array, w: Array, b: Array | None) -> tuple[Array, Backward]:
     """Yᵀ = W Xᵀ + b, which keeps the batch innermost in memory; of many rows in C order, such as
     tokens, Y = X Wᵀ + b, in C order too."""
-    in_rows = len(x) >= len(w) >= NARROW and x.flags.c_contiguous and not x.flags.f_contiguous
+    plain = x.flags.c_contiguous and not x.flags.f_contiguous
+    in_rows = len(x) >= len(w) >= NARROW and plain
     if in_rows:
         y = matmul2d(x, w.T, shift=None if b is None else b[None])
+    elif plain and len(w) < NARROW <= len(x):  # BLAS prefers the long side first
+        y = np.asarray(matmul2d(x, w.T, shift=None if b is None else b[None]), order="F")
     else:
         y = matmul2d(w, x.T, shift=None if b is None else b[:, None]).T
 

@@ -10,8 +10,9 @@ from ..device import Array
 from ..memory import empty
 from ..ops.arithmetic import mul
 from . import elementwise
+from .compiled import kernels
 from .elementwise import contiguous, matmul2d
-from .threads import get_num_threads, parallel, split_range
+from .threads import get_num_threads, launch, parallel, parts_of, split_range
 
 
 def matrix_product(a: Array, b: Array) -> Array:
@@ -23,11 +24,21 @@ def matrix_product(a: Array, b: Array) -> Array:
         outer: Array = mul.run(a, b)[0]
         return outer
     if len(a) == b.shape[1] == 1 and a.size >= elementwise._MIN_PARALLEL_PRODUCT:
-        parts = split_range(a.size, get_num_threads(), align=16)
-        sums = np.empty((len(parts), 1, 1), a.dtype)
-        parallel(lambda i: np.dot(a[:, parts[i]], b[parts[i]], out=sums[i]), len(parts))
-        return sums.sum(axis=0)
+        return _dot(contiguous(a).reshape(-1), contiguous(b).reshape(-1))
     return matmul2d(a, b)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """The product of a row and a column, given as vectors."""
+    fast = kernels("product", a.dtype)
+    if fast is None:
+        parts = split_range(a.size, get_num_threads(), align=16)
+        sums = np.empty(len(parts), a.dtype)
+        parallel(lambda i: np.dot(a[parts[i]], b[parts[i]], out=sums[i, ...]), len(parts))
+    else:
+        sums = np.zeros(parts_of(a.size, a.size))
+        launch(fast.dot, a.size, a.size, sums, a, b, align=16)
+    return sums.sum(dtype=a.dtype).reshape(1, 1)
 
 
 def matrix_products(a: Array, b: Array) -> Array:

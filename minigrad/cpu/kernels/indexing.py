@@ -145,6 +145,31 @@ def put_each(out, x, source, index, n, many, inner, width, first, last):
 
 
 @parallel_for_each
+def place(out, g, index, n, inner, width, first, last):
+    """The numbers of ``g``, (outer, n, inner), at ``index`` of the same shape, where each place
+    comes once: strips of ``width`` columns, number ``first`` to ``last``. A strip is put together
+    elsewhere, since rows a power of two apart share few places of a cache."""
+    each, placed = (inner + width - 1) // width, np.empty(n * width, out.dtype)
+    for strip in range(first, last):
+        block, column = strip // each, strip % each * width
+        wide, number = min(width, inner - column), block * n * inner + column
+        if inner == 1:
+            to, row = out[number : number + n], g[number : number + n]
+            places = index[number : number + n]
+            for k in range(n):
+                to[places[k]] = row[k]
+            continue
+        for at in range(number, number + n * inner, inner):
+            row, places = g[at : at + wide], index[at : at + wide]
+            for k in range(wide):
+                placed[places[k] * wide + k] = row[k]
+        for i in range(n):
+            to, row = out[number + i * inner :], placed[i * wide : (i + 1) * wide]
+            for k in range(wide):
+                to[k] = row[k]
+
+
+@parallel_for_each
 def pick(out, x, index, n, many, inner, first, last):
     """Rows number ``first`` to ``last`` of ``out``, (outer · many, inner), or if they are single
     numbers (outer, many): x at ``index`` of the same shape."""

@@ -21,3 +21,16 @@ def test_rows():
     expected = start.copy()
     np.add.at(expected, (slice(None), index), g)
     np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("inner", [1, 5])
+def test_places(inner):
+    rng = np.random.default_rng(0)
+    g, index = rng.random((2, 4, inner)), rng.random((2, 4, inner)).argsort(1)
+    out, expected = np.empty_like(g), np.empty_like(g)
+    width = min(2, inner)
+    strips = 2 * -(-inner // width)
+    for part in ((0, 1), (1, strips)):
+        indexing.place(*(a.reshape(-1) for a in (out, g, index)), 4, inner, width, *part)
+    np.put_along_axis(expected, index, g, 1)
+    np.testing.assert_array_equal(out, expected)
