@@ -167,45 +167,8 @@ def _by_kernel(name: str, args: Sequence[Any], dtype: Any) -> Array:
     return y.view(bool) if x.dtype.kind == "b" else y
 
 
-def register_smooth(operation: Operation, name: str, gradient: Any, at: str) -> None:
-    """Run NumPy's function ``name``, and the definition's ``gradient``, block by block."""
-    function = getattr(np, name)
-
-    def serves(x: Array) -> bool:
-        return COST * x.nbytes >= LARGE and x.dtype.kind == "f"
-
-    def in_blocks(x: Array) -> Pair:
-        y = elementwise.elementwise(lambda out, x: function(x, out=out), x, cost=COST)
-        kept = x if at == "x" else y
-
-        def back(i: int, outs: list[Any], parts: list[Any]) -> None:
-            outs[0][...] = gradient(np, *parts)
-
-        def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-            blocks = Blocks(kept, COST, False)
-            if len(blocks.parts) == 1:
-                return (gradient(np, g, kept),)
-            (gx,) = blocks.filled([g.dtype], back, (g, kept))
-            return (gx,)
-
-        return y, backward
-
-    in_blocks.__name__ = f"{operation.name}_in_blocks"
-    operation.on("cpu", when=serves)(in_blocks)
-
-
-for _operation, _made_of in functions.SMOOTH.items():
-    register_smooth(_operation, *_made_of)
-for _operation in (arithmetic.log, functions._power, functions._logaddexp, functions._atan2):
+for _operation in (arithmetic._pow, functions._power, functions._atan2):
     register(_operation)
-register(arithmetic._pow)
-
-
-def _frac(x: Array, out: Array) -> None:
-    np.subtract(x, np.trunc(x, out), out)
-
-
-register(rounding._frac, 2, _frac, depends=False)
 register(extreme._maximum, 1, np.maximum, shared=True)
 register(extreme._minimum, 1, np.minimum, shared=True)
 
