@@ -54,6 +54,16 @@ def test_families_of_operations():
         assert rows[family] == pytest.approx(figures, abs=0.006)  # rounded twice
 
 
+def test_what_threads_do_not_share():
+    expected = [
+        [f"{row['model']}, {row['batch']}"]
+        + [f"{1e3 * row[threads]:.1f}" for threads in ("one", "two")]
+        + [f"{row['one'] / row['two']:.2f}", f"{100 * row['serial']:.0f} %"]
+        for row in read("serial-cpu")["results"]
+    ]
+    assert table(PERFORMANCE, "model, images") == expected
+
+
 def test_rounding():
     names = ("float64", "float32", "float32, plain NumPy", "PyTorch, float32")
     expected = [
