@@ -55,6 +55,11 @@ def elementwise(
         plain = plain and a.flags.c_contiguous
     given = first
     if not plain:
+        if not others and 0 in first.strides:
+            once_each = tuple([slice(1 if step == 0 else None) for step in first.strides])
+            if (different := first[once_each]).size < first.size:
+                y = elementwise(function, different, options=options, dtype=dtype, cost=cost)
+                return copied(np.broadcast_to(y, shape))
         order, back = _orders(first, others)
         first = given.transpose(order)
         others = tuple([contiguous(a.transpose(order)) for a in others])

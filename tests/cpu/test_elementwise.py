@@ -34,6 +34,18 @@ def test_elementwise(shape, count, block, seed, data):
     np.testing.assert_allclose(y, sum(arrays))
 
 
+@pytest.mark.parametrize("gaps", [True, False])
+def test_gaps_and_repeated_numbers(gaps, monkeypatch):
+    """The other operand decides on the memory order where numbers repeat."""
+    monkeypatch.setattr("minigrad.cpu.elementwise.PIECE", 7)
+    x = grid((3, 5))[:, 1:] if gaps else np.broadcast_to(grid((4,)), (3, 4))
+    other = lay_out(grid((3, 4), 1), "Fortran")
+    np.testing.assert_array_equal(elementwise(lambda out, x: np.negative(x, out), x), -x)
+    y = elementwise(lambda out, *both: np.add(*both, out=out), x, other)
+    np.testing.assert_array_equal(y, x + other)
+    assert memory_order(y) == memory_order(x if gaps else other)
+
+
 @given(shapes(1, 4, min_side=0), st.sampled_from([1, 3, 70]), layouts, seeds, st.data())
 def test_contiguous(shape, longer, layout, seed, data):
     """Copies of any layout, turned in tiles of any size."""

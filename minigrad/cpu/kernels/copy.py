@@ -48,18 +48,18 @@ def lines(out, x, sizes, to, from_, start, wide, step, first, last):
             rest //= sizes[k]
         while j < n and left > 0:
             some = min(wide - column, left)
+            # Unsigned places cannot be counted from the end, which takes time to find out.
+            begin, at = np.uint64(a + column), np.uint64(b + column * step)
             if step == 1:
-                # Unsigned places cannot be counted from the end, which takes time to find out.
-                begin, at = np.uint64(a + column), np.uint64(b + column)
                 for k in range(np.uint64(some)):
                     out[begin + k] = x[at + k]
             elif step == 0:
-                begin, number = np.uint64(a + column), x[b]
+                number = x[at]
                 for k in range(np.uint64(some)):
                     out[begin + k] = number
             else:
-                for k in range(column, column + some):
-                    out[a + k] = x[b + k * step]
+                for k in range(np.uint64(some)):
+                    out[begin + k] = x[at + k * np.uint64(step)]
             a, b, j, line, left, column = a + rise, b + lift, j + 1, line + 1, left - some, 0
 
 
