@@ -189,12 +189,22 @@ def _share(out: Array, a: Array, b: Array, g: Array) -> None:
     np.divide(g, out, out=out)
 
 
+def _blended(name: str, passes: Passes, *arrays: Array) -> Array:
+    """By the kernel ``name``, or in NumPy."""
+    dtype = arrays[0].dtype
+    fast = kernels("analytic", dtype)
+    if fast is None:
+        return _filled(passes, *arrays)
+    kernel = fast.blend(name, len(arrays), dtype)
+    return elementwise(kernel, *arrays, options=((),), cost=COST)
+
+
 @functions._logaddexp.on("cpu", when=_is_large)
 def logaddexp(a: Array, b: Array) -> Pair:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
-            _filled(_share, a, b, g) if needs[0] else None,
-            _filled(_share, b, a, g) if needs[1] else None,
+            _blended("share", _share, a, b, g) if needs[0] else None,
+            _blended("share", _share, b, a, g) if needs[1] else None,
         )
 
-    return _filled(_logaddexp, a, b), backward
+    return _blended("logaddexp", _logaddexp, a, b), backward

@@ -1,14 +1,18 @@
-"""Sine and cosine in float64, for which NumPy takes one number at a time; fractions in one pass."""
+"""Sine and cosine in float64, for which NumPy takes one number at a time; functions in one
+pass, for which it needs several."""
 
 from __future__ import annotations
 
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from . import inline
-from .scalar import polynomial
-from .team import parallel_for_each
+from .activation import loop
+from .scalar import exp_falling, log1p, polynomial, sigmoid
+from .team import Kernel, parallel_for_each
 
 RUN = 1024  # numbers that are looked at before they are computed
 # π/2 in three parts, of which the first two have so few bits that their products with n are exact
@@ -68,3 +72,21 @@ def frac(out, x, first, last):
     out, x = out[first:last], x[first:last]
     for k in range(len(out)):
         out[k] = x[k] - np.trunc(x[k])
+
+
+@cache
+def blend(name: str, arrays: int, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel ``blend(out, *arrays, (), first, last)`` of one of the functions below."""
+    return loop(arrays, globals()[name], dtype.type)
+
+
+def logaddexp(a, b):
+    """max(a, b) + ln(1 + e^−|a − b|)"""
+    top = a if (a > b) | (a != a) else b
+    y = top + log1p(exp_falling(-abs(a - b)))
+    return y if y == y else top  # not the NaN of equal infinities
+
+
+def share(a, b, g):
+    """g / (1 + eᵇ⁻ᵃ)"""
+    return g * sigmoid(a - b)
