@@ -1,5 +1,5 @@
-"""1 x 1 convolution of images in C order on the CPU: each image is a matrix (C, H·W), and BLAS
-multiplies it where it lies. The results are in C order, too.
+"""1 x 1 convolution of images in C order on the CPU, compiled: each image is a matrix (C, H·W) that
+filters multiply where it lies. The results are in C order, too.
 
 Other code would first copy the images to batch-innermost memory, which takes as long as the
 products if there are few channels.
@@ -7,6 +7,7 @@ products if there are few channels.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,16 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from ..tape import Backward
+from .compiled import kernels
+from .conv_direct import all_taps, packed_filters
 from .elementwise import contiguous
 from .planes import picked, put_back, serves
-from .threads import get_num_threads, parallel, split_range
+from .threads import get_num_threads, launch, parallel, split_range, workspace
 
-LEAST_PIXELS = 64  # of an image; of fewer, BLAS multiplies slowly
-CACHED = 1 << 16  # elements of results that are in a cache when the bias is added
-LEAST_PRODUCTS = 1 << 20  # in all; below, one core is as fast with other code
+LEAST_PIXELS = 64  # of an image
+LEAST_PRODUCTS = 1 << 20  # in all; below, other code is as fast
+ONE_TAP = all_taps((0, 0), Window((1, 1)))
+TILE_BYTES = 1 << 15  # of the pixels that are multiplied together, to fit a core's cache
 
 
 def is_supported(
@@ -34,7 +38,7 @@ def is_supported(
         return False
     (oh, ow), (o, c) = window.output(*x.shape[2:]), w.shape[:2]
     enough = oh * ow >= LEAST_PIXELS and len(x) * o * c * oh * ow >= LEAST_PRODUCTS
-    return enough and (window.stride == (1, 1) or serves(x))
+    return enough and serves(x)
 
 
 def conv2d(
@@ -43,37 +47,41 @@ def conv2d(
     """Products of matrices, of every s-th pixel at stride s."""
     n, c, *size = x.shape
     o, out, stride = len(w), window.output(*size), window.stride
-
-    def pixels() -> Array:
-        return (x if stride == (1, 1) else picked(x, stride, out)).reshape(n, c, -1)
-
-    y = _products(w.reshape(o, c), pixels(), b).reshape(n, o, *out)
+    w = w.reshape(o, c)
+    y = _products(w, x, b, stride, out)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        g, gx, gw, gb = contiguous(g).reshape(n, o, -1), None, None, None
+        g, gx, gw, gb = contiguous(g), None, None, None
         if needs[0]:
-            gx = _products(w.reshape(o, c).T, g).reshape(n, c, *out)
+            gx = _products(w.T, g, None, (1, 1), out)
             gx = gx if stride == (1, 1) else put_back(gx, stride, (size[0], size[1]))
         if needs[1] or needs[2]:
-            gw, gb = _sums(g, pixels() if needs[1] else None)
-        return gx, None if gw is None else gw.reshape(w.shape), gb
+            pixels = None
+            if needs[1]:
+                pixels = x if stride == (1, 1) else picked(x, stride, out)
+                pixels = pixels.reshape(n, c, -1)
+            gw, gb = _sums(g.reshape(n, o, -1), pixels)
+        return gx, None if gw is None else gw.reshape(o, c, 1, 1), gb
 
     return y, backward
 
 
-def _products(w: Array, x: Array, b: Array | None = None) -> Array:
-    """w @ x + b for each image of x (N, C, P)."""
-    n, o, p = len(x), len(w), x.shape[2]
-    y = empty((n, o, p), x.dtype)
-    parts = split_range(n, max(get_num_threads(), y.size // CACHED))
-
-    def task(i: int) -> None:
-        part = y[parts[i]]
-        np.matmul(w, x[parts[i]], out=part)
-        if b is not None:
-            part += b[:, None]
-
-    parallel(task, len(parts))
+def _products(w: Array, x: Array, b: Array | None, stride: Pair, out: Pair) -> Array:
+    """w @ x + b for each image of x (N, C, H, W), of the pixels that ``stride`` meets."""
+    fast, (n, c, h, wide), o = kernels("direct", x.dtype), x.shape, len(w)
+    assert fast is not None  # see `is_supported`
+    y = empty((n, o, *out), x.dtype)
+    packed = packed_filters(w[..., None], ONE_TAP)
+    bias = np.zeros(-(-o // fast.ROWS) * fast.ROWS, x.dtype)
+    if b is not None:
+        bias[:o] = b
+    vector = fast.TILE_BYTES // x.itemsize
+    most = TILE_BYTES // (fast.TILE_BYTES * c)
+    tile = vector * max(1, min(most, -(-math.prod(out) // vector)))
+    scratch = workspace("columns", (get_num_threads(), (c + fast.ROWS) * tile), x.dtype)
+    image = c, h, wide, *stride, *out
+    options = image, packed, bias, o, tile, y.reshape(-1), scratch
+    launch(fast.multiply, n, c * y.size, x.reshape(-1), *options)
     return y
 
 

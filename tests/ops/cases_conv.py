@@ -108,6 +108,7 @@ CASES = {
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
             "minigrad.cpu.conv_pixels.LEAST_PIXELS": (1, 64),
             "minigrad.cpu.conv_pixels.LEAST_PRODUCTS": (1,),
+            "minigrad.cpu.conv_pixels.TILE_BYTES": (1, 1 << 15),
             "minigrad.cpu.conv_winograd.COPY": (0,),
             "minigrad.cpu.conv_winograd.FILTERS": (0,),
             "minigrad.cpu.conv_winograd.MAX_BLOCK_BYTES": (1, 20_000, 1 << 20),

@@ -18,6 +18,8 @@ from . import inline
 from .team import parallel_for
 from .vector import BLOCK_BYTES, LINES, ROWS, TILE_BYTES, clear, dots, lines, move, move_tile, outer
 
+U = np.uint64  # an index of this type never counts from an array's end
+
 
 @inline
 def _cut(image, layout, start, size, pieces):
@@ -194,3 +196,44 @@ def weight_gradient(
                 if not in_whole_blocks or active[k // channels]:
                     to = o * width + k
                     dots(rows, at, pitch, scratch, k * tile, tile, vectors, w, to, width, False)
+
+
+@parallel_for
+def multiply(x, image, packed, bias, outputs, tile, y, scratches, seat, first, last):
+    """1 x 1 filters' results for images first … last − 1, which lie in C order: bias plus products
+    of every pixel that strides meet. ``image`` holds (channels, H, W, vertical and horizontal
+    stride, OH, OW). The scratch memory of each thread is that of :func:`correlate`."""
+    channels, h, w, down, right, oh, ow = image
+    scratch, pixels, block = scratches[seat], oh * ow, BLOCK_BYTES // x.itemsize
+    for n in range(first, last):
+        for start in range(0, pixels, tile):
+            size = min(tile, pixels - start)
+            for c in range(channels):
+                plane, to = (n * channels + c) * h * w, c * tile
+                if down == 1 and right == 1:
+                    move(x, plane + start, scratch, to, size)
+                    continue
+                done = 0
+                while done < size:
+                    i, j = divmod(start + done, ow)
+                    length = min(ow - j, size - done)
+                    at = U(plane + i * down * w + j * right)
+                    for k in range(U(length)):
+                        scratch[U(to + done) + k] = x[at + k * U(right)]
+                    done += length
+            for o in range(0, outputs, ROWS):
+                place = (n * outputs + o) * pixels + start
+                there = size == tile and o + ROWS <= outputs
+                for part in range(0, tile, block):
+                    if there:
+                        outer(
+                            packed, o * channels, scratch, part, tile, channels, y, place + part,
+                            pixels, bias, o, True,
+                        )  # fmt: skip
+                    else:
+                        outer(
+                            packed, o * channels, scratch, part, tile, channels, scratch,
+                            channels * tile + part, tile, bias, o, True,
+                        )  # fmt: skip
+                for r in range(0 if there else min(ROWS, outputs - o)):
+                    move(scratch, (channels + r) * tile, y, place + r * pixels, size)

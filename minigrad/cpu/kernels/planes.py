@@ -322,19 +322,21 @@ def share(g, h, w, oh, owners, columns, doubled, scale, scratches, gx, seat, fir
     the rows of windows, two rows more, and two vectors. The last vector of ``scale`` holds ones.
     """
     ow, size, scratch = len(columns), WIDTH // g.itemsize, scratches[seat]
-    end, spare = last * h * w, len(scratch) - 2 * size
-    wide = w + 2 * size
+    end, spare, ones = last * h * w, len(scratch) - 2 * size, len(scale) - size
+    wide, apart = w + 2 * size, doubled > 0
+    for r in range(h):
+        apart = apart and owners[r, 1] == 1
+    times = doubled - 1 if apart else doubled  # the last time on the way to gx
     for plane in range(first, last):
         for i in range(oh):
             start, own = (plane * oh + i) * ow, i * ow
-            for k in range(doubled):
-                to = i * wide if k == doubled - 1 else (oh + k % 2) * wide
+            for k in range(times):
+                to = i * wide if k == times - 1 else (oh + k % 2) * wide
                 at = (oh + (k + 1) % 2) * wide
                 for j in range(0, ow << k, size):
                     if k == 0:
                         _double(g, start + j, ow - j, scale, own + j, scratch, to + 2 * j)
                     else:
-                        ones = len(scale) - size
                         _double_own(scratch, at + j, 0, scale, ones, scratch, to + 2 * j)
             if doubled == 0:
                 row = scratch[i * wide : i * wide + w]
@@ -345,11 +347,20 @@ def share(g, h, w, oh, owners, columns, doubled, scale, scratches, gx, seat, fir
                         row[begin + k] += value
         for r in range(h):
             for c in range(0, w, 2 * size):
-                at = (plane * h + r) * w + c
-                here, count = owners[r, 0] * wide + c, owners[r, 1]
-                if count == 0:
+                at, i, j = (plane * h + r) * w + c, owners[r, 0], c // 2
+                beyond = at + 2 * size > end
+                of, here, count = i * ow + j, i * wide + c, owners[r, 1]
+                if apart and not beyond and doubled == 1:
+                    _double(g, plane * oh * ow + of, ow - j, scale, of, gx, at)
+                elif apart and not beyond:
+                    _double_own(scratch, i * wide + j, 0, scale, ones, gx, at)
+                elif apart:
+                    for k in range(end - at):
+                        of = i * ow + ((c + k) >> doubled)
+                        gx[at + k] = g[plane * oh * ow + of] * scale[of]
+                elif count == 0:
                     clear(gx, at, min(2 * size, end - at))
-                elif at + 2 * size <= end:
+                elif not beyond:
                     _sum_own_rows(scratch, here, wide, count, 0, gx, at, 0)
                 else:
                     _sum_own_rows(scratch, here, wide, count, 0, scratch, spare, 0)
