@@ -25,6 +25,7 @@ from .threads import GRAIN, launch, parallel, split_range
 LARGE = 2 * GRAIN
 NUMBERS = int, float
 FEW = 1 << 12  # numbers, for which NumPy is done before a kernel has begun
+SHORT = 64  # numbers of a row, below which several rows become one
 # The kernel in which the second operand repeats, and that in which the first does.
 KERNELS: dict[np.ufunc, tuple[str, str]] = {
     np.add: ("add", "add"),
@@ -128,6 +129,10 @@ def _with_repeated(
     numbers = np.ascontiguousarray(v.transpose(axes)).reshape(-1)
     n, inner = layout.n, layout.inner
     rows = layout.outer * (1 if inner == 1 else n)
+    if inner == 1 and len(numbers) == n < SHORT:  # as one for each of a few images
+        several = math.gcd(rows, SHORT)
+        numbers, n, rows = np.tile(numbers, several), n * several, rows // several
+        repeat = rows
     launch(kernel, rows, layout.size, y, flat, numbers, n, inner, repeat)
     return layout.array(y)
 

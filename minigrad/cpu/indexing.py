@@ -77,7 +77,7 @@ class _Picking:
 
     def put(self, x: Array, index: Array, source: Array) -> Array:
         """x with the numbers of ``source``, or its only one, at ``index``."""
-        numbers = source if source.size == 1 else self.flat(source)
+        numbers = source.reshape(-1) if source.size == 1 else self.flat(source)
         at = self.flat(index).astype(np.int64, copy=False)
         width, strips = self.view.strips(8, STRIP)
         arrays, sizes = (self.flat(x), numbers, at), (index.shape[self.axis], self.inner, width)

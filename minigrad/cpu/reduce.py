@@ -27,6 +27,7 @@ MANY = 1 << 14  # numbers from which runs are summed by compiled loops
 SHORTEST = 64  # numbers of a run
 NARROWEST = 16  # columns that are reduced side by side
 STRIP = 256  # columns of a strip
+TOGETHER = 64  # rows of few columns, up to which so many become one
 
 
 def _are_few(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
@@ -69,10 +70,12 @@ class _Ways(NamedTuple):
     Attributes:
         runs: along those that are innermost in memory: its rows are runs to reduce.
         columns: along all, if they are side by side and others are inside.
+        narrow: likewise, if others are few, but several rows together are wide.
     """
 
     runs: Along | None
     columns: Along | None
+    narrow: Along | None
 
 
 _known: dict[Any, _Ways] = {}  # the same few in every training step
@@ -90,11 +93,16 @@ def _ways(x: Array, axes: tuple[int, ...]) -> _Ways:
 def _find_ways(x: Array, axes: tuple[int, ...]) -> _Ways:
     order = along(x).order
     if not (x.flags.c_contiguous or x.transpose(order).flags.c_contiguous):
-        return _Ways(None, None)
+        return _Ways(None, None, None)
     kept = max((k + 1 for k, axis in enumerate(order) if axis not in axes), default=0)
-    runs, columns = along(x, *order[kept:]), along(x, *(axis for axis in order if axis in axes))
-    are_inside = columns.order == order and columns.inner >= NARROWEST
-    return _Ways(runs if runs.n >= SHORTEST else None, columns if are_inside else None)
+    runs, across = along(x, *order[kept:]), along(x, *(axis for axis in order if axis in axes))
+    inside = across.inner if across.order == order else 0
+    together = math.gcd(across.n, TOGETHER) * inside
+    return _Ways(
+        runs if runs.n >= SHORTEST else None,
+        across if inside >= NARROWEST else None,
+        across if inside < NARROWEST <= together else None,
+    )
 
 
 def _can_add(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
@@ -102,6 +110,13 @@ def _can_add(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
         return False
     ways = _ways(x, axes)
     return ways.runs is not None or ways.columns is not None
+
+
+def _can_sum(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
+    if _can_add(x, axes=axes):
+        return True
+    fast = x.size >= MANY and kernels("reduce", x.dtype) is not None
+    return fast and _ways(x, axes).narrow is not None
 
 
 def _folded(
@@ -142,17 +157,24 @@ def _in_strips(
 
 def _sums(x: Array, axes: tuple[int, ...], exact: bool = False) -> Array:
     """Σ x over ``axes`` in float64, runs too if ``exact``."""
-    fast, (runs, columns) = kernels("reduce", x.dtype), _ways(x, axes)
+    fast, (runs, columns, narrow) = kernels("reduce", x.dtype), _ways(x, axes)
     assert fast is not None  # see `when`
     if runs is not None:
         return _folded(x, runs, axes, fast.sums, np.add, exact)
-    assert columns is not None
-    return _in_strips(x, columns, fast.columns)
+    if columns is not None:
+        return _in_strips(x, columns, fast.columns)
+    assert narrow is not None
+    several = math.gcd(narrow.n, TOGETHER)
+    found = np.empty((narrow.outer, several, narrow.inner))
+    sizes = narrow.n // several, several * narrow.inner
+    strips = narrow.outer * -(-sizes[1] // STRIP)
+    launch(fast.columns, strips, x.size, found.reshape(-1), narrow.flat(x), *sizes)
+    return narrow.array(found.sum(axis=1).reshape(-1), *(1,) * len(narrow.axes))
 
 
 def _squares(x: Array, axes: tuple[int, ...], centre: Array | None = None) -> Array:
     """Σ x² over ``axes``, or Σ (x − centre)², in float64."""
-    fast, (runs, columns) = kernels("reduce", x.dtype), _ways(x, axes)
+    fast, (runs, columns, _) = kernels("reduce", x.dtype), _ways(x, axes)
     view = columns if runs is None else runs
     assert fast is not None  # see `when`
     assert view is not None
@@ -168,18 +190,18 @@ def _result(y: Array, x: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
     return y.astype(x.dtype).reshape(kept)
 
 
-@reduce._sum.on("cpu", when=_can_add)
+@reduce._sum.on("cpu", when=_can_sum)
 def sum_of_many(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, y = x.shape, _result(_sums(x, axes), x, axes, keepdim)
     return y, lambda g, needs: (spread(g, shape, axes),)
 
 
-@tape.add_along.on("cpu", when=lambda g, axes: _can_add(g, axes=axes))
+@tape.add_along.on("cpu", when=lambda g, axes: _can_sum(g, axes=axes))
 def add_many_along(g: Array, axes: tuple[int, ...]) -> Array:
     return _result(_sums(g, axes), g, axes, True)
 
 
-@reduce._mean.on("cpu", when=_can_add)
+@reduce._mean.on("cpu", when=_can_sum)
 def mean_of_many(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     shape, count = x.shape, math.prod(x.shape[axis] for axis in axes)
     y = _result(_sums(x, axes) / count, x, axes, keepdim)
@@ -242,7 +264,7 @@ def norm_of_many(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) ->
 def extreme_of_many(
     x: Array, *, name: str, axes: tuple[int, ...], keepdim: bool, nan: bool
 ) -> Pair:
-    fast, (runs, columns) = kernels("reduce", x.dtype), _ways(x, axes)
+    fast, (runs, columns, _) = kernels("reduce", x.dtype), _ways(x, axes)
     assert fast is not None  # see `when`
     join, sign = (np.maximum, 1) if name == "max" else (np.minimum, -1)
     if runs is not None:
@@ -300,7 +322,7 @@ def product_of_many(x: Array, *, axis: int | None, keepdim: bool) -> Pair:
     """The gradient, if no number is 0, infinite or NaN: g y / x."""
     fast, axes = kernels("reduce", x.dtype), _of_product(x, axis)
     assert fast is not None  # see `when`
-    runs, columns = _ways(x, axes)
+    runs, columns, _ = _ways(x, axes)
     if columns is not None:
         y = _in_strips(x, columns, fast.joining("multiply"), dtype=x.dtype)
     else:
