@@ -75,7 +75,7 @@ LIMITS = {
     "minigrad.cpu.reduce.FEW": (1, 1 << 12),
     "minigrad.cpu.reduce.MANY": (1,),
     "minigrad.cpu.reduce.SHORTEST": (1, 2, 64),
-    "minigrad.cpu.reduce.NARROWEST": (2, 8),
+    "minigrad.cpu.reduce.NARROWEST": (2, 2, 8),
     "minigrad.cpu.along.PIECE": (7, 1 << 18),
 }
 CASES = {
