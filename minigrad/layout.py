@@ -12,6 +12,8 @@ from __future__ import annotations
 import functools
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the latter cannot be named without CuPy
 
 
@@ -40,3 +42,9 @@ def memory_order_and_back(x: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _orders(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     order = sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis))
     return tuple(order), tuple(map(order.index, range(len(order))))
+
+
+@functools.lru_cache(maxsize=1024)  # the same few in each step of a training
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """``np.broadcast_shapes``, which takes as long as the sum of two small arrays."""
+    return np.broadcast_shapes(*shapes)

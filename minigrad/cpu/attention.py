@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..device import Array
-from ..layout import memory_order
+from ..layout import broadcast_shapes, memory_order
 from ..memory import empty
 from ..ops.attention import _attention
 from ..tape import Backward
@@ -99,7 +99,7 @@ def attention(
 ) -> tuple[Array, Backward]:
     fast, dtype = kernels("attention", q.dtype), q.dtype
     assert fast is not None  # see `_serves`
-    beside = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    beside = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     (length, size), count, factor = q.shape[-2:], k.shape[-2], dtype.type(scale)
     sizes = (*beside, length, count)
     qs, ks, vs = (_by_heads(_matrices(x), beside) for x in (q, k, v))

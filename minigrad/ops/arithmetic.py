@@ -7,7 +7,6 @@ floating dtype (float32 for a number), as in PyTorch. Two different floating dty
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
+from ..layout import broadcast_shapes
 from ..options import lacks
 from ..tape import Backward, Diagonal, Multilinear, Rerun, keeping, op
 from ..tensor import Number, Tensor
@@ -38,17 +38,12 @@ def meet(name: str, a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
 def check_broadcast(name: str, a: Any, b: Any) -> None:
     """Raise ValueError if a and b are arrays whose shapes do not broadcast."""
     first, second = getattr(a, "shape", ()), getattr(b, "shape", ())
-    if first != second and not _broadcast(first, second):
-        raise ValueError(f"{name}: shapes {first} and {second} do not broadcast")
-
-
-@functools.lru_cache(maxsize=1024)  # the same few in each step of a training
-def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    if first == second:
+        return
     try:
-        np.broadcast_shapes(first, second)
+        broadcast_shapes(first, second)
     except ValueError:
-        return False
-    return True
+        raise ValueError(f"{name}: shapes {first} and {second} do not broadcast") from None
 
 
 def are_floats(a: Any, b: Any) -> bool:
@@ -236,7 +231,7 @@ def clamp(
             check.fits(name, bound, input.dtype)
     try:
         if len(shapes) > 1:
-            np.broadcast_shapes(*shapes)
+            broadcast_shapes(*shapes)
     except ValueError:
         raise ValueError(f"clamp: shapes {shapes} do not broadcast") from None
     return _clamp(input, low, high)

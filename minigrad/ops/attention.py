@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import check
 from ..device import Array, get_xp
+from ..layout import broadcast_shapes
 from ..sums import in_float32, total
 from ..tape import Backward, Rerun, op
 from ..tensor import Tensor
@@ -101,25 +102,25 @@ def scaled_dot_product_attention(
             raise ValueError(f"{name}: expected shape (..., length, size), got {t.shape}")
         if t.dtype != query.dtype:
             raise TypeError(f"{name}: expected dtype {query.dtype} as query, got {t.dtype}")
-    if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+    q, k, v = query.shape, key.shape, value.shape
+    if q[-1] != k[-1] or k[-2] != v[-2]:
         raise ValueError(
-            f"key: expected query's last size {query.shape[-1]} and value's length "
-            f"{value.shape[-2]}, got {key.shape}"
+            f"key: expected query's last size {q[-1]} and value's length {v[-2]}, got {k}"
         )
-    if 0 in (*query.shape[-2:], *key.shape[-2:]):
-        raise ValueError(f"query: expected lengths and sizes from 1, got {query.shape}")
+    if 0 in (*q[-2:], *k[-2:]):
+        raise ValueError(f"query: expected lengths and sizes from 1, got {q}")
     if check.boolean("is_causal", is_causal) and attn_mask is not None:
         raise ValueError("attn_mask: expected none beside is_causal=True")
     share = check.number("dropout_p", dropout_p, 0, 1)
-    factor = 1 / math.sqrt(query.shape[-1])
+    factor = 1 / math.sqrt(q[-1])
     if scale is not None:
         factor = check.number("scale", scale, -math.inf)
     try:
-        beside = np.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
+        beside = broadcast_shapes(q[:-2], k[:-2], v[:-2])
     except ValueError:
-        shapes = f"{query.shape}, {key.shape} and {value.shape}"
-        raise ValueError(f"query: expected leading sizes that broadcast, got {shapes}") from None
-    size, xp = (*beside, query.shape[-2], key.shape[-2]), get_xp(query.data)
+        expected = "leading sizes that broadcast"
+        raise ValueError(f"query: expected {expected}, got {q}, {k} and {v}") from None
+    size, xp = (*beside, q[-2], k[-2]), get_xp(query.data)
     bias = None if attn_mask is None else _bias(attn_mask, size, query)
     factors = dropout(Tensor(xp.ones(size, query.dtype)), share) if share else None
     return _attention(query, key, value, bias, factors, scale=factor, causal=is_causal)

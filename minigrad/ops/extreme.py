@@ -50,7 +50,8 @@ def shared(g: Array, x: Array, y: Array, axes: tuple[int, ...], nan: bool) -> Ar
 
 def check_not_empty(name: str, input: Tensor, dim: Any) -> None:
     """Raise ValueError if a dimension of ``dim`` (None for all) is empty."""
-    if 0 in [input.shape[i] for i in check.axes("dim", dim, input.ndim)]:
+    axes = check.axes("dim", dim, input.ndim)
+    if input.data.size == 0 and 0 in [input.shape[i] for i in axes]:
         raise ValueError(f"{name}: an empty reduction has no value, got shape {input.shape}")
 
 

@@ -89,14 +89,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     check.no_bools("input", check.tensor("input", input))
     check.tensor("weight", weight, (2,), "(O, F)")
-    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+    shape, (out, features) = input.shape, weight.shape
+    if not shape or shape[-1] != features:
         raise ValueError(
-            f"input: expected {weight.shape[1]} features last (weight {weight.shape}), "
-            f"got shape {input.shape}"
+            f"input: expected {features} features last (weight {weight.shape}), got shape {shape}"
         )
     if input.dtype != weight.dtype:
         raise TypeError(f"weight: expected dtype {input.dtype} as input, got {weight.dtype}")
-    check.vector("bias", bias, weight.shape[0], input)
-    rows = input if input.ndim == 2 else input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
-    y = _linear(rows, weight, bias)
-    return y if input.ndim == 2 else y.reshape(*input.shape[:-1], weight.shape[0])
+    check.vector("bias", bias, out, input)
+    if len(shape) == 2:
+        return _linear(input, weight, bias)
+    y = _linear(input.reshape(math.prod(shape[:-1]), features), weight, bias)
+    return y.reshape(*shape[:-1], out)

@@ -17,6 +17,7 @@ from ..device import Array, get_xp
 from ..dispatch import Dispatched
 from ..events import listeners
 from ..hooks import Hooks
+from ..layout import broadcast_shapes
 from ..memory import out_of_memory
 from ..quiet import quiet
 from ..sums import total
@@ -147,7 +148,7 @@ class Gradient:
             shape, dtype = target.shape, target.dtype
             if result.shape != shape:
                 try:
-                    stretched = np.broadcast_shapes(result.shape, shape) == result.shape
+                    stretched = broadcast_shapes(result.shape, shape) == result.shape
                 except ValueError:
                     stretched = False
                 if not stretched:
