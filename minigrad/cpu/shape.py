@@ -280,7 +280,9 @@ def _writes_slices(x: Array, value: Any, *, index: Any) -> bool:
 @inplace._in_place.on("cpu", when=_writes_slices)
 def written(x: Array, value: Any, *, index: Any) -> Pair:
     place = x if index is ... else x[index]
-    if not isinstance(value, np.ndarray) or not value.ndim:
+    if isinstance(place, np.generic):  # an element's copy, not a view
+        x[index] = value
+    elif not isinstance(value, np.ndarray) or not value.ndim:
         copy.fill(place, value)
     else:
         apart = copied(value) if np.may_share_memory(value, place) else value
