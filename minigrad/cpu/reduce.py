@@ -101,7 +101,7 @@ def _find_ways(x: Array, axes: tuple[int, ...]) -> _Ways:
     return _Ways(
         runs if runs.n >= SHORTEST else None,
         across if inside >= NARROWEST else None,
-        across if inside < NARROWEST <= together else None,
+        across if 1 < inside < NARROWEST <= together else None,
     )
 
 
