@@ -97,10 +97,10 @@ def _along(shape: tuple[int, ...], order: tuple[int, ...], axes: tuple[int, ...]
     return Along(shape, order, axes)
 
 
-def pieces(count: int, numbers: int, least: int = 0) -> tuple[slice, ...]:
+def pieces(count: int, numbers: int) -> tuple[slice, ...]:
     """How ``count`` parts of some work on so many numbers are cut: into pieces of at least PIECE
-    and ``least`` numbers, and few for each thread, because handing one over takes time."""
-    return split_range(count, min(-(-numbers // max(PIECE, least)), EACH * get_num_threads()))
+    numbers, and few for each thread, because handing one over takes time."""
+    return split_range(count, min(-(-numbers // PIECE), EACH * get_num_threads()))
 
 
 def share(

@@ -21,15 +21,6 @@ from minigrad.cpu import threads
 from tests.common import Interrupt, grid, interrupted, leaf, refuses
 
 
-@pytest.fixture(params=[1, 2, 3])
-def number(request):
-    """Run with this many threads, and as before afterwards."""
-    before = mg.get_num_threads()
-    mg.set_num_threads(request.param)
-    yield request.param
-    mg.set_num_threads(before)
-
-
 def gradients():
     """A network large enough for every threaded path."""
     f = mg.functional

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from . import inline_sum
+from .softmax import add_products
 from .team import parallel_for
 
 RUN = 1024  # products that are added in their own dtype
-
-
-@inline_sum
-def add_products(a, b, zero):
-    total = zero
-    for k in range(len(a)):
-        total += a[k] * b[k]
-    return total
 
 
 @parallel_for

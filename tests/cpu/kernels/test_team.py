@@ -24,15 +24,6 @@ def count_up(out, borders, sleep, first, last):
         out[k] += 1
 
 
-@pytest.fixture
-def number(request):
-    """Run with this many threads, and as before afterwards."""
-    before = threads.get_num_threads()
-    threads.set_num_threads(request.param)
-    yield request.param
-    threads.set_num_threads(before)
-
-
 def test_wait():
     number = np.zeros(1, np.int64)
     at = number.ctypes.data
