@@ -42,13 +42,16 @@ import numpy as np
 
 from ..device import Array
 from ..memory import empty
+from .caches import second_level_bytes
 from .compiled import kernels
 from .threads import PRODUCTS, get_num_threads, launch, seats, split_range, table_of
 
 Pair = tuple[int, int]
 
 MAX_BLOCK_BYTES = 1 << 20  # of a block's input points in `correlate`, to fit a core's cache
-MAX_GROUP_BYTES = 1 << 18  # of output points that are computed together
+# Of output points that are computed together: the more, the less often a block's input points are
+# read. They leave half of the second-level cache to these, and 256 KiB to filters.
+MAX_GROUP_BYTES = max(second_level_bytes() // 2 - (1 << 18), 1 << 18)
 MAX_SUM_BYTES = 1 << 20  # of a block's points in `weight_gradient`
 LEAST_COLUMNS = 128  # of a block: with fewer, filters come from memory too often
 LEAST_SUMMED = 256  # in `weight_gradient`: with fewer, adding up vectors takes too long
