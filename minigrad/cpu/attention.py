@@ -111,7 +111,7 @@ def attention(
     groups = _cut(n, heads, length, count, causal, get_num_threads(), SCORES)
     noted = np.empty((2, n * heads * length), dtype)
     products = n * heads * length * count * size
-    few = 0 if products < elementwise._MIN_PARALLEL_PRODUCT else None
+    few = 0 if products < elementwise.MIN_HELD_PRODUCT else None
 
     def scores(block: Block) -> tuple[Array, Array]:
         """The block's queries, scaled, and their scores."""

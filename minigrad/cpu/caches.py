@@ -15,6 +15,6 @@ USUAL = 1 << 20
 def second_level_bytes() -> int:
     """Bytes of a core's second-level cache, or :data:`USUAL` where Linux does not tell."""
     with suppress(OSError):
-        if found := re.fullmatch(r"(\d+)K", SECOND_LEVEL.read_text().strip()):
+        if found := re.fullmatch(r"(\d+)K", SECOND_LEVEL.read_text("ascii").strip()):
             return int(found[1]) << 10
     return USUAL

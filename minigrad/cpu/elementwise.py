@@ -173,8 +173,9 @@ def scratch(name: str, like: Array) -> Array:
 
 # ---------------------------------------------------------------------------- matrix product
 
-# Multiply-adds; fewer take some 5 µs, as much as it takes to hold BLAS to one thread.
-_MIN_PARALLEL_PRODUCT = (1 << 18) + 1
+# Multiply-adds. Fewer than these take some 5 µs, as much as it takes to hold BLAS to one thread,
+MIN_HELD_PRODUCT = (1 << 18) + 1
+MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
 
 
 def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None = None) -> Array:
@@ -188,7 +189,7 @@ def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None =
     n = b.shape[1]
     if not isinstance(a, np.ndarray):
         return get_xp(a).matmul(a, b, out=out)
-    if m * n * k < _MIN_PARALLEL_PRODUCT:
+    if m * n * k < MIN_HELD_PRODUCT:
         # np.dot takes half of np.matmul's time to begin. For it 0 times NaN is 0 if one matrix is a
         # single number.
         quick = out is None and a.size > 1 and b.size > 1
@@ -198,7 +199,7 @@ def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None =
         return y
     if out is None:
         out = empty((m, n), a.dtype)
-    count = get_num_threads()
+    count = get_num_threads() if m * n * k >= MIN_SHARED_PRODUCT else 1
     if shift is not None:  # is added while a part is in a cache
         count *= -(-out.size // (count * BLOCK))
     parts, every = split_range(max(m, n), count, align=16), slice(None)

@@ -23,7 +23,7 @@ def matrix_product(a: Array, b: Array) -> Array:
     if a.shape[1] == 1:  # a column and a row, of which BLAS makes little
         outer: Array = mul.run(a, b)[0]
         return outer
-    if len(a) == b.shape[1] == 1 and a.size >= elementwise._MIN_PARALLEL_PRODUCT:
+    if len(a) == b.shape[1] == 1 and a.size >= elementwise.MIN_HELD_PRODUCT:
         return _dot(contiguous(a).reshape(-1), contiguous(b).reshape(-1))
     return matmul2d(a, b)
 
@@ -46,9 +46,11 @@ def matrix_products(a: Array, b: Array) -> Array:
     a, b = _for_blas(a), _for_blas(b)
     beside = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     shape = (*beside, a.shape[-2], b.shape[-1])
-    if math.prod(shape) * a.shape[-1] < elementwise._MIN_PARALLEL_PRODUCT or beside[0] == 1:
+    products = math.prod(shape) * a.shape[-1]
+    if products < elementwise.MIN_HELD_PRODUCT or beside[0] == 1:
         return np.matmul(a, b)
-    y, parts = empty(shape, a.dtype), split_range(beside[0], 4 * get_num_threads())
+    count = 4 * get_num_threads() if products >= elementwise.MIN_SHARED_PRODUCT else 1
+    y, parts = empty(shape, a.dtype), split_range(beside[0], count)
 
     def task(i: int) -> None:
         left, right = (x[parts[i]] if x.ndim == y.ndim and len(x) > 1 else x for x in (a, b))

@@ -339,10 +339,10 @@ def parallel(
     few = count == 1 or (elements is not None and elements < MIN_PARALLEL_SIZE)
     before = quiet.enter()  # NaN and infinity are values, not warnings, as in workers
     try:
-        if few and not blas:
-            work(range(count))
-        else:
-            with _blas if blas else _nothing:
+        with _blas if blas else _nothing:
+            if few:
+                work(range(count))
+            else:
                 _share(work, count)
     finally:
         quiet.leave(before)

@@ -37,15 +37,18 @@ def matmul(draw: Any) -> Arguments:
     return [grid((*a, m, k), seed), grid((*b, k, n), seed + 1)], {}
 
 
-LIMITS = {"minigrad.cpu.elementwise._MIN_PARALLEL_PRODUCT": (1, 1 << 17)}
+PRODUCTS = {  # from which BLAS is held to one thread, and from which threads share a product
+    "minigrad.cpu.elementwise.MIN_HELD_PRODUCT": (1, 1 << 17),
+    "minigrad.cpu.elementwise.MIN_SHARED_PRODUCT": (1, 1 << 17),
+}
 WEIGHTS = {"minigrad.cpu.linear.MIN_WEIGHTS": (0, 1 << 17), "minigrad.cpu.linear.NARROW": (1, 32)}
 
 CASES = {
     _linear: Cases(
         linear(*[sizes] * 3) | few_rows(),
         linear(*[st.sampled_from([4, 8, 16])] * 3),
-        limits=LIMITS | WEIGHTS,
+        limits=PRODUCTS | WEIGHTS,
         special=True,
     ),
-    _matmul: Cases(matmul(), limits=LIMITS, special=True, batch_last=False),
+    _matmul: Cases(matmul(), limits=PRODUCTS, special=True, batch_last=False),
 }

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from minigrad.ops.product import _einsum
 from tests.common import grid, seeds
+from tests.ops.cases_linear import PRODUCTS
 from tests.ops.driver import Arguments, Cases
 
 EQUATIONS = (
@@ -25,11 +26,4 @@ def sums(draw: Any) -> Arguments:
     return xs, {"terms": terms, "result": result}
 
 
-CASES = {
-    _einsum: Cases(
-        sums(),
-        limits={"minigrad.cpu.elementwise._MIN_PARALLEL_PRODUCT": (1, 1 << 17)},
-        special=True,
-        batch_last=False,
-    )
-}
+CASES = {_einsum: Cases(sums(), limits=PRODUCTS, special=True, batch_last=False)}
