@@ -1,10 +1,11 @@
-"""Convolution on the CPU: forward and its two gradients, each by the fastest of five algorithms.
+"""Convolution on the CPU: forward and its two gradients, each by the fastest of six algorithms.
 Transposed convolution is the same three. :mod:`minigrad.cpu.conv_pixels` serves 1 x 1 filters of
 images in C order.
 
 All other arrays here are batch-innermost, (C, H, W, N) (see :mod:`minigrad.layout`).
 
 - :mod:`minigrad.cpu.conv_winograd` serves 3 x 3 filters where it needs fewer operations,
+- :mod:`minigrad.cpu.conv_dense` serves images with fewer pixels than a filter has,
 - :mod:`minigrad.cpu.conv_rows` serves few pixels and many filters;
 - :mod:`minigrad.cpu.conv_shifted` serves few images or channels;
 - :mod:`minigrad.cpu.conv_direct` serves everything else; these are compiled;
@@ -25,7 +26,7 @@ from ..layout import from_batch_last
 from ..ops.conv import Pair, Window, _conv2d, flip_filters
 from ..ops.conv_transpose import _conv_transpose2d
 from ..tape import Backward, keeping
-from . import conv_columns, conv_direct, conv_pixels, conv_rows, conv_shifted
+from . import conv_columns, conv_dense, conv_direct, conv_pixels, conv_rows, conv_shifted
 from . import conv_winograd as winograd
 from .compiled import is_compiled, kernels
 from .elementwise import to_batch_last
@@ -82,13 +83,15 @@ def _ways(
     x, w, g = (np.broadcast_to(dtype.type(0), s) for s in (image, filters, (o, *size, n)))
     plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
     fast = plain and winograd.is_supported(x, o, size)
-    few = not fast and conv_rows.is_supported(x, w, size, groups)
+    few = conv_rows.is_supported(x, w, size, groups)
     most = few and not conv_shifted.fills_vectors(size[0] * size[1] * n, dtype)
+    tiny = conv_dense if conv_dense.is_supported(x, window.kernel, groups) else None
+    rows = conv_rows if most else None
     return _Ways(
-        None if fast else conv_rows if most else _of_results(x, window, window.stride, groups),
+        None if fast else tiny or rows or _of_results(x, window, window.stride, groups),
         None if plain and winograd.is_supported(g, c, (h, wide))
-        else conv_rows if most else _of_results(g, window, (1, 1), groups),
-        None if fast else conv_rows if few else _general(x, groups),
+        else tiny or rows or _of_results(g, window, (1, 1), groups),
+        None if fast else tiny or (conv_rows if few else _general(x, groups)),
         *(padding, window, groups),
     )  # fmt: skip
 

@@ -106,6 +106,7 @@ CASES = {
         gpu=on_gpu(),
         limits={
             "minigrad.cpu.conv_columns.MAX_COLUMN_BYTES": (1, 200, 1000, 3 << 19),
+            "minigrad.cpu.conv_dense.LEAST_IMAGES": (1, 48),
             "minigrad.cpu.conv_pixels.LEAST_PIXELS": (1, 64),
             "minigrad.cpu.conv_pixels.LEAST_PRODUCTS": (1,),
             "minigrad.cpu.conv_pixels.TILE_BYTES": (1, 1 << 15),
