@@ -176,6 +176,12 @@ def scratch(name: str, like: Array) -> Array:
 # Multiply-adds. Fewer than these take some 5 µs, as much as it takes to hold BLAS to one thread,
 MIN_HELD_PRODUCT = (1 << 18) + 1
 MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
+READ = 8  # multiply-adds in the time in which a core reads a number
+
+
+def is_shared(products: int, a: Array, b: Array) -> bool:
+    """Whether so many multiply-adds of the numbers of a and b are shared among the cores."""
+    return products + READ * (a.size + b.size) >= MIN_SHARED_PRODUCT
 
 
 def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None = None) -> Array:
@@ -199,7 +205,7 @@ def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None =
         return y
     if out is None:
         out = empty((m, n), a.dtype)
-    count = get_num_threads() if m * n * k >= MIN_SHARED_PRODUCT else 1
+    count = get_num_threads() if is_shared(m * n * k, a, b) else 1
     if shift is not None:  # is added while a part is in a cache
         count *= -(-out.size // (count * BLOCK))
     parts, every = split_range(max(m, n), count, align=16), slice(None)

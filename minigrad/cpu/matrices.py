@@ -49,7 +49,7 @@ def matrix_products(a: Array, b: Array) -> Array:
     products = math.prod(shape) * a.shape[-1]
     if products < elementwise.MIN_HELD_PRODUCT or beside[0] == 1:
         return np.matmul(a, b)
-    count = 4 * get_num_threads() if products >= elementwise.MIN_SHARED_PRODUCT else 1
+    count = 4 * get_num_threads() if elementwise.is_shared(products, a, b) else 1
     y, parts = empty(shape, a.dtype), split_range(beside[0], count)
 
     def task(i: int) -> None:
