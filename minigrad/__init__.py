@@ -19,7 +19,7 @@ from . import (
 from .anomaly import detect_anomaly
 from .checkpoint import load, save
 from .cpu.compiled import is_compiled, set_compiled, watch_compilation
-from .cpu.threads import get_num_threads, set_num_threads
+from .cpu.threads import get_num_threads, set_flush_denormal, set_num_threads
 from .creation import (
     arange,
     as_tensor,
@@ -191,6 +191,8 @@ __all__ = [
     "randperm",
     "save",
     "set_compiled",
+    "set_flush_denormal",
+    "set_flush_denormal",
     "set_grad_enabled",
     "set_implementation",
     "set_num_threads",

@@ -22,6 +22,7 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
+from .conv_rows import output_size
 from .elementwise import contiguous, matmul2d
 from .threads import launch
 
@@ -40,7 +41,7 @@ def is_supported(x: Array, kernel: Pair, groups: int) -> bool:
 def _taps(size: Pair, padding: Pair, window: Window) -> Array:
     """By which kernel offset each output reads each pixel of an image: (outputs, pixels), −1 where
     it does not read it."""
-    out = _output(size, padding, window)
+    out = output_size(size, padding, window)
     read = []
     options = zip(size, out, padding, window.stride, window.kernel, window.dilation, strict=True)
     for pixels, outputs, before, stride, kernel, dilation in options:
@@ -50,10 +51,6 @@ def _taps(size: Pair, padding: Pair, window: Window) -> Array:
     rows, columns = read[0][:, None, :, None], read[1][:, None]
     taps = np.where((rows < 0) | (columns < 0), -1, rows * window.kernel[1] + columns)
     return taps.reshape(math.prod(out), math.prod(size))
-
-
-def _output(size: Pair, padding: Pair, window: Window) -> Pair:
-    return window.output(size[0] + 2 * padding[0], size[1] + 2 * padding[1])
 
 
 def _compiled(x: Array) -> ModuleType:
@@ -84,7 +81,7 @@ def correlate(
     """:func:`minigrad.cpu.conv_direct.correlate`."""
     size, n = x.shape[1:3], x.shape[3]
     y = matmul2d(_matrix(w, _taps(size, padding, window)), _columns(x))
-    y = y.reshape(len(w), *_output(size, padding, window), n)
+    y = y.reshape(len(w), *output_size(size, padding, window), n)
     if b is not None:
         y += b[:, None, None, None]
     return y

@@ -241,7 +241,7 @@ def _constants(real: Any, integer: Any, erf: Any, normal: Any) -> dict[str, Any]
         "ROUND": shift,
         "LN2_HIGH": high,
         "LN2_LOW": low,
-        "LEAST": math.log(limits.smallest_subnormal) - 1,  # whose exponential is 0
+        "LEAST": (limits.minexp - limits.nmant) * math.log(2) - 1,  # whose exponential is 0
         "MOST": math.log(limits.max) + 0.5,  # whose exponential is ∞
         "LOWER": 2.0**-64,  # and RAISE is 64
         "FINITE": limits.max,
