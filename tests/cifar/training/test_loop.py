@@ -46,6 +46,24 @@ def test_a_loss_that_is_read_later_tells_its_step(small, tmp_path):
         train.run(tiny.settings(tmp_path / "run"))
 
 
+def test_subnormal_numbers_are_zero_in_training(small, tmp_path):
+    tiny_number, found = np.full(1, 1e-40, np.float32), []
+
+    def is_kept():
+        return bool((tiny_number * np.float32(0.5)).view(np.int32)[0])
+
+    def each_batch(number, images):
+        found.append(is_kept())
+        return images
+
+    if not mg.set_flush_denormal(False):
+        pytest.skip("unknown for this processor and system")
+    small(each_batch=each_batch)
+    train.run(tiny.settings(tmp_path))
+    assert set(found) == {False}
+    assert is_kept()
+
+
 def test_progress_bar(small, tmp_path, capsys):
     settings = Settings("tiny", "cpu", out=str(tmp_path / "run"), progress=True)
     train.run(settings)
