@@ -64,6 +64,23 @@ def test_what_threads_do_not_share():
     assert table(PERFORMANCE, "model, images") == expected
 
 
+def test_which_parts_threads_do_not_share():
+    expected = []
+    for row in read("serial-cpu")["results"]:
+        shares = {p["part"]: (2 * p["two"] - p["one"]) / row["one"] for p in row["parts"]}
+        convolution = sum(share for part, share in shares.items() if part.startswith("conv2d"))
+        named = [convolution, shares["optimiser"], shares["the rest"]]
+        other = sum(shares.values()) - sum(named)
+        expected.append([row["model"], *(f"{100 * share:.0f} %" for share in (*named, other))])
+    assert table(PERFORMANCE, "model | convolution") == expected
+
+
+def test_start_up():
+    seconds = read("startup-cpu")["seconds"]
+    expected = [[process, f"{min(times):.2f}"] for process, times in seconds.items()]
+    assert table(PERFORMANCE, "process") == expected
+
+
 def test_rounding():
     names = ("float64", "float32", "float32, plain NumPy", "PyTorch, float32")
     expected = [
