@@ -192,7 +192,6 @@ __all__ = [
     "save",
     "set_compiled",
     "set_flush_denormal",
-    "set_flush_denormal",
     "set_grad_enabled",
     "set_implementation",
     "set_num_threads",

@@ -73,7 +73,7 @@ LAYERS = (
     ("minigrad.onnx", "minigrad.autograd", "minigrad.explore"),
     ("minigrad.cpu.conv_direct", "minigrad.cpu.conv_columns", "minigrad.cpu.matrices"),
     ("minigrad.cpu.conv_shifted", "minigrad.cpu.conv_rows", "minigrad.cpu.planes"),
-    ("minigrad.cpu.conv_pixels",),
+    ("minigrad.cpu.conv_pixels", "minigrad.cpu.conv_dense"),
     IMPLEMENTATIONS,
     ("minigrad.implementations",),
     ("minigrad",),

@@ -72,8 +72,8 @@ NO_TIME: dict[str, str] = {
         float16 float32 float64 fuse get_implementation get_num_threads get_precision get_xp
         gradcheck gradgradcheck iinfo inf inference_mode int16 int32 int64 int8 is_compiled
         is_gpu_available is_grad_enabled is_inference_mode_enabled manual_seed nan no_grad op pi
-        set_compiled set_grad_enabled set_implementation set_num_threads set_precision trace uint16
-        uint32 uint64 uint8 watch_compilation""",
+        set_compiled set_flush_denormal set_grad_enabled set_implementation set_num_threads
+        set_precision trace uint16 uint32 uint64 uint8 watch_compilation""",
 }
 
 

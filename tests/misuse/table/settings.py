@@ -16,6 +16,7 @@ def captured(inputs: Any) -> Any:
 calls("memory.used", mg.memory.used, {}, where="cpu")
 calls("memory.held", mg.memory.held, {}, where="cpu")
 calls("set_num_threads", mg.set_num_threads, {}, threads=1)
+calls("set_flush_denormal", mg.set_flush_denormal, {}, mode=False)
 calls("set_precision", mg.set_precision, {}, precision="fp32")
 calls(
     "watch_compilation",
@@ -46,6 +47,7 @@ calls("CapturedStep.__call__", captured, {"inputs": ("tensor",)}, inputs=mg.ones
 
 WRONG |= {
     "set_num_threads": {"threads": [0, -1, 4097, True, 1.0, None]},
+    "set_flush_denormal": {"mode": [1, 0, None]},
     "set_precision": {"precision": ["fp16", "", 32, True]},
     "set_compiled": {"enabled": [1, 0, None]},
     "set_implementation": {"choice": ["fast", None, True]},
