@@ -15,7 +15,7 @@ rest, which is mostly Python between them. Each part has its own T₁ and T₂, 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +33,7 @@ class Clock:
     """Seconds of each part of a step. Parts do not contain each other, except the rest."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """``function``, whose time is added to that of ``part``."""
