@@ -333,7 +333,7 @@ def _assert_close(
         if mode == "sum":
             allowed = np.maximum(allowed, np.nan_to_num(np.abs(bound), nan=0, posinf=np.inf))
         if mode == "all":
-            allowed = np.full_like(allowed, max(allowed.max(initial=0), 2))  # as terms
+            allowed = np.full_like(allowed, max(allowed.max(initial=0), 2))  # terms are so large
         allowed = rtol * allowed + 8 * float(np.finfo(expected.dtype).tiny)
         off = np.abs(found.astype(np.float64) - expected)
     both = (found == expected) | (np.isnan(found) & np.isnan(expected))
