@@ -56,8 +56,7 @@ def train_opening(run: Run) -> Opening:
 @contextmanager
 def flush_denormal() -> Iterator[None]:
     """Context in which the CPU takes subnormal numbers for zero. Filters that nothing needs decay
-    to such numbers, a tenth of all weights after nine epochs of *dense-residual*, and processors
-    may take a hundred times as long for them."""
+    to such numbers, and processors may take many times as long for them."""
     mg.set_flush_denormal(True)
     try:
         yield
