@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 numba = pytest.importorskip("numba")
+kernels = pytest.importorskip("minigrad.cpu.kernels")
 vector = pytest.importorskip("minigrad.cpu.kernels.vector")
 
 
@@ -92,3 +93,18 @@ def test_moves():
         found = y.copy()
         move(x, found, n)
         np.testing.assert_array_equal(found, [-1, -1, *range(1, 1 + n), *[-1] * (198 - n)])
+
+
+def double(x):
+    for k in range(len(x)):
+        x[k] += x[k]
+
+
+@pytest.mark.skipif(vector.WIDTH < 64, reason="this processor has no vectors of 512 bits")
+def test_the_compilers_own_vectors_are_as_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    x, compiled = np.ones(100, np.float32), kernels.jit(double)
+    compiled(x)
+    np.testing.assert_array_equal(x, 2)
+    (code,) = compiled.inspect_asm().values()
+    assert "%zmm" in code  # the registers of 512 bits
