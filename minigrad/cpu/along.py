@@ -16,7 +16,9 @@ from .threads import get_num_threads, launch, parallel, parts_of, split_range
 PIECE = 1 << 18  # numbers of a task, at least
 EACH = 4  # tasks for each thread, at most
 STRIP = 1 << 16  # numbers of a strip of columns, so that it stays in a core's cache
+TURNED = 1 << 13  # the same of turned rows, which are few numbers
 COST = 8  # of an exponential, beside a plain pass over one number
+SHORT_ROW = 32  # numbers of a row, at most, that :func:`columns` turns
 
 
 class Along:
@@ -29,6 +31,8 @@ class Along:
     Where inner is 1, memory consists of ``outer`` rows of n numbers. Otherwise kernels take strips:
     some columns, side by side, of one outer index.
     """
+
+    strip = STRIP
 
     def __init__(
         self, shape: tuple[int, ...], order: tuple[int, ...], axes: tuple[int, ...]
@@ -76,20 +80,44 @@ class Along:
         last)``; see :mod:`minigrad.cpu.kernels.softmax`. ``numbers`` says how many are read, if not
         all."""
         found = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
-        width, count = self.strips(16, STRIP)
+        width, count = self.strips(16, self.strip)
         work = COST * (self.size if numbers is None else numbers)
         launch(found, count, work, *args, self.n, self.inner, width)
 
     def parts(self, numbers: int | None = None) -> int:
         """In how many parts :meth:`run` shares them."""
         work = COST * (self.size if numbers is None else numbers)
-        return parts_of(self.strips(16, STRIP)[1], work)
+        return parts_of(self.strips(16, self.strip)[1], work)
 
 
 def along(x: Array, *axes: int) -> Along:
     """How ``x`` lies in memory along ``axes``."""
     order = range(x.ndim) if x.flags.c_contiguous else memory_order(x)
     return _along(x.shape, tuple(order), axes)
+
+
+class Turned(Along):
+    """Rows in C's order, copied so that the numbers of each lie apart, as columns."""
+
+    strip = TURNED
+
+    def array(self, flat: Array, *sizes: int) -> Array:
+        return contiguous(super().array(flat, *sizes))
+
+
+def columns(x: Array, *axes: int) -> Along:
+    """:func:`along`, but with short rows :class:`Turned`. A kernel's vector then holds one number
+    of each of many rows, instead of the few of one and a rest."""
+    view = along(x, *axes)
+    if view.inner > 1 or view.n > SHORT_ROW or view.outer < 16 or not x.flags.c_contiguous:
+        return view
+    return _turned(x.shape, axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _turned(shape: tuple[int, ...], axes: tuple[int, ...]) -> Turned:
+    rest = (i for i in range(len(shape)) if i not in axes)
+    return Turned(shape, (*axes, *rest), axes)
 
 
 @functools.lru_cache(maxsize=1024)  # the same few shapes in every training step

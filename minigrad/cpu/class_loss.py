@@ -19,7 +19,7 @@ from ..ops.loss import (
     spread,
 )
 from ..tape import Backward, Gone, keeping
-from .along import COST, along
+from .along import COST, along, columns
 from .compiled import kernels
 
 
@@ -56,7 +56,8 @@ def cross_entropy(
     fast, shape, dtype = kernels("class_loss", x.dtype), x.shape, x.dtype
     assert fast is not None  # see `when`
     kernel = functools.partial(fast.kernel, dtype=dtype)
-    view, columns = along(x, 1), (shape[0], 1, *shape[2:])
+    sparse = from_log and used is not None and not smoothing  # only numbers of targets are read
+    view, once = (along if sparse else columns)(x, 1), (shape[0], 1, *shape[2:])
     memory, w = view.flat(x), np.empty(shape[1], dtype)
     w[...] = 1 if weight is None else weight
     if used is None:  # probabilities
@@ -65,10 +66,9 @@ def cross_entropy(
     else:
         index, counts, p = target, used, np.empty(0, dtype)
         if x.ndim > 2:
-            index, counts = (view.flat(t.reshape(columns)) for t in (target, used))
+            index, counts = (view.flat(t.reshape(once)) for t in (target, used))
     targets = (index, counts, p, w, dtype.type(1 - smoothing), dtype.type(smoothing / shape[1]))
     found = np.empty((5, x.size // shape[1]), dtype)
-    sparse = from_log and used is not None and not smoothing  # only numbers of targets are read
     read = found.shape[1] if sparse else None
     sums = np.zeros((view.parts(read), 2))
     view.run(kernel, "value", from_log, found, sums, memory, targets, numbers=read)
@@ -77,7 +77,7 @@ def cross_entropy(
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         out, g = empty((memory.size,), dtype), spread(g, norm, reduction)
-        slopes = view.flat(g.reshape(columns)) if g.ndim else np.full(found.shape[1], g)
+        slopes = view.flat(g.reshape(once)) if g.ndim else np.full(found.shape[1], g)
         read = view.size // COST if from_log else None  # no exponentials
         view.run(kernel, "gradient", from_log, out, found, memory, targets, slopes, numbers=read)
         return (view.array(out),)
@@ -86,7 +86,7 @@ def cross_entropy(
         y = view.array(found[0], 1)[:, 0]
     else:
         y = np.asarray(dtype.type(loss) / norm if reduction == "mean" else dtype.type(loss))
-    return y, keeping(backward, Gone(shape, dtype) if from_log else view.array(memory))
+    return y, keeping(backward, Gone(shape, dtype) if from_log else lambda: view.array(memory))
 
 
 @_focal_loss.on("cpu", when=_serves)

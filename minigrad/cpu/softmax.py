@@ -13,7 +13,7 @@ from ..memory import empty
 from ..ops import scan
 from ..ops.activation import Pair, _log_softmax, _softmax
 from ..tape import Operation
-from .along import COST, along
+from .along import COST, columns
 from .compiled import kernels
 from .elementwise import elementwise
 
@@ -28,16 +28,17 @@ def register(operation: Operation, logarithm: bool) -> None:
     def compiled(x: Array, *, axis: int) -> Pair:
         fast = kernels("softmax", x.dtype)
         assert fast is not None  # see `when`
-        view, kernel = along(x, axis), functools.partial(fast.kernel, dtype=x.dtype)
-        y = empty((x.size,), x.dtype)
-        view.run(kernel, "value", logarithm, y, view.flat(x))
+        view, kernel = columns(x, axis), functools.partial(fast.kernel, dtype=x.dtype)
+        found = empty((x.size,), x.dtype)
+        view.run(kernel, "value", logarithm, found, view.flat(x))
+        y = view.array(found)
 
         def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array]:
             out = empty((g.size,), g.dtype)
-            view.run(kernel, "gradient", logarithm, out, y, view.flat(g))
+            view.run(kernel, "gradient", logarithm, out, view.flat(y), view.flat(g))
             return (view.array(out),)
 
-        return view.array(y), backward
+        return y, backward
 
     compiled.__name__ = f"compiled_{operation.name}"
     operation.on("cpu", when=_serves)(compiled)
@@ -51,7 +52,7 @@ def _can_sum(x: Array, *, axes: tuple[int, ...], **_: Any) -> bool:
 def logsumexp(x: Array, *, axes: tuple[int, ...], keepdim: bool) -> Pair:
     fast = kernels("softmax", x.dtype)
     assert fast is not None  # see `when`
-    view, kernel = along(x, *axes), functools.partial(fast.kernel, dtype=x.dtype)
+    view, kernel = columns(x, *axes), functools.partial(fast.kernel, dtype=x.dtype)
     found, memory = np.empty(view.outer * view.inner, x.dtype), view.flat(x)
     view.run(kernel, "sum", found, memory)
     y = view.array(found, *(1,) * len(axes))

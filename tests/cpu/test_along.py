@@ -32,6 +32,31 @@ def test_flat_memory_and_back(layout, axes):
     np.testing.assert_array_equal(view.flat(beside), most)
 
 
+def test_short_rows_are_columns():
+    """A copy, and results in C's order again."""
+    x = np.arange(20 * 3.0).reshape(4, 5, 3)
+    view = along.columns(x, 2)
+    assert (view.outer, view.n, view.inner) == (1, 3, 20)
+    flat = view.flat(x)
+    np.testing.assert_array_equal(flat, x.reshape(20, 3).T.reshape(-1))
+    assert view.array(flat).flags.c_contiguous
+    np.testing.assert_array_equal(view.array(flat), x)
+    np.testing.assert_array_equal(view.array(flat[:20], 1), x[:, :, :1])
+
+
+def test_other_rows_stay():
+    for shape, axis in (
+        ((20, along.SHORT_ROW + 1), 1),
+        ((15, 3), 1),
+        ((20, 3), 0),
+        ((20, 3, 2), 1),
+    ):
+        x = np.zeros(shape)
+        assert along.columns(x, axis) is along.along(x, axis)
+    x = np.zeros((4, 5, 3)).transpose(1, 0, 2)  # rows in another order
+    assert along.columns(x, 2) is along.along(x, 2)
+
+
 @pytest.mark.parametrize("axis", range(3))
 def test_filled(axis, monkeypatch):
     """As x lies in memory; the parts together are all of it."""
@@ -50,7 +75,7 @@ def test_filled(axis, monkeypatch):
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 3, 40)])
 def test_all_rows_or_strips_are_run(shape, monkeypatch):
-    monkeypatch.setattr(along, "STRIP", 1)
+    monkeypatch.setattr(along.Along, "strip", 1)
     view, seen = along.along(np.zeros(shape), 1), []
     width, count = (1, 7) if view.inner == 1 else (16, 6)
     assert view.strips(16, 1) == (width, count)
