@@ -79,7 +79,7 @@ def _ways(
     """For x (C, H, W, N) and w (O, C / G, KH, KW)."""
     _, h, wide, n = image
     o, c = filters[:2]
-    size = conv_rows.output_size((h, wide), padding, window)
+    size = window.output((h, wide), padding)
     x, w, g = (np.broadcast_to(dtype.type(0), s) for s in (image, filters, (o, *size, n)))
     plain = window == Window((3, 3)) and groups == 1 and max(padding) <= 2
     fast = plain and winograd.is_supported(x, o, size)
@@ -135,7 +135,7 @@ def conv2d(
 
 def _reads_all(x: Array, *_: Any, padding: Pair, window: Window, groups: int, out: Pair) -> bool:
     """Whether the convolution of the result has as many outputs as x has pixels, and not more."""
-    return x.size > 0 and conv_rows.output_size(out, padding, window) == x.shape[2:]
+    return x.size > 0 and window.output(out, padding) == x.shape[2:]
 
 
 @_conv_transpose2d.on("cpu", when=_reads_all)

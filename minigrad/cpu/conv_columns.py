@@ -43,7 +43,7 @@ def correlate_padded(
     """
     n = x.shape[3]
     o, cg = w.shape[:2]
-    oh, ow = window.output(*(size + sum(e) for size, e in zip(x.shape[1:3], edges, strict=True)))
+    oh, ow = window.output([n + sum(e) for n, e in zip(x.shape[1:3], edges, strict=True)])
     windows = all_windows(pad(x, edges), window)
     filters = w.reshape(groups, o // groups, -1)
     y = empty((o, oh, ow, n), x.dtype)
@@ -183,7 +183,7 @@ def all_windows(x: Array, window: Window) -> Array:
     tc, th, tw, tn = x.strides
     return np.lib.stride_tricks.as_strided(
         x,
-        (c, *window.kernel, *window.output(h, w), n),
+        (c, *window.kernel, *window.output((h, w)), n),
         (tc, th * dh, tw * dw, th * sh, tw * sw, tn),
     )
 

@@ -22,7 +22,6 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .conv_rows import output_size
 from .elementwise import contiguous, matmul2d
 from .threads import launch
 
@@ -41,7 +40,7 @@ def is_supported(x: Array, kernel: Pair, groups: int) -> bool:
 def _taps(size: Pair, padding: Pair, window: Window) -> Array:
     """By which kernel offset each output reads each pixel of an image: (outputs, pixels), −1 where
     it does not read it."""
-    out = output_size(size, padding, window)
+    out = window.output(size, padding)
     read = []
     options = zip(size, out, padding, window.stride, window.kernel, window.dilation, strict=True)
     for pixels, outputs, before, stride, kernel, dilation in options:
@@ -81,7 +80,7 @@ def correlate(
     """:func:`minigrad.cpu.conv_direct.correlate`."""
     size, n = x.shape[1:3], x.shape[3]
     y = matmul2d(_matrix(w, _taps(size, padding, window)), _columns(x))
-    y = y.reshape(len(w), *output_size(size, padding, window), n)
+    y = y.reshape(len(w), *window.output(size, padding), n)
     if b is not None:
         y += b[:, None, None, None]
     return y

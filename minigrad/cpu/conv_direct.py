@@ -142,7 +142,7 @@ def correlate(
     """The correlation of x (C, H, W, N), zero-padded, with w (O, C/G, KH, KW), plus b: (O, OH, OW,
     N)."""
     (_, h, wide, n), (o, cg, *_) = x.shape, w.shape
-    oh, ow = window.output(h + 2 * padding[0], wide + 2 * padding[1])
+    oh, ow = window.output((h, wide), padding)
     y = empty((o, oh, ow, n), x.dtype)
     taps = all_taps(padding, window)
     image = (cg, h, wide, n, *window.stride, oh, ow)

@@ -36,7 +36,7 @@ def is_supported(
         return False
     if len(x) < 2 or not x.flags.c_contiguous:  # a single image is batch-innermost, too
         return False
-    (oh, ow), (o, c) = window.output(*x.shape[2:]), w.shape[:2]
+    (oh, ow), (o, c) = window.output(x.shape[2:]), w.shape[:2]
     enough = oh * ow >= LEAST_PIXELS and len(x) * o * c * oh * ow >= LEAST_PRODUCTS
     return enough and serves(x)
 
@@ -46,7 +46,7 @@ def conv2d(
 ) -> tuple[Array, Backward]:
     """Products of matrices, of every s-th pixel at stride s."""
     n, c, *size = x.shape
-    o, out, stride = len(w), window.output(*size), window.stride
+    o, out, stride = len(w), window.output(size), window.stride
     w = w.reshape(o, c)
     y = _products(w, x, b, stride, out)
 

@@ -35,16 +35,11 @@ def is_supported(x: Array, w: Array, size: Pair, groups: int) -> bool:
     return len(w) % compiled.ROWS == 0 and depth % (compiled.BLOCK_BYTES // x.itemsize) == 0
 
 
-def output_size(size: Pair, padding: Pair, window: Window) -> Pair:
-    """(OH, OW) of a convolution of images of ``size`` (H, W)."""
-    return window.output(size[0] + 2 * padding[0], size[1] + 2 * padding[1])
-
-
 @functools.lru_cache(maxsize=256)  # the same few in every step
 def _sources(size: Pair, n: int, padding: Pair, window: Window) -> Array:
     """Where planes (H, W, N) hold the pixel that each output (OH, OW, N) reads for each kernel
     offset; negative for padding. Flat (OH, OW, N, KH, KW)."""
-    out = output_size(size, padding, window)
+    out = window.output(size, padding)
     options = zip(out, window.stride, window.kernel, window.dilation, padding, strict=True)
     rows, columns = (
         np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - before
@@ -97,7 +92,7 @@ def correlate(
         rows.compiled.correlate, len(w), rows.work(len(w)), filters, gathered, *sizes,
         align=rows.compiled.LINES,
     )  # fmt: skip
-    shape = len(w), *output_size(x.shape[1:3], padding, window), x.shape[3]
+    shape = len(w), *window.output(x.shape[1:3], padding), x.shape[3]
     return np.ascontiguousarray(y[:, : rows.count]).reshape(shape)
 
 

@@ -183,7 +183,7 @@ def _forward(
     dtype: np.dtype[Any],
     limits: Limits,
 ) -> tuple[Pair, _Shape]:
-    oh, ow = window.output(image[1] + 2 * padding[0], image[2] + 2 * padding[1])
+    oh, ow = window.output(image[1:3], padding)
     n = image[3]
     layout = ow, 0, oh * ow * n, ow * n, n
     taps = _taps(padding, window)

@@ -19,7 +19,7 @@ def conv2d(
     x: Array, w: Array, b: Array | None, *, padding: Pair, window: Window, groups: int
 ) -> tuple[Array, Backward]:
     h, wide = x.shape[2:]
-    size = window.output(h + 2 * padding[0], wide + 2 * padding[1])
+    size = window.output((h, wide), padding)
     x = to_batch_last(x)
     sampling = implicit.forward_sampling(padding, window.stride, window.dilation)
     o, _, *kernel = w.shape

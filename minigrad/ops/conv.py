@@ -7,7 +7,7 @@ input, KH x KW kernel, OH x OW output, G groups.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +34,10 @@ class Window:
         (kh, kw), (dh, dw) = self.kernel, self.dilation
         return dh * (kh - 1) + 1, dw * (kw - 1) + 1
 
-    def output(self, height: int, width: int) -> Pair:
-        """Number of output positions for an input of this size, padding included."""
-        (rh, rw), (sh, sw) = self.reach, self.stride
-        return (height - rh) // sh + 1, (width - rw) // sw + 1
+    def output(self, size: Sequence[int], padding: Pair = (0, 0)) -> Pair:
+        """Number of output positions for images of ``size`` (H, W)."""
+        (h, w), (ph, pw), (rh, rw), (sh, sw) = size, padding, self.reach, self.stride
+        return (h + 2 * ph - rh) // sh + 1, (w + 2 * pw - rw) // sw + 1
 
     def offsets(self, out: Pair) -> Iterator[tuple[slice, slice]]:
         """For each element of the kernel, row by row, the pixels it is multiplied with: slices of
@@ -60,7 +60,7 @@ def im2col(x: Array, padding: Pair, window: Window) -> Array:
     """(N, C, H, W) to (C, KH·KW, N, OH, OW): the pixels that each kernel element multiplies."""
     (ph, pw), xp = padding, get_xp(x)
     x = xp.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw))).swapaxes(0, 1)
-    out = window.output(*x.shape[2:])
+    out = window.output(x.shape[2:])
     return xp.stack([x[:, :, i, j] for i, j in window.offsets(out)], axis=1)
 
 
@@ -86,7 +86,7 @@ def _conv2d(
     dL/dx adds each value of dL/dX to the pixel from which im2col copied it.
     """
     (n, c, *size), (o, _, kh, kw) = x.shape, w.shape
-    oh, ow = window.output(size[0] + 2 * padding[0], size[1] + 2 * padding[1])
+    oh, ow = window.output(size, padding)
     filters = w.reshape(groups, o // groups, -1)
 
     def columns() -> Array:  # computed again in backward, as they are KH·KW times the image

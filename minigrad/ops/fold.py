@@ -52,7 +52,7 @@ def _window(
     )
     pads = check.pair("padding", padding, 0, alone=False)
     height, width = (n + 2 * p for n, p in zip(size, pads, strict=True))
-    places = window.output(height, width)
+    places = window.output((height, width))
     if min(places) < 1:
         raise ValueError(
             f"kernel_size: the window {window.reach} is larger than the padded image "

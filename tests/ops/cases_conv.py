@@ -91,9 +91,7 @@ def transposed(arguments: Arguments) -> Arguments:
     """The transposed convolution whose result is as large as the argument of a convolution."""
     (x, w, b), options = arguments
     n, channels, *size = x.shape
-    outputs = options["window"].output(
-        *(s + 2 * p for s, p in zip(size, options["padding"], strict=True))
-    )
+    outputs = options["window"].output(size, options["padding"])
     b = None if b is None else grid((channels,), 2)
     return [grid((n, len(w), *outputs), 1), w, b], {**options, "out": tuple(size)}
 

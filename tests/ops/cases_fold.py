@@ -22,7 +22,7 @@ def unfolded(draw: st.DrawFn) -> Arguments:
         for reach, p, more in zip(window.reach, padding, slack, strict=True)
     )
     x = grid((draw(st.sampled_from([0, 1, 3])), draw(st.integers(1, 3)), h, w), draw(seeds))
-    places = window.output(h + 2 * padding[0], w + 2 * padding[1])
+    places = window.output((h, w), padding)
     return [x], {"padding": padding, "window": window, "places": places}
 
 
