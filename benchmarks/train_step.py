@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step                      # all models; the speed ones take longest
     python -m benchmarks.train_step --model simple --model gated
+    python -m benchmarks.train_step --batch 2000 --skip-plain --steps 1 --rounds 1    # memory
 
 The contestants (see :mod:`benchmarks.contest`) run in turn on the same number of threads: forward,
 cross-entropy, backward and optimiser step on one random batch of the recipe's size. Speed is the
@@ -46,15 +47,21 @@ def steps_of(gflop: float, peak: float, seconds: float) -> int:
 
 
 def compare(
-    model: str, batch: int, threads: int, steps: int, rounds: int, peak: float
+    model: str,
+    batch: int,
+    threads: int,
+    steps: int,
+    rounds: int,
+    peak: float,
+    contestants: tuple[str, ...] = CONTESTANTS,
 ) -> dict[str, Any]:
-    """Run all contestants in turn, for several rounds.
+    """Run all ``contestants`` in turn, for several rounds.
 
     Args:
         peak: the machine's peak GFLOP/s.
     """
     work = {"threads": threads, "model": model, "batch": batch, "steps": steps}
-    runs = contest.rounds(NAME, CONTESTANTS, rounds, **work)
+    runs = contest.rounds(NAME, contestants, rounds, **work)
     gflop = study.gflop_per_image(model)
     results = {}
     for name, turns in runs.items():
@@ -116,13 +123,13 @@ def summary(results: list[dict[str, Any]]) -> str:
     )
     rows = []
     for model in results:
-        compiled, plain = (model["results"][name] for name in OURS)
+        compiled, plain = (model["results"].get(name) for name in OURS)
         best = model["results"][model["best_torch"]]
         rows.append(
             (
                 f"{model['model']}, {model['batch']}",
                 f"{compiled['images_per_second']:.0f}",
-                f"{plain['images_per_second']:.0f}",
+                f"{plain['images_per_second']:.0f}" if plain else "–",
                 f"{best['images_per_second']:.0f}",
                 f"{model['ratio']:.2f}",
                 f"{compiled['of_peak']:.0%}",
@@ -141,7 +148,9 @@ def main() -> None:
     help = f"timed steps per turn (default: {LEAST} to {MOST}, by --seconds and the model's cost)"
     add("--steps", type=contest.positive, help=help)
     add("--threads", type=contest.positive, default=environment.cores(), help="of each contestant")
+    add("--skip-plain", action="store_true", help="leave out minigrad in plain NumPy, the slowest")
     given = parser.parse_args()
+    contestants = tuple(c for c in CONTESTANTS if not (given.skip_plain and c == OURS[1]))
     peaks = environment.peaks(given.threads)
     print(contest.heading(given.threads, peaks), flush=True)
     results = []
@@ -149,7 +158,8 @@ def main() -> None:
         batch = given.batch or study.recipe(model).batch_size
         cost = study.gflop_per_image(model) * batch
         steps = given.steps or steps_of(cost, peaks["gflops"], given.seconds)
-        results.append(compare(model, batch, given.threads, steps, given.rounds, peaks["gflops"]))
+        work = model, batch, given.threads, steps, given.rounds, peaks["gflops"]
+        results.append(compare(*work, contestants))
         print(show(results[-1]), flush=True)
     print(summary(results))
     if given.out:
