@@ -34,8 +34,10 @@ class Settings:
             another epoch; then it counts as failed.
         device: cpu, gpu, gpu:N or auto; several, separated by commas, are assigned to the workers
             in turn.
-        sampler: random, tpe, or the class of any Optuna sampler, such as CmaEsSampler.
-        pruner: median, or the class of any Optuna pruner (default: no trial is stopped early).
+        sampler: random, tpe, or the class of any Optuna sampler that needs no arguments, such as
+            NSGAIISampler.
+        pruner: median, or the class of any Optuna pruner that needs no arguments (default: no trial
+            is stopped early).
         dataset: cifar10, synthetic, folder and others, as in `cifar train`.
         data_dir: folder of the data set (default: the usual places).
         image_size: side in pixels to which your own pictures are scaled.

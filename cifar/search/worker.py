@@ -50,16 +50,21 @@ def run_trial(study: Study, one: FrozenTrial, settings: Settings) -> None:
 
     Raises:
         KeyboardInterrupt: a signal stopped it; it can be continued.
+        UserError: the sampler needs a package that is not installed.
     """
     lost = study.count_lost(one)
     if lost > settings.max_retry:
         why = f"lost {lost} workers in a row within an epoch, more than max_retry"
         study.finish(one, TrialState.FAIL, reason=why)
         return
-    trial = optuna.trial.Trial(study.optuna(one.number), one._trial_id)
-    _draw_again(trial, one)
+    try:  # samplers import theirs when they first need them
+        trial = optuna.trial.Trial(study.optuna(one.number), one._trial_id)
+        _draw_again(trial, one)
+        chosen = _settings(study, trial, settings)
+    except ImportError as error:
+        raise UserError(f"sampler: {study.plan.sampler} needs a package: {error}") from None
     try:
-        state, value, reason = _train(study, trial, _settings(study, trial, settings))
+        state, value, reason = _train(study, trial, chosen)
     except (Diverged, MemoryError) as error:
         state, value, reason = TrialState.FAIL, None, str(error).partition(";")[0]
     except KeyboardInterrupt:

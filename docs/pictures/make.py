@@ -58,7 +58,7 @@ def write(name: str, wide: int, tall: int, title: str, parts: list[str]) -> None
 def architecture() -> None:
     """Layers; an arrow goes from what imports to what is imported."""
     rows = [
-        (20, FILLS[3], ["cifar", "recipes, models, training, the command: five studies"]),
+        (20, FILLS[3], ["cifar", "recipes, models, training, the command: the studies"]),
         (104, FILLS[2], ["nn, optim, data", "modules, optimisers, schedules, loaders"]),
         (188, FILLS[1], ["ops", "each operation: result and derivative, plain NumPy"]),
         (272, FILLS[0], ["tensor, tape", "records operations, sweeps the gradients back"]),

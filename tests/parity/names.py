@@ -43,9 +43,9 @@ INTERNAL = re.compile(
 )
 CLASSES = {"Tensor", "Generator", "Size", "Event", "Stream", "GradScaler", "OutOfMemoryError"}
 DIFFERENT = {  # names whose meaning differs: an explanation, or the row of docs/differences.md
-    "torch.trace": "draws the operations; PyTorch's is the sum of a diagonal",
+    "torch.trace": "prints the tape as a table; PyTorch's is the sum of a diagonal",
     "torch.load": "reads safetensors, and the tensors of PyTorch's own files",
-    "torch.save": "writes safetensors",
+    "torch.save": "writes safetensors, or PyTorch's format if the name ends in .pt or .pth",
     "torch.Tensor": "makes a tensor from data, never an uninitialised one from sizes",
     "torch.Tensor.view": "view-copies",
     "torch.Tensor.unfold": "a copy; PyTorch's is a view",

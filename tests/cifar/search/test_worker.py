@@ -182,6 +182,15 @@ def test_a_mistake_is_exit_code_2(asked, monkeypatch, capsys):
         worker.work(bad)
 
 
+def test_a_sampler_may_need_a_package(asked, monkeypatch):
+    def draws(*_):
+        raise ModuleNotFoundError("No module named 'cmaes'")
+
+    monkeypatch.setattr(worker.optuna.trial, "Trial", draws)
+    with pytest.raises(UserError, match=r"sampler: random needs a package: No module named 'cm"):
+        worker.work(asked)
+
+
 def test_a_worker_whose_parent_is_gone_takes_no_trial(asked):
     worker.work(asked, parent=-1)
     assert {one.state for one in opened(asked).all()} == {TrialState.WAITING}
