@@ -160,9 +160,10 @@ def _by_kernel(name: str, args: Sequence[Any], dtype: Any) -> Array:
         number = x.dtype.type(others[0])
         kernel = steps.loop(name, "one and a number")
         return elementwise.elementwise(kernel, x, options=(number,), dtype=dtype)
-    kernel = steps.loop(name, "two" if others else "one")
-    if x.dtype.kind == "b":
+    if x.dtype.kind == "b":  # bytes 0 and 1
         args, dtype = [a.view(np.uint8) for a in args], np.uint8
+        name = name.replace("bitwise_not", "logical_not")
+    kernel = steps.loop(name, "two" if others else "one")
     y = elementwise.elementwise(kernel, *args, dtype=dtype)
     return y.view(bool) if x.dtype.kind == "b" else y
 

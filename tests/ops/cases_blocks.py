@@ -23,13 +23,14 @@ LIMITS = {
 
 @st.composite
 def operands(draw: st.DrawFn, count: int, kind: str = "f", **options: Any) -> Arguments:
-    """Of one shape, some equal; the last of two may be a number."""
+    """Of one shape and one of the ``kind``, some equal; the last of two may be a number."""
     generator, shape = np.random.default_rng(draw(seeds)), draw(st.sampled_from(SHAPES))
     arrays = list(np.round(8 * generator.standard_normal((count, *shape))) / 4)
     if "exponent" in options:  # the root's slope at -0 is -∞, as PyTorch's; NumPy's power has ∞
         arrays = [a + 0.0 for a in arrays]
     if kind == "f" and count > 1 and "rtol" not in options and draw(st.booleans()):
         arrays[1:] = [draw(st.sampled_from([2, -0.5]))]
+    kind = draw(st.sampled_from(kind))
     if kind == "i":
         arrays = [a.astype(np.int64) for a in arrays]
     elif kind == "b":
@@ -53,8 +54,8 @@ CASES = {
     **{operation: cases(2) for operation in (elementwise._power, elementwise._atan2)},
     **{operation: cases(2, examples=20) for operation in (extreme._maximum, extreme._minimum)},
     **{operation: cases(2) for operation in logic._COMPARED.values()},
-    **{operation: cases(2, "i") for operation in logic.BITS.values()},
+    **{operation: cases(2, "ib", examples=10) for operation in logic.BITS.values()},
     logic._close: cases(2, examples=20, **CLOSE),
-    logic._bitwise_not: cases(1, "i"),
+    logic._bitwise_not: cases(1, "ib", examples=10),
     **{operation: cases(1 if name == "not" else 2, "b") for name, operation in logic.TRUTH.items()},
 }
