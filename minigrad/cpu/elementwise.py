@@ -215,7 +215,7 @@ def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None =
         part = out[rows, columns]
         np.matmul(a[rows], b[:, columns], out=part)
         if shift is not None:
-            part += shift[rows if len(shift) > 1 else every, columns if len(shift) == 1 else every]
+            part += np.broadcast_to(shift, out.shape)[rows, columns]
 
     parallel(task, len(parts))
     return out

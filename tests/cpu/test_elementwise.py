@@ -76,6 +76,17 @@ def test_matmul2d(sizes, layout):
     np.testing.assert_allclose(found, a @ b, atol=1e-9)
 
 
+@pytest.mark.parametrize("sizes", [(20000, 24, 1), (1, 24, 20000), (20000, 24, 5)])
+@pytest.mark.parametrize("number", [1, 2], indirect=True)
+def test_a_shift_of_any_shape(sizes, number):
+    """One number for each row, each column, or the only ones."""
+    m, k, n = sizes
+    a, b = grid((m, k)).astype(np.float32), grid((k, n), 1).astype(np.float32)
+    for shape in (m, 1), (1, n), (1, 1):
+        shift = grid(shape, 2).astype(np.float32)
+        np.testing.assert_allclose(matmul2d(a, b, shift=shift), a @ b + shift, atol=1e-4)
+
+
 def test_a_product_with_one_number_keeps_nan():
     zero, row = np.zeros((1, 1), np.float32), np.array([[1, np.nan, -np.inf]], np.float32)
     with np.errstate(invalid="ignore"):
