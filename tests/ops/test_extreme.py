@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -33,3 +34,15 @@ def test_named_result():
     assert found.values.tolist() == [3, 5]
     assert found.indices.tolist() == [1, 0]
     refuses(TypeError, "other: expected it or dim", lambda: mg.max(mg.ones(1), 0, other=mg.ones(1)))
+
+
+@pytest.mark.parametrize("name", ["amax", "amin"])
+def test_axes_of_one_number_lie_anywhere(name):
+    """Those of x and of what is computed from it differ in memory."""
+    numbers = np.random.default_rng(0).random((64, 32, 16, 1), np.float32)
+    x = leaf(numbers)
+    y = getattr(x.permute(3, 2, 1, 0), name)((2, 3))
+    y.sum().backward()
+    reduced = getattr(numbers, name[1:])((0, 1))
+    np.testing.assert_array_equal(y.detach().numpy(), reduced.T)
+    np.testing.assert_array_equal(x.grad.numpy(), (numbers == reduced).astype(np.float32))
