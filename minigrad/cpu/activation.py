@@ -125,7 +125,8 @@ def prelu(x: Array, w: Array) -> tuple[Array, Backward]:
         arrays, out = (view.flat(x), view.flat(g)), empty((x.size,), x.dtype)
         rows = -(-x.size // (n if inner == 1 else inner))
         sums = np.zeros((parts_of(rows, x.size), n) if inner == 1 else (1, rows))
-        launch(fast.prelu_gradient, rows, x.size, out, sums, *arrays, slopes, n, inner)
+        parts = len(sums) if inner == 1 else None
+        launch(fast.prelu_gradient, rows, x.size, out, sums, *arrays, slopes, n, inner, parts=parts)
         by_w = sums.reshape(-1, n).sum(axis=0).astype(w.dtype)
         return view.array(out), by_w.reshape(w.shape)
 

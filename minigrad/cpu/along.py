@@ -74,15 +74,20 @@ class Along:
         return width, self.outer * -(-self.inner // width)
 
     def run(
-        self, kernel: Callable[[str], Any], name: str, *args: Any, numbers: int | None = None
+        self,
+        kernel: Callable[[str], Any],
+        name: str,
+        *args: Any,
+        numbers: int | None = None,
+        parts: int | None = None,
     ) -> None:
         """Launch the kernel ``name`` for rows or strips: ``kernel(*args, n, inner, width, first,
         last)``; see :mod:`minigrad.cpu.kernels.softmax`. ``numbers`` says how many are read, if not
-        all."""
+        all, and ``parts`` how many :meth:`parts` there were."""
         found = kernel(f"{name}_in_{'rows' if self.inner == 1 else 'strips'}")
         width, count = self.strips(16, self.strip)
         work = COST * (self.size if numbers is None else numbers)
-        launch(found, count, work, *args, self.n, self.inner, width)
+        launch(found, count, work, *args, self.n, self.inner, width, parts=parts)
 
     def parts(self, numbers: int | None = None) -> int:
         """In how many parts :meth:`run` shares them."""

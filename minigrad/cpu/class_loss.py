@@ -27,7 +27,11 @@ def _serves(x: Array, *_: Any, **__: Any) -> bool:
     return x.size > 0 and kernels("class_loss", x.dtype) is not None
 
 
-@_class_indices.on("cpu", when=_serves)
+def _reads(x: Array, flat: Array, ignore_index: int | None) -> bool:
+    return _serves(x) and flat.dtype != np.uint64  # some of which are no int64
+
+
+@_class_indices.on("cpu", when=_reads)
 def class_indices(x: Array, flat: Array, ignore_index: int | None) -> tuple[Array, Array]:
     """One pass."""
     fast, classes = kernels("class_loss", x.dtype), x.shape[1]
@@ -71,7 +75,7 @@ def cross_entropy(
     found = np.empty((5, x.size // shape[1]), dtype)
     read = found.shape[1] if sparse else None
     sums = np.zeros((view.parts(read), 2))
-    view.run(kernel, "value", from_log, found, sums, memory, targets, numbers=read)
+    view.run(kernel, "value", from_log, found, sums, memory, targets, numbers=read, parts=len(sums))
     loss, weights = np.add.reduce(sums)
     norm = dtype.type(found.shape[1] if used is None else weights)
 

@@ -106,8 +106,8 @@ def extent(index: Array) -> tuple[int, int]:
     """In parts, of which each is read once."""
     flat, fast = contiguous(index).reshape(-1), kernels("indexing", np.dtype(np.float32))
     assert fast is not None  # see `when`
-    found = np.empty((parts_of(flat.size, flat.size), 2), np.int64)
-    launch(fast.extent, flat.size, flat.size, found, flat)
+    found = np.full((parts_of(flat.size, flat.size), 2), flat[0])
+    launch(fast.extent, flat.size, flat.size, found, flat, parts=len(found))
     return int(found[:, 0].min()), int(found[:, 1].max())
 
 

@@ -100,7 +100,7 @@ def _norm(
         least = max(GRAIN, 16 * weights)
         sums = np.zeros((parts_of(units, flat.size, least), 2, weights))
         operands = g, flat, scale, shape, *kept, sums, gx
-        launch(derive, units, flat.size, *operands, least=least)
+        launch(derive, units, flat.size, *operands, least=least, parts=len(sums))
         gw, gb = sums.sum(axis=0).astype(flat.dtype)
         return (
             view.array(gx) if needs[0] else None,

@@ -37,7 +37,7 @@ def _dot(a: Array, b: Array) -> Array:
         parallel(lambda i: np.dot(a[parts[i]], b[parts[i]], out=sums[i, ...]), len(parts))
     else:
         sums = np.zeros(parts_of(a.size, a.size))
-        launch(fast.dot, a.size, a.size, sums, a, b, align=16)
+        launch(fast.dot, a.size, a.size, sums, a, b, align=16, parts=len(sums))
     return sums.sum(dtype=a.dtype).reshape(1, 1)
 
 

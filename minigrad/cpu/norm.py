@@ -69,13 +69,14 @@ def compiled_batch_norm(
         gx = empty((g.size if needs[0] else 0,), g.dtype)
         gz = empty((g.size,), g.dtype) if relu and (needs[3] or outer > 1) else none
 
-        h = gz
+        h, parts = gz, parts_of(count, g.size)
         if relu and gz is none:
-            h = workspace("gradient", (parts_of(count, g.size) * n,), g.dtype)
+            h = workspace("gradient", (parts * n,), g.dtype)
 
         def passes(s: Array, t: Array, gx: Array, added: bool) -> None:
             kept = mean, r, scale, s, t, gx, h
-            launch(fast.backward, count, g.size, g, active, x, n, batch, added, *kept)
+            operands = g, active, x, n, batch, added
+            launch(fast.backward, count, g.size, *operands, *kept, parts=parts)
 
         s, t = sums = np.empty((2, count))
         passes(s, t, gx if outer == 1 else none, False)

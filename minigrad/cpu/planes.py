@@ -20,7 +20,7 @@ from ..sums import MAX_RUN
 from ..tape import Backward
 from .compiled import kernels
 from .elementwise import contiguous
-from .threads import get_num_threads, launch, parallel, split_range, threads_for, workspace
+from .threads import launch, parallel, seats, split_range, threads_for
 
 NARROWEST = 8  # columns of an image
 SHORTEST_RUN = 8  # numbers that are summed as a run of memory
@@ -159,7 +159,7 @@ def _run(kernel: Any, x: Array, y: Array, *args: Any) -> None:
 
 def _scratch(name: str, length: int, dtype: Any) -> Array:
     """Memory for each thread."""
-    return workspace(name, (get_num_threads(), length), np.dtype(dtype))
+    return seats(name, length, np.dtype(dtype))
 
 
 # ---------------------------------------------------------------------------- means

@@ -430,24 +430,27 @@ def launch(
     that the threads share without the interpreter lock, and wait for all of them.
 
     A part works on ``least`` of the ``elements`` or more, and inner borders are multiples of
-    ``align``; or there are so many ``parts``, if the elements suffice for two. For scratch memory
-    of each thread see :func:`seats`. Within a task of :func:`parallel`, the kernel runs on the
-    task's thread.
+    ``align``; or there are so many ``parts``, such as the kernel has memory for, if the elements
+    suffice for two. For scratch memory of each thread see :func:`seats`. Within a task of
+    :func:`parallel`, the kernel runs on the task's thread.
     """
-    cut = parts_of(count, elements, least)
+    cut, most = parts_of(count, elements, least), _local.__dict__.pop("seats", MAX_THREADS)
     if cut > 1 and not _is_within_task():
         cut = cut if parts is None else min(count, parts)
         for worker in _helpers(cut - 1):
             worker.wake()
-        kernel.run(_team.address, get_num_threads(), 0, count, cut, align, *args)
+        kernel.run(_team.address, min(most, get_num_threads()), 0, count, cut, align, *args)
     else:
         kernel.run(0, 1, 0, count, 1, 1, *args)
 
 
 def seats(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
     """The :func:`workspace` called ``name`` with so many elements for each seat of a kernel that
-    this thread launches."""
-    return workspace(name, (1 if _is_within_task() else get_num_threads(), size), dtype)
+    this thread launches next. No more threads will share it, whatever :func:`set_num_threads`
+    says in the meantime on another thread."""
+    count = 1 if _is_within_task() else get_num_threads()
+    _local.seats = min(count, getattr(_local, "seats", count))
+    return workspace(name, (count, size), dtype)
 
 
 # ---------------------------------------------------------------------------- blocks, workspaces

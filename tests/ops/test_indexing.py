@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.cpu import threads
+from minigrad.ops import indexing
 from tests.common import grid, host, leaf, refuses
 
 INDEX = mg.tensor([[0, 2, 2], [1, 0, 0]])
@@ -75,3 +77,9 @@ def test_errors():
     refuses(TypeError, "src: expected it or value", lambda: x.scatter(1, INDEX))
     refuses(TypeError, "mask: expected a bool Tensor", lambda: x.masked_fill(x, 0))
     refuses(ValueError, "input: expected two dimensions", lambda: x[0].tril())
+
+
+def test_the_extent_within_a_task():
+    index, found = np.full(1 << 18, 5), []
+    threads.parallel(lambda i: found.append(indexing.extent.run(index)), 2, blas=False)
+    assert found == [(5, 5)] * 2

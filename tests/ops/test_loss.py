@@ -105,3 +105,17 @@ def test_impossible_classes_that_no_target_names():
 
 def test_unsigned_targets():
     compare(F.cross_entropy, T.cross_entropy, [grid((3, 4)), np.array([0, 3, 1], np.uint8)])
+
+
+def test_a_target_beyond_int64_is_no_class():
+    """Nor what it wraps to."""
+    target = mg.tensor(np.array([0, 2**64 - 100], np.uint64))
+    with pytest.raises(IndexError, match="18446744073709551516"):
+        F.cross_entropy(mg.zeros(2, 3), target)
+
+
+def test_read_only_predictions_of_pixels():
+    x, target = np.zeros((2, 3, 4), np.float32), mg.tensor(np.ones((2, 4), np.int64))
+    x.flags.writeable = False
+    assert F.cross_entropy(mg.Tensor(x), target).item() == pytest.approx(np.log(3))
+    np.testing.assert_allclose(mg.logsumexp(mg.Tensor(x), 1).numpy(), np.log(3), 1e-6)

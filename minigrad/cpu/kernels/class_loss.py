@@ -166,7 +166,7 @@ def value_in_strips(from_log, found, sums, x, target, n, inner, width, part, fir
             tops[:] = shifts[:] = 0.0
         else:
             find_tops(tops, x, n, inner, at, wide)
-            find_sums(powers, run, tops, x, x[:0], n, inner, at, wide)
+            find_sums(powers, run, tops, x, run[:0], n, inner, at, wide)
             for k in range(wide):
                 shifts[k] = log(powers[k])
         if dense:

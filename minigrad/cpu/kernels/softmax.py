@@ -163,7 +163,7 @@ def value_in_strips(logarithm, out, x, n, inner, width, first, last):
     for strip in range(first, last):
         _, at, wide = place(strip, n, inner, width)
         find_tops(tops, x, n, inner, at, wide)
-        find_sums(sums, run, tops, x, out[:0] if logarithm else out, n, inner, at, wide)
+        find_sums(sums, run, tops, x, run[:0] if logarithm else out, n, inner, at, wide)
         for k in range(wide):
             run[k] = log(sums[k]) if logarithm else 1.0 / sums[k]
         for i in range(n):
@@ -183,7 +183,7 @@ def sum_in_strips(out, x, n, inner, width, first, last):
     for strip in range(first, last):
         start, at, wide = place(strip, n, inner, width)
         find_tops(tops, x, n, inner, at, wide)
-        find_sums(sums, run, tops, x, x[:0], n, inner, at, wide)
+        find_sums(sums, run, tops, x, run[:0], n, inner, at, wide)
         for k in range(wide):
             top = tops[k]
             if top - top == 0.0:

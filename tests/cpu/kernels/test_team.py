@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad.cpu import threads
 
 team = pytest.importorskip("minigrad.cpu.kernels.team")
@@ -109,3 +110,21 @@ def test_a_kernel_within_a_task_runs_there(number):
     threads.parallel(task, 2)
     assert (out == 1).all()
     assert (borders[:, 0] == 100).all()
+
+
+@team.parallel_for
+def note_seats(found, seat, first, last):
+    for k in range(first, last):
+        found[k] = seat
+
+
+@pytest.mark.parametrize("number", [2], indirect=True)
+def test_no_more_threads_come_than_have_seats(number):
+    """Another thread may set their number between the two calls."""
+    found = np.full(1 << 10, -1)
+    for _ in range(20):
+        mg.set_num_threads(1)
+        assert len(threads.seats("test", 4, np.dtype(float))) == 1
+        mg.set_num_threads(2)
+        threads.launch(note_seats, len(found), len(found), found, least=4)
+        assert (found == 0).all()
