@@ -56,6 +56,6 @@ CASES = {
     **{operation: cases(2) for operation in logic._COMPARED.values()},
     **{operation: cases(2, "ib", examples=10) for operation in logic.BITS.values()},
     logic._close: cases(2, examples=20, **CLOSE),
-    logic._bitwise_not: cases(1, "ib", examples=10),
+    logic._bitwise_not: cases(1, "ib", examples=30),
     **{operation: cases(1 if name == "not" else 2, "b") for name, operation in logic.TRUTH.items()},
 }
