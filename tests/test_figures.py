@@ -15,7 +15,6 @@ RECIPES = {
     "long-tail, class-balanced focal loss": "long-tail-cb-focal",
     "speed-94, with test-time augmentation": "speed-94",
     "speed-95, with test-time augmentation": "speed-95",
-    "dense-residual": "dense-residual-2-epochs",
     "resnet-82": "resnet-82-1-epoch",
 }
 
