@@ -23,7 +23,7 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import PRODUCTS, get_num_threads, launch, parallel, seats
+from .threads import PRODUCTS, Scratch, get_num_threads, launch, parallel
 
 TILES = 8  # that a thread works through at least, if there are enough
 MAX_TILE_BYTES = 1 << 18  # of all columns, to fit a core's cache
@@ -111,7 +111,7 @@ def _multiply(products: list[_Product], outputs: int) -> None:
             compiled.correlate, size, packed.size * size // PRODUCTS,
             one.x.reshape(-1), one.image, one.taps.down, one.taps.right, packed, bias, outputs,
             tile, one.y.reshape(-1), one.layout,
-            seats("columns", (most + compiled.ROWS) * tile, x.dtype),
+            Scratch("columns", (most + compiled.ROWS) * tile, x.dtype),
             align=tile, parts=max(threads, min(4 * threads, size // (TILES * tile))),
         )  # fmt: skip
 
@@ -219,7 +219,7 @@ def weight_gradient(
         launch(
             compiled.weight_gradient, size, depth * og * size // PRODUCTS,
             images.reshape(-1), image, taps.down, taps.right, gradient.reshape(-1), og, tile,
-            found, width, seats("columns", (width + compiled.LINES) * tile, x.dtype),
+            found, width, Scratch("columns", (width + compiled.LINES) * tile, x.dtype),
             align=tile, parts=threads,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from .compiled import kernels
 from .conv_direct import all_taps, packed_filters
 from .elementwise import contiguous
 from .planes import picked, put_back, serves
-from .threads import get_num_threads, launch, parallel, seats, split_range
+from .threads import Scratch, get_num_threads, launch, parallel, split_range
 
 LEAST_PIXELS = 64  # of an image
 LEAST_PRODUCTS = 1 << 20  # in all; below, other code is as fast
@@ -78,7 +78,7 @@ def _products(w: Array, x: Array, b: Array | None, stride: Pair, out: Pair) -> A
     vector = fast.TILE_BYTES // x.itemsize
     most = TILE_BYTES // (fast.TILE_BYTES * c)
     tile = vector * max(1, min(most, -(-math.prod(out) // vector)))
-    scratch = seats("columns", (c + fast.ROWS) * tile, x.dtype)
+    scratch = Scratch("columns", (c + fast.ROWS) * tile, x.dtype)
     image = c, h, wide, *stride, *out
     options = image, packed, bias, o, tile, y.reshape(-1), scratch
     launch(fast.multiply, n, c * y.size, x.reshape(-1), *options)

@@ -22,7 +22,7 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .threads import PRODUCTS, get_num_threads, launch, seats, table_of
+from .threads import PRODUCTS, Scratch, get_num_threads, launch, table_of
 
 LONGEST_ROW = 256  # elements of a row of pixels, W·N, up to which this measured faster
 MIN_PRODUCTS = 1 << 19  # below, handing them to threads costs more than it saves
@@ -246,7 +246,7 @@ def _run(
         compiled.correlate, groups * count, groups * shape.products // PRODUCTS,
         pixels, frame.image, frame.where, frame.tops, frame.lefts, filters, *steps, frame.places,
         frame.shifts, starts, shape.outputs, to, shape.layout, shape.parts, frame.more,
-        shape.together, seats("frame", shape.scratch, x.dtype), parts=groups * count,
+        shape.together, Scratch("frame", shape.scratch, x.dtype), parts=groups * count,
     )  # fmt: skip
 
 
@@ -329,7 +329,7 @@ def weight_gradient(
         compiled.weight_gradient, len(parts), o * width * size // PRODUCTS,
         framed, images.plane, channels, images.shifts, g.reshape(-1), g.shape, gradient.where,
         gradient.tops, size, step, gw.reshape(-1), c, parts,
-        seats("frame", rows * (gradient.plane + width), x.dtype), parts=len(parts),
+        Scratch("frame", rows * (gradient.plane + width), x.dtype), parts=len(parts),
     )  # fmt: skip
     return gw
 

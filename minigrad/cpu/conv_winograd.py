@@ -44,7 +44,7 @@ from ..device import Array
 from ..memory import empty
 from .caches import second_level_bytes
 from .compiled import kernels
-from .threads import PRODUCTS, get_num_threads, launch, seats, split_range, table_of
+from .threads import PRODUCTS, Scratch, get_num_threads, launch, split_range, table_of
 
 Pair = tuple[int, int]
 
@@ -187,7 +187,7 @@ class _Points(NamedTuple):
     point and ``pitch`` from channel to channel. Both are apart from powers of two, so that rows use
     different parts of a cache."""
 
-    each: Array
+    each: Scratch
     plane: int
     pitch: int
 
@@ -195,7 +195,7 @@ class _Points(NamedTuple):
 def _points(name: str, channels: int, columns: int, dtype: np.dtype) -> _Points:
     pitch = _padded(columns, _PAD * 2) + _PAD
     plane = channels * pitch + _PAD
-    return _Points(seats(name, 36 * plane, dtype), plane, pitch)
+    return _Points(Scratch(name, 36 * plane, dtype), plane, pitch)
 
 
 def filter_points(w: Array) -> Array:
@@ -210,11 +210,11 @@ def filter_points(w: Array) -> Array:
     return u
 
 
-def _scratch(c: int, dtype: np.dtype) -> Array:
+def _scratch(c: int, dtype: np.dtype) -> Scratch:
     """Each thread's memory for the transforms of filters of c channels."""
     compiled = kernels("winograd", dtype)
     assert compiled is not None  # see `is_supported`
-    return seats("filters", compiled.filter_scratch(c), dtype)
+    return Scratch("filters", compiled.filter_scratch(c), dtype)
 
 
 def correlate(x: Array, w: Array, b: Array | None, padding: Pair) -> Array:

@@ -20,7 +20,7 @@ from ..sums import MAX_RUN
 from ..tape import Backward
 from .compiled import kernels
 from .elementwise import contiguous
-from .threads import launch, parallel, seats, split_range, threads_for
+from .threads import Scratch, launch, parallel, split_range, threads_for
 
 NARROWEST = 8  # columns of an image
 SHORTEST_RUN = 8  # numbers that are summed as a run of memory
@@ -157,9 +157,8 @@ def _run(kernel: Any, x: Array, y: Array, *args: Any) -> None:
     launch(kernel, math.prod(x.shape[:2]), max(x.size, y.size), *args)
 
 
-def _scratch(name: str, length: int, dtype: Any) -> Array:
-    """Memory for each thread."""
-    return seats(name, length, np.dtype(dtype))
+def _scratch(name: str, length: int, dtype: Any) -> Scratch:
+    return Scratch(name, length, np.dtype(dtype))
 
 
 # ---------------------------------------------------------------------------- means

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from itertools import count as counting
 from itertools import pairwise
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -431,26 +431,32 @@ def launch(
 
     A part works on ``least`` of the ``elements`` or more, and inner borders are multiples of
     ``align``; or there are so many ``parts``, such as the kernel has memory for, if the elements
-    suffice for two. For scratch memory of each thread see :func:`seats`. Within a task of
+    suffice for two. Arguments that are :class:`Scratch` become memory. Within a task of
     :func:`parallel`, the kernel runs on the task's thread.
     """
-    cut, most = parts_of(count, elements, least), _local.__dict__.pop("seats", MAX_THREADS)
+    team, threads, cut = 0, 1, parts_of(count, elements, least)
     if cut > 1 and not _is_within_task():
+        team, threads = _team.address, get_num_threads()
         cut = cut if parts is None else min(count, parts)
         for worker in _helpers(cut - 1):
             worker.wake()
-        kernel.run(_team.address, min(most, get_num_threads()), 0, count, cut, align, *args)
     else:
-        kernel.run(0, 1, 0, count, 1, 1, *args)
+        cut = align = 1
+    if kernel.has_seats:
+        args = tuple(one.of(threads) if isinstance(one, Scratch) else one for one in args)
+    kernel.run(team, threads, 0, count, cut, align, *args)
 
 
-def seats(name: str, size: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """The :func:`workspace` called ``name`` with so many elements for each seat of a kernel that
-    this thread launches next. No more threads will share it, whatever :func:`set_num_threads`
-    says in the meantime on another thread."""
-    count = 1 if _is_within_task() else get_num_threads()
-    _local.seats = min(count, getattr(_local, "seats", count))
-    return workspace(name, (count, size), dtype)
+class Scratch(NamedTuple):
+    """Memory that a launched kernel needs on each of its threads: a row of ``size`` numbers for
+    each seat, in the caller's :func:`workspace` called ``name``."""
+
+    name: str
+    size: int
+    dtype: np.dtype[Any]
+
+    def of(self, threads: int) -> np.ndarray:
+        return workspace(self.name, (threads, self.size), self.dtype)
 
 
 # ---------------------------------------------------------------------------- blocks, workspaces

@@ -123,16 +123,18 @@ class Kernel:
     or ``seat``, the number of the thread, for scratch memory of its own.
 
     Attributes:
+        has_seats: whether it has the argument ``seat``.
         part: the kernel as ``run`` calls it.
         run: ``run(team, threads, begin, end, parts, align, *args)`` runs it for as many parts of
             ``range(begin, end)``, which so many threads of ``team`` share unless that is 0. Inner
             borders are multiples of ``align`` from the beginning.
     """
 
-    __slots__ = ("part", "run")
+    __slots__ = ("has_seats", "part", "run")
 
     def __init__(self, part: Any, run: Callable[..., Any]) -> None:
         self.part, self.run = part, run
+        self.has_seats = "seat" in _arguments(part)
 
     def __call__(self, *args: Any) -> None:
         """Run it on this thread."""
@@ -175,6 +177,11 @@ def _run(team, threads, begin, end, parts, align, *args):
     conduct(team, threads, task, data, parts)
 
 
+def _arguments(part: Any) -> tuple[str, ...]:
+    code = part.py_func.__code__
+    return tuple(code.co_varnames[: code.co_argcount])
+
+
 task_of: Any = None  # the intrinsic of one kernel
 
 
@@ -182,10 +189,8 @@ def _task_of(part: Any) -> Any:
     """The types of what the kernel ``part`` gets, for those of its arguments; and an intrinsic that
     returns the address of a function ``task(data, i, seat)``, which runs part i of the kernel, and
     the address of its data."""
-    code = part.py_func.__code__
-    wants_part, wants_seat = (
-        name in code.co_varnames[: code.co_argcount] for name in ("part", "seat")
-    )
+    names = _arguments(part)
+    wants_part, wants_seat = "part" in names, "seat" in names
 
     def types_of(args: Any) -> tuple[Any, ...]:
         return *args, *(types.int64,) * (2 + wants_part + wants_seat)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import minigrad as mg
 from minigrad.cpu import threads
 
 team = pytest.importorskip("minigrad.cpu.kernels.team")
@@ -113,18 +112,30 @@ def test_a_kernel_within_a_task_runs_there(number):
 
 
 @team.parallel_for
-def note_seats(found, seat, first, last):
+def note_seats(found, rows, seat, first, last):
     for k in range(first, last):
-        found[k] = seat
+        rows[seat, 0] = k
+        for _ in range(50):
+            team.pause()
+        found[k] = seat < len(rows) and rows[seat, 0] == k
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 64], indirect=True)
+def test_each_seat_has_a_row_of_scratch_memory(number):
+    """No other thread writes there."""
+    rows = threads.Scratch("test", 4, np.dtype(int))
+    for _ in range(20):
+        found = np.zeros(1 << 10, bool)
+        threads.launch(note_seats, len(found), len(found), found, rows, least=4)
+        assert found.all()
 
 
 @pytest.mark.parametrize("number", [2], indirect=True)
-def test_no_more_threads_come_than_have_seats(number):
-    """Another thread may set their number between the two calls."""
-    found = np.full(1 << 10, -1)
-    for _ in range(20):
-        mg.set_num_threads(1)
-        assert len(threads.seats("test", 4, np.dtype(float))) == 1
-        mg.set_num_threads(2)
-        threads.launch(note_seats, len(found), len(found), found, least=4)
-        assert (found == 0).all()
+def test_scratch_memory_within_a_task_is_its_own(number):
+    found, rows = np.zeros((4, 100), bool), threads.Scratch("test", 4, np.dtype(int))
+
+    def task(i):
+        threads.launch(note_seats, 100, 100, found[i], rows, least=1)
+
+    threads.parallel(task, len(found))
+    assert found.all()
