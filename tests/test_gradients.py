@@ -211,7 +211,11 @@ def _(draw, seed):
 def _(draw, seed):
     n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
     left, right = draw(st.sampled_from([((), ()), ((2,), ()), ((2, 1), (3,))]))
-    return lambda a, b: a @ b, [values((*left, n, k), seed), values((*right, k, m), seed + 1)]
+    a, b = (
+        draw(st.sampled_from([(*left, n, k), (k,)])),
+        draw(st.sampled_from([(*right, k, m), (k,)])),
+    )
+    return lambda a, b: a @ b, [values(a, seed), values(b, seed + 1)]
 
 
 @case("lerp", "addcmul", "addcdiv", "maximum", "minimum", "diagonal", "tril", "triu")

@@ -10,7 +10,7 @@ import numpy as np
 from .. import tape
 from ..device import Array
 from ..ops.conv import Window
-from ..ops.linear import _linear, _matmul
+from ..ops.linear import _linear, _matmul, takes_vectors
 from ..sums import total
 from ..tape import Backward
 from . import conv_rows
@@ -117,3 +117,10 @@ def matmul_of_many(a: Array, b: Array) -> tuple[Array, Backward]:
         )
 
     return matrix_products(a, b), backward
+
+
+@_matmul.on("cpu", when=lambda a, b: a.ndim == 1 or b.ndim == 1)
+@takes_vectors
+def matmul_of_vector(a: Array, b: Array) -> tuple[Array, Backward]:
+    product: tuple[Array, Backward] = _matmul.run(a, b)
+    return product

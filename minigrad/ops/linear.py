@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 from .. import check
 from ..device import Array
@@ -14,8 +16,34 @@ from ..tensor import Tensor
 Pair = tuple[Array, Backward]
 
 
+def takes_vectors(product: Callable[[Array, Array], Pair]) -> Callable[[Array, Array], Pair]:
+    """Let a product of matrices take a vector too: as a row on the left, as a column on the right.
+    The result has no axis for it."""
+
+    @functools.wraps(product)
+    def apply(a: Array, b: Array) -> Pair:
+        row, column = a.ndim == 1, b.ndim == 1
+        if not row and not column:
+            return product(a, b)
+        y, slopes = product(a[None] if row else a, b[:, None] if column else b)
+
+        def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+            g = g[..., None] if column else g
+            by_a, by_b = slopes(g[..., None, :] if row else g, needs)
+            return (
+                by_a[..., 0, :] if row and by_a is not None else by_a,
+                by_b[..., 0] if column and by_b is not None else by_b,
+            )
+
+        y = y[..., 0, :] if row else y
+        return y[..., 0] if column else y, backward
+
+    return apply
+
+
 @op(twice=Multilinear("a b"))
 @in_float32
+@takes_vectors
 def _matmul(a: Array, b: Array) -> Pair:
     """Y = A B,  dL/dA = G Bᵀ,  dL/dB = Aᵀ G over the last two axes. The others broadcast."""
 
@@ -43,19 +71,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             raise ValueError(f"{name}: matmul expects at least one dimension, got shape ()")
     if input.dtype != other.dtype:
         raise TypeError(f"matmul: expected one dtype, got {input.dtype} and {other.dtype}")
-    a = input.unsqueeze(0) if input.ndim == 1 else input
-    b = other.unsqueeze(1) if other.ndim == 1 else other
-    if a.shape[-1] != b.shape[-2]:
+    inner = other.shape[-2] if other.ndim > 1 else len(other)
+    if input.shape[-1] != inner:
         raise ValueError(
             f"matmul: inner sizes differ: {input.shape} @ {other.shape} "
-            f"({a.shape[-1]} and {b.shape[-2]})"
+            f"({input.shape[-1]} and {inner})"
         )
-    y = _matmul(a, b)
-    if b is not other:
-        y = y.squeeze(-1)
-    if a is not input:
-        y = y.squeeze(-1 if b is not other else -2)
-    return y
+    return _matmul(input, other)
 
 
 @op(twice=Multilinear("x w + b"))

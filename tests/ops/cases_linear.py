@@ -30,11 +30,13 @@ def few_rows(draw: Any) -> Arguments:
 
 @st.composite
 def matmul(draw: Any) -> Arguments:
-    """Of matrices, of as many or more by one, and of batches that broadcast."""
+    """Of matrices, of as many or more by one, of batches that broadcast, and of vectors."""
     m, k, n = draw(sizes), draw(sizes), draw(sizes)
     beside = [((), ()), ((5,), ()), ((5,), (5,)), ((2, 3), ()), ((2, 1), (3,)), ((3,), (4, 1))]
-    (a, b), seed = draw(st.sampled_from(beside)), draw(seeds)
-    return [grid((*a, m, k), seed), grid((*b, k, n), seed + 1)], {}
+    shapes = [((*a, m, k), (*b, k, n)) for a, b in beside]
+    shapes += [((k,), (5, k, n)), ((5, m, k), (k,)), ((m, k), (k,)), ((k,), (k,))]
+    (left, right), seed = draw(st.sampled_from(shapes)), draw(seeds)
+    return [grid(left, seed), grid(right, seed + 1)], {}
 
 
 PRODUCTS = {  # from which BLAS is held to one thread, and from which threads share a product
@@ -50,5 +52,5 @@ CASES = {
         limits=PRODUCTS | WEIGHTS,
         special=True,
     ),
-    _matmul: Cases(matmul(), limits=PRODUCTS, special=True, batch_last=False),
+    _matmul: Cases(matmul(), limits=PRODUCTS, special=True, batch_last=False, examples=60),
 }
