@@ -1,11 +1,14 @@
 """Collect finished runs of one recipe with several seeds in one JSON file, with mean and deviation.
 
 python -m benchmarks.collect runs/simple-seed0 runs/simple-seed1 --out benchmarks/results/x.json
+
+A file that it wrote stands for its runs, so that later seeds can be added to it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -20,28 +23,19 @@ from cifar.results.report.runs import OF_THE_STUDY
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_tta_accuracy")
 
 
-def gather(folders: list[Path]) -> dict[str, Any]:
+def gather(paths: list[Path]) -> dict[str, Any]:
     """Record, metrics per epoch and final figures of each run, with mean and standard deviation.
 
     Recall by class is included if the runs' folders contain an evaluation.
 
+    Args:
+        paths: runs' folders, or files that this program wrote.
+
     Raises:
         UserError: the evaluation in a run's folder is damaged.
-        ValueError: the runs differ in recipe or data, or one has not finished.
+        ValueError: the runs differ in recipe, data, versions or threads, or one has not finished.
     """
-    runs = []
-    for folder in folders:
-        _, note = mg.checkpoint.read(folder / "state.safetensors")
-        record, history = note["record"], note["progress"]["history"]
-        if len(history) < record["recipe"]["epochs"]:
-            raise ValueError(f"{folder}: {len(history)} of {record['recipe']['epochs']} epochs")
-        weights = folder / "last.safetensors"
-        _, note = mg.checkpoint.read(weights)
-        evaluation = report.evaluation(folder, note)
-        by_class = {"per_class": report.per_class(evaluation, note)}
-        by_class |= {k: v for k, v in evaluation.items() if k == "confusion"}
-        size = weights.stat().st_size / 1e6
-        runs.append({"record": record, "model_file_mb": size, "epochs": history, **by_class})
+    runs = [run for path in paths for run in _runs(path)]
     first = runs[0]["record"]
     for run in runs[1:]:
         for name in ("recipe", "dataset", "data_fingerprint", "versions", "threads"):
@@ -66,6 +60,23 @@ def gather(folders: list[Path]) -> dict[str, Any]:
     }
 
 
+def _runs(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".json":
+        earlier: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["runs"]
+        return earlier
+    _, note = mg.checkpoint.read(path / "state.safetensors")
+    record, history = note["record"], note["progress"]["history"]
+    if len(history) < record["recipe"]["epochs"]:
+        raise ValueError(f"{path}: {len(history)} of {record['recipe']['epochs']} epochs")
+    weights = path / "last.safetensors"
+    _, note = mg.checkpoint.read(weights)
+    evaluation = report.evaluation(path, note)
+    by_class = {"per_class": report.per_class(evaluation, note)}
+    by_class |= {k: v for k, v in evaluation.items() if k == "confusion"}
+    size = weights.stat().st_size / 1e6
+    return [{"record": record, "model_file_mb": size, "epochs": history, **by_class}]
+
+
 def _spread(values: list[float]) -> dict[str, Any]:
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.mean(values), "std": deviation, "runs": values}
@@ -75,7 +86,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
-        "runs", nargs="+", type=Path, help="output folders of examples/train_cnn.py"
+        "runs", nargs="+", type=Path, help="output folders of examples/train_cnn.py, or such files"
     )
     parser.add_argument("--out", required=True, help="the JSON file to write")
     parser.add_argument("--commit", help="the commit of the runs (default: the present one)")

@@ -59,6 +59,14 @@ def test_what_only_some_runs_have(runs, tmp_path):
     assert found["runs"][0]["confusion"] == [[1, 2], [3, 4]]
 
 
+def test_seeds_are_added_to_an_earlier_file(runs, tmp_path):
+    earlier = tmp_path / "a.json"
+    earlier.write_text(json.dumps(collect.gather([runs / "a"])))
+    assert collect.gather([earlier, runs / "b"]) == collect.gather([runs / "a", runs / "b"])
+    with pytest.raises(ValueError, match="the runs differ in recipe"):
+        collect.gather([earlier, runs / "c"])
+
+
 def test_unlike_runs_are_refused(runs):
     with pytest.raises(ValueError, match="the runs differ in recipe"):
         collect.gather([runs / "a", runs / "c"])
