@@ -4,8 +4,9 @@
     mine/train.npz, mine/test.npz # divided by the user
 
 Each holds ``images``, uint8 (N, 3, side, side) or (N, side, side, 3), ``labels``, integers (N,)
-from 0, and optionally ``classes``, the names of the classes (default: their numbers). Nothing in
-the files is executed.
+from 0, and optionally ``classes``, the names of the classes (default: their numbers). If test.npz
+has ``classes``, its labels count in these; they may be in another order than train.npz's. Nothing
+in the files is executed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def classes(data_dir: str | os.PathLike[str] | None) -> tuple[str, ...]:
     Raises:
         DataError: it cannot be read.
     """
-    return _read(_file(data_dir, "train"))[2]
+    return _training(_file(data_dir, "train"))[2]
 
 
 def load(
@@ -45,7 +46,7 @@ def load(
         UserError: an option is missing, or has no effect.
     """
     path = _file(data_dir, "train")
-    images, labels, names = _read(path)
+    images, labels, names = _training(path)
     shared = path == _file(data_dir, "test")
     if shared == (options.test_share is None):
         raise UserError(
@@ -67,12 +68,17 @@ def load(
         images, labels = images[chosen], labels[chosen]
     elif split == "test":
         path = _file(data_dir, "test")
-        images, labels, other = _read(path)
-        if len(other) > len(names) or images.shape[-1] != side:
+        images, labels, own = _read(path)
+        if strange := [name for name in own if name not in names]:
+            raise DataError(f"{path}: classes: train.npz has none called {strange[0]!r:.80}")
+        count = int(labels.max()) + 1
+        if count > len(names) or images.shape[-1] != side:
             raise DataError(
                 f"{path}: expected {len(names)} classes of {side} pixels at most, as train.npz "
-                f"has, got {len(other)} of {images.shape[-1]}"
+                f"has, got {count} of {images.shape[-1]}"
             )
+        if own:  # perhaps in another order
+            labels = np.array([names.index(name) for name in own])[labels]
     return Dataset("arrays", split, np.ascontiguousarray(images), labels, names)
 
 
@@ -97,8 +103,18 @@ def _file(data_dir: str | os.PathLike[str] | None, split: str) -> Path:
     return path / f"{split}.npz" if path.is_dir() else path
 
 
-def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """Images (N, 3, side, side), labels and class names."""
+Content: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]
+
+
+def _training(path: Path) -> Content:
+    """The content of the training file, whose classes are called by their numbers if it names
+    none."""
+    images, labels, names = _read(path)
+    return images, labels, names or tuple(map(str, range(int(labels.max()) + 1)))
+
+
+def _read(path: Path) -> Content:
+    """Images (N, 3, side, side), labels, and class names, () if the file has none."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
@@ -126,8 +142,9 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, 
     fits = labels.dtype.kind in "iu" and labels.shape == shape[:1]
     if not fits or labels.min() < 0 or labels.max() >= MAX_CLASSES:
         _refuse(path, "labels", f"{shape[0]} whole numbers from 0", labels)
-    count = int(labels.max()) + 1
-    names = content.get("classes", np.arange(count).astype(str))
+    names, count = content.get("classes"), int(labels.max()) + 1
+    if names is None:
+        return images, labels.astype(np.int64), ()
     if names.dtype.kind != "U" or names.ndim != 1 or not count <= len(set(names)) == len(names):
         _refuse(path, "classes", f"{count} texts or more, all different", names)
     return images, labels.astype(np.int64), tuple(names.tolist())

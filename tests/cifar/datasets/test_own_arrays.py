@@ -50,6 +50,20 @@ def test_two_files_and_pixels_last(tmp_path):
     )
 
 
+def test_the_names_of_the_test_file_say_what_its_labels_are(tmp_path):
+    write(tmp_path / "train.npz", **GOOD, classes=np.array(["a", "b", "c"]))
+    for names, labels in ((["c", "a"], [2, 0, 2]), (["b", "c", "a"], [1, 2, 1]), (None, [0, 1, 0])):
+        given = {} if names is None else {"classes": np.array(names)}
+        write(tmp_path / "test.npz", images=IMAGES[:3], labels=np.array([0, 1, 0]), **given)
+        test = datasets.load("arrays", "test", tmp_path)
+        assert (test.labels.tolist(), test.classes) == (labels, ("a", "b", "c"))
+    write(
+        tmp_path / "test.npz", images=IMAGES[:3], labels=LABELS[:3], classes=np.array(list("abd"))
+    )
+    text = "test.npz: classes: train.npz has none called 'd'"
+    refuses(DataError, text, lambda: datasets.load("arrays", "test", tmp_path))
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
