@@ -102,25 +102,33 @@ class GradientAverager:
         """Set the ``grad`` of every parameter to the gradient of the mean loss over all ranks'
         samples.
 
-        With losses L_r and weights w_r, each gradient is Σ w_r ∂L_r / Σ w_r.
+        With losses L_r and weights w_r, each gradient is Σ w_r ∂L_r / Σ w_r. It is set, not added
+        to an earlier one, and 0 for a parameter that no loss depends on: on one rank as on several.
 
         Args:
             loss: a scalar, the mean over this rank's samples; None for a rank without samples, if
                 the forward pass of the model does not communicate with other ranks.
             weight: weight of this rank, such as its number of samples; 0 without samples.
-            total: divisor of Σ w_r ∂L_r, if known in advance: the sum of the weights, or 1 to add
-                losses that are sums. By default the weights are summed together with the gradients.
+            total: divisor of Σ w_r ∂L_r, above 0, if known in advance: the sum of the weights, or 1
+                to add losses that are sums. By default the weights are summed together with the
+                gradients.
 
         Returns:
             The total.
 
         Raises:
-            ValueError: no rank has samples.
+            ValueError: the loss has several elements, a weight is below 0, no rank has samples, or
+                ``total`` is not above 0.
         """
+        weight = check.number("weight", weight, 0)
+        if total is not None:
+            total = check.number("total", total, 0)
+            if total == 0:
+                raise ValueError("total: expected a number above 0, got 0")
+        if loss is not None and check.tensor("loss", loss).data.size != 1:
+            raise ValueError(f"loss: expected one element, got shape {loss.shape}")
         if self.group.size == 1:
-            assert loss is not None
-            loss.backward()
-            return weight
+            return self._alone(loss, weight, total)
         sums, share = np.array([weight], np.float64), weight / (total or 1)
         summed = None if total is not None else self.group.all_reduce(sums)
         self._next, self._active = 0, True
@@ -140,9 +148,26 @@ class GradientAverager:
             summed.wait()
             total = float(sums[0])
             if not total > 0:
-                raise ValueError("weight: expected one above 0 on some rank, got 0 on all")
+                raise _without_samples()
         assert total is not None
         self._give(1 if summed is None else total)
+        return total
+
+    def _alone(self, loss: Tensor | None, weight: float, total: float | None) -> float:
+        """:meth:`backward` on one rank, which needs no buckets."""
+        total = weight if total is None else total
+        if total == 0:
+            raise _without_samples()
+        for p in self.parameters:
+            p.grad = None  # else it would be added to
+        if loss is not None:
+            share = weight / total
+            # A seed of 1 is backward's own: multiplications by it would only take time.
+            seed = None if share == 1 else Tensor(get_xp(loss.data).full_like(loss.data, share))
+            loss.backward(seed)
+        for p in self.parameters:
+            if p.requires_grad and p.grad is None:  # unused
+                p.grad = Tensor(get_xp(p.data).zeros_like(p.data))
         return total
 
     def _final(self, p: Any, gradient: Tensor) -> None:
@@ -174,6 +199,10 @@ class GradientAverager:
                 bucket.flat /= bucket.flat.dtype.type(total)
             for p in bucket.parameters:
                 p.grad = Tensor(bucket.part(p)) if p.requires_grad else None
+
+
+def _without_samples() -> ValueError:
+    return ValueError("weight: expected one above 0 on some rank, got 0 on all")
 
 
 class _Polling(Listener):

@@ -26,7 +26,7 @@ def test_ranks_train_as_one_process(ranks, images, batch, weighted):
     assert sorted(number for *_, seen in found for number in seen) == sorted(alone[2])
 
 
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=3), st.floats(0, 1e-4), st.booleans())
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=3), st.floats(0, 1e-4), st.booleans())
 @settings(max_examples=10)
 def test_mean_over_all_samples(counts, cap, known):
     """Any numbers of samples and any bucket size; a parameter may be unused on some ranks."""
@@ -84,14 +84,65 @@ def test_buckets_are_sent_while_backward_runs():
         assert size == 240
 
 
-def test_no_rank_with_samples():
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_sets_gradients_on_any_number_of_ranks(ranks):
+    """Not added to earlier ones, divided by ``total``, and 0 where nothing leads to the loss."""
+
+    def on_rank(rank):
+        p, unused, fixed = (mg.tensor([1.0, -2.0], requires_grad=True) for _ in range(3))
+        averager = GradientAverager([p, unused, fixed], process_group=rank)
+        fixed.requires_grad = False
+        for weight, total, expected in [
+            (4, 1, 4 * ranks),
+            (4, 8, ranks / 2),
+            (4, None, 1),
+            (0, 5, 0),
+        ]:
+            found = averager.backward((p**2).sum(), weight, total)
+            assert found == (total or 4 * ranks)
+            assert p.grad.tolist() == [2 * expected, -4 * expected]
+            assert unused.grad.tolist() == [0, 0]
+            assert fixed.grad is None
+        assert averager.backward(None, 3) == 3 * ranks
+        assert p.grad.tolist() == [0, 0]
+
+    on_ranks(ranks, on_rank)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_wrong_arguments(ranks):
+    """They are refused before a gradient changes."""
+
+    def on_rank(rank):
+        p = mg.ones(1, requires_grad=True)
+        averager = GradientAverager([p], process_group=rank)
+        averager.backward(p.sum(), 1)
+        for error, message, args in [
+            (ValueError, "weight: expected a number from 0, got -1", (p.sum(), -1)),
+            (TypeError, "weight: expected a number, got 'many'", (p.sum(), "many")),
+            (ValueError, "weight: expected a number from 0, got nan", (p.sum(), float("nan"))),
+            (ValueError, "total: expected a number above 0, got 0", (p.sum(), 1, 0)),
+            (ValueError, "total: expected a number from 0, got -2", (p.sum(), 1, -2)),
+            (TypeError, "loss: expected a Tensor, got int", (3, 1)),
+            (ValueError, "loss: expected one element, got shape (2,)", (mg.ones(2) * p, 1)),
+        ]:
+            refuses(error, message, lambda args=args: averager.backward(*args))
+            assert p.grad.tolist() == [1]
+
+    on_ranks(ranks, on_rank)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_no_rank_with_samples(ranks):
     def on_rank(rank):
         p = mg.ones(1, requires_grad=True)
         averager = GradientAverager([p], process_group=rank)
         refuses(ValueError, "weight: expected one above 0", lambda: averager.backward(None, 0))
-        refuses(RuntimeError, "call GradientAverager.backward", lambda: p.sum().backward())
+        refuses(ValueError, "weight: expected one above 0", lambda: averager.backward(p.sum(), 0))
+        if ranks > 1:
+            refuses(RuntimeError, "call GradientAverager.backward", lambda: p.sum().backward())
 
-    on_ranks(2, on_rank)
+    on_ranks(ranks, on_rank)
 
 
 def test_alone():
