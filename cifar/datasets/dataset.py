@@ -67,6 +67,8 @@ class Options:
         test_share: fraction of each class's images that becomes the test set, if the data are not
             divided already.
         split_seed: seed of this choice.
+        whole: take all images of data that are not divided already, as "train" and as "test";
+            test_share and split_seed then have no effect.
 
     Raises:
         UserError: a value is out of range.
@@ -75,6 +77,7 @@ class Options:
     image_size: int | None = None
     test_share: float | None = None
     split_seed: int = 0
+    whole: bool = False
 
     def __post_init__(self) -> None:
         least, most = SIDES

@@ -47,7 +47,8 @@ def load(
     """The pictures of "train" or "test", scaled to ``options.image_size``.
 
     If the folder has no ``train`` and ``test``, ``options.test_share`` of each class's pictures are
-    the test set. The random choice depends on ``options.split_seed`` and the pictures' names.
+    the test set, unless ``options.whole``. The random choice depends on ``options.split_seed`` and
+    the pictures' names.
 
     Raises:
         DataError: there is no such folder, class or picture, or a picture is damaged; the message
@@ -56,7 +57,8 @@ def load(
     """
     root = _root(data_dir)
     divided = is_divided(root)
-    _check_share(root, divided, options)
+    if not options.whole:
+        _check_share(root, divided, options)
     names = classes(root)
     files: list[Path] = []
     labels: list[int] = []
@@ -66,7 +68,7 @@ def load(
         raise DataError(f"{part}: no class of this name in {root / 'train'}: {min(strange)!r:.80}")
     for label, name in enumerate(names):
         pictures = pictures_below(folders[name]) if name in folders else []
-        if not divided:
+        if not divided and not options.whole:
             pictures = divide(f"{root / name}", pictures, split, options)
         elif not pictures and split == "train":
             raise DataError(f"{part / name}: no picture; every class needs one to train on")

@@ -48,7 +48,7 @@ def load(
     path = _file(data_dir, "train")
     images, labels, names = _training(path)
     shared = path == _file(data_dir, "test")
-    if shared == (options.test_share is None):
+    if not options.whole and shared == (options.test_share is None):
         raise UserError(
             f"test_share: {path} is one file; give the share of each class's images that makes the "
             "test set, such as --test-share 0.2"
@@ -58,7 +58,7 @@ def load(
     side = images.shape[-1]
     if options.image_size not in (None, side):
         raise UserError(f"image_size: the images in {path} have {side}, got {options.image_size}")
-    if shared:
+    if shared and not options.whole:
         rows = [np.flatnonzero(labels == label).tolist() for label in range(len(names))]
         chosen = [
             row
@@ -66,7 +66,7 @@ def load(
             for row in divide(f"{path}: class {name!r:.80}", own, split, options)
         ]
         images, labels = images[chosen], labels[chosen]
-    elif split == "test":
+    elif split == "test" and not shared:
         path = _file(data_dir, "test")
         images, labels, own = _read(path)
         if strange := [name for name in own if name not in names]:

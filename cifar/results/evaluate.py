@@ -23,7 +23,7 @@ from cifar.device import find_device
 from cifar.errors import UserError
 from cifar.results import plots, tta
 from cifar.results.metrics import EVALUATION_BATCH, Evaluation, l2_penalty, measure
-from cifar.results.record import SavedRecord, decode, find_folder
+from cifar.results.record import SavedRecord, decode, decode_path, find_folder
 
 SPLITS = ("test", "train", "validation")
 
@@ -37,14 +37,16 @@ class Settings:
         last: use a folder's weights of the last epoch, not of the best one.
         dataset: cifar10, synthetic or folder (default: that of the model's training).
         data_dir: folder of CIFAR-10 (default: the run's, or the usual places). With --dataset
-            folder, the folder of pictures.
+            folder, the folder of pictures. All other images than the run's that are not divided
+            into train and test are used.
         split: test, train (the images that the run trained on) or validation (those that its
             recipe held out).
         tta: test-time augmentation, the mean over six views of each image; accuracy without it is
             shown too.
         device: cpu, gpu, gpu:N or auto.
         out: folder for evaluation.json, confusion.png and mistakes.png (default:
-            RUN/evaluation-{best,last}-SPLIT).
+            RUN/evaluation-{best,last}-SPLIT, and for other images than the run's and with --tta
+            a name of their own).
         progress: --no-progress hides the progress bar of a terminal.
         model: FILE.py:FUNCTION, the run's own model, if it was trained on another machine and
             you trust its code.
@@ -88,9 +90,12 @@ def run(settings: Settings) -> tuple[Evaluation, Path]:
         UserError: the run, the data or the output folder cannot be used.
     """
     trained = load(settings.run, settings.device, settings.last, settings.model)
-    data = labelled(trained, settings.dataset, settings.split, settings.data_dir)
-    out = Path(settings.out or trained.path.parent / f"evaluation-{trained.path.stem}-{data.split}")
-    return write(trained, data, out, settings.progress, settings.tta), out
+    data, own = labelled(trained, settings.dataset, settings.split, settings.data_dir)
+    name = f"evaluation-{trained.path.stem}-{data.split}"
+    name += "" if own else f"-on-{data.name}-{data.fingerprint[:8]}"
+    name += "-tta" if settings.tta else ""
+    out = Path(settings.out or trained.path.parent / name)
+    return write(trained, data, out, settings.progress, settings.tta, own), out
 
 
 def write(
@@ -99,9 +104,13 @@ def write(
     out: Path,
     progress: bool = False,
     tta: bool = False,
+    own: bool = True,
 ) -> Evaluation:
     """Write the figures of a model on ``data`` into the folder ``out``, with pictures of its
     confusion matrix and mistakes; returns the figures.
+
+    Args:
+        own: whether these are images of the run's own data set.
 
     Raises:
         UserError: the model or the folder cannot be used.
@@ -121,10 +130,17 @@ def write(
     scores, evaluation = measured(tta)
     evaluation = dataclasses.replace(
         evaluation,
-        picked=data.name == trained.record.dataset and data.split == _picked_on(trained),
+        picked=own and data.split == _picked_on(trained),
         accuracy_without_tta=measured(False)[1].accuracy if tta else None,
     )
-    what = {"file": str(trained.path), "dataset": data.name, "split": data.split}
+    what = {
+        "file": str(trained.path),
+        "dataset": data.name,
+        "split": data.split,
+        "fingerprint": data.fingerprint,
+        "own_images": own,
+        "tta": tta,
+    }
     figures = {**what, **dataclasses.asdict(evaluation), "record": trained.record.as_note()}
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     with process.writing("out", out):
@@ -154,8 +170,11 @@ def labelled(
     split: str = "test",
     data_dir: str | None = None,
     download: bool = True,
-) -> datasets.Dataset:
-    """The images of the run's ``split``.
+) -> tuple[datasets.Dataset, bool]:
+    """The images of the run's ``split``, and whether they are of the run's own data set.
+
+    Of other images of the user, those that are not divided are all taken: the model has seen none
+    of them.
 
     Args:
         dataset: the data set (default: that of the run's training).
@@ -169,11 +188,14 @@ def labelled(
         raise UserError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
     record = trained.record
     name = dataset or record.dataset
-    if data_dir is None and name == record.dataset:
+    own = name == record.dataset
+    if own and data_dir is None:
         data_dir = find_folder(record.data_dir, name)
+    elif own and name in datasets.OWN:
+        own = _trained_on(record, str(data_dir))
     options = record.data_options
-    if name == "folder" and data_dir is not None and is_divided(Path(data_dir)):
-        options = datasets.Options(options.image_size)  # divided, even where the run's was not
+    if not own or (name == "folder" and data_dir is not None and is_divided(Path(data_dir))):
+        options = datasets.Options(options.image_size, whole=True)
     if split == "validation" and not record.recipe.validation:
         raise UserError(
             f"split: {trained.path} was trained with no images held out; choose test or train"
@@ -189,7 +211,22 @@ def labelled(
             f"dataset: {trained.path} tells {_some(trained.classes)} apart, {data.name} has "
             f"{_some(data.classes)}; choose the --dataset that it was trained on"
         )
-    return data
+    return data, own
+
+
+def _trained_on(record: SavedRecord, data_dir: str) -> bool:
+    """Whether a run was trained on the images of the user in ``data_dir``, where they were or moved
+    there: then the share that it was not trained on is its test set."""
+    folder = os.path.abspath(os.path.expanduser(data_dir))
+    if record.data_dir is not None and os.path.abspath(decode_path(record.data_dir)) == folder:
+        return True
+    recipe = record.recipe
+    try:
+        data = datasets.load(record.dataset, "train", data_dir, record.data_options)
+        data, _ = subsets.split(data, recipe.validation, recipe.long_tail, recipe.subset)
+    except UserError:  # not divided as the run's
+        return False
+    return data.fingerprint == record.data_fingerprint
 
 
 # ---------------------------------------------------------------------------- the trained model

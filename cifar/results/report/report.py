@@ -65,7 +65,7 @@ def evaluate_first(groups: Sequence[Group], progress: bool = False) -> bool:
             continue
         try:
             trained = evaluate.load(run.source, "auto", last=True)
-            data = evaluate.labelled(trained, download=False)
+            data, _ = evaluate.labelled(trained, download=False)
             evaluate.write(trained, data, out, progress)
             done = True
         except (UserError, mg.DeviceError) as error:

@@ -138,8 +138,9 @@ def _from_folder(folder: Path) -> Run:
 
 
 def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
-    """The results of ``cifar evaluate --last`` on the test set with a run's last weights, as in
-    JSON; {} if it was not run, or only after an earlier epoch.
+    """The results of ``cifar evaluate --last`` on the run's own test set with its last weights, as
+    in JSON; {} if it was not run, or only after an earlier epoch, on other images or with
+    test-time augmentation.
 
     Raises:
         UserError: the file of the evaluation is damaged.
@@ -148,7 +149,8 @@ def evaluation(folder: Path, note: dict[str, Any]) -> dict[str, Any]:
     figures = _json(path) if path.is_file() else {}
     record = figures.get("record")
     now, then = (one.get("metrics") if isinstance(one, dict) else None for one in (note, record))
-    return figures if now == then or record is None else {}
+    other = figures.get("own_images") is False or figures.get("accuracy_without_tta") is not None
+    return figures if (now == then or record is None) and not other else {}
 
 
 def per_class(evaluated: dict[str, Any], note: dict[str, Any]) -> Any:

@@ -166,7 +166,12 @@ def test_from_pictures_to_a_report_in_three_commands(tmp_path, monkeypatch, caps
     fill(Path("more/train"), 2)
     fill(Path("more/test"), 3)
     found, _ = evaluate.run(evaluate.Settings("runs/r", data_dir="more", out="e"))
-    assert found.images == 9
+    assert (found.images, found.picked) == (9, False)
+    fill(Path("undivided"), 2)  # all of them, since the model has seen none
+    said = call("evaluate runs/r --data-dir undivided")
+    assert "on 6 images" in said
+    assert "runs/r/evaluation-best-test-on-folder-" in said
+    assert "this epoch was picked" not in said
     Path("pictures").rename("moved")
     assert cli.main(["evaluate", "runs/r"]) == 2
     error = capsys.readouterr().err

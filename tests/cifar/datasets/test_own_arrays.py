@@ -105,3 +105,11 @@ def test_they_are_trained_on_and_evaluated(tmp_path, monkeypatch, capsys):
     assert cli.main(f"train simple --epochs 1 --out r --device cpu {own}".split()) == 0
     assert cli.main(["evaluate", "r"]) == 0
     assert "on 6 images" in capsys.readouterr().out
+    write(tmp_path / "y.npz", images=IMAGES[:15], labels=LABELS[:15])
+    Path("z").mkdir()
+    write(tmp_path / "z" / "train.npz", **GOOD)
+    write(tmp_path / "z" / "test.npz", images=IMAGES[:9], labels=LABELS[:9])
+    Path("x.npz").rename("moved.npz")
+    for other, images in (("y.npz", 15), ("z", 9), ("moved.npz", 6)):
+        assert cli.main(["evaluate", "r", "--data-dir", other]) == 0
+        assert f"on {images} images" in capsys.readouterr().out

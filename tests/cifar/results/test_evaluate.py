@@ -154,6 +154,23 @@ def test_an_epoch_that_was_picked_on_the_same_images_is_called_so(
     assert not evaluate.run(settings(tmp_path / "one", split=picked))[0].picked
 
 
+def test_other_figures_are_told_from_the_runs(trained, no_pictures, tmp_path):
+    """By their folder and by what is in it."""
+    out, _ = trained
+    for options, suffix in (({}, ""), ({"tta": True}, "-tta")):
+        _, folder = evaluate.run(settings(out, last=True, **options))
+        assert folder == out / f"evaluation-last-test{suffix}"
+        written = json.loads((folder / "evaluation.json").read_text("utf-8"))
+        assert written["tta"] is bool(suffix)
+        assert written["own_images"] is True
+        assert written["fingerprint"] == tiny.load("", "test").fingerprint
+    model = evaluate.load(out)
+    data, own = evaluate.labelled(model, "cifar10")
+    assert not own
+    assert not evaluate.write(model, data, tmp_path, own=own).picked
+    assert json.loads((tmp_path / "evaluation.json").read_text("utf-8"))["own_images"] is False
+
+
 def test_the_runs_folder_of_data_is_the_one(trained, no_pictures, tmp_path, monkeypatch):
     weights, note = mg.checkpoint.read(trained[0] / "last.safetensors")
     changed = note | {"dataset": "cifar10", "data_dir": "/data"}

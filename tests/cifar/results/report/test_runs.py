@@ -220,3 +220,7 @@ def test_recalls_of_folders_and_collected_runs(trained, recalls, tmp_path):
     (old / "evaluation-last-test" / "evaluation.json").write_text(json.dumps(scores))
     assert [one.recalls for one in report.find(tmp_path)] == [{"class 0": 0.25}]
     assert collect.gather([old])["recall"]["class 0"]["mean"] == 0.25
+    for other in ({"own_images": False}, {"accuracy_without_tta": 0.5}):
+        text = json.dumps(scores | other)
+        (old / "evaluation-last-test" / "evaluation.json").write_text(text)
+        assert [one.recalls for one in report.find(tmp_path)] == [{}]
