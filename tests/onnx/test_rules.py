@@ -12,7 +12,7 @@ from minigrad import nn
 from minigrad.events import listen
 from minigrad.onnx.graph import RULES
 from tests.common import Operations, grid
-from tests.onnx.common import F, Function, assert_same, in_one_folder
+from tests.onnx.common import F, Function, assert_same, in_one_folder, session
 
 WEIGHT = mg.tensor(grid((6, 4, 3, 3)).astype(np.float32))
 MATRIX = mg.tensor(grid((5, 6)).astype(np.float32))
@@ -255,6 +255,45 @@ def test_drawn_pooling(tmp_path, data):
         )
     )
     assert_same(layer, (2, draw(st.integers(7, 10)), 7), tmp_path)
+
+
+def exported(function, x, folder):
+    """What onnxruntime computes of ``function`` for the array ``x``."""
+    path = folder / "x.onnx"
+    mg.onnx.export(Function(function), mg.zeros(x.shape, dtype=x.dtype), path)
+    return session(path).run(None, {"input": x})[0]
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_nearest_takes_the_operations_pixels(mode, tmp_path):
+    """ONNX's own places are others, such as 6 in place of 7 from 14 to 4."""
+    x = np.arange(14.0, dtype=np.float32)[None, None]
+    places = [0, 3, 7, 10] if mode == "nearest" else [1, 5, 8, 12]
+    found = exported(lambda x: F.interpolate(x, 4, mode=mode), x, tmp_path)
+    assert found.ravel().tolist() == places
+    y = np.arange(33.0, dtype=np.float32)[None, None]
+
+    def all_sizes(x):
+        return mg.cat([F.interpolate(x, out, mode=mode) for out in range(1, 60)], -1)
+
+    np.testing.assert_array_equal(exported(all_sizes, y, tmp_path), all_sizes(mg.tensor(y)).numpy())
+
+
+def test_linear_resizing_to_any_size(tmp_path):
+    """Also to sizes and by factors that are not whole in float32."""
+    x = grid((2, 1, 7, 10)).astype(np.float32)
+    for options in (
+        {"size": (31, 10)},
+        {"size": (31, 1), "align_corners": True},
+        {"scale_factor": (1.3, 0.7)},  # 10 * float32(0.7) < 7
+        {"scale_factor": (0.7, 0.7), "align_corners": True},
+    ):
+
+        def resize(x, options=options):
+            return F.interpolate(x, mode="bilinear", **options)
+
+        found = exported(resize, x, tmp_path)
+        np.testing.assert_allclose(found, resize(mg.tensor(x)).numpy(), 1e-5, 1e-5)
 
 
 @in_one_folder

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...device import Array
 from ...ops.conv import Pair, Window
-from ..graph import Graph, Value, rule
+from ...ops.resize import _places
+from ..graph import Graph, Operand, Value, rule
 from ..trace import varies
 
 
@@ -216,20 +217,28 @@ def _interpolate(
     align: bool,
 ) -> str:
     before = known(x.shape[2:], "interpolate")
-    factors = [o / n if s is None else s for n, o, s in zip(before, size, scales, strict=True)]
-    if mode == "nearest" and len(size) == 2:  # as the operation does
-        factors = [
-            o / n if o in (n, 2 * n) else f for n, o, f in zip(before, size, factors, strict=True)
-        ]
-    if mode.endswith("linear"):  # likewise
-        factors = [1.0 if o == n else f for n, o, f in zip(before, size, factors, strict=True)]
-    where = {"nearest": "asymmetric", "nearest-exact": "half_pixel"}
-    options = {
-        "mode": "nearest" if mode in where else "linear",
-        "coordinate_transformation_mode": where.get(mode, "half_pixel"),
-    }
-    if align:
-        options["coordinate_transformation_mode"] = "align_corners"
-    if mode in where:
-        options["nearest_mode"] = "floor" if mode == "nearest" else "round_prefer_ceil"
-    return g("Resize", x, None, np.array((1, 1, *factors), np.float32), **options)
+    given = zip(before, size, scales, strict=True)
+    plain = all(f is None or o in (n, n * f) for n, o, f in given)
+    if not mode.startswith("nearest") and (align or plain):
+        where = "align_corners" if align else "half_pixel"
+        axes, sizes = range(2, len(x.shape)), np.array(size, np.int64)
+        return g(
+            *("Resize", x, None, None, sizes),
+            axes=list(axes),
+            mode="linear",
+            coordinate_transformation_mode=where,
+        )
+    # ONNX computes places in float32 from a size or a factor in float32, and so takes other pixels,
+    # and of some factors makes other sizes. Indices leave it no choice.
+    out: Operand = x
+    for axis, (n, o, factor) in enumerate(zip(before, size, scales, strict=True), 2):
+        i, j, t = _places(n, o, factor, mode, align, len(size) == 2)
+        if n == o and (i == np.arange(n)).all():
+            continue
+        first = g("Gather", out, i, axis=axis)
+        if j is not None:
+            second = g("Gather", out, j, axis=axis)
+            part = t.astype(y.dtype).reshape(-1, *(1,) * (len(x.shape) - 1 - axis))
+            first = g("Add", g("Mul", first, 1 - part), g("Mul", second, part))
+        out = first
+    return g.name(out)
