@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -262,6 +264,19 @@ def exported(function, x, folder):
     path = folder / "x.onnx"
     mg.onnx.export(Function(function), mg.zeros(x.shape, dtype=x.dtype), path)
     return session(path).run(None, {"input": x})[0]
+
+
+def test_remainders_are_exact(tmp_path):
+    """A quotient that is rounded, such as 5 / 0.1 to 50, says nothing about them."""
+    inf, nan = math.inf, math.nan
+    a = [5, 1, -0.3, 3, -3, 3, -3, 0, 6, -6, 7, -7, 1, -1, nan, inf]
+    b = [0.1, 0.1, 0.1, inf, inf, -inf, -inf, 1, -2, 2, -3, -3, 0, 0, 1, 1]
+    for dtype in ("float32", "float64"):
+        x = np.array([a, b], dtype).T
+        for function in (mg.remainder, mg.floor_divide):
+            found = exported(lambda x, f=function: f(x[:, 0], x[:, 1]), x, tmp_path)
+            expected = function(mg.tensor(x[:, 0]), mg.tensor(x[:, 1])).numpy()
+            np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])

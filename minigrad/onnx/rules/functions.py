@@ -70,20 +70,32 @@ def _frac(g: Graph, y: Value, x: Any) -> str:
 # ---------------------------------------------------------------------------- whole quotients
 
 
+def _divided(g: Graph, y: Value, a: Operand, b: Operand) -> tuple[str, str]:
+    """The remainder of a / b, of a's sign, and whether it is of the sign that b has not. Computed
+    from a quotient that was rounded, it could be off by all of b."""
+    rest = g("Mod", a, b, fmod=1)
+    product = g("Mul", g("Sign", rest), g("Sign", b))
+    return rest, g("Less", product, np.zeros((), y.dtype))
+
+
 @rule
 def _remainder(g: Graph, y: Value, a: Any, b: Any) -> str:
     a, b = g.cast(a, y.dtype), g.cast(b, y.dtype)
     if y.dtype.kind != "f":
         return g("Mod", a, b)
-    return g("Sub", a, g("Mul", b, g("Floor", g("Div", a, b))))
+    rest, other_side = _divided(g, y, a, b)
+    return g("Where", other_side, g("Add", rest, b), rest)
 
 
 @rule
 def _floor_divide(g: Graph, y: Value, a: Any, b: Any) -> str:
     a, b = g.cast(a, y.dtype), g.cast(b, y.dtype)
-    if y.dtype.kind == "f":
-        return g("Floor", g("Div", a, b))
-    return g("Div", g("Sub", a, g("Mod", a, b)), b)
+    if y.dtype.kind != "f":
+        return g("Div", g("Sub", a, g("Mod", a, b)), b)
+    rest, other_side = _divided(g, y, a, b)
+    whole = g("Round", g("Div", g("Sub", a, rest), b))
+    whole = g("Where", other_side, g("Sub", whole, np.ones((), y.dtype)), whole)
+    return g("Where", g("Equal", b, np.zeros((), y.dtype)), g("Div", a, b), whole)
 
 
 RULES["div_floor"] = _floor_divide
