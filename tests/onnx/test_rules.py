@@ -279,6 +279,12 @@ def test_remainders_are_exact(tmp_path):
             np.testing.assert_array_equal(found, expected)
 
 
+def test_rounding_to_thousands(tmp_path):
+    x = np.array([[7000, 3000, 2500, -1600]], np.float32)
+    found = exported(lambda x: x.round(decimals=-3), x, tmp_path)
+    assert found.tolist() == [[7000, 3000, 2000, -2000]]
+
+
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
 def test_nearest_takes_the_operations_pixels(mode, tmp_path):
     """ONNX's own places are others, such as 6 in place of 7 from 14 to 4."""

@@ -20,8 +20,9 @@ RULES |= {"power": one_node("Pow"), "maximum": one_node("Max"), "minimum": one_n
 def _round(g: Graph, y: Value, x: Any, *, decimals: int) -> str:
     if not decimals:
         return g("Round", x)
-    scale = np.asarray(10.0**decimals, y.dtype)
-    return g("Div", g("Round", g("Mul", x, scale)), scale)
+    scale = np.asarray(10.0 ** abs(decimals), y.dtype)  # whole, thus exact, unlike its reciprocal
+    there, back = ("Mul", "Div") if decimals > 0 else ("Div", "Mul")
+    return g(back, g("Round", g(there, x, scale)), scale)
 
 
 @rule
