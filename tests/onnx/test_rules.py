@@ -266,6 +266,28 @@ def exported(function, x, folder):
     return session(path).run(None, {"input": x})[0]
 
 
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_lerp_ends_at_its_end(is_tensor, tmp_path):
+    x = np.array([[1e8, 1.0], [-1e8, 3.0]], np.float32)
+    end = mg.tensor([0.25, 5.0])
+    for weight, expected in [
+        (1.0, [[0.25, 5], [0.25, 5]]),
+        (0.0, x.tolist()),
+        (0.25, [[7.5e7, 2], [-7.5e7, 3.5]]),
+        (-1.0, [[2e8, -3], [-2e8, 1]]),
+    ]:
+        w = mg.full((2,), weight) if is_tensor else weight
+        assert exported(lambda x, w=w: x.lerp(end, w), x, tmp_path).tolist() == expected
+
+
+def test_a_factor_that_prevents_overflow(tmp_path):
+    x = np.full((1, 2), 2.0**100, np.float32)
+    found = exported(lambda x: (x * 0).addcmul(x, x, value=2.0**-100), x, tmp_path)
+    assert found.tolist() == [[2.0**100] * 2]
+    found = exported(lambda x: (x * 0).addcdiv(x, 1 / x, value=2.0**-90), x, tmp_path)
+    assert found.tolist() == [[2.0**110] * 2]
+
+
 def test_remainders_are_exact(tmp_path):
     """A quotient that is rounded, such as 5 / 0.1 to 50, says nothing about them."""
     inf, nan = math.inf, math.nan

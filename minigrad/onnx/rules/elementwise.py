@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import RULES, Graph, Rule, Value, rule
+from ..graph import RULES, Graph, Operand, Rule, Value, rule
 
 
 def one_node(kind: str, **attributes: Any) -> Rule:
@@ -82,17 +82,37 @@ def _where(g: Graph, y: Value, condition: Any, a: Any, b: Any) -> str:
 
 @rule
 def _lerp(g: Graph, y: Value, a: Any, b: Any, w: Any) -> str:
-    return g("Add", a, g("Mul", g("Sub", b, a), g.cast(w, y.dtype)))
+    a, b = g.cast(a, y.dtype), g.cast(b, y.dtype)
+    gap = g("Sub", b, a)
+
+    def from_start(w: Operand) -> str:
+        return g("Add", a, g("Mul", gap, w))
+
+    def from_end(rest: Operand) -> str:  # b itself at weight 1
+        return g("Sub", b, g("Mul", gap, rest))
+
+    if not hasattr(w, "dtype"):
+        is_near = -0.5 < w < 0.5
+        return from_start(g.cast(w, y.dtype)) if is_near else from_end(g.cast(1 - w, y.dtype))
+    w = g.cast(w, y.dtype)
+    near = g("Less", g("Abs", w), np.asarray(0.5, y.dtype))
+    return g("Where", near, from_start(w), from_end(g("Sub", np.ones((), y.dtype), w)))
 
 
 @rule
 def _addcmul(g: Graph, y: Value, a: Any, b: Any, c: Any, *, value: Any) -> str:
-    return g("Add", a, g("Mul", g("Mul", b, c), g.cast(value, y.dtype)))
+    return _add_scaled(g, y, "Mul", a, b, c, value)
 
 
 @rule
 def _addcdiv(g: Graph, y: Value, a: Any, b: Any, c: Any, *, value: Any) -> str:
-    return g("Add", a, g("Mul", g("Div", b, c), g.cast(value, y.dtype)))
+    return _add_scaled(g, y, "Div", a, b, c, value)
+
+
+def _add_scaled(g: Graph, y: Value, kind: str, a: Any, b: Any, c: Any, value: Any) -> str:
+    """The factor comes first, as in the operation: it may keep the term from overflow."""
+    a, b, c, value = (g.cast(x, y.dtype) for x in (a, b, c, value))
+    return g("Add", a, g(kind, g("Mul", b, value), c))
 
 
 @rule
