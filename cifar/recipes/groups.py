@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COUNTED_IN_EPOCHS = ("T_max", "milestones", "step_size", "total_iters")  # of a schedule's options
+COUNTED_IN_EPOCHS = (  # of a schedule's options
+    "T_0", "T_max", "epochs", "milestones", "step_size", "step_size_down", "step_size_up",
+    "total_iters", "total_steps",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,11 @@ def in_steps(
     def counted(epochs: Any) -> Any:
         if isinstance(epochs, (tuple, list)):
             return tuple(counted(one) for one in epochs)
-        return epochs * steps if type(epochs) is int else epochs  # the schedule refuses others
+        return epochs * steps if type(epochs) in (int, float) else epochs  # which it refuses
 
-    return schedule, {k: counted(v) if k in COUNTED_IN_EPOCHS else v for k, v in options.items()}
+    # OneCycleLR itself multiplies its epochs by the steps_per_epoch that it wants with them.
+    names = {*COUNTED_IN_EPOCHS} - {"epochs"}
+    return schedule, {k: counted(v) if k in names else v for k, v in options.items()}
 
 
 def piecewise_linear(points: Sequence[Any], steps: int) -> Callable[[int], float]:

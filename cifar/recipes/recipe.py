@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ LOSSES = ("cross_entropy", "focal_loss")
 TAKEN = {"image_size", "name", "num_classes", "seed", "source"}  # no options of a model
 REDUCTIONS = ("mean", "sum")
 EVERY = ("epoch", "step")
+MANY = 1000  # steps of an epoch, if unknown: a schedule in epochs is not refused for few steps
 MEAN = "numbers from 0 to 1, since pixels are"
 STD = "numbers above 0 and at most 1, since pixels are from 0 to 1"
 
@@ -196,14 +198,17 @@ class Recipe:
                 raise UserError(f"{name}: expected {expected}, got {getattr(self, name)}")
         for key in ("", *self.groups):
             try:
-                Optimizers(self._parts({key: [""]}), {"": mg.nn.Parameter(mg.zeros(1, 1))})
+                self._stand_in(key, MANY)
             except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
                 where = f"group {key} of {self.name}" if key else self.name
                 raise UserError(f"optimizer and schedule of {where}: {error}") from None
 
-    def _parts(
-        self, names: Mapping[str, Iterable[str]], steps: int = 1, epoch: int = 0
-    ) -> list[Part]:
+    def _stand_in(self, group: str, steps: int, epoch: int = 0) -> Optimizers:
+        """The optimiser of a group, "" being the recipe itself, for a parameter of no model."""
+        parts = self._parts({group: [""]}, steps, epoch)
+        return Optimizers(parts, {"": mg.nn.Parameter(mg.zeros(1, 1))})
+
+    def _parts(self, names: Mapping[str, Iterable[str]], steps: int, epoch: int = 0) -> list[Part]:
         """A part per group of ``names``, "" being the recipe itself."""
         per = steps if self.schedule_every == "step" else 1
         parts = []
@@ -248,15 +253,42 @@ class Recipe:
         """New optimisers of the named ``parameters``, with their schedules; see :meth:`parts`."""
         return Optimizers(self.parts(parameters, steps, epoch), parameters)
 
+    def check_rates(self, steps: int) -> None:
+        """Check that the schedules have a rate for every step of the run, with ``steps`` steps per
+        epoch. It is no check of a recipe itself: files of runs that ended too early can be read.
+
+        Raises:
+            UserError: one has none, such as a OneCycleLR of fewer epochs.
+        """
+        if self.schedule in (None, "ReduceLROnPlateau"):  # whose rates go on for ever
+            return
+        per = steps if self.schedule_every == "step" else 1
+        starts = {0, *(epoch for epoch, _ in self.restarts if epoch < self.epochs)}
+        for first, end in itertools.pairwise(sorted({*starts, self.epochs})):
+            for key in ("", *self.groups):
+                try:
+                    optimizer = self._stand_in(key, steps, first)
+                    for _ in range((end - first) * per):
+                        optimizer.step_schedules()
+                except (TypeError, ValueError) as error:
+                    own = key and self.groups[key].schedule_options is not None
+                    name = f"groups.{key}.schedule_options" if own else "schedule_options"
+                    raise UserError(
+                        f"{name}: expected rates for {end - first} epochs of {steps} steps, got a "
+                        f"{self.schedule} that ends or fails before: {error}"
+                    ) from None
+
     def lasting(self, epochs: int) -> Recipe:
         """This recipe for another number of epochs. Restarts and schedule options in units of
-        epochs are scaled and rounded; none falls before the second epoch."""
+        epochs are scaled, and rounded if they are whole; none falls before the second epoch."""
         if epochs == self.epochs:
             return self
 
         def scaled(epoch: Any) -> Any:
             if isinstance(epoch, (tuple, list)):
                 return tuple(scaled(one) for one in epoch)
+            if type(epoch) is float:  # a schedule that takes it needs no whole number
+                return epoch * epochs / self.epochs
             if type(epoch) is not int or epoch <= 0:
                 return epoch  # the schedule refuses it
             return max(1, (2 * epoch * epochs + self.epochs) // (2 * self.epochs))

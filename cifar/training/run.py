@@ -290,7 +290,8 @@ def make_run(
     """Load the data and create a new run; returns the run and the test set.
 
     Raises:
-        UserError: the data are missing or do not fit the recipe.
+        UserError: the data are missing or do not fit the recipe, or its schedule ends before the
+            run.
     """
     options = settings.data_options
     training_set = datasets.load(settings.dataset, "train", settings.data_dir, options)
@@ -354,6 +355,7 @@ def make_run(
         **ranks,
     )
     steps = len(train)
+    recipe.check_rates(steps)
     ahead = recipe.lookahead
     run = Run(
         settings,

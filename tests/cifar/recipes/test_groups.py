@@ -37,4 +37,40 @@ def test_a_rate_between_points():
 def test_epochs_become_steps():
     options = {"milestones": (1, 3), "gamma": 0.1}
     assert in_steps("MultiStepLR", options, 10)[1] == {"milestones": (10, 30), "gamma": 0.1}
-    assert in_steps("StepLR", {"step_size": 1.5}, 10)[1] == {"step_size": 1.5}  # StepLR refuses it
+    assert in_steps("StepLR", {"step_size": "1"}, 10)[1] == {"step_size": "1"}  # StepLR refuses it
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "stretched", "steps"),
+    [
+        (
+            "CosineAnnealingWarmRestarts",
+            {"T_0": 5, "T_mult": 2},
+            {"T_0": 10, "T_mult": 2},
+            {"T_0": 50, "T_mult": 2},
+        ),
+        (
+            "CyclicLR",
+            {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 2.5, "step_size_down": 5},
+            {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 5.0, "step_size_down": 10},
+            {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 25.0, "step_size_down": 50},
+        ),
+        (
+            "OneCycleLR",
+            {"max_lr": 1.0, "total_steps": 10, "pct_start": 0.1},
+            {"max_lr": 1.0, "total_steps": 20, "pct_start": 0.1},
+            {"max_lr": 1.0, "total_steps": 100, "pct_start": 0.1},
+        ),
+        (
+            "OneCycleLR",
+            {"max_lr": 1.0, "epochs": 10, "steps_per_epoch": 7},
+            {"max_lr": 1.0, "epochs": 20, "steps_per_epoch": 7},
+            {"max_lr": 1.0, "epochs": 10, "steps_per_epoch": 7},
+        ),
+    ],
+)
+def test_what_a_cycle_counts_is_in_epochs(schedule, options, stretched, steps):
+    given = {"schedule": schedule, "schedule_options": options, "schedule_every": "step"}
+    recipe = dataclasses.replace(tiny.RECIPE, epochs=10, **given)
+    assert recipe.lasting(20).schedule_options == stretched
+    assert recipe.parts(["a"], 10)[0].schedule_options == steps

@@ -81,6 +81,37 @@ def test_recipes_that_cannot_be(changes, text):
     refuses(UserError, text, lambda: dataclasses.replace(tiny.RECIPE, **changes))
 
 
+ONE_CYCLE = {"schedule": "OneCycleLR", "schedule_options": {"max_lr": 0.1, "total_steps": 4}}
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+def test_a_schedule_must_last_as_long_as_the_run(every):
+    recipe = dataclasses.replace(tiny.RECIPE, epochs=4, **ONE_CYCLE, schedule_every=every)
+    recipe.check_rates(5)
+    dataclasses.replace(recipe, epochs=8, restarts=((4, 0.1), (9, 0.1))).check_rates(5)
+    text = "schedule_options: expected rates for 5 epochs of 5 steps, got a OneCycleLR that ends"
+    refuses(UserError, text, lambda: dataclasses.replace(recipe, epochs=5).check_rates(5))
+    groups = {"a": ParameterGroup("*", schedule_options={"max_lr": 0.1, "total_steps": 3})}
+    grouped = dataclasses.replace(recipe, groups=groups)
+    refuses(
+        UserError,
+        "groups.a.schedule_options: expected rates for 4 epochs",
+        lambda: grouped.check_rates(5),
+    )
+    small = {"max_lr": 0.1, "epochs": 4, "steps_per_epoch": 2}
+    short = dataclasses.replace(recipe, schedule_options=small, schedule_every="step")
+    refuses(UserError, "8 steps are done", lambda: short.check_rates(5))
+
+
+def test_a_run_whose_schedule_is_too_short_is_not_begun(tmp_path, monkeypatch):
+    tiny.install(monkeypatch.setattr)
+    text = "schedule_options: expected rates for 5 epochs of 5 steps, got a OneCycleLR that ends"
+    refuses(
+        UserError, text, lambda: train.run(tiny.settings(tmp_path / "run", epochs=5, **ONE_CYCLE))
+    )
+    assert not (tmp_path / "run").exists()
+
+
 @given(st.sampled_from(recipes.names()), st.integers(1, 300), st.integers(1, 300))
 def test_going_on_is_as_if_so_many_epochs_had_been_asked_for(name, first, then):
     own = recipes.load(name)
