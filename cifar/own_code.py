@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def run(source: Source) -> ModuleType:
         UserError: the code raises an exception.
     """
     module = ModuleType(f"own_code_{source.sha256[:16]}")
-    module.__file__ = source.file
+    module.__file__ = os.path.abspath(source.file)  # as Python does for any module
     sys.modules[module.__name__] = module  # dataclasses look their module up
     try:
         exec(compile(source.text, source.file, "exec"), vars(module))

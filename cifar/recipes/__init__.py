@@ -62,8 +62,10 @@ def _from_file(name: str) -> Recipe:
     recipe = getattr(own_code.run(source), "RECIPE", None)
     if not isinstance(recipe, Recipe):
         raise UserError(f"recipe: {name} does not define RECIPE, a Recipe; see cifar new-recipe")
-    model = recipe.model
-    if own_code.is_path(model):  # a path beside the recipe's
+    model, whole = recipe.model, os.path.abspath(source.file)
+    if model.startswith(whole):  # by __file__: named as the user does, on any machine
+        model = source.file + model.removeprefix(whole)
+    elif own_code.is_path(model):  # a path beside the recipe's
         model = os.path.join(os.path.dirname(source.file), model)
     return dataclasses.replace(recipe, name=Path(source.file).name, model=model)
 
