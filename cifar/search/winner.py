@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial
 
 import minigrad as mg
-from cifar import process, recipes
+from cifar import own_code, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import Recipe
 from cifar.results import evaluate
+from cifar.results.report import runs
 from cifar.search.live import ranked
 from cifar.search.request import Settings
 from cifar.search.study import PLACE, Study
@@ -32,18 +35,19 @@ def evaluate_once(study: Study, settings: Settings) -> None:
     with process.held(study.out / "winner.lock", wait=True):
         if tested(study, best) is not None:
             return
-        file = folder / "evaluation-last-test" / "evaluation.json"
-        if not file.exists():
+        out = folder / runs.EVALUATION
+        if not (out / "evaluation.json").exists():
             evaluate.run(
                 evaluate.Settings(
                     str(folder),
                     last=True,
                     data_dir=settings.data_dir,
                     device=settings.device.partition(",")[0],
+                    out=str(out),
                     progress=False,
                 )
             )
-        figures = json.loads(file.read_text("utf-8"))
+        figures = json.loads((out / "evaluation.json").read_text("utf-8"))
         result = {name: figures[name] for name in ("accuracy", "loss", "images")}
         study.note(TEST, {"number": best.number, **result})
 
@@ -83,21 +87,32 @@ def source(recipe: Recipe, study: Study, best: FrozenTrial) -> str:
         f"after {epochs} epoch{'s' * (epochs != 1)}. `cifar train ./{RECIPE}`",
         '"""',
         "",
-        "from cifar.datasets.augment import Augmentation",
-        "from cifar.recipes import Recipe",
-        "",
-        "RECIPE = Recipe(",
     ]
     values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    values["name"] = Path(RECIPE).stem
+    if own_code.is_path(recipe.model):  # a relative one would be taken as beside this file
+        values["model"] = os.path.abspath(recipe.model)
+    given = {}
     for field in dataclasses.fields(recipe):
         default = (
             field.default_factory()
             if field.default_factory is not dataclasses.MISSING
             else field.default
         )
-        if field.name == "name":
-            lines.append(f"    name={Path(RECIPE).stem!r},")
-        elif values[field.name] != default:
-            text = repr(values[field.name])
-            lines.append(f"    {field.name}={text},")
-    return "\n".join([*lines, ")", ""])
+        if values[field.name] != default:
+            given[field.name] = values[field.name]
+    classes = {Recipe, *_classes_in(list(given.values()))}
+    imports = [f"from {one.__module__} import {one.__name__}" for one in classes]
+    fields = [f"    {name}={value!r}," for name, value in given.items()]
+    return "\n".join([*lines, *sorted(imports), "", "RECIPE = Recipe(", *fields, ")", ""])
+
+
+def _classes_in(value: Any) -> Iterator[type]:
+    """The dataclasses whose names are in the ``repr`` of ``value``."""
+    if dataclasses.is_dataclass(value):
+        yield type(value)
+        value = vars(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    for one in value if isinstance(value, (list, tuple)) else ():
+        yield from _classes_in(one)

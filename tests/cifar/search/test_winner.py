@@ -53,6 +53,22 @@ def test_the_recipe_is_the_trials(searched, tmp_path):
     assert found.lr == best.params["lr"]
 
 
+def test_any_recipe_can_be_written(searched, tmp_path, monkeypatch):
+    """With parameter groups and a lookahead; with a model of the user's own."""
+    study = opened(searched)
+    best = ranked(study.all())[0]
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        (tmp_path / "best.py").write_text(winner.source(recipe, study, best))
+        found = recipes.load(str(tmp_path / "best.py"))
+        assert dataclasses.replace(found, name=name) == recipe
+    monkeypatch.chdir(tmp_path)
+    own = dataclasses.replace(recipes.load("simple"), model="./mine.py:create")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "best.py").write_text(winner.source(own, study, best))
+    assert recipes.load("out/best.py").model == f"{tmp_path}/mine.py:create"
+
+
 def test_a_trial_of_another_space(searched):
     study = opened(searched)
     one = study.all()[0]
