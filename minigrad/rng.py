@@ -455,3 +455,16 @@ def multinomial(
         if (np.take_along_axis(rows, indices, -1) == 0).any():
             raise ValueError(f"num_samples: expected as many weights above 0, got {count}")
     return Tensor(move(indices.reshape(*weights.shape[:-1], count), input.device))
+
+
+@contextmanager
+def seed_restored() -> Iterator[None]:
+    """Context whose calls of :func:`manual_seed` end with it: the sequences from before go on."""
+    global _shared
+    own, shared = _thread.own, _shared
+    try:
+        yield
+    finally:
+        _thread.own = own
+        if threading.current_thread() is threading.main_thread():  # no other one sets it
+            _shared = shared

@@ -196,3 +196,14 @@ def test_a_generator_of_its_own():
         assert found[0] == found[1] != found[2]
         assert mg.rand(2).tolist() == expected
     refuses(TypeError, "generator: expected a Generator, got int", lambda: mg.rand(1, generator=1))
+
+
+def test_a_seed_that_ends_with_its_context():
+    mg.manual_seed(3)
+    mg.rand(2)
+    second = mg.rand(2).tolist()
+    mg.manual_seed(3)
+    mg.rand(2)
+    with rng.seed_restored():
+        mg.manual_seed(4)
+    assert mg.rand(2).tolist() == second
