@@ -115,7 +115,7 @@ class Recorder(Listener):
     def left_as_found(self) -> Iterator[None]:
         """Context in which gradients start from None, and after which all state is restored."""
         try:
-            with rng.drawn_again():
+            with rng.seed_restored(), rng.drawn_again():
                 yield
         finally:
             for leaf, gradient in self._leaves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -60,6 +61,31 @@ def test_no_trace_is_left():
         array, values = buffers[name]
         assert b.data is array
         assert np.array_equal(array, values)
+
+
+def test_a_loss_that_seeds_leaves_no_trace():
+    """In the main thread, whose sequence others share, and in another."""
+    _, loss, inputs = step()
+
+    def seeding(images, labels):
+        mg.manual_seed(5)
+        return loss(images, labels) * mg.rand(1).sum()
+
+    def draws(recorded):
+        if recorded:
+            record(seeding, inputs)
+        with ThreadPoolExecutor(1) as pool:
+            return mg.rand(2).tolist(), pool.submit(lambda: mg.rand(2).tolist()).result()
+
+    found = []
+    for recorded in (False, True):
+        mg.manual_seed(7)
+        found.append(draws(recorded))
+    assert found[0] == found[1]
+    with ThreadPoolExecutor(1) as pool:  # a thread that has not seeded
+        mg.manual_seed(7)
+        pool.submit(record, seeding, inputs).result()
+        assert (mg.rand(2).tolist(), pool.submit(lambda: mg.rand(2).tolist()).result()) == found[0]
 
 
 def test_no_trace_is_left_by_an_error():
