@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,32 @@ import minigrad as mg
 from cifar import metadata, process, recipes
 from cifar.errors import UserError
 from cifar.recipes import Recipe
+from cifar.recipes.optimizers import Optimizers
 from cifar.results.metrics import EpochMetrics
 from cifar.results.record import Record, decode, rounding_differences
-from cifar.training.run import STATE, STATE_BEFORE, Progress, Run, arrays, holds_run
+from cifar.training.run import STATE, STATE_BEFORE, Progress, Run, arrays, holds_run, trained
 
-SCHEMA = 5  # of these files; 2 had no opening, 3 no count of skipped batches, 4 one optimiser
+# Of these files; 2 had no opening, 3 no count of skipped batches, 4 one optimiser, and 5 held rates
+# and places of schedules, though not all that schedules move.
+SCHEMA = 6
+# Options of schedules that counted steps, not epochs, before schema 6 if schedule_every was "step".
+RECOUNTED = {"T_0", "total_steps", "step_size_up", "step_size_down"}
 
 
 @dataclass(frozen=True)
 class SavedOptimizer:
-    """Steps by parameter number, and the parameter groups."""
+    """Steps by parameter number."""
 
     steps: dict[str, int]
-    param_groups: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class State:
     """The metadata of a state file.
 
+    Rates are not in it: they follow from the recipe and the history.
+
     Attributes:
-        schedule: the part of the first optimiser's schedule that does not follow from the recipe.
-        more_schedules: the same for the other optimisers.
         data_dir: see :attr:`cifar.training.run.Run.data_dir`.
     """
 
@@ -42,8 +45,6 @@ class State:
     record: Record
     progress: Progress
     optimizer: SavedOptimizer
-    schedule: dict[str, Any] | None = None
-    more_schedules: list[dict[str, Any] | None] = field(default_factory=list)
     data_dir: str | None = None
 
     @property
@@ -58,25 +59,16 @@ def save(run: Run) -> None:
     steps = {str(number): state.get("step", 0) for number, state in saved["state"].items()}
     progress = dataclasses.asdict(run.progress)
     progress["history"] = [metrics.as_dict() for metrics in run.progress.history]
-    first, *others = (s and _place(s) for s in run.optimizer.schedules)
     note: dict[str, Any] = {
         "schema": SCHEMA,
         "record": run.record.as_note(),
         "progress": progress,
-        "optimizer": {"steps": steps, "param_groups": saved["param_groups"]},
-        "schedule": first,
-        "more_schedules": others,
+        "optimizer": {"steps": steps},
         **({"data_dir": run.data_dir} if run.data_dir else {}),
     }
     mg.checkpoint.keep(run.out / STATE, run.out / STATE_BEFORE)
     mg.save(arrays(run), run.out / STATE, note)
     run.saved = _is_whole(run.progress)
-
-
-def _place(schedule: mg.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
-    """The part of a schedule's state that does not follow from the recipe."""
-    moving = ("last_epoch", "base_lrs", "best", "num_bad_epochs", "cooldown_counter")
-    return {name: value for name, value in schedule.state_dict().items() if name in moving}
 
 
 def _is_whole(progress: Progress) -> str:
@@ -112,7 +104,7 @@ def read(out: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
 def _read(path: Path, device: mg.device) -> tuple[dict[str, mg.Tensor], State]:
     tensors, note = metadata.read(path, device)
     schema: Any = note.get("schema")
-    if metadata.is_whole(schema) and schema not in (2, 3, 4, SCHEMA):
+    if metadata.is_whole(schema) and schema not in (2, 3, 4, 5, SCHEMA):
         age = "a newer" if schema > SCHEMA else "an older"
         raise ValueError(f"{path} is of {age} minigrad (schema {schema}, expected {SCHEMA})")
     try:
@@ -143,7 +135,6 @@ def resume(run: Run) -> None:
     """
     arrays_of, state = mg.distributed.from_rank_0(lambda: _read_on_cpu(run.out))
     tensors = {name: mg.tensor(array, device=run.device) for name, array in arrays_of.items()}
-    then = state.record.recipe
     _check_same_run(run, state.record)
     for change in rounding_differences(state.record, run.record):
         print(
@@ -151,13 +142,18 @@ def resume(run: Run) -> None:
             "have",
             file=sys.stderr,
         )
+    if state.schema < 6 and run.recipe.schedule_every == "step":
+        groups = (group.schedule_options or {} for group in run.recipe.groups.values())
+        used = {name for options in (run.recipe.schedule_options, *groups) for name in options}
+        if changed := sorted(RECOUNTED & used):
+            names = ", ".join(changed)
+            note = f"the run was started when {names} counted steps; now epochs: its rates differ"
+            print(f"note: {note}", file=sys.stderr)
     try:
         _put_back(run, tensors, state)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         why = metadata.brief(error)
         raise UserError(f"resume: {run.out / STATE} does not fit the recipe: {why}") from None
-    if recipes.schedule(run.recipe) != recipes.schedule(then):
-        _follow_schedule(run)
     done = run.progress.epoch
     whole = done >= run.recipe.epochs and not run.settings.trial
     if whole and run.progress.history[-1].test_accuracy is None:
@@ -205,28 +201,23 @@ def _identity(recipe: Recipe, record: Record) -> dict[str, Any]:
     return {"recipe": recipe.name, **fields, **shared}
 
 
-def _follow_schedule(run: Run) -> None:
-    """Set the rate to that of the recipe's schedule after the epochs done, if the run had another
-    schedule before."""
-    epoch, per_epoch = run.progress.epoch, len(run.train)
-    first = max((e for e, _ in run.recipe.restarts if e <= epoch), default=0)
-    optimised = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
-    stand_ins = {
-        name: mg.nn.Parameter(mg.zeros(1, 1))
-        for name, p in run.model.named_parameters()
-        if id(p) in optimised
-    }
-    optimizer = run.recipe.make_optimizer(stand_ins, per_epoch, first)
-    if run.recipe.schedule == "ReduceLROnPlateau":
-        return  # its rate follows the losses
-    by_step = run.recipe.schedule_every == "step"
-    for _ in range((epoch - first) * per_epoch + run.progress.step if by_step else epoch - first):
-        optimizer.step_schedules()
-    for schedule, fresh in zip(run.optimizer.schedules, optimizer.schedules, strict=True):
-        if schedule and fresh:
-            schedule.load_state_dict(fresh.state_dict())
-    for group, like in zip(run.optimizer.param_groups, optimizer.param_groups, strict=True):
-        group |= {name: like[name] for name in ("lr", "initial_lr") if name in like}
+def _scheduled(run: Run) -> Optimizers:
+    """A new optimiser with the rates, and all else that schedules move, of the run's present step.
+
+    The schedules take the steps of the run once more, whose rates depend on nothing but the recipe
+    and the losses of the history. So a schedule needs no saved state, and one that was stretched to
+    more epochs goes on as if so many had been asked for at first.
+    """
+    progress, recipe, per_epoch = run.progress, run.recipe, len(run.train)
+    first = max((e for e, _ in recipe.restarts if e <= progress.epoch), default=0)
+    optimizer = recipe.make_optimizer(trained(run.model), per_epoch, first)
+    if recipe.schedule_every == "step":
+        for _ in range((progress.epoch - first) * per_epoch + progress.step):
+            optimizer.step_schedules()
+    else:
+        for metrics in progress.history[first:]:
+            optimizer.step_schedules(getattr(metrics, f"{run.val_name}_loss"))
+    return optimizer
 
 
 def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
@@ -255,20 +246,8 @@ def _put_back(run: Run, tensors: dict[str, mg.Tensor], state: State) -> None:
     for number, step in state.optimizer.steps.items():
         _expect("steps", step, 0 <= step <= done)
         states[int(number)] = {"step": step, **_below(f"optimizer.{number}.", tensors)}
-    stepped = done if run.recipe.schedule_every == "step" else progress.epoch
-    places = [state.schedule, *state.more_schedules]
-    for schedule, given in zip(run.optimizer.schedules, places, strict=True):
-        if schedule:
-            place = _place(schedule)
-            saved = {name: (given or {})[name] for name in place}
-            _check_schedule(place, saved, stepped)
-            schedule.load_state_dict(schedule.state_dict() | saved)
+    run.optimizer = _scheduled(run)
     groups = run.optimizer.state_dict()["param_groups"]
-    for group, saved_group in zip(groups, state.optimizer.param_groups, strict=True):
-        for name in {"lr", "initial_lr"} & group.keys():  # all else is the recipe's
-            value = saved_group[name]
-            _expect(name, value, metadata.is_number(value, 0))
-            group[name] = value
     run.optimizer.load_state_dict({"state": states, "param_groups": groups})
     different = sorted(arrays(run).keys() ^ tensors.keys())
     _expect("tensors, among them", different, not different)
@@ -303,19 +282,6 @@ def _check_progress(run: Run, p: Progress) -> None:
 def _is_complete(metrics: EpochMetrics, val_name: str) -> bool:
     needed = ("train_loss", "train_accuracy", f"{val_name}_accuracy")
     return all(getattr(metrics, name) is not None for name in needed)
-
-
-def _check_schedule(own: dict[str, Any], given: dict[str, Any], stepped: int) -> None:
-    """Raise unless ``given`` has the types of numbers of a schedule's ``own`` state."""
-    for name, value in given.items():
-        like, most = own[name], stepped if name == "last_epoch" else math.inf
-        if isinstance(like, list):
-            fits = len(value) == len(like) and all(metadata.is_number(v, 0) for v in value)
-        elif isinstance(like, int):
-            fits = metadata.is_whole(value, 0, most)
-        else:  # a plateau's best, infinite as it is at first
-            fits = value == like or metadata.is_number(value)
-        _expect(f"schedule's {name}", value, fits)
 
 
 def _below(prefix: str, tensors: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:

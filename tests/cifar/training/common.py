@@ -44,6 +44,23 @@ WAYS = {
     "AdamW": {"optimizer": "AdamW", "optimizer_options": {}},
     "cosine": {"schedule": "CosineAnnealingLR", "schedule_options": {"T_max": 3}},
     "plateau": {"schedule": "ReduceLROnPlateau", "schedule_options": {"threshold": 0.9}},
+    "one cycle": {
+        "schedule": "OneCycleLR",
+        "schedule_options": {"max_lr": 0.02, "total_steps": 4},
+        "schedule_every": "step",
+    },
+    "cycles of momentum": {
+        "optimizer": "SGD",
+        "optimizer_options": {"momentum": 0.9},
+        "schedule": "CyclicLR",
+        "schedule_options": {"base_lr": 1e-3, "max_lr": 1e-2, "step_size_up": 1},
+        "schedule_every": "step",
+    },
+    "warm restarts": {
+        "schedule": "CosineAnnealingWarmRestarts",
+        "schedule_options": {"T_0": 1},
+        "schedule_every": "step",
+    },
     "restart": {"restarts": ((1, 1e-3),)},
     "penalty": {"l2": 1e-2},
     "held out": {"validation": 20},

@@ -78,6 +78,16 @@ def test_every_way_of_training_resumes(small, tmp_path, changes):
     assert tiny.results(tmp_path / "parts") == tiny.results(tmp_path / "whole")
 
 
+def test_options_that_counted_steps_are_said(small, tmp_path, capsys):
+    train.run(tiny.settings(tmp_path, epochs=1, **WAYS["warm restarts"]))
+    train.run(tiny.settings(tmp_path, epochs=2, resume=True, **WAYS["warm restarts"]))
+    assert capsys.readouterr().err == ""
+    rewritten(tmp_path / "state.safetensors", schema=5)
+    train.run(tiny.settings(tmp_path, epochs=3, resume=True, **WAYS["warm restarts"]))
+    said = "note: the run was started when T_0 counted steps; now epochs: its rates differ\n"
+    assert capsys.readouterr().err == said
+
+
 def test_resuming_on_other_threads_is_said(small, tmp_path, capsys):
     threads = mg.get_num_threads()
     train.run(tiny.settings(tmp_path, epochs=1))
