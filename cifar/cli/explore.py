@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import tyro
 
 import minigrad as mg
-from cifar import datasets, models, process, recipes
+from cifar import datasets, models, own_code, process, recipes
 from cifar.cli.command import Command
-from cifar.datasets import augment, subsets
+from cifar.datasets import augment, subsets, whitening
 from cifar.errors import UserError
 from cifar.recipes import overrides
 from cifar.training.objective import make_objective
+
+# The fields of a recipe that a step depends on, up to the gradients.
+SEEN: Final = {
+    "model", "model_options", "whiten", "mean", "std", "validation", "long_tail", "subset",
+    "loss", "reduction", "label_smoothing", "gamma", "class_balance", "l2",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Explore:
     """A page that replays one training step of a recipe's network: values, gradients, memory.
 
     Attributes:
-        recipe: the recipe's name; `cifar recipes` lists them.
+        recipe: the recipe's name, or your own FILE.py; `cifar recipes` lists them.
         dataset: cifar10, synthetic, or auto: CIFAR-10 if it is on this machine, otherwise the
             built-in synthetic set, with a note.
         data_dir: folder of CIFAR-10 (default: the usual places).
@@ -47,11 +54,22 @@ def write_page(settings: Explore) -> int:
         if (value := getattr(settings, name)) < least:
             raise UserError(f"{name}: expected a whole number from {least}, got {value}")
     recipe = recipes.load(settings.recipe)
-    recipe = dataclasses.replace(recipe, **overrides.parse(recipe, settings.set))
+    changes = overrides.parse(recipe, settings.set)
+    if idle := changes.keys() - SEEN:
+        raise UserError(
+            f"set: {min(idle)} has no effect on the page, which shows a step up to its gradients, "
+            "without augmentation"
+        )
+    recipe = dataclasses.replace(recipe, **changes)
+    overrides.refuse_idle(recipe, changes)
+    source = own_code.read(recipe.model) if own_code.is_path(recipe.model) else None
     data = datasets.load(settings.dataset, "train", settings.data_dir)
-    out = Path(settings.out or f"explore-{recipe.name}.html")
-    classes = len(data.classes)
-    model = models.create(recipe.model, classes, settings.seed, **recipe.model_options)
+    data, _ = subsets.split(data, recipe.validation, recipe.long_tail, recipe.subset)
+    out = Path(settings.out or f"explore-{Path(recipe.name).stem}.html")
+    classes, side = len(data.classes), data.images.shape[-1]
+    model = models.build(recipe.model, classes, settings.seed, side, source, **recipe.model_options)
+    if recipe.whiten:
+        whitening.whiten(model, data.images[: recipe.whiten], recipe.mean, recipe.std)
     counts = subsets.class_counts(data.labels, classes)
     objective = make_objective(recipe, model, counts, mg.device("cpu"))
     pixels = mg.tensor(data.images[: settings.batch])
