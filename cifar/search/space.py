@@ -226,8 +226,14 @@ def load(name: str, epochs: int | None = None, fixed: tuple[str, ...] = ()) -> S
     given = [*_assignments(_flat(file.set)), *fixed]
     space = Space(path.stem, file.recipe, dimensions, file.max_parameters, count, given)
     drawn = space.draw(_Firsts())
-    if twice := drawn.keys() & {one.partition("=")[0].strip() for one in given}:
+    fields = {one.partition("=")[0].strip() for one in given}
+    if twice := drawn.keys() & fields:
         raise UserError(f"set: {min(twice)} is drawn by the space {path}")
+    if "epochs" in drawn.keys() | fields:
+        raise UserError(
+            f"epochs: is the same in all trials of the space {path}: give --epochs, or epochs at "
+            "the top of the file"
+        )
     try:
         recipe = space.recipe_of(drawn)
     except UserError as error:

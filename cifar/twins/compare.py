@@ -92,6 +92,8 @@ def run(settings: Settings) -> tuple[Comparison, Path]:
         raise UserError("recipe: only the studies' recipes and models have a twin in PyTorch")
     given = recipes.load(settings.recipe).lasting(settings.epochs)
     changes = settings.overrides | overrides.parse(given, settings.set)
+    if "epochs" in changes:
+        raise UserError(f"set: epochs: give --epochs instead, got {changes['epochs']}")
     out = Path(settings.out or f"runs/compare-{settings.recipe}-seed{settings.seed}")
     training_settings = TrainingSettings(
         settings.recipe,

@@ -69,6 +69,7 @@ def test_a_list_has_a_value_for_each(tmp_path):
         (("[2, 4, 12]", "[[2]]"), "space.channels.choices[0]: expected `bool | int | float | str`"),
         (('each = "stages"', 'each = "x"'), "space.blocks.each: expected the name of a whole"),
         (("[space.lr]", "[space.learning]"), "expected one of model, epochs, batch_size"),
+        (("[space.lr]", '[space.lr]\nfield = "epochs"'), "epochs: is the same in all trials"),
         (("max_parameters = 2_500", "max_parameters = 0"), "max_parameters: expected `int` >= 1"),
         (("epochs = 2", "epocs = 2"), "object contains unknown field `epocs`"),
         (('"resnet-82"', '"x"'), "recipe: expected one of"),
@@ -88,5 +89,9 @@ def test_no_such_space():
     refuses(UserError, "space: expected FILE.toml or one of resnet", lambda: space.load("x"))
     refuses(UserError, "space: x.toml", lambda: space.load("x.toml"))
     refuses(UserError, "epochs: expected at least 1, got 0", lambda: space.load("resnet", 0))
-    for given, message in (("lr=1", "set: lr is drawn by the space"), ("x=1", "expected one of")):
+    for given, message in (
+        ("lr=1", "set: lr is drawn by the space"),
+        ("x=1", "expected one of"),
+        ("epochs=7", "epochs: is the same in all trials of the space"),
+    ):
         refuses(UserError, message, lambda given=given: space.load("resnet", None, (given,)))

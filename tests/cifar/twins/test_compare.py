@@ -90,6 +90,7 @@ def test_ctrl_c_leaves_what_there_is(small, tmp_path, capsys):
     [
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
+        ({"set": ("epochs=3",)}, "set: epochs: give --epochs instead, got 3"),
         ({"dtype": "half"}, "dtype: expected one of float32, float64, got half"),
         ({"rerun_threads": (0,)}, "rerun_threads: expected numbers from 1 that differ"),
         ({"rerun_threads": (2, 2)}, "rerun_threads: expected numbers from 1 that differ"),
