@@ -7,6 +7,7 @@ such as ``tensor.add_`` are detected (see :mod:`minigrad.writes`).
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -33,7 +34,6 @@ class Tensor(Variable):
     Attributes:
         data: the raw array, in any memory order (see :mod:`minigrad.layout`).
         grad: Tensor of the same shape, dtype and device, or None. A leaf owns its gradient.
-        requires_grad: whether ``backward`` computes gradients for it.
     """
 
     __slots__ = ("_grad",)
@@ -46,16 +46,9 @@ class Tensor(Variable):
         plain = type(data) is np.ndarray and data.dtype in check.DTYPES  # a shortcut
         self.data = data if plain else as_array(data)
         self._grad = self._hooks = self.node = None
-        self.requires_grad = False
+        self._requires_grad = False
         if requires_grad is not False:
-            self._require(check.boolean("requires_grad", requires_grad))
-
-    def _require(self, requires_grad: bool) -> None:
-        if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(
-                f"requires_grad: only floating dtypes can require gradients, got {self.data.dtype}"
-            )
-        self.requires_grad = requires_grad
+            self.requires_grad = requires_grad
 
     # -- what it is
 
@@ -63,6 +56,27 @@ class Tensor(Variable):
     def device(self) -> device:
         """The device that holds the values."""
         return device_of(self.data)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ``backward`` computes gradients for it. Only that of a leaf can be set.
+
+        Raises:
+            RuntimeError: it is the result of an operation.
+            TypeError: its dtype is not floating.
+        """
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        check.boolean("requires_grad", requires_grad)
+        if self.node is not None:
+            raise RuntimeError("requires_grad: only a leaf can be switched; detach() it first")
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: only floating dtypes can require gradients, got {self.data.dtype}"
+            )
+        self._requires_grad = requires_grad
 
     @property
     def grad(self) -> Tensor | None:
@@ -137,6 +151,10 @@ class Tensor(Variable):
         if not self.ndim:
             raise TypeError("iteration over a 0-d tensor")
         return (self[i] for i in range(len(self)))
+
+    def __contains__(self, element: Tensor | Number) -> bool:
+        """Whether any element equals ``element``."""
+        return bool((self == element).any())
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -217,9 +235,7 @@ class Tensor(Variable):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set ``requires_grad`` of a leaf in place; returns itself."""
-        if self.node is not None:
-            raise RuntimeError("requires_grad_: only a leaf can be switched; detach() it first")
-        self._require(check.boolean("requires_grad", requires_grad))
+        self.requires_grad = requires_grad
         return self
 
     def backward(
@@ -294,10 +310,26 @@ class Tensor(Variable):
         return holder._hooks
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Copies have no hooks, as in PyTorch."""
+        """Pickled, a tensor is a leaf without hooks and gradient, as in PyTorch."""
         reduced: tuple[Any, ...] = super().__reduce_ex__(protocol)  # type: ignore[assignment]
         make, args, (attributes, slots), *rest = reduced
-        return make, args, (attributes, slots | {"_hooks": None}), *rest
+        alone = dict.fromkeys(("_grad", "_hooks", "node"))
+        return make, args, (attributes, slots | alone), *rest
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf without hooks; its ``grad`` is copied too, as in PyTorch.
+
+        Raises:
+            RuntimeError: the tensor is the result of an operation.
+        """
+        if self.node is not None:
+            raise RuntimeError("deepcopy: only a leaf can be copied; detach() it first")
+        make, args, (attributes, slots), *_ = self.__reduce_ex__(2)
+        result: Tensor = make(*args)
+        memo[id(self)] = result
+        for name, value in {**(attributes or {}), **slots, "_grad": self._grad}.items():
+            setattr(result, name, copy.deepcopy(value, memo))
+        return result
 
     if TYPE_CHECKING:  # Bound by minigrad.ops.methods: every operation is also a method.
 

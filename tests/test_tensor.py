@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +101,41 @@ def test_comparing_with_an_array_is_an_error():
 def test_tensors_are_hashable_by_identity():
     x, y = mg.zeros(2), mg.zeros(2)
     assert len({x, y, x}) == 2
+
+
+def test_copies_of_tensors():
+    """A copy of a leaf has its gradient, what was pickled has none, as in PyTorch."""
+    for m in (mg, torch):
+        x = m.ones(2, requires_grad=True)
+        y = x * 3
+        y.sum().backward()
+        for found, grad in (
+            (copy.deepcopy(x), [3, 3]),
+            (pickle.loads(pickle.dumps(x)), None),
+            (pickle.loads(pickle.dumps(x * 2)), None),
+        ):
+            assert found.is_leaf
+            assert found.requires_grad
+            assert (None if found.grad is None else found.grad.tolist()) == grad
+        with pytest.raises(RuntimeError, match="deepcopy"):
+            copy.deepcopy(y)
+
+
+def test_requires_grad_is_set_for_leaves_of_floats():
+    for m in (mg, torch):
+        x = m.ones(2, requires_grad=True)
+        with pytest.raises(RuntimeError, match="requires_grad"):
+            (x * 2).requires_grad = False
+        with pytest.raises((TypeError, RuntimeError), match="floating"):
+            m.tensor([1, 2]).requires_grad = True
+        with pytest.raises((TypeError, RuntimeError), match=r"bool|True or False"):
+            x.requires_grad = 1
+        x.requires_grad = False
+        assert not x.requires_grad
+
+
+def test_elements_in_tensors():
+    for m in (mg, torch):
+        x = m.tensor([[1.0, 2.0], [3.0, math.nan]])
+        found = [k in x for k in (3, 4, math.nan, m.tensor(2.0), m.tensor([1.0, 5.0]))]
+        assert found == [True, False, False, True, True]

@@ -134,7 +134,7 @@ def _recorded(
     """``value``, computed from ``inputs``, as a Tensor that sends gradients to them."""
     result = Tensor(value)
     if any(target is not None for target in inputs):
-        result.requires_grad = True
+        result._requires_grad = True
         result.node = Node(operation, value, inputs, backward)
         result.node.recall = recall
     return result
@@ -302,7 +302,7 @@ def _known(value: Array, target: Target) -> Tensor:
         return target
     if isinstance(target, Node) and target.dtype == value.dtype:
         result = Tensor(value)
-        result.node, result.requires_grad = target, True
+        result.node, result._requires_grad = target, True
         return result
     assert target is not None
     like = target.dtype  # a copy in another dtype or layout

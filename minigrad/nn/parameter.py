@@ -14,3 +14,10 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data, requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter without gradient, as in PyTorch."""
+        result = super().__deepcopy__(memo)
+        assert isinstance(result, Parameter)
+        result._grad = None
+        return result

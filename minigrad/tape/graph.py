@@ -24,12 +24,16 @@ class Variable:
         requires_grad: whether gradients are computed for it.
     """
 
-    __slots__ = ("__weakref__", "_hooks", "data", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_hooks", "_requires_grad", "data", "node")
 
     data: Array
     node: Node | None
-    requires_grad: bool
+    _requires_grad: bool
     _hooks: Hooks | None  # of a leaf: functions of its gradient
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
 
     @property
     def shape(self) -> tuple[int, ...]:

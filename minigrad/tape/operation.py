@@ -54,7 +54,7 @@ class Operation(Dispatched):
                 continue
             array = x.data
             arrays.append(array)
-            if x.requires_grad:
+            if x._requires_grad:
                 recorded = True
                 targets.append(x if x.node is None else x.node)
             else:
@@ -95,7 +95,7 @@ class Operation(Dispatched):
         except TypeError:
             raise _breach(name, returned) from None
         if recorded and _mode.grad_enabled and y.dtype.kind == "f":
-            result.requires_grad = True
+            result._requires_grad = True
             result.node = node = Node(self, y, tuple(targets), backward)
             if self.twice is not None:
                 node.recall = self.twice.recall(arrays, params, y, backward)

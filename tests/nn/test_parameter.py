@@ -16,3 +16,4 @@ def test_parameter():
     assert p.grad.numpy().tolist() == [2, 2]
     assert type(p * 2) is mg.Tensor
     assert type(copy.deepcopy(p)) is nn.Parameter
+    assert copy.deepcopy(p).grad is None
