@@ -8,7 +8,8 @@ changed the memory of an array, and every node on the tape the time at which it 
 array of a node was written after the node was recorded, its gradient would be wrong, and backward
 raises an error, as in PyTorch. Before the first write, nothing is checked.
 
-A write into ``tensor.data``, as by optimisers, is not detected.
+Optimisers, initialisers and ``load_state_dict`` note what they write. A program's own write into
+the array ``tensor.data`` is not detected.
 """
 
 from __future__ import annotations
@@ -23,17 +24,20 @@ from .kept import kept_arrays, owner
 
 time = 0  # the number of writes so far
 _written: dict[int, tuple[weakref.ref[Any], int]] = {}  # by the id of the memory's owner
+_many = 1000  # entries, beyond which those of freed memory are dropped
 
 
-def note(array: Array) -> None:
-    """Record that the memory of ``array`` has been written."""
-    global time
+def note(*arrays: Array) -> None:
+    """Record that the memory of ``arrays`` has been written."""
+    global time, _many
     time += 1
-    whole = owner(array)
-    if len(_written) > 1000:
+    for array in arrays:
+        whole = owner(array)
+        _written[id(whole)] = weakref.ref(whole), time
+    if len(_written) > _many:
         for key in [key for key, (reference, _) in _written.items() if reference() is None]:
             del _written[key]
-    _written[id(whole)] = weakref.ref(whole), time
+        _many = max(1000, 2 * len(_written))
 
 
 class _Offer(threading.local):

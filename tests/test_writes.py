@@ -56,6 +56,24 @@ def test_objects_in_closures():
     refuses(RuntimeError, "'mse_loss' keeps has been changed in place", y.backward)
 
 
+@pytest.mark.parametrize("change", ["step", "init", "load"])
+def test_parameters_changed_between_forward_and_backward(change):
+    for m in (mg, torch):
+        layer = m.nn.Linear(2, 2, bias=False)
+        w, x = layer.weight, m.ones(2, requires_grad=True)
+        y = (w @ x).sum()
+        if change == "step":
+            optimizer = m.optim.SGD([w], lr=0.1)
+            (w * w).sum().backward()
+            optimizer.step()
+        elif change == "init":
+            m.nn.init.constant_(w, 7.0)
+        else:
+            layer.load_state_dict({"weight": m.zeros(2, 2)})
+        with pytest.raises(RuntimeError, match=r"in.?place"):
+            y.backward()
+
+
 def test_memory_used_again_is_not_taken_for_what_it_was():
     for _ in range(5):
         a = np.ones(1000)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import check, rng
+from .. import check, rng, writes
 from ..device import device_of, move
 from ..options import lacks
 from ..tensor import Tensor
@@ -52,7 +52,12 @@ def _fill(tensor: Tensor, draw: Callable[..., Any], *numbers: float) -> Tensor:
     check.writable("tensor", tensor)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
         values = draw(rng.next_draw(), tensor.shape, tensor.dtype, *numbers)
+    return _write(tensor, values)
+
+
+def _write(tensor: Tensor, values: Any) -> Tensor:
     tensor.data[...] = move(values, device_of(tensor.data))
+    writes.note(tensor.data)
     return tensor
 
 
@@ -80,6 +85,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     check.fits("val", val, check.tensor("tensor", tensor).dtype)
     check.writable("tensor", tensor)
     tensor.data[...] = val
+    writes.note(tensor.data)
     return tensor
 
 
@@ -104,8 +110,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity, so that a linear layer preserves as many inputs as
     possible."""
     _check_matrix(tensor)
-    tensor.data[...] = move(np.eye(*tensor.shape, dtype=tensor.dtype), device_of(tensor.data))
-    return tensor
+    return _write(tensor, np.eye(*tensor.shape, dtype=tensor.dtype))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -199,7 +204,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance of activations after ``nonlinearity``."""
-    gains = dict.fromkeys(("linear", "conv2d", "sigmoid"), 1.0)
+    convolutions = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
+    gains = dict.fromkeys(("linear", *convolutions, "sigmoid"), 1.0)
     gains |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
     check.choice("nonlinearity", nonlinearity, (*gains, "leaky_relu"))
     if nonlinearity == "leaky_relu":

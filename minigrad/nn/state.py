@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import check
+from .. import check, writes
 from ..device import Array, move
 from ..tensor import Tensor
 
@@ -79,4 +79,5 @@ def load(
     with np.errstate(all="ignore"):  # infinity where a value overflows, as in PyTorch
         for name in shared:
             own[name].data[...] = move(values[name], own[name].device)
+    writes.note(*(own[name].data for name in shared))
     return IncompatibleKeys(missing, unexpected)

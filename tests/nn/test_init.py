@@ -138,7 +138,8 @@ def test_fans_are_pytorchs(shape):
 
 @pytest.mark.parametrize("param", [None, 0.2])
 @pytest.mark.parametrize(
-    "name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+    "name",
+    ["linear", "conv1d", "conv_transpose3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"],
 )
 def test_gains_are_pytorchs(name, param):
     assert init.calculate_gain(name, param) == torch.nn.init.calculate_gain(name, param)
