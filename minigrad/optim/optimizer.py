@@ -10,12 +10,12 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from .. import check
+from .. import check, writes
 from ..device import Array, device_of, get_xp, move
 from ..dispatch import Dispatched
 from ..gpu import capture
 from ..nn.state import misfit, raw
-from ..tape import kind_of
+from ..tape import enable_grad, kind_of
 from ..tensor import Tensor, check_gradient, clear_gradients
 
 Options = dict[str, Any]
@@ -142,7 +142,10 @@ class Optimizer:
             if name not in ("params", *SCHEDULED, *self.defaults)
         ]
         if unknown:
-            raise ValueError(f"params: unknown group options {sorted(map(str, unknown))}")
+            known = ["params", *self.defaults]
+            raise ValueError(
+                f"param_group: expected options among {known}, got {sorted(map(str, unknown))}"
+            )
         if "params" not in param_group:
             raise ValueError(f"param_group: expected an entry params, got {sorted(param_group)}")
         members = param_group["params"]
@@ -183,13 +186,17 @@ class Optimizer:
         """Update every parameter that has a gradient.
 
         Args:
-            closure: called first, to compute the gradients; its result is returned.
+            closure: called first, to compute the gradients, which are recorded even under
+                ``no_grad``; its result is returned.
 
         Raises:
             TypeError, ValueError, NotImplementedError: an option, a gradient or a parameter is
                 invalid. Nothing has changed then.
         """
-        loss = None if closure is None else check.function("closure", closure)()
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = check.function("closure", closure)()
         due = []  # of each group, parameters and gradients
         for group in self.param_groups:
             self.check_options(group)
@@ -216,19 +223,25 @@ class Optimizer:
                 params, *lists = zip(*batch, strict=True)
                 options = functools.partial(self._advance, number, names, params, fresh)
                 self.rule.run(*lists, options=options)
+                writes.note(*lists[0])
         return loss
 
     def _prepare(self, p: Tensor, names: tuple[str, ...]) -> bool:
         """Create missing state arrays ``names`` of ``p``, in the memory order of p; returns whether
         any is new."""
-        state, fresh = self.state.setdefault(p, {}), False
+        state, data, fresh = self.state.setdefault(p, {}), p.data, False
         for name in names:
-            if name not in state:
+            if (found := state.get(name)) is None:
                 if capture.is_recording():  # each replay would reset it
                     raise NotImplementedError(f"{type(self).__name__}: state made in a recording")
-                state[name], fresh = get_xp(p.data).zeros_like(p.data), True
-            elif state[name].strides != p.data.strides:  # p.data has been replaced
-                state[name] = _laid_out_as(p.data, state[name])
+                state[name], fresh = get_xp(data).zeros_like(data), True
+            elif found.shape != data.shape:
+                raise ValueError(
+                    f"params: the data of a parameter of shape {found.shape} has been replaced by "
+                    f"some of shape {data.shape}: make a new optimizer"
+                )
+            elif found.strides != data.strides or found.dtype != data.dtype:  # likewise
+                state[name] = _laid_out_as(data, found)
         return fresh
 
     def _numbers(self, p: Tensor) -> dict[str, float]:

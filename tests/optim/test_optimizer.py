@@ -121,6 +121,51 @@ def test_data_replaced_by_another_layout_goes_on():
     twins.check(1e-12)
 
 
+@each_optimizer
+@pytest.mark.parametrize("shape", [(), (3, 4)])
+def test_data_replaced_by_another_dtype_goes_on(name, shape):
+    """A number has the same strides in every dtype."""
+    p = mg.nn.Parameter(np.ones(shape, np.float32))
+    double = mg.nn.Parameter(np.ones(shape))
+    ours, alone = (getattr(optim, name)([q], **BUSY[name]) for q in (p, double))
+    for dtype in ("float32", "float64", "float64"):
+        p.data = p.data.astype(dtype)
+        p.grad, double.grad = mg.full(shape, 0.5, dtype=dtype), mg.full(shape, 0.5).to("float64")
+        ours.step()
+        alone.step()
+    np.testing.assert_allclose(p.data, double.data, rtol=1e-5)
+
+
+@each_optimizer
+@pytest.mark.parametrize("shape", [(5, 4), (1, 4), (4, 3)])
+def test_data_replaced_by_another_shape_is_refused(name, shape):
+    p = mg.nn.Parameter(np.ones((3, 4), np.float32))
+    ours = getattr(optim, name)([p], **BUSY[name])
+    p.grad = mg.ones(3, 4)
+    ours.step()
+    p.grad, p.data = None, np.ones(shape, np.float32)
+    p.grad = mg.ones(shape)
+    refuses(ValueError, "params: the data of a parameter of shape (3, 4)", ours.step)
+    assert (p.data == 1).all()
+
+
+def test_a_closure_is_recorded_under_no_grad():
+    losses = []
+    for m in (mg, torch):
+        p = m.ones(1, requires_grad=True)
+        optimizer = m.optim.SGD([p], lr=0.1)
+
+        def closure(p=p, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = (p * 3).sum()
+            loss.backward()
+            return loss
+
+        with m.no_grad():
+            losses.append([float(optimizer.step(closure)), float(p.detach()[0])])
+    assert losses[0] == pytest.approx(losses[1])
+
+
 # ---------------------------------------------------------------------------- state
 
 
