@@ -27,7 +27,11 @@ def real(low: float, high: float = math.inf) -> Check:
 
 
 def reals(name: str, value: Any) -> list[float]:
-    return [check.number(name, x, 0) for x in check.items(name, value, "numbers")]
+    """Numbers from 0 on. One that rounding has put below is 0."""
+    return [
+        0.0 if isinstance(x, float) and -ROUNDING < x < 0 else check.number(name, x, 0)
+        for x in check.items(name, value, "numbers")
+    ]
 
 
 class LRScheduler:
@@ -94,12 +98,9 @@ class LRScheduler:
 
     def _changes(self) -> list[dict[str, Any]]:
         """The entries to set in each group at ``last_epoch``."""
-        rates = [
-            0.0 if isinstance(rate, float) and -ROUNDING < rate < 0 else rate
-            for rate in check.items("lr", self.get_lr(), "numbers")
-        ]
+        rates = reals("lr", self.get_lr())
         one_each("get_lr", "rates", rates, self.optimizer)
-        return [{"lr": rate} for rate in reals("lr", rates)]
+        return [{"lr": rate} for rate in rates]
 
     def _initial_step(self) -> None:
         self._is_initial = True

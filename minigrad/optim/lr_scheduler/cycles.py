@@ -377,7 +377,7 @@ class OneCycleLR(_Cycle):
         ]
 
     def get_lr(self) -> list[float]:
-        return self._between("start_lr", "end_lr")
+        return [max(rate, 0.0) for rate in self._between("start_lr", "end_lr")]
 
     def _momenta(self) -> list[float]:
         return self._between("start_momentum", "end_momentum")

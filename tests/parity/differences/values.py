@@ -18,6 +18,7 @@ from tests.parity.differences import (
     contains,
     only_ours_refuses,
     row,
+    sgd,
 )
 from tests.parity.driver import Call, Entry
 
@@ -261,6 +262,24 @@ def unknown_states() -> None:
         optimizer.load_state_dict(optimizer.state_dict() | {"state": {"0": {}}})
 
     only_ours_refuses(ValueError, "state: expected parameters of the groups, got ['0']", load)
+    only_ours_refuses(
+        ValueError,
+        "param_group: expected options among",
+        lambda m: m.optim.Adam([{"params": [m.zeros(1)], "weigth_decay": 0.1}]),
+    )
+
+
+@row("one-cycle-end")
+def one_cycle_end() -> None:
+    rates = []
+    for m in (torch, mg):
+        optimizer = sgd(m)
+        schedule = m.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 10, anneal_strategy="linear")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch: no update came first
+            rates.append([schedule.step() or optimizer.param_groups[0]["lr"] for _ in range(10)])
+    assert rates[1][:-1] == pytest.approx(rates[0][:-1])
+    assert rates[0][-1] < 0 == rates[1][-1]
 
 
 @row("random-draws")
