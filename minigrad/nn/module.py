@@ -118,6 +118,8 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         was = self._registered[name].of if name in self._registered else object
+        if isinstance(value, (Parameter, Module)) and name not in self._registered:
+            vars(self).pop(name, None)  # members come in the order in which they were registered
         if isinstance(value, Parameter):
             self._register(name, Parameter)
         elif isinstance(value, Module) and was is not Parameter:

@@ -368,6 +368,21 @@ def test_a_parameter_is_no_buffer():
         nn.Module().register_buffer("x", nn.Parameter([1.0]))
 
 
+def test_members_come_in_the_order_in_which_they_were_registered():
+    """As optimisers number the parameters, PyTorch's saved state too."""
+    names = []
+    for m in (mg, torch):
+        module = m.nn.Module()
+        module.head = module.scale = None
+        module.body = m.nn.Linear(2, 2)
+        module.head = m.nn.Linear(2, 2)
+        module.scale = m.nn.Parameter(m.ones(1))
+        names.append([*module.state_dict()])
+        module.body = m.nn.Linear(2, 2)  # keeps its place
+        names.append([*module.state_dict()])
+    assert names[:2] == names[2:]
+
+
 def test_buffers_that_are_not_saved_move_too():
     module = nn.Module()
     module.register_buffer("x", mg.zeros(2), persistent=False)
