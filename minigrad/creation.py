@@ -234,6 +234,9 @@ def linspace(
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
     start, end = check.number("start", start, -MOST, MOST), check.number("end", end, -MOST, MOST)
     steps, (to, where) = check.integer("steps", steps, 0), floats_on(dtype, device)
+    if to.kind in "iu":
+        check.fits("start", start, to)
+        check.fits("end", end, to)
     last, width = max(steps - 1, 1), end - start
 
     def numbers(first: int, behind: int) -> Array:

@@ -8,6 +8,7 @@ import torch
 
 import minigrad as mg
 from minigrad import Tensor, creation, memory
+from tests.common import refuses
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,11 @@ def test_parts_that_cores_share(dtype, monkeypatch):
             for steps in (1, 2, 30):
                 found = mg.linspace(*ends, steps, dtype=dtype).numpy()
                 same(found, np.linspace(*ends, steps).astype(dtype))
+
+
+def test_ends_of_whole_numbers_fit():
+    for start, end in ((0, 300), (-2.5, 5)):
+        calls = (
+            lambda m=m, a=start, b=end: m.linspace(a, b, 4, dtype=m.uint8) for m in (mg, torch)
+        )
+        refuses(ValueError, "does not fit into uint8", *calls)
