@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,23 +63,28 @@ def lerp(a: Array, b: Array, w: Array) -> Pair:
     return _blended("lerp", a, b, w), backward
 
 
-def _scaled(value: float, g: Array, *arrays: Array, by: Callable[..., Any]) -> Array:
-    """``value · by(g, *arrays)``, block by block; ``by`` has the argument ``out``."""
+def _times(g: Array, *arrays: Array, by: Callable[..., Any]) -> Array:
+    """``g · by(*arrays)``, block by block; ``by`` fills ``out``."""
 
-    def passes(out: Array, *parts: Array) -> None:
+    def passes(out: Array, g: Array, *parts: Array) -> None:
         by(*parts, out=out)
-        if value != 1:
-            out *= value
+        out *= g
 
     return elementwise(passes, g, *arrays)
 
 
-def _by_square(g: Array, b: Array, c: Array, out: Array) -> None:
-    """out = −g (b / c) / c"""
-    np.divide(b, c, out=out)
-    out *= g
+def _scaled(value: float, g: Array, x: Array) -> Array:
+    """g (v x)"""
+    if value == 1:
+        return elementwise(lambda out, g, x: np.multiply(g, x, out=out), g, x)
+    return _times(g, x, by=lambda x, out: np.multiply(x, value, out=out))
+
+
+def _over_square(value: float, b: Array, c: Array, out: Array) -> None:
+    """out = −v b / c / c"""
+    np.multiply(b, -value, out=out)
     out /= c
-    np.negative(out, out=out)
+    out /= c
 
 
 @functions._addcmul.on("cpu", when=lambda a, b, c, *, value: _alike(a, b, c))
@@ -86,8 +92,8 @@ def addcmul(a: Array, b: Array, c: Array, *, value: float) -> Pair:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
             g,
-            _scaled(value, g, c, by=np.multiply) if needs[1] else None,
-            _scaled(value, g, b, by=np.multiply) if needs[2] else None,
+            _scaled(value, g, c) if needs[1] else None,
+            _scaled(value, g, b) if needs[2] else None,
         )
 
     return _blended("addcmul", a, b, c, numbers=(value,)), backward
@@ -98,8 +104,8 @@ def addcdiv(a: Array, b: Array, c: Array, *, value: float) -> Pair:
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
             g,
-            _scaled(value, g, c, by=np.divide) if needs[1] else None,
-            _scaled(value, g, b, c, by=_by_square) if needs[2] else None,
+            _times(g, c, by=partial(np.divide, value)) if needs[1] else None,
+            _times(g, b, c, by=partial(_over_square, value)) if needs[2] else None,
         )
 
     return _blended("addcdiv", a, b, c, numbers=(value,)), backward

@@ -17,6 +17,7 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..special import erf as erf_array
+from ..sums import in_float32
 from ..tape import Backward, Diagonal, Operation, Rerun, op
 from ..tensor import Number, Tensor
 from . import arithmetic
@@ -231,25 +232,28 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
 @lacks(out=None)
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """input + alpha · other; they broadcast."""
-    return arithmetic.add(check.tensor("input", input), _scaled(input, other, alpha))
+    check.tensor("input", input)
+    return arithmetic.add(input, scaled_by("alpha", alpha, other, input))
 
 
 @lacks(out=None)
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """input − alpha · other; they broadcast."""
-    return arithmetic.sub(check.tensor("input", input), _scaled(input, other, alpha))
+    check.tensor("input", input)
+    return arithmetic.sub(input, scaled_by("alpha", alpha, other, input))
 
 
-def _scaled(input: Tensor, other: Tensor | Number, alpha: Number) -> Any:
-    """``alpha · other``, which an integer ``alpha`` leaves integers."""
+def scaled_by(name: str, factor: Number, other: Any, *beside: Tensor) -> Any:
+    """``factor · other``. The factor, an argument ``name``, is whole if ``other`` and the tensors
+    ``beside`` it are integers, which stay integers."""
     check.operand("other", other)
-    check.number("alpha", alpha, -math.inf)
-    if alpha == 1:
+    check.number(name, factor, -math.inf)
+    if factor == 1:
         return other
-    floats = any(getattr(x, "dtype", np.dtype(type(x))).kind == "f" for x in (input, other))
-    if isinstance(alpha, float) and not floats:
-        raise TypeError(f"alpha: expected a whole number for integers, got {alpha}")
-    return arithmetic.mul(other, alpha) if isinstance(other, Tensor) else other * alpha
+    floats = any(getattr(x, "dtype", np.dtype(type(x))).kind == "f" for x in (other, *beside))
+    if isinstance(factor, float) and not floats:
+        raise TypeError(f"{name}: expected a whole number for integers, got {factor}")
+    return arithmetic.mul(other, factor) if isinstance(other, Tensor) else other * factor
 
 
 @op(twice=Rerun("a b"))
@@ -332,8 +336,10 @@ def _check_broadcast(name: str, *operands: Any) -> None:
 
 
 @op(twice=Rerun("a b w"))
+@in_float32
 def _lerp(a: Array, b: Array, w: Any) -> Pair:
-    """y = a + w (b − a),  dL/da = g (1 − w),  dL/db = g w,  dL/dw = g (b − a)."""
+    """y = a + w (b − a) where |w| < 1/2, else b − (1 − w) (b − a), which is b at w = 1;
+    dL/da = g (1 − w),  dL/db = g w,  dL/dw = g (b − a)."""
     _check_broadcast("lerp", a, b, w)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
@@ -343,33 +349,45 @@ def _lerp(a: Array, b: Array, w: Any) -> Pair:
             g * (b - a) if needs[2] else None,
         )
 
-    return a + w * (b - a), backward
+    gap = b - a
+    if hasattr(w, "dtype"):
+        near = (w < 0.5) & (w > -0.5)
+        return get_xp(a).where(near, a + w * gap, b - gap * (1 - w)), backward
+    return a + w * gap if -0.5 < w < 0.5 else b - gap * (1 - w), backward
 
 
 @op(twice=Rerun("b c"))
+@in_float32
 def _addcmul(a: Array, b: Array, c: Array, *, value: Number) -> Pair:
-    """y = a + v b c,  dL/da = g,  dL/db = g v c,  dL/dc = g v b."""
+    """y = a + (v b) c,  dL/da = g,  dL/db = g (v c),  dL/dc = g (v b).
+
+    v comes first: it may keep a product from overflow.
+    """
     _check_broadcast("addcmul", a, b, c)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return g, g * c * value if needs[1] else None, g * b * value if needs[2] else None
+        return g, g * (value * c) if needs[1] else None, g * (value * b) if needs[2] else None
 
-    return a + b * c * value, backward
+    return a + value * b * c, backward
 
 
 @op(twice=Rerun("b c"))
+@in_float32
 def _addcdiv(a: Array, b: Array, c: Array, *, value: Number) -> Pair:
-    """y = a + v b / c,  dL/da = g,  dL/db = g v / c,  dL/dc = −g v (b / c) / c."""
+    """y = a + (v b) / c,  dL/da = g,  dL/db = g (v / c),  dL/dc = −g (v b / c / c).
+
+    v comes first: it may keep a quotient from overflow.
+    """
     _check_broadcast("addcdiv", a, b, c)
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         return (
             g,
-            g / c * value if needs[1] else None,
-            -g * (b / c) / c * value if needs[2] else None,
+            g * (value / c) if needs[1] else None,
+            -g * (value * b / c / c) if needs[2] else None,
         )
 
-    return a + b / c * value, backward
+    return a + value * b / c, backward
 
 
 @lacks(out=None)
@@ -392,7 +410,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     if input.dtype.kind == tensor1.dtype.kind == tensor2.dtype.kind == "f":
         check.number("value", value, -math.inf)
         return _addcmul(input, tensor1, tensor2, value=value)
-    return add(input, mul(tensor1, tensor2), alpha=value)
+    return arithmetic.add(input, scaled_by("value", value, mul(tensor1, tensor2), input))
 
 
 @lacks(out=None)

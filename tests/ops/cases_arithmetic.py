@@ -79,7 +79,7 @@ def blended(draw: st.DrawFn, by_number: bool = False, **options: Any) -> Argumen
     if draw(st.sampled_from([False, False, True])):
         arrays[draw(st.integers(0, 2))] = generator.uniform(0.5, 2, shape[1:])
     if by_number and draw(st.booleans()):
-        arrays[2] = draw(st.sampled_from([0, 0.25, -2]))
+        arrays[2] = draw(st.sampled_from([0, 0.25, -0.75, 1, -2]))
     return arrays, {name: draw(st.sampled_from(values)) for name, values in options.items()}
 
 
@@ -118,9 +118,11 @@ CASES = {
     },
     arithmetic._clamp: Cases(clamped(), limits=BLOCKS, special=True),
     arithmetic._where: Cases(selected(), limits=BLOCKS, special=True, batch_last=False),
-    elementwise._lerp: Cases(blended(by_number=True), limits=BLOCKS, batch_last=False),
+    elementwise._lerp: Cases(
+        blended(by_number=True), limits=BLOCKS, special=True, batch_last=False
+    ),
     **{
-        operation: Cases(blended(value=(1, -0.5)), limits=BLOCKS, batch_last=False)
+        operation: Cases(blended(value=(1, -0.5)), limits=BLOCKS, special=True, batch_last=False)
         for operation in (elementwise._addcmul, elementwise._addcdiv)
     },
     arithmetic.neg: Cases(one(), limits={**BLOCKS, **LARGE}, special=True, exact=True, examples=10),

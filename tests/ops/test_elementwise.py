@@ -56,6 +56,48 @@ def test_slopes_overflow_where_those_of_pytorch_do(function):
         np.testing.assert_allclose(ours[finite], theirs[finite], 1e-5, 1e-37)
 
 
+ENDS = np.float32([0, 1, -2, 1e4, 1e8, 1e37, np.inf, -np.inf, np.nan])
+WEIGHTS = np.float32([0, 0.25, -0.25, 0.5, -0.5, 0.75, 1, 2, -3])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.usefixtures("each_way")
+def test_lerp_reaches_its_ends(dtype):
+    """PyTorch's form, which is exact at both, is needed for large and infinite ends."""
+    with np.errstate(over="ignore"):
+        x = [a.ravel().astype(dtype) for a in np.meshgrid(ENDS, ENDS, WEIGHTS)]
+    found = [m.lerp(*map(m.tensor, x)).numpy() for m in (mg, torch)]
+    np.testing.assert_allclose(*found, 1e-6)
+    for w in WEIGHTS.tolist():
+        found = [m.lerp(*map(m.tensor, x[:2]), w).numpy() for m in (mg, torch)]
+        np.testing.assert_allclose(*found, 1e-6)
+    x = [t[:, None] for t in x]  # they broadcast: the definition
+    found = [m.lerp(*map(m.tensor, x[:2]), m.tensor(x[2][:1])).numpy() for m in (mg, torch)]
+    np.testing.assert_allclose(*found, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["addcmul", "addcdiv"])
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+@pytest.mark.usefixtures("each_way")
+def test_the_factor_comes_first(name, shape):
+    """It keeps products, and those of the gradients, from overflow."""
+    small = 1e-20 if name == "addcmul" else 1e20
+    for dtype, x, g in (
+        ("float32", (0, 1e20, 1 / small, 1e-10), 1e-5),
+        ("float32", (0, small, 1e10, 1e-20), 1e30),
+        ("float16", (0, 300, 300 if name == "addcmul" else 1 / 300, 0.1), 1),
+    ):
+        found = []
+        for m in (mg, torch):
+            arrays = [np.full(s, v, dtype) for s, v in zip((shape, shape, (1,)), x, strict=False)]
+            leaves = [m.tensor(a, requires_grad=True) for a in arrays]
+            y = getattr(m, name)(*leaves, value=x[3])
+            y.backward(m.tensor(np.full(shape, g, dtype)))
+            found.append([y.item(), *(t.grad.item() for t in leaves)])
+        assert np.isfinite(found[1]).any()
+        np.testing.assert_allclose(*found, 1e-3 if dtype == "float16" else 1e-5)
+
+
 def test_powers_at_zero():
     """d(0ᵇ)/db is 0 for b ≥ 0, and d(aᵇ)/da is 0 for b = 0."""
     a, b = leaf(np.zeros(3)), leaf(np.array([0.0, 1.0, 2.0]))
@@ -74,6 +116,7 @@ def test_errors():
     x = mg.tensor([1, 2])
     refuses(ValueError, "integers to negative powers", lambda: x ** mg.tensor([-1, 1]))
     refuses(TypeError, "alpha: expected a whole number for integers", lambda: x.add(x, alpha=0.5))
+    refuses(TypeError, "value: expected a whole number", lambda: x.addcmul(x, x, value=0.5))
     refuses(TypeError, "different floating", lambda: mg.ones(1) ** mg.ones(1, dtype="float64"))
 
 

@@ -311,15 +311,15 @@ def negative(a):
 
 
 def lerp(a, b, w):
-    return a + w * (b - a)
+    return a + w * (b - a) if -0.5 < w < 0.5 else b - (b - a) * (1.0 - w)
 
 
 def addcmul(a, b, c, value):
-    return a + b * c * value
+    return a + value * b * c
 
 
 def addcdiv(a, b, c, value):
-    return a + b / c * value
+    return a + value * b / c
 
 
 # ---------------------------------------------------------------------------- of other shapes
