@@ -16,7 +16,7 @@ from ..sums import in_float32
 from ..tape import Backward, op
 from ..tensor import Number, Tensor
 from .arithmetic import where
-from .elementwise import add
+from .elementwise import add, scaled_by
 from .linear import matmul
 
 Pair = tuple[Array, Backward]
@@ -92,10 +92,10 @@ def _added(input: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tenso
     check.number("beta", beta, -math.inf)
     input = input.expand(product.shape)
     if beta == 0:  # NaN of what is not used stays out
-        scaled = add(product * 0, product, alpha=alpha) if alpha != 1 else product
+        scaled = scaled_by("alpha", alpha, product)
         never = Tensor(get_xp(input.data).zeros((), np.bool_))
         return where(never, input, scaled) if input.requires_grad else scaled  # gradient 0
-    return add(input if beta == 1 else input * beta, product, alpha=alpha)
+    return add(scaled_by("beta", beta, input), product, alpha=alpha)
 
 
 @op

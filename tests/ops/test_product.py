@@ -29,6 +29,21 @@ def test_products():
     mg.gradcheck(lambda a, v: mg.mv(a, v).dot(a[:, 0]) + mg.outer(v, v).sum(), [a, v])
 
 
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_products_alone(requires_grad):
+    """beta = 0 leaves the input out, and alpha scales infinite products too."""
+    a = mg.tensor([[float("nan")]], requires_grad=requires_grad)
+    b, one = mg.tensor([[float("inf")]]), mg.ones(1, 1)
+    assert mg.addmm(a, b, one, beta=0, alpha=2).item() == float("inf")
+    assert mg.addmm(a, one, one, beta=0, alpha=0.5).item() == 0.5
+    whole = mg.ones(1, 1, dtype="int64")
+    assert mg.addmm(whole, whole, whole, beta=0, alpha=3).tolist() == [[3]]
+    for options in ({"beta": 0, "alpha": 1.5}, {"alpha": 1.5}, {"beta": 1.5}):
+        name = next(n for n, v in options.items() if v)
+        text = f"{name}: expected a whole number for integers, got 1.5"
+        refuses(TypeError, text, lambda o=options: mg.addmm(whole, whole, whole, **o))
+
+
 def test_errors():
     a = mg.ones(2, 3)
     for error, text, call in (
