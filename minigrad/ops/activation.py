@@ -48,6 +48,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 
 @op(twice=Rerun("y"))
+@in_float32
 def _sigmoid(x: Array) -> Pair:
     """y = 1 / (1 + e⁻ˣ), 0 where e⁻ˣ overflows;  dL/dx = g y (1 − y)."""
     y = 1 / (1 + get_xp(x).exp(-as_float(x)))

@@ -37,6 +37,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 @op(twice=Diagonal())
+@in_float32
 def _hardsigmoid(x: Array) -> Pair:
     """y = min(max(x + 3, 0), 6) / 6,  dL/dx = g / 6 where −3 < x < 3, else 0."""
     xp = get_xp(x)
@@ -52,6 +53,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 @op(twice=Rerun("x"))
+@in_float32
 def _hardswish(x: Array) -> Pair:
     """y = x min(max(x + 3, 0), 6) / 6,  dL/dx = 0 where x ≤ −3, g where x ≥ 3, else
     g (x / 3 + 1 / 2)."""

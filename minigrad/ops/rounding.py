@@ -10,6 +10,7 @@ import numpy as np
 from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
+from ..sums import in_float32
 from ..tape import Backward, Diagonal, Operation, op
 from ..tensor import Number, Tensor
 from . import arithmetic
@@ -42,6 +43,7 @@ trunc = of_one("trunc", _trunc, "The whole number next to each element on the si
 
 
 @op(twice=Diagonal())
+@in_float32
 def _round(x: Array, *, decimals: int) -> Pair:
     """y = the nearest multiple of 10⁻ᵈ, of two the even one,  dL/dx = 0."""
     xp = get_xp(x)

@@ -46,3 +46,13 @@ def test_extreme_values(device, name):
     x = np.float32([-10, -20, -40, -80])
     ours, theirs = both(name)
     np.testing.assert_allclose(ours(mg.tensor(x)).numpy(), theirs(torch.tensor(x)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "hardswish", "hardsigmoid"])
+def test_every_float16(name):
+    """They are computed in float32: nothing between overflows, and the result is rounded once."""
+    x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    x = x[np.isfinite(x)]
+    ours, theirs = both(name)
+    found, right = ours(mg.tensor(x)).numpy(), theirs(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(found, right, 2**-10, 2.0**-24)

@@ -29,6 +29,12 @@ def test_what_has_steps_has_no_slope():
     refuses(TypeError, "input: expected a Tensor, got int", lambda: mg.fmod(2, x))
 
 
+def test_decimals_of_float16():
+    """The scale does not fit into it."""
+    for decimals, right in ((5, 1.234375), (2, 1.23046875), (-5, 0)):
+        assert mg.tensor([1.234], dtype="float16").round(decimals=decimals).item() == right
+
+
 def test_integers():
     x = mg.tensor([7, -7])
     assert (x // 2).tolist() == [3, -4]

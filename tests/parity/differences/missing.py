@@ -34,6 +34,13 @@ def second_order() -> None:
     text = "max_pool2d: create_graph=True is not supported: its derivative cannot be differentiated"
     only_ours_refuses(NotImplementedError, text, call)
 
+    def of_half(m: Any) -> Any:
+        x = m.ones(2, dtype=m.float16, requires_grad=True)
+        return m.autograd.grad(x.sigmoid().sum(), x, create_graph=True)
+
+    text = "sigmoid: create_graph=True is not supported"
+    only_ours_refuses(NotImplementedError, text, of_half)
+
 
 @row("inference-results")
 def inference_results() -> None:
