@@ -377,7 +377,11 @@ def randperm(
     """The numbers from 0 to n − 1 in random order, int64 unless ``dtype`` is given."""
     n = check.integer("n", n, 0)
     to = np.dtype(np.int64) if dtype is None else check.dtype("dtype", dtype)
-    if n:
+    if to.kind == "b":
+        raise TypeError("dtype: expected integers or floats, got bool")
+    if to.kind == "f":  # beyond, neighbours round to the same number
+        check.integer("n", n, 0, 2 ** (np.finfo(str(to)).nmant + 1) + 1)
+    elif n:
         check.fits("n", n - 1, to)
     where = floats_on(None, device)[1]
     with naming_allocation("randperm", (n,), to):

@@ -129,6 +129,33 @@ def test_pinned_draws():
     )
 
 
+def test_the_upper_end_is_left_out():
+    """Whatever dtype the numbers are rounded to."""
+    x = mg.rand(1 << 16, dtype="float16").numpy()
+    assert 0 <= x.min() < x.max() < 1
+    assert not (x.astype("f") * 2**11 % 1).any()
+    assert abs(x.astype("f").mean() - 0.5) < 0.01
+    for dtype, low, high in (
+        ("float32", 1e5, 1e5 + 1),
+        ("float32", -1e5, 1 - 1e5),
+        ("float16", 0, 0.1),
+        ("float16", 2048, 2052),
+    ):
+        x = mg.zeros(1 << 16, dtype=dtype).uniform_(low, high).numpy()
+        assert x.dtype.type(low) <= x.min() < x.max() < x.dtype.type(high)
+    for low, high in ((2, 2), (1, 1 + 1e-10)):
+        assert np.all(mg.zeros(9).uniform_(low, high).numpy() == low)
+
+
+def test_permutations_have_each_number_once():
+    for n in (2048, 2049):
+        assert len({*mg.randperm(n, dtype="float16").tolist()}) == n
+    text = "n: expected a whole number up to {}, got"
+    for dtype, most in (("float16", 2**11 + 1), ("float32", 2**24 + 1), ("float64", 2**53 + 1)):
+        refuses(ValueError, text.format(most), lambda d=dtype, n=most + 1: mg.randperm(n, dtype=d))
+    refuses(TypeError, "dtype: expected integers or floats", lambda: mg.randperm(2, dtype="bool"))
+
+
 def test_randn(device):
     mg.manual_seed(0)
     x = mg.randn(100, 200, device=device, requires_grad=True)

@@ -57,7 +57,8 @@ def share(
 
 
 def random(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Numbers from [0, 1): multiples of 2^-24, or for float64 of 2^-48, drawn as two of these."""
+    """Numbers from [0, 1): multiples of 2^-24, for float64 of 2^-48, drawn as two of these, and for
+    float16, which rounds more to 1, of 2^-11."""
     out = empty(shape, dtype)
     flat, second = out.reshape(-1), out.size
 
@@ -65,7 +66,10 @@ def random(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arra
         if dtype == np.float32:
             generator.random(out=flat[part], dtype=np.float32)
             return
-        flat[part] = generator.random(part.stop - part.start, np.float32)
+        values = generator.random(part.stop - part.start, np.float32)
+        if dtype == np.float16:
+            values = np.floor(values * np.float32(2**11)) * np.float32(2.0**-11)
+        flat[part] = values
         if dtype == np.float64:
             block, skipped = divmod(second + part.start, 8)
             rest = np.random.Generator(philox(block)).random(
@@ -80,12 +84,16 @@ def random(philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arra
 def uniform(
     philox: Philox, shape: tuple[int, ...], dtype: np.dtype[Any], low: float, high: float
 ) -> Array:
-    """Numbers from [low, high), drawn in float64."""
+    """Numbers from [low, high), drawn in float64. Those that ``dtype`` rounds to ``high`` become
+    the number before it, if there is one from ``low`` on."""
     out = empty(shape, dtype)
     flat = out.reshape(-1)
+    end = dtype.type(high)
+    last = np.nextafter(end, dtype.type(low))
 
     def fill(generator: np.random.Generator, part: slice) -> None:
         flat[part] = generator.uniform(low, high, part.stop - part.start)
+        np.minimum(flat[part], last, out=flat[part])
 
     share(philox, out.size, 4, fill)
     return out

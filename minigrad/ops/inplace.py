@@ -278,7 +278,7 @@ def zero_(self: Tensor) -> Tensor:
 def _draw(name: str, self: Tensor, generator: Any, *numbers: float) -> Tensor:
     """Fill with draws by the method ``name`` of :class:`minigrad.rng.Draw`."""
     _refuse(f"{name}_", "rand_like or randn_like", self)
-    if name == "uniform" or self.numel():
+    if self.numel():
         check.floating("self", self)
     draw = getattr(rng.next_draw_of("generator", generator), name)
     with np.errstate(all="ignore"):  # overflow to infinity, as in PyTorch
@@ -295,7 +295,10 @@ def uniform_(
 ) -> Tensor:
     """Fill with numbers drawn uniformly from [from_, to); returns the tensor."""
     low = check.number("from_", from_, -LARGE, LARGE)
-    return _draw("uniform", self, generator, low, check.number("to", to, low, LARGE))
+    high = check.number("to", to, low, LARGE)
+    for name, end in (("from_", low), ("to", high)):
+        check.fits(name, end, check.floating("self", self).dtype)
+    return _draw("uniform", self, generator, low, high)
 
 
 @_method

@@ -216,5 +216,6 @@ def test_errors():
         (IndexError, "out of bounds", lambda: operator.setitem(x, 2, 0)),
         (ValueError, "zero_: expected memory that can be", mg.ones(1).expand(3).zero_),
         (ValueError, "to: expected a number between 1", lambda: x.uniform_(1, 0)),
+        (ValueError, "to: 100000.0 does not fit", lambda: x.half().uniform_(0, 1e5)),
     ):
         refuses(error, text, call)
