@@ -165,6 +165,8 @@ def _written(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
             value = run(self, *args, **options)
         if value.shape != self.shape:
             raise ValueError(f"{name}: expected a result of shape {self.shape}, got {value.shape}")
+        if self.dtype.kind == "b" and value.dtype.kind != "b":  # copy_ and fill_ convert, not these
+            raise TypeError(f"{name}: expected values for bool, got {value.dtype}")
         return _write(name, self, value)
 
     method.__name__ = method.__qualname__ = name

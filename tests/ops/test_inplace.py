@@ -202,6 +202,30 @@ def test_where_gradients_pass_a_new_tensor_is_made_or_none():
         refuses(NotImplementedError, "cannot be changed in place", call)
 
 
+def test_numbers_of_bools():
+    """The memory keeps its values where the result is integers; conversions are asked for."""
+    for call in (
+        lambda b: b.add_(1),
+        lambda b: b.mul_(mg.tensor([1, 2])),
+        lambda b: b.pow_(2),
+        lambda b: b.square_(),
+        lambda b: b.clamp_(0, 1),
+        lambda b: b.floor_divide_(1),
+        lambda b: b.bitwise_or_(2),
+        lambda b: b.cumsum_(0),
+        lambda b: operator.iadd(b, 1),
+        lambda b: operator.ior(b, 2),
+    ):
+        b = mg.tensor([True, False])
+        refuses(TypeError, "_: expected values for bool, got int64", lambda c=call, b=b: c(b))
+        assert b.tolist() == [True, False]
+    assert mg.tensor([True, False]).add_(True).tolist() == [True, True]
+    assert mg.tensor([True, False]).logical_and_(mg.tensor([2, 2])).tolist() == [True, False]
+    assert mg.tensor([True, False]).fill_(2).tolist() == [True, True]
+    assert mg.tensor([True, False]).copy_(mg.tensor([0, 2])).tolist() == [False, True]
+    assert mg.tensor([True, False]).scatter_(0, mg.tensor([1]), 2).tolist() == [True, True]
+
+
 def test_errors():
     x, n = mg.ones(2), mg.tensor([1, 2])
     for error, text, call in (
