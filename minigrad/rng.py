@@ -390,6 +390,15 @@ def randperm(
         return Tensor(move(values, where), requires_grad)
 
 
+def check_probabilities(name: str, value: Tensor) -> None:
+    """Raise an error unless the Tensor is empty, or floating and from 0 to 1."""
+    if not value.numel():
+        return
+    low, high = check.floating(name, value).data.min(), value.data.max()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"{name}: expected probabilities, got {low} to {high}")
+
+
 @lacks(out=None)
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
@@ -401,10 +410,8 @@ def bernoulli(
     x = move(check.tensor("input", input).data, CPU)
     if p is not None:
         chance = check.number("p", p, 0, 1)
-    elif x.size:
-        check.floating("input", input)
-        if not (x.min() >= 0 and x.max() <= 1):
-            raise ValueError(f"input: expected probabilities, got {x.min()} to {x.max()}")
+    else:
+        check_probabilities("input", input)
     drawn, chances = empty(x.shape, x.dtype), np.ascontiguousarray(x).reshape(-1)
 
     def fill(generator: np.random.Generator, part: slice) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..sums import adding_dtype
 from ..tape import Backward, Multilinear, Operation, op
 from ..tensor import Number, Tensor
 from . import arithmetic
+from .elementwise import scaled_by
 
 Pair = tuple[Array, Backward]
 
@@ -242,9 +242,10 @@ def index_add(
     rest = (*input.shape[:axis], len(index), *input.shape[axis + 1 :])
     if check.tensor("source", source).shape != rest:
         raise ValueError(f"source: expected shape {rest}, got {source.shape}")
-    check.number("alpha", alpha, -math.inf)
+    if source.dtype != input.dtype:
+        raise TypeError(f"source: expected dtype {input.dtype} as input, got {source.dtype}")
+    source = scaled_by("alpha", alpha, source)
     places = index.reshape([len(index) if i == axis else 1 for i in range(input.ndim)])
-    source = source if alpha == 1 else source * alpha
     return _add(input, axis, places.expand(rest), source)
 
 

@@ -320,7 +320,9 @@ def bernoulli_(
     tensor."""
     _refuse("bernoulli_", "bernoulli", self, p)
     if isinstance(p, Tensor):
-        drawn = rng.bernoulli(p.detach().expand(self.shape), generator=generator)
+        chances = p.detach().expand(self.shape)
+        rng.check_probabilities("p", chances)
+        drawn = rng.bernoulli(chances, generator=generator)
     else:
         chance = check.number("p", p, 0, 1)
         drawn = rng.bernoulli(Tensor(np.zeros(self.shape, np.float32)), chance, generator=generator)

@@ -76,6 +76,12 @@ def test_errors():
     refuses(TypeError, "index: expected int32 or int64", lambda: x.gather(1, x))
     refuses(TypeError, "src: expected it or value", lambda: x.scatter(1, INDEX))
     refuses(TypeError, "mask: expected a bool Tensor", lambda: x.masked_fill(x, 0))
+    index, double = mg.tensor([0]), mg.ones(1, 3, dtype="float64")
+    refuses(TypeError, "source: expected dtype float32", lambda: x.index_add(0, index, double))
+    whole = mg.ones(1, 3, dtype="int64")
+    text = "alpha: expected a whole number for integers, got 1.5"
+    refuses(TypeError, text, lambda: whole.index_add(0, index, whole, alpha=1.5))
+    assert whole.index_add(0, index, whole, alpha=2).tolist() == [[3, 3, 3]]
     refuses(ValueError, "input: expected two dimensions", lambda: x[0].tril())
 
 

@@ -241,5 +241,7 @@ def test_errors():
         (ValueError, "zero_: expected memory that can be", mg.ones(1).expand(3).zero_),
         (ValueError, "to: expected a number between 1", lambda: x.uniform_(1, 0)),
         (ValueError, "to: 100000.0 does not fit", lambda: x.half().uniform_(0, 1e5)),
+        (ValueError, "p: expected probabilities", lambda: x.bernoulli_(mg.tensor([2.0, 2.0]))),
+        (TypeError, "p: expected a floating dtype", lambda: x.bernoulli_(n)),
     ):
         refuses(error, text, call)

@@ -165,6 +165,9 @@ def empty_bool_products() -> None:
         "dilation: expected",
         "dtype: expected a floating dtype for fractions",
         "num_samples: expected as many weights",
+        "alpha: expected a whole number for integers",
+        "beta: expected a whole number for integers",
+        "value: expected a whole number for integers",
     ),
 )
 def unchecked_numbers() -> None:
@@ -181,3 +184,11 @@ def unchecked_numbers() -> None:
         lambda m: m.optim.lr_scheduler.LambdaLR(sgd(m), lambda epoch: -1),
     ):
         only_ours_refuses(ValueError, "expected a", call)
+    index, one, matrix = (lambda m, s=s: m.ones(s, dtype=int64(m)) for s in (1, 2, (1, 1)))
+    for call in (
+        lambda m: one(m).index_add(0, index(m), index(m), alpha=1.5),
+        lambda m: one(m).addcmul(one(m), one(m), value=1.5),
+        lambda m: m.addmm(*[matrix(m)] * 3, beta=1.5),
+        lambda m: m.addmm(*[matrix(m)] * 3, alpha=1.5),
+    ):
+        only_ours_refuses(TypeError, ": expected a whole number for integers, got 1.5", call)
