@@ -139,6 +139,8 @@ def _batched(
         raise ValueError(f"input: {name} expects (C,), (N, C) or (N, C, d1, ...), got shape ()")
     classes = input.shape[1 if input.ndim > 1 else 0]
     check.vector("weight", weight, classes, input)
+    if weight is not None and weight.requires_grad:
+        raise NotImplementedError("weight: gradients of class weights are not supported")
     return (input, target) if input.ndim > 1 else (input.unsqueeze(0), target.unsqueeze(0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from tests.common import compare, grid, layouts, seeds
+from tests.common import compare, grid, layouts, refuses, seeds
 
 F, T = mg.functional, torch.nn.functional
 reductions = st.sampled_from(["mean", "sum", "none"])
@@ -101,6 +102,15 @@ def test_impossible_classes_that_no_target_names():
     logits, target = np.array([[0.5, -np.inf, 1.0]]), np.array([2])
     for ours, theirs in ((F.cross_entropy, T.cross_entropy), (F.nll_loss, T.nll_loss)):
         compare(ours, theirs, [logits, target], numerical=False)
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.focal_loss])
+def test_weights_get_no_gradient(loss):
+    weight = mg.ones(2, requires_grad=True)
+    text = "weight: gradients of class weights are not supported"
+    call = partial(loss, mg.ones(1, 2), mg.tensor([0]))
+    refuses(NotImplementedError, text, lambda: call(weight=weight))
+    call(weight=weight.detach())
 
 
 def test_unsigned_targets():
