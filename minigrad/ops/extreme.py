@@ -112,7 +112,7 @@ def _extreme(name: str) -> Callable[..., Any]:
             return _extreme_over(input, name=name, axes=axes, keepdim=False, nan=True)
         axis = check.axis("dim", dim, input.ndim)
         if input.ndim == 0:
-            return Placed(input, Tensor(get_xp(input.data).zeros((), np.int64)))
+            return Placed(input.clone(), Tensor(get_xp(input.data).zeros((), np.int64)))
         indices = _place(input.detach(), name=f"arg{name}", axis=axis, keepdim=True)
         values = take_along(input, indices, axis=axis)
         if keepdim:

@@ -36,6 +36,13 @@ def test_named_result():
     refuses(TypeError, "other: expected it or dim", lambda: mg.max(mg.ones(1), 0, other=mg.ones(1)))
 
 
+def test_of_one_number():
+    x = mg.tensor(3.0)
+    for name in ("max", "min"):
+        getattr(x, name)(0).values.add_(1)
+    assert x.item() == 3
+
+
 @pytest.mark.parametrize("name", ["amax", "amin"])
 def test_axes_of_one_number_lie_anywhere(name):
     """Those of x and of what is computed from it differ in memory."""
