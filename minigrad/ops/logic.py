@@ -180,15 +180,20 @@ def isclose(
 
 @Dispatched
 def _close(a: Array, b: Array, *, rtol: float, atol: float, equal_nan: bool) -> Array:
-    """y = a and b are equal, or |a − b| ≤ atol + rtol |b|, in float64."""
+    """y = a and b are equal, or |a − b| ≤ atol + rtol |b|, in float64 but for the difference of
+    integers, which is exact."""
     xp = get_xp(a)
     close = (a == b) | (equal_nan & xp.isnan(a) & xp.isnan(b))
     if a.dtype.kind == "b":
         return close
-    wide = a.astype(np.float64), b.astype(np.float64)
+    wide = b.astype(np.float64)
     with np.errstate(all="ignore"):
-        far = xp.abs(wide[0] - wide[1])
-        return close | (xp.isfinite(far) & (far <= atol + xp.abs(rtol * wide[1])))
+        if a.dtype.kind == "f":
+            far = xp.abs(a.astype(np.float64) - wide)
+        else:  # the difference of two int64 fits into uint64, as a whole number
+            high, low = xp.maximum(a, b).astype(np.uint64), xp.minimum(a, b).astype(np.uint64)
+            far = (high - low).astype(np.float64)
+        return close | (xp.isfinite(far) & (far <= atol + xp.abs(rtol * wide)))
 
 
 def allclose(

@@ -21,6 +21,18 @@ def test_results_are_outside_the_graph():
         assert not y.requires_grad
 
 
+def test_close_integers():
+    """Their difference is exact."""
+    a = mg.tensor([2**60, 2**60, -(2**63), 5])
+    b = mg.tensor([2**60 + 1, 2**60, 2**63 - 1, 7])
+    assert a.isclose(b, 0, 0).tolist() == [False, True, False, False]
+    assert a.isclose(b, 0, 1).tolist() == [True, True, False, False]
+    assert b.isclose(a, 0, 0.5).tolist() == [False, True, False, False]
+    assert b.isclose(a, 2, 0).tolist() == [True] * 4
+    a, b = (mg.tensor([n], dtype="uint8") for n in (200, 250))
+    assert (a.isclose(b, 0, 49).item(), b.isclose(a, 0, 50).item()) == (False, True)
+
+
 def test_whole_answers():
     assert mg.allclose(X, X + 1e-7)
     assert not mg.allclose(X, X + 1e-3)

@@ -122,6 +122,21 @@ def comparison_overflow() -> None:
     assert (mg.tensor(x) > -1).numpy().tolist() == [True, True]
 
 
+def _large_integers(entry: Entry, call: Call) -> str:
+    close = entry.name in ("Tensor.isclose", "Tensor.allclose")
+    whole = [a for a in call.arrays if a is not None and a.dtype.kind in "iu"]
+    return "all" if close and any((abs(a) > 2**24).any() for a in whole) else ""
+
+
+@row("close-integers", differs=_large_integers)
+def close_integers() -> None:
+    def close(m: Any) -> Any:
+        return m.tensor([2**24 + 1]).isclose(m.tensor([2**24]), 0, 0.5).item()
+
+    assert close(torch)
+    assert not close(mg)
+
+
 @row("kinds", ("data: expected numbers",))
 def kinds() -> None:
     only_ours_refuses(TypeError, "data: expected numbers", lambda m: m.tensor([1j]))
