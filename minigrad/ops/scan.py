@@ -157,7 +157,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
 @in_float32
 def _norm(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) -> Pair:
     """y = (Σ |x|ᵖ)^(1/p), in the limits max |x|, min |x| and the number of x ≠ 0;
-    dL/dx = g sign(x) (|x| / y)ᵖ⁻¹, 0 where y = 0, shared by equal extremes."""
+    dL/dx = g sign(x) (|x| / y)ᵖ⁻¹, 0 where y = 0, shared by equal extremes; sign(NaN) = 0."""
     xp, shape = get_xp(x), x.shape
     size = xp.abs(x)
     if p == 0:
@@ -177,15 +177,16 @@ def _norm(x: Array, *, p: float, axes: tuple[int, ...], keepdim: bool) -> Pair:
         none = g.dtype.type(0)
         if p == 0:
             return (None,)
+        sign = xp.where(xp.isnan(x), x.dtype.type(0), xp.sign(x))
         if math.isinf(p):
             hit = (size == top) | (xp.isnan(size) & xp.isnan(top))
             count = hit.sum(axes, keepdims=True).astype(g.dtype)
-            return (xp.sign(x) * hit * (g / count),)
+            return (sign * hit * (g / count),)
         if p == 1:
-            return (g * xp.sign(x),)
+            return (g * sign,)
         if p == 2:
             return (xp.where(top == 0, none, g * (x / top)),)
-        slope = g * xp.sign(x) * size ** (p - 1) / top ** (p - 1)
+        slope = g * sign * size ** (p - 1) / top ** (p - 1)
         return (xp.where((top == 0) | ((x == 0) & (p < 2)), none, slope),)
 
     return y, backward

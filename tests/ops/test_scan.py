@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad.testing import arrays, check_op
@@ -24,6 +25,17 @@ def test_products(values):
 @pytest.mark.parametrize("p", [1, 2, 3.5, np.inf, -np.inf, 0.5])
 def test_norms(p):
     check_op(lambda x: x.norm(p, 1), arrays((3, 4)), max_examples=3)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3, np.inf, -np.inf])
+@pytest.mark.parametrize("values", [[np.nan, 1, -2], [np.nan, np.inf, -2], [-np.inf, 1, 0]])
+def test_slopes_at_special_values(p, values):
+    found = []
+    for m in (mg, torch):
+        x = m.tensor(np.array(values), requires_grad=True)
+        x.norm(p).backward()
+        found.append(x.grad.numpy())
+    np.testing.assert_array_equal(*found)
 
 
 def test_the_norm_of_zeros_has_no_slope():
