@@ -136,7 +136,9 @@ def resume(run: Run) -> None:
     arrays_of, state = mg.distributed.from_rank_0(lambda: _read_on_cpu(run.out))
     tensors = {name: mg.tensor(array, device=run.device) for name, array in arrays_of.items()}
     _check_same_run(run, state.record)
-    for change in rounding_differences(state.record, run.record):
+    opening = state.progress.opening
+    opening.began = opening.began or state.record
+    for change in rounding_differences(opening.began, run.record):
         print(
             f"note: the run was started with {change}: it goes on, but not bit for bit as it would "
             "have",

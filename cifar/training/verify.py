@@ -16,7 +16,6 @@ from cifar import metadata, own_code, recipes
 from cifar.device import find_device, use_precision
 from cifar.errors import UserError
 from cifar.results.record import (
-    Opening,
     Record,
     SavedRecord,
     decode,
@@ -24,7 +23,7 @@ from cifar.results.record import (
     rounding_differences,
 )
 from cifar.training import loop, train
-from cifar.training.run import STATE
+from cifar.training.run import STATE, Opening
 from cifar.training.run import Settings as TrainingSettings
 from cifar.training.state import State
 
@@ -73,8 +72,16 @@ class Verified:
         return self.then == self.now and self.same_weights
 
 
+@dataclass(frozen=True)
+class _Saved(SavedRecord):
+    """The record in a file of weights, with all that training notes of the first steps."""
+
+    opening: Opening | None = None
+
+
 def run(settings: Settings) -> Verified:
-    """Repeat the first steps with the run's number of threads, kernels and precision.
+    """Repeat the first steps with the recipe, number of threads, kernels and precision of the
+    session that began the run.
 
     Raises:
         UserError: the run cannot be read or does not hold its first steps; its data set is missing
@@ -119,8 +126,9 @@ def run(settings: Settings) -> Verified:
 
 
 def _read(path: Path) -> tuple[Record, Opening, str | None]:
-    """The record, the opening and the folder of data that a file of weights or a state holds."""
-    saved: SavedRecord | State
+    """The record of the session that began the run, its opening, and the folder of data, as a file
+    of weights or a state holds them."""
+    saved: _Saved | State
     try:
         _, note = metadata.read(path)
     except ValueError as error:
@@ -130,8 +138,9 @@ def _read(path: Path) -> tuple[Record, Opening, str | None]:
             saved = decode(note, State)
             record, opening = saved.record, saved.progress.opening
         else:
-            saved = record = decode(note, SavedRecord)
-            opening = record.opening or Opening()
+            saved = record = decode(note, _Saved)
+            opening = saved.opening or Opening()
+        record = opening.began or record
     except ValueError as error:
         what = f"does not hold the first steps of a run ({error})"
         raise UserError(f"run: {path} {what}") from None

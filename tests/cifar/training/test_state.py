@@ -97,6 +97,11 @@ def test_resuming_on_other_threads_is_said(small, tmp_path, capsys):
     train.run(tiny.settings(tmp_path, epochs=3, resume=True))
     said = f"note: the run was started with threads {threads}, not {threads + 1}: it goes on"
     assert capsys.readouterr().err.startswith(said)
+    train.run(tiny.settings(tmp_path, epochs=4, resume=True))
+    assert capsys.readouterr().err.startswith(said)
+    mg.set_num_threads(threads)
+    train.run(tiny.settings(tmp_path, epochs=5, resume=True))
+    assert capsys.readouterr().err == ""
 
 
 def test_resume_refuses_another_run(small, tmp_path):

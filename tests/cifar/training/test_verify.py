@@ -12,9 +12,10 @@ import minigrad as mg
 from cifar import cli, datasets, recipes
 from cifar.errors import UserError
 from cifar.training import loop, train, verify
+from cifar.training.request import Request
 from cifar.training.run import Settings
 from tests.cifar import tiny
-from tests.cifar.training.common import overflowing, spoil_all, spoil_gradient
+from tests.cifar.training.common import WAYS, overflowing, spoil_all, spoil_gradient
 from tests.common import refuses, unprivileged
 
 
@@ -106,6 +107,39 @@ def test_a_resumed_run_keeps_its_opening(small, tmp_path):
     found = verify.run(verify.Settings(str(tmp_path)))
     assert found.matches
     assert len(found.then) == loop.OPENING_STEPS
+
+
+def test_a_resumed_run_is_verified_as_it_began(small, tmp_path):
+    """With the threads and kernels of its first session, whatever later ones had."""
+    threads, compiled = mg.get_num_threads(), mg.is_compiled()
+    mg.set_num_threads(threads + 1)
+    mg.set_compiled(False)
+    try:
+        train.run(tiny.settings(tmp_path, epochs=1))
+    finally:
+        mg.set_num_threads(threads)
+        mg.set_compiled(compiled)
+    for epochs in (2, 3):
+        train.run(tiny.settings(tmp_path, epochs=epochs, resume=True))
+        for name in verify.FILES:
+            found = verify.run(verify.Settings(str(tmp_path / name)))
+            assert (found.matches, found.changes) == (True, [])
+            record, opening, _ = verify._read(tmp_path / name)
+            assert (record.threads, record.kernels) == (threads + 1, "NumPy")
+            assert opening.began == record
+
+
+@pytest.mark.parametrize("name", ["groups", "one cycle"])
+def test_a_run_of_more_epochs_is_verified_with_those_that_it_began_with(small, tmp_path, name):
+    """A schedule that is stretched has other rates, also in the first steps."""
+    train.run(tiny.settings(tmp_path, epochs=2, **WAYS[name]))
+    record, opening, _ = verify._read(tmp_path / "last.safetensors")
+    settings = Request(resume=True, out=str(tmp_path), epochs=4).settings()
+    assert train.run(settings)[-1].epoch == 4
+    assert verify.run(verify.Settings(str(tmp_path))).matches
+    assert verify._read(tmp_path / "last.safetensors")[0].recipe == record.recipe
+    stored(tmp_path / "last.safetensors", lambda note: note["opening"].pop("began"))
+    assert not verify.run(verify.Settings(str(tmp_path))).matches  # as an older minigrad wrote it
 
 
 def test_threads_and_kernels_are_those_of_the_run(small, tmp_path, monkeypatch):
