@@ -244,6 +244,8 @@ def find(run: str | os.PathLike[str], last: bool = False) -> Path:
     try:
         mg.checkpoint.readable(file)
     except FileNotFoundError:
+        if is_folder and any(path.glob("state*.safetensors")):
+            raise UserError(f"run: no epoch of the run in {path} is finished yet") from None
         if is_folder:
             raise UserError(
                 f"run: no {file.name} in the folder {path}; name one that training wrote"

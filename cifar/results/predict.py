@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import tyro
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -56,8 +57,8 @@ class Settings:
             you trust its code.
     """
 
-    run: str
-    files: tuple[str, ...]
+    run: tyro.conf.Positional[str | None] = None
+    files: tyro.conf.Positional[tuple[str, ...]] = ()
     files_from: str | None = None
     csv: str | None = None
     names: bool = False
@@ -99,6 +100,8 @@ def run(settings: Settings) -> Predictions:
     for name in ("names", "probabilities"):
         if getattr(settings, name) and settings.csv is None:
             raise UserError(f"{name}: is about the CSV file; give --csv FILE too")
+    if settings.run is None and settings.files_from is None:
+        raise UserError(f"files: no image to look at; name {_KINDS}")
     if settings.csv is not None:
         with process.writing("csv", settings.csv):
             mg.checkpoint.writable(settings.csv)

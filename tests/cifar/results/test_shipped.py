@@ -36,11 +36,21 @@ def test_pictures_alone_are_seen_by_the_shipped_model(tmp_path, monkeypatch, cap
     alone = call("predict cat.png")
     assert "tiny.safetensors, which comes with cifar" in alone.err
     assert "cat.png" in alone.out
+    Path("list.txt").write_text("cat.png")
+    listed = call("predict --files-from list.txt")
+    assert listed == alone
+    assert call("predict", 2).err.startswith("error: files: no image to look at")
+    Path("begun").mkdir()
+    Path("begun/state.safetensors").touch()
+    saved(tmp_path / "begun/curves.png")
+    text = "error: run: no epoch of the run in begun is finished yet\n"
+    assert call("predict begun", 2).err == text
     named = call("predict run cat.png")
     assert named.err == ""
     assert call("predict nothing cat.png", 2).err.startswith("error: run: nothing does not exist")
     (tmp_path / "weights/tiny.safetensors").unlink()
     call("predict cat.png", 2)
+    assert "run: name one" in call("predict --files-from list.txt", 2).err
 
 
 def test_half_the_size_and_nearly_the_same(tmp_path, monkeypatch):
