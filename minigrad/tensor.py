@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -59,12 +59,7 @@ class Tensor(Variable):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether ``backward`` computes gradients for it. Only that of a leaf can be set.
-
-        Raises:
-            RuntimeError: it is the result of an operation.
-            TypeError: its dtype is not floating.
-        """
+        """Whether ``backward`` computes gradients for it. Only leaves of floats can be told."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -151,10 +146,6 @@ class Tensor(Variable):
         if not self.ndim:
             raise TypeError("iteration over a 0-d tensor")
         return (self[i] for i in range(len(self)))
-
-    def __contains__(self, element: Tensor | Number) -> bool:
-        """Whether any element equals ``element``."""
-        return bool((self == element).any())
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -455,16 +446,6 @@ def _seed(caller: str, y: Tensor, gradient: Any, name: str) -> Tensor:
     one = get_xp(y.data).empty(y.data.shape, y.data.dtype)
     one.fill(1)
     return Tensor(one)
-
-
-def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
-    """Set the gradients of ``parameters`` to None, or fill those that there are with zeros."""
-    check.boolean("set_to_none", set_to_none)
-    for p in parameters:
-        if set_to_none or p.grad is None:
-            p.grad = None
-        else:
-            p.grad.detach_().zero_()
 
 
 def check_gradient(name: str, of: Tensor, gradient: Any) -> None:

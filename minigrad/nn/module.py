@@ -10,9 +10,9 @@ from ..events import listeners
 from ..hooks import RemovableHandle
 from ..ops.methods import chosen_gpu, destination
 from ..options import lacks
-from ..tensor import Tensor, clear_gradients
+from ..tensor import Tensor
 from .hooks import ForwardHooks, Hook
-from .parameter import Parameter
+from .parameter import Parameter, clear_gradients
 from .state import IncompatibleKeys, load
 from .summary import summary
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from .. import check
 from ..tensor import Tensor
 
 
@@ -21,3 +23,13 @@ class Parameter(Tensor):
         assert isinstance(result, Parameter)
         result._grad = None
         return result
+
+
+def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
+    """Set the gradients of ``parameters`` to None, or fill those that there are with zeros."""
+    check.boolean("set_to_none", set_to_none)
+    for p in parameters:
+        if set_to_none or p.grad is None:
+            p.grad = None
+        else:
+            p.grad.detach_().zero_()

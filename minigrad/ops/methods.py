@@ -200,6 +200,11 @@ def _swapped(function: Any) -> Any:
     return lambda self, other: function(other, self)
 
 
+def _contains(self: Tensor, element: Any) -> bool:
+    """Whether any element equals ``element``."""
+    return bool((self == element).any())
+
+
 def _operator(function: Any) -> Any:
     """Return NotImplemented for other operands than Tensors and numbers, so Python raises."""
 
@@ -232,6 +237,7 @@ _METHODS: dict[str, Any] = {
     "__invert__": logic.bitwise_not,
     "__matmul__": linear.matmul,
     "__getitem__": shape.getitem,
+    "__contains__": _contains,
     "T": property(
         lambda self: shape.permute(self, *reversed(range(self.ndim))),
         doc="The tensor with its dimensions reversed.",

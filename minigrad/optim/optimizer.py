@@ -14,9 +14,10 @@ from .. import check, writes
 from ..device import Array, device_of, get_xp, move
 from ..dispatch import Dispatched
 from ..gpu import capture
+from ..nn.parameter import clear_gradients
 from ..nn.state import misfit, raw
 from ..tape import enable_grad, kind_of
-from ..tensor import Tensor, check_gradient, clear_gradients
+from ..tensor import Tensor, check_gradient
 
 Options = dict[str, Any]
 
