@@ -18,7 +18,7 @@ import minigrad as mg
 from cifar import environment
 from cifar.errors import UserError
 from cifar.results import report
-from cifar.results.report.runs import OF_THE_STUDY
+from cifar.results.record import OF_THE_STUDY
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_tta_accuracy")
 

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # Fields of a record that change how sums are rounded.
 DECIDING = ("threads", "ranks", "kernels", "precision", "blas", "cpu", "device", "versions")
+# With another of these, a run's figures are not to be compared with the study's.
+OF_THE_STUDY = frozenset({"model", "model_options", "long_tail", "subset"})
 NOT_FINITE = ("nan", "inf", "-inf")  # a loss of a step that was skipped, as JSON holds it
 
 
@@ -123,6 +125,12 @@ class Record:
     def data_options(self) -> datasets.Options:
         """How the images were read."""
         return datasets.Options(self.image_size, self.test_share, self.split_seed)
+
+    @property
+    def claim(self) -> dict[str, float]:
+        """The study's figures by metric, if this is its network on the data that it used."""
+        other = self.dataset != "cifar10" or OF_THE_STUDY & set(self.overrides)
+        return {} if other else dict(self.recipe.claim)
 
     def as_note(self) -> dict[str, Any]:
         """The record as in JSON, without fields that are None."""

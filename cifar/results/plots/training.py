@@ -39,7 +39,7 @@ def curves(
     """Plot loss and accuracy of all parts of the data by epoch, with a study's final figures as
     dashed lines and those during training as diamonds, in the colour of their part."""
     history = [one.as_dict() for one in metrics]
-    claim = record.recipe.claim if record.dataset == "cifar10" else {}
+    claim = record.claim
     course = course if claim else NO_COURSE
     last = history[-1]
     keys = [

@@ -18,9 +18,6 @@ from cifar.results import plots
 from cifar.results.metrics import ClassRecall, EpochMetrics
 from cifar.results.record import Record, SavedRecord, decode
 
-# With another of these, a run's figures are not to be compared with the study's.
-OF_THE_STUDY: Final = {"model", "model_options", "long_tail", "subset"}
-
 EVALUATION: Final = "evaluation-last-test"  # where `cifar evaluate --last` writes in a run's folder
 MAX_IMAGES: Final = 10**9  # of a class in a confusion
 
@@ -86,8 +83,7 @@ class Group:
     @property
     def claims(self) -> dict[str, float]:
         """The study's figures by metric, for runs of its network on the data that it used."""
-        own = self.first.dataset != "cifar10" or OF_THE_STUDY & set(self.first.overrides)
-        return {} if own else dict(self.first.recipe.claim)
+        return self.first.claim
 
     @property
     def course(self) -> plots.Course:

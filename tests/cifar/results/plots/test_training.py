@@ -19,6 +19,18 @@ HELD = [
 ]
 
 
+def test_another_network_is_not_held_against_the_study(figures):
+    changed = dataclasses.replace(record(), overrides={"model_options": {"channels": [8]}})
+    plots.curves(HISTORY, changed, None, COURSE)
+    dashed = [
+        line
+        for axis in figures[0].axes
+        for line in axis.get_lines()
+        if line.get_linestyle() == "--" or line.get_marker() == "D"
+    ]
+    assert dashed == []
+
+
 @pytest.mark.parametrize("dataset", ["cifar10", "synthetic"])
 def test_curves(figures, dataset):
     plots.curves(HISTORY, record(dataset), None)
