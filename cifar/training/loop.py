@@ -106,6 +106,7 @@ def train_epoch(run: Run, steps: int | None = None) -> None:
             with bar.step(size), mg.distributed.part_of_whole(size):
                 loss, correct = run.step(images, labels)
             progress.step += 1
+            progress.lr = run.optimizer.param_groups[0]["lr"]
             run.after_step()
             skipped = getattr(run.step, "skipped", False)
             skipped_in_a_row = skipped_in_a_row + 1 if skipped else 0
@@ -145,7 +146,6 @@ def end_epoch(run: Run) -> EpochMetrics:
     progress = run.progress
     if not progress.seen:
         raise run.failure(f"every batch of epoch {progress.epoch + 1} overflowed in bf16")
-    lr = run.optimizer.param_groups[0]["lr"]
     parallel.broadcast(run.model.buffers())
     last = progress.epoch + 1 == run.recipe.epochs and not run.settings.trial
     run.test_confusion, figures, began = None, {}, time.perf_counter()
@@ -163,7 +163,7 @@ def end_epoch(run: Run) -> EpochMetrics:
     on_gpu = run.device.type == "gpu"
     metrics = EpochMetrics(
         epoch=progress.epoch + 1,
-        lr=lr,
+        lr=run.optimizer.param_groups[0]["lr"] if progress.lr is None else progress.lr,
         train_loss=progress.loss / progress.seen,
         train_accuracy=progress.correct / progress.seen,
         **figures,

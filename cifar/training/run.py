@@ -116,7 +116,9 @@ class Progress:
         epoch: number of epochs done.
         step, seen: steps and images of the present epoch so far.
         loss, correct: sums over these images.
-        seconds: time of the epoch so far.
+        lr: rate of the last step of the first parameter group; None before the first step, and in
+            files that do not tell it.
+        seconds: time of the epoch so far; in the first one, with that of whitening.
         compile_seconds: time in which kernels were compiled, not included in ``seconds``.
         skipped: batches of the epoch that overflowed.
         history: metrics of the epochs done.
@@ -132,6 +134,7 @@ class Progress:
     compile_seconds: float = 0.0
     skipped: int = 0
     history: list[EpochMetrics] = field(default_factory=list)
+    lr: float | None = None
     opening: Opening = field(default_factory=Opening)
 
     def end_epoch(self, metrics: EpochMetrics) -> None:

@@ -272,6 +272,7 @@ def _check_progress(run: Run, p: Progress) -> None:
         ("seen", least <= p.seen <= seen),
         ("loss", metadata.is_number(p.loss)),
         ("correct", 0 <= p.correct <= p.seen),
+        ("lr", p.lr is None or metadata.is_number(p.lr, 0)),
         ("seconds", metadata.is_number(p.seconds, begun)),
         ("compile_seconds", metadata.is_number(p.compile_seconds, 0)),
     ):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from cifar.datasets import whitening
 from cifar.errors import UserError
 from cifar.results.metrics import EpochMetrics
 from cifar.training import loop, train
@@ -76,6 +77,32 @@ def test_progress_bar(small, tmp_path, capsys):
 def test_a_schedule_sets_the_rate(small, tmp_path):
     history = train.run(tiny.settings(tmp_path, epochs=3, **WAYS["cosine"]))
     assert [line.lr for line in history] == pytest.approx([1e-2, 7.5e-3, 2.5e-3])
+
+
+def test_the_rate_of_an_epoch_is_its_last_steps(small, tmp_path):
+    options = {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 2}
+    changes = {"schedule": "LinearLR", "schedule_options": options, "schedule_every": "step"}
+    last = [1e-2 * (1 - (tiny.STEPS * epoch - 1) / (2 * tiny.STEPS)) for epoch in (1, 2)]
+    whole = train.run(tiny.settings(tmp_path / "whole", **changes))
+    assert [line.lr for line in whole] == pytest.approx(last)
+    small(each_batch=send([signal.SIGINT], 2 * tiny.STEPS - 1))  # before the last evaluation
+    with pytest.raises(KeyboardInterrupt):
+        train.run(tiny.settings(tmp_path / "parts", **changes))
+    small()
+    parts = train.run(tiny.settings(tmp_path / "parts", resume=True, **changes))
+    assert [line.lr for line in parts] == [line.lr for line in whole]
+
+
+def test_whitening_is_of_the_first_epochs_time(small, tmp_path):
+    clock, late = time.perf_counter, []
+    patch = small()
+    patch.setattr(time, "perf_counter", lambda: clock() + 1000 * len(late))
+    patch.setattr(whitening, "whiten", lambda *_: late.append(1))
+    history = train.run(tiny.settings(tmp_path, whiten=10))
+    assert [line.seconds > 1000 for line in history] == [True, False]
+    assert history[0].images_per_second == round(tiny.TRAIN / history[0].seconds, 1)
+    times = [round(sum(line.seconds for line in history[:n]), 3) for n in (1, 2)]
+    assert [line.training_seconds for line in history] == pytest.approx(times, abs=0.002)
 
 
 def test_a_plateau_lowers_the_rate(small, tmp_path):
