@@ -39,14 +39,14 @@ def rows(groups: Sequence[Group]) -> list[tuple[object, ...]]:
             lines.append(
                 (
                     group.label,
-                    len(group.runs),
+                    _count(group),
                     _epochs(group),
                     named(metric),
                     f"{figure(metric, study)}{when}" if study is not None else None,
                     figure(metric, mean),
                     apart(metric, std),
                     None if when.endswith("end") else apart(metric, difference(mean, study), "+"),
-                    f"{statistics.mean(run.minutes for run in group.runs):.1f}",
+                    f"{statistics.mean(run.minutes for run in group.furthest):.1f}",
                     _largest(group.runs, "peak_memory_mb"),
                 )
             )
@@ -69,7 +69,7 @@ def named(metric: str) -> str:
 def _study(group: Group, metric: str) -> tuple[float | None, str]:
     """The study's figure to compare with, and its epoch in words. Shorter runs are compared with
     the study's figure after as many epochs, if known, otherwise with its last one."""
-    claim, done = group.claims.get(metric), max(run.final["epoch"] for run in group.runs)
+    claim, done = group.claims.get(metric), group.furthest[0].final["epoch"]
     name = group.first.recipe.name
     if name not in recipes.names() or done >= recipes.load(name).epochs or claim is None:
         return claim, ""
@@ -94,12 +94,16 @@ def apart(metric: str, value: float | None, sign: str = "-") -> str | None:
     return f"{value:{sign}.4f}"
 
 
+def _count(group: Group) -> int | str:
+    """The number of runs that are averaged, with "of" all if there are more."""
+    averaged, all_of_them = len(group.furthest), len(group.runs)
+    return averaged if averaged == all_of_them else f"{averaged} of {all_of_them}"
+
+
 def _epochs(group: Group) -> str:
-    """Epochs done, with "of" their number if there are more."""
-    done = sorted({run.final["epoch"] for run in group.runs})
-    whole = group.first.recipe.epochs
-    shown = "–".join(str(n) for n in ({done[0], done[-1]} if len(done) > 1 else done))
-    return shown if done == [whole] else f"{shown} of {whole}"
+    """Epochs done by the runs that are averaged, with "of" their number if there are more."""
+    done, whole = group.furthest[0].final["epoch"], group.first.recipe.epochs
+    return str(done) if done == whole else f"{done} of {whole}"
 
 
 def _largest(runs: Sequence[Run], metric: str) -> int | None:

@@ -47,7 +47,7 @@ def page(groups: Sequence[Group], folder: str) -> str:
     if len(groups) > 1:
         everything = [(group.label, run) for group in groups for run in group.runs]
         body.append(_curves(everything, looks, training=False))
-    body += _classes([group for group in groups if any(run.recalls for run in group.runs)], looks)
+    body += _classes(groups, looks)
     for group in groups:
         body += _section(group, looks[group.label])
     return html.document(title, body)
@@ -58,7 +58,7 @@ def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
     shown together."""
     together: dict[str, list[Group]] = {}
     for group in groups:
-        if any(run.recalls for run in group.runs):
+        if any(run.recalls for run in group.furthest):
             shares = [group.first.dataset, group.first.recipe.long_tail]
             together.setdefault(json.dumps(shares), []).append(group)
     return [part for members in together.values() for part in _recalls(members, looks)]
@@ -66,7 +66,9 @@ def _classes(groups: Sequence[Group], looks: Looks) -> list[str]:
 
 def _recalls(groups: Sequence[Group], looks: Looks) -> list[str]:
     """A table and a picture of recall by class, for several groups."""
-    recalls = {group.label: [run.recalls for run in group.runs if run.recalls] for group in groups}
+    recalls = {
+        group.label: [run.recalls for run in group.furthest if run.recalls] for group in groups
+    }
     names = list(dict.fromkeys(name for runs in recalls.values() for run in runs for name in run))
     first, counts = groups[0].first, _tail(groups)
     title = f"Recall by class on {first.dataset}"
@@ -142,7 +144,7 @@ def _section(group: Group, look: plots.Look) -> list[str]:
     body += _scores(group)
     return [
         *body,
-        *(html.picture(path, text) for path, text in _pictures(group.runs[0])),
+        *(html.picture(path, text) for path, text in _pictures(group.furthest[0])),
         "<details><summary>Commands, machines, recipe</summary>",
         *(f'<pre tabindex="0">{html.text(_note(run))}</pre>' for run in group.runs),
         f'<pre tabindex="0">{html.text(recipe)}</pre>',
@@ -179,7 +181,7 @@ def _table_of_runs(group: Group) -> str:
 
 def _scores(group: Group) -> list[str]:
     """The classification report and the confusion matrix of the first run that has them."""
-    run = next((run for run in group.runs if run.confusion), None)
+    run = next((run for run in group.furthest if run.confusion), None)
     if run is None:
         return []
     counts, classes = np.array(run.confusion), run.record.classes

@@ -59,7 +59,7 @@ def evaluate_first(groups: Sequence[Group], progress: bool = False) -> bool:
     before; returns whether any was evaluated. A note on stderr says why one cannot be evaluated."""
     done = False
     for one in groups:
-        run = one.runs[0]
+        run = one.furthest[0]
         out = run.source / EVALUATION
         if run.confusion or not run.source.is_dir() or out.is_symlink():
             continue

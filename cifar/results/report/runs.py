@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from cifar.results.metrics import ClassRecall, EpochMetrics
 from cifar.results.record import Record, SavedRecord, decode
 
 EVALUATION: Final = "evaluation-last-test"  # where `cifar evaluate --last` writes in a run's folder
+FULL: Final = "fp32"  # the precision of runs whose record does not name it
 MAX_IMAGES: Final = 10**9  # of a class in a confusion
 
 
@@ -61,16 +63,17 @@ class Run:
     def identity(self) -> str:
         """The settings, data and device that runs with different seeds share."""
         recipe = {k: v for k, v in recipes.plain(self.record.recipe).items() if k != "claim"}
-        rest = [
-            getattr(self.record, k) for k in ("dataset", "data_fingerprint", "device", "freeze")
-        ]
-        rest.append(self.record.init and self.record.init.sha256)
+        record = self.record
+        names = ("dataset", "data_fingerprint", "device", "freeze", "ranks", "sync_batch_norm")
+        rest = [getattr(record, name) for name in names]
+        rest += [record.init and record.init.sha256, record.precision or FULL]
         return json.dumps([recipe, rest], sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ only in their seed, in the order of seeds; ``label`` is unique."""
+    """Runs that differ only in their seed and in how far they are, in the order of seeds;
+    ``label`` is unique."""
 
     label: str
     runs: list[Run]
@@ -90,9 +93,16 @@ class Group:
         """The study's figures during its training, by epoch."""
         return recipes.course(self.first.recipe) if self.claims else plots.NO_COURSE
 
+    @property
+    def furthest(self) -> list[Run]:
+        """The runs with the most epochs done: others are not finished, and not to be averaged with
+        these."""
+        most = max(run.final["epoch"] for run in self.runs)
+        return [run for run in self.runs if run.final["epoch"] == most]
+
     def values(self, metric: str) -> list[float]:
-        """The final value of a metric, for each run that has it."""
-        return [run.final[metric] for run in self.runs if metric in run.final]
+        """The final value of a metric, for each of the furthest runs that has it."""
+        return [run.final[metric] for run in self.furthest if metric in run.final]
 
 
 def find(folder: Path) -> list[Run]:
@@ -166,7 +176,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _from_json(path: Path) -> list[Run]:
     """The runs in a file of benchmarks/collect.py; none in any other JSON file."""
-    content = _json(path)
+    try:
+        content = _json(path)
+    except UserError as error:  # it need not be about runs at all
+        print(f"note: left out: {error}", file=sys.stderr)
+        return []
     runs = content.get("runs")
     if not isinstance(runs, list) or not all(isinstance(one, dict) for one in runs):
         return []
@@ -237,6 +251,12 @@ def _label(record: Record) -> str:
         odd.append(f"on {record.dataset}")
     if record.device not in (None, "cpu"):
         odd.append(f"on {record.device}")
+    if record.precision not in (None, FULL):
+        odd.append(f"in {record.precision}")
+    if record.ranks != 1:
+        odd.append(f"on {record.ranks} ranks")
+    if record.sync_batch_norm:
+        odd.append("with synchronised batch norm")
     return f"{name} ({', '.join(odd)})" if odd else name
 
 
@@ -246,10 +266,19 @@ def brief_value(value: Any) -> str:
 
 def command(record: Record) -> str:
     """The command line that repeats a run."""
-    words = ["cifar", "train", record.recipe.name]
+    many = ["mpirun", "-n", str(record.ranks)] if record.ranks > 1 else []
+    words = [*many, "cifar", "train", record.recipe.name]
     for name in ("seed", "dataset", "device"):
         if (value := getattr(record, name)) is not None:
             words += [f"--{name}", str(value)]
+    if record.precision is not None and record.device not in (None, "cpu"):
+        words += ["--precision", record.precision]
+    for name, given in (
+        ("capture", record.captured),
+        ("distributed", record.ranks > 1),
+        ("sync-batch-norm", record.sync_batch_norm),
+    ):
+        words += [f"--{name}"] * given
     plain = datasets.Options(datasets.SIDE)
     for name in ("image_size", "test_share", "split_seed"):
         if (value := getattr(record, name)) != getattr(plain, name):

@@ -34,8 +34,8 @@ TERMS: Final = {
 
 FIGURES: Final = (
     "“Study” is what the study claims, “here” what these runs reached after their last epoch, and "
-    "the difference is ours less the study's. No epoch is picked. Minutes are those of training "
-    "steps."
+    "the difference is ours less the study's. No epoch is picked. Of runs with different numbers "
+    "of epochs done, only those with the most are averaged. Minutes are those of training steps."
 )
 
 SCORES: Final = (

@@ -38,6 +38,14 @@ def test_unfinished_runs_say_so():
     assert report.rows(report.group([half]))[0][2] == "1 of 2"
 
 
+def test_runs_that_are_not_finished_are_not_averaged_with_those_that_are():
+    begun = run(2, 0.1)
+    begun.history.pop()
+    (one,) = report.group([run(0, 0.5), begun, run(1, 0.6)])
+    row = report.rows([one])[0]
+    assert (row[1], row[2], row[5], row[6]) == ("2 of 3", "2", "55.00 %", "7.07 points")
+
+
 def test_missing_figures_are_missing():
     bare = run()
     bare.history[:] = [EpochMetrics(2)]
