@@ -149,9 +149,22 @@ class Request:
         }
 
     def _fields(self, recipe: recipes.Recipe) -> dict[str, Any]:
-        """The fields of ``recipe`` that the options replace."""
+        """The fields of ``recipe`` that the options replace.
+
+        Raises:
+            UserError: a field cannot have the given value, or is given twice.
+        """
         fields = overrides.parse(recipe, self.set)
         given = {name: getattr(self, name) for name in SHORT if getattr(self, name) is not None}
+        options = [("--" + name.replace("_", "-"), name) for name in given]
+        for text in self.set:
+            options.append(
+                (f"--set {metadata.brief(text)}", text.partition("=")[0].strip().replace("-", "_"))
+            )
+        for number, (option, path) in enumerate(options):
+            for other, before in options[:number]:
+                if f"{before}.".startswith(f"{path}."):  # a later value below it only adds to it
+                    raise UserError(f"{path}: expected one value, got {other} and {option}")
         return fields | given
 
     def _resumed(self, saved: state.State, out: Path) -> dict[str, Any]:

@@ -167,6 +167,29 @@ def test_no_run_is_started_by_its_own_settings(small, tmp_path):
     refuses(UserError, "out: name the folder of the run; ", Request(resume=True).settings)
 
 
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"lr": 0.01, "set": ("lr=0.5",)}, "lr: expected one value, got --lr and --set lr=0.5"),
+        ({"epochs": 1, "set": ("epochs=1",)}, "epochs: expected one value, got --epochs and --set"),
+        ({"batch_size": 8, "set": ("batch-size=4",)}, "batch_size: expected one value, got --ba"),
+        ({"set": ("l2=1", "gamma=2", "l2 = 3")}, "l2: expected one value, got --set l2=1 and --"),
+        (
+            {"set": ("augmentation.crop=2", 'augmentation={"flip":true}')},
+            "augmentation: expected one value, got --set augmentation.crop=2 and --set augment",
+        ),
+    ],
+)
+def test_a_field_that_is_given_twice(small, asked, text):
+    refuses(UserError, text, Request("tiny", **asked).settings)
+
+
+def test_a_value_may_be_added_to(small):
+    given = ("optimizer_options={}", "optimizer_options.eps=1e-6", "optimizer_options.amsgrad=true")
+    found = Request("tiny", set=given).settings().overrides
+    assert found == {"optimizer_options": {"eps": 1e-6, "amsgrad": True}}
+
+
 # ---------------------------------------------------------------------------- schedules
 
 
