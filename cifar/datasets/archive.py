@@ -65,7 +65,7 @@ class Archive:
         )
 
     def is_unpacked_in(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether the folder holds all the files."""
+        """Whether the folder holds all the files, as regular ones."""
         return all(os.path.isfile(os.path.join(folder, file.name)) for file in self.files)
 
 
@@ -82,7 +82,7 @@ def find(places: tuple[Path, ...], archive: Archive) -> Path | None:
                 folder.stat()  # raises where is_dir() is False: permission denied
             if folder.is_dir():
                 return folder
-            if any((place / file.name).exists() for file in archive.files):
+            if archive.is_unpacked_in(place):  # not one name alone: "train" may be anything
                 return place
             if (place / archive.name).exists():
                 return unpack(place, archive)

@@ -67,6 +67,17 @@ def test_both_labels(archive, name, first, last):
     assert datasets.holds(name, folder)
 
 
+def test_folders_called_train_and_test_are_not_the_data(archive):
+    """Such as those of pictures of one's own."""
+    for name in ("train", "test", "meta"):
+        (archive / name).mkdir()
+    assert datasets.chosen_folder("cifar100", archive) == archive / "cifar-100-python"
+    bare = archive / "cifar-100-python"
+    assert datasets.chosen_folder("cifar100", bare) == bare
+    (bare / "meta").unlink()
+    assert datasets.chosen_folder("cifar100", bare) is None
+
+
 def test_names_are_those_of_the_paper():
     assert len(set(cifar100.CLASSES)) == 100
     assert len(set(cifar100.GROUPS)) == 20
