@@ -67,6 +67,8 @@ def cores() -> int:
 
 
 def _program() -> list[str]:
+    """The words that start this program on any machine: without the paths of this one, which
+    :func:`cifar.process.program` has to start it again here."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is None:
         return [Path(sys.argv[0]).name]

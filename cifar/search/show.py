@@ -17,6 +17,7 @@ from cifar.errors import UserError
 from cifar.results import html
 from cifar.search import pictures, winner
 from cifar.search.live import WORDS, in_words, ranked
+from cifar.search.request import JOURNAL
 from cifar.search.storage import open_storage
 from cifar.search.study import PARAMETERS, REASON, Study, find_study
 
@@ -47,7 +48,7 @@ def find(place: str, name: str | None = None) -> Study:
     if "://" in place:
         return find_study(open_storage(place), Path("."), name)
     path = Path(place)
-    journal = path / "study.journal" if path.is_dir() else path
+    journal = path / JOURNAL if path.is_dir() else path
     if not journal.is_file():
         raise UserError(f"study: expected a search's folder, a journal or a URL, got {place}")
     return find_study(open_storage(str(journal)), journal.parent, name)
