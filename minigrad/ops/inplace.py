@@ -332,5 +332,6 @@ def bernoulli_(
 @_method
 def detach_(self: Tensor) -> Tensor:
     """Take the tensor out of the graph; returns it."""
-    self.node, self.requires_grad = None, False
+    self.node = None
+    self.requires_grad = False
     return self
