@@ -30,12 +30,12 @@ class EpochMetrics:
         validation_tta_accuracy, test_tta_accuracy: with test-time augmentation, after the last
             epoch of a recipe that uses it.
         seconds: time of the epoch's training steps, including loading and augmentation, without
-            compilation and evaluation.
+            compilation and evaluation; in the first epoch, with that of anything computed from the
+            training images before the first step (``whiten``).
         compile_seconds: time in which kernels were compiled during the steps, on a machine's first
             run; not included in ``seconds``.
         evaluation_seconds: time of the evaluation after the epoch.
-        training_seconds: sum of ``seconds`` of this epoch and all before it, plus the time of
-            anything computed from the training images before the first step (``whiten``).
+        training_seconds: sum of ``seconds`` of this epoch and all before it.
         images_per_second: speed of training.
         peak_memory_mb: largest resident size of the process so far, in MB of 10^6 bytes.
         gpu_memory_mb: GPU memory held by the run.

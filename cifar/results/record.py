@@ -144,6 +144,8 @@ class Opening:
     Attributes:
         losses: losses of the steps; a string of :data:`NOT_FINITE` for a step that was skipped.
         sha256: digest of the weights after these steps.
+        began: the record of the session that trained them, if a later one resumed the run, perhaps
+            on another machine or for more epochs.
 
     Raises:
         ValueError: a loss is neither a finite number nor such a string.
@@ -151,6 +153,7 @@ class Opening:
 
     losses: list[float | str] = field(default_factory=list)
     sha256: str | None = None
+    began: Record | None = None
 
     def __post_init__(self) -> None:
         for loss in self.losses:

@@ -16,8 +16,9 @@ import minigrad as mg
 from cifar import environment, progress_bar
 from cifar.results import tta
 from cifar.results.metrics import EpochMetrics, evaluate
+from cifar.results.record import Opening
 from cifar.training import parallel
-from cifar.training.run import Opening, Run, arrays, trained
+from cifar.training.run import Run, arrays, trained
 from cifar.training.step import SkipOverflow, StepResults, make_step
 
 OPENING_STEPS = 10  # of a run, whose results are kept for `cifar verify` to repeat

@@ -23,9 +23,8 @@ from cifar.own_code import Source
 from cifar.recipes import Recipe, plain
 from cifar.recipes.groups import divide
 from cifar.recipes.optimizers import Optimizers
-from cifar.results import record
 from cifar.results.metrics import EVALUATION_BATCH, EpochMetrics
-from cifar.results.record import Init, Record, encode_path
+from cifar.results.record import Init, Opening, Record, encode_path
 from cifar.training import parallel, tuning
 from cifar.training.lookahead import Average
 from cifar.training.objective import Objective, make_objective
@@ -94,18 +93,6 @@ class Settings:
             UserError: a value is out of range.
         """
         return datasets.Options(self.image_size, self.test_share, self.split_seed)
-
-
-@dataclass
-class Opening(record.Opening):
-    """The first steps of a run, and what they were trained with.
-
-    Attributes:
-        began: the record of the session that trained them, if a later one resumed the run, perhaps
-            on another machine or for more epochs.
-    """
-
-    began: Record | None = None
 
 
 @dataclass

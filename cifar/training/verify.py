@@ -16,6 +16,7 @@ from cifar import metadata, own_code, recipes
 from cifar.device import find_device, use_precision
 from cifar.errors import UserError
 from cifar.results.record import (
+    Opening,
     Record,
     SavedRecord,
     decode,
@@ -23,7 +24,7 @@ from cifar.results.record import (
     rounding_differences,
 )
 from cifar.training import loop, train
-from cifar.training.run import STATE, Opening
+from cifar.training.run import STATE
 from cifar.training.run import Settings as TrainingSettings
 from cifar.training.state import State
 
@@ -70,13 +71,6 @@ class Verified:
     def matches(self) -> bool:
         """Whether all losses and the weights after them are the same, bit for bit."""
         return self.then == self.now and self.same_weights
-
-
-@dataclass(frozen=True)
-class _Saved(SavedRecord):
-    """The record in a file of weights, with all that training notes of the first steps."""
-
-    opening: Opening | None = None
 
 
 def run(settings: Settings) -> Verified:
@@ -128,7 +122,7 @@ def run(settings: Settings) -> Verified:
 def _read(path: Path) -> tuple[Record, Opening, str | None]:
     """The record of the session that began the run, its opening, and the folder of data, as a file
     of weights or a state holds them."""
-    saved: _Saved | State
+    saved: SavedRecord | State
     try:
         _, note = metadata.read(path)
     except ValueError as error:
@@ -138,7 +132,7 @@ def _read(path: Path) -> tuple[Record, Opening, str | None]:
             saved = decode(note, State)
             record, opening = saved.record, saved.progress.opening
         else:
-            saved = record = decode(note, _Saved)
+            saved = record = decode(note, SavedRecord)
             opening = saved.opening or Opening()
         record = opening.began or record
     except ValueError as error:
