@@ -59,13 +59,13 @@ class Tensor(Variable):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether ``backward`` computes gradients for it. Only leaves of floats can be told."""
+        """Whether ``backward`` computes gradients for it, which can be changed of leaves only."""
         return self._requires_grad
 
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None:
         check.boolean("requires_grad", requires_grad)
-        if self.node is not None:
+        if self.node is not None and not requires_grad:
             raise RuntimeError("requires_grad: only a leaf can be switched; detach() it first")
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(

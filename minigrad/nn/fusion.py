@@ -162,14 +162,21 @@ def fuse(model: Module, *example: Any) -> Module:
         if module.training:
             where = f"'{path}' ({type(module).__name__})" if path else type(module).__name__
             raise RuntimeError(f"fuse: {where} is in training mode; call eval() on the model first")
-    pairs = _Trial(copy.deepcopy(model)).pairs(example)
-    fused = copy.deepcopy(model)
+    pairs = _Trial(_copy(model)).pairs(example)
+    fused = _copy(model)
     modules = dict(fused.named_modules())
     for layer, norm in pairs:
         _fold(modules[layer], modules[norm])
     for p in fused.parameters():
         p.requires_grad, p.grad = False, None
     return fused
+
+
+def _copy(model: Module) -> Module:
+    """A copy, in which results of earlier calls that modules put aside are constants."""
+    kept = [x for module in model.modules() for x in vars(module).values() if isinstance(x, Tensor)]
+    results = {id(x): x.detach().clone() for x in kept if not x.is_leaf}
+    return copy.deepcopy(model, results)
 
 
 def _fold(layer: Any, norm: Any) -> None:

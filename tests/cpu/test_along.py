@@ -83,6 +83,6 @@ def test_all_rows_or_strips_are_run(shape, monkeypatch):
     def run(team, threads, begin, end, parts, align, *args):
         seen.append((begin, end, *args))
 
-    view.run(lambda name: SimpleNamespace(run=run), "value", "x")
+    view.run(lambda name: SimpleNamespace(run=run, has_seats=False), "value", "x")
     assert seen == [(0, count, "x", 3, view.inner, width)]
     assert view.parts() == 1  # of few numbers

@@ -54,6 +54,7 @@ ELSEWHERE = {
     "Tensor.backward", "Tensor.data", "Tensor.device", "Tensor.dtype", "Tensor.grad",
     "Tensor.gpu", "Tensor.is_leaf", "Tensor.node", "Tensor.numpy", "Tensor.requires_grad",
     "Tensor.register_hook", "Tensor.retain_grad", "Tensor.retains_grad", "Tensor.__reduce_ex__",
+    "Tensor.__deepcopy__",
     "Tensor.requires_grad_", "Tensor.zero_grad", "Tensor.__init__", "Tensor.__repr__",
     "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.Parameter", "nn.ParameterList",
     "nn.Sequential", "nn.SyncBatchNorm", "nn.TransformerEncoder", "nn.TransformerEncoderLayer",

@@ -53,7 +53,10 @@ def test_help_explains_every_flag(capsys, name):
         negated = "no-" if field.name in ("evaluate", "progress", "timing") else ""
         flag = negated + field.name.replace("_", "-")
         required = field.default is field.default_factory is dataclasses.MISSING
-        positional = required or field.name in POSITIONAL
+        positional = required or field.name in {
+            *POSITIONAL,
+            *(("run", "files") if name == "predict" else ()),
+        }
         shown = field.name.upper() if positional else f"--{flag}"
         assert shown in text
         words = docs.split(f" {field.name}: ")[1].split()[:3]
@@ -110,7 +113,7 @@ def test_help_explains_every_flag(capsys, name):
         ("evaluate folder --last", "run: no last.safetensors in the folder folder"),
         ("evaluate file", "run: file is not a whole file of tensors"),
         ("evaluate file --device tpu", "got 'tpu'"),
-        ("predict", "RUN"),
+        ("predict", "files: no image to look at"),
         ("predict nowhere x.png", "run: nowhere does not exist"),
         ("predict nowhere x.png --names", "names: is about the CSV file"),
         ("export nowhere x.onnx", "run: nowhere does not exist"),

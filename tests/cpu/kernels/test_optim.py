@@ -30,7 +30,11 @@ def test_the_first_update_has_the_bits_of_numpy():
 def test_a_later_update_runs_the_kernel(monkeypatch):
     ran = []
     there = "minigrad.cpu.kernels.optim.update"
-    monkeypatch.setattr(there, lambda name, *_: SimpleNamespace(run=lambda *_: ran.append(name)))
+
+    def kernel(name, *_):
+        return SimpleNamespace(run=lambda *_: ran.append(name), has_seats=False)
+
+    monkeypatch.setattr(there, kernel)
     for fresh in (True, False):
         updated(True, fresh)
     assert ran == ["sgd"]

@@ -52,6 +52,7 @@ def _index(parts: tuple[Any, ...], x: Any) -> Any:
 @entry("Tensor.tolist", *[lambda x, *a: str(x.tolist(*a))] * 2)  # in which NaN is NaN
 @entry("Tensor.__index__", operator.index, operator.index)
 @entry("Tensor.__format__", "{:.3f}".format, "{:.3f}".format)
+@entry("Tensor.__contains__", *[lambda x: [k in x for k in (0, 1.5, -2)]] * 2)
 @entry("Tensor.__len__", len, len)
 @entry("Tensor.__bool__", bool, bool)
 @entry("Tensor.__float__", float, float)
