@@ -41,7 +41,7 @@ FAMILIES: dict[str, list[dict[str, str]]] = {
     ],
 }
 # Turing, A100, RTX 30, RTX 40, Hopper.
-ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90")  # sm_86 and sm_89 have the instructions of sm_80
 
 # Kernels that count in double precision although REAL is float: a few values per block.
 DOUBLE = {"normalize", "gradient", "weight_gradient"}
