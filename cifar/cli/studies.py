@@ -171,7 +171,7 @@ def show_augmentation(settings: Augment) -> int:
     recipe = dataclasses.replace(recipe, **changes)
     overrides.refuse_idle(recipe, changes)
     data = datasets.load(settings.dataset, "train", settings.data_dir)
-    out = Path(settings.out or f"augmentation-{recipe.name}.png")
+    out = Path(settings.out or f"augmentation-{Path(recipe.name).stem}.png")
     title = f"{recipe.name} on {data.name} training images, seed {settings.seed}"
     try:
         plots.augmentations(data, recipe.augmentation, title, out, seed=settings.seed)
