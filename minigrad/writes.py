@@ -8,8 +8,8 @@ changed the memory of an array, and every node on the tape the time at which it 
 array of a node was written after the node was recorded, its gradient would be wrong, and backward
 raises an error, as in PyTorch. Before the first write, nothing is checked.
 
-Optimisers, initialisers and ``load_state_dict`` note what they write. A program's own write into
-the array ``tensor.data`` is not detected.
+Optimisers, initialisers, ``load_state_dict``, averages of models and the functions of ``nn.utils``
+note what they write. A program's own write into the array ``tensor.data`` is not detected.
 """
 
 from __future__ import annotations

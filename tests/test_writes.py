@@ -74,6 +74,38 @@ def test_parameters_changed_between_forward_and_backward(change):
             y.backward()
 
 
+@pytest.mark.parametrize("change", ["norm", "value"])
+def test_gradients_clipped_before_they_are_differentiated(change):
+    for m in (mg, torch):
+        w = m.ones(3, requires_grad=True)
+        (w.grad,) = m.autograd.grad((w * w * w).sum(), w, create_graph=True)
+        y = (w.grad * w.grad).sum()
+        if change == "norm":
+            m.nn.utils.clip_grad_norm_(w, 0.1)
+        else:
+            m.nn.utils.clip_grad_value_(w, 0.1)
+        with pytest.raises(RuntimeError, match=r"in.?place"):
+            y.backward()
+
+
+def test_an_average_changed_between_forward_and_backward():
+    for m in (mg, torch):
+        layer = m.nn.Linear(2, 2, bias=False)
+        average = m.optim.swa_utils.AveragedModel(layer)
+        for _ in range(2):  # a copy, and an average
+            y = (average.module.weight @ m.ones(2, requires_grad=True)).sum()
+            average.update_parameters(layer)
+            with pytest.raises(RuntimeError, match=r"in.?place"):
+                y.backward()
+
+
+def test_parameters_from_a_vector():
+    w, x = mg.ones(3, requires_grad=True), mg.ones(3, requires_grad=True)
+    y = (w * x).sum()
+    mg.nn.utils.vector_to_parameters(mg.zeros(3), [w])
+    refuses(RuntimeError, KEPT, y.backward)
+
+
 def test_memory_used_again_is_not_taken_for_what_it_was():
     for _ in range(5):
         a = np.ones(1000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import check
+from .. import check, writes
 from ..device import get_xp
 from ..ops.shape import cat
 from ..options import lacks
@@ -95,6 +95,7 @@ def clip_grad_norm_(
     factor = xp.minimum(limit / (norm.data.astype("float64") + 1e-6), 1.0)
     for g in gradients:
         g.data[...] = g.data * factor.astype(g.dtype)
+    writes.note(*[g.data for g in gradients])
     return norm
 
 
@@ -102,8 +103,10 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit each element of all gradients, in place, to [-clip_value, clip_value]."""
     limit = check.number("clip_value", clip_value, 0)
-    for g in _gradients(parameters):
+    gradients = _gradients(parameters)
+    for g in gradients:
         g.data[...] = g.data.clip(-limit, limit)
+    writes.note(*[g.data for g in gradients])
 
 
 def _gradients(parameters: Any) -> list[Tensor]:
@@ -136,3 +139,4 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     for p in listed:
         p.data[...] = vec.data[start : start + p.numel()].reshape(p.shape)
         start += p.numel()
+    writes.note(*[p.data for p in listed])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from .. import check
+from .. import check, writes
 from ..creation import tensor
 from ..nn.module import Module
 from ..nn.normalization import _BatchNorm
@@ -154,6 +154,7 @@ class AveragedModel(Module):
                     average([own for own, _ in alike], [now for _, now in alike], number)
             for own, now in copied:
                 own.data[...] = now.data
+            writes.note(*[own.data for own in ours.values()])
         self.n_averaged.data += 1
 
 
