@@ -29,7 +29,7 @@ DEFINITIONS = ("minigrad.ops.", *(f"minigrad.optim.{rule}" for rule in RULES))
 # each other unless that makes a circle.
 LAYERS = (
     ("minigrad.console", "minigrad.dtypes", "minigrad.hooks", "minigrad.quiet"),
-    ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.compiled"),
+    ("minigrad.layout", "minigrad.cpu", "minigrad.cpu.blas", "minigrad.cpu.compiled"),
     ("minigrad.cpu.threads",),
     ("minigrad.device",),
     ("minigrad.kept",),

@@ -124,7 +124,7 @@ def _each(run: Callable[[Any], None], items: Sequence[Any]) -> None:
         for item in items:
             run(item)
     else:
-        parallel(lambda i: run(items[i]), len(items), blas=False)
+        parallel(lambda i: run(items[i]), len(items), calls_blas=False)
 
 
 def _groups(count: int, *arrays: Array) -> list[tuple[Array, ...]]:

@@ -13,7 +13,6 @@ import math
 import os
 import re
 import threading
-import warnings
 from collections.abc import Callable, Iterable
 from itertools import count as counting
 from itertools import pairwise
@@ -24,6 +23,7 @@ import numpy as np
 
 from .. import quiet
 from . import denormals
+from .blas import Blas
 from .compiled import kernels
 
 MIN_PARALLEL_SIZE = 1 << 19  # elements; below, waking threads costs more than it saves
@@ -51,7 +51,7 @@ lock = threading.RLock()  # re-entrant, because a signal handler may fork
 def _after_fork_in_child() -> None:
     _workers.clear()  # these threads exist only in the parent
     _team.words[:] = 0
-    _blas.callers.clear()
+    blas.callers.clear()
     lock.release()
 
 
@@ -180,6 +180,12 @@ def _watch(number: _Words, seen: int) -> bool:
     return fast is not None and bool(fast.wait(number.address, seen, LOOKS))
 
 
+def _has_parts(fast: Any) -> bool:
+    """Whether a launched kernel has parts that no thread has taken."""
+    words = _team.words
+    return bool(words[fast.OPEN] and words[fast.NEXT] < words[fast.COUNT])
+
+
 class _Worker:
     """A thread that helps with the jobs in its queue, and with launched kernels; None ends it."""
 
@@ -211,6 +217,10 @@ class _Worker:
             looks = LOOKS if get_num_threads() <= _cores() else 0
             bell, arrivals = self.bell.address, _arrivals.address
             fast.serve(_team.address, bell, heard, looks, GRACE, arrivals)
+            # While it waited for the interpreter lock, a caller may have launched a kernel, and
+            # taken it for awake.
+            while self.bell.words[0] == heard and _has_parts(fast):
+                fast.serve(_team.address, bell, heard, looks, GRACE, arrivals)
         self.asleep = True
         job = self.jobs.get()
         self.asleep = False
@@ -296,46 +306,7 @@ class _Job:
 _nothing_to_do = _Job(iter, 0)  # wakes a worker
 
 
-class _Blas:
-    """Holds NumPy's BLAS to one thread while minigrad's threads call it. Each caller enters and
-    leaves it.
-
-    If Ctrl-C prevents a caller from restoring the number of threads, the next one to leave does.
-    """
-
-    def __init__(self) -> None:
-        self.callers: set[int] = set()  # identifiers of threads
-        self.before: list[int] | None = None  # each library's own number of threads
-
-    @functools.cached_property
-    def libraries(self) -> list[Any]:
-        try:
-            import threadpoolctl
-        except ModuleNotFoundError:
-            message = "threadpoolctl is not installed: BLAS keeps its own threads, which is slower"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
-            return []
-        controller = threadpoolctl.ThreadpoolController()
-        return list(controller.select(user_api="blas").lib_controllers)
-
-    def __enter__(self) -> None:
-        with lock:
-            self.callers.add(threading.get_ident())
-            if self.before is None:
-                self.before = [library.get_num_threads() for library in self.libraries]
-            for library in self.libraries:
-                library.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        with lock:
-            self.callers.discard(threading.get_ident())
-            if self.before is not None and not self.callers:
-                for library, threads in zip(self.libraries, self.before, strict=True):
-                    library.set_num_threads(threads)
-                self.before = None
-
-
-_blas = _Blas()
+blas = Blas(lock)
 
 
 def threads_for(elements: int) -> int:
@@ -345,12 +316,12 @@ def threads_for(elements: int) -> int:
 
 
 def parallel(
-    task: Callable[[int], Any], count: int, elements: int | None = None, *, blas: bool = True
+    task: Callable[[int], Any], count: int, elements: int | None = None, *, calls_blas: bool = True
 ) -> None:
     """Run ``task(0) … task(count - 1)``, each once, in no fixed order, and wait for all of them.
 
     Tasks that call no BLAS pass ``elements``, the number of elements they process together, and
-    :func:`threads_for` so many run them; or ``blas=False``, for any number of threads.
+    :func:`threads_for` so many run them; or ``calls_blas=False``, for any number of threads.
 
     Tasks must write to separate memory. If several threads run them, a task that calls ``parallel``
     runs that part serially. Several threads may call this at once; a worker helps one of them at a
@@ -364,11 +335,11 @@ def parallel(
     if _is_within_task():
         work(range(count))
         return
-    blas = blas and elements is None
+    held = blas if calls_blas and elements is None else _nothing
     few = count == 1 or (elements is not None and elements < MIN_PARALLEL_SIZE)
     before = quiet.enter()  # NaN and infinity are values, not warnings, as in workers
     try:
-        with _blas if blas else _nothing:
+        with held:
             if few:
                 work(range(count))
             else:
@@ -445,6 +416,12 @@ def launch(
     if kernel.has_seats:
         args = tuple(one.of(threads) if isinstance(one, Scratch) else one for one in args)
     kernel.run(team, threads, 0, count, cut, align, *args)
+
+
+def launch_blas(kernel: Any, count: int, elements: int, *args: Any, **options: Any) -> None:
+    """:func:`launch` a kernel that calls BLAS."""
+    with _nothing if _is_within_task() else blas:
+        launch(kernel, count, elements, *args, **options)
 
 
 class Scratch(NamedTuple):

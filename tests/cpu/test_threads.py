@@ -12,7 +12,6 @@ import weakref
 
 import numpy as np
 import pytest
-import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,44 +94,6 @@ def test_overflow_is_no_warning(number, elements):
     threads.parallel(lambda i: np.multiply(large, large), 4, elements)
 
 
-def test_blas_is_held_to_one_thread_inside_a_task():
-    known = {library.filepath for library in threads._blas.libraries}  # NumPy's, not SciPy's
-    if not known:
-        pytest.skip("NumPy's BLAS is unknown to threadpoolctl")
-
-    def counts():
-        found = threadpoolctl.threadpool_info()
-        return {p["filepath"]: p["num_threads"] for p in found if p["filepath"] in known}
-
-    before, inside = counts(), []
-    threads.parallel(lambda i: inside.append(counts()), 1)
-    assert set(inside[0].values()) == {1}
-    assert counts() == before
-    threads.parallel(lambda i: inside.append(counts()), 2, blas=False)
-    assert inside[1:] == [before, before]
-
-
-def test_blas_is_held_to_one_thread_until_the_last_caller_is_done():
-    entered, left, inside = threading.Event(), threading.Event(), []
-    libraries = threads._blas.libraries
-    before = [library.get_num_threads() for library in libraries]
-
-    def task(i):
-        entered.set()
-        left.wait(timeout=10)
-        inside.extend(library.get_num_threads() for library in libraries)
-
-    other = threading.Thread(target=lambda: threads.parallel(task, 1))
-    other.start()
-    entered.wait(timeout=10)
-    threads.parallel(lambda i: None, 1)
-    left.set()
-    other.join(timeout=10)
-    assert inside == [1] * len(libraries)
-    for library, count in zip(libraries, before, strict=True):
-        library.set_num_threads(count)
-
-
 def test_each_thread_has_its_own_workspace(number):
     ready, found = threading.Barrier(number), {}
 
@@ -185,7 +146,7 @@ def test_environment_variable(value, found):
 
 def test_an_interruption_at_any_moment_leaves_nothing_half_done(number):
     """No thread still works when it surfaces, and all of them work for the next caller."""
-    known, inside = threads._blas.libraries, set()
+    known, inside = threads.blas.libraries, set()
 
     def task(i):
         inside.add(i)
@@ -359,7 +320,7 @@ def compute():
         threads.parallel(lambda i: None, 2)
 
 def blas():
-    return [library.get_num_threads() for library in threads._blas.libraries]
+    return [library.get_num_threads() for library in threads.blas.libraries]
 
 def child():
     signal.alarm(10)

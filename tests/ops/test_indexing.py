@@ -87,5 +87,5 @@ def test_errors():
 
 def test_the_extent_within_a_task():
     index, found = np.full(1 << 18, 5), []
-    threads.parallel(lambda i: found.append(indexing.extent.run(index)), 2, blas=False)
+    threads.parallel(lambda i: found.append(indexing.extent.run(index)), 2, calls_blas=False)
     assert found == [(5, 5)] * 2
