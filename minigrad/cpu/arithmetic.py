@@ -16,7 +16,7 @@ from ..memory import MIN_POOLED_BYTES, empty
 from ..ops import arithmetic
 from ..ops import elementwise as functions
 from ..ops.arithmetic import Pair, are_floats, check_broadcast
-from . import elementwise
+from . import elementwise, matrices
 from .along import Along
 from .compiled import kernels
 from .copy import copied
@@ -193,8 +193,8 @@ def mul(a: Any, b: Any) -> Pair:
         if g.dtype != np.float16 and _is_outer(a, b):
             row = b.reshape(-1, 1)  # the sums of products are products of matrices
             return (
-                elementwise.matmul2d(g, row) if needs[0] else None,
-                elementwise.matmul2d(a.T, g) if needs[1] else None,
+                matrices.matmul2d(g, row) if needs[0] else None,
+                matrices.matmul2d(a.T, g) if needs[1] else None,
             )
         return (
             _apply(np.multiply, g, b) if needs[0] else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,62 +17,44 @@ from ..layout import broadcast_shapes, memory_order
 from ..memory import empty
 from ..ops.attention import _attention
 from ..tape import Backward
-from . import elementwise
+from . import matrices, threads
 from .compiled import kernels
 from .elementwise import contiguous
-from .threads import get_num_threads, parallel, split_range, workspace
+from .threads import Scratch, get_num_threads, launch, launch_blas
 
+FEW = 1 << 12  # scores, for which the definition is done before a kernel has begun
 SCORES = 1 << 16  # of a block of queries, so that they stay in a core's cache
 FEWEST = 32  # queries of a block: BLAS makes little of fewer
 CAUSAL = 64  # queries of a block, at most, if later keys are left out
+POWER = 4  # elements of a plain pass, in the time of a score's power of e
+PRODUCTS = 8  # of numbers, in the time of an element
 
 
-class Block(NamedTuple):
-    """Some queries of some heads of some examples, and the keys that one of them sees."""
-
-    examples: slice
-    heads: slice
-    queries: slice
-    keys: slice
-    part: slice  # of what is noted for each query
+def _serves(q: Array, k: Array, v: Array, *_: Any, **__: Any) -> bool:
+    if min(q.size, k.size, v.size) == 0 or q.size // q.shape[-1] * k.shape[-2] < FEW:
+        return False
+    return kernels("attention", q.dtype) is not None and q.dtype.char in threads.blas.functions
 
 
-@functools.lru_cache(maxsize=1024)
-def _cut(
-    n: int, heads: int, length: int, count: int, causal: bool, threads: int, most: int
-) -> tuple[tuple[Block, ...], ...]:
-    """The blocks of n examples, those of the same heads together: the last queries, which see the
-    most keys, first."""
-    rows = min(length, max(FEWEST, most // count))
-    rows = min(rows, CAUSAL) if causal else rows
-    each = max(1, min(most // (rows * count), -(-n * heads // threads)))  # heads of a block
-    if each >= heads:
-        parts = [(i, slice(0, heads)) for i in split_range(n, -(-n // (each // heads)))]
-    else:
-        cut = split_range(heads, -(-heads // each))
-        parts = [(slice(i, i + 1), part) for i in range(n) for part in cut]
-    groups, noted = [], 0
-    for example, head in parts:
-        group = []
-        for queries in reversed(split_range(length, -(-length // rows))):
-            size = math.prod(s.stop - s.start for s in (example, head, queries))
-            keys = slice(0, min(count, queries.stop) if causal else count)
-            group.append(Block(example, head, queries, keys, slice(noted, noted + size)))
-            noted += size
-        groups.append(tuple(group))
-    return tuple(groups)
+def _in_rows(x: Array) -> Array:
+    """x, or a copy, as matrices in which the numbers of a row lie together."""
+    down, across = x.strides[-2:]
+    apart = down >= x.shape[-1] * x.itemsize and down % x.itemsize == 0
+    return x if apart and across == x.itemsize else contiguous(x)
 
 
-def _by_heads(x: Array, beside: tuple[int, ...]) -> Array:
-    """x as (examples, heads, length, size), with leading sizes ``beside``."""
-    if x.shape[:-2] != beside:
-        x = np.broadcast_to(x, (*beside, *x.shape[-2:]))
-    return x if len(beside) == 2 else x.reshape(-1, *(beside or (1,))[-1:], *x.shape[-2:])
+@functools.lru_cache(maxsize=1024)  # the same few in every training step
+def _places(sizes: tuple[int, ...], strides: tuple[int, ...], beside: tuple[int, ...]) -> Array:
+    """Where the matrices of a stack begin, in bytes; its leading sizes broadcast to ``beside``."""
+    found = np.zeros((), np.int64)
+    for count, step in zip(sizes, strides, strict=True):
+        found = found[..., None] + np.arange(count) * step
+    return np.broadcast_to(found, beside).reshape(-1)
 
 
-def _matrices(x: Array) -> Array:
-    """x, or a copy, with rows that BLAS can read."""
-    return x if x.strides[-1] == x.itemsize else contiguous(x)
+def _lead(x: Array) -> int:
+    """How many numbers lie between rows."""
+    return x.shape[-1] if x.shape[-2] == 1 else x.strides[-2] // x.itemsize
 
 
 def _room(like: Array, shape: tuple[int, ...]) -> Array:
@@ -82,8 +64,15 @@ def _room(like: Array, shape: tuple[int, ...]) -> Array:
     return empty(shape, like.dtype, order=order if order and order[-1] == 3 else None)
 
 
-def _serves(q: Array, k: Array, v: Array, *_: Any, **__: Any) -> bool:
-    return min(q.size, k.size, v.size) > 0 and kernels("attention", q.dtype) is not None
+def _flat(x: Array | None, sizes: tuple[int, ...], like: Array) -> tuple[Array, Any, int]:
+    """The numbers of x, which broadcasts to ``sizes``, or none; where the rows of each head begin
+    among them, and how many lie between rows."""
+    if x is None:
+        return np.empty(0, like.dtype), 0, 0
+    x = contiguous(np.broadcast_to(x, (*x.shape[:-1], sizes[-1])))
+    wide = np.broadcast_to(x, sizes)
+    starts = _places(sizes[:-2], wide.strides[:-2], sizes[:-2])
+    return x.reshape(-1), starts // x.itemsize, wide.strides[-2] // x.itemsize
 
 
 @_attention.on("cpu", when=_serves)
@@ -97,91 +86,56 @@ def attention(
     scale: float,
     causal: bool,
 ) -> tuple[Array, Backward]:
-    fast, dtype = kernels("attention", q.dtype), q.dtype
-    assert fast is not None  # see `_serves`
-    beside = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    (length, size), count, factor = q.shape[-2:], k.shape[-2], dtype.type(scale)
-    sizes = (*beside, length, count)
-    qs, ks, vs = (_by_heads(_matrices(x), beside) for x in (q, k, v))
-    added, dropped = (
-        None if x is None else _by_heads(np.broadcast_to(contiguous(x), sizes), beside)
-        for x in (bias, factors)
-    )
-    n, heads = qs.shape[:2]
-    groups = _cut(n, heads, length, count, causal, get_num_threads(), SCORES)
-    noted = np.empty((2, n * heads * length), dtype)
-    products = n * heads * length * count * size
-    few = 0 if products < elementwise.MIN_HELD_PRODUCT else None
+    fast: Any = kernels("attention", q.dtype)
+    beside, dtype = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2]), q.dtype
+    (length, size), (count, width), heads = q.shape[-2:], v.shape[-2:], math.prod(beside)
+    all_scores = *beside, length, count
+    rows = min(length, max(FEWEST, SCORES // count), CAUSAL if causal else length)
+    added, dropped = (_flat(x, all_scores, q) for x in (bias, factors))
+    noted = np.empty((2, heads * length), dtype)
+    work = heads * length * count * (POWER + (size + width) // PRODUCTS)
+    held = rows * count * max(size, width) >= matrices.MIN_HELD_PRODUCT
 
-    def scores(block: Block) -> tuple[Array, Array]:
-        """The block's queries, scaled, and their scores."""
-        here = block[:3]
-        scaled = workspace("queries", qs[here].shape, dtype)
-        np.multiply(qs[here], factor, out=scaled)
-        keys = ks[(*here[:2], block.keys)]
-        z = workspace("scores", (*scaled.shape[:3], keys.shape[2]), dtype)
-        np.matmul(scaled, keys.swapaxes(2, 3), out=z)
-        if added is not None:
-            z += added[block[:4]]
-        return scaled, z
+    def run(name: str, items: int, cost: int, given: tuple[Array, ...], *more: Any) -> None:
+        places = np.empty((heads, len(given) + 2), np.int64)
+        for i, x in enumerate(given):
+            start: int = x.__array_interface__["data"][0]
+            places[:, i] = start + _places(x.shape[:-2], x.strides[:-2], beside)
+        places[:, -2], places[:, -1] = added[1], dropped[1]
+        scratch = Scratch("scores", rows * count * cost, dtype)
+        (launch_blas if held else launch)(
+            fast.kernel(name, dtype),
+            items,
+            work * cost,
+            threads.blas.functions[dtype.char],
+            places,
+            (length, count, size, width),
+            tuple(_lead(x) for x in given),
+            rows,
+            causal,
+            dtype.type(scale),
+            added[0],
+            dropped[0],
+            (added[2], dropped[2]),
+            *noted,
+            *more,
+            scratch,
+            parts=8 * get_num_threads(),
+        )
 
-    def run(name: str, block: Block, z: Array, *more: Array) -> None:
-        seen = block.queries.start + 1 if causal else count
-        flat = [a.reshape(-1) for a in (z, *more)]
-        tops, factors = noted[:, block.part]
-        fast.kernel(name, dtype)(*flat, z.shape[3], z.shape[2], seen, tops, factors)
-
-    y = _room(q, (*beside, length, v.shape[-1]))
-    result = _by_heads(y, beside)
-    blocks = [block for group in groups for block in group]
-
-    def forward(i: int) -> None:
-        block = blocks[i]
-        _, z = scores(block)
-        run("weights", block, z)
-        if dropped is not None:
-            z *= dropped[block[:4]]
-        np.matmul(z, vs[(*block[:2], block.keys)], out=result[block[:3]])
-
-    parallel(forward, len(blocks), few)
+    matrix_rows = tuple(_in_rows(x) for x in (q, k, v))
+    y = _room(q, (*beside, length, width))
+    run("forward", heads * -(-length // rows), 1, (*matrix_rows, y))
 
     def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        gs = _by_heads(_matrices(g), beside)
         found = [_room(x, (*beside, *x.shape[-2:])) for x in (q, k, v)]
-        by_q, by_k, by_v = (_by_heads(x, beside) for x in found)
-        by_bias = np.zeros(sizes, dtype) if needs[3] else None
-        all_slopes = None if by_bias is None else _by_heads(by_bias, beside)
-
-        def task(i: int) -> None:
-            for number, block in enumerate(groups[i]):
-                here, keys = block[:3], (*block[:2], block.keys)
-                scaled, z = scores(block)
-                slopes = workspace("slopes", z.shape, dtype)
-                np.matmul(gs[here], vs[keys].swapaxes(2, 3), out=slopes)
-                if dropped is not None:
-                    slopes *= dropped[block[:4]]
-                run("slopes", block, z, slopes)
-                if dropped is not None:
-                    z *= dropped[block[:4]]
-                if all_slopes is not None:
-                    all_slopes[block[:4]] = slopes
-                if needs[0]:
-                    np.matmul(slopes, ks[keys], out=by_q[here])
-                    by_q[here] *= factor
-                for needed, to, left, right in (
-                    (needs[1], by_k, slopes, scaled),
-                    (needs[2], by_v, z, gs[here]),
-                ):
-                    if not needed:
-                        continue
-                    if number == 0:  # the only one, or the first, which sees the most keys
-                        np.matmul(left.swapaxes(2, 3), right, out=to[keys])
-                        to[(*block[:2], slice(block.keys.stop, None))] = 0
-                    else:
-                        more = workspace("more", to[keys].shape, dtype)
-                        to[keys] += np.matmul(left.swapaxes(2, 3), right, out=more)
-
-        parallel(task, len(groups), few)
-        return *(x if need else None for x, need in zip(found, needs, strict=False)), by_bias, None
+        if causal and length < count:  # nobody sees the last keys
+            for x in found[1:]:
+                x[..., length:, :] = 0
+        by_bias = np.zeros(all_scores if needs[3] else 0, dtype)
+        given = *matrix_rows, _in_rows(g), *found
+        run("backward", heads, 2, given, by_bias.reshape(-1), needs[:3])
+        by_q, by_k, by_v = (x if need else None for x, need in zip(found, needs, strict=False))
+        return by_q, by_k, by_v, by_bias if needs[3] else None, None
 
     return y, backward

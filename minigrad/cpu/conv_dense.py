@@ -22,7 +22,8 @@ from ..device import Array
 from ..memory import empty
 from ..ops.conv import Pair, Window
 from .compiled import kernels
-from .elementwise import contiguous, matmul2d
+from .elementwise import contiguous
+from .matrices import matmul2d
 from .threads import launch
 
 LEAST_IMAGES = 48

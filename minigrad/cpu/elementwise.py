@@ -1,4 +1,4 @@
-"""Element-wise passes and copies in blocks that fit the cores' caches, and matrix products."""
+"""Element-wise passes and copies in blocks that fit the cores' caches."""
 
 from __future__ import annotations
 
@@ -169,53 +169,3 @@ def scratch(name: str, like: Array) -> Array:
     if isinstance(like, np.ndarray):
         return workspace(name, like.shape, like.dtype)
     return get_xp(like).empty_like(like)
-
-
-# ---------------------------------------------------------------------------- matrix product
-
-# Multiply-adds. Fewer than these take some 5 µs, as much as it takes to hold BLAS to one thread,
-MIN_HELD_PRODUCT = (1 << 18) + 1
-MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
-READ = 8  # multiply-adds in the time in which a core reads a number
-
-
-def is_shared(products: int, a: Array, b: Array) -> bool:
-    """Whether so many multiply-adds of the numbers of a and b are shared among the cores."""
-    return products + READ * (a.size + b.size) >= MIN_SHARED_PRODUCT
-
-
-def matmul2d(a: Array, b: Array, out: Array | None = None, shift: Array | None = None) -> Array:
-    """(M, K) @ (K, N) -> (M, N), C order, split over cores along the longer of M and N; plus
-    ``shift``, of shape (M, 1) or (1, N), if there is one.
-
-    BLAS takes transposed views without a copy. Inside :func:`parallel` this is one single-threaded
-    BLAS call.
-    """
-    m, k = a.shape
-    n = b.shape[1]
-    if not isinstance(a, np.ndarray):
-        return get_xp(a).matmul(a, b, out=out)
-    if m * n * k < MIN_HELD_PRODUCT:
-        # np.dot takes half of np.matmul's time to begin. For it 0 times NaN is 0 if one matrix is a
-        # single number.
-        quick = out is None and a.size > 1 and b.size > 1
-        y: Array = np.dot(a, b) if quick else np.matmul(a, b, out=out)
-        if shift is not None:
-            y += shift
-        return y
-    if out is None:
-        out = empty((m, n), a.dtype)
-    count = get_num_threads() if is_shared(m * n * k, a, b) else 1
-    if shift is not None:  # is added while a part is in a cache
-        count *= -(-out.size // (count * BLOCK))
-    parts, every = split_range(max(m, n), count, align=16), slice(None)
-
-    def task(i: int) -> None:
-        rows, columns = (parts[i], every) if m >= n else (every, parts[i])
-        part = out[rows, columns]
-        np.matmul(a[rows], b[:, columns], out=part)
-        if shift is not None:
-            part += np.broadcast_to(shift, out.shape)[rows, columns]
-
-    parallel(task, len(parts))
-    return out

@@ -1,5 +1,5 @@
 """Matrix products on the CPU, shared among the cores
-(:func:`minigrad.cpu.elementwise.matmul2d`)."""
+(:func:`minigrad.cpu.matrices.matmul2d`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..ops.linear import _linear, _matmul, takes_vectors
 from ..sums import total
 from ..tape import Backward
 from . import conv_rows
-from .elementwise import contiguous, matmul2d, to_batch_last
-from .matrices import matrix_product, matrix_products
+from .elementwise import contiguous, to_batch_last
+from .matrices import matmul2d, matrix_product, matrix_products
 
 MOST_ROWS = 16  # of a linear layer, up to which this measured faster than BLAS
 NARROW = 32  # results of a row, from which rows stay rows

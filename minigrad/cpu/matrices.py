@@ -1,4 +1,8 @@
-"""Products of two matrices, and of stacks of them, that the cores share."""
+"""Products of two matrices, and of stacks of them, that the cores share.
+
+BLAS takes transposed views without a copy. Inside :func:`~minigrad.cpu.threads.parallel` a product
+is one single-threaded call of it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,13 @@ from ..memory import empty
 from ..ops.arithmetic import mul
 from . import elementwise
 from .compiled import kernels
-from .elementwise import contiguous, matmul2d
+from .elementwise import contiguous
 from .threads import get_num_threads, launch, parallel, parts_of, split_range
+
+# Multiply-adds. Fewer than these take some 5 µs, as much as it takes to hold BLAS to one thread,
+MIN_HELD_PRODUCT = (1 << 18) + 1
+MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
+READ = 8  # multiply-adds in the time in which a core reads a number
 
 
 def matrix_product(a: Array, b: Array) -> Array:
@@ -23,7 +32,7 @@ def matrix_product(a: Array, b: Array) -> Array:
     if a.shape[1] == 1:  # a column and a row, of which BLAS makes little
         outer: Array = mul.run(a, b)[0]
         return outer
-    if len(a) == b.shape[1] == 1 and a.size >= elementwise.MIN_HELD_PRODUCT:
+    if len(a) == b.shape[1] == 1 and a.size >= MIN_HELD_PRODUCT:
         return _dot(contiguous(a).reshape(-1), contiguous(b).reshape(-1))
     return matmul2d(a, b)
 
@@ -41,25 +50,79 @@ def _dot(a: Array, b: Array) -> Array:
     return sums.sum(dtype=a.dtype).reshape(1, 1)
 
 
-def matrix_products(a: Array, b: Array) -> Array:
-    """a @ b of stacks of matrices, the first axis shared among the cores."""
-    a, b = _for_blas(a), _for_blas(b)
+def matmul2d(
+    a: Array,
+    b: Array,
+    shift: Array | None = None,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+) -> Array:
+    """alpha a @ b + beta ``shift``, in C order: (M, K) @ (K, N) -> (M, N), which ``shift``, if
+    there is one, broadcasts to."""
+    if a.size * b.shape[1] < MIN_HELD_PRODUCT:
+        # np.dot takes half of np.matmul's time to begin. For it 0 times NaN is 0 if one matrix is a
+        # single number.
+        y: Array = np.dot(a, b) if a.size > 1 and b.size > 1 else np.matmul(a, b)
+        _complete(y, alpha, shift, beta)
+        return y
+    return matrix_products(a, b, shift, alpha, beta)
+
+
+def matrix_products(
+    a: Array, b: Array, shift: Array | None = None, alpha: float = 1.0, beta: float = 1.0
+) -> Array:
+    """:func:`matmul2d` of stacks of matrices, whose leading sizes broadcast."""
     beside = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     shape = (*beside, a.shape[-2], b.shape[-1])
-    products = math.prod(shape) * a.shape[-1]
-    if products < elementwise.MIN_HELD_PRODUCT or beside[0] == 1:
-        return np.matmul(a, b)
-    count = 4 * get_num_threads() if elementwise.is_shared(products, a, b) else 1
-    y, parts = empty(shape, a.dtype), split_range(beside[0], count)
-
-    def task(i: int) -> None:
-        left, right = (x[parts[i]] if x.ndim == y.ndim and len(x) > 1 else x for x in (a, b))
-        np.matmul(left, right, out=y[parts[i]])
-
-    parallel(task, len(parts))
+    a, b = _for_blas(a), _for_blas(b)
+    if math.prod(shape) * a.shape[-1] < MIN_HELD_PRODUCT:
+        y: Array = np.matmul(a, b)
+        _complete(y, alpha, shift, beta)
+    else:
+        y = empty(shape, a.dtype)
+        _multiply(a, b, y, None if shift is None else np.broadcast_to(shift, shape), alpha, beta)
     return y
+
+
+def _complete(y: Array, alpha: float, shift: Array | None, beta: float) -> None:
+    """Turn a product into alpha times it, plus beta ``shift``."""
+    if alpha != 1:
+        y *= y.dtype.type(alpha)
+    if shift is not None:
+        y += shift if beta == 1 else shift * y.dtype.type(beta)
 
 
 def _for_blas(a: Array) -> Array:
     """``a``, or a copy if rows and columns have gaps, which NumPy multiplies without BLAS."""
     return a if a.itemsize in a.strides[-2:] else contiguous(a)
+
+
+def _multiply(a: Array, b: Array, y: Array, shift: Array | None, alpha: float, beta: float) -> None:
+    """y = alpha a @ b + beta ``shift``, which has the shape of y, of two matrices or of stacks."""
+    stacked, (m, n), threads = y.ndim > 2, y.shape[-2:], get_num_threads()
+    if stacked and len(y) == 1:
+        a, b = (x[0] if x.ndim == y.ndim else x for x in (a, b))
+        _multiply(a, b, y[0], None if shift is None else shift[0], alpha, beta)
+        return
+    shared = y.size * a.shape[-1] + READ * (a.size + b.size) >= MIN_SHARED_PRODUCT
+    count = (4 * threads if stacked else threads) if shared else 1
+    if shift is not None:  # is added while a part is in a cache
+        count *= -(-y.size // (count * elementwise.BLOCK))
+    # Of two matrices, the longer of rows and columns is shared.
+    by_columns, every = not stacked and m < n, slice(None)
+    length = len(y) if stacked else max(m, n)
+    parts = split_range(length, count, align=1 if stacked else 16)
+
+    def task(i: int) -> None:
+        part, left, right = parts[i], a, b
+        here = (every, part) if by_columns else part
+        if stacked:
+            left, right = (x[part] if x.ndim == y.ndim and len(x) > 1 else x for x in (a, b))
+        elif by_columns:
+            right = b[:, part]
+        else:
+            left = a[part]
+        np.matmul(left, right, out=y[here])
+        _complete(y[here], alpha, None if shift is None else shift[here], beta)
+
+    parallel(task, len(parts))

@@ -1,4 +1,5 @@
-"""Einstein's sums of two operands on the CPU, as matrix products that the cores share."""
+"""Products added to an array, and Einstein's sums of two operands, on the CPU: matrix products that
+the cores share."""
 
 from __future__ import annotations
 
@@ -7,9 +8,25 @@ from typing import Any
 
 from ..device import Array, get_xp
 from ..ops import product
+from ..ops.arithmetic import mul
 from ..ops.product import Pair
 from .elementwise import contiguous
-from .matrices import matrix_product, matrix_products
+from .matrices import matmul2d, matrix_product, matrix_products
+
+
+@product._addmm.on("cpu")
+def addmm(c: Array, a: Array, b: Array, *, beta: float, alpha: float) -> Pair:
+    multiply = matmul2d if a.ndim == 2 else matrix_products
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        by_c = mul.run(g, beta)[0] if needs[0] and beta != 1 else g
+        return (
+            by_c if needs[0] else None,
+            multiply(g, b.swapaxes(-1, -2), alpha=alpha) if needs[1] else None,
+            multiply(a.swapaxes(-1, -2), g, alpha=alpha) if needs[2] else None,
+        )
+
+    return multiply(a, b, c, alpha, beta), backward
 
 
 def _is_product(xs: tuple[Array, ...], terms: tuple[str, ...], result: str) -> bool:

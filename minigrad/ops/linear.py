@@ -56,15 +56,8 @@ def _matmul(a: Array, b: Array) -> Pair:
     return a @ b, backward
 
 
-@lacks(out=None)
-def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """The matrix product: (..., M, K) @ (..., K, N) -> (..., M, N).
-
-    A 1-d operand is a row on the left and a column on the right; its extra axis is removed again.
-
-    Raises:
-        ValueError: the inner sizes differ, or an operand is 0-d.
-    """
+def check_product(input: Tensor, other: Tensor) -> None:
+    """Raise an error unless ``input @ other`` is defined."""
     for name, t in (("input", input), ("other", other)):
         check.no_bools(name, check.tensor(name, t))
         if t.ndim == 0:
@@ -77,6 +70,18 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"matmul: inner sizes differ: {input.shape} @ {other.shape} "
             f"({input.shape[-1]} and {inner})"
         )
+
+
+@lacks(out=None)
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product: (..., M, K) @ (..., K, N) -> (..., M, N).
+
+    A 1-d operand is a row on the left and a column on the right; its extra axis is removed again.
+
+    Raises:
+        ValueError: the inner sizes differ, or an operand is 0-d.
+    """
+    check_product(input, other)
     return _matmul(input, other)
 
 

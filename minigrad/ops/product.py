@@ -13,11 +13,11 @@ from .. import check
 from ..device import Array, get_xp
 from ..options import lacks
 from ..sums import in_float32
-from ..tape import Backward, op
+from ..tape import Backward, Multilinear, op
 from ..tensor import Number, Tensor
 from .arithmetic import where
 from .elementwise import add, scaled_by
-from .linear import matmul
+from .linear import check_product, matmul
 
 Pair = tuple[Array, Backward]
 
@@ -72,7 +72,7 @@ def addmm(
 ) -> Tensor:
     """beta · input + alpha · mat1 @ mat2; ``input`` broadcasts to (M, N)."""
     _ranks("mat1", mat1, 2, "mat2", mat2, 2)
-    return _added(input, matmul(mat1, mat2), beta, alpha)
+    return _add_product(input, mat1, mat2, beta, alpha)
 
 
 @lacks(out=None, out_dtype=None)
@@ -83,19 +83,39 @@ def baddbmm(
     _ranks("batch1", batch1, 3, "batch2", batch2, 3)
     if len(batch1) != len(batch2):
         raise ValueError(f"batch2: expected {len(batch1)} matrices as batch1, got {len(batch2)}")
-    return _added(input, matmul(batch1, batch2), beta, alpha)
+    return _add_product(input, batch1, batch2, beta, alpha)
 
 
-def _added(input: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tensor:
-    if check.tensor("input", input).dtype != product.dtype:
-        raise TypeError(f"input: expected dtype {product.dtype}, got {input.dtype}")
+def _add_product(input: Tensor, a: Tensor, b: Tensor, beta: Number, alpha: Number) -> Tensor:
+    check_product(a, b)
+    if check.tensor("input", input).dtype != a.dtype:
+        raise TypeError(f"input: expected dtype {a.dtype}, got {input.dtype}")
     check.number("beta", beta, -math.inf)
-    input = input.expand(product.shape)
-    if beta == 0:  # NaN of what is not used stays out
-        scaled = scaled_by("alpha", alpha, product)
-        never = Tensor(get_xp(input.data).zeros((), np.bool_))
-        return where(never, input, scaled) if input.requires_grad else scaled  # gradient 0
-    return add(scaled_by("beta", beta, input), product, alpha=alpha)
+    input = input.expand(*a.shape[:-1], b.shape[-1])
+    if beta != 0 and alpha != 0 and a.dtype.kind == "f":
+        check.number("alpha", alpha, -math.inf)
+        return _addmm(input, a, b, beta=beta, alpha=alpha)
+    product = scaled_by("alpha", alpha, matmul(a, b))
+    if beta != 0:
+        return add(scaled_by("beta", beta, input), product)
+    never = Tensor(get_xp(input.data).zeros((), np.bool_))  # NaN of what is not used stays out
+    return where(never, input, product) if input.requires_grad else product  # gradient 0
+
+
+@op(twice=Multilinear("c + a b"))
+@in_float32
+def _addmm(c: Array, a: Array, b: Array, *, beta: float, alpha: float) -> Pair:
+    """Y = β C + α A B,  dL/dC = β G,  dL/dA = α G Bᵀ,  dL/dB = α Aᵀ G, of matrices or of as many
+    stacks of them."""
+
+    def backward(g: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        return (
+            g * beta if needs[0] else None,
+            g @ b.swapaxes(-1, -2) * alpha if needs[1] else None,
+            a.swapaxes(-1, -2) @ g * alpha if needs[2] else None,
+        )
+
+    return c * beta + a @ b * alpha, backward
 
 
 @op

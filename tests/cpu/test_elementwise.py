@@ -1,4 +1,4 @@
-"""Passes over arrays in blocks, and the matrix product."""
+"""Passes over arrays in blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.cpu.elementwise import BLOCK, contiguous, elementwise, matmul2d
+from minigrad.cpu.elementwise import BLOCK, contiguous, elementwise
 from minigrad.layout import memory_order
 from minigrad.tape import add, add_into
 from tests.common import grid, lay_out, layouts, seeds, set_compiled, shapes
@@ -59,39 +59,6 @@ def test_contiguous(shape, longer, layout, seed, data):
     assert y.flags.c_contiguous
     assert (y is x) == x.flags.c_contiguous
     np.testing.assert_array_equal(y, x)
-
-
-@pytest.mark.parametrize(
-    "sizes", [(2, 3, 4), (200, 50, 40), (30, 64, 500), (1, 9000, 20), (5, 0, 3)]
-)
-@pytest.mark.parametrize("layout", ["C", "Fortran"])
-def test_matmul2d(sizes, layout):
-    m, k, n = sizes
-    a, b = lay_out(grid((m, k)), layout), lay_out(grid((k, n), 1), layout)
-    out = np.empty((m, n))
-    assert matmul2d(a, b, out=out) is out
-    np.testing.assert_allclose(out, a @ b, atol=1e-9)
-    found = matmul2d(a, b)
-    assert found.flags.c_contiguous
-    np.testing.assert_allclose(found, a @ b, atol=1e-9)
-
-
-@pytest.mark.parametrize("sizes", [(20000, 24, 1), (1, 24, 20000), (20000, 24, 5)])
-@pytest.mark.parametrize("number", [1, 2], indirect=True)
-def test_a_shift_of_any_shape(sizes, number):
-    """One number for each row, each column, or the only ones."""
-    m, k, n = sizes
-    a, b = grid((m, k)).astype(np.float32), grid((k, n), 1).astype(np.float32)
-    for shape in (m, 1), (1, n), (1, 1):
-        shift = grid(shape, 2).astype(np.float32)
-        np.testing.assert_allclose(matmul2d(a, b, shift=shift), a @ b + shift, atol=1e-4)
-
-
-def test_a_product_with_one_number_keeps_nan():
-    zero, row = np.zeros((1, 1), np.float32), np.array([[1, np.nan, -np.inf]], np.float32)
-    with np.errstate(invalid="ignore"):
-        assert np.isnan(matmul2d(zero, row)).tolist() == [[False, True, True]]
-        assert np.isnan(matmul2d(row.T, zero)).tolist() == [[False], [True], [True]]
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (4, 3, 200, 200)])

@@ -7,14 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.cpu import elementwise
-from minigrad.cpu.matrices import matrix_product, matrix_products
+from minigrad.cpu import matrices
+from minigrad.cpu.matrices import matmul2d, matrix_product, matrix_products
 from tests.common import grid, lay_out, layouts
 
-sizes = st.sampled_from([1, 2, 17])
+sizes = st.sampled_from([1, 2, 17, 40])
 stacks = st.sampled_from([((), ()), ((3,), (3,)), ((5, 1), (4,)), ((1,), (2,))])
-
 limits = st.sampled_from([(1, 1), (1, 1 << 18), (1 << 18, 1 << 18)])  # held, and shared
+
+
+def limit(patch, held, shared):
+    """From so many multiply-adds on, BLAS is held to one thread, and products are shared."""
+    patch.setattr(matrices, "MIN_HELD_PRODUCT", held)
+    patch.setattr(matrices, "MIN_SHARED_PRODUCT", shared)
 
 
 @given(stacks, sizes, sizes, sizes, st.tuples(layouts, layouts), limits)
@@ -23,7 +28,31 @@ def test_is_numpys(beside, m, k, n, orders, least):
     a, b = grid((*beside[0], m, k), 0), grid((*beside[1], k, n), 1)
     x, w = (lay_out(v, order) for v, order in zip((a, b), orders, strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elementwise, "MIN_HELD_PRODUCT", least[0])
-        patch.setattr(elementwise, "MIN_SHARED_PRODUCT", least[1])
+        limit(patch, *least)
         y = matrix_products(x, w) if beside[0] else matrix_product(x, w)
+    assert y.flags.c_contiguous or not beside[0]
     np.testing.assert_allclose(y, np.matmul(a, b), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(20000, 24, 1), (1, 24, 20000), (20000, 24, 5), (30, 64, 500)])
+@pytest.mark.parametrize("number", [1, 2, 3], indirect=True)
+def test_added_to_a_shift_of_any_shape(sizes, number, monkeypatch):
+    """One number for each result, row, or column, or the only one."""
+    m, k, n = sizes
+    limit(monkeypatch, 1, 1)
+    a, b = grid((2, m, k)).astype(np.float32), grid((2, k, n), 1).astype(np.float32)
+    for shape in (m, n), (m, 1), (1, n), (1, 1):
+        shift = grid((2, *shape), 2).astype(np.float32)
+        for given_shift in (shift, np.asfortranarray(shift)):
+            exact = 2 * (a.astype(np.float64) @ b) - 0.5 * shift
+            found = matrix_products(a, b, given_shift, 2, -0.5)
+            np.testing.assert_allclose(found, exact, atol=1e-4)
+            found = matmul2d(a[1], b[1], given_shift[1], 2, -0.5)
+            np.testing.assert_allclose(found, exact[1], atol=1e-4)
+
+
+def test_a_product_with_one_number_keeps_nan():
+    zero, row = np.zeros((1, 1), np.float32), np.array([[1, np.nan, -np.inf]], np.float32)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(matmul2d(zero, row)).tolist() == [[False, True, True]]
+        assert np.isnan(matmul2d(row.T, zero)).tolist() == [[False], [True], [True]]

@@ -41,10 +41,11 @@ CASES = {
     _attention: Cases(
         attention(),
         limits={
+            "minigrad.cpu.attention.FEW": (1,),
             "minigrad.cpu.attention.SCORES": (1, 300, 1 << 16),
             "minigrad.cpu.attention.FEWEST": (1, 32),
             "minigrad.cpu.attention.CAUSAL": (2, 64),
-            "minigrad.cpu.elementwise.MIN_HELD_PRODUCT": (1, 1 << 17),
+            "minigrad.cpu.matrices.MIN_HELD_PRODUCT": (1, 1 << 17),
         },
         batch_last=False,
     ),

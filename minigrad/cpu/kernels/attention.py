@@ -1,32 +1,163 @@
-"""Softmax of blocks of attention scores, in place, and its derivative.
+"""Attention of one head after another, a block of queries at a time, whose scores stay in a core's
+cache. :mod:`minigrad.ops.attention` has the mathematics.
 
-Row i of n scores is that of a query, number i % ``rows`` of its block; it has the first ``seen`` +
-i % ``rows`` keys. :mod:`minigrad.ops.attention` has the mathematics.
+Arguments, beside those of both kernels:
+
+- ``function``: the address of gemm (:mod:`.blas`).
+- ``places``: for each head, the addresses of its matrices, and where its rows begin in ``bias`` and
+  ``factors``. In a row, numbers lie together.
+- ``sizes``: of a head's queries and keys: how many queries and keys there are, and how long the
+  rows of queries and keys, and those of values, are.
+- ``leads``: how many numbers lie between rows of each matrix.
+- ``rows``: of a block, at most. The last queries, which see the most keys, come first.
+- ``bias``, ``factors``: the numbers of all heads, or none; ``downs``: how many lie between rows.
+- ``tops``, ``inverses``: of each query, its largest score, and the inverse of the sum of powers.
+- ``scratch``: memory of each thread.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from . import jit
+from .blas import BY_COLUMNS, BY_ROWS, gemm
 from .scalar import REAL, bind, exp_falling
 from .softmax import LONG, add, add_products, largest
+from .team import Kernel, parallel_for
 
 
 @cache
-def kernel(name: str, dtype: Any) -> Callable[..., Any]:
+def kernel(name: str, dtype: Any) -> Kernel:
     """The function ``name`` below, compiled for arrays of ``dtype``."""
-    return jit(bind(globals()[name], dtype.type))
+    return parallel_for(bind(globals()[name], dtype.type))
 
 
-def weights(scores, n, rows, seen, tops, factors):
-    """e^(score − top) / Σ e^(score − top), and 0 for keys that are not seen; fill ``tops``, and
-    ``factors`` with the inverses of the sums."""
+def forward(
+    function,
+    places,
+    sizes,
+    leads,
+    rows,
+    causal,
+    scale,
+    bias,
+    factors,
+    downs,
+    tops,
+    inverses,
+    scratch,
+    seat,
+    first,
+    last,
+):
+    """Results of blocks number ``first`` to ``last``. Matrices are q, k, v and y."""
+    length, count, _, width = sizes
+    blocks = (length + rows - 1) // rows
+    for i in range(first, last):
+        head, low, high, n = block_of(i, blocks, rows, length, count, causal)
+        z, place = scratch[seat, : (high - low) * n], places[head]
+        find_scores(function, place, sizes, leads, low, n, scale, bias, downs[0], z)
+        seen, noted = (low + 1 if causal else count), head * length
+        weights(z, n, seen, tops[noted + low : noted + high], inverses[noted + low : noted + high])
+        if len(factors):
+            multiply(z, n, factors, place[5] + low * downs[1], downs[1])
+        to = place[3] + low * leads[3] * z.itemsize
+        call = function, BY_ROWS, BY_ROWS, high - low, width, n, 1.0
+        gemm(*call, z.ctypes.data, n, place[2], leads[2], 0.0, to, leads[3])
+
+
+def backward(
+    function,
+    places,
+    sizes,
+    leads,
+    rows,
+    causal,
+    scale,
+    bias,
+    factors,
+    downs,
+    tops,
+    inverses,
+    by_bias,
+    needs,
+    scratch,
+    seat,
+    first,
+    last,
+):
+    """Gradients of heads number ``first`` to ``last``; that of bias, unless ``by_bias`` is empty.
+    Matrices are q, k, v, and the gradients of y, q, k and v, of which the last three have
+    ``needs``."""
+    length, count, size, width = sizes
+    blocks = (length + rows - 1) // rows
+    for head in range(first, last):
+        place, noted, kept = places[head], head * length, 0.0
+        for i in range(blocks):
+            _, low, high, n = block_of(i, blocks, rows, length, count, causal)
+            many, seen = high - low, (low + 1 if causal else count)
+            z, s = scratch[seat, : many * n], scratch[seat, rows * count : rows * count + many * n]
+            at, by, itemsize = z.ctypes.data, s.ctypes.data, z.itemsize
+            q, g = place[0] + low * leads[0] * itemsize, place[3] + low * leads[3] * itemsize
+            find_scores(function, place, sizes, leads, low, n, scale, bias, downs[0], z)
+            call = function, BY_ROWS, BY_COLUMNS, many, n, width, 1.0
+            gemm(*call, g, leads[3], place[2], leads[2], 0.0, by, n)
+            if len(factors):
+                multiply(s, n, factors, place[8] + low * downs[1], downs[1])
+            slopes(z, s, n, seen, tops[noted + low : noted + high], inverses[noted + low :])
+            if len(factors):
+                multiply(z, n, factors, place[8] + low * downs[1], downs[1])
+            if len(by_bias):
+                for k in range(many):
+                    start = (noted + low + k) * count
+                    by_bias[start : start + n] = s[k * n : (k + 1) * n]
+            if needs[0]:
+                to = place[4] + low * leads[4] * itemsize
+                call = function, BY_ROWS, BY_ROWS, many, size, n, scale
+                gemm(*call, by, n, place[1], leads[1], 0.0, to, leads[4])
+            if needs[1]:
+                call = function, BY_COLUMNS, BY_ROWS, n, size, many, scale
+                gemm(*call, by, n, q, leads[0], kept, place[5], leads[5])
+            if needs[2]:
+                call = function, BY_COLUMNS, BY_ROWS, n, width, many, 1.0
+                gemm(*call, at, n, g, leads[3], kept, place[6], leads[6])
+            kept = 1.0
+
+
+def block_of(i, blocks, rows, length, count, causal):
+    """Of block i: its head, its first query and the one after its last, and its keys."""
+    low = (blocks - 1 - i % blocks) * rows
+    high = min(low + rows, length)
+    return i // blocks, low, high, min(count, high) if causal else count
+
+
+def find_scores(function, place, sizes, leads, low, n, scale, bias, down, z):
+    """z = scale q kᵀ + bias of the queries from ``low`` on and the first n keys."""
+    q = place[0] + low * leads[0] * z.itemsize
+    call = function, BY_ROWS, BY_COLUMNS, len(z) // n, n, sizes[2], scale
+    gemm(*call, q, leads[0], place[1], leads[1], 0.0, z.ctypes.data, n)
+    if len(bias):
+        for i in range(len(z) // n):
+            start = place[-2] + (low + i) * down
+            row, more = z[i * n : (i + 1) * n], bias[start : start + n]
+            for k in range(n):
+                row[k] += more[k]
+
+
+def multiply(z, n, factors, start, down):
+    """z times the rows of n numbers that begin at ``start``."""
+    for i in range(len(z) // n):
+        row, more = z[i * n : (i + 1) * n], factors[start + i * down : start + i * down + n]
+        for k in range(n):
+            row[k] *= more[k]
+
+
+def weights(scores, n, seen, tops, inverses):
+    """e^(score − top) / Σ e^(score − top) of rows of n scores, of which row i has ``seen`` + i; and
+    0 for the other keys. Fill ``tops`` and ``inverses``."""
     for i in range(len(tops)):
-        begin, end = i * n, i * n + min(n, seen + i % rows)
+        begin, end = i * n, i * n + min(n, seen + i)
         row, total = scores[begin:end], 0.0
         top = largest(row)
         top = top if top != -math.inf else REAL(0.0)
@@ -40,15 +171,15 @@ def weights(scores, n, rows, seen, tops, factors):
         for k in range(len(row)):
             row[k] *= factor
         scores[end : begin + n] = 0.0
-        tops[i], factors[i] = top, factor
+        tops[i], inverses[i] = top, factor
 
 
-def slopes(scores, g, n, rows, seen, tops, factors):
+def slopes(scores, g, n, seen, tops, inverses):
     """Turn scores into ``weights`` p, and the gradient g of these into that of the scores,
     p (g − Σ g p)."""
     for i in range(len(tops)):
-        begin, end = i * n, i * n + min(n, seen + i % rows)
-        p, gs, top, factor = scores[begin:end], g[begin:end], tops[i], factors[i]
+        begin, end = i * n, i * n + min(n, seen + i)
+        p, gs, top, factor = scores[begin:end], g[begin:end], tops[i], inverses[i]
         for k in range(len(p)):
             p[k] = exp_falling(p[k] - top) * factor
         total = 0.0
