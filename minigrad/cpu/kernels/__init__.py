@@ -119,6 +119,7 @@ def _compile(
 ) -> Callable[..., Any]:
     options: dict[str, Any] = {
         "nogil": True,
+        "_nrt": False,  # see :mod:`.memory`
         "error_model": "numpy",
         "fastmath": fastmath,
         "forceinline": inline,

@@ -111,7 +111,8 @@ def backward(
             if len(by_bias):
                 for k in range(many):
                     start = (noted + low + k) * count
-                    by_bias[start : start + n] = s[k * n : (k + 1) * n]
+                    for j in range(n):
+                        by_bias[start + j] = s[k * n + j]
             if needs[0]:
                 to = place[4] + low * leads[4] * itemsize
                 call = function, BY_ROWS, BY_ROWS, many, size, n, scale

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import jit
+from .memory import allocate, free
 from .scalar import REAL, bind, exp_falling
 from .softmax import LONG, add, add_powers, find_sums, find_tops, largest, log, place
 from .team import Kernel, parallel_for
@@ -108,7 +109,7 @@ def value_in_rows(from_log, found, sums, x, target, n, inner, width, part, first
     """Fill ``found`` of rows ``first`` to ``last``, and ``sums`` with Σ loss and Σ w of the indices
     of the part."""
     _, _, p, weight, own, rest = target
-    products, targets = np.empty(LONG, x.dtype), np.empty(LONG, x.dtype)
+    products, targets = allocate(LONG, x), allocate(LONG, x)
     top, shift, powers, dense = REAL(0.0), REAL(0.0), 1.0, len(p) > 0 or rest != 0.0
     for m in range(first, last):
         row, ps, total, term = x[m * n : (m + 1) * n], p[m * n : (m + 1) * n], 0.0, 0.0
@@ -128,12 +129,15 @@ def value_in_rows(from_log, found, sums, x, target, n, inner, width, part, first
         found[SUM, m], found[FACTOR, m] = powers, total
     where = first, last - first, first * n, n, 1
     sums[part, 0], sums[part, 1] = add_indices(*where, found, x, target)
+    free(products)
+    free(targets)
 
 
 def gradient_in_rows(from_log, out, found, x, target, g, n, inner, width, first, last):
     """``out`` = g (p Σ t − t)."""
     _, _, p, weight, own, rest = target
-    targets, dense = np.zeros(n, x.dtype), len(p) > 0 or rest != 0.0
+    targets, dense = allocate(n, x), len(p) > 0 or rest != 0.0
+    targets[:] = 0.0
     for m in range(first, last):
         row, to = x[m * n : (m + 1) * n], out[m * n : (m + 1) * n]
         top, factor, slope = found[TOP, m], found[FACTOR, m], g[m]
@@ -147,6 +151,7 @@ def gradient_in_rows(from_log, out, found, x, target, g, n, inner, width, first,
                 to[k] = (exp_falling(row[k] - top) * factor - targets[k]) * slope
     where = first, last - first, first * n, n, 1
     correct_indices(from_log, *where, out, found, x, target, g, n)
+    free(targets)
 
 
 # ---------------------------------------------------------------------------- strips
@@ -154,8 +159,9 @@ def gradient_in_rows(from_log, out, found, x, target, g, n, inner, width, first,
 
 def value_in_strips(from_log, found, sums, x, target, n, inner, width, part, first, last):
     _, _, p, weight, own, rest = target
-    run, dense = np.empty(width, x.dtype), len(p) > 0 or rest != 0.0
-    powers, totals, terms = np.ones(width), np.zeros(width), np.zeros(width)
+    run, dense, exact = allocate(width, x), len(p) > 0 or rest != 0.0, np.float64(0.0)
+    powers, totals, terms = allocate(width, exact), allocate(width, exact), allocate(width, exact)
+    powers[:], totals[:], terms[:] = 1.0, 0.0, 0.0
     losses, weights = 0.0, 0.0
     for strip in range(first, last):
         column, at, wide = place(strip, n, inner, width)
@@ -183,11 +189,16 @@ def value_in_strips(from_log, found, sums, x, target, n, inner, width, part, fir
         one, other = add_indices(column, wide, at, 1, inner, found, x, target)
         losses, weights = losses + one, weights + other
     sums[part, 0], sums[part, 1] = losses, weights
+    free(run)
+    free(powers)
+    free(totals)
+    free(terms)
 
 
 def gradient_in_strips(from_log, out, found, x, target, g, n, inner, width, first, last):
     _, _, p, weight, own, rest = target
-    targets, dense = np.zeros(width, x.dtype), len(p) > 0 or rest != 0.0
+    targets, dense = allocate(width, x), len(p) > 0 or rest != 0.0
+    targets[:] = 0.0
     for strip in range(first, last):
         column, at, wide = place(strip, n, inner, width)
         parts = slice(column, column + wide)
@@ -205,3 +216,4 @@ def gradient_in_strips(from_log, out, found, x, target, g, n, inner, width, firs
                     to[k] = (exp_falling(row[k] - tops[k]) * factors[k] - targets[k]) * slopes[k]
         where = column, wide, at, 1, inner
         correct_indices(from_log, *where, out, found, x, target, g, n)
+    free(targets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import inline
 from .team import parallel_for, parallel_for_each, parallel_for_exactly
 
 
@@ -85,6 +86,14 @@ def triangles(out, x, rows, columns, diagonal, lower, first, last):
             to[k] = 0 if lower else from_[k]
 
 
+@inline
+def has_negative(numbers):
+    least = numbers[0]
+    for number in numbers:
+        least = min(least, number)
+    return least < 0
+
+
 @parallel_for_each
 def frame(out, x, rows, columns, left, h, w, value, first, last):
     """Fill images ``first`` to ``last`` of ``out``, which have ``len(rows)`` times ``len(columns)``
@@ -95,7 +104,7 @@ def frame(out, x, rows, columns, left, h, w, value, first, last):
     """
     high, wide = len(rows), len(columns)
     # Unsigned places cannot be counted from the end, which takes time to find out.
-    if min(rows.min(), columns.min()) < 0:
+    if has_negative(rows) or has_negative(columns):
         for image in range(first, last):
             whole = np.uint64(image * high * wide)
             for k in range(np.uint64(high * wide)):
@@ -124,7 +133,7 @@ def unframe(out, g, rows, columns, left, h, w, first, last):
     """The derivative of :func:`frame`: images ``first`` to ``last`` of ``out``, with the sums of
     the pixels of g that are copies of theirs."""
     high, wide = len(rows), len(columns)
-    if min(rows.min(), columns.min()) < 0:
+    if has_negative(rows) or has_negative(columns):
         for image in range(first, last):
             for i in range(high):
                 if rows[i] >= 0:

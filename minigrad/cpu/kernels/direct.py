@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import inline
+from .memory import allocate, free
 from .team import parallel_for
 from .vector import BLOCK_BYTES, LINES, ROWS, TILE_BYTES, clear, dots, lines, move, move_tile, outer
 
@@ -120,7 +121,8 @@ def correlate(
     all columns and of ROWS rows of sums.
     """
     scratch = scratches[seat]
-    pieces, active = np.empty((tile, 5), np.int64), np.empty(len(down), np.bool_)
+    memory, active = allocate(5 * tile, 0), allocate(len(down), True)
+    pieces = memory.reshape((tile, 5))
     channels, n, ow, taps = image[0], image[3], image[7], len(down)
     begin, to_channel, to_row, to_column = layout
     flat = to_column == n and to_row == ow * n
@@ -160,6 +162,8 @@ def correlate(
                 for k in range(count):
                     at = to + r * tile + pieces[k, 0]
                     move(sums, at, y, place + pieces[k, 4], pieces[k, 1])
+    free(memory)
+    free(active)
 
 
 @parallel_for
@@ -171,7 +175,8 @@ def weight_gradient(
     LINES that holds ``outputs``. A scratch holds ``tile`` elements of all columns, and LINES rows
     of g."""
     scratch, w = scratches[seat], sums[part]
-    pieces, active = np.empty((tile, 5), np.int64), np.empty(len(down), np.bool_)
+    memory, active = allocate(5 * tile, 0), allocate(len(down), True)
+    pieces = memory.reshape((tile, 5))
     channels, n, ow, taps = image[0], image[3], image[7], len(down)
     size_g = image[6] * ow * n
     layout = 0, size_g, ow * n, n
@@ -196,6 +201,8 @@ def weight_gradient(
                 if not in_whole_blocks or active[k // channels]:
                     to = o * width + k
                     dots(rows, at, pitch, scratch, k * tile, tile, vectors, w, to, width, False)
+    free(memory)
+    free(active)
 
 
 @parallel_for

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import jit
+from .memory import allocate, free
 from .team import parallel_for_each
 
 RUN = 1024  # numbers of a row that are added at a time
@@ -36,11 +37,14 @@ def sort(index, starts, places):
         starts[index[k] + 1] += 1
     for i in range(n):
         starts[i + 1] += starts[i]
-    at = starts.copy()
+    at = allocate(n, starts)
+    for i in range(n):
+        at[i] = starts[i]
     for k in range(len(index)):
         i = index[k]
         places[at[i]] = k
         at[i] += 1
+    free(at)
 
 
 @parallel_for_each
@@ -49,7 +53,7 @@ def add_rows(out, start, g, starts, places, inner, first, last):
     zeros if that is empty, with the rows of ``g``, (outer, indices, inner), added at the places
     that :func:`sort` found."""
     n, many = len(starts) - 1, len(places)
-    sums, zero = np.empty(min(inner, RUN), np.float64), out.dtype.type(0)
+    sums, zero = allocate(min(inner, RUN), 0.0), out.dtype.type(0)
     for q in range(first, last):
         block = q // n
         begin, end = starts[q - block * n], starts[q - block * n + 1]
@@ -71,6 +75,7 @@ def add_rows(out, start, g, starts, places, inner, first, last):
             else:
                 for k in range(wide):
                     out[here + k] = start[here + k] if len(start) else zero
+    free(sums)
 
 
 @parallel_for_each
@@ -92,7 +97,8 @@ def add_each(out, start, g, index, n, many, inner, width, first, last):
     """``start``, or zeros if that is empty, with the numbers of ``g``, (outer, many, inner), added
     at ``index`` of the same shape: strips of ``width`` columns, number ``first`` to ``last``."""
     each = (inner + width - 1) // width
-    sums = np.zeros(n * width, np.float64)
+    sums = allocate(n * width, 0.0)
+    sums[:] = 0.0
     for strip in range(first, last):
         block, column = strip // each, strip % each * width
         wide = np.uint64(min(width, inner - column))
@@ -117,6 +123,7 @@ def add_each(out, start, g, index, n, many, inner, width, first, last):
             for k in range(length):
                 out[at + k] = sums[to + k]
                 sums[to + k] = 0.0
+    free(sums)
 
 
 @parallel_for_each
@@ -149,7 +156,7 @@ def place(out, g, index, n, inner, width, first, last):
     """The numbers of ``g``, (outer, n, inner), at ``index`` of the same shape, where each place
     comes once: strips of ``width`` columns, number ``first`` to ``last``. A strip is put together
     elsewhere, since rows a power of two apart share few places of a cache."""
-    each, placed = (inner + width - 1) // width, np.empty(n * width, out.dtype)
+    each, placed = (inner + width - 1) // width, allocate(n * width, out)
     for strip in range(first, last):
         block, column = strip // each, strip % each * width
         wide, number = min(width, inner - column), block * n * inner + column
@@ -167,6 +174,7 @@ def place(out, g, index, n, inner, width, first, last):
             to, row = out[number + i * inner :], placed[i * wide : (i + 1) * wide]
             for k in range(wide):
                 to[k] = row[k]
+    free(placed)
 
 
 @parallel_for_each

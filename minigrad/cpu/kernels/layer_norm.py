@@ -19,6 +19,7 @@ from math import sqrt
 import numpy as np
 
 from . import inline, inline_sum
+from .memory import allocate, free
 from .norm import RUN, add, add_squares, sums
 from .team import parallel_for
 
@@ -69,7 +70,9 @@ def backward_rows(g, x, w, shape, centred, eps, mean, r, found, gx, part, first,
     gw, gb = found[part, 0], found[part, 1]
     k, pixels, _, _, _ = shape
     n, zero = k * pixels, x.dtype.type(0)
-    of_run = np.zeros((2, len(w)), x.dtype)  # of few rows
+    memory = allocate(2 * len(w), x)
+    memory[:] = 0.0
+    of_run = memory.reshape((2, len(w)))  # of few rows
     for row in range(first, last):
         at, channel = row * n, row * k % len(w)
         mu, a = mean[row] if centred else zero, r[row]
@@ -104,6 +107,7 @@ def backward_rows(g, x, w, shape, centred, eps, mean, r, found, gx, part, first,
             for i in range(pixels):
                 out[i] = gs[i] * scale - (slope * (xs[i] - mu) + offset)
             at += pixels
+    free(memory)
 
 
 @inline
@@ -141,8 +145,8 @@ def forward_columns(x, w, b, shape, centred, eps, mean, r, y, first, last):
     """:func:`forward_rows` for columns of memory."""
     k, pixels, inner, fold, width = shape
     rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
-    added, exact = np.empty(width, np.float64), np.empty(width, np.float64)
-    mu, a = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    added, exact = allocate(width, 0.0), allocate(width, 0.0)
+    mu, a = allocate(width, x), allocate(width, x)
     for strip in range(first, last):
         outer, begin = strip // each, strip % each * width
         wide = min(width, inner - begin)
@@ -174,6 +178,10 @@ def forward_columns(x, w, b, shape, centred, eps, mean, r, y, first, last):
             ys = y[at + row * inner : at + row * inner + wide]
             for i in range(wide):
                 ys[i] = (xs[i] - mu[i]) * a[i] * scale + shift
+    free(added)
+    free(exact)
+    free(mu)
+    free(a)
 
 
 @parallel_for
@@ -183,10 +191,14 @@ def backward_columns(g, x, w, shape, centred, eps, mean, r, found, gx, part, fir
     k, pixels, inner, fold, width = shape
     rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
     zero = x.dtype.type(0)
-    s, t = np.empty(width, np.float64), np.empty(width, np.float64)
-    total, product = np.empty(width, np.float64), np.empty(width, np.float64)
-    mu, a, kept = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
-    offset, slope = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    s, t, total, product = (
+        allocate(width, 0.0),
+        allocate(width, 0.0),
+        allocate(width, 0.0),
+        allocate(width, 0.0),
+    )
+    mu, a, kept = allocate(width, x), allocate(width, x), allocate(width, x)
+    offset, slope = allocate(width, x), allocate(width, x)
     for strip in range(first, last):
         outer, begin = strip // each, strip % each * width
         wide = min(width, inner - begin)
@@ -220,6 +232,15 @@ def backward_columns(g, x, w, shape, centred, eps, mean, r, found, gx, part, fir
             out = gx[at + row * inner : at + row * inner + wide]
             for i in range(wide):
                 out[i] = gs[i] * a[i] * scale - (slope[i] * (xs[i] - mu[i]) + offset[i])
+    free(s)
+    free(t)
+    free(total)
+    free(product)
+    free(mu)
+    free(a)
+    free(kept)
+    free(offset)
+    free(slope)
 
 
 @inline_sum

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from . import inline
+from .memory import array_of
 from .scalar import bind
 from .team import Kernel, parallel_for
 
@@ -65,22 +66,18 @@ def _update(table, numbers, start, stop):
 
 
 @intrinsic
-def pointer(context, array, low, real):
-    """To the element ``low`` of the array whose ``id`` is given."""
-    kind = types.CPointer(real.instance_type)
+def part(context, array, low, count, real):
+    """So many elements from ``low`` on of the array whose ``id`` is given."""
+    kind = types.Array(real.instance_type, 1, "C")
 
     def code(context, builder, signature, values):
-        word, array = ir.IntType(64), values[0]
+        word, (array, low, count, _) = ir.IntType(64), values
         place = builder.inttoptr(builder.add(array, word(HEAD)), word.as_pointer())
-        first = builder.inttoptr(builder.load(place), context.get_value_type(kind))
-        return builder.gep(first, [values[1]])
+        number = context.get_data_type(kind.dtype).as_pointer()
+        first = builder.gep(builder.inttoptr(builder.load(place), number), [low])
+        return array_of(context, builder, kind, first, count)
 
-    return kind(types.int64, types.int64, real), code
-
-
-@inline
-def part(array, low, count, real):
-    return carray(pointer(array, low, real), count)
+    return kind(types.int64, types.int64, types.int64, real), code
 
 
 def _with_none(table, i, low, count, numbers):

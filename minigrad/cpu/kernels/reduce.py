@@ -8,9 +8,8 @@ from math import isfinite
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from . import inline, inline_sum, softmax
+from .memory import allocate, free
 from .norm import RUN, add, add_squares
 from .scalar import INTEGER, LARGEST, bind, rank, ranked
 from .team import Kernel, parallel_for
@@ -35,7 +34,7 @@ def sums(out, x, n, exact, first, last):
 def columns(out, x, n, inner, first, last):
     """Σ x along the middle of (outer, n, inner), for strips of WIDE columns: few numbers in their
     own dtype, their sums in float64."""
-    some = np.empty(min(WIDE, inner), x.dtype)
+    some = allocate(min(WIDE, inner), x)
     for strip in range(first, last):
         start, begin, wide = place(strip, n, inner, WIDE)
         to = out[start : start + wide]
@@ -48,6 +47,7 @@ def columns(out, x, n, inner, first, last):
                     some[k] += row[k]
             for k in range(wide):
                 to[k] += some[k]
+    free(some)
 
 
 @parallel_for
@@ -151,7 +151,8 @@ def _joined(out, x, n, inner, first, last):
     for strip in range(first, last):
         start, begin, wide = place(strip, n, inner, WIDE)
         to = out[start : start + wide]
-        to[:] = x[begin : begin + wide]
+        for k in range(wide):
+            to[k] = x[begin + k]
         for i in range(1, n):
             row = x[begin + i * inner : begin + i * inner + wide]
             for k in range(wide):
@@ -167,7 +168,7 @@ def placing(dtype: Any) -> Kernel:
 def _places(out, tops, x, sign, n, inner, first, last):
     """The first places of the columns' largest numbers, or smallest with ``sign`` −1, or of their
     first NaN; and these numbers."""
-    most, at = np.empty(min(WIDE, inner), x.dtype), np.empty(min(WIDE, inner), INTEGER)
+    most, at = allocate(min(WIDE, inner), x), allocate(min(WIDE, inner), INTEGER(0))
     for strip in range(first, last):
         start, begin, wide = place(strip, n, inner, WIDE)
         for k in range(wide):
@@ -181,3 +182,5 @@ def _places(out, tops, x, sign, n, inner, first, last):
                 at[k] = INTEGER(i) if more else at[k]
         for k in range(wide):
             out[start + k], tops[start + k] = at[k], sign * most[k]
+    free(most)
+    free(at)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import inline, jit_each
+from .memory import allocate, free
 
 # Short ways across an axis of single numbers: each is written twice, and the derivative of that,
 # the sums of pairs; the numbers at a quarter and at three quarters between two, and the derivative.
@@ -23,7 +24,7 @@ def planes(out, x, tops, rows, shares, lefts, columns, weights, h, w, inner, fir
     side.
     """
     high, wide, length = len(tops) - 1, len(lefts) - 1, w * inner
-    line = np.empty(length, x.dtype)
+    line = allocate(length, x)
     for q in range(first, last):
         image = q // high
         i = q - image * high
@@ -36,6 +37,7 @@ def planes(out, x, tops, rows, shares, lefts, columns, weights, h, w, inner, fir
         for j in range(wide):
             place = (q * wide + j) * inner
             _sum(out, place, row, at, columns, weights, lefts[j], lefts[j + 1], inner)
+    free(line)
 
 
 @inline
@@ -62,7 +64,7 @@ def images(
     """:func:`planes` of images ``first`` to ``last`` as a whole, of single numbers: across rows
     first, or down columns, and the way ``kind`` across, if it is not 0."""
     high, wide = len(tops) - 1, len(lefts) - 1
-    between = np.empty(h * wide if across_first else high * w, x.dtype)
+    between = allocate(h * wide if across_first else high * w, x)
     for image in range(first, last):
         to = out[image * high * wide : (image + 1) * high * wide]
         from_ = x[image * h * w : (image + 1) * h * w]
@@ -72,6 +74,7 @@ def images(
         else:
             _down(between, from_, tops, rows, shares, w)
             _across(to, between, lefts, columns, weights, w, kind)
+    free(between)
 
 
 @inline

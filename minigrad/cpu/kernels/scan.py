@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from . import inline
+from .memory import allocate, free
 from .team import parallel_for
 
 WIDE = 512  # neighbours that are added at a time
@@ -50,7 +49,7 @@ def scan(out, x, n, inner, product, backwards, first, last):
         for strip in range(first + many, last):
             one_row(out, x, strip * n + behind, n, step, product)
         return
-    found = np.empty(min(WIDE, inner), np.float64)
+    found = allocate(min(WIDE, inner), 0.0)
     for strip in range(first, last):
         block, column = strip // each, strip % each * WIDE
         wide = min(WIDE, inner - column)
@@ -68,3 +67,4 @@ def scan(out, x, n, inner, product, backwards, first, last):
             for k in range(wide):
                 to[k] = found[k]
             at += step
+    free(found)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import inline, inline_sum, scalar
+from .memory import allocate, free
 from .scalar import REAL, bind, exp_falling, rank, ranked
 from .team import Kernel, parallel_for
 
@@ -68,7 +69,7 @@ def add_powers(row, top, powers):
 
 def value_in_rows(logarithm, out, x, n, inner, width, first, last):
     """Rows number ``first`` to ``last``."""
-    powers = np.empty(LONG, x.dtype)
+    powers = allocate(LONG, x)
     for i in range(first, last):
         row, y = x[i * n : (i + 1) * n], out[i * n : (i + 1) * n]
         top = largest(row)
@@ -80,11 +81,12 @@ def value_in_rows(logarithm, out, x, n, inner, width, first, last):
             factor = REAL(1.0 / add_powers(row, top, y))
             for k in range(n):
                 y[k] *= factor
+    free(powers)
 
 
 def sum_in_rows(out, x, n, inner, width, first, last):
     """ln Σ eˣ of rows number ``first`` to ``last``."""
-    powers = np.empty(LONG, x.dtype)
+    powers = allocate(LONG, x)
     for i in range(first, last):
         row = x[i * n : (i + 1) * n]
         top = largest(row)
@@ -92,6 +94,7 @@ def sum_in_rows(out, x, n, inner, width, first, last):
             out[i] = top + REAL(log(add_powers(row, top, powers)))
         else:
             out[i] = beyond(top, row)
+    free(powers)
 
 
 def beyond(top, row):
@@ -158,8 +161,7 @@ def find_sums(sums, run, tops, x, powers, n, inner, at, wide):
 
 
 def value_in_strips(logarithm, out, x, n, inner, width, first, last):
-    tops, run = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    sums = np.empty(width, np.float64)
+    tops, run, sums = allocate(width, x), allocate(width, x), allocate(width, np.float64(0.0))
     for strip in range(first, last):
         _, at, wide = place(strip, n, inner, width)
         find_tops(tops, x, n, inner, at, wide)
@@ -175,11 +177,13 @@ def value_in_strips(logarithm, out, x, n, inner, width, first, last):
             else:
                 for k in range(wide):
                     y[k] *= run[k]
+    free(tops)
+    free(run)
+    free(sums)
 
 
 def sum_in_strips(out, x, n, inner, width, first, last):
-    tops, run = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    sums = np.empty(width, np.float64)
+    tops, run, sums = allocate(width, x), allocate(width, x), allocate(width, np.float64(0.0))
     for strip in range(first, last):
         start, at, wide = place(strip, n, inner, width)
         find_tops(tops, x, n, inner, at, wide)
@@ -190,10 +194,13 @@ def sum_in_strips(out, x, n, inner, width, first, last):
                 out[start + k] = top + REAL(log(sums[k]))
             else:
                 out[start + k] = beyond(top, x[at + k : at + (n - 1) * inner + k + 1 : inner])
+    free(tops)
+    free(run)
+    free(sums)
 
 
 def gradient_in_strips(logarithm, out, y, g, n, inner, width, first, last):
-    run, sums = np.empty(width, y.dtype), np.empty(width, np.float64)
+    run, sums = allocate(width, y), allocate(width, np.float64(0.0))
     for strip in range(first, last):
         _, at, wide = place(strip, n, inner, width)
         sums[:wide] = 0.0
@@ -218,3 +225,5 @@ def gradient_in_strips(logarithm, out, y, g, n, inner, width, first, last):
             else:
                 for k in range(wide):
                     to[k] = ys[k] * (gs[k] - run[k])
+    free(run)
+    free(sums)

@@ -8,6 +8,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from .memory import allocate, free
 from .team import parallel_for
 from .vector import WIDTH, Code
 
@@ -55,7 +56,7 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
     cut into bands of TILE values of i. Bands number ``first`` to ``last`` are copied.
     """
     lanes, bands = WIDTH // x.itemsize, (high + TILE - 1) // TILE
-    places = np.empty(len(sizes), np.int64)  # of a block, which begins at `to_` and `at_`
+    places = allocate(len(sizes), 0)  # of a block, which begins at `to_` and `at_`
     rest, to_, at_ = first // bands, 0, 0
     for axis in range(len(sizes) - 1, -1, -1):
         rest, places[axis] = rest // sizes[axis], rest % sizes[axis]
@@ -102,3 +103,4 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
                     for k in range(size):
                         row[k] = x[np.uint64(at + k * step)]
                 j += size
+    free(places)
