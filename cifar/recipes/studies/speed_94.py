@@ -1,4 +1,4 @@
-"""The *speed* study: 94.01 % claimed, 93.94 ± 0.18 % measured over 5 seeds.
+"""The *speed* study: 94.01 % claimed, 93.97 ± 0.18 % measured over 6 seeds.
 
 ``cifar train speed-94 --seed N``, N = 0 to 4: benchmarks/results/speed-94-cpu.json. Both figures
 are with test-time augmentation.
