@@ -2,8 +2,9 @@
 
 Each is an inner loop of an operation in :mod:`minigrad.ops`, which has a plain NumPy implementation
 too, for use without Numba (see :mod:`minigrad.cpu.compiled`). Kernels take flat arrays and offsets,
-release the interpreter lock and start no threads. The operation divides blocks among the cores, or
-launches a kernel whose parts they share (:mod:`minigrad.cpu.kernels.team`).
+release the interpreter lock, start no threads and count no references (:mod:`.memory`). The
+operation divides blocks among the cores, or launches a kernel whose parts they share
+(:mod:`.team`).
 The kernels of GPUs are in :mod:`minigrad.gpu`.
 """
 

@@ -191,12 +191,8 @@ def backward_columns(g, x, w, shape, centred, eps, mean, r, found, gx, part, fir
     k, pixels, inner, fold, width = shape
     rows, n, each = k * pixels, k * pixels * fold, -(-inner // width)
     zero = x.dtype.type(0)
-    s, t, total, product = (
-        allocate(width, 0.0),
-        allocate(width, 0.0),
-        allocate(width, 0.0),
-        allocate(width, 0.0),
-    )
+    s, t = allocate(width, 0.0), allocate(width, 0.0)
+    total, product = allocate(width, 0.0), allocate(width, 0.0)
     mu, a, kept = allocate(width, x), allocate(width, x), allocate(width, x)
     offset, slope = allocate(width, x), allocate(width, x)
     for strip in range(first, last):
