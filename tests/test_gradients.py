@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,16 @@ def _(draw, seed):
         draw(st.sampled_from([(*right, k, m), (k,)])),
     )
     return lambda a, b: a @ b, [values(a, seed), values(b, seed + 1)]
+
+
+@case("addmm")
+def _(draw, seed):
+    n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
+    beside = draw(st.sampled_from([(), (2,)]))
+    shapes = draw(st.sampled_from([(m,), (*beside, n, m)])), (*beside, n, k), (*beside, k, m)
+    add = mg.baddbmm if beside else mg.addmm
+    numbers = {"beta": draw(st.sampled_from([1, 0.7])), "alpha": draw(st.sampled_from([1, -2]))}
+    return partial(add, **numbers), [values(shape, seed + i) for i, shape in enumerate(shapes)]
 
 
 @case("lerp", "addcmul", "addcdiv", "maximum", "minimum", "diagonal", "tril", "triu")

@@ -327,6 +327,10 @@ HALF: dict[str, tuple[Function, list[np.ndarray]]] = LONG_AXES | {
     "prod": (lambda m, x: mg.prod(x, 1), [np.linspace(0.9, 1.1, 60).reshape(3, 20)]),
     "cumsum": (lambda m, x: mg.cumsum(x, 0), [near((50_000,), 1)]),
     "cumprod": (lambda m, x: mg.cumprod(x, 0), [np.ones(50_000)]),
+    "addmm": (
+        lambda m, c, a, b: mg.addmm(c, a, b),
+        [near((2, 4), 1), near((2, 5000), 1), near((5000, 4), 1)],
+    ),
     "einsum": (
         lambda m, a, b: mg.einsum("ij,kj->ik", a, b),
         [near((2, 5000), 1), near((4, 5000), 1)],

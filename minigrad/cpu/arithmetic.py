@@ -230,7 +230,9 @@ POWERS = {2: functions._square, 0.5: arithmetic.sqrt}
 
 @arithmetic._pow.on("cpu", when=lambda x, *, exponent: exponent in POWERS and x.dtype.kind == "f")
 def power(x: Array, *, exponent: float) -> Pair:
-    return POWERS[exponent].run(x)
+    y, backward = POWERS[exponent].run(x)
+    # The square root keeps its result, of which x is the square.
+    return y, backward if exponent == 2 else tape.keeping(backward, lambda: y * y)
 
 
 def _large(a: Array, b: Array) -> bool:

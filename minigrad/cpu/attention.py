@@ -16,7 +16,7 @@ from ..device import Array
 from ..layout import broadcast_shapes, memory_order
 from ..memory import empty
 from ..ops.attention import _attention
-from ..tape import Backward
+from ..tape import Backward, keeping
 from . import matrices, threads
 from .compiled import kernels
 from .elementwise import contiguous
@@ -64,15 +64,15 @@ def _room(like: Array, shape: tuple[int, ...]) -> Array:
     return empty(shape, like.dtype, order=order if order and order[-1] == 3 else None)
 
 
-def _flat(x: Array | None, sizes: tuple[int, ...], like: Array) -> tuple[Array, Any, int]:
-    """The numbers of x, which broadcasts to ``sizes``, or none; where the rows of each head begin
-    among them, and how many lie between rows."""
+def _whole_rows(x: Array | None, sizes: tuple[int, ...]) -> tuple[Array | None, Any, int]:
+    """x, which broadcasts to ``sizes``, with whole rows; where those of each head begin among its
+    numbers, and how many lie between rows."""
     if x is None:
-        return np.empty(0, like.dtype), 0, 0
+        return None, 0, 0
     x = contiguous(np.broadcast_to(x, (*x.shape[:-1], sizes[-1])))
     wide = np.broadcast_to(x, sizes)
     starts = _places(sizes[:-2], wide.strides[:-2], sizes[:-2])
-    return x.reshape(-1), starts // x.itemsize, wide.strides[-2] // x.itemsize
+    return x, starts // x.itemsize, wide.strides[-2] // x.itemsize
 
 
 @_attention.on("cpu", when=_serves)
@@ -91,8 +91,8 @@ def attention(
     (length, size), (count, width), heads = q.shape[-2:], v.shape[-2:], math.prod(beside)
     all_scores = *beside, length, count
     rows = min(length, max(FEWEST, SCORES // count), CAUSAL if causal else length)
-    added, dropped = (_flat(x, all_scores, q) for x in (bias, factors))
-    noted = np.empty((2, heads * length), dtype)
+    added, dropped = (_whole_rows(x, all_scores) for x in (bias, factors))
+    noted, none = np.empty((2, heads * length), dtype), np.empty(0, dtype)
     work = heads * length * count * (POWER + (size + width) // PRODUCTS)
     held = rows * count * max(size, width) >= matrices.MIN_HELD_PRODUCT
 
@@ -114,8 +114,7 @@ def attention(
             rows,
             causal,
             dtype.type(scale),
-            added[0],
-            dropped[0],
+            *(none if x is None else x.reshape(-1) for x, _, _ in (added, dropped)),
             (added[2], dropped[2]),
             *noted,
             *more,
@@ -138,4 +137,4 @@ def attention(
         by_q, by_k, by_v = (x if need else None for x, need in zip(found, needs, strict=False))
         return by_q, by_k, by_v, by_bias if needs[3] else None, None
 
-    return y, backward
+    return y, keeping(backward, *matrix_rows, added[0], dropped[0])

@@ -11,6 +11,7 @@ import numpy as np
 from ..device import Array
 from ..ops import elementwise as functions
 from ..ops.arithmetic import Pair
+from ..tape import Gone, keeping
 from .compiled import kernels
 from .elementwise import elementwise
 
@@ -40,7 +41,8 @@ def lerp_by_number(a: Array, b: Array, w: float) -> Pair:
 
         return times(1 - w) if needs[0] else None, times(w) if needs[1] else None, None
 
-    return _blended("lerp", a, b, numbers=(w,)), backward
+    gone = Gone(a.shape, a.dtype), Gone(b.shape, b.dtype)
+    return _blended("lerp", a, b, numbers=(w,)), keeping(backward, *gone, w)
 
 
 @functions._lerp.on("cpu", when=_alike)

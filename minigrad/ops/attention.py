@@ -56,7 +56,7 @@ def _attention(
             slope * scale @ k if needs[0] else None,
             (slope * scale).swapaxes(-1, -2) @ q if needs[1] else None,
             weights.swapaxes(-1, -2) @ g if needs[2] else None,
-            slope if needs[3] else None,
+            slope if bias is not None and needs[3] else None,  # bias is kept for a second run
             None,
         )
 

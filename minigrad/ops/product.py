@@ -91,7 +91,8 @@ def _add_product(input: Tensor, a: Tensor, b: Tensor, beta: Number, alpha: Numbe
     if check.tensor("input", input).dtype != a.dtype:
         raise TypeError(f"input: expected dtype {a.dtype}, got {input.dtype}")
     check.number("beta", beta, -math.inf)
-    input = input.expand(*a.shape[:-1], b.shape[-1])
+    if input.shape != (shape := (*a.shape[:-1], b.shape[-1])):
+        input = input.expand(shape)
     if beta != 0 and alpha != 0 and a.dtype.kind == "f":
         check.number("alpha", alpha, -math.inf)
         return _addmm(input, a, b, beta=beta, alpha=alpha)
