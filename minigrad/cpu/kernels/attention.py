@@ -1,7 +1,7 @@
 """Attention of one head after another, a block of queries at a time, whose scores stay in a core's
 cache. :mod:`minigrad.ops.attention` has the mathematics.
 
-Arguments, beside those of both kernels:
+Arguments of both kernels:
 
 - ``function``: the address of gemm (:mod:`.blas`).
 - ``places``: for each head, the addresses of its matrices, and where its rows begin in ``bias`` and
