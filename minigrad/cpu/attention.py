@@ -6,7 +6,6 @@ largest score of each query and its sum, as FlashAttention does (Dao et al., Neu
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -17,10 +16,10 @@ from ..layout import broadcast_shapes, memory_order
 from ..memory import empty
 from ..ops.attention import _attention
 from ..tape import Backward, keeping
-from . import matrices, threads
 from .compiled import kernels
 from .elementwise import contiguous
-from .threads import Scratch, get_num_threads, launch, launch_blas
+from .matrices import address_of, steps_of
+from .threads import Scratch, get_num_threads, launch
 
 FEW = 1 << 12  # scores, for which the definition is done before a kernel has begun
 SCORES = 1 << 16  # of a block of queries, so that they stay in a core's cache
@@ -33,7 +32,7 @@ PRODUCTS = 8  # of numbers, in the time of an element
 def _serves(q: Array, k: Array, v: Array, *_: Any, **__: Any) -> bool:
     if min(q.size, k.size, v.size) == 0 or q.size // q.shape[-1] * k.shape[-2] < FEW:
         return False
-    return kernels("attention", q.dtype) is not None and q.dtype.char in threads.blas.functions
+    return kernels("attention", q.dtype) is not None
 
 
 def _in_rows(x: Array) -> Array:
@@ -41,15 +40,6 @@ def _in_rows(x: Array) -> Array:
     down, across = x.strides[-2:]
     apart = down >= x.shape[-1] * x.itemsize and down % x.itemsize == 0
     return x if apart and across == x.itemsize else contiguous(x)
-
-
-@functools.lru_cache(maxsize=1024)  # the same few in every training step
-def _places(sizes: tuple[int, ...], strides: tuple[int, ...], beside: tuple[int, ...]) -> Array:
-    """Where the matrices of a stack begin, in bytes; its leading sizes broadcast to ``beside``."""
-    found = np.zeros((), np.int64)
-    for count, step in zip(sizes, strides, strict=True):
-        found = found[..., None] + np.arange(count) * step
-    return np.broadcast_to(found, beside).reshape(-1)
 
 
 def _lead(x: Array) -> int:
@@ -71,7 +61,7 @@ def _whole_rows(x: Array | None, sizes: tuple[int, ...]) -> tuple[Array | None, 
         return None, 0, 0
     x = contiguous(np.broadcast_to(x, (*x.shape[:-1], sizes[-1])))
     wide = np.broadcast_to(x, sizes)
-    starts = _places(sizes[:-2], wide.strides[:-2], sizes[:-2])
+    starts = steps_of(sizes[:-2], wide.strides[:-2], sizes[:-2])
     return x, starts // x.itemsize, wide.strides[-2] // x.itemsize
 
 
@@ -94,20 +84,17 @@ def attention(
     added, dropped = (_whole_rows(x, all_scores) for x in (bias, factors))
     noted, none = np.empty((2, heads * length), dtype), np.empty(0, dtype)
     work = heads * length * count * (POWER + (size + width) // PRODUCTS)
-    held = rows * count * max(size, width) >= matrices.MIN_HELD_PRODUCT
 
     def run(name: str, items: int, cost: int, given: tuple[Array, ...], *more: Any) -> None:
         places = np.empty((heads, len(given) + 2), np.int64)
         for i, x in enumerate(given):
-            start: int = x.__array_interface__["data"][0]
-            places[:, i] = start + _places(x.shape[:-2], x.strides[:-2], beside)
+            places[:, i] = address_of(x) + steps_of(x.shape[:-2], x.strides[:-2], beside)
         places[:, -2], places[:, -1] = added[1], dropped[1]
-        scratch = Scratch("scores", rows * count * cost, dtype)
-        (launch_blas if held else launch)(
+        memory = fast.scratch_size(dtype.itemsize) + rows * count * cost
+        launch(
             fast.kernel(name, dtype),
             items,
             work * cost,
-            threads.blas.functions[dtype.char],
             places,
             (length, count, size, width),
             tuple(_lead(x) for x in given),
@@ -118,7 +105,7 @@ def attention(
             (added[2], dropped[2]),
             *noted,
             *more,
-            scratch,
+            Scratch("scores", memory, dtype),
             parts=8 * get_num_threads(),
         )
 

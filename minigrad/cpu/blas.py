@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import threading
 import warnings
@@ -33,17 +32,6 @@ class Blas:
             return []
         controller = threadpoolctl.ThreadpoolController()
         return list(controller.select(user_api="blas").lib_controllers)
-
-    @functools.cached_property
-    def functions(self) -> dict[str, int]:
-        """The addresses of ``gemm`` of C's interface, by the character of the dtype, if it takes
-        sizes of 64 bits, as in NumPy's own packages."""
-        found = {}
-        for library in self.libraries:
-            for char, name in (("f", "scipy_cblas_sgemm64_"), ("d", "scipy_cblas_dgemm64_")):
-                if (function := getattr(library.dynlib, name, None)) is not None:
-                    found[char] = ctypes.cast(function, ctypes.c_void_p).value or 0
-        return found
 
     def __enter__(self) -> None:
         with self.lock:

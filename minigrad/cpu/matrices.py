@@ -1,27 +1,35 @@
 """Products of two matrices, and of stacks of them, that the cores share.
 
-BLAS takes transposed views without a copy. Inside :func:`~minigrad.cpu.threads.parallel` a product
-is one single-threaded call of it.
+Matrices that a core's cache holds are multiplied by :mod:`minigrad.cpu.kernels.matrices`, larger
+and smaller ones by NumPy's BLAS. Both take transposed views without a copy. Inside
+:func:`~minigrad.cpu.threads.parallel` a product is done on the task's thread.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 
 from ..device import Array
+from ..layout import broadcast_shapes
 from ..memory import empty
 from ..ops.arithmetic import mul
 from . import elementwise
+from .caches import second_level_bytes
 from .compiled import kernels
 from .elementwise import contiguous
-from .threads import get_num_threads, launch, parallel, parts_of, split_range
+from .threads import Scratch, get_num_threads, launch, parallel, parts_of, split_range
 
 # Multiply-adds. Fewer than these take some 5 µs, as much as it takes to hold BLAS to one thread,
 MIN_HELD_PRODUCT = (1 << 18) + 1
 MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
 READ = 8  # multiply-adds in the time in which a core reads a number
+MIN_IN_CACHE = 1 << 20  # fewer than these are done by BLAS when a kernel could begin
+ALIGN = 32  # of a thread's rows or columns: a multiple of those that a kernel sums together
+NARROW = 32  # rows or columns of a result, below which BLAS measured faster
 
 
 def matrix_product(a: Array, b: Array) -> Array:
@@ -72,7 +80,7 @@ def matrix_products(
     a: Array, b: Array, shift: Array | None = None, alpha: float = 1.0, beta: float = 1.0
 ) -> Array:
     """:func:`matmul2d` of stacks of matrices, whose leading sizes broadcast."""
-    beside = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    beside = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     shape = (*beside, a.shape[-2], b.shape[-1])
     a, b = _for_blas(a), _for_blas(b)
     if math.prod(shape) * a.shape[-1] < MIN_HELD_PRODUCT:
@@ -80,7 +88,9 @@ def matrix_products(
         _complete(y, alpha, shift, beta)
     else:
         y = empty(shape, a.dtype)
-        _multiply(a, b, y, None if shift is None else np.broadcast_to(shift, shape), alpha, beta)
+        shift = None if shift is None else np.broadcast_to(shift, shape)
+        multiply = _multiply_in_cache if _fits_in_cache(a, b, y) else _multiply
+        multiply(a, b, y, shift, alpha, beta)
     return y
 
 
@@ -95,6 +105,77 @@ def _complete(y: Array, alpha: float, shift: Array | None, beta: float) -> None:
 def _for_blas(a: Array) -> Array:
     """``a``, or a copy if rows and columns have gaps, which NumPy multiplies without BLAS."""
     return a if a.itemsize in a.strides[-2:] else contiguous(a)
+
+
+def _fits_in_cache(a: Array, b: Array, y: Array) -> bool:
+    """Whether the matrices that make one of y fit a core's cache together, and are neither too
+    narrow nor too few for a kernel."""
+    (m, n), depth = y.shape[-2:], a.shape[-1]
+    if min(m, n) < NARROW or y.size * depth < MIN_IN_CACHE or kernels("matrices", y.dtype) is None:
+        return False
+    return (m * depth + depth * n + m * n) * y.itemsize <= second_level_bytes()
+
+
+@functools.lru_cache(maxsize=1024)  # the same few in every training step
+def steps_of(sizes: tuple[int, ...], strides: tuple[int, ...], beside: tuple[int, ...]) -> Array:
+    """Where the matrices of a stack begin, in the unit of ``strides``. Its leading ``sizes``
+    broadcast to ``beside``."""
+    found = np.zeros((), np.int64)
+    for count, step in zip(sizes, strides, strict=True):
+        found = found[..., None] + np.arange(count) * step
+    return np.broadcast_to(found, beside).reshape(-1)
+
+
+def address_of(x: Array) -> int:
+    address: int = x.__array_interface__["data"][0]
+    return address
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(
+    shape: tuple[int, ...],
+    depth: int,
+    itemsize: int,
+    threads: int,
+    *given: tuple[tuple[int, ...], ...],
+) -> tuple[Array, Array, int]:
+    """Where the matrices of a, b, y and what is added begin, of which ``given`` are the shapes and
+    strides; how they lie, as :func:`minigrad.cpu.kernels.matrices.multiply` takes it; and how many
+    blocks there are."""
+    *beside, m, n = shape
+    steps = [steps_of(sizes[:-2], strides[:-2], tuple(beside)) for sizes, strides in given]
+    # Each thread gets matrices, or else a part of the longer of a matrix's rows and columns.
+    blocks, height, width = math.prod(beside), m, n
+    if blocks < threads:
+        if m >= n:
+            height = -(-m // (ALIGN * threads)) * ALIGN
+        else:
+            width = -(-n // (ALIGN * threads)) * ALIGN
+        blocks *= -(-m // height) * -(-n // width)
+    apart = [step // itemsize for _, strides in given for step in strides[-2:]]
+    layout = [m, n, depth, height, width, *apart]
+    return np.stack(steps, axis=1), np.array(layout, np.int64), blocks
+
+
+def _multiply_in_cache(
+    a: Array, b: Array, y: Array, shift: Array | None, alpha: float, beta: float
+) -> None:
+    """:func:`_multiply` by a kernel."""
+    fast: Any = kernels("matrices", y.dtype)
+    given, depth = (a, b, y) if shift is None else (a, b, y, shift), a.shape[-1]
+    lies = ((x.shape, x.strides) for x in given)
+    steps, layout, blocks = _plan(y.shape, depth, y.itemsize, get_num_threads(), *lies)
+    launch(
+        fast.multiply,
+        blocks,
+        y.size * depth // READ,
+        tuple(map(address_of, (a, b, y, y if shift is None else shift))),
+        steps,
+        layout,
+        y.dtype.type(alpha),
+        y.dtype.type(beta),
+        Scratch("product", fast.scratch_size(y.itemsize), y.dtype),
+    )
 
 
 def _multiply(a: Array, b: Array, y: Array, shift: Array | None, alpha: float, beta: float) -> None:

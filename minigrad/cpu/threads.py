@@ -418,12 +418,6 @@ def launch(
     kernel.run(team, threads, 0, count, cut, align, *args)
 
 
-def launch_blas(kernel: Any, count: int, elements: int, *args: Any, **options: Any) -> None:
-    """:func:`launch` a kernel that calls BLAS."""
-    with _nothing if _is_within_task() else blas:
-        launch(kernel, count, elements, *args, **options)
-
-
 class Scratch(NamedTuple):
     """Memory that a launched kernel needs on each of its threads: a row of ``size`` numbers for
     each seat, in the caller's :func:`workspace` called ``name``."""

@@ -13,13 +13,17 @@ from tests.common import grid, lay_out, layouts
 
 sizes = st.sampled_from([1, 2, 17, 40])
 stacks = st.sampled_from([((), ()), ((3,), (3,)), ((5, 1), (4,)), ((1,), (2,))])
-limits = st.sampled_from([(1, 1), (1, 1 << 18), (1 << 18, 1 << 18)])  # held, and shared
+MANY = 1 << 18
+limits = st.sampled_from([(1, 1, MANY), (1, MANY, MANY), (MANY, MANY, MANY), (1, 1, 1)])
 
 
-def limit(patch, held, shared):
-    """From so many multiply-adds on, BLAS is held to one thread, and products are shared."""
+def limit(patch, held, shared, cached=MANY):
+    """From so many multiply-adds on, BLAS is held to one thread, products are shared, and kernels
+    multiply."""
     patch.setattr(matrices, "MIN_HELD_PRODUCT", held)
     patch.setattr(matrices, "MIN_SHARED_PRODUCT", shared)
+    patch.setattr(matrices, "MIN_IN_CACHE", cached)
+    patch.setattr(matrices, "NARROW", 1)
 
 
 @given(stacks, sizes, sizes, sizes, st.tuples(layouts, layouts), limits)
@@ -36,10 +40,11 @@ def test_is_numpys(beside, m, k, n, orders, least):
 
 @pytest.mark.parametrize("sizes", [(20000, 24, 1), (1, 24, 20000), (20000, 24, 5), (30, 64, 500)])
 @pytest.mark.parametrize("number", [1, 2, 3], indirect=True)
-def test_added_to_a_shift_of_any_shape(sizes, number, monkeypatch):
+@pytest.mark.parametrize("cached", [1, 1 << 30])
+def test_added_to_a_shift_of_any_shape(sizes, number, cached, monkeypatch):
     """One number for each result, row, or column, or the only one."""
     m, k, n = sizes
-    limit(monkeypatch, 1, 1)
+    limit(monkeypatch, 1, 1, cached)
     a, b = grid((2, m, k)).astype(np.float32), grid((2, k, n), 1).astype(np.float32)
     for shape in (m, n), (m, 1), (1, n), (1, 1):
         shift = grid((2, *shape), 2).astype(np.float32)

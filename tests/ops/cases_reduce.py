@@ -79,7 +79,7 @@ LIMITS = {
     "minigrad.cpu.along.PIECE": (7, 1 << 18),
 }
 CASES = {
-    operation: Cases(drawn, limits=LIMITS, special=True, batch_last=False)
+    operation: Cases(drawn, limits=LIMITS, special=True, batch_last=False, examples=60)
     for operation, drawn in (
         (reduce._sum, sums()),
         (reduce._mean, reductions()),

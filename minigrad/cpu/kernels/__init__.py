@@ -95,6 +95,12 @@ def inline(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compile(function, {"contract", "nsz"}, inline=True)
 
 
+def subroutine(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`inline` for a large part, which a kernel calls in several places and LLVM compiles
+    once for all of them."""
+    return _compile(function, {"contract", "nsz"}, inline=True, copied=False)
+
+
 def inline_sum(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`inline` for parts whose sums may be reordered: one partial sum per vector lane."""
     return _compile(function, {"contract", "nsz", "reassoc"}, inline=True)
@@ -116,19 +122,25 @@ def jit_calling(function: Callable[..., Any], name_of: Callable[[Any], str]) -> 
 
 
 def _compile(
-    function: Callable[..., Any], fastmath: set[str], inline: bool, called: bool = False
+    function: Callable[..., Any],
+    fastmath: set[str],
+    inline: bool,
+    called: bool = False,
+    copied: bool = True,
 ) -> Callable[..., Any]:
     options: dict[str, Any] = {
         "nogil": True,
         "_nrt": False,  # see :mod:`.memory`
         "error_model": "numpy",
         "fastmath": fastmath,
-        "forceinline": inline,
+        "forceinline": inline and copied,
         "no_cpython_wrapper": inline or called,  # which only Python would call
         "no_cfunc_wrapper": inline or called,
     }
     if inline:
-        return numba.njit(**options, pipeline_class=_PartCompiler)(function)
+        part: Any = numba.njit(**options, pipeline_class=_PartCompiler)(function)
+        part.compile = _once(part.compile)
+        return part
     compiled = numba.njit(**options, pipeline_class=_KernelCompiler)(function)
     compiled._compiler.compile = _quickly(compiled._compiler.compile)
     try:
@@ -136,6 +148,12 @@ def _compile(
     except RuntimeError:  # neither this folder nor the user's cache is writable
         _warn("there is no folder to keep compiled kernels in: each process compiles them again")
     return compiled
+
+
+def _once(compile: Callable[..., Any]) -> Callable[..., Any]:
+    """``compile`` for all numbers of a type. Numba would compile again for each that is written in
+    a call."""
+    return lambda given: compile(tuple(map(numba.types.unliteral, given)))
 
 
 def _quickly(compile: Callable[..., Any]) -> Callable[..., Any]:

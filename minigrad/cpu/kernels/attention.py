@@ -3,7 +3,6 @@ cache. :mod:`minigrad.ops.attention` has the mathematics.
 
 Arguments of both kernels:
 
-- ``function``: the address of gemm (:mod:`.blas`).
 - ``places``: for each head, the addresses of its matrices, and where its rows begin in ``bias`` and
   ``factors``. In a row, numbers lie together.
 - ``sizes``: of a head's queries and keys: how many queries and keys there are, and how long the
@@ -12,7 +11,8 @@ Arguments of both kernels:
 - ``rows``: of a block, at most. The last queries, which see the most keys, come first.
 - ``bias``, ``factors``: the numbers of all heads, or none; ``downs``: how many lie between rows.
 - ``tops``, ``inverses``: of each query, its largest score, and the inverse of the sum of powers.
-- ``scratch``: memory of each thread.
+- ``scratch``: memory of each thread: a block's scores, twice as many for ``backward``, and before
+  them what :func:`.multiply_to` needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import math
 from functools import cache
 from typing import Any
 
-from .blas import BY_COLUMNS, BY_ROWS, gemm
+from .matrices import multiply_to, numbers_at, scratch_size
 from .scalar import REAL, bind, exp_falling
 from .softmax import LONG, add, add_products, largest
 from .team import Kernel, parallel_for
@@ -34,7 +34,6 @@ def kernel(name: str, dtype: Any) -> Kernel:
 
 
 def forward(
-    function,
     places,
     sizes,
     leads,
@@ -54,21 +53,24 @@ def forward(
     """Results of blocks number ``first`` to ``last``. Matrices are q, k, v and y."""
     length, count, _, width = sizes
     blocks = (length + rows - 1) // rows
+    before = scratch_size(scratch.itemsize)
+    room, scores = scratch[seat, :before], scratch[seat, before:]
     for i in range(first, last):
         head, low, high, n = block_of(i, blocks, rows, length, count, causal)
-        z, place = scratch[seat, : (high - low) * n], places[head]
-        find_scores(function, place, sizes, leads, low, n, scale, bias, downs[0], z)
+        many, place = high - low, places[head]
+        z = scores[: many * n]
+        find_scores(place, sizes, leads, low, n, scale, bias, downs[0], z, room)
         seen, noted = (low + 1 if causal else count), head * length
         weights(z, n, seen, tops[noted + low : noted + high], inverses[noted + low : noted + high])
         if len(factors):
             multiply(z, n, factors, place[5] + low * downs[1], downs[1])
-        to = place[3] + low * leads[3] * z.itemsize
-        call = function, BY_ROWS, BY_ROWS, high - low, width, n, 1.0
-        gemm(*call, z.ctypes.data, n, place[2], leads[2], 0.0, to, leads[3])
+        v, y = numbers_at(place[2], 0, z), numbers_at(place[3], low * leads[3], z)
+        multiply_to(
+            z, n, 1, v, leads[2], 1, many, width, n, REAL(1.0), y, leads[3], True, room
+        )  # fmt: skip
 
 
 def backward(
-    function,
     places,
     sizes,
     leads,
@@ -92,38 +94,43 @@ def backward(
     ``needs``."""
     length, count, size, width = sizes
     blocks = (length + rows - 1) // rows
+    before = scratch_size(scratch.itemsize)
+    room, scores = scratch[seat, :before], scratch[seat, before:]
     for head in range(first, last):
-        place, noted, kept = places[head], head * length, 0.0
+        place, noted, fresh = places[head], head * length, True
+        k, v = numbers_at(place[1], 0, scores), numbers_at(place[2], 0, scores)
+        by_k, by_v = numbers_at(place[5], 0, scores), numbers_at(place[6], 0, scores)
         for i in range(blocks):
             _, low, high, n = block_of(i, blocks, rows, length, count, causal)
             many, seen = high - low, (low + 1 if causal else count)
-            z, s = scratch[seat, : many * n], scratch[seat, rows * count : rows * count + many * n]
-            at, by, itemsize = z.ctypes.data, s.ctypes.data, z.itemsize
-            q, g = place[0] + low * leads[0] * itemsize, place[3] + low * leads[3] * itemsize
-            find_scores(function, place, sizes, leads, low, n, scale, bias, downs[0], z)
-            call = function, BY_ROWS, BY_COLUMNS, many, n, width, 1.0
-            gemm(*call, g, leads[3], place[2], leads[2], 0.0, by, n)
+            z, s = scores[: many * n], scores[rows * count : rows * count + many * n]
+            q, g = numbers_at(place[0], low * leads[0], z), numbers_at(place[3], low * leads[3], z)
+            find_scores(place, sizes, leads, low, n, scale, bias, downs[0], z, room)
+            multiply_to(g, leads[3], 1, v, 1, leads[2], many, n, width, REAL(1.0), s, n, True, room)
             if len(factors):
                 multiply(s, n, factors, place[8] + low * downs[1], downs[1])
             slopes(z, s, n, seen, tops[noted + low : noted + high], inverses[noted + low :])
             if len(factors):
                 multiply(z, n, factors, place[8] + low * downs[1], downs[1])
             if len(by_bias):
-                for k in range(many):
-                    start = (noted + low + k) * count
-                    for j in range(n):
-                        by_bias[start + j] = s[k * n + j]
+                for j in range(many):
+                    start = (noted + low + j) * count
+                    for e in range(n):
+                        by_bias[start + e] = s[j * n + e]
             if needs[0]:
-                to = place[4] + low * leads[4] * itemsize
-                call = function, BY_ROWS, BY_ROWS, many, size, n, scale
-                gemm(*call, by, n, place[1], leads[1], 0.0, to, leads[4])
+                by_q = numbers_at(place[4], low * leads[4], z)
+                multiply_to(
+                    s, n, 1, k, leads[1], 1, many, size, n, scale, by_q, leads[4], True, room
+                )  # fmt: skip
             if needs[1]:
-                call = function, BY_COLUMNS, BY_ROWS, n, size, many, scale
-                gemm(*call, by, n, q, leads[0], kept, place[5], leads[5])
+                multiply_to(
+                    s, 1, n, q, leads[0], 1, n, size, many, scale, by_k, leads[5], fresh, room
+                )  # fmt: skip
             if needs[2]:
-                call = function, BY_COLUMNS, BY_ROWS, n, width, many, 1.0
-                gemm(*call, at, n, g, leads[3], kept, place[6], leads[6])
-            kept = 1.0
+                multiply_to(
+                    z, 1, n, g, leads[3], 1, n, width, many, REAL(1.0), by_v, leads[6], fresh, room
+                )  # fmt: skip
+            fresh = False
 
 
 def block_of(i, blocks, rows, length, count, causal):
@@ -133,11 +140,12 @@ def block_of(i, blocks, rows, length, count, causal):
     return i // blocks, low, high, min(count, high) if causal else count
 
 
-def find_scores(function, place, sizes, leads, low, n, scale, bias, down, z):
+def find_scores(place, sizes, leads, low, n, scale, bias, down, z, room):
     """z = scale q kᵀ + bias of the queries from ``low`` on and the first n keys."""
-    q = place[0] + low * leads[0] * z.itemsize
-    call = function, BY_ROWS, BY_COLUMNS, len(z) // n, n, sizes[2], scale
-    gemm(*call, q, leads[0], place[1], leads[1], 0.0, z.ctypes.data, n)
+    q, k = numbers_at(place[0], low * leads[0], z), numbers_at(place[1], 0, z)
+    multiply_to(
+        q, leads[0], 1, k, 1, leads[1], len(z) // n, n, sizes[2], scale, z, n, True, room
+    )  # fmt: skip
     if len(bias):
         for i in range(len(z) // n):
             start = place[-2] + (low + i) * down

@@ -44,7 +44,7 @@ def _square(part: int) -> Any:
     return square
 
 
-_whole, _half = _square(1), _square(2)
+turned, _half = _square(1), _square(2)
 
 
 @parallel_for
@@ -87,7 +87,7 @@ def turn(out, x, sizes, to, from_, high, lift, wide, step, first, last):
                 room = min(end - j, tall)
                 size, i = lanes if room >= lanes else few if room >= few else 1, 0
                 while size == lanes and i + lanes <= tall:
-                    _whole(x, f + i + j * step, step, out, t + i * lift + j, lift)
+                    turned(x, f + i + j * step, step, out, t + i * lift + j, lift)
                     i += lanes
                 while size == few and i + few <= tall:
                     _half(x, f + i + j * step, step, out, t + i * lift + j, lift)

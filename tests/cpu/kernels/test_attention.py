@@ -6,13 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad.cpu import threads
 from minigrad.cpu.attention import attention
 
 pytest.importorskip("minigrad.cpu.kernels.attention")
 
 
-@pytest.mark.skipif(not threads.blas.functions, reason="BLAS is not that of NumPy's own packages")
 @pytest.mark.parametrize("causal", [False, True])
 def test_of_many_and_large_scores(causal):
     """No term overflows, and keys that are not seen count nothing."""
