@@ -28,6 +28,7 @@ MIN_HELD_PRODUCT = (1 << 18) + 1
 MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
 READ = 8  # multiply-adds in the time in which a core reads a number
 MIN_IN_CACHE = 1 << 20  # fewer than these are done by BLAS when a kernel could begin
+MIN_BY_VECTOR = 1 << 18
 ALIGN = 32  # of a thread's rows or columns: a multiple of those that a kernel sums together
 NARROW = 32  # rows or columns of a result, below which BLAS measured faster
 
@@ -42,7 +43,25 @@ def matrix_product(a: Array, b: Array) -> Array:
         return outer
     if len(a) == b.shape[1] == 1 and a.size >= MIN_HELD_PRODUCT:
         return _dot(contiguous(a).reshape(-1), contiguous(b).reshape(-1))
+    if b.shape[1] == 1 and _takes_vector(a):
+        return _by_vector(a, contiguous(b).reshape(-1))[:, None]
+    if len(a) == 1 and _takes_vector(b.T):
+        return _by_vector(b.T, contiguous(a).reshape(-1))[None]
     return matmul2d(a, b)
+
+
+def _takes_vector(a: Array) -> bool:
+    """Whether :func:`_by_vector` serves a, and measured faster than BLAS."""
+    many = a.flags.c_contiguous and a.size >= MIN_BY_VECTOR
+    return many and kernels("product", a.dtype) is not None
+
+
+def _by_vector(a: Array, x: Array) -> Array:
+    """a @ x of a matrix in C order and a vector."""
+    fast: Any = kernels("product", a.dtype)
+    y = empty((len(a),), a.dtype)
+    launch(fast.by_vector, y.size, a.size, y, a.reshape(-1), x)
+    return y
 
 
 def _dot(a: Array, b: Array) -> Array:

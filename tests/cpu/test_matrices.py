@@ -61,3 +61,16 @@ def test_a_product_with_one_number_keeps_nan():
     with np.errstate(invalid="ignore"):
         assert np.isnan(matmul2d(zero, row)).tolist() == [[False, True, True]]
         assert np.isnan(matmul2d(row.T, zero)).tolist() == [[False], [True], [True]]
+
+
+@pytest.mark.parametrize("number", [1, 2, 5], indirect=True)
+@pytest.mark.parametrize("shape", [(400, 700), (700, 400), (3, 90000), (90000, 3)])
+def test_a_vector_by_a_matrix_that_threads_share(shape, number):
+    a = grid(shape).astype(np.float32)
+    column, row = (grid((n,), 1).astype(np.float32) for n in shape[::-1])
+    for matrix in (a, np.asfortranarray(a), np.repeat(a, 2, axis=1)[:, ::2]):
+        for x, w in ((matrix, column[:, None]), (row[None], matrix)):
+            exact = x.astype(np.float64) @ w
+            size = np.abs(x).astype(np.float64) @ np.abs(w)
+            error = np.abs(matrix_product(x, w) - exact)
+            assert (error <= 1e-5 * size + 1e-30).all()
