@@ -1,8 +1,9 @@
 """Products of two matrices, and of stacks of them, that the cores share.
 
-Matrices that a core's cache holds are multiplied by :mod:`minigrad.cpu.kernels.matrices`, larger
-and smaller ones by NumPy's BLAS. Both take transposed views without a copy. Inside
-:func:`~minigrad.cpu.threads.parallel` a product is done on the task's thread.
+Matrices that a core's cache holds, and long ones by small ones, are multiplied by
+:mod:`minigrad.cpu.kernels.matrices`, larger and tiny ones by NumPy's BLAS. Both take transposed
+views without a copy. Inside :func:`~minigrad.cpu.threads.parallel` a product is done on the task's
+thread.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ MIN_HELD_PRODUCT = (1 << 18) + 1
 MIN_SHARED_PRODUCT = 3 << 20  # and fewer than these are done when another thread could begin.
 READ = 8  # multiply-adds in the time in which a core reads a number
 MIN_IN_CACHE = 1 << 20  # fewer than these are done by BLAS when a kernel could begin
-MIN_BY_VECTOR = 1 << 18
+MIN_BY_VECTOR = 1 << 18  # and of products with a vector fewer than these
+SMALL = 1 << 16  # bytes of a matrix, with which the other one may be of any length
 ALIGN = 32  # of a thread's rows or columns: a multiple of those that a kernel sums together
 NARROW = 32  # rows or columns of a result, below which BLAS measured faster
 
@@ -127,12 +129,12 @@ def _for_blas(a: Array) -> Array:
 
 
 def _fits_in_cache(a: Array, b: Array, y: Array) -> bool:
-    """Whether the matrices that make one of y fit a core's cache together, and are neither too
-    narrow nor too few for a kernel."""
+    """Whether a kernel serves y = a b, and measured faster than BLAS."""
     (m, n), depth = y.shape[-2:], a.shape[-1]
     if min(m, n) < NARROW or y.size * depth < MIN_IN_CACHE or kernels("matrices", y.dtype) is None:
         return False
-    return (m * depth + depth * n + m * n) * y.itemsize <= second_level_bytes()
+    small, all_three = min(m, n) * depth, m * depth + depth * n + m * n
+    return small * y.itemsize <= SMALL or all_three * y.itemsize <= second_level_bytes()
 
 
 @functools.lru_cache(maxsize=1024)  # the same few in every training step
@@ -163,14 +165,15 @@ def _plan(
     blocks there are."""
     *beside, m, n = shape
     steps = [steps_of(sizes[:-2], strides[:-2], tuple(beside)) for sizes, strides in given]
-    # Each thread gets matrices, or else a part of the longer of a matrix's rows and columns.
-    blocks, height, width = math.prod(beside), m, n
-    if blocks < threads:
-        if m >= n:
-            height = -(-m // (ALIGN * threads)) * ALIGN
-        else:
-            width = -(-n // (ALIGN * threads)) * ALIGN
-        blocks *= -(-m // height) * -(-n // width)
+    # Blocks are parts of the longer of a matrix's rows and columns, as many for each thread.
+    many, count = max(m, n), math.prod(beside)
+    share = many if count >= threads else -(-many // threads)
+    few = min(m, n)  # all of which meet as many of the others as fit a core's cache with them
+    fitting = (second_level_bytes() // itemsize - depth * few) // (depth + few)
+    pieces = -(-share // max(ALIGN, fitting))
+    part = -(-share // (pieces * ALIGN)) * ALIGN
+    height, width = (part, n) if m >= n else (m, part)
+    blocks = count * -(-many // part)
     apart = [step // itemsize for _, strides in given for step in strides[-2:]]
     layout = [m, n, depth, height, width, *apart]
     return np.stack(steps, axis=1), np.array(layout, np.int64), blocks
