@@ -131,7 +131,10 @@ def _for_blas(a: Array) -> Array:
 def _fits_in_cache(a: Array, b: Array, y: Array) -> bool:
     """Whether a kernel serves y = a b, and measured faster than BLAS."""
     (m, n), depth = y.shape[-2:], a.shape[-1]
-    if min(m, n) < NARROW or y.size * depth < MIN_IN_CACHE or kernels("matrices", y.dtype) is None:
+    if min(m, n) < NARROW or y.size * depth < MIN_IN_CACHE:
+        return False
+    fast = kernels("matrices", y.dtype)
+    if fast is None or not fast.BEATS_BLAS:
         return False
     small, all_three = min(m, n) * depth, m * depth + depth * n + m * n
     return small * y.itemsize <= SMALL or all_three * y.itemsize <= second_level_bytes()

@@ -22,8 +22,10 @@ from . import inline, subroutine
 from .memory import array_of
 from .team import parallel_for
 from .turn import turned
-from .vector import BLOCK_BYTES, ROWS, WIDTH, Code, move_vector
+from .vector import BLOCK_BYTES, WIDTH, Code, move_vector
 
+BEATS_BLAS = WIDTH == 64  # with vectors half as long it measured as fast as OpenBLAS
+ROWS = 8 if WIDTH == 64 else 6  # of sums, two vectors long: of 16 registers they leave 4
 DEPTH = 256  # rows of a copy, which then takes up to 32 KiB
 U = np.uint64
 
