@@ -105,7 +105,8 @@ _wide_block, _narrow_block = _block(2), _block(1)
 
 @subroutine
 def _copy(b, at, down, right, depth, columns, alpha, width, copy):
-    """copy (depth, width) = alpha times b's rows from ``at`` on, with zeros behind ``columns``."""
+    """copy (depth, width) = alpha times b's rows from ``at`` on. Only ``columns`` are written; what
+    lies behind them is multiplied too, but is in no result."""
     lanes = WIDTH // b.itemsize
     square = lanes if down == 1 else 1
     if right == 1 and columns == width:
@@ -121,8 +122,6 @@ def _copy(b, at, down, right, depth, columns, alpha, width, copy):
             for rest in range(t, depth):
                 for e in range(k, k + there):
                     copy[U(rest * width + e)] = b[U(at + rest * down + e * right)]
-                for e in range(max(k, k + there), k + square):
-                    copy[U(rest * width + e)] = 0
     if alpha != 1:
         for k in range(U(depth * width)):
             copy[k] *= alpha
