@@ -45,7 +45,6 @@ CASES = {
             "minigrad.cpu.attention.SCORES": (1, 300, 1 << 16),
             "minigrad.cpu.attention.FEWEST": (1, 32),
             "minigrad.cpu.attention.CAUSAL": (2, 64),
-            "minigrad.cpu.matrices.MIN_HELD_PRODUCT": (1, 1 << 17),
         },
         batch_last=False,
     ),

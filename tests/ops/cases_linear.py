@@ -42,6 +42,9 @@ def matmul(draw: Any) -> Arguments:
 PRODUCTS = {  # from which BLAS is held to one thread, and from which threads share a product
     "minigrad.cpu.matrices.MIN_HELD_PRODUCT": (1, 1 << 17),
     "minigrad.cpu.matrices.MIN_SHARED_PRODUCT": (1, 1 << 17),
+    "minigrad.cpu.matrices.MIN_IN_CACHE": (1, 1 << 17),
+    "minigrad.cpu.matrices.MIN_BY_VECTOR": (1, 1 << 17),
+    "minigrad.cpu.matrices.NARROW": (1,),
 }
 WEIGHTS = {"minigrad.cpu.linear.MIN_WEIGHTS": (0, 1 << 17), "minigrad.cpu.linear.NARROW": (1, 32)}
 
